@@ -1,0 +1,115 @@
+"""Baselines: what a model must beat to be worth serving.
+
+They run beside the models of every pipeline, predict and learn at the same places in the log,
+and show in the same metrics. On a stream where labels stay the same for a while, the no-change
+baseline is hard to beat (Zliobaite et al. 2015), and a user should be told.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from river import base, dummy, stats
+
+from models.tasks import Task
+
+
+def baselines(task: Task | str) -> dict[str, Any]:
+    """Return fresh baselines of a task, as River models, by name.
+
+    `no_change` repeats the last label; `prior` says what is most common, the mean, or how
+    often there was an anomaly.
+
+    Examples
+    --------
+    >>> for model in (models := baselines("binary")).values():
+    ...     for label in (True, True, False):
+    ...         model.learn_one({}, label)
+    >>> {name: model.predict_one({}) for name, model in models.items()}
+    {'no_change': False, 'prior': True}
+    """
+    task = Task(task)
+    if task is Task.REGRESSION:
+        return {"no_change": LastValue(), "prior": dummy.StatisticRegressor(stats.Mean())}
+    if task is Task.ANOMALY:
+        return {"no_change": LastAnomaly(), "prior": AnomalyRate()}
+    return {"no_change": dummy.NoChangeClassifier(), "prior": dummy.PriorClassifier()}
+
+
+class LastValue(base.Regressor):
+    """Predicts the last value learned, and None before there is one.
+
+    Examples
+    --------
+    >>> model = LastValue()
+    >>> model.learn_one({"x": 1.0}, 3.5)
+    >>> model.predict_one({"x": 2.0})
+    3.5
+    """
+
+    def __init__(self) -> None:
+        self.last: float | None = None
+
+    def learn_one(self, x: object, y: float) -> None:  # noqa: ARG002 - looks at no feature
+        self.last = y
+
+    def predict_one(  # type: ignore[override] # None: as River's classifiers before they learn
+        self,
+        x: object,  # noqa: ARG002 - looks at no feature
+    ) -> float | None:
+        return self.last
+
+
+class _LabelScorer(base.AnomalyDetector):
+    """An anomaly detector that looks at labels and not at features."""
+
+    @property
+    def _supervised(self) -> bool:
+        return True
+
+
+class LastAnomaly(_LabelScorer):
+    """Scores 1.0 after an event that was an anomaly, and else 0.0.
+
+    Examples
+    --------
+    >>> model = LastAnomaly()
+    >>> model.learn_one({}, True)
+    >>> model.score_one({})
+    1.0
+    """
+
+    def __init__(self) -> None:
+        self.last = 0.0
+
+    def learn_one(self, x: object, y: bool | None = None) -> None:  # noqa: ARG002 - looks at no feature
+        if y is not None:
+            self.last = float(y)
+
+    def score_one(self, x: object) -> float:  # noqa: ARG002 - looks at no feature
+        return self.last
+
+
+class AnomalyRate(_LabelScorer):
+    """Scores every event with the share of anomalies among the labels, 0.0 before the first.
+
+    Examples
+    --------
+    >>> model = AnomalyRate()
+    >>> for label in (True, False, False, False):
+    ...     model.learn_one({}, label)
+    >>> model.score_one({})
+    0.25
+    """
+
+    def __init__(self) -> None:
+        self.labels = 0
+        self.anomalies = 0
+
+    def learn_one(self, x: object, y: bool | None = None) -> None:  # noqa: ARG002 - looks at no feature
+        if y is not None:
+            self.labels += 1
+            self.anomalies += bool(y)
+
+    def score_one(self, x: object) -> float:  # noqa: ARG002 - looks at no feature
+        return self.anomalies / self.labels if self.labels else 0.0

@@ -1,0 +1,288 @@
+"""Drift: which streams of numbers are watched, by what, and the evidence of a change.
+
+The learning operator watches the loss of the champion, where a policy can react within the
+fold; the drift operator watches inputs and predictions, which need no label. Both do it with a
+`DriftMonitor`, which makes one alert, with evidence, of what a River detector finds.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from enum import StrEnum
+from math import sqrt
+from typing import Any, TypeAlias
+
+from river import base, drift
+
+from schemas import DefinitionError
+
+Detector: TypeAlias = str | Callable[[], Any]
+"""`adwin`, `kswin`, `page_hinkley`, or a callable that returns a fresh `base.DriftDetector`."""
+
+_DETECTORS: Mapping[str, Callable[[], Any]] = {
+    "adwin": drift.ADWIN,
+    # it tests at every value: River's default alpha, 0.005, is a false alarm in 1,000 values
+    "kswin": lambda: drift.KSWIN(alpha=1e-4, seed=1),
+    "page_hinkley": drift.PageHinkley,
+}
+_RECENT = 128  # values among which a change is placed
+_LARGEST = 1e150  # its square is a float, NaN is not below it
+_WARM_UP = 100  # values that a scale is taken from; all of them are recent
+
+
+class DriftPolicy(StrEnum):
+    """What the learning operator does when the loss drifts, beside the alert.
+
+    Examples
+    --------
+    >>> DriftPolicy("reset")
+    <DriftPolicy.RESET: 'reset'>
+    """
+
+    ALERT = "alert"
+    """Nothing more."""
+    RESET = "reset"
+    """Put an untrained model in the drifted one's place."""
+    REPLACE = "replace"
+    """Train a replacement in the background, and swap it in once it does better."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DriftSettings:
+    """What is watched for drift, and what happens then.
+
+    A detector is `adwin` (Bifet and Gavalda 2007; a fraction of a microsecond per value),
+    `kswin` (Raab et al. 2020; sees changes of shape too, at some hundred times the cost),
+    `page_hinkley` (Page 1954) or a callable that returns a River `DriftDetector`.
+
+    Parameters
+    ----------
+    loss
+        Detector on the champion's loss; only a rise counts. None: not watched.
+    inputs
+        Detector on each numeric feature, or a mapping of feature to detector.
+    predictions
+        Detector on the predicted value, score or probability.
+    policy
+        `alert`, `reset` or `replace`; see `DriftPolicy`.
+    cooldown
+        Values of a source after an alert in which it raises no other.
+    replacement_after
+        Examples that a replacement learns in the background before it may take over.
+
+    Raises
+    ------
+    DefinitionError
+        Naming the parameter and the choices.
+
+    Examples
+    --------
+    >>> DriftSettings(loss="page_hinkley", inputs={"price": "kswin"}, policy="reset").policy
+    <DriftPolicy.RESET: 'reset'>
+    """
+
+    loss: Detector | None = "adwin"
+    inputs: Detector | Mapping[str, Detector] | None = "adwin"
+    predictions: Detector | None = "adwin"
+    policy: DriftPolicy | str = DriftPolicy.ALERT
+    cooldown: int = 1_000
+    replacement_after: int = 500
+
+    def __post_init__(self) -> None:
+        for parameter, detector in self._detectors():
+            make_detector(detector, parameter)
+        try:
+            object.__setattr__(self, "policy", DriftPolicy(self.policy))
+        except ValueError:
+            choices = ", ".join(repr(each.value) for each in DriftPolicy)
+            raise DefinitionError(
+                f"drift.policy requires one of {choices}; got {self.policy!r}"
+            ) from None
+        _check_count("drift.cooldown", self.cooldown, least=0)
+        _check_count("drift.replacement_after", self.replacement_after, least=1)
+
+    def _detectors(self) -> list[tuple[str, Detector]]:
+        given: dict[str, Detector | None] = {
+            "drift.loss": self.loss,
+            "drift.predictions": self.predictions,
+        }
+        if isinstance(self.inputs, Mapping):
+            given |= {f"drift.inputs[{name!r}]": each for name, each in self.inputs.items()}
+        else:
+            given["drift.inputs"] = self.inputs
+        return [(parameter, each) for parameter, each in given.items() if each is not None]
+
+
+def make_detector(detector: Detector, parameter: str = "detector") -> Any:
+    """Return a fresh River detector.
+
+    Raises
+    ------
+    DefinitionError
+        Not a name of one, nor a callable that returns one; or one that draws random numbers
+        without a seed, which no replay could repeat.
+
+    Examples
+    --------
+    >>> make_detector("adwin").delta
+    0.002
+    """
+    factory = _DETECTORS.get(detector) if isinstance(detector, str) else detector
+    if not callable(factory):
+        raise _no_detector(parameter, detector)
+    made = factory()
+    if not isinstance(made, base.DriftDetector):
+        raise _no_detector(parameter, made)
+    if getattr(made, "seed", 0) is None:
+        raise DefinitionError(
+            f"{parameter} requires a detector with a seed, for example"
+            f" lambda: drift.{type(made).__name__}(seed=1); got seed=None"
+        )
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a detector found.
+
+    The change is placed where, among the newest 128 values, the means before and after it differ
+    most for their number (the maximum of the CUSUM statistic, Hinkley 1971).
+
+    Examples
+    --------
+    >>> Evidence("ADWIN", 1024, 0.1, 0.4).mean_after
+    0.4
+    """
+
+    detector: str
+    """Class in River."""
+    position: int
+    """How many values had been seen, the one at which the detector fired included."""
+    mean_before: float
+    """Mean of the values from the start of the detector to the change."""
+    mean_after: float
+    """Mean of the values since the change."""
+
+
+class DriftMonitor:
+    """Watches one stream of numbers and reports each change of it once.
+
+    A detector that fires is put away, and a fresh one learns what is normal from then on: a
+    change is not reported over again for as long as it lasts. NaN, infinity and what is beyond
+    1e150 are passed over, since one of them would blind a detector for good.
+
+    Parameters
+    ----------
+    detector
+        Name, or a callable that returns a fresh River detector. It is called once.
+    cooldown
+        Values after a report in which the monitor is silent. The detector goes on learning.
+    only_increase
+        Whether a fall of the mean is no news: right for a loss.
+    scaled
+        Whether the detector sees the values in units of six standard deviations of its first
+        100. ADWIN and Page-Hinkley are made for values that span about 1: of what spans 0.001
+        they see nothing, and of what spans 1,000 Page-Hinkley sees a drift in everything. Right
+        for inputs and for errors of a regression, needless for classes and probabilities.
+
+    Examples
+    --------
+    >>> import random
+    >>> rng = random.Random(42)
+    >>> errors = [float(rng.random() < (0.1 if i < 1000 else 0.5)) for i in range(2000)]
+    >>> monitor = DriftMonitor("adwin", cooldown=500, only_increase=True)
+    >>> found = [evidence for each in errors if (evidence := monitor.update(each))]
+    >>> [(each.detector, each.position) for each in found]
+    [('ADWIN', 1056)]
+    >>> print(f"{found[0].mean_before:.2f} -> {found[0].mean_after:.2f}")
+    0.09 -> 0.56
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        cooldown: int,
+        only_increase: bool = False,
+        scaled: bool = False,
+    ) -> None:
+        self._unused = make_detector(detector)  # copied at each start: a callable may not pickle
+        self._cooldown = cooldown
+        self._only_increase = only_increase
+        self._scaled = scaled
+        self._position = 0
+        self._silent_until = 0
+        self._start()
+
+    def update(self, value: float) -> Evidence | None:
+        """Take in the next value, and return the evidence if it shows a drift."""
+        self._position += 1
+        if not -_LARGEST < value < _LARGEST:
+            return None
+        self._count += 1
+        self._total += value
+        self._recent.append(value)
+        if self._count <= self._warm_up:
+            self._warm()
+            return None
+        self._detector.update((value - self._centre) * self._factor)
+        return self._fired() if self._detector.drift_detected else None
+
+    def _start(self) -> None:
+        self._detector = deepcopy(self._unused)
+        self._recent: deque[float] = deque(maxlen=_RECENT)
+        self._count = 0
+        self._total = 0.0
+        self._centre, self._factor = 0.0, 1.0
+        self._warm_up = _WARM_UP if self._scaled else 0
+
+    def _warm(self) -> None:
+        """Hold back the first values, and hand them over once their scale is known."""
+        if self._count < self._warm_up:
+            return
+        self._centre = self._total / self._count
+        variance = sum((value - self._centre) ** 2 for value in self._recent) / self._count
+        self._factor = 1 / (6 * sqrt(variance) or abs(self._centre) or 1.0)
+        for value in self._recent:
+            self._detector.update((value - self._centre) * self._factor)
+
+    def _fired(self) -> Evidence | None:
+        before, after = self._means()
+        self._start()
+        improved = self._only_increase and after < before
+        if improved or self._position <= self._silent_until:
+            return None
+        self._silent_until = self._position + self._cooldown
+        return Evidence(type(self._unused).__name__, self._position, before, after)
+
+    def _means(self) -> tuple[float, float]:
+        strongest = -1.0
+        means = (self._total / self._count, self._total / self._count)
+        after = 0.0
+        for size, value in enumerate(reversed(self._recent), start=1):
+            rest = self._count - size
+            if rest == 0:
+                break
+            after += value
+            candidate = ((self._total - after) / rest, after / size)
+            strength = (candidate[1] - candidate[0]) ** 2 * size * rest
+            if strength > strongest:
+                strongest, means = strength, candidate
+        return means
+
+
+def _no_detector(parameter: str, got: object) -> DefinitionError:
+    choices = ", ".join(repr(each) for each in _DETECTORS)
+    return DefinitionError(
+        f"{parameter} requires one of {choices}, or a callable that returns a"
+        f" river.base.DriftDetector; got {got!r}"
+    )
+
+
+def _check_count(parameter: str, value: object, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise DefinitionError(
+            f"{parameter} requires a whole number of at least {least}; got {value!r}"
+        )

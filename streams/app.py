@@ -1,0 +1,176 @@
+"""The worker: the one place where everything is put together.
+
+`create_app` makes a Faust app whose agents are those of the chain. `millrace worker` runs it, and
+so does `faust -A streams.app worker`, with its settings from the environment.
+"""
+
+from __future__ import annotations
+
+import time
+
+import faust
+import structlog
+from faust.app.base import BootStrategy
+
+from models.definition import Pipeline
+from models.loading import load_pipeline
+from schemas import BrokerError, SettingsError
+from streams.agents import define_agent
+from streams.chaining import AgentSpec
+from streams.compose import TaskFactory
+from streams.engine import Engine
+from streams.kafka.admin import ensure_topics
+from streams.kafka.embedded import EmbeddedBroker
+from streams.kafka.registry import written_schema
+from streams.keys import state_key
+from streams.metrics import Metrics
+from streams.outbox import Outbox
+from streams.settings import EMBEDDED, Settings, read_settings
+from streams.state import StateLog
+from streams.topics import TopicCodec, topic_settings
+from streams.web import define_pages
+
+_log = structlog.get_logger(__name__)
+
+
+class _WithoutKafka(BootStrategy):
+    """Start everything of Faust but its own Kafka clients: librdkafka carries the records."""
+
+    enable_kafka = False
+
+
+class MillraceApp(faust.App):
+    """A Faust app whose agents are fed by engines."""
+
+    BootStrategy = _WithoutKafka
+    engines: tuple[Engine, ...] = ()
+    embedded: EmbeddedBroker | None = None
+
+    async def _wait_for_table_recovery_completed(self) -> bool:
+        return False  # there are no Faust tables, nor the consumer that it would wait for
+
+    async def on_shutdown(self) -> None:
+        """Commit, save state and leave the groups, once the agents have stopped."""
+        for engine in self.engines:
+            await engine.close()
+        await super().on_shutdown()
+
+
+def create_app(settings: Settings) -> MillraceApp:
+    """Return the worker that the settings describe, connected to nothing yet but its broker.
+
+    Raises
+    ------
+    SettingsError, DefinitionError
+        There is no pipeline, or it is wrong.
+    BrokerError
+        The broker does not answer, or has topics that do not fit the pipeline.
+    """
+    if not settings.pipeline:
+        raise SettingsError(
+            "a worker requires a pipeline: --pipeline or MILLRACE_PIPELINE, as module:attribute"
+            " or path/file.py:attribute; got none"
+        )
+    pipeline = load_pipeline(settings.pipeline)
+    app = MillraceApp(
+        f"millrace-{pipeline.name}",
+        broker="kafka://127.0.0.1:0",  # never used: see _WithoutKafka
+        web_host=settings.web_host,
+        web_port=settings.web_port,
+        web_bind=settings.web_host,
+        store="memory://",
+        stream_wait_empty=False,
+        producer_partitioner=None,
+    )
+    app.flow_control.resume()  # channels begin suspended, waiting for Faust's own consumer
+    metrics = Metrics(pipeline.name)
+    if settings.broker == EMBEDDED:
+        app.embedded = EmbeddedBroker()
+        settings = settings.model_copy(update={"broker": app.embedded.address})
+        _log.info("embedded broker: at least once, gone with this process", at=settings.bootstrap)
+    app.engines = _engines(pipeline, settings, metrics)
+    for engine in app.engines:
+        define_agent(app, engine)
+    define_pages(app, app.engines, metrics)
+    return app
+
+
+def topic_prefix(pipeline: Pipeline) -> str:
+    """Return what the names of a pipeline's topics and groups begin with."""
+    return f"{pipeline.name}."
+
+
+def prepare_topics(pipeline: Pipeline, settings: Settings) -> dict[str, int]:
+    """Create a pipeline's topics where they are missing; return the partitions of each.
+
+    Raises
+    ------
+    BrokerError
+        The broker does not answer, or has topics that do not fit each other.
+    """
+    agents = settings.agents
+    prefix = topic_prefix(pipeline)
+    wanted = topic_settings(
+        pipeline,
+        agents,
+        prefix=prefix,
+        partitions=settings.partitions,
+        replication=settings.replication,
+        retention_ms=int(settings.retention_hours * 3_600_000),
+    )
+    return ensure_topics(settings, wanted)
+
+
+def _engines(pipeline: Pipeline, settings: Settings, metrics: Metrics) -> tuple[Engine, ...]:
+    partitions = prepare_topics(pipeline, settings)
+    key = state_key(settings)
+    return tuple(
+        _engine(agent, pipeline, settings, partitions, key, metrics) for agent in settings.agents
+    )
+
+
+def _engine(
+    agent: AgentSpec,
+    pipeline: Pipeline,
+    settings: Settings,
+    partitions: dict[str, int],
+    key: bytes,
+    metrics: Metrics,
+) -> Engine:
+    prefix = topic_prefix(pipeline)
+    codec = TopicCodec(pipeline, json_outputs=settings.outputs == "json")
+    state = StateLog(pipeline, agent, settings, prefix, key)
+    factory = TaskFactory(
+        pipeline=pipeline,
+        agent=agent,
+        clean_partitions=partitions[f"{prefix}clean"],
+        max_event_bytes=settings.max_event_bytes,
+        written_schema=written_schema(settings),
+        load_models=state.load_models,
+        clock_ms=lambda: time.time_ns() // 1_000_000,
+    )
+    _check_partitions(agent, factory.reads(), partitions, prefix)
+    outbox = Outbox(f"{prefix}{agent.name}", settings, prefix, codec, partitions, metrics)
+    return Engine(factory, settings, prefix, codec, state, outbox, metrics)
+
+
+def _check_partitions(
+    agent: AgentSpec, reads: list[str], partitions: dict[str, int], prefix: str
+) -> None:
+    """Refuse topics that one agent cannot read side by side."""
+    counts = {prefix + topic: partitions[prefix + topic] for topic in reads}
+    if len(set(counts.values())) > 1:
+        raise BrokerError(
+            f"agent {agent.name} requires topics with the same number of partitions; got {counts}"
+        )
+
+
+def __getattr__(name: str) -> MillraceApp:
+    """Make `app` when it is first asked for, as `faust -A streams.app` does.
+
+    So importing this module still starts nothing.
+    """
+    if name == "app":
+        app = globals()["app"] = create_app(read_settings())
+        return app
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

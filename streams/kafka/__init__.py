@@ -1,0 +1,1 @@
+"""Kafka through librdkafka: client settings, topics, the embedded broker, the schema registry."""

@@ -1,0 +1,100 @@
+"""How Kafka clients are configured, and the first word with a broker."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka.admin import AdminClient
+
+from schemas import BrokerError
+from streams.settings import Settings
+from streams.topics import MAX_RECORD_BYTES
+
+CONNECT_TIMEOUT_SECONDS = 8.0
+_QUIET = logging.getLogger("librdkafka")
+
+
+def common_config(settings: Settings) -> dict[str, Any]:
+    """Return what every client of this deployment shares."""
+    return {"bootstrap.servers": settings.bootstrap, "logger": _QUIET, **settings.kafka}
+
+
+def consumer_config(settings: Settings, group: str) -> dict[str, Any]:
+    """Return the configuration of a consumer that commits by hand and skips nothing.
+
+    An offset that is not there any more is an error (`auto.offset.reset`), never a silent skip.
+    """
+    session_ms = int(settings.session_timeout_seconds * 1000)
+    config = {
+        **common_config(settings),
+        "group.id": group,
+        "enable.auto.commit": False,
+        "auto.offset.reset": "error",
+        "isolation.level": "read_committed",
+        "partition.assignment.strategy": "range",  # the same partition of two topics to one member
+        "session.timeout.ms": session_ms,
+        "heartbeat.interval.ms": max(session_ms // 10, 100),
+        "fetch.wait.max.ms": 20,
+        "fetch.queue.backoff.ms": 20,
+        "fetch.message.max.bytes": MAX_RECORD_BYTES,
+        "queued.max.messages.kbytes": 65536,
+    }
+    if settings.group_instance_id:
+        config["group.instance.id"] = f"{settings.group_instance_id}-{group}"
+    return config
+
+
+def reader_config(settings: Settings) -> dict[str, Any]:
+    """Return the configuration of a consumer that only reads, in no group."""
+    return {
+        **consumer_config(settings, "millrace-reader"),
+        "auto.offset.reset": "earliest",
+        "enable.partition.eof": True,
+    }
+
+
+def producer_config(settings: Settings) -> dict[str, Any]:
+    """Return the configuration of a producer that keeps order and loses nothing."""
+    return {
+        **common_config(settings),
+        "enable.idempotence": True,
+        "linger.ms": 5,
+        "compression.type": "none" if settings.is_embedded else "lz4",
+        "message.max.bytes": MAX_RECORD_BYTES,
+        "queue.buffering.max.messages": 1_000_000,
+    }
+
+
+def check_broker(settings: Settings) -> None:
+    """Ask the broker for its name.
+
+    Raises
+    ------
+    BrokerError
+        It does not answer within seconds.
+    """
+    try:
+        AdminClient(common_config(settings)).list_topics(timeout=CONNECT_TIMEOUT_SECONDS)
+    except KafkaException as error:
+        raise unreachable(settings, error) from error
+
+
+def unreachable(settings: Settings, error: KafkaException) -> BrokerError:
+    """Return the error that says that a broker does not answer."""
+    cause: KafkaError = error.args[0]
+    return BrokerError(
+        f"broker requires a Kafka that answers; got {cause.str()!r} from {settings.broker!r}"
+        " (start one with `make kafka` or `docker compose up`, or leave --broker out)"
+    )
+
+
+def plain_producer(settings: Settings) -> Producer:
+    """Return a producer outside any transaction, for tools."""
+    return Producer(producer_config(settings))
+
+
+def plain_reader(settings: Settings) -> Consumer:
+    """Return a consumer in no group, for tools."""
+    return Consumer(reader_config(settings))

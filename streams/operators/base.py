@@ -1,0 +1,59 @@
+"""The contract of an operator.
+
+An operator folds the records of one partition, in their order, into its own state and into
+output records. It is synchronous, does no I/O, reads no clock (time is the record's event time)
+and uses no randomness without a seed. So the same log gives the same outputs and the same state,
+however it is cut into batches and whichever operators share an agent.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterable
+from typing import ClassVar, Literal, TypeAlias
+
+from schemas import RejectReason
+from streams.operators.record import Origin, Record, reject
+from streams.operators.state import KeyedState
+
+Kind: TypeAlias = Literal["event", "label"]
+"""What a user produced."""
+
+Tally = Counter[tuple[str, str]]
+"""What happened, as (what, which) to a count; taken and emptied after each batch."""
+
+
+class Operator(ABC):
+    """A fold over one partition.
+
+    Attributes
+    ----------
+    name
+        The job that it does.
+    reads, writes
+        Topics without the pipeline's prefix.
+    stores
+        Name to keyed state: all the state there is. What is not in it goes with the process.
+    tally
+        What happened since it was last emptied.
+    """
+
+    name: ClassVar[str]
+    reads: frozenset[str]
+    writes: frozenset[str]
+
+    def __init__(self, **stores: KeyedState) -> None:
+        self.stores = stores
+        self.tally: Tally = Counter()
+
+    @abstractmethod
+    def process(self, record: Record) -> Iterable[Record]:
+        """Take the next record of the partition and return what it leads to, in order."""
+
+    def _reject(
+        self, kind: Kind, origin: Origin, reason: RejectReason, detail: str
+    ) -> Record:
+        """Return the dead letter of an event or a label, and count it."""
+        self.tally[f"rejected_{kind}", reason.value] += 1
+        return reject(origin, reason, detail)

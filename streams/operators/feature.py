@@ -1,0 +1,78 @@
+"""Feature: a valid event becomes the features that a model sees.
+
+Reads `clean`; writes `features` and `rejects`. Labels pass through in order. Keeps the rolling
+windows, at most `max_windows` of them. An event for which the user's code raises, or makes
+something that is not a number, a boolean or text, goes to `rejects` with the last frame of the
+traceback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from models.definition import Pipeline
+from schemas import RejectReason
+from schemas.records import Event, Features, FeatureVector
+from streams.operators.base import Operator
+from streams.operators.record import Record, last_frame
+from streams.operators.state import KeyedState
+
+_LONGS = range(-(2**63), 2**63)
+
+
+class FeatureOperator(Operator):
+    """Compute the features of each event.
+
+    Parameters
+    ----------
+    pipeline
+        The definition.
+    max_windows
+        Rolling windows to keep; the one least recently changed gives way.
+    """
+
+    name = "feature"
+    reads = frozenset({"clean"})
+    writes = frozenset({"features", "rejects"})
+
+    def __init__(self, pipeline: Pipeline, max_windows: int = 100_000) -> None:
+        self._windows = KeyedState(max_windows)
+        super().__init__(windows=self._windows)
+        self._features = pipeline.features
+
+    def process(self, record: Record) -> Iterable[Record]:
+        if record.type == "Label":
+            return [Record("features", "Label", record.value, record.origin)]
+        event: Event = record.value
+        try:
+            features = self._extract(event)
+        except Exception as error:  # user code may raise anything: the record is set aside
+            detail = last_frame(error)
+            return [self._reject("event", record.origin, RejectReason.FEATURE_ERROR, detail)]
+        vector = FeatureVector(
+            event_id=event["event_id"],
+            key=event["key"],
+            event_time_ms=event["event_time_ms"],
+            features=features,
+        )
+        return [Record("features", "FeatureVector", vector, record.origin)]
+
+    def _extract(self, event: Event) -> Features:
+        features: Features = {}
+        for feature in self._features:
+            features.update(feature.extract(event, self._windows))
+        for name, value in features.items():
+            if type(value) not in (float, str, bool) and not (
+                type(value) is int and value in _LONGS
+            ):
+                features[name] = _plain(name, value)
+        return features
+
+
+def _plain(name: str, value: Any) -> bool | int | float | str:
+    """Turn a NumPy scalar into Python's own, which is what goes over the wire."""
+    plain = value.item() if hasattr(value, "item") else value
+    if isinstance(plain, (bool, float, str)) or (isinstance(plain, int) and plain in _LONGS):
+        return plain
+    raise TypeError(f"feature {name!r} requires a number, a boolean or text; got {value!r}")

@@ -1,0 +1,260 @@
+"""Prediction: where an event becomes a prediction, and meets its label.
+
+Reads `features` (feature vectors and labels in one order) and, where learning is another agent's,
+`models`. Writes `predictions`, `examples` and `rejects`. Predicts at the event's place in the
+log, with every candidate, and keeps the features until the label comes: the model learns from
+what it saw, never from features computed again.
+
+What becomes of a label (its fate, in the metric `millrace_labels_total`):
+
+=============== ==========================================================================
+joined          its event was waiting; an example is made
+early           its event has not come yet; it waits
+corrected       it replaces another early label of the same event
+duplicate       the event has been learned with the same label: to `rejects`
+late_correction the event has been learned with another label: to `rejects`
+late            its event has waited longer than `pending.ttl`, or gave way: to `rejects`
+orphan          its event did not come within `pending.ttl`: to `rejects`
+=============== ==========================================================================
+
+State: waiting events and early labels, each at most `pending.limit`, and the ends of as many
+events gone by. What happens twice within that memory is told apart; beyond it, a repeated event
+is a new one and its label an orphan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from models.candidates import ModelSet
+from models.definition import Pipeline
+from models.evaluation import loss
+from models.tasks import Task
+from schemas import RejectReason
+from schemas.records import Example, FeatureVector, Label, LabelValue, Prediction, Served
+from streams.operators.base import Operator
+from streams.operators.memory import Memory
+from streams.operators.record import Origin, Record, last_frame
+from streams.operators.scope import ScopedModels
+from streams.operators.state import KeyedState
+
+_NOT_PREDICTED_YET = 0
+
+
+class Waiting(NamedTuple):
+    """An event that waits for its label, with what every candidate said of it."""
+
+    vector: FeatureVector
+    served: dict[str, Served]
+
+
+class Early(NamedTuple):
+    """A label that waits for its event, and the watermark when it came."""
+
+    label: Label
+    origin: Origin
+    since_ms: int
+
+
+class PredictionOperator(Operator):
+    """Predict each event; join each label with its event.
+
+    Parameters
+    ----------
+    pipeline
+        The definition.
+    models
+        The ones that learning keeps, where the two share an agent.
+    load_models
+        Reads the payload of a snapshot from `models`; None where learning shares the agent.
+    """
+
+    name = "prediction"
+    writes = frozenset({"predictions", "examples", "rejects"})
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        models: ScopedModels,
+        load_models: Callable[[bytes], ModelSet] | None = None,
+    ) -> None:
+        self.reads = frozenset({"features"} if load_models is None else {"features", "models"})
+        self._pipeline = pipeline
+        self._task = Task(pipeline.task)
+        self._models = models
+        self._load_models = load_models
+        self._limit = pipeline.pending.limit
+        self._ttl_ms = int(pipeline.pending.ttl.total_seconds() * 1000)
+        self.waiting = KeyedState()
+        self.early = KeyedState()
+        self._ends = Memory(self._limit)
+        self._progress = KeyedState()
+        self._examples = KeyedState(pipeline.max_models)
+        super().__init__(
+            waiting=self.waiting,
+            early=self.early,
+            ends=self._ends.segments,
+            progress=self._progress,
+            examples=self._examples,
+        )
+
+    def process(self, record: Record) -> Iterable[Record]:
+        if record.type == "FeatureVector":
+            return self._predict(record.value, record.origin)
+        if record.type == "Label":
+            return self._join(record.value, record.origin)
+        assert self._load_models is not None
+        self._models.by_scope_key[record.value["scope_key"]] = self._load_models(record.value["payload"])
+        return ()
+
+    def _predict(self, vector: FeatureVector, origin: Origin) -> Iterable[Record]:
+        event_id = vector["event_id"]
+        if event_id in self.waiting or event_id in self._ends:
+            detail = f"an event requires an id of its own; got {event_id!r} again"
+            return [self._reject("event", origin, RejectReason.DUPLICATE_EVENT, detail)]
+        models = self._models.of(vector["key"])
+        try:
+            served = models.predict(vector["features"])
+        except Exception as error:  # the champion is the user's own: it may raise anything
+            detail = last_frame(error)
+            return [self._reject("event", origin, RejectReason.PREDICT_ERROR, detail)]
+        made = [self._prediction(vector, served, models, origin)]
+        self.waiting[event_id] = waiting = Waiting(vector, served)
+        if self._pipeline.learns_without_labels:
+            made.append(self._example(waiting, None, origin))
+        made += self._advance(vector["event_time_ms"])
+        if event_id in self.early:
+            early: Early = self.early.pop(event_id)
+            made += self._join(early.label, early.origin)
+        return made
+
+    def _prediction(
+        self, vector: FeatureVector, served: dict[str, Served], models: ModelSet, origin: Origin
+    ) -> Record:
+        answer = served[models.champion]
+        value = Prediction(
+            event_id=vector["event_id"],
+            key=vector["key"],
+            event_time_ms=vector["event_time_ms"],
+            prediction_time_ms=_NOT_PREDICTED_YET,  # operators read no clock: the task stamps it
+            value=answer["value"],
+            probabilities=answer["probabilities"],
+            features=vector["features"],
+            model=models.champion,
+            model_version=models.version,
+            staleness_examples=self._staleness(vector["key"], models),
+        )
+        return Record("predictions", "Prediction", value, origin)
+
+    def _join(self, label: Label, origin: Origin) -> list[Record]:
+        event_id = label["event_id"]
+        waiting: Waiting | None = self.waiting.pop(event_id, None)
+        if waiting is not None:
+            self._ends.remember(event_id, label["label"])
+            self.tally["label", "joined"] += 1
+            return [self._example(waiting, label, origin)]
+        if event_id in self._ends:
+            return [self._too_late(label, origin)]
+        return self._hold(label, origin)
+
+    def _too_late(self, label: Label, origin: Origin) -> Record:
+        event_id, end = label["event_id"], self._ends[label["event_id"]]
+        if end is None:
+            fate, reason = "late", RejectReason.LATE_LABEL
+            detail = f"a label requires an event that still waits (pending); got {event_id!r}"
+        elif end == label["label"]:
+            fate, reason = "duplicate", RejectReason.DUPLICATE_LABEL
+            detail = f"an event requires one label; got {event_id!r} again"
+        else:
+            fate, reason = "late_correction", RejectReason.LATE_CORRECTION
+            detail = (
+                f"a correction requires an event not yet learned; got {label['label']!r}"
+                f" for {event_id!r}, learned as {end!r}"
+            )
+        self.tally["label", fate] += 1
+        return self._reject("label", origin, reason, detail)
+
+    def _hold(self, label: Label, origin: Origin) -> list[Record]:
+        event_id = label["event_id"]
+        earlier: Early | None = self.early.get(event_id)
+        if earlier is not None and earlier.label["label"] == label["label"]:
+            self.tally["label", "duplicate"] += 1
+            detail = f"an event requires one label; got {event_id!r} again"
+            return [self._reject("label", origin, RejectReason.DUPLICATE_LABEL, detail)]
+        self.tally["label", "early" if earlier is None else "corrected"] += 1
+        self.early[event_id] = Early(label, origin, self._watermark_ms)
+        return self._orphans()
+
+    def _example(self, waiting: Waiting, label: Label | None, origin: Origin) -> Record:
+        vector, served = waiting
+        known = None if label is None else label["label"]
+        if known is None or not self._pipeline.learns_without_labels:
+            self._count_example(vector["key"])
+        example = Example(
+            event_id=vector["event_id"],
+            key=vector["key"],
+            event_time_ms=vector["event_time_ms"],
+            features=vector["features"],
+            label=known,
+            label_delay_ms=_delay_ms(vector, label),
+            served=served,
+            loss=self._loss(known, served),
+        )
+        return Record("examples", "Example", example, origin)
+
+    def _loss(self, label: LabelValue | None, served: dict[str, Served]) -> float | None:
+        if label is None:
+            return None
+        return loss(self._task, label, served[self._pipeline.champion]["value"])
+
+    def _advance(self, event_time_ms: int) -> list[Record]:
+        """Move the watermark, and let go of what has waited for too long."""
+        if event_time_ms > self._watermark_ms:
+            self._progress["watermark_ms"] = event_time_ms
+        horizon_ms = self._watermark_ms - self._ttl_ms
+        while (oldest := self.waiting.oldest()) is not None:
+            event_id, waiting = oldest
+            expired = waiting.vector["event_time_ms"] < horizon_ms
+            if not expired and len(self.waiting) <= self._limit:
+                break
+            del self.waiting[event_id]
+            self._ends.remember(event_id, None)
+            self.tally["expired", "ttl" if expired else "limit"] += 1
+        return self._orphans()
+
+    def _orphans(self) -> list[Record]:
+        made = []
+        horizon_ms = self._watermark_ms - self._ttl_ms
+        while (oldest := self.early.oldest()) is not None:
+            event_id, early = oldest
+            if early.since_ms >= horizon_ms and len(self.early) <= self._limit:
+                break
+            del self.early[event_id]
+            self.tally["label", "orphan"] += 1
+            detail = f"a label requires its event within pending.ttl; got none for {event_id!r}"
+            made.append(
+                self._reject("label", early.origin, RejectReason.ORPHAN_LABEL, detail)
+            )
+        return made
+
+    def _count_example(self, key: str | None) -> None:
+        if self._load_models is not None:
+            scope_key = self._models.scope_key(key)
+            self._examples[scope_key] = self._examples.get(scope_key, 0) + 1
+
+    def _staleness(self, key: str | None, models: ModelSet) -> int:
+        """Return how many examples the model is behind; never any where learning is at hand."""
+        if self._load_models is None:
+            return 0
+        return int(self._examples.get(self._models.scope_key(key), 0)) - models.version
+
+    @property
+    def _watermark_ms(self) -> int:
+        return int(self._progress.get("watermark_ms", 0))
+
+
+def _delay_ms(vector: FeatureVector, label: Label | None) -> int | None:
+    if label is None or label["label_time_ms"] is None:
+        return None
+    return label["label_time_ms"] - vector["event_time_ms"]

@@ -1,0 +1,40 @@
+"""The models of one partition, by scope: what prediction and learning share."""
+
+from __future__ import annotations
+
+from models.candidates import ModelSet
+from models.definition import Pipeline, Scope
+from streams.operators.state import KeyedState
+
+
+class ScopedModels:
+    """Scope key to its models, made fresh when first asked for.
+
+    With scope `key`, at most `max_models` are held: the one that has learned least recently
+    gives way, and its key begins anew.
+
+    Parameters
+    ----------
+    pipeline
+        The definition.
+    """
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self.by_scope_key = KeyedState(pipeline.max_models)
+
+    def scope_key(self, key: str | None) -> str:
+        """Return what the models of an event with this key are kept under."""
+        return key or "" if self._pipeline.scope is Scope.KEY else ""
+
+    def of(self, key: str | None) -> ModelSet:
+        """Return the models that serve an event with this key."""
+        scope_key = self.scope_key(key)
+        models: ModelSet | None = self.by_scope_key.get(scope_key)
+        if models is None:
+            models = self.by_scope_key[scope_key] = ModelSet(self._pipeline)
+        return models
+
+    def have_learned(self, key: str | None) -> None:
+        """Say that the models of this key were changed in place."""
+        self.by_scope_key.touch(self.scope_key(key))

@@ -1,0 +1,212 @@
+"""What an agent writes, and how it commits.
+
+With the guarantee `exactly_once`, one Kafka transaction holds the outputs of a batch, its input
+offsets and, when due, the state (KIP-98), fenced by the consumer group's generation (KIP-447).
+With `at_least_once`, outputs are acknowledged before offsets are committed: after a crash an
+output may be there twice. Learning is exactly once in both, because state carries its offsets.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from uuid import uuid4
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+
+from schemas import BrokerError
+from streams.kafka.clients import producer_config
+from streams.metrics import Metrics
+from streams.operators.record import Record
+from streams.settings import Guarantee, Settings
+from streams.state import Headers, StateRecord
+from streams.topics import MAX_RECORD_BYTES, TopicCodec
+
+_TIMEOUT_SECONDS = 60.0
+_REJECT_VALUE_BYTES = MAX_RECORD_BYTES - 64 * 1024
+
+
+class Outbox:
+    """The producing half of an agent.
+
+    Parameters
+    ----------
+    name
+        The agent's name with the pipeline's prefix: of its transactional ids.
+    settings
+        The broker and the guarantee.
+    prefix
+        Of the pipeline's topics.
+    codec
+        Records to bytes.
+    partitions
+        Topic, with prefix, to its number of partitions.
+    metrics
+        Where outputs are counted.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: Settings,
+        prefix: str,
+        codec: TopicCodec,
+        partitions: dict[str, int],
+        metrics: Metrics,
+    ) -> None:
+        self._settings = settings
+        self._prefix = prefix
+        self._codec = codec
+        self._partitions = partitions
+        self._metrics = metrics
+        self._transactional = settings.guarantee is Guarantee.EXACTLY_ONCE
+        self._transactional_id = f"{name}-{uuid4()}"
+        self._producer: Producer | None = None
+        self._in_transaction = False
+        self._failed: KafkaError | None = None
+        self._predicted: list[tuple[str, int]] = []
+        self._alerted: Counter[tuple[str, str]] = Counter()
+
+    def open(self) -> None:
+        """Connect."""
+        config = producer_config(self._settings) | {
+            "on_delivery": self._on_delivery,
+            "delivery.report.only.error": True,
+        }
+        if self._transactional:
+            config |= {"transactional.id": self._transactional_id}
+        self._producer = Producer(config)
+        self._failed = None
+        if self._transactional:
+            self._producer.init_transactions(_TIMEOUT_SECONDS)
+
+    def put(self, record: Record) -> None:
+        """Write one output, under its origin's timestamp, as part of the next commit."""
+        if record.type == "Reject":
+            _cut(record)
+        key, value = self._codec.encode(record)
+        origin = record.origin
+        partition = origin.partition if record.partition is None else record.partition
+        topic = self._prefix + record.topic
+        self._produce(topic, value, key, partition % self._partitions[topic], max(origin.timestamp_ms, 0))
+        if record.topic == "predictions":
+            self._predicted.append((record.value["model"], origin.timestamp_ms))
+        elif record.topic == "alerts":
+            self._alerted[record.value["detector"], record.value["source"]] += 1
+
+    def put_state(self, partition: int, entry: StateRecord) -> None:
+        """Write one entry of the state as part of the next commit.
+
+        Raises
+        ------
+        BrokerError
+            The entry is larger than a state topic takes.
+        """
+        size = len(entry.value or b"")
+        if size > MAX_RECORD_BYTES - 1024:
+            raise BrokerError(
+                f"state requires entries of at most {MAX_RECORD_BYTES} bytes (max.message.bytes of"
+                f" {entry.topic}); got {size} for {entry.key!r}: bound the model's size"
+            )
+        if entry.topic == "models":
+            self._metrics.model_bytes.labels(partition).set(size)
+        topic = self._prefix + entry.topic
+        self._produce(topic, entry.value, entry.key.encode(), partition, 0, entry.headers)
+
+    def commit(self, consumer: Consumer, offsets: list[TopicPartition]) -> None:
+        """Make everything put since the last commit, and `offsets`, last.
+
+        Raises
+        ------
+        BrokerError
+            An output could not be written.
+        confluent_kafka.KafkaException
+            The commit failed; where it is fatal, another worker has taken over.
+        """
+        assert self._producer is not None
+        if self._transactional:
+            self._commit_transaction(consumer, offsets)
+        else:
+            left = self._producer.flush(_TIMEOUT_SECONDS)
+            self._check_delivered(left)
+            if offsets:
+                consumer.commit(offsets=offsets, asynchronous=False)
+        self._count()
+
+    def abort(self) -> None:
+        """Take back everything put since the last commit."""
+        self._predicted.clear()
+        self._alerted.clear()
+        if self._producer is not None and self._in_transaction:
+            try:
+                self._producer.abort_transaction(_TIMEOUT_SECONDS)
+            except KafkaException:
+                self._producer = None  # fenced or fatal: nothing of it can become visible
+        self._in_transaction = False
+
+    def close(self) -> None:
+        """Let go of the producer; what is not committed is lost to it."""
+        if self._producer is not None and not self._transactional:
+            self._producer.flush(_TIMEOUT_SECONDS)
+        self._producer = None
+
+    def _commit_transaction(self, consumer: Consumer, offsets: list[TopicPartition]) -> None:
+        assert self._producer is not None
+        if not offsets and not self._in_transaction:
+            return
+        self._begin()
+        if offsets:
+            group = consumer.consumer_group_metadata()
+            self._producer.send_offsets_to_transaction(offsets, group, _TIMEOUT_SECONDS)
+        self._producer.commit_transaction(_TIMEOUT_SECONDS)
+        self._in_transaction = False
+        self._check_delivered(0)
+
+    def _begin(self) -> None:
+        assert self._producer is not None
+        if self._transactional and not self._in_transaction:
+            self._producer.begin_transaction()
+            self._in_transaction = True
+
+    def _produce(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None,
+        partition: int,
+        timestamp_ms: int,
+        headers: Headers | None = None,
+    ) -> None:
+        assert self._producer is not None
+        self._begin()
+        while True:
+            try:
+                self._producer.produce(
+                    topic, value, key, partition, timestamp=timestamp_ms, headers=headers or []
+                )
+            except BufferError:  # librdkafka's queue is full: wait for the broker
+                self._producer.poll(0.1)
+            else:
+                return
+
+    def _on_delivery(self, error: KafkaError | None, _message: Message) -> None:
+        self._failed = error or self._failed
+
+    def _check_delivered(self, left: int) -> None:
+        if left or self._failed is not None:
+            what = self._failed.str() if self._failed else f"{left} records unacknowledged"
+            raise BrokerError(f"outputs require a broker that takes them; got {what!r}")
+
+    def _count(self) -> None:
+        now_ms = time.time() * 1000
+        self._metrics.latency.observe((now_ms - at_ms) / 1000 for _, at_ms in self._predicted)
+        self._metrics.count_outputs(Counter(model for model, _ in self._predicted), self._alerted)
+        self._predicted.clear()
+        self._alerted.clear()
+
+
+def _cut(record: Record) -> None:
+    """Cut the original down to what `rejects` takes; its place in the log is kept in full."""
+    value = record.value["value"]
+    if value is not None and len(value) > _REJECT_VALUE_BYTES:
+        record.value["value"] = value[:_REJECT_VALUE_BYTES]

@@ -1,0 +1,245 @@
+"""State on Kafka: written with the batch that it follows from, read back on assignment.
+
+The changed entries of an agent's stores go to the compacted topic `state.<agent>`, the models to
+the compacted topic `models`, both on the partition that they are the state of. A manifest ends
+each flush: how far into its inputs the state goes. Entries behind the last manifest, left by a
+crash without transactions, are passed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeAlias
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
+
+from models import snapshot
+from models.candidates import ModelSet
+from models.definition import Pipeline
+from schemas import BrokerError, SnapshotError, shipped
+from schemas.records import ModelSnapshot
+from streams.chaining import AgentSpec
+from streams.kafka.clients import reader_config
+from streams.operators.state import Change
+from streams.settings import Settings
+from streams.task import Task
+from streams.topics import state_topic
+
+MODELS = "learning/models"
+"""The store that is published to the topic `models`."""
+
+_MANIFEST = "manifest"
+_OPERATORS = "streams.operators"
+_READ_TIMEOUT_SECONDS = 30.0
+
+
+Headers: TypeAlias = list[tuple[str, str | bytes | None]]
+
+
+class StateRecord(NamedTuple):
+    """One entry on its way to a state topic (named without prefix); `value` None removes it."""
+
+    topic: str
+    key: str
+    value: bytes | None
+    headers: Headers
+
+
+@dataclass
+class Saved:
+    """The state of one partition as its last manifest has it.
+
+    `covers` maps an input topic to the first offset that the state has not seen.
+    """
+
+    covers: dict[str, int]
+    flush: int
+    entries: dict[str, list[Change]] = field(default_factory=dict)
+
+    def restore(self, task: Task) -> None:
+        """Fill the empty stores of a task."""
+        for name, store in task.stores():
+            store.restore(self.entries.get(name, []))
+
+
+class StateLog:
+    """Writes and reads the state of one agent.
+
+    Parameters
+    ----------
+    pipeline
+        The definition.
+    agent
+        Whose state.
+    settings
+        Where the broker is.
+    prefix
+        Of the pipeline's topics.
+    key
+        Signs what is written; what is read must be signed with it.
+    """
+
+    def __init__(
+        self, pipeline: Pipeline, agent: AgentSpec, settings: Settings, prefix: str, key: bytes
+    ) -> None:
+        self._settings = settings
+        self._prefix = prefix
+        self._topic = state_topic(agent)
+        self._key = key
+        self._definition = _fingerprint(pipeline)
+        self._allowed = {_OPERATORS, *(each.__module__ for each in pipeline.models.values())}
+        self._allowed |= {type(factory()).__module__ for factory in pipeline.models.values()}
+
+    def flush(self, task: Task, covers: dict[str, int], number: int) -> Iterator[StateRecord]:
+        """Return what has changed in a task's stores since the last flush, manifest last."""
+        sizes = {}
+        for name, store in task.stores():
+            sizes[name] = len(store)
+            for change in store.take_changes():
+                yield self._entry(name, change, covers, number)
+        manifest = {"covers": covers, "sizes": sizes, "definition": self._definition}
+        yield StateRecord(self._topic, _MANIFEST, self._dump(manifest), _headers(number, 0))
+
+    def read(self, partitions: Iterable[int]) -> dict[int, Saved]:
+        """Return what was saved for each of the partitions that anything was saved for.
+
+        Raises
+        ------
+        SnapshotError
+            Tampered with, signed with another key, or of another definition.
+        BrokerError
+            The topics cannot be read to their ends.
+        """
+        wanted = [*partitions]
+        batches: dict[int, list[StateRecord]] = {each: [] for each in wanted}
+        saved: dict[int, dict[str, StateRecord]] = {}
+        for partition, record in self._records(self._topic, wanted):
+            batches[partition].append(record)
+            if record.key == _MANIFEST:
+                latest = saved.setdefault(partition, {})
+                latest.update({each.key: each for each in batches[partition]})
+                batches[partition].clear()
+        flushes = {each: _number(entries[_MANIFEST]) for each, entries in saved.items()}
+        for partition, record in self._records("models", [*saved]):
+            if _number(record) <= flushes[partition]:
+                saved[partition][record.key] = record
+        found = {each: self._saved(records) for each, records in saved.items()}
+        return {each: state for each, state in found.items() if state is not None}
+
+    def models(self, partitions: Iterable[int]) -> Iterator[tuple[int, ModelSnapshot]]:
+        """Return each partition's snapshots in the topic `models`, oldest first."""
+        for partition, record in self._records("models", [*partitions]):
+            if record.value is not None:
+                yield partition, shipped("model_snapshot").decode_body(record.value)
+
+    def load_models(self, payload: bytes) -> ModelSet:
+        """Return the models in a snapshot's payload.
+
+        Raises
+        ------
+        SnapshotError
+            See `models.snapshot.load`.
+        """
+        models: ModelSet = self._load(payload)
+        return models
+
+    def _entry(
+        self, store: str, change: Change, covers: dict[str, int], number: int
+    ) -> StateRecord:
+        headers = _headers(number, change.sequence)
+        if store != MODELS:
+            value = None if change.value is None else self._dump(change.value)
+            return StateRecord(self._topic, f"{store}/{change.key}", value, headers)
+        key = f"{MODELS}/{change.key}"
+        if change.value is None:
+            return StateRecord("models", key, None, headers)
+        models: ModelSet = change.value
+        published = ModelSnapshot(
+            scope_key=change.key,
+            champion=models.champion,
+            version=models.version,
+            covers=covers,
+            payload=self._dump(models),
+        )
+        return StateRecord("models", key, shipped("model_snapshot").encode(published), headers)
+
+    def _saved(self, records: dict[str, StateRecord]) -> Saved | None:
+        manifest = self._load(records[_MANIFEST].value or b"")
+        if manifest["definition"] != self._definition:
+            raise SnapshotError(
+                "saved state requires the definition that made it: models, features, task or"
+                " schema have changed. Give the pipeline another name, or delete its topics"
+                f" {self._topic!r} and 'models' to learn anew from the log"
+            )
+        saved = Saved(manifest["covers"], _number(records[_MANIFEST]))
+        for key, record in records.items():
+            if key != _MANIFEST and record.value is not None:
+                operator, name, entry = key.split("/", 2)
+                store = f"{operator}/{name}"
+                change = Change(entry, _sequence(record), self._value(store, record.value))
+                saved.entries.setdefault(store, []).append(change)
+        # A broker that dropped records (the embedded one does) has no whole state to give.
+        whole = all(len(saved.entries.get(each, [])) == n for each, n in manifest["sizes"].items())
+        return saved if whole else None
+
+    def _value(self, store: str, value: bytes) -> Any:
+        if store == MODELS:
+            return self._load(shipped("model_snapshot").decode_body(value)["payload"])
+        return self._load(value)
+
+    def _dump(self, value: Any) -> bytes:
+        return snapshot.dump(value, self._key)
+
+    def _load(self, data: bytes) -> Any:
+        return snapshot.load(data, self._key, self._allowed)
+
+    def _records(self, topic: str, partitions: list[int]) -> Iterator[tuple[int, StateRecord]]:
+        """Read partitions of a topic from beginning to end."""
+        if not partitions:
+            return
+        reader = Consumer(reader_config(self._settings))
+        name = self._prefix + topic
+        reader.assign([TopicPartition(name, each, OFFSET_BEGINNING) for each in partitions])
+        unfinished = set(partitions)
+        try:
+            while unfinished:
+                message = reader.poll(_READ_TIMEOUT_SECONDS)
+                if message is None:
+                    raise BrokerError(
+                        f"state requires {name} to be read to its end; got nothing for"
+                        f" {_READ_TIMEOUT_SECONDS:.0f} s from partitions {sorted(unfinished)}"
+                    )
+                error = message.error()
+                if error is None:
+                    yield message.partition() or 0, _state_record(topic, message)
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    unfinished.discard(message.partition() or 0)
+                elif not error.retriable():
+                    raise BrokerError(f"state requires {name} to be readable; got {error.str()!r}")
+        finally:
+            reader.close()
+
+
+def _fingerprint(pipeline: Pipeline) -> str:
+    """Say what of a definition the shape of its state depends on."""
+    names = [name for feature in pipeline.features for name in feature.names]
+    schema = pipeline.event_schema.as_written.header.hex()
+    return f"{pipeline.task} {pipeline.scope} {[*pipeline.models]} {names} {schema}"
+
+
+def _headers(number: int, sequence: int) -> Headers:
+    return [("flush", str(number).encode()), ("sequence", str(sequence).encode())]
+
+
+def _number(record: StateRecord) -> int:
+    return int(dict(record.headers)["flush"] or 0)
+
+
+def _sequence(record: StateRecord) -> int:
+    return int(dict(record.headers)["sequence"] or 0)
+
+
+def _state_record(topic: str, message: Message) -> StateRecord:
+    key, headers = message.key() or b"", message.headers() or []
+    return StateRecord(topic, key.decode(), message.value(), [*dict(headers).items()])

@@ -1,0 +1,45 @@
+"""Run a worker until it is told to stop."""
+
+from __future__ import annotations
+
+import sys
+from logging import Logger
+
+import faust
+
+from streams.app import create_app
+from streams.logs import configure_logging
+from streams.settings import Settings
+
+
+class _Worker(faust.Worker):
+    """A Faust worker whose logs are Millrace's."""
+
+    settings: Settings
+
+    def on_setup_root_logger(self, _logger: Logger, _level: int) -> None:
+        """Put Millrace's logging in the place of what Faust has just set up."""
+        configure_logging(self.settings)
+
+
+def run_worker(settings: Settings) -> int:
+    """Run a worker in this process; return its exit code.
+
+    SIGTERM and SIGINT stop it cleanly: the batch at hand is committed, the state is saved, and
+    the consumer groups are left, so that another worker takes over at once.
+
+    Raises
+    ------
+    MillraceError
+        It cannot start.
+    """
+    configure_logging(settings)
+    worker = _Worker(create_app(settings), quiet=True, redirect_stdouts=False)
+    worker.settings = settings
+    try:
+        worker.execute_from_commandline()
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 0
+    finally:
+        sys.stderr.flush()
+    return 0

@@ -1,0 +1,247 @@
+"""A user's schema gives what ingest accepts, and what `clean` holds."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas import AvroType, DefinitionError, EventSchema, RecordError, RejectReason, shipped
+
+TIMESTAMP = {"type": "long", "logicalType": "timestamp-millis"}
+COLOUR = {"type": "enum", "name": "Colour", "symbols": ["RED", "BLUE"]}
+
+
+def schema(name: str = "Visit", **types: object) -> dict[str, Any]:
+    """Return a schema of an id, a label and what is given; a tuple is a type and its default."""
+    fields = []
+    for field, declared in {"id": "string", **types, "paid": "boolean"}.items():
+        kind, *default = declared if isinstance(declared, tuple) else (declared,)
+        fields.append({"name": field, "type": kind, **({"default": default[0]} if default else {})})
+    return {"type": "record", "name": name, "fields": fields}
+
+
+def visits(**types: object) -> EventSchema:
+    return EventSchema(schema(**types), label="paid")
+
+
+def test_reads_a_file(tmp_path: Path) -> None:
+    """A schema can be a path, as text or Path, or the parsed JSON."""
+    path = tmp_path / "visit.avsc"
+    path.write_text(json.dumps(schema(x="double")))
+    for source in (path, str(path), schema(x="double")):
+        assert EventSchema(source, "paid").field_names == ("id", "x", "paid")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '"string"', "{}", '{"type": "record", "name": "R"}'])
+def test_file_that_is_no_schema(text: str, tmp_path: Path) -> None:
+    """A file that is no JSON, or no Avro record, is a DefinitionError."""
+    path = tmp_path / "visit.avsc"
+    path.write_text(text)
+    with pytest.raises(DefinitionError):
+        EventSchema(path)
+
+
+def test_file_that_is_missing(tmp_path: Path) -> None:
+    """A missing file is named."""
+    with pytest.raises(DefinitionError, match=r"requires a readable file; got .*visit\.avsc"):
+        EventSchema(tmp_path / "visit.avsc")
+
+
+def test_types_of_fields() -> None:
+    """Types are named as in Avro, those of a union one by one."""
+    of = visits(n=["null", "long"], t=TIMESTAMP, c=COLOUR, m={"type": "map", "values": "int"})
+    assert of.types_of("n") == ("null", "long")
+    assert of.types_of("t") == ("long",)
+    assert of.types_of("c") == ("enum",)
+    assert [f for f in of.field_names if of.is_primitive(f)] == ["id", "n", "t", "c", "paid"]
+    assert of.symbols_of("c") == ("RED", "BLUE")
+    assert of.symbols_of("n") == ()
+
+
+@pytest.mark.parametrize(
+    ("declared", "units"),
+    [
+        ("long", 1),
+        (TIMESTAMP, 1),
+        (["null", {"type": "long", "logicalType": "timestamp-micros"}], 1_000),
+        ({"type": "long", "logicalType": "timestamp-nanos"}, 1_000_000),
+    ],
+)
+def test_units_of_a_time(declared: object, units: int) -> None:
+    """A plain long is in milliseconds; a logical timestamp says its unit."""
+    assert visits(t=declared).units_per_ms("t") == units
+
+
+def test_floating_fields() -> None:
+    """Floats and doubles, optional ones too, can hold NaN; nothing else can."""
+    of = visits(f="float", d=["null", "double"], n="long")
+    assert of.floating_fields == ("f", "d")
+
+
+def test_event_with_its_label_decodes() -> None:
+    """An event in the schema as written decodes, timestamps to the integers that they are."""
+    of = visits(at=TIMESTAMP)
+    written = of.as_written.encode(
+        {"id": "1", "at": datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC), "paid": True}
+    )
+    assert of.codec.decode(written) == ("Visit", {"id": "1", "at": 1000, "paid": True})
+
+
+@pytest.mark.parametrize("label", [None, False])
+def test_event_whose_label_comes_later_decodes(label: bool | None) -> None:
+    """A producer may write the schema with the label made optional."""
+    optional = schema()
+    optional["fields"][-1] = {"name": "paid", "type": ["null", "boolean"], "default": None}
+    record = {"id": "1", "paid": label}
+    assert visits().codec.decode(AvroType(optional).encode(record)) == ("Visit", record)
+
+
+def test_labels_decode_beside_events() -> None:
+    """What is produced to `events` may be a label."""
+    label = {"event_id": "1", "label": True, "label_time_ms": None, "key": None}
+    written = shipped("label").encode(label)
+    assert visits().codec.decode(written) == ("Label", label)
+
+
+def test_the_name_of_labels_is_taken() -> None:
+    """A schema cannot be called as the records of labels are."""
+    with pytest.raises(DefinitionError, match="'Label'"):
+        EventSchema(schema(name="Label"))
+
+
+@pytest.mark.parametrize("name", ["Visit", "shop.Visit", "Event", "millrace.Event", "shop.Event"])
+def test_clean_holds_the_event_without_its_label(name: str) -> None:
+    """Whatever the schema's name, `clean` carries its fields but the label, timestamps as longs."""
+    of = EventSchema(schema(name=name, at=TIMESTAMP, x=["null", "double"]), "paid")
+    event = {
+        "event_id": "1",
+        "key": None,
+        "event_time_ms": 5,
+        "fields": {"id": "1", "at": 5, "x": None},
+    }
+    assert of.clean_codec.decode(of.clean_codec.encode("Event", event)) == ("Event", event)
+
+
+def test_clean_holds_labels() -> None:
+    """Labels travel in `clean` too."""
+    label = {"event_id": "1", "label": 3, "label_time_ms": 4, "key": "k"}
+    codec = visits().clean_codec
+    assert codec.decode(codec.encode("Label", label)) == ("Label", label)
+
+
+DOCUMENT = {"id": "1", "n": 1, "x": 1, "u": None, "paid": True}
+
+
+def typed() -> EventSchema:
+    return visits(n="long", x="double", u=["null", "double"], c=(COLOUR, "RED"))
+
+
+def test_json_gives_what_avro_would() -> None:
+    """JSON ends as the same record, types included, as its Avro; unknown names are ignored."""
+    record = typed().from_json({**DOCUMENT, "u": 2, "unknown": object()})
+    assert record == {"id": "1", "n": 1, "x": 1.0, "u": 2.0, "c": "RED", "paid": True}
+    assert [type(record[name]) for name in ("n", "x", "u")] == [int, float, float]
+
+
+def test_json_without_its_label() -> None:
+    """A label that is not there yet is null."""
+    assert typed().from_json({k: v for k, v in DOCUMENT.items() if k != "paid"})["paid"] is None
+    assert typed().from_json({**DOCUMENT, "paid": None})["paid"] is None
+
+
+@pytest.mark.parametrize("missing", ["id", "n", "u"])
+def test_json_that_lacks_a_field(missing: str) -> None:
+    """A field without default has to be there, nullable or not, and is named."""
+    document = {k: v for k, v in DOCUMENT.items() if k != missing}
+    with pytest.raises(RecordError, match=f"requires the field '{missing}'") as caught:
+        typed().from_json(document)
+    assert caught.value.reason is RejectReason.MISSING_FIELD
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("id", 1),
+        ("id", None),
+        ("id", "\ud800"),
+        ("n", "1"),
+        ("n", 1.0),
+        ("n", True),
+        ("n", 2**63),
+        ("x", "1"),
+        ("x", False),
+        ("x", 10**400),
+        ("u", []),
+        ("c", "GREEN"),
+        ("paid", 1),
+        ("paid", "true"),
+    ],
+)
+def test_json_of_another_type(field: str, value: object) -> None:
+    """A value of another type, or out of its range, is ill typed: it is never converted."""
+    with pytest.raises(RecordError) as caught:
+        typed().from_json({**DOCUMENT, field: value})
+    assert caught.value.reason is RejectReason.ILL_TYPED_FIELD
+
+
+def test_bytes_default_is_taken() -> None:
+    """A default of type bytes, which Avro writes as text, stands for those bytes."""
+    record = visits(b=("bytes", "\u00ff")).from_json({"id": "1", "paid": True})
+    assert record["b"] == b"\xff"
+
+
+def test_json_of_nested_records() -> None:
+    """Records nest, with their own defaults; what is missing inside one is ill typed."""
+    inner = {
+        "type": "record",
+        "name": "In",
+        "fields": [{"name": "a", "type": "long"}, {"name": "b", "type": "long", "default": 7}],
+    }
+    of = visits(inner=inner)
+    document = {"id": "1", "inner": {"a": 1}, "paid": True}
+    assert of.from_json(document)["inner"] == {"a": 1, "b": 7}
+    with pytest.raises(RecordError, match=r"In\.a"):
+        of.from_json({**document, "inner": {}})
+
+
+values = st.fixed_dictionaries(
+    {
+        "id": st.text(st.characters(exclude_categories=["Cs"])),
+        "n": st.integers(min_value=-(2**63), max_value=2**63 - 1),
+        "x": st.floats(allow_nan=False),
+        "u": st.none() | st.floats(allow_nan=False),
+        "c": st.sampled_from(["RED", "BLUE"]),
+        "paid": st.booleans(),
+    }
+)
+
+
+@given(values)
+def test_json_and_avro_agree(record: dict[str, Any]) -> None:
+    """Through JSON and through Avro, an event is the same to the bit."""
+    of = typed()
+    through_json = of.from_json(json.loads(json.dumps(record)))
+    _, through_avro = of.codec.decode(of.as_written.encode(record))
+    assert through_json == through_avro == record
+
+
+@pytest.mark.parametrize(
+    ("declared", "value"),
+    [
+        ({"type": "int", "logicalType": "date"}, 3),
+        ({"type": "int", "logicalType": "time-millis"}, 5),
+        ({"type": "string", "logicalType": "uuid"}, "1f9c0ab4-55ad-4f09-b2b3-f56f3ab79f7a"),
+    ],
+    ids=str,
+)
+def test_a_primitive_stays_one(declared: dict[str, str], value: object) -> None:
+    """A field that counts as a number or text is one, its logical type notwithstanding."""
+    of = visits(f=declared)
+    assert of.is_primitive("f")
+    assert of.from_json({"id": "1", "f": value, "paid": True})["f"] == value

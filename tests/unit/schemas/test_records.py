@@ -1,0 +1,97 @@
+"""What Python's types say of a record is what its Avro schema says."""
+
+from __future__ import annotations
+
+import json
+import types
+import typing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import schemas
+from schemas import records
+from schemas.records import RejectReason
+
+FOLDER = Path(schemas.__file__).parent
+FILES = sorted(FOLDER.glob("*.avsc"))
+PRIMITIVES: dict[str, Any] = {
+    "null": types.NoneType,
+    "boolean": bool,
+    "int": int,
+    "long": int,
+    "float": float,
+    "double": float,
+    "string": str,
+    "bytes": bytes,
+    # The envelope of `clean` takes whatever record the user's schema describes.
+    "millrace.Fields": dict[str, Any],
+}
+
+
+def python_type(declared: Any) -> Any:
+    """Return the Python type of what fastavro decodes `declared` to."""
+    if isinstance(declared, list):
+        return typing.Union[tuple(map(python_type, declared))]  # noqa: UP007 - from a list
+    if isinstance(declared, str):
+        return PRIMITIVES[declared]
+    if declared["type"] == "map":
+        return dict[str, python_type(declared["values"])]  # type: ignore[misc]
+    if declared["type"] == "array":
+        return list[python_type(declared["items"])]  # type: ignore[misc]
+    if declared["type"] == "enum":
+        return str
+    assert declared["type"] == "record"
+    check(declared)
+    return getattr(records, declared["name"])
+
+
+def check(schema: dict[str, Any]) -> None:
+    """Compare one record schema to its TypedDict, records within it too."""
+    declared = {each["name"]: python_type(each["type"]) for each in schema["fields"]}
+    hints = typing.get_type_hints(getattr(records, schema["name"]))
+    assert [*declared] == [*hints]
+    for name, hint in hints.items():
+        assert declared[name] == hint, f"{schema['name']}.{name}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_typed_dict_agrees_with_schema(path: Path) -> None:
+    """Fields, their order and their types agree, and the file is named after its record."""
+    schema = json.loads(path.read_text())
+    snake = "".join(f"_{c.lower()}" if c.isupper() else c for c in schema["name"]).lstrip("_")
+    assert snake == path.stem
+    assert schema["namespace"] == "millrace"
+    check(schema)
+
+
+def test_every_typed_dict_has_a_schema() -> None:
+    """No record exists in Python only."""
+    described = set()
+    for path in FILES:
+        text = path.read_text()
+        described |= {n for n in vars(records) if f'"name": "{n}"' in text}
+    defined = {n for n, each in vars(records).items() if typing.is_typeddict(each)}
+    assert defined == described != set()
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_times_name_their_unit(path: Path) -> None:
+    """A time or a delay is in milliseconds and says so in its name."""
+    for field in json.loads(path.read_text())["fields"]:
+        if {"time", "timestamp", "delay"} & set(field["name"].split("_")):
+            assert field["name"].endswith("_ms")
+
+
+def test_every_exported_name_exists() -> None:
+    """What the package exports is there, sorted, and each name once."""
+    assert [*schemas.__all__] == sorted(set(schemas.__all__))
+    for name in schemas.__all__:
+        assert hasattr(schemas, name)
+
+
+def test_reasons_are_what_they_are_called() -> None:
+    """A reject reason is its own name in lower case: a metric label and a header value."""
+    assert [each.value for each in RejectReason] == [each.name.lower() for each in RejectReason]
+    assert f"{RejectReason.LATE_LABEL}" == "late_label"
