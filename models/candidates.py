@@ -106,7 +106,9 @@ class ModelSet:
                 served[name] = Served(value=None, probabilities={})
         return served
 
-    def learn(self, features: Features, label: LabelValue | None, served: dict[str, Served]) -> None:
+    def learn(
+        self, features: Features, label: LabelValue | None, served: dict[str, Served]
+    ) -> None:
         """Let every model learn from one example.
 
         Raises

@@ -140,7 +140,9 @@ class Pipeline:
         if not self.features:
             object.__setattr__(self, "features", (fields(*self._default_features()),))
         self._check_features()
-        _require(self.rolling_window > 0, "rolling_window requires a number above 0", self.rolling_window)
+        _require(
+            self.rolling_window > 0, "rolling_window requires a number above 0", self.rolling_window
+        )
         _require(self.max_models > 0, "max_models requires a number above 0", self.max_models)
         _require(
             self.earliest.tzinfo is not None,
@@ -232,7 +234,9 @@ class Pipeline:
         taken = {self.event_id, self.key, self.event_time, self.label}
         schema = self.event_schema
         names = [n for n in schema.field_names if n not in taken and schema.is_primitive(n)]
-        _require(bool(names), "schema requires at least one field to predict from", [*schema.field_names])
+        _require(
+            bool(names), "schema requires at least one field to predict from", [*schema.field_names]
+        )
         return names
 
 

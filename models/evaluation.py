@@ -230,7 +230,8 @@ def metric_name(metric: type[Any]) -> str:
 
 def _reads_matrix(factory: Any, task: Task) -> bool:
     """Whether a metric class only reads a confusion matrix that another may keep for it."""
-    if not inspect.isclass(factory) or not issubclass(factory, _river.base.ClassificationMetric):
+    classifies = isinstance(factory, type) and issubclass(factory, _river.base.ClassificationMetric)
+    if not classifies:
         return False
     updates = [_river.base.ClassificationMetric.update]
     if task is Task.BINARY:

@@ -38,7 +38,8 @@ class Feature(Protocol):
     Examples
     --------
     >>> feature: Feature = fields("amount", "country")
-    >>> event = Event(event_id="1", key=None, event_time_ms=0, fields={"amount": 9, "country": None})
+    >>> values = {"amount": 9, "country": None}
+    >>> event = Event(event_id="1", key=None, event_time_ms=0, fields=values)
     >>> feature.names, feature.extract(event, windows={})
     (('amount', 'country'), {'amount': 9})
     """
@@ -83,13 +84,8 @@ def fields(*names: str) -> Feature:
 def derived(name: str, function: Callable[[Mapping[str, Any]], FeatureValue | None]) -> Feature:
     """Return a feature computed from the event's fields by a pure function.
 
-    Parameters
-    ----------
-    name
-        Of the feature.
-    function
-        Gets the event's fields by name, null as None; returns a boolean, a finite number or
-        text, or None where the feature is missing. It must depend on nothing else.
+    `function` gets the fields by name, null as None. It returns a boolean, a finite number or
+    text, or None where the feature is missing, and depends on nothing else.
 
     Examples
     --------

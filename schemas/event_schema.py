@@ -46,7 +46,9 @@ class EventSchema:
         schema = source if isinstance(source, dict) else _load(Path(source))
         self.as_written = AvroType(schema)
         if self.as_written.name == "Label":
-            raise DefinitionError("schema requires a record name other than 'Label', which is taken")
+            raise DefinitionError(
+                "schema requires a record name other than 'Label', which is taken"
+            )
         self.label = label
         self._fields: dict[str, Schema] = {each["name"]: each for each in schema["fields"]}
 
@@ -65,7 +67,9 @@ class EventSchema:
         """Return the symbols of an enum field; empty for any other."""
         declared = self._fields[field]["type"]
         branches = declared if isinstance(declared, list) else [declared]
-        return tuple(s for each in branches if isinstance(each, dict) for s in each.get("symbols", ()))
+        return tuple(
+            s for each in branches if isinstance(each, dict) for s in each.get("symbols", ())
+        )
 
     def is_primitive(self, field: str) -> bool:
         """Whether a model can see `field` as it is: a number, a boolean or text."""

@@ -19,7 +19,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from heapq import merge
-from itertools import chain
 from typing import Any
 
 import structlog
@@ -28,7 +27,6 @@ from confluent_kafka import (
     OFFSET_INVALID,
     Consumer,
     KafkaError,
-    KafkaException,
     Message,
     TopicPartition,
 )

@@ -88,7 +88,9 @@ class Outbox:
         origin = record.origin
         partition = origin.partition if record.partition is None else record.partition
         topic = self._prefix + record.topic
-        self._produce(topic, value, key, partition % self._partitions[topic], max(origin.timestamp_ms, 0))
+        self._produce(
+            topic, value, key, partition % self._partitions[topic], max(origin.timestamp_ms, 0)
+        )
         if record.topic == "predictions":
             self._predicted.append((record.value["model"], origin.timestamp_ms))
         elif record.topic == "alerts":

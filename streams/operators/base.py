@@ -51,9 +51,7 @@ class Operator(ABC):
     def process(self, record: Record) -> Iterable[Record]:
         """Take the next record of the partition and return what it leads to, in order."""
 
-    def _reject(
-        self, kind: Kind, origin: Origin, reason: RejectReason, detail: str
-    ) -> Record:
+    def _reject(self, kind: Kind, origin: Origin, reason: RejectReason, detail: str) -> Record:
         """Return the dead letter of an event or a label, and count it."""
         self.tally[f"rejected_{kind}", reason.value] += 1
         return reject(origin, reason, detail)

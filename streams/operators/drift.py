@@ -76,7 +76,8 @@ class DriftOperator(Operator):
         detector = self._detector(source)
         if detector is None:
             return None
-        return DriftMonitor(detector, self._settings.cooldown)
+        is_probability = source == _PREDICTION and self._task.is_classification
+        return DriftMonitor(detector, self._settings.cooldown, scaled=not is_probability)
 
     def _detector(self, source: str) -> Detector | None:
         if source == _PREDICTION:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from models.definition import Pipeline
-from schemas import RejectReason
+from schemas import RecordError, RejectReason
 from schemas.records import Event, Features, FeatureVector
 from streams.operators.base import Operator
 from streams.operators.record import Record, last_frame
@@ -47,6 +47,8 @@ class FeatureOperator(Operator):
         event: Event = record.value
         try:
             features = self._extract(event)
+        except RecordError as error:
+            return [self._reject("event", record.origin, error.reason, error.detail)]
         except Exception as error:  # user code may raise anything: the record is set aside
             detail = last_frame(error)
             return [self._reject("event", record.origin, RejectReason.FEATURE_ERROR, detail)]

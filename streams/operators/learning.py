@@ -120,6 +120,11 @@ class LearningOperator(Operator):
         if settings.loss is None:
             return {}
         return {
-            name: DriftMonitor(settings.loss, settings.cooldown, only_increase=True)
+            name: DriftMonitor(
+                settings.loss,
+                settings.cooldown,
+                only_increase=True,
+                scaled=not self._task.is_classification,
+            )
             for name in self._pipeline.models
         }

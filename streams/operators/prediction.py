@@ -105,7 +105,9 @@ class PredictionOperator(Operator):
         if record.type == "Label":
             return self._join(record.value, record.origin)
         assert self._load_models is not None
-        self._models.by_scope_key[record.value["scope_key"]] = self._load_models(record.value["payload"])
+        self._models.by_scope_key[record.value["scope_key"]] = self._load_models(
+            record.value["payload"]
+        )
         return ()
 
     def _predict(self, vector: FeatureVector, origin: Origin) -> Iterable[Record]:
@@ -233,9 +235,7 @@ class PredictionOperator(Operator):
             del self.early[event_id]
             self.tally["label", "orphan"] += 1
             detail = f"a label requires its event within pending.ttl; got none for {event_id!r}"
-            made.append(
-                self._reject("label", early.origin, RejectReason.ORPHAN_LABEL, detail)
-            )
+            made.append(self._reject("label", early.origin, RejectReason.ORPHAN_LABEL, detail))
         return made
 
     def _count_example(self, key: str | None) -> None:

@@ -3,6 +3,7 @@
 import math
 import pickle
 import random
+from functools import cache
 
 import pytest
 
@@ -44,7 +45,7 @@ def is_baseline(case):
     return case.id.endswith(("no_change", "prior"))
 
 
-CASES = list(cases())
+CASES = list(cases())  # made once: a cached model is found by its factory
 each_model = pytest.mark.parametrize(("task", "make", "numeric", "length"), CASES)
 
 
@@ -83,11 +84,21 @@ def answers(task, model, numeric):
     return [predict(dict(x)) for x in probes(numeric)]
 
 
-def trained(task, make, numeric, length):
+def train(task, make, numeric, length):
     model = make()
     for x, label in examples(task, numeric, length):
         learn(model, x, label)
     return model
+
+
+@cache
+def pickled(*case):
+    return pickle.dumps(train(*case))
+
+
+def trained(*case):
+    """A trained model of one's own, without the time it takes to train one."""
+    return pickle.loads(pickled(*case))
 
 
 @each_model
@@ -129,7 +140,7 @@ def test_prediction_does_not_mutate(task, make, numeric, length):
 @each_model
 def test_a_pickled_model_goes_on_as_if_nothing_had_happened(task, make, numeric, length):
     """Written in the middle and read back, it predicts and learns the same."""
-    model = trained(task, make, numeric, length)
+    model = train(task, make, numeric, length)
     restored = pickle.loads(pickle.dumps(model))
     assert answers(task, restored, numeric) == answers(task, model, numeric)
     for x, label in examples(task, numeric, length // 3, seed=2):
@@ -142,7 +153,7 @@ def test_a_pickled_model_goes_on_as_if_nothing_had_happened(task, make, numeric,
 @each_model
 def test_repeats_itself(task, make, numeric, length):
     """The same examples make the same model, random numbers and all."""
-    first, second = (trained(task, make, numeric, length) for _ in range(2))
+    first, second = (train(task, make, numeric, length) for _ in range(2))
     assert answers(task, first, numeric) == answers(task, second, numeric)
 
 

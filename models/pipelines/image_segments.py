@@ -1,0 +1,22 @@
+"""Patches of photographs, sky or grass or five others: many classes.
+
+`millrace replay ImageSegments` streams the data. Logistic regression knows two classes only, so
+that it takes part as one model against the rest for each class.
+"""
+
+from pathlib import Path
+
+from models import Pipeline, catalogue
+
+pipeline = Pipeline(
+    name="image_segments",
+    schema=Path(__file__).with_suffix(".avsc"),
+    event_id="event_id",
+    label="category",
+    task="multiclass",
+    models={
+        "gaussian_naive_bayes": catalogue.gaussian_naive_bayes,
+        "hoeffding_tree": catalogue.hoeffding_tree,
+        "logistic_regression": catalogue.factory("logistic_regression", "multiclass"),
+    },
+)

@@ -1,0 +1,18 @@
+"""Sensor readings from a space shuttle: how odd is each? Anomaly scores, no label needed.
+
+`millrace replay Shuttle` streams the data. The model learns without the labels; they serve to
+evaluate it.
+"""
+
+from pathlib import Path
+
+from models import Pipeline, catalogue
+
+pipeline = Pipeline(
+    name="shuttle",
+    schema=Path(__file__).with_suffix(".avsc"),
+    event_id="event_id",
+    label="anomaly",
+    task="anomaly",
+    models={"half_space_trees": catalogue.half_space_trees},
+)
