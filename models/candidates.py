@@ -142,8 +142,13 @@ class ModelSet:
         self, name: str, features: Features, label: LabelValue | None, served: dict[str, Served]
     ) -> None:
         replacement = self.replacements[name]
-        if label is not None:
-            replacement.learn(features, label, served[name])
+        try:
+            if label is not None:
+                replacement.learn(features, label, served[name])
+        except Exception:  # it is not in place: the model that is goes on
+            self.failures[name] += 1
+            del self.replacements[name]
+            return
         if replacement.is_decided:
             del self.replacements[name]
             if replacement.is_better:

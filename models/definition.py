@@ -214,7 +214,8 @@ class Pipeline:
                 name,
             )
             _require(
-                callable(factory) and not hasattr(factory, "learn_one"),
+                callable(factory)
+                and (isinstance(factory, type) or not hasattr(factory, "learn_one")),
                 f"models[{name!r}] requires a callable that returns a fresh model,"
                 " for example lambda: HoeffdingTreeClassifier()",
                 factory,

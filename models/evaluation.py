@@ -23,7 +23,7 @@ from schemas.records import LabelValue, Served
 
 _river: Any = river_metrics  # has types for a part of what it holds
 _DEFAULTS: Mapping[Task, tuple[type[Any], ...]] = {
-    Task.BINARY: (_river.Accuracy, _river.F1, _river.LogLoss),
+    Task.BINARY: (_river.Accuracy, _river.F1),
     Task.MULTICLASS: (_river.Accuracy, _river.MacroF1, _river.CohenKappa),
     Task.REGRESSION: (_river.MAE, _river.RMSE, _river.R2),
     Task.ANOMALY: (_river.ROCAUC,),

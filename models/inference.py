@@ -31,7 +31,7 @@ EVENT_ID = "event_id"
 Cell: TypeAlias = bool | int | float | str | None
 
 _CHUNK_ROWS = 10_000
-_READERS = "a .csv, .csv.gz or .parquet file"
+_TABLE = "a .csv, .csv.gz or .parquet file"
 
 _SOURCE = '''\
 """Predict {label!r}: written by `millrace replay`. It is yours to keep and to change."""
@@ -120,14 +120,14 @@ def read_table(path: Path | str) -> pd.DataFrame:
     path = Path(path)
     is_csv = path.name.lower().endswith((".csv", ".csv.gz"))
     if not is_csv and path.suffix.lower() != ".parquet":
-        raise DefinitionError(f"a table requires {_READERS}; got {str(path)!r}")
+        raise DefinitionError(f"a table requires {_TABLE}; got {str(path)!r}")
     if not path.is_file():
         raise DefinitionError(f"a table requires a file that exists; got {str(path)!r}")
     try:
         frame = _read_csv(path) if is_csv else pd.read_parquet(path, dtype_backend="numpy_nullable")
     except Exception as error:  # pandas and pyarrow raise whatever a broken file leads them into
         raise DefinitionError(
-            f"a table requires {_READERS} that can be read; got {str(path)!r}:"
+            f"a table requires {_TABLE} that can be read; got {str(path)!r}:"
             f" {type(error).__name__}: {' '.join(str(error).split())}"
         ) from error
     if frame.empty:
@@ -168,25 +168,23 @@ def infer(
     chosen = infer_task(frame.iloc[:, columns.index(label)]) if task is None else Task(task)
     catalogue.factory(model, chosen)
     fields, event_id = field_names(columns), free_event_id(columns)
-    schema = {
-        "type": "record",
-        "name": "Row",
-        "namespace": "table",
-        "fields": [
-            {"name": event_id, "type": "string", "doc": "Number of the row, from 0."},
-            *(
-                _field(frame.iloc[:, i], fields[i], optional=column == label)
-                for i, column in enumerate(columns)
-            ),
-        ],
-    }
+    row_number = {"name": event_id, "type": "string", "doc": "Number of the row, from 0."}
+    row = [
+        _field(frame.iloc[:, i], fields[i], is_optional=column == label)
+        for i, column in enumerate(columns)
+    ]
     return Inferred(
         name=re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-_") or "table",
         task=chosen,
         model=model,
         label=fields[columns.index(label)],
         event_id=event_id,
-        schema=schema,
+        schema={
+            "type": "record",
+            "name": "Row",
+            "namespace": "table",
+            "fields": [row_number, *row],
+        },
     )
 
 
@@ -261,13 +259,17 @@ def records(frame: pd.DataFrame, event_id: str) -> Iterator[dict[str, Cell]]:
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
-    return pd.read_csv(path, dtype_backend="numpy_nullable", float_precision="round_trip")
+    # Since 3.1 pandas reads the nearest float unasked, and says that one should not ask.
+    is_exact = tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1)
+    precision: Any = {} if is_exact else {"float_precision": "round_trip"}
+    frame: pd.DataFrame = pd.read_csv(path, dtype_backend="numpy_nullable", **precision)
+    return frame
 
 
-def _field(column: pd.Series[Any], name: str, optional: bool) -> Schema:
+def _field(column: pd.Series[Any], name: str, is_optional: bool) -> Schema:
     kind: Any = _avro_type(column)
     field: Schema = {"name": name, "type": kind}
-    if optional or bool(column.isna().any()):
+    if is_optional or bool(column.isna().any()):
         field |= {"type": ["null", kind], "default": None}
     if name != str(column.name):
         field["doc"] = f"Column {str(column.name)!r}."

@@ -26,7 +26,7 @@ from re import Pattern
 from types import BuiltinFunctionType, BuiltinMethodType, FunctionType, MethodType
 from typing import Any
 
-import river
+from river.__version__ import __version__ as river_version
 
 from schemas import SnapshotError
 
@@ -206,7 +206,7 @@ def _is_in(module: str, packages: tuple[str, ...]) -> bool:
 def _stamp() -> dict[str, Any]:
     return {
         "state": STATE_VERSION,
-        "river": river.__version__,
+        "river": river_version,
         "python": f"{sys.version_info.major}.{sys.version_info.minor}",
     }
 

@@ -8,7 +8,7 @@ more than one type, and a reader knows which one it holds.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 import fastavro
 from fastavro.schema import SchemaParseException, fingerprint, to_parsing_canonical_form
 
+from schemas import maps
 from schemas.errors import DefinitionError, RecordError
 from schemas.records import RejectReason
 
@@ -55,12 +56,20 @@ class AvroType:
         self.schema = schema
         self.name: str = str(schema["name"]).rpartition(".")[2]
         self.header = MARKER + bytes.fromhex(fingerprint(canonical, "CRC-64-AVRO"))
+        fields = [*schema["fields"]]
+        self._tail: list[tuple[str, Callable[[Any], bytes]]] = []
+        while fields and (write := _map_writer(fields[-1]["type"])):
+            self._tail.insert(0, (fields.pop()["name"], write))
+        self._head = fastavro.parse_schema({**schema, "fields": fields}, _force=True)
 
     def encode(self, record: Any) -> bytes:
         """Return `record` in single-object encoding."""
         buffer = BytesIO()
-        buffer.write(self.header)
-        fastavro.schemaless_writer(buffer, self._parsed, record)
+        write = buffer.write
+        write(self.header)
+        fastavro.schemaless_writer(buffer, self._head, record)
+        for name, write_map in self._tail:
+            write(write_map(record[name]))
         return buffer.getvalue()
 
     def decode_body(self, data: bytes, start: int = HEADER_SIZE_BYTES) -> Any:
@@ -142,6 +151,13 @@ def without_timestamps(declared: Any) -> Any:
     if str(copy.get("logicalType")).startswith(("timestamp-", "local-timestamp-")):
         del copy["logicalType"]
     return copy
+
+
+def _map_writer(declared: Any) -> Callable[[Any], bytes] | None:
+    """Return the fast way to write a map, where there is one."""
+    if declared == maps.FEATURES:
+        return maps.write_features
+    return maps.write_probabilities if declared == maps.PROBABILITIES else None
 
 
 def _unknown(data: bytes) -> RecordError:

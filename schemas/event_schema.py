@@ -8,10 +8,12 @@ and the type of the records in `clean`, which carry the event without its label.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from copy import deepcopy
 from functools import cached_property
 from pathlib import Path
+from reprlib import repr as shortened
 from typing import Any
 
 import fastavro
@@ -81,7 +83,8 @@ class EventSchema:
         declared = self._fields[field]["type"]
         branches = declared if isinstance(declared, list) else [declared]
         logical = [each.get("logicalType") for each in branches if isinstance(each, dict)]
-        return next((_TIMESTAMPS_PER_MS[each] for each in logical if each in _TIMESTAMPS_PER_MS), 1)
+        units = [str(each).removeprefix("local-") for each in logical]
+        return next((_TIMESTAMPS_PER_MS[each] for each in units if each in _TIMESTAMPS_PER_MS), 1)
 
     @cached_property
     def floating_fields(self) -> tuple[str, ...]:
@@ -108,6 +111,7 @@ class EventSchema:
         """Encode and decode the records of `clean`."""
         fields = without_timestamps(self.as_written.schema)
         fields["fields"] = [f for f in fields["fields"] if f["name"] != self.label]
+        fields.setdefault("namespace", "")  # the envelope's own is not for the user's names
         envelope = json.loads((Path(__file__).parent / "event.avsc").read_text())
         for field in envelope["fields"]:
             if field["name"] == "fields":
@@ -131,9 +135,10 @@ class EventSchema:
             return self.accepted.decode_body(self.accepted.encode(record))  # type: ignore[no-any-return]
         except ValidationError as error:
             raise RecordError(RejectReason.ILL_TYPED_FIELD, _sentence(error)) from error
-        except (OverflowError, TypeError, ValueError) as error:
+        except (OverflowError, TypeError, ValueError, RecursionError) as error:
+            where = next((f"field {n!r}" for n, v in record.items() if not _fits(v)), "an event")
             raise RecordError(
-                RejectReason.ILL_TYPED_FIELD, f"an event requires values in range; got {error}"
+                RejectReason.ILL_TYPED_FIELD, f"{where} requires values in range; got {error}"
             ) from error
 
     def _value(self, name: str, document: Mapping[str, Any]) -> Any:
@@ -174,4 +179,17 @@ def _type_name(declared: Any) -> str:
 
 
 def _sentence(error: ValidationError) -> str:
-    return " ".join(str(error).strip("[]\n ").split()).strip('"')
+    first = error.errors[0]
+    field = str(first.field).partition(".")[2]
+    types = dict.fromkeys(_type_name(each.schema) for each in error.errors)
+    got = shortened(first.datum)  # not its own text, which a value nested too deep has none of
+    return f"field {field!r} requires {' or '.join(types)}; got {got}"
+
+
+def _fits(value: Any) -> bool:
+    """Whether a number is one that a double can hold, and text one that UTF-8 can."""
+    try:
+        math.isfinite(value) if isinstance(value, int) else str(value).encode()
+    except (OverflowError, UnicodeEncodeError, RecursionError):
+        return False
+    return True

@@ -72,6 +72,8 @@ def create_app(settings: Settings) -> MillraceApp:
             " or path/file.py:attribute; got none"
         )
     pipeline = load_pipeline(settings.pipeline)
+    if settings.pipeline_name:
+        pipeline = pipeline.with_name(settings.pipeline_name)
     app = MillraceApp(
         f"millrace-{pipeline.name}",
         broker="kafka://127.0.0.1:0",  # never used: see _WithoutKafka
@@ -108,11 +110,9 @@ def prepare_topics(pipeline: Pipeline, settings: Settings) -> dict[str, int]:
     BrokerError
         The broker does not answer, or has topics that do not fit each other.
     """
-    agents = settings.agents
     prefix = topic_prefix(pipeline)
     wanted = topic_settings(
-        pipeline,
-        agents,
+        settings.agents,
         prefix=prefix,
         partitions=settings.partitions,
         replication=settings.replication,

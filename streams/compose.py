@@ -51,7 +51,14 @@ class TaskFactory:
     def make(self) -> Task:
         """Return a task with empty state."""
         models = ScopedModels(self.pipeline)
-        return Task((self._operator(name, models) for name in self.agent.operators), self.clock_ms)
+        stages: list[list[Operator]] = []
+        for name in self.agent.operators:
+            operator = self._operator(name, models)
+            if name == "learning" and "prediction" in self.agent:
+                stages[-1].append(operator)  # the two share the models
+            else:
+                stages.append([operator])
+        return Task(stages, self.clock_ms)
 
     def reads(self) -> list[str]:
         """Return the topics, without prefix, that come from outside the agent."""

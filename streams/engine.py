@@ -16,9 +16,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from heapq import merge
+from itertools import groupby, islice
 from typing import Any
 
 import structlog
@@ -43,7 +44,7 @@ from streams.task import Task
 from streams.topics import TopicCodec
 
 POLL_SECONDS = 0.1
-_SLICE_SECONDS = 0.02
+_SLICE_RECORDS = 200  # some 20 ms with a tree, until other agents have their turn
 _MAX_BACKOFF_SECONDS = 30.0
 
 _log = structlog.get_logger(__name__)
@@ -157,28 +158,38 @@ class Engine:
 
     async def _fold(self, batch: list[Message]) -> None:
         """Pass a batch through the tasks, giving way to other agents after every slice."""
-        slice_ends = time.perf_counter() + _SLICE_SECONDS
-        for message in _in_time_order(batch):
-            self._fold_one(message)
-            if time.perf_counter() > slice_ends:
-                await asyncio.sleep(0)
-                slice_ends = time.perf_counter() + _SLICE_SECONDS
+        for partition, origins in self._by_partition(batch).items():
+            for is_live, run in groupby(origins, self._is_live):
+                for part in _slices(run):
+                    self._fold_slice(self._tasks[partition], part, is_live)
+                    await asyncio.sleep(0)
 
-    def _fold_one(self, message: Message) -> None:
-        origin = _origin(message, self._prefix)
-        task = self._tasks[origin.partition]
-        where = origin.topic, origin.partition
-        live_from = self._live_from.get(where, 0)
-        if origin.offset == live_from:
-            task.take_tally()  # what was folded again in silence has been counted before
-        try:
-            outputs = task.run(self._codec.decode(origin))
-        except RecordError as error:
-            outputs = [reject(origin, error.reason, error.detail)]
-        self._next[where] = origin.offset + 1
-        if origin.offset >= live_from:
+    def _by_partition(self, batch: list[Message]) -> dict[int, list[Origin]]:
+        by_partition: dict[int, list[Origin]] = {}
+        for message in _in_time_order(batch):
+            origin = _origin(message, self._prefix)
+            by_partition.setdefault(origin.partition, []).append(origin)
+        return by_partition
+
+    def _is_live(self, origin: Origin) -> bool:
+        """Whether a record has not been folded and committed before."""
+        return origin.offset >= self._live_from.get((origin.topic, origin.partition), 0)
+
+    def _fold_slice(self, task: Task, origins: list[Origin], is_live: bool) -> None:
+        records = []
+        for origin in origins:
+            self._next[origin.topic, origin.partition] = origin.offset + 1
+            try:
+                records.append(self._codec.decode(origin))
+            except RecordError as error:
+                records.append(reject(origin, error.reason, error.detail))
+        outputs = task.run(records)
+        if is_live:
+            outputs += [each for each in records if each.topic == "rejects"]
             for record in outputs:
                 self._outbox.put(record)
+        else:
+            task.take_tally()  # counted when it was first folded
 
     def _poll(self) -> list[Message]:
         if self._consumer is None:
@@ -268,9 +279,9 @@ class Engine:
         if "models" in self._factory.reads():
             for partition, published in self._state.models(partitions):
                 origin = Origin("models", partition, 0, 0, None, None)
-                self._tasks[partition].run(Record("models", "ModelSnapshot", published, origin))
+                self._tasks[partition].run([Record("models", "ModelSnapshot", published, origin)])
 
-    def _on_revoke(self, _consumer: Consumer, revoked: list[TopicPartition]) -> None:
+    def _on_revoke(self, _consumer: Consumer, _revoked: list[TopicPartition]) -> None:
         if not self._broken:
             self._commit(flush=True)
         self._drop_tasks()
@@ -378,6 +389,12 @@ def _origin(message: Message, prefix: str) -> Origin:
         message.value(),
         tuple(message.headers() or ()),  # type: ignore[arg-type]  # the list that it always is
     )
+
+
+def _slices(origins: Iterable[Origin]) -> Iterator[list[Origin]]:
+    rest = iter(origins)
+    while part := [*islice(rest, _SLICE_RECORDS)]:
+        yield part
 
 
 def _in_time_order(batch: list[Message]) -> Iterator[Message]:

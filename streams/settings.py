@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsError as UnreadableSetting
 
 from schemas import SettingsError
 from streams.chaining import AgentSpec, parse_chain
@@ -38,13 +39,17 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="MILLRACE_", frozen=True, extra="forbid")
 
     pipeline: str = Field("", description="Definition, as module:attribute or file.py:attribute.")
+    pipeline_name: str = Field("", description="Another name for the pipeline and its topics.")
     broker: str = Field(EMBEDDED, description="Bootstrap servers, or 'embedded'.")
     kafka: dict[str, str] = Field(
         default_factory=dict,
         description="More librdkafka properties for every client, for example TLS and SASL.",
     )
     schema_registry_url: str = Field(
-        "", validation_alias=AliasChoices("schema_registry_url", "SCHEMA_REGISTRY_URL")
+        "",
+        validation_alias=AliasChoices(
+            "schema_registry_url", "MILLRACE_SCHEMA_REGISTRY_URL", "SCHEMA_REGISTRY_URL"
+        ),
     )
     chain: str = Field("default", description="Which operators share an agent.")
     partitions: int = Field(4, ge=1, description="Of topics that do not exist yet.")
@@ -107,4 +112,8 @@ def read_settings(**given: Any) -> Settings:
         raise SettingsError(
             f"setting {name} (MILLRACE_{name.upper()}) requires: {first['msg']};"
             f" got {first.get('input')!r}"
+        ) from None
+    except UnreadableSetting as error:
+        raise SettingsError(
+            f"settings of several values (MILLRACE_KAFKA) require JSON; got {error}"
         ) from None

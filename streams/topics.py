@@ -57,8 +57,10 @@ class TopicCodec:
     def __init__(self, pipeline: Pipeline, json_outputs: bool = False) -> None:
         plain = [
             shipped(name)
-            for name in ("label", "feature_vector", "prediction", "example")
-            + ("model_snapshot", "alert", "reject")
+            for name in (
+                *("label", "feature_vector", "prediction", "example"),
+                *("model_snapshot", "alert", "reject"),
+            )
         ]
         self._codec = Codec(plain)
         self._clean = pipeline.event_schema.clean_codec
@@ -94,7 +96,6 @@ class TopicCodec:
 
 
 def topic_settings(
-    pipeline: Pipeline,
     agents: Iterable[AgentSpec],
     *,
     prefix: str,

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from river.datasets.synth import Agrawal
 
-from models import DriftSettings, Pipeline, calendar, catalogue, derived, fields
+from models import DriftSettings, Pipeline, catalogue, derived, fields
 
 _START_MS = int(datetime(2025, 3, 3, tzinfo=UTC).timestamp() * 1000)
 _MEAN_GAP_MS = 30_000
@@ -39,7 +40,6 @@ pipeline = Pipeline(
         fields("salary", "commission", "age", "elevel", "car"),
         fields("zipcode", "hvalue", "hyears", "loan"),
         derived("total_income", total_income),
-        calendar("hour"),
     ],
     models={
         "hoeffding_tree": catalogue.hoeffding_tree,
@@ -47,8 +47,7 @@ pipeline = Pipeline(
         "gaussian_naive_bayes": catalogue.gaussian_naive_bayes,
     },
     rolling_window=500,
-    # The hour goes round and round: it would be an alert every morning.
-    drift=DriftSettings(policy="replace", inputs={"salary": "adwin", "loan": "adwin"}),
+    drift=DriftSettings(policy="replace"),
 )
 
 
@@ -69,7 +68,7 @@ def applications(
     Examples
     --------
     >>> [(a["application_id"], a["age"], a["granted"]) for a in applications(3, drift_at=1)]
-    [('0', 21, True), ('1', 25, False), ('2', 55, True)]
+    [('0', 21, False), ('1', 25, False), ('2', 55, True)]
     """
     rules = {
         kind: Agrawal(classification_function=kind, seed=seed) for kind in (_BY_INCOME, _BY_AGE)
@@ -77,7 +76,7 @@ def applications(
     both = zip(rules[_BY_INCOME], rules[_BY_AGE], strict=True)
     gaps = Random(seed)  # noqa: S311 - a repeatable stream, no secret
     applied_at = _START_MS
-    for index, ((applicant, by_income), (_, by_age)) in zip(range(n_events), both):
+    for index, ((applicant, by_income), (_, by_age)) in enumerate(islice(both, n_events)):
         applied_at += 1 + int(gaps.expovariate(1 / _MEAN_GAP_MS))
         has_drifted = drift_at is not None and index >= drift_at
         yield {

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
+from confluent_kafka.schema_registry import SchemaRegistryClient
+from confluent_kafka.schema_registry.error import SchemaRegistryError
+
 from schemas import BrokerError
 from schemas.avro import Schema
 from streams.settings import Settings
@@ -20,9 +23,6 @@ def written_schema(settings: Settings) -> Callable[[int], Schema | None]:
     """
     if not settings.schema_registry_url:
         return lambda _: None
-    from confluent_kafka.schema_registry import SchemaRegistryClient
-    from confluent_kafka.schema_registry.error import SchemaRegistryError
-
     client = SchemaRegistryClient({"url": settings.schema_registry_url})
     known: dict[int, Schema | None] = {}
 

@@ -8,7 +8,7 @@ alert, so that one drift is one alert. A feature of text is not watched.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 from models.definition import Pipeline
 from models.drift import Detector, DriftMonitor, Evidence
@@ -18,7 +18,7 @@ from streams.operators.base import Operator
 from streams.operators.record import Record
 from streams.operators.state import KeyedState
 
-_KEY = "partition"
+_INPUTS = "inputs"
 _PREDICTION = "prediction"
 
 
@@ -43,26 +43,34 @@ class DriftOperator(Operator):
 
     def process(self, record: Record) -> Iterable[Record]:
         prediction: Prediction = record.value
-        monitors: dict[str, DriftMonitor | None] = self._monitors.get(_KEY, {})
-        made = []
-        for source, value in self._watched(prediction):
-            if source not in monitors:
-                monitors[source] = self._fresh_monitor(source)
-            monitor = monitors[source]
-            evidence = None if monitor is None else monitor.update(value)
-            if evidence is not None:
-                alert = _alert(source, evidence, prediction)
-                made.append(Record("alerts", "Alert", alert, record.origin))
-        self._monitors[_KEY] = monitors
-        return made
-
-    def _watched(self, prediction: Prediction) -> Iterator[tuple[str, float]]:
+        inputs: dict[str, DriftMonitor | None] = self._monitors.get(_INPUTS, {})
+        found = []
         for name, value in prediction["features"].items():
-            if not isinstance(value, str):
-                yield f"input:{name}", value
-        predicted = self._predicted(prediction)
-        if predicted is not None:
-            yield _PREDICTION, predicted
+            if type(value) is str:
+                continue
+            if name not in inputs:
+                inputs[name] = self._monitor(self._input_detector(name), scaled=True)
+            monitor = inputs[name]
+            if monitor is not None and (evidence := monitor.update(value)):  # type: ignore[arg-type]
+                found.append((f"input:{name}", evidence))
+        self._monitors[_INPUTS] = inputs
+        evidence = self._watch_prediction(prediction)
+        if evidence is not None:
+            found.append(("prediction", evidence))
+        return [
+            Record("alerts", "Alert", _alert(source, evidence, prediction), record.origin)
+            for source, evidence in found
+        ]
+
+    def _watch_prediction(self, prediction: Prediction) -> Evidence | None:
+        value = self._predicted(prediction)
+        if value is None or self._settings.predictions is None:
+            return None
+        monitor = self._monitors.get(_PREDICTION) or self._monitor(
+            self._settings.predictions, scaled=not self._task.is_classification
+        )
+        self._monitors[_PREDICTION] = monitor
+        return monitor.update(value) if monitor else None
 
     def _predicted(self, prediction: Prediction) -> float | None:
         value, probabilities = prediction["value"], prediction["probabilities"]
@@ -72,20 +80,14 @@ class DriftOperator(Operator):
             return max(probabilities.values(), default=None)
         return None if value is None else float(value)
 
-    def _fresh_monitor(self, source: str) -> DriftMonitor | None:
-        detector = self._detector(source)
+    def _monitor(self, detector: Detector | None, *, scaled: bool) -> DriftMonitor | None:
         if detector is None:
             return None
-        is_probability = source == _PREDICTION and self._task.is_classification
-        return DriftMonitor(detector, self._settings.cooldown, scaled=not is_probability)
+        return DriftMonitor(detector, self._settings.cooldown, scaled=scaled)
 
-    def _detector(self, source: str) -> Detector | None:
-        if source == _PREDICTION:
-            return self._settings.predictions
+    def _input_detector(self, name: str) -> Detector | None:
         inputs = self._settings.inputs
-        if isinstance(inputs, Mapping):
-            return inputs.get(source.removeprefix("input:"))
-        return inputs
+        return inputs.get(name) if isinstance(inputs, Mapping) else inputs
 
 
 def _alert(source: str, evidence: Evidence, prediction: Prediction) -> Alert:

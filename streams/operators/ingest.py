@@ -13,8 +13,8 @@ import json
 import math
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from reprlib import repr as shortened
 from typing import Any
-from zlib import crc32
 
 from models.definition import Pipeline, Scope
 from models.tasks import Task
@@ -23,11 +23,13 @@ from schemas.avro import MARKER, Schema
 from schemas.records import Event, Label
 from streams.operators.base import Kind, Operator
 from streams.operators.record import Origin, Record
+from streams.routing import partition_of
 
 _CONFLUENT_MAGIC = 0
 _CONFLUENT_HEADER_SIZE_BYTES = 5
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+_LONGS = range(-(2**63), 2**63)
 _PYTHON_TYPES: dict[str, type] = {
     "boolean": bool,
     "int": int,
@@ -115,9 +117,15 @@ class IngestOperator(Operator):
         return self._decode_json(origin.topic, data)
 
     def _decode_confluent(self, topic: str, data: bytes) -> tuple[str, dict[str, Any]]:
+        if len(data) < _CONFLUENT_HEADER_SIZE_BYTES:
+            raise RecordError(
+                RejectReason.MALFORMED,
+                f"Confluent wire format requires {_CONFLUENT_HEADER_SIZE_BYTES} bytes of header;"
+                f" got {data!r}",
+            )
         schema_id = int.from_bytes(data[1:_CONFLUENT_HEADER_SIZE_BYTES])
         written = self._written_schema(schema_id)
-        if written is None or len(data) < _CONFLUENT_HEADER_SIZE_BYTES:
+        if not isinstance(written, dict):  # nor is Avro that is not a record an event
             raise RecordError(
                 RejectReason.UNKNOWN_SCHEMA,
                 f"a record requires a schema that the registry has; got id {schema_id}",
@@ -133,7 +141,8 @@ class IngestOperator(Operator):
         except (ValueError, RecursionError) as error:
             raise RecordError(
                 RejectReason.MALFORMED,
-                f"a record requires Avro, Confluent wire format or JSON; got {data[:20]!r} ({error})",
+                "a record requires Avro, Confluent wire format or JSON;"
+                f" got {data[:20]!r} ({error})",
             ) from None
         if not isinstance(document, dict):
             raise RecordError(
@@ -240,8 +249,7 @@ class IngestOperator(Operator):
             )
         if self._partitions is None:
             return None
-        # librdkafka's default for keyed records ("consistent"): a confluent-kafka producer agrees
-        return crc32(routed_by.encode()) % self._partitions
+        return partition_of(routed_by, self._partitions)
 
 
 def _identity(value: Any, name: str) -> str:
@@ -281,15 +289,29 @@ def _label_from_json(document: dict[str, Any]) -> dict[str, Any]:
         )
     record = {
         "event_id": _identity(document["event_id"], "event_id"),
-        "label": document["label"],
+        "label": _as_avro(document["label"]),
         "label_time_ms": time,
         "key": None if key is None else str(key),
     }
     try:
         shipped("label").encode(record)
-    except (ValueError, TypeError, OverflowError):
+    except (ValueError, TypeError, OverflowError) as error:
         raise RecordError(
-            RejectReason.UNKNOWN_LABEL_TYPE,
-            f"a label requires a boolean, a number or text; got {document['label']!r}",
+            RejectReason.ILL_TYPED_FIELD,
+            "a label requires event_id, label and key in UTF-8, and a long as label_time_ms;"
+            f" got {shortened(record)} ({error})",
         ) from None
     return record
+
+
+def _as_avro(label: Any) -> bool | int | float | str:
+    """Return a label as Avro would carry it: what is beyond a long is a double."""
+    try:
+        if isinstance(label, (bool, int, float, str)):
+            return float(label) if type(label) is int and label not in _LONGS else label
+    except OverflowError:
+        pass
+    raise RecordError(
+        RejectReason.UNKNOWN_LABEL_TYPE,
+        f"a label requires a boolean, a number or text; got {shortened(label)}",
+    )

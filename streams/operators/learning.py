@@ -78,19 +78,20 @@ class LearningOperator(Operator):
 
     def _test(self, example: Example, models: ModelSet, record: Record) -> list[Record]:
         evaluation = self._evaluation.get(_KEY) or self._fresh_evaluation(models)
-        label = example["label"]
+        label, served = example["label"], example["served"]
         assert label is not None
-        for name, served in example["served"].items():
-            evaluation.update(name, label, served)
+        for name, answer in served.items():
+            evaluation.update(name, label, answer)
         self._evaluation[_KEY] = evaluation
         monitors = self._monitors.get(_KEY) or self._fresh_monitors()
         made = []
         for name, monitor in monitors.items():
-            error = loss(self._task, label, example["served"][name]["value"])
+            error = loss(self._task, label, served[name]["value"])
             evidence = None if error is None else monitor.update(error)
             if evidence is not None:
                 made.append(self._alert(name, evidence, example, models, record))
                 models.react(name, self._policy, self._pipeline)
+                self._models.have_learned(example["key"])
         self._monitors[_KEY] = monitors
         return made
 

@@ -24,6 +24,7 @@ class Memory:
         self.segments = KeyedState()
         self._most = -(-limit // _SEGMENT_SIZE) + 1
         self._segment_of: dict[str, str] | None = None
+        self._current = ""
 
     def __contains__(self, event_id: str) -> bool:
         return event_id in self._index
@@ -33,10 +34,13 @@ class Memory:
         return end
 
     def remember(self, event_id: str, end: LabelValue | None) -> None:
-        index, number = self._index, self._current()
-        self.segments[number][event_id] = end
-        self.segments.touch(number)
-        index[event_id] = number
+        index = self._index
+        segment = self.segments.get(self._current)
+        if segment is None or len(segment) >= _SEGMENT_SIZE:
+            segment = self._begin_segment()
+        segment[event_id] = end
+        self.segments.touch(self._current)
+        index[event_id] = self._current
 
     @property
     def _index(self) -> dict[str, str]:
@@ -45,18 +49,16 @@ class Memory:
             self._segment_of = {
                 event_id: number for number in self.segments for event_id in self.segments[number]
             }
+            self._current = next(reversed(self.segments), "")
         return self._segment_of
 
-    def _current(self) -> str:
-        """Return the number of the segment that has room."""
-        numbers = [*self.segments][-1:]
-        if numbers and len(self.segments[numbers[0]]) < _SEGMENT_SIZE:
-            return str(numbers[0])
-        number = str(int(numbers[0]) + 1) if numbers else "0"
-        self.segments[number] = {}
-        oldest = self.segments.oldest()
-        if oldest is not None and len(self.segments) > self._most:
-            del self.segments[oldest[0]]
-            for event_id in oldest[1]:
+    def _begin_segment(self) -> dict[str, LabelValue | None]:
+        self._current = str(int(self._current or -1) + 1)
+        segment: dict[str, LabelValue | None] = {}
+        self.segments[self._current] = segment
+        if len(self.segments) > self._most:
+            number, forgotten = self.segments.oldest()
+            del self.segments[number]
+            for event_id in forgotten:
                 self._index.pop(event_id, None)
-        return number
+        return segment

@@ -82,9 +82,11 @@ class PredictionOperator(Operator):
         self.reads = frozenset({"features"} if load_models is None else {"features", "models"})
         self._pipeline = pipeline
         self._task = Task(pipeline.task)
+        self._champion = pipeline.champion
         self._models = models
         self._load_models = load_models
         self._limit = pipeline.pending.limit
+        self._learns_without_labels = pipeline.learns_without_labels
         self._ttl_ms = int(pipeline.pending.ttl.total_seconds() * 1000)
         self.waiting = KeyedState()
         self.early = KeyedState()
@@ -122,10 +124,10 @@ class PredictionOperator(Operator):
             detail = last_frame(error)
             return [self._reject("event", origin, RejectReason.PREDICT_ERROR, detail)]
         made = [self._prediction(vector, served, models, origin)]
-        self.waiting[event_id] = waiting = Waiting(vector, served)
-        if self._pipeline.learns_without_labels:
-            made.append(self._example(waiting, None, origin))
         made += self._advance(vector["event_time_ms"])
+        self.waiting[event_id] = waiting = Waiting(vector, served)
+        if self._learns_without_labels:
+            made.append(self._example(waiting, None, origin))
         if event_id in self.early:
             early: Early = self.early.pop(event_id)
             made += self._join(early.label, early.origin)
@@ -191,7 +193,7 @@ class PredictionOperator(Operator):
     def _example(self, waiting: Waiting, label: Label | None, origin: Origin) -> Record:
         vector, served = waiting
         known = None if label is None else label["label"]
-        if known is None or not self._pipeline.learns_without_labels:
+        if known is None or not self._learns_without_labels:
             self._count_example(vector["key"])
         example = Example(
             event_id=vector["event_id"],
@@ -208,28 +210,35 @@ class PredictionOperator(Operator):
     def _loss(self, label: LabelValue | None, served: dict[str, Served]) -> float | None:
         if label is None:
             return None
-        return loss(self._task, label, served[self._pipeline.champion]["value"])
+        return loss(self._task, label, served[self._champion]["value"])
 
     def _advance(self, event_time_ms: int) -> list[Record]:
         """Move the watermark, and let go of what has waited for too long."""
+        if not self._progress:
+            self._begin_waiting(event_time_ms)
         if event_time_ms > self._watermark_ms:
             self._progress["watermark_ms"] = event_time_ms
         horizon_ms = self._watermark_ms - self._ttl_ms
-        while (oldest := self.waiting.oldest()) is not None:
-            event_id, waiting = oldest
+        while self.waiting:
+            event_id, waiting = self.waiting.oldest()
             expired = waiting.vector["event_time_ms"] < horizon_ms
-            if not expired and len(self.waiting) <= self._limit:
+            if not expired and len(self.waiting) < self._limit:
                 break
             del self.waiting[event_id]
             self._ends.remember(event_id, None)
             self.tally["expired", "ttl" if expired else "limit"] += 1
-        return self._orphans()
+        return self._orphans() if self.early else []
+
+    def _begin_waiting(self, event_time_ms: int) -> None:
+        """Let the labels that came before any event wait from the first one's time on."""
+        for event_id, early in [*self.early.items()]:
+            self.early[event_id] = early._replace(since_ms=event_time_ms)
 
     def _orphans(self) -> list[Record]:
         made = []
         horizon_ms = self._watermark_ms - self._ttl_ms
-        while (oldest := self.early.oldest()) is not None:
-            event_id, early = oldest
+        while self.early:
+            event_id, early = self.early.oldest()
             if early.since_ms >= horizon_ms and len(self.early) <= self._limit:
                 break
             del self.early[event_id]

@@ -11,6 +11,8 @@ from schemas.records import Header, Reject
 RAW = "Raw"
 """Type of a record that nobody has decoded yet."""
 
+_LONGEST_DETAIL = 2_000
+
 
 class Origin(NamedTuple):
     """A Kafka record as it was read: the place in the log that everything goes back to.
@@ -57,7 +59,7 @@ def reject(origin: Origin, reason: RejectReason, detail: str) -> Record:
     """Return the dead letter of a record, with the original in full."""
     value: Reject = {
         "reason": reason.value,
-        "detail": detail,
+        "detail": _writable(detail),
         "topic": origin.topic,
         "partition": origin.partition,
         "offset": origin.offset,
@@ -68,6 +70,12 @@ def reject(origin: Origin, reason: RejectReason, detail: str) -> Record:
         "headers": [Header(name=name, value=content) for name, content in origin.headers],
     }
     return Record("rejects", "Reject", value, origin)
+
+
+def _writable(detail: str) -> str:
+    """Return text that can be written as UTF-8, and that no value quoted in it makes long."""
+    clipped = detail if len(detail) <= _LONGEST_DETAIL else f"{detail[:_LONGEST_DETAIL]}…"
+    return clipped.encode(errors="backslashreplace").decode()
 
 
 def last_frame(error: BaseException) -> str:

@@ -6,7 +6,6 @@ and writes only those, so that a large model costs nothing while it does not cha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
 from typing import Any, NamedTuple
 
 
@@ -22,8 +21,11 @@ class Change(NamedTuple):
     value: Any | None
 
 
-class KeyedState(MutableMapping[str, Any]):
+class KeyedState(dict[str, Any]):
     """A dictionary with text keys that tracks changes and may be bounded.
+
+    It is in the order in which its keys were last set. Only `state[key] = value`, `touch`,
+    `del state[key]` and `pop` change it.
 
     Parameters
     ----------
@@ -41,57 +43,67 @@ class KeyedState(MutableMapping[str, Any]):
     """
 
     def __init__(self, limit: int | None = None) -> None:
+        super().__init__()
         self.limit = limit
         self.evicted = 0
-        self._entries: dict[str, Any] = {}
         self._sequence = 0
         self._changed: dict[str, int] = {}
         self._persisted: set[str] = set()
-
-    def __getitem__(self, key: str) -> Any:
-        return self._entries[key]
+        self._newest: str | None = None  # the last of the entries, and known to have changed
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self._entries.pop(key, None)
-        self._entries[key] = value
-        self._mark(key)
-        if self.limit is not None and len(self._entries) > self.limit:
-            del self[next(iter(self._entries))]
+        if key == self._newest:
+            super().__setitem__(key, value)
+            return
+        if key in self:
+            super().__delitem__(key)
+        super().__setitem__(key, value)
+        self._sequence += 1
+        self._changed[key] = self._sequence
+        self._newest = key
+        while self.limit is not None and len(self) > self.limit:
+            del self[next(iter(self))]
             self.evicted += 1
 
     def __delitem__(self, key: str) -> None:
-        del self._entries[key]
-        self._mark(key)
+        super().__delitem__(key)
+        self._newest = None
+        if key in self._persisted:
+            self._sequence += 1
+            self._changed[key] = self._sequence
+        else:
+            self._changed.pop(key, None)
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._entries)
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._entries
+    def pop(self, key: str, default: Any = None) -> Any:
+        """Remove a key and return its value, or `default` where there is none."""
+        if key not in self:
+            return default
+        value = self[key]
+        del self[key]
+        return value
 
     def touch(self, key: str) -> None:
         """Say that the value of `key` was changed in place."""
-        self[key] = self._entries[key]
+        if key != self._newest:
+            self[key] = self[key]
 
-    def oldest(self) -> tuple[str, Any] | None:
-        """Return the entry least recently set, if there is one."""
-        key = next(iter(self._entries), None)
-        return None if key is None else (key, self._entries[key])
+    def oldest(self) -> tuple[str, Any]:
+        """Return the entry least recently set, of a store that has one."""
+        key = next(iter(self))
+        return key, self[key]
 
     def take_changes(self) -> list[Change]:
         """Return what has changed since the last call, in order, and forget that it has."""
         changes = []
         for key, sequence in sorted(self._changed.items(), key=lambda item: item[1]):
-            if key in self._entries:
+            if key in self:
                 self._persisted.add(key)
-                changes.append(Change(key, sequence, self._entries[key]))
-            elif key in self._persisted:
+                changes.append(Change(key, sequence, self[key]))
+            else:
                 self._persisted.discard(key)
                 changes.append(Change(key, sequence, None))
         self._changed.clear()
+        self._newest = None
         return changes
 
     def restore(self, changes: list[Change]) -> None:
@@ -99,9 +111,5 @@ class KeyedState(MutableMapping[str, Any]):
         for change in sorted(changes, key=lambda each: each.sequence):
             self._sequence = max(self._sequence, change.sequence)
             if change.value is not None:
-                self._entries[change.key] = change.value
+                super().__setitem__(change.key, change.value)
                 self._persisted.add(change.key)
-
-    def _mark(self, key: str) -> None:
-        self._sequence += 1
-        self._changed[key] = self._sequence

@@ -39,7 +39,7 @@ from river import (
     utils,
 )
 
-from models import snapshot
+from models import catalogue, snapshot
 from models.tasks import Task
 from schemas import SnapshotError
 
@@ -125,6 +125,17 @@ def test_regressor_comes_back(model: Any) -> None:
     again = snapshot.load(snapshot.dump(model, KEY), KEY)
     x = {"a": 0.4, "b": 0.7, "c": 0.1}
     assert again.predict_one(x) == model.predict_one(x)
+
+
+@pytest.mark.parametrize("numeric", [True, False], ids=["numbers", "text"])
+@pytest.mark.parametrize(("task", "name"), [(t, n) for t in Task for n in catalogue.names(t)])
+def test_the_whole_catalogue_comes_back(task: Task, name: str, numeric: bool) -> None:
+    """Every model of the catalogue, for numbers and for text, has only parts that may load."""
+    model = learned(catalogue.factory(name, task, numeric)(), task)
+    again = snapshot.load(snapshot.dump(model, KEY), KEY)
+    x = {"a": 0.4, "b": 0.7, "c": 0.1}
+    ask = "score_one" if task is Task.ANOMALY else "predict_one"
+    assert getattr(again, ask)(x) == getattr(model, ask)(x)
 
 
 def test_anomaly_detector_comes_back() -> None:

@@ -1,0 +1,5 @@
+"""`python -m streams.cli` is `millrace`."""
+
+from streams.cli import main
+
+main()
