@@ -15,7 +15,7 @@ from river import base
 from models.baselines import baselines
 from models.definition import Pipeline
 from models.drift import DriftPolicy
-from models.evaluation import loss
+from models.evaluation import loss, measures_probabilities
 from models.tasks import Task
 from schemas.records import Features, LabelValue, Served
 
@@ -75,6 +75,8 @@ class ModelSet:
         self.champion = pipeline.champion
         self.models = {name: factory() for name, factory in pipeline.models.items()}
         self.models |= baselines(self.task)
+        # They cost as much as a small model, and only the champion's are published.
+        self.asks_probabilities = measures_probabilities(self.task, pipeline.metrics)
         self.version = 0
         self.replacements: dict[str, Replacement] = {}
         self.failures: Counter[str] = Counter()
@@ -159,7 +161,10 @@ class ModelSet:
         self._predictors = self._compiled()
 
     def _compiled(self) -> list[tuple[str, Predict]]:
-        return [(name, predictor(model, self.task)) for name, model in self.models.items()]
+        return [
+            (name, predictor(model, self.task, self.asks_probabilities or name == self.champion))
+            for name, model in self.models.items()
+        ]
 
 
 def learn(model: Any, features: Features, label: LabelValue | None) -> None:
@@ -170,20 +175,24 @@ def learn(model: Any, features: Features, label: LabelValue | None) -> None:
         model.learn_one(features)
 
 
-def predictor(model: Any, task: Task) -> Predict:
-    """Return the function that asks `model` for a value and, where it has them, probabilities."""
+def predictor(model: Any, task: Task, probabilities: bool = False) -> Predict:
+    """Return the function that asks `model` for a value and, if wanted, for probabilities.
+
+    The value is the same either way, and probabilities stay empty where the model has none.
+    """
     if task is Task.ANOMALY:
-        return lambda x: Served(value=float(model.score_one(x)), probabilities={})
+        return lambda x: {"value": float(model.score_one(x)), "probabilities": {}}
     if task is Task.REGRESSION:
-        return lambda x: Served(value=_number(model.predict_one(x)), probabilities={})
+        return lambda x: {"value": _number(model.predict_one(x)), "probabilities": {}}
     last = type(getattr(model, "_last_step", model))
-    if last.predict_proba_one is base.Classifier.predict_proba_one:
-        return lambda x: Served(value=model.predict_one(x), probabilities={})
+    if not probabilities or last.predict_proba_one is base.Classifier.predict_proba_one:
+        return lambda x: {"value": model.predict_one(x), "probabilities": {}}
     if last.predict_one is base.Classifier.predict_one:
         return lambda x: _likeliest(model.predict_proba_one(x))
-    return lambda x: Served(
-        value=model.predict_one(x), probabilities=_by_name(model.predict_proba_one(x))
-    )
+    return lambda x: {
+        "value": model.predict_one(x),
+        "probabilities": _by_name(model.predict_proba_one(x)),
+    }
 
 
 def _number(value: float | None) -> float | None:
@@ -197,4 +206,4 @@ def _by_name(probabilities: dict[Any, float]) -> dict[str, float]:
 def _likeliest(probabilities: dict[Any, float]) -> Served:
     """Choose as River's own `Classifier.predict_one` does: the first of the likeliest."""
     value = max(probabilities, key=probabilities.__getitem__) if probabilities else None
-    return Served(value=value, probabilities=_by_name(probabilities))
+    return {"value": value, "probabilities": _by_name(probabilities)}

@@ -228,6 +228,22 @@ def metric_name(metric: type[Any]) -> str:
     return _WORD_START.sub("_", metric.__name__).lower()
 
 
+def measures_probabilities(
+    task: Task | str, metrics: Mapping[str, Callable[[], Any]] | None
+) -> bool:
+    """Whether any of the metrics looks at the probabilities of classes.
+
+    Examples
+    --------
+    >>> measures_probabilities("binary", {"log_loss": _river.LogLoss})
+    True
+    >>> measures_probabilities("binary", None)
+    False
+    """
+    made = [each() for each in (metrics or {}).values()]
+    return Task(task).is_classification and any(not each.requires_labels for each in made)
+
+
 def _reads_matrix(factory: Any, task: Task) -> bool:
     """Whether a metric class only reads a confusion matrix that another may keep for it."""
     classifies = isinstance(factory, type) and issubclass(factory, _river.base.ClassificationMetric)

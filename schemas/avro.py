@@ -8,6 +8,7 @@ more than one type, and a reader knows which one it holds.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable
 from functools import cache
 from io import BytesIO
@@ -26,6 +27,7 @@ Schema: TypeAlias = dict[str, Any]
 MARKER = b"\xc3\x01"
 HEADER_SIZE_BYTES = len(MARKER) + 8
 
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FOLDER = Path(__file__).parent
 
 
@@ -44,8 +46,7 @@ class AvroType:
     """
 
     def __init__(self, schema: Schema) -> None:
-        if not isinstance(schema, dict) or schema.get("type") != "record":
-            raise DefinitionError(f"an event schema requires an Avro record; got {schema!r}")
+        _check_record(schema)
         try:
             self._parsed = fastavro.parse_schema(schema, _force=True)
         except (SchemaParseException, ValueError, KeyError, TypeError) as error:
@@ -90,7 +91,7 @@ class AvroType:
         RecordError
             The bytes are broken, or the versions are not compatible by Avro's rules.
         """
-        return self._read(body, 0, without_timestamps(written), self._parsed)
+        return self._read(body, 0, without_logical_types(written), self._parsed)
 
     def _read(self, data: bytes, start: int, writer: Any, reader: Any) -> Any:
         buffer = BytesIO(data)
@@ -141,16 +142,36 @@ class Codec:
         return known.name, known.decode_body(data)
 
 
-def without_timestamps(declared: Any) -> Any:
-    """Copy a schema so that timestamps are read as the integers they are, not as datetimes."""
+def without_logical_types(declared: Any) -> Any:
+    """Copy a schema so that times and ids are read as the numbers and text that they are.
+
+    Decimals stay: their bytes mean nothing without.
+    """
     if isinstance(declared, list):
-        return [without_timestamps(each) for each in declared]
+        return [without_logical_types(each) for each in declared]
     if not isinstance(declared, dict):
         return declared
-    copy = {name: without_timestamps(each) for name, each in declared.items()}
-    if str(copy.get("logicalType")).startswith(("timestamp-", "local-timestamp-")):
+    copy = {name: without_logical_types(each) for name, each in declared.items()}
+    if copy.get("logicalType") not in (None, "decimal"):
         del copy["logicalType"]
     return copy
+
+
+def _check_record(schema: object) -> None:
+    """Refuse what fastavro lets through and other Avro libraries do not read."""
+    if not isinstance(schema, dict) or schema.get("type") != "record":
+        raise DefinitionError(f"an event schema requires an Avro record; got {schema!r}")
+    fields = schema.get("fields")
+    if not isinstance(fields, list) or not all(isinstance(each, dict) for each in fields):
+        raise DefinitionError(f"schema requires a list of fields; got {fields!r}")
+    names = [each.get("name") for each in fields]
+    for name in names:
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise DefinitionError(
+                f"schema requires field names of letters, digits and '_'; got {name!r}"
+            )
+        if names.count(name) > 1:
+            raise DefinitionError(f"schema requires each field once; got {name!r} again")
 
 
 def _map_writer(declared: Any) -> Callable[[Any], bytes] | None:

@@ -19,7 +19,7 @@ from typing import Any
 import fastavro
 from fastavro.validation import ValidationError
 
-from schemas.avro import AvroType, Codec, Schema, shipped, without_timestamps
+from schemas.avro import AvroType, Codec, Schema, shipped, without_logical_types
 from schemas.errors import DefinitionError, RecordError
 from schemas.records import RejectReason
 
@@ -94,14 +94,14 @@ class EventSchema:
     @cached_property
     def accepted(self) -> AvroType:
         """The schema with raw timestamps and an optional label: what JSON is held against."""
-        return AvroType(self._with_optional_label(without_timestamps(self.as_written.schema)))
+        return AvroType(self._with_optional_label(without_logical_types(self.as_written.schema)))
 
     @cached_property
     def codec(self) -> Codec:
         """Decode what a user may produce to `events` in single-object encoding."""
         layouts = []
         for schema in (self.as_written.schema, self._with_optional_label(self.as_written.schema)):
-            layout = AvroType(without_timestamps(schema))
+            layout = AvroType(without_logical_types(schema))
             layout.header = AvroType(schema).header
             layouts.append(layout)
         return Codec([*layouts, self.accepted, shipped("label")])
@@ -109,7 +109,9 @@ class EventSchema:
     @cached_property
     def clean_codec(self) -> Codec:
         """Encode and decode the records of `clean`."""
-        fields = without_timestamps(self.as_written.schema)
+        fields = without_logical_types(self.as_written.schema)
+        fields["name"] = f"{self.as_written.name}Fields"
+        fields.setdefault("namespace", "events")
         fields["fields"] = [f for f in fields["fields"] if f["name"] != self.label]
         fields.setdefault("namespace", "")  # the envelope's own is not for the user's names
         envelope = json.loads((Path(__file__).parent / "event.avsc").read_text())
@@ -145,10 +147,12 @@ class EventSchema:
         value = document.get(name, _MISSING)
         if value is not _MISSING:
             return value
-        if "default" in self._fields[name]:
-            return self._fields[name]["default"]
         if name == self.label:
             return None
+        if "default" in self._fields[name]:
+            default = self._fields[name]["default"]
+            is_binary = isinstance(default, str) and "bytes" in self.types_of(name)
+            return default.encode("latin-1") if is_binary else default
         raise RecordError(
             RejectReason.MISSING_FIELD, f"an event requires the field {name!r}; got {[*document]}"
         )

@@ -31,6 +31,7 @@ class Event(TypedDict):
     event_id: str
     key: str | None
     event_time_ms: int
+    label: LabelValue | None
     fields: dict[str, Any]
 
 
@@ -38,6 +39,7 @@ class FeatureVector(TypedDict):
     event_id: str
     key: str | None
     event_time_ms: int
+    label: LabelValue | None
     features: Features
 
 

@@ -109,7 +109,7 @@ class WorkerProcess:
             "127.0.0.1", self.web_port, timeout=_REQUEST_SECONDS
         )
         # -P: a folder called `models` in the working directory must not stand in for ours.
-        self._process = subprocess.Popen(  # noqa: S603 - our own command line
+        self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "streams.cli", "worker", "--stop-with-stdin"],
             env=_environment(self.settings),
             stdin=subprocess.PIPE,

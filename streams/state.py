@@ -88,8 +88,7 @@ class StateLog:
         self._topic = state_topic(agent)
         self._key = key
         self._definition = _fingerprint(pipeline)
-        self._allowed = {_OPERATORS, *(each.__module__ for each in pipeline.models.values())}
-        self._allowed |= {type(factory()).__module__ for factory in pipeline.models.values()}
+        self._allowed = {_OPERATORS, *_modules(pipeline)}
 
     def flush(self, task: Task, covers: dict[str, int], number: int) -> Iterator[StateRecord]:
         """Return what has changed in a task's stores since the last flush, manifest last."""
@@ -226,6 +225,13 @@ def _fingerprint(pipeline: Pipeline) -> str:
     names = [name for feature in pipeline.features for name in feature.names]
     schema = pipeline.event_schema.as_written.header.hex()
     return f"{pipeline.task} {pipeline.scope} {[*pipeline.models]} {names} {schema}"
+
+
+def _modules(pipeline: Pipeline) -> set[str]:
+    """Return where a pipeline's models are defined: what else may be part of the state."""
+    factories = [getattr(each, "func", each) for each in pipeline.models.values()]
+    made = [type(factory()) for factory in pipeline.models.values()]
+    return {each.__module__ for each in (*factories, *made)}
 
 
 def _headers(number: int, sequence: int) -> Headers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from logging import Logger
 
@@ -22,6 +23,13 @@ class _Worker(faust.Worker):
         configure_logging(self.settings)
 
 
+def _tune_garbage_collector() -> None:
+    """Look for garbage less often: a batch makes thousands of objects, and no cycles."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+
+
 def run_worker(settings: Settings) -> int:
     """Run a worker in this process; return its exit code.
 
@@ -34,6 +42,7 @@ def run_worker(settings: Settings) -> int:
         It cannot start.
     """
     configure_logging(settings)
+    _tune_garbage_collector()
     worker = _Worker(create_app(settings), quiet=True, redirect_stdouts=False)
     worker.settings = settings
     try:

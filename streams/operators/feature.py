@@ -52,12 +52,13 @@ class FeatureOperator(Operator):
         except Exception as error:  # user code may raise anything: the record is set aside
             detail = last_frame(error)
             return [self._reject("event", record.origin, RejectReason.FEATURE_ERROR, detail)]
-        vector = FeatureVector(
-            event_id=event["event_id"],
-            key=event["key"],
-            event_time_ms=event["event_time_ms"],
-            features=features,
-        )
+        vector: FeatureVector = {
+            "event_id": event["event_id"],
+            "key": event["key"],
+            "event_time_ms": event["event_time_ms"],
+            "label": event["label"],
+            "features": features,
+        }
         return [Record("features", "FeatureVector", vector, record.origin)]
 
     def _extract(self, event: Event) -> Features:

@@ -2,9 +2,9 @@
 
 Reads `events` and `labels`: Avro single-object encoding, Confluent wire format or JSON, told
 apart by the first byte. Writes `clean`, keyed and routed by the pipeline's scope, and `rejects`.
-A label inside an event is split off and follows its event at once; a label record produced to
-`events` keeps its place among the events. Keeps no state. A record that fails goes to `rejects`
-with the reason; nothing is dropped.
+A label inside an event is taken out of the fields that features are made of, and counts right
+after its event; a label record produced to `events` keeps its place among the events. Keeps no
+state. A record that fails goes to `rejects` with the reason; nothing is dropped.
 """
 
 from __future__ import annotations
@@ -177,18 +177,17 @@ class IngestOperator(Operator):
         event_time_ms = self._event_time_ms(origin, record)
         label = None if pipeline.label is None else record.pop(pipeline.label)
         partition = self._route(origin, event_id, key)
-        event = Event(event_id=event_id, key=key, event_time_ms=event_time_ms, fields=record)
-        made = [Record("clean", "Event", event, origin, partition)]
         if label is not None:
-            known = Label(
-                event_id=event_id,
-                label=self._task.label(label),
-                label_time_ms=event_time_ms,
-                key=key,
-            )
+            label = self._task.label(label)
             self.tally["received", "label"] += 1
-            made.append(Record("clean", "Label", known, origin, partition))
-        return made
+        event: Event = {
+            "event_id": event_id,
+            "key": key,
+            "event_time_ms": event_time_ms,
+            "label": label,
+            "fields": record,
+        }
+        return [Record("clean", "Event", event, origin, partition)]
 
     def _event_time_ms(self, origin: Origin, record: dict[str, Any]) -> int:
         name = self._pipeline.event_time

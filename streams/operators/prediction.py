@@ -128,6 +128,8 @@ class PredictionOperator(Operator):
         self.waiting[event_id] = waiting = Waiting(vector, served)
         if self._learns_without_labels:
             made.append(self._example(waiting, None, origin))
+        if vector["label"] is not None:
+            made += self._join(_label_inside(vector), origin)
         if event_id in self.early:
             early: Early = self.early.pop(event_id)
             made += self._join(early.label, early.origin)
@@ -137,18 +139,18 @@ class PredictionOperator(Operator):
         self, vector: FeatureVector, served: dict[str, Served], models: ModelSet, origin: Origin
     ) -> Record:
         answer = served[models.champion]
-        value = Prediction(
-            event_id=vector["event_id"],
-            key=vector["key"],
-            event_time_ms=vector["event_time_ms"],
-            prediction_time_ms=_NOT_PREDICTED_YET,  # operators read no clock: the task stamps it
-            value=answer["value"],
-            probabilities=answer["probabilities"],
-            features=vector["features"],
-            model=models.champion,
-            model_version=models.version,
-            staleness_examples=self._staleness(vector["key"], models),
-        )
+        value: Prediction = {
+            "event_id": vector["event_id"],
+            "key": vector["key"],
+            "event_time_ms": vector["event_time_ms"],
+            "prediction_time_ms": _NOT_PREDICTED_YET,  # operators read no clock: the task stamps it
+            "value": answer["value"],
+            "model": models.champion,
+            "model_version": models.version,
+            "staleness_examples": self._staleness(vector["key"], models),
+            "probabilities": answer["probabilities"],
+            "features": vector["features"],
+        }
         return Record("predictions", "Prediction", value, origin)
 
     def _join(self, label: Label, origin: Origin) -> list[Record]:
@@ -195,16 +197,16 @@ class PredictionOperator(Operator):
         known = None if label is None else label["label"]
         if known is None or not self._learns_without_labels:
             self._count_example(vector["key"])
-        example = Example(
-            event_id=vector["event_id"],
-            key=vector["key"],
-            event_time_ms=vector["event_time_ms"],
-            features=vector["features"],
-            label=known,
-            label_delay_ms=_delay_ms(vector, label),
-            served=served,
-            loss=self._loss(known, served),
-        )
+        example: Example = {
+            "event_id": vector["event_id"],
+            "key": vector["key"],
+            "event_time_ms": vector["event_time_ms"],
+            "label": known,
+            "label_delay_ms": _delay_ms(vector, label),
+            "served": served,
+            "loss": self._loss(known, served),
+            "features": vector["features"],
+        }
         return Record("examples", "Example", example, origin)
 
     def _loss(self, label: LabelValue | None, served: dict[str, Served]) -> float | None:
@@ -216,7 +218,7 @@ class PredictionOperator(Operator):
         """Move the watermark, and let go of what has waited for too long."""
         if not self._progress:
             self._begin_waiting(event_time_ms)
-        if event_time_ms > self._watermark_ms:
+        elif event_time_ms > self._watermark_ms:
             self._progress["watermark_ms"] = event_time_ms
         horizon_ms = self._watermark_ms - self._ttl_ms
         while self.waiting:
@@ -231,6 +233,7 @@ class PredictionOperator(Operator):
 
     def _begin_waiting(self, event_time_ms: int) -> None:
         """Let the labels that came before any event wait from the first one's time on."""
+        self._progress["watermark_ms"] = event_time_ms
         for event_id, early in [*self.early.items()]:
             self.early[event_id] = early._replace(since_ms=event_time_ms)
 
@@ -261,6 +264,16 @@ class PredictionOperator(Operator):
     @property
     def _watermark_ms(self) -> int:
         return int(self._progress.get("watermark_ms", 0))
+
+
+def _label_inside(vector: FeatureVector) -> Label:
+    assert vector["label"] is not None
+    return {
+        "event_id": vector["event_id"],
+        "label": vector["label"],
+        "label_time_ms": vector["event_time_ms"],
+        "key": vector["key"],
+    }
 
 
 def _delay_ms(vector: FeatureVector, label: Label | None) -> int | None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas import AvroType, Codec, DefinitionError, RecordError, RejectReason, shipped
-from schemas.avro import HEADER_SIZE_BYTES, MARKER, without_timestamps
+from schemas.avro import HEADER_SIZE_BYTES, MARKER, without_logical_types
 
 LONGS = st.integers(min_value=-(2**63), max_value=2**63 - 1)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
@@ -300,12 +300,12 @@ def test_incompatible_version_is_a_record_error() -> None:
         AvroType(record("long", "string")).read_as(b"\x02", record("long"))
 
 
-def test_without_timestamps_copies_and_leaves_the_rest() -> None:
+def test_without_logical_types_copies_and_leaves_the_rest() -> None:
     """Only timestamps lose their logical type, however deep, and the original keeps it."""
     timestamp = {"type": "long", "logicalType": "timestamp-micros"}
     decimal = {"type": "bytes", "logicalType": "decimal", "precision": 4}
     schema = record(timestamp, ["null", timestamp], record(timestamp, name="In"), decimal)
-    stripped = without_timestamps(schema)
+    stripped = without_logical_types(schema)
     plain = {"type": "long"}
     assert stripped == record(plain, ["null", plain], record(plain, name="In"), decimal)
     assert schema["fields"][0]["type"] == timestamp

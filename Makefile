@@ -1,0 +1,103 @@
+# What there is to do in this repository: `make` lists it, and CI runs nothing else.
+# It needs Python 3.11 or newer and make; the first target that wants .venv makes it.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+# The first of these that is new enough is taken; `make PYTHON=...` names another.
+PYTHON ?= python3.11 python3.12 python3.13 python3.14 python3
+KAFKA_PORT ?= 9092
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+# Sets the shell variable `python`, or stops. A pyenv shim or a Debian without python3-venv is
+# there by name and cannot do the work, so each is asked.
+define FIND_PYTHON
+python=; \
+for each in $(PYTHON); do \
+	if "$$each" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
+	then python=$$each; break; fi; \
+done; \
+if [ -z "$$python" ]; then \
+	echo "make requires Python 3.11 or newer with its venv module; none of these is one:" \
+		"$(PYTHON). Install it (Debian: python3 python3-venv) or name it: make PYTHON=..." >&2; \
+	exit 2; \
+fi
+endef
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: $(INSTALLED) ## See it work: a live stream with a drift in it, no Kafka needed
+	@$(BIN)/millrace demo
+
+.PHONY: test
+test: lint kafka-jars ## Everything that CI checks: lint, types, layers, every test, coverage
+	$(BIN)/pytest --cov --cov-report=term --durations=10
+
+.PHONY: lint
+lint: $(INSTALLED) ## Check style, formatting, types and layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: kafka
+kafka: $(INSTALLED) ## Start a real Kafka on 127.0.0.1 (KAFKA_PORT, 9092); needs Java 17 and Maven
+	@$(BIN)/python dev/kafka.py start --port $(KAFKA_PORT)
+
+.PHONY: kafka-stop
+kafka-stop: $(INSTALLED) ## Stop it
+	@$(BIN)/python dev/kafka.py stop
+
+# Fetches the broker's jars before the tests do, so that no test's timeout counts the download.
+.PHONY: kafka-jars
+kafka-jars: $(INSTALLED)
+	@set -e; \
+	why=$$($(BIN)/python -c 'from dev.kafka import missing_requirements as m; print(m() or "")'); \
+	if [ -n "$$why" ]; then \
+		printf '\n%s\n' '*** THE TESTS AGAINST A REAL KAFKA WILL NOT RUN ***' "$$why" >&2; \
+		echo >&2; \
+	fi
+
+PIP_COMPILE = env -u PIP_FIND_LINKS CUSTOM_COMPILE_COMMAND='make lock' "$$tools/bin/pip-compile" \
+	--quiet --strip-extras --generate-hashes --allow-unsafe --annotation-style=line \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options $(UPGRADE)
+
+.PHONY: lock
+lock: ## Pin what pyproject.toml requires, with hashes; UPGRADE=--upgrade for the newest
+	@set -e; $(FIND_PYTHON); \
+	tools=$$(mktemp -d); trap 'rm -rf "$$tools"' EXIT; \
+	"$$python" -m venv "$$tools"; \
+	"$$tools/bin/pip" install --quiet --disable-pip-version-check pip-tools==7.6.2; \
+	$(PIP_COMPILE) --extra dev --build-deps-for editable \
+		--output-file requirements.lock pyproject.toml; \
+	$(PIP_COMPILE) --build-deps-for wheel --constraint requirements.lock \
+		--output-file requirements-runtime.lock pyproject.toml
+
+.PHONY: clean
+clean: ## Remove what was made here: .venv, caches, the development Kafka and its data
+	@if [ -e .kafka/kafka.pid ]; then \
+		echo "make clean requires that no development Kafka runs: make kafka-stop" >&2; exit 2; \
+	fi
+	rm -rf $(VENV) .kafka .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf build dist *.egg-info .coverage .coverage.* coverage.xml millrace-*-data
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Two stamps: what is locked is installed anew, from nothing, when the lock changes; the project
+# itself, which is quick, when its metadata does.
+$(VENV)/.locked: requirements.lock
+	@set -e; $(FIND_PYTHON); \
+	echo "Making $(VENV) with $$python: once, about a minute"; \
+	"$$python" -m venv --clear $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch $@
+
+$(INSTALLED): $(VENV)/.locked pyproject.toml
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@

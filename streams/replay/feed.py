@@ -1,0 +1,140 @@
+"""Produces a replay's records no faster than the worker lets go of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from confluent_kafka import KafkaError, Message, Producer
+
+from schemas import BrokerError
+from streams.kafka.clients import producer_config
+from streams.replay.encoding import Outgoing
+from streams.replay.watch import Progress
+from streams.replay.window import Window, size_bytes
+from streams.settings import Settings
+
+_POLL_SECONDS = 0.05
+_STRIDE = 64
+"""Records between two looks at the clock."""
+
+
+class Looks(Protocol):
+    """What is asked of `streams.replay.watch.Watch`."""
+
+    def look(self, sent_events: int, sent_labels: int) -> Progress: ...
+
+
+class Feed:
+    """Sends records and waits until the last of them is done.
+
+    Parameters
+    ----------
+    settings
+        Where the broker is.
+    topic
+        The pipeline's `events`, with its prefix.
+    window
+        How much may be on its way.
+    watch
+        Knows how far the worker is.
+    rate
+        Records per second at the most; None for as fast as the worker takes them.
+    on_progress
+        Told how many events are done.
+
+    Attributes
+    ----------
+    events, labels
+        Records sent.
+    seconds
+        From the first record sent to the last one done.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        topic: str,
+        window: Window,
+        watch: Looks,
+        *,
+        rate: float | None = None,
+        on_progress: Callable[[int], object] = lambda _: None,
+    ) -> None:
+        config = producer_config(settings) | {
+            "on_delivery": self._on_delivery,
+            "delivery.report.only.error": True,
+        }
+        self._producer = Producer(config)
+        self._topic = topic
+        self._window = window
+        self._watch = watch
+        self._rate = rate
+        self._on_progress = on_progress
+        self._failed: KafkaError | None = None
+        self._looked_at = 0.0
+        self.events = 0
+        self.labels = 0
+        self.seconds = 0.0
+
+    def run(self, records: Iterable[Outgoing]) -> None:
+        """Send every record, in order, and wait until all are predicted, learned or rejected.
+
+        Raises
+        ------
+        BrokerError
+            A record was not taken, or the worker does not get any further.
+        MillraceError
+            The worker ended.
+        """
+        started = time.perf_counter()
+        for number, record in enumerate(records):
+            if self._rate is not None:
+                self._wait_until(started + number / self._rate)
+            elif number % _STRIDE == 0 and time.perf_counter() - self._looked_at > _POLL_SECONDS:
+                self._look()
+            while self._window.is_full:
+                self._wait(_POLL_SECONDS)
+            self._send(record)
+        while self._look().missing(self.events, self.labels):
+            self._wait(_POLL_SECONDS)
+        self.seconds = time.perf_counter() - started
+
+    def _send(self, record: Outgoing) -> None:
+        while True:
+            try:
+                self._producer.produce(self._topic, record.value, record.key, record.partition)
+            except BufferError:  # librdkafka's queue is full: wait for the broker
+                self._wait(_POLL_SECONDS)
+            else:
+                break
+        self._window.add(size_bytes(record))
+        self.labels += record.is_label
+        self.events += not record.is_label
+
+    def _look(self) -> Progress:
+        self._producer.poll(0)
+        if self._failed is not None:
+            raise BrokerError(
+                f"topic {self._topic} requires to take every record; got {self._failed.str()!r}"
+            )
+        progress = self._watch.look(self.events, self.labels)
+        arrived = progress.events + (progress.labels if self.labels else 0)
+        self._window.advance(arrived - progress.unread)
+        self._on_progress(progress.events)
+        self._looked_at = time.perf_counter()
+        return progress
+
+    def _wait(self, seconds: float) -> None:
+        time.sleep(seconds)
+        self._look()
+
+    def _wait_until(self, due: float) -> None:
+        while (left := due - time.perf_counter()) > 0:
+            if time.perf_counter() - self._looked_at > _POLL_SECONDS:
+                self._look()
+            time.sleep(min(left, _POLL_SECONDS))
+
+    def _on_delivery(self, error: KafkaError | None, _message: Message) -> None:
+        self._failed = error or self._failed
