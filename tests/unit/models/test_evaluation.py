@@ -49,7 +49,9 @@ def served(value, **probabilities):
 
 def run(task, model, window=100):
     """Predict, measure, learn, as the operators do."""
-    scores, predict = Prequential(task, ["model"], None, window), predictor(model, task)
+    metrics = {metric_name(each): each for each in RIVERS[task]}
+    scores = Prequential(task, ["model"], metrics, window)
+    predict = predictor(model, task, probabilities=True)
     for x, label in stream(task):
         scores.update("model", label, predict(x))
         learn(model, x, label)
@@ -129,9 +131,10 @@ def test_no_prediction_is_not_measured():
 
 def test_log_loss_is_absent_without_probabilities():
     """River would show 0, which is the best there is."""
-    scores = Prequential("binary", ["tree"], None, 10)
+    measured = {"accuracy": metrics.Accuracy, "log_loss": metrics.LogLoss}
+    scores = Prequential("binary", ["tree"], measured, 10)
     scores.update("tree", True, served(True))
-    assert scores.cumulative() == {"tree": {"accuracy": 1.0, "f1": 1.0}}
+    assert scores.cumulative() == {"tree": {"accuracy": 1.0}}
     scores.update("tree", True, served(True, **{"True": 0.5, "False": 0.5}))
     assert scores.cumulative()["tree"]["log_loss"] == pytest.approx(0.693147, abs=1e-6)
 

@@ -126,9 +126,12 @@ def test_a_feature_keeps_its_type(value: object, expected: str) -> None:
     """True, 1, 1.0 and "1" are four different features, and come back as such."""
     avro = shipped("feature_vector")
     encoded = avro.encode(
-        {"event_id": "e", "key": None, "event_time_ms": -1, "features": {"f": value}}
+        {
+            **{"event_id": "e", "key": None, "event_time_ms": -1, "label": None},
+            "features": {"f": value},
+        }
     )
-    assert encoded[HEADER_SIZE_BYTES:] == bytes.fromhex(f"02 65 00 01 02 02 66 {expected} 00")
+    assert encoded[HEADER_SIZE_BYTES:] == bytes.fromhex(f"02 65 00 01 00 02 02 66 {expected} 00")
     decoded = avro.decode_body(encoded)["features"]["f"]
     assert decoded == value
     assert type(decoded) is type(value)

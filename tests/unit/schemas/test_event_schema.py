@@ -123,6 +123,7 @@ def test_clean_holds_the_event_without_its_label(name: str) -> None:
         "event_id": "1",
         "key": None,
         "event_time_ms": 5,
+        "label": True,
         "fields": {"id": "1", "at": 5, "x": None},
     }
     assert of.clean_codec.decode(of.clean_codec.encode("Event", event)) == ("Event", event)

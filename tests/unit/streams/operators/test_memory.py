@@ -1,0 +1,60 @@
+"""The ends of events are remembered, as many as were asked for, and not many more."""
+
+from __future__ import annotations
+
+import pytest
+
+from streams.operators.memory import Memory
+
+
+@pytest.mark.parametrize("limit", [1, 999, 1_000, 1_001, 2_500])
+def test_remembers_its_limit_at_the_least(limit: int) -> None:
+    """The newest `limit` ids are known with their ends, and fewer than 2,000 beyond them."""
+    memory = Memory(limit)
+    for i in range(6_000):
+        memory.remember(f"e{i}", i % 2 == 0 or None)
+    assert all(f"e{i}" in memory for i in range(6_000 - limit, 6_000))
+    assert memory["e5998"] is True
+    assert memory["e5999"] is None
+    known = sum(f"e{i}" in memory for i in range(6_000))
+    assert known < limit + 2_000
+    assert sum(len(segment) for segment in memory.segments.values()) == known
+
+
+def test_forgotten_id_is_not_there() -> None:
+    """What has been forgotten is not in the memory, and asking for it is an error."""
+    memory = Memory(1)
+    for i in range(3_000):
+        memory.remember(str(i), True)
+    assert "0" not in memory
+    with pytest.raises(KeyError):
+        memory["0"]
+
+
+def test_comes_back_from_its_segments() -> None:
+    """Restored from any flush, it knows the same ids, and goes on to forget the same ones."""
+    memory, log = Memory(1_500), {}
+    for i in range(2_300):
+        memory.remember(f"e{i}", i)
+        if i % 700 == 0:
+            log |= {each.key: each for each in memory.segments.take_changes()}
+    log |= {each.key: each for each in memory.segments.take_changes()}
+    restored = Memory(1_500)
+    restored.segments.restore(
+        [each._replace(value=each.value and dict(each.value)) for each in log.values()]
+    )
+    for each in (memory, restored):
+        for i in range(2_300, 5_200):
+            each.remember(f"e{i}", i)
+    assert restored.segments == memory.segments
+    assert [f"e{i}" in restored for i in range(5_200)] == [f"e{i}" in memory for i in range(5_200)]
+
+
+def test_one_write_for_many_ids() -> None:
+    """A thousand remembered ids are one or two changes of the state."""
+    memory = Memory(10_000)
+    for i in range(1_000):
+        memory.remember(f"e{i}", True)
+    assert len(memory.segments.take_changes()) == 1
+    memory.remember("more", True)
+    assert len(memory.segments.take_changes()) == 1
