@@ -204,6 +204,8 @@ class _Derived:
             raise self._failed("a function that does not raise", error) from error
         if value is None:
             return {}
+        if getattr(value, "ndim", None) == 0:  # a scalar of NumPy
+            value = value.item()  # type: ignore[union-attr]
         if not isinstance(value, (bool, int, float, str)):
             raise self._failed("a boolean, a number, text or None", value)
         if isinstance(value, float) and not math.isfinite(value):

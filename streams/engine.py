@@ -37,6 +37,7 @@ from streams.compose import TaskFactory
 from streams.kafka.clients import consumer_config
 from streams.metrics import Metrics
 from streams.operators.record import Origin, Record, reject
+from streams.order import InputOrder
 from streams.outbox import Outbox
 from streams.settings import Settings
 from streams.state import Saved, StateLog
@@ -100,6 +101,7 @@ class Engine:
         self._metrics = metrics
         self._consumer: Consumer | None = None
         self._tasks: dict[int, Task] = {}
+        self._orders: dict[int, InputOrder] = {}
         self._next: dict[tuple[str, int], int] = {}
         self._live_from: dict[tuple[str, int], int] = {}
         self._flushes: Counter[int] = Counter()
@@ -158,7 +160,9 @@ class Engine:
 
     async def _fold(self, batch: list[Message]) -> None:
         """Pass a batch through the tasks, giving way to other agents after every slice."""
-        for partition, origins in self._by_partition(batch).items():
+        for partition, arriving in self._by_partition(batch).items():
+            order = self._orders.get(partition)
+            origins = order.arrange(arriving) if order else arriving
             for is_live, run in groupby(origins, self._is_live):
                 for part in _slices(run):
                     self._fold_slice(self._tasks[partition], part, is_live)
@@ -237,13 +241,16 @@ class Engine:
     def _on_assign(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
         started = time.perf_counter()
         partitions = sorted({each.partition for each in assigned})
-        saved = self._state.read(partitions)
+        saved = self._take_over(partitions)
         committed = consumer.committed(assigned, timeout=30) if assigned else []
         for partition in partitions:
             task = self._tasks[partition] = self._factory.make()
             if partition in saved:
                 saved[partition].restore(task)
                 self._flushes[partition] = saved[partition].flush
+            if self._orders_inputs(task):
+                runs = saved[partition].runs if partition in saved else ()
+                self._orders[partition] = InputOrder(runs)
             self._metrics.collector.tasks[self.name, partition] = task
         for each in committed:
             each.offset = self._start(each, saved.get(each.partition))
@@ -261,6 +268,27 @@ class Engine:
             restored=sorted(saved),
             restore_seconds=round(seconds, 3),
         )
+
+    def _take_over(self, partitions: list[int]) -> dict[int, Saved]:
+        """Read the state of partitions, once nobody else can write it."""
+        saved = self._state.read(partitions)
+        if self._outbox.is_transactional and partitions:
+            strangers = set(self._state.owners.values()) - {self._outbox.transactional_id}
+            for each in strangers:
+                _log.warning("ending what another worker left open", agent=self.name, worker=each)
+                self._outbox.fence(each)
+            self._state.own(partitions, self._outbox.transactional_id)
+            if strangers:
+                saved = self._state.read(partitions)
+        return saved
+
+    def _orders_inputs(self, task: Task) -> bool:
+        """Whether the order of inputs is to be written down: see `streams.order`.
+
+        Not for `models`, which is compacted: its records cannot be read again in order.
+        """
+        topics = self._factory.reads()
+        return len(topics) > 1 and "models" not in topics and any(True for _ in task.stores())
 
     def _start(self, assigned: TopicPartition, saved: Saved | None) -> int:
         """Return the offset to begin at: where the saved state ends, or else the log begins."""
@@ -284,6 +312,8 @@ class Engine:
     def _on_revoke(self, _consumer: Consumer, _revoked: list[TopicPartition]) -> None:
         if not self._broken:
             self._commit(flush=True)
+            if self._outbox.is_transactional and self._tasks:
+                self._state.own(self._tasks, None)
         self._drop_tasks()
 
     def _on_lost(self, _consumer: Consumer, lost: list[TopicPartition]) -> None:
@@ -295,6 +325,7 @@ class Engine:
         for partition in self._tasks:
             self._metrics.collector.tasks.pop((self.name, partition), None)
         self._tasks.clear()
+        self._orders.clear()
         self._next.clear()
         self._live_from.clear()
         self._metrics.up.labels(self.name).set(0)
@@ -303,8 +334,15 @@ class Engine:
         """Commit outputs, offsets and, when it is due, state."""
         if not self._next:
             return
-        if flush or self._is_flush_due():
+        is_flushed = flush or self._is_flush_due()
+        if is_flushed:
             self._flush()
+        for partition, order in self._orders.items():
+            runs = order.take_runs()
+            if is_flushed:  # the state covers what was taken; only what is still to follow counts
+                runs = order.runs_to_follow()
+            if runs:
+                self._outbox.put_state(partition, self._state.order(partition, runs))
         offsets = [
             TopicPartition(self._prefix + topic, partition, offset)
             for (topic, partition), offset in self._next.items()
@@ -324,7 +362,7 @@ class Engine:
             covers = {t: offset for (t, p), offset in self._next.items() if p == partition}
             if covers and any(True for _ in task.stores()):
                 self._flushes[partition] += 1
-                for entry in self._state.flush(task, covers, self._flushes[partition]):
+                for entry in self._state.flush(partition, task, covers, self._flushes[partition]):
                     self._outbox.put_state(partition, entry)
         self._last_flush = time.monotonic()
         self._metrics.flush_timestamp.labels(self.name).set(time.time())
@@ -352,16 +390,13 @@ class Engine:
         self._broken = False
 
     def _close(self) -> None:
-        consumer, self._consumer = self._consumer, None
+        consumer = self._consumer
         if consumer is not None:
             if self._broken:
                 self._outbox.abort()
-            else:
-                self._consumer = consumer
-                self._commit(flush=True)
-                self._consumer = None
+            consumer.close()  # which revokes, and so commits, where nothing is broken
             self._drop_tasks()
-            consumer.close()
+            self._consumer = None
         self._outbox.close()
 
     async def _in_thread(self, call: Callable[[], Any]) -> Any:

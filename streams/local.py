@@ -35,7 +35,7 @@ _UNPREFIXED = {"schema_registry_url": "SCHEMA_REGISTRY_URL"}
 
 
 class Samples:
-    """What a worker's `/metrics` said at one moment.
+    r"""What a worker's `/metrics` said at one moment.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class Samples:
 
     Examples
     --------
-    >>> samples = Samples.parse('made_total{what="pig"} 2.0\\nmade_total{what="cat"} 3.0\\n')
+    >>> samples = Samples.parse('made_total{what="pig"} 2.0\nmade_total{what="cat"} 3.0\n')
     >>> samples.total("made_total"), samples.total("made_total", what="cat")
     (5.0, 3.0)
     >>> samples.by("what", "made_total")

@@ -59,8 +59,9 @@ class Outbox:
         self._codec = codec
         self._partitions = partitions
         self._metrics = metrics
-        self._transactional = settings.guarantee is Guarantee.EXACTLY_ONCE
-        self._transactional_id = f"{name}-{uuid4()}"
+        self.is_transactional = settings.guarantee is Guarantee.EXACTLY_ONCE
+        self._name = name
+        self.transactional_id = ""
         self._producer: Producer | None = None
         self._in_transaction = False
         self._failed: KafkaError | None = None
@@ -73,12 +74,21 @@ class Outbox:
             "on_delivery": self._on_delivery,
             "delivery.report.only.error": True,
         }
-        if self._transactional:
-            config |= {"transactional.id": self._transactional_id}
+        if self.is_transactional:
+            self.transactional_id = f"{self._name}-{uuid4()}"
+            config |= {"transactional.id": self.transactional_id}
         self._producer = Producer(config)
         self._failed = None
-        if self._transactional:
+        if self.is_transactional:
             self._producer.init_transactions(_TIMEOUT_SECONDS)
+
+    def fence(self, transactional_id: str) -> None:
+        """Abort what a worker that is gone has left open, and keep it from writing ever again.
+
+        Beginning anew under a transactional id ends whatever was begun under it (KIP-98).
+        """
+        config = producer_config(self._settings) | {"transactional.id": transactional_id}
+        Producer(config).init_transactions(_TIMEOUT_SECONDS)
 
     def put(self, record: Record) -> None:
         """Write one output, under its origin's timestamp, as part of the next commit."""
@@ -126,7 +136,7 @@ class Outbox:
             The commit failed; where it is fatal, another worker has taken over.
         """
         assert self._producer is not None
-        if self._transactional:
+        if self.is_transactional:
             self._commit_transaction(consumer, offsets)
         else:
             left = self._producer.flush(_TIMEOUT_SECONDS)
@@ -148,7 +158,7 @@ class Outbox:
 
     def close(self) -> None:
         """Let go of the producer; what is not committed is lost to it."""
-        if self._producer is not None and not self._transactional:
+        if self._producer is not None and not self.is_transactional:
             self._producer.flush(_TIMEOUT_SECONDS)
         self._producer = None
 
@@ -166,7 +176,7 @@ class Outbox:
 
     def _begin(self) -> None:
         assert self._producer is not None
-        if self._transactional and not self._in_transaction:
+        if self.is_transactional and not self._in_transaction:
             self._producer.begin_transaction()
             self._in_transaction = True
 

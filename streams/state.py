@@ -8,11 +8,19 @@ crash without transactions, are passed over.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    Message,
+    Producer,
+    TopicPartition,
+)
 
 from models import snapshot
 from models.candidates import ModelSet
@@ -20,8 +28,9 @@ from models.definition import Pipeline
 from schemas import BrokerError, SnapshotError, shipped
 from schemas.records import ModelSnapshot
 from streams.chaining import AgentSpec
-from streams.kafka.clients import reader_config
+from streams.kafka.clients import producer_config, reader_config
 from streams.operators.state import Change
+from streams.order import Run
 from streams.settings import Settings
 from streams.task import Task
 from streams.topics import state_topic
@@ -30,6 +39,8 @@ MODELS = "learning/models"
 """The store that is published to the topic `models`."""
 
 _MANIFEST = "manifest"
+_OWNER = "owner"
+_ORDER = "order/"
 _OPERATORS = "streams.operators"
 _READ_TIMEOUT_SECONDS = 30.0
 
@@ -50,12 +61,14 @@ class StateRecord(NamedTuple):
 class Saved:
     """The state of one partition as its last manifest has it.
 
-    `covers` maps an input topic to the first offset that the state has not seen.
+    `covers` maps an input topic to the first offset that the state has not seen; `runs` is the
+    order in which records from there on were taken.
     """
 
     covers: dict[str, int]
     flush: int
     entries: dict[str, list[Change]] = field(default_factory=dict)
+    runs: list[Run] = field(default_factory=list)
 
     def restore(self, task: Task) -> None:
         """Fill the empty stores of a task."""
@@ -78,6 +91,11 @@ class StateLog:
         Of the pipeline's topics.
     key
         Signs what is written; what is read must be signed with it.
+
+    Attributes
+    ----------
+    owners
+        Partition to the transactional id that was last said to write it, when it was last read.
     """
 
     def __init__(
@@ -87,16 +105,23 @@ class StateLog:
         self._prefix = prefix
         self._topic = state_topic(agent)
         self._key = key
+        self.owners: dict[int, str] = {}
+        self._orders: Counter[int] = Counter()
+        self._order_keys: dict[int, list[str]] = {}
         self._definition = _fingerprint(pipeline)
         self._allowed = {_OPERATORS, *_modules(pipeline)}
 
-    def flush(self, task: Task, covers: dict[str, int], number: int) -> Iterator[StateRecord]:
+    def flush(
+        self, partition: int, task: Task, covers: dict[str, int], number: int
+    ) -> Iterator[StateRecord]:
         """Return what has changed in a task's stores since the last flush, manifest last."""
         sizes = {}
         for name, store in task.stores():
             sizes[name] = len(store)
             for change in store.take_changes():
                 yield self._entry(name, change, covers, number)
+        for key in self._order_keys.pop(partition, []):
+            yield StateRecord(self._topic, key, None, _headers(number, 0))
         manifest = {"covers": covers, "sizes": sizes, "definition": self._definition}
         yield StateRecord(self._topic, _MANIFEST, self._dump(manifest), _headers(number, 0))
 
@@ -111,20 +136,57 @@ class StateLog:
             The topics cannot be read to their ends.
         """
         wanted = [*partitions]
-        batches: dict[int, list[StateRecord]] = {each: [] for each in wanted}
-        saved: dict[int, dict[str, StateRecord]] = {}
+        unended: dict[int, dict[str, StateRecord]] = {each: {} for each in wanted}
+        latest: dict[int, dict[str, StateRecord]] = {each: {} for each in wanted}
         for partition, record in self._records(self._topic, wanted):
-            batches[partition].append(record)
+            is_of_no_flush = record.key == _OWNER or (
+                record.key.startswith(_ORDER) and record.value is not None
+            )
+            (latest if is_of_no_flush else unended)[partition][record.key] = record
             if record.key == _MANIFEST:
-                latest = saved.setdefault(partition, {})
-                latest.update({each.key: each for each in batches[partition]})
-                batches[partition].clear()
-        flushes = {each: _number(entries[_MANIFEST]) for each, entries in saved.items()}
-        for partition, record in self._records("models", [*saved]):
-            if _number(record) <= flushes[partition]:
-                saved[partition][record.key] = record
-        found = {each: self._saved(records) for each, records in saved.items()}
+                latest[partition] |= unended[partition]
+                unended[partition].clear()
+        self.owners = {
+            partition: str(self._load(records[_OWNER].value or b""))
+            for partition, records in latest.items()
+            if _OWNER in records and records[_OWNER].value is not None
+        }
+        self._continue_orders(latest)
+        flushed = {each: records for each, records in latest.items() if _MANIFEST in records}
+        for partition, record in self._records("models", [*flushed]):
+            if _number(record) <= _number(flushed[partition][_MANIFEST]):
+                flushed[partition][record.key] = record
+        found = {each: self._saved(records) for each, records in flushed.items()}
         return {each: state for each, state in found.items() if state is not None}
+
+    def _continue_orders(self, latest: dict[int, dict[str, StateRecord]]) -> None:
+        for partition, records in latest.items():
+            keys = sorted(
+                key for key, each in records.items() if key.startswith(_ORDER) and each.value
+            )
+            self._order_keys[partition] = keys
+            self._orders[partition] = int(keys[-1].removeprefix(_ORDER)) if keys else 0
+
+    def order(self, partition: int, runs: list[Run]) -> StateRecord:
+        """Return the record of the order in which a task has taken its inputs since the last."""
+        self._orders[partition] += 1
+        key = f"{_ORDER}{self._orders[partition]:012d}"
+        self._order_keys.setdefault(partition, []).append(key)
+        return StateRecord(self._topic, key, self._dump(runs), _headers(0, 0))
+
+    def own(self, partitions: Iterable[int], owner: str | None) -> None:
+        """Say, outside any transaction, who writes the partitions from now on; None: nobody.
+
+        Whoever takes over from a worker that is gone aborts the transaction that it may have
+        left open, which would else hold up every reader until it times out.
+        """
+        producer = Producer(producer_config(self._settings))
+        value = None if owner is None else self._dump(owner)
+        topic = self._prefix + self._topic
+        for partition in partitions:
+            producer.produce(topic, value, _OWNER, partition, headers=_headers(0, 0))
+        if producer.flush(_READ_TIMEOUT_SECONDS):
+            raise BrokerError(f"state requires {topic} to be writable; got no acknowledgement")
 
     def models(self, partitions: Iterable[int]) -> Iterator[tuple[int, ModelSnapshot]]:
         """Return each partition's snapshots in the topic `models`, oldest first."""
@@ -172,8 +234,10 @@ class StateLog:
                 f" {self._topic!r} and 'models' to learn anew from the log"
             )
         saved = Saved(manifest["covers"], _number(records[_MANIFEST]))
-        for key, record in records.items():
-            if key != _MANIFEST and record.value is not None:
+        for key, record in sorted(records.items()):
+            if key.startswith(_ORDER) and record.value is not None:
+                saved.runs += self._load(record.value)
+            elif key not in (_MANIFEST, _OWNER) and record.value is not None:
                 operator, name, entry = key.split("/", 2)
                 store = f"{operator}/{name}"
                 change = Change(entry, _sequence(record), self._value(store, record.value))

@@ -10,6 +10,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 import click
 
@@ -104,4 +105,4 @@ def _say(message: str) -> int:
 
 
 def _is_there(command: str) -> bool:
-    return importlib.util.find_spec(f"streams.cli.{command}") is not None
+    return find_spec(f"streams.cli.{command}") is not None

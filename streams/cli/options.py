@@ -20,7 +20,7 @@ pipeline_option: _Decorator[Any] = click.option(
     "--pipeline",
     "-p",
     metavar="SPEC",
-    help="The pipeline: path/file.py or package.module, with :attribute where it is not `pipeline`.",
+    help="The pipeline: path/file.py or package.module, with :attribute if not `pipeline`.",
 )
 chain_option: _Decorator[Any] = click.option(
     "--chain",

@@ -189,8 +189,8 @@ def _facts(report: Report) -> list[str]:
     ]
     if latency["p50"] is not None:
         facts.append(
-            f"latency {latency['p50'] * 1000:,.0f} ms in the median, {latency['p99'] * 1000:,.0f} ms"
-            " at the 99th percentile: from produced to predicted, time in the queue included"
+            f"latency {latency['p50'] * 1000:,.0f} ms (median), {latency['p99'] * 1000:,.0f} ms"
+            " (99th percentile): from produced to predicted, time in the queue included"
         )
     return facts
 

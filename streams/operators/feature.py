@@ -48,7 +48,8 @@ class FeatureOperator(Operator):
         try:
             features = self._extract(event)
         except RecordError as error:
-            return [self._reject("event", record.origin, error.reason, error.detail)]
+            cause = "" if error.__cause__ is None else f" ({last_frame(error.__cause__)})"
+            return [self._reject("event", record.origin, error.reason, error.detail + cause)]
         except Exception as error:  # user code may raise anything: the record is set aside
             detail = last_frame(error)
             return [self._reject("event", record.origin, RejectReason.FEATURE_ERROR, detail)]

@@ -1,4 +1,4 @@
-"""Where a replay's rows and its pipeline come from: a file or a set of River's, given or inferred."""
+"""Where a replay's rows come from, and its pipeline: given, shipped or inferred."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from streams.topics import INPUTS, TopicCodec
 MAX_BYTES = 5 * 1024 * 1024 // 2
 MAX_RECORDS = 40_000
 _FRAMING_BYTES = 24
-"""Of a record in Kafka's log, beside key and value: lengths, offset, time, and its part of a batch."""
+"""Of a record in Kafka's log beside key and value: lengths, offset, time, its part of a batch."""
 
 
 class Window:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,28 @@ import yaml
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from models.pipelines.loans import applications, pipeline
+from models import Pipeline, catalogue
+from models.candidates import ModelSet
+from models.pipelines import loans
 from streams.chaining import parse_chain
 from streams.compose import TaskFactory
 from streams.metrics import Metrics
 from streams.operators.record import RAW, Origin, Record
 
 _NOW_MS = 1_800_000_000_000
+_FIELDS = {"id": "string", "x": "double", "y": ["null", "double"]}
+_REGRESSION = Pipeline(
+    name="prices",
+    schema={
+        "type": "record",
+        "name": "Price",
+        "fields": [{"name": name, "type": kind} for name, kind in _FIELDS.items()],
+    },
+    event_id="id",
+    label="y",
+    task="regression",
+    models={"linear_regression": catalogue.linear_regression},
+)
 
 
 @pytest.fixture(scope="session")
@@ -36,21 +52,8 @@ def compose(repository: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def exposed() -> list[Metric]:
-    """Give every family of metrics of a worker that has seen a little of everything."""
-    metrics = Metrics(pipeline.name)
-    _fold_a_few_loans(metrics)
-    metrics.count_outputs({"hoeffding_tree": 3}, {("ADWIN", "loss:hoeffding_tree"): 1})  # type: ignore[arg-type]
-    metrics.count({("expired", "ttl"): 1})  # type: ignore[arg-type]
-    metrics.latency.observe([0.01])
-    metrics.batch_seconds.labels("ingest").observe(0.1)
-    metrics.batch_records.labels("ingest").observe(100)
-    metrics.lag_records.labels("ingest", "events", 0).set(5)
-    metrics.model_bytes.labels(0).set(1000)
-    metrics.restarts.labels("ingest").inc()
-    for gauge in (metrics.up, metrics.flush_timestamp, metrics.restore_seconds):
-        gauge.labels("ingest").set(1)
-    families = text_string_to_metric_families(metrics.render().decode())
-    return [each for each in families if not each.name.endswith("_created")]
+    """Give every family of metrics of workers that have seen a little of everything."""
+    return [*_of_classification(), *_of_regression()]
 
 
 @pytest.fixture(scope="session")
@@ -64,18 +67,60 @@ def label_values(exposed: list[Metric]) -> Mapping[str, Mapping[str, set[str]]]:
     return values
 
 
-def _fold_a_few_loans(metrics: Metrics) -> None:
-    """Pass valid and broken events and labels through all operators at once."""
-    agent, no_schema = parse_chain("full")[0], _returning(None)
-    factory = TaskFactory(pipeline, agent, 1, 10_000, no_schema, no_schema, _returning(_NOW_MS))
-    task = metrics.collector.tasks[agent.name, 0] = factory.make()
-    inputs = [("events", each) for each in applications(20)]
+def _of_classification() -> Iterator[Metric]:
+    """Return the metrics after valid and broken loans and labels, and one value of the rest."""
+    metrics = Metrics(loans.pipeline.name)
+    inputs = [("events", each) for each in loans.applications(20)]
     inputs += [("events", {}), ("labels", {}), ("labels", {"event_id": "0", "label": True})]
+    _fold(loans.pipeline, metrics, inputs)
+    metrics.count(Counter({("expired", "ttl"): 1}))
+    metrics.count_outputs(
+        Counter({"hoeffding_tree": 3}), Counter({("ADWIN", "loss:hoeffding_tree"): 1})
+    )
+    metrics.latency.observe([0.01])
+    metrics.batch_seconds.labels("ingest").observe(0.1)
+    metrics.batch_records.labels("ingest").observe(100)
+    metrics.lag_records.labels("ingest", "events", 0).set(5)
+    metrics.model_bytes.labels(0).set(1000)
+    metrics.restarts.labels("ingest").inc()
+    for gauge in (metrics.up, metrics.flush_timestamp, metrics.restore_seconds):
+        gauge.labels("ingest").set(1)
+    return _parsed(metrics)
+
+
+def _of_regression() -> Iterator[Metric]:
+    """Return the metrics after a few prices; those that nothing happened to are left out."""
+    metrics = Metrics(_REGRESSION.name)
+    prices = [("events", {"id": str(n), "x": 1.0, "y": 2.0}) for n in range(3)]
+    _fold(_REGRESSION, metrics, prices)
+    return _parsed(metrics)
+
+
+def _parsed(metrics: Metrics) -> Iterator[Metric]:
+    """Read an exposition as Prometheus does, but for the times at which counters were made."""
+    for family in text_string_to_metric_families(metrics.render().decode()):
+        if family.samples and not family.name.endswith("_created"):
+            yield family
+
+
+def _fold(pipeline: Pipeline, metrics: Metrics, inputs: list[tuple[str, dict[str, Any]]]) -> None:
+    """Pass records through all operators at once."""
+    agent = parse_chain("full")[0]
+    factory = TaskFactory(
+        pipeline=pipeline,
+        agent=agent,
+        clean_partitions=1,
+        max_event_bytes=10_000,
+        written_schema=lambda _: None,
+        load_models=_refuse,
+        clock_ms=lambda: _NOW_MS,
+    )
+    task = metrics.collector.tasks[agent.name, 0] = factory.make()
     for offset, (topic, value) in enumerate(inputs):
         origin = Origin(topic, 0, offset, _NOW_MS, None, json.dumps(value).encode())
         task.run([Record(topic, RAW, None, origin)])
     metrics.count(task.take_tally())
 
 
-def _returning(value: Any) -> Callable[..., Any]:
-    return lambda *_: value
+def _refuse(_payload: bytes) -> ModelSet:
+    raise AssertionError("the chain 'full' reads no models from a topic")

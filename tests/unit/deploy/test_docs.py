@@ -45,14 +45,13 @@ def test_every_setting_is_documented_with_its_default(repository: Path) -> None:
     """Variable and default in docs/configuration.md are those of the settings."""
     rows = [*_table(repository / "docs/configuration.md")]
     documented = {_codes(row[0]).pop(): row[1].strip("`") for row in rows}
-    there = {_variable(name): _shown(field.default) for name, field in _fields()}
+    there = {_variable(name): _shown(default) for name, default in _defaults()}
     assert documented == there
 
 
-def _fields() -> Iterator[tuple[str, Any]]:
+def _defaults() -> Iterator[tuple[str, Any]]:
     for name, field in Settings.model_fields.items():
-        field.default = field.get_default(call_default_factory=True)
-        yield name, field
+        yield name, field.get_default(call_default_factory=True)
 
 
 def _variable(name: str) -> str:

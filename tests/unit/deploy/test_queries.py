@@ -67,7 +67,7 @@ def _queries() -> Iterator[Any]:
         yield pytest.param(Query(rule["expr"], text), id=rule["alert"])
 
 
-@pytest.mark.parametrize("query", _queries())
+@pytest.mark.parametrize("query", [*_queries()])
 def test_a_query_asks_for_what_is_exposed(query: Query, label_values: LabelValues) -> None:
     """Each metric, each label on it and each value asked for exactly is one that there is."""
     for name, matchers in query.selectors():
@@ -78,7 +78,7 @@ def test_a_query_asks_for_what_is_exposed(query: Query, label_values: LabelValue
                 assert value in label_values[name][label], (name, label)
 
 
-@pytest.mark.parametrize("query", _queries())
+@pytest.mark.parametrize("query", [*_queries()])
 def test_a_query_groups_by_and_shows_labels_that_are_left(
     query: Query, label_values: LabelValues
 ) -> None:

@@ -27,7 +27,7 @@ LABEL_TYPES: Mapping[str, Any] = {
 }
 MODELS: Mapping[str, Callable[[], Any]] = {
     "binary": lambda: preprocessing.StandardScaler() | linear_model.LogisticRegression(),
-    "multiclass": lambda: naive_bayes.GaussianNB(),
+    "multiclass": naive_bayes.GaussianNB,
     "regression": lambda: preprocessing.StandardScaler() | linear_model.LinearRegression(),
     "anomaly": lambda: anomaly.HalfSpaceTrees(n_trees=3, height=4, window_size=20, seed=42),
 }

@@ -148,7 +148,7 @@ def test_windows_are_kept(windowed: Pipeline, make_event: Make) -> None:
     """Rolling features see the group's own events of the last minute, this one included."""
     operator = FeatureOperator(windowed)
     seen = [
-        [*operator.process(make_event(f"e{i}", time_ms, user=user, a=a))][0].value["features"]
+        next(iter(operator.process(make_event(f"e{i}", time_ms, user=user, a=a)))).value["features"]
         for i, (time_ms, user, a) in enumerate(
             [(0, "anna", 1.0), (1, "bert", 5.0), (30_000, "anna", 2.0), (60_000, "anna", 4.0)]
         )
@@ -162,7 +162,7 @@ def test_windows_are_bounded(windowed: Pipeline, make_event: Make) -> None:
 
     def count(user: str) -> Any:
         (made,) = operator.process(make_event(user=user))
-        return [*made.value["features"].values()][0]
+        return next(iter(made.value["features"].values()))
 
     assert [count(user) for user in ("a", "b", "a", "c", "a", "b")] == [1, 1, 2, 1, 3, 1]
     assert len(operator.stores["windows"]) == 2

@@ -397,9 +397,7 @@ def test_float_is_a_float(ingest: Ingest) -> None:
     assert made.value["fields"]["rate"] == struct.unpack("<f", struct.pack("<f", 0.1))[0]
 
 
-def test_embedded_label_is_no_field(
-    loans: Pipeline, make_origin: Callable[..., Origin]
-) -> None:
+def test_embedded_label_is_no_field(loans: Pipeline, make_origin: Callable[..., Origin]) -> None:
     """A label in an event goes with it, out of the reach of features, and is counted."""
     operator = IngestOperator(loans, 1, lambda _: None, 10_000)
     origin = make_origin(json.dumps({**GOOD, "y": False}).encode())
@@ -655,12 +653,14 @@ produced = st.one_of(
     st.binary(max_size=60),
     st.binary(max_size=40).map(lambda body: MARKER + body),
     st.binary(max_size=40).map(lambda body: shipped("label").header + body),
-    st.binary(max_size=40).map(lambda body: confluent(body)),
+    st.binary(max_size=40).map(confluent),
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-        lambda inner: st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from([*FULL, "event_id", "label", "label_time_ms", "key"]), inner
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from([*FULL, "event_id", "label", "label_time_ms", "key"]), inner
+            )
         ),
         max_leaves=12,
     ).map(lambda document: json.dumps(document).encode()),
@@ -684,9 +684,7 @@ def test_arbitrary_bytes_never_raise(
 def test_good_and_bad_together(loans: Pipeline, make_origin: Callable[..., Origin]) -> None:
     """Bad records change nothing for the good ones around them, and the counts add up."""
     bad = [value for value, _, _ in BAD_BYTES.values()]
-    bad += [
-        json.dumps(changed(GOOD, changes)).encode() for changes, _, _ in BAD_FIELDS.values()
-    ]
+    bad += [json.dumps(changed(GOOD, changes)).encode() for changes, _, _ in BAD_FIELDS.values()]
     good = [json.dumps({**GOOD, "id": f"e{i}", "y": i % 2 == 0}).encode() for i in range(len(bad))]
 
     def run(values: list[bytes | None]) -> tuple[list[Record], Counter[tuple[str, str]]]:

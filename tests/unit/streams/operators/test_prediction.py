@@ -10,7 +10,7 @@ import pytest
 from river import base, linear_model
 
 from models.candidates import ModelSet
-from models.definition import Pending, Pipeline
+from models.definition import Pending
 from schemas.records import RejectReason
 from streams.operators.learning import LearningOperator
 from streams.operators.prediction import PredictionOperator
@@ -363,7 +363,7 @@ def test_staleness_where_models_come_by_topic(
     assert "models" in operator.reads
 
     def staleness(event_id: str) -> tuple[int, int]:
-        value = [*operator.process(make_vector(event_id))][0].value
+        value = next(iter(operator.process(make_vector(event_id)))).value
         return value["model_version"], value["staleness_examples"]
 
     assert staleness("e1") == (0, 0)
@@ -373,9 +373,7 @@ def test_staleness_where_models_come_by_topic(
     assert staleness("e3") == (0, 2)
     operator.process(make_label("e3", True))
     snapshot = {"scope_key": "", "payload": b"", "version": 2}
-    made = operator.process(
-        Record("models", "ModelSnapshot", snapshot, make_vector("x").origin)
-    )
+    made = operator.process(Record("models", "ModelSnapshot", snapshot, make_vector("x").origin))
     assert [*made] == []
     assert staleness("e4") == (2, 1)
 

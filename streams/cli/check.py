@@ -1,0 +1,110 @@
+"""`millrace check`: whether a pipeline file is right, and what it describes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from models.baselines import baselines
+from models.definition import Pipeline
+from models.loading import load_pipeline
+from streams.app import topic_prefix
+from streams.cli.options import chain_option
+from streams.cli.topics import wanted
+from streams.settings import Settings, read_settings
+from streams.topics import INPUTS, PUBLIC
+
+_WIDTH = 110
+
+
+@click.command()
+@click.argument("spec", metavar="PIPELINE")
+@chain_option
+def check(spec: str, chain: str | None) -> None:
+    """Check a pipeline file and print what it describes.
+
+    PIPELINE is path/file.py or package.module, with :attribute where it is not `pipeline`. No
+    broker is needed. A mistake is named in one line, and the exit code is 2.
+    """
+    settings = read_settings(chain=chain)
+    pipeline = load_pipeline(spec)
+    console = Console(highlight=False, width=None if Console().is_terminal else _WIDTH)
+    console.print(_summary(pipeline))
+    console.print(_fields(pipeline))
+    console.print(_topics(pipeline, settings))
+    console.print(f"{pipeline.name} is a valid pipeline.", style="green")
+
+
+def _summary(pipeline: Pipeline) -> Table:
+    """Return the facts that are one line each."""
+    table = Table(title=f"Pipeline {pipeline.name}", title_justify="left", show_header=False)
+    table.add_column(style="bold")
+    table.add_column()
+    champion, *challengers = pipeline.models
+    key = f", by the field {pipeline.key}" if pipeline.key else ""
+    for name, value in {
+        "task": f"{pipeline.task}{_learning(pipeline)}",
+        "champion": f"{champion}, which serves",
+        "challengers": ", ".join(challengers) or "none",
+        "baselines": ", ".join(baselines(pipeline.task)),
+        "features": ", ".join(name for each in pipeline.features for name in each.names),
+        "scope": f"{pipeline.scope}{key}",
+        "drift": _drift(pipeline),
+        "labels": f"awaited for {pipeline.pending.ttl}, {pipeline.pending.limit:,} events at most",
+    }.items():
+        table.add_row(name, value)
+    return table
+
+
+def _learning(pipeline: Pipeline) -> str:
+    return ", learns without labels" if pipeline.learns_without_labels else ""
+
+
+def _drift(pipeline: Pipeline) -> str:
+    drift = pipeline.drift
+    watched = {"loss": drift.loss, "inputs": drift.inputs, "predictions": drift.predictions}
+    said = [f"{name} {_detector(each)}" for name, each in watched.items() if each]
+    return f"{', '.join(said) or 'not watched'}; policy {drift.policy}"
+
+
+def _detector(detector: Any) -> str:
+    if isinstance(detector, Mapping):
+        return f"({', '.join(f'{name} {_detector(each)}' for name, each in detector.items())})"
+    return detector if isinstance(detector, str) else getattr(detector, "__name__", "custom")
+
+
+def _fields(pipeline: Pipeline) -> Table:
+    """Return the event's fields, their types and what each is for."""
+    schema = pipeline.event_schema
+    table = Table(title=f"Event {schema.as_written.name}", title_justify="left")
+    for column in ("field", "type", "role"):
+        table.add_column(column)
+    roles = {
+        pipeline.event_id: "event id",
+        pipeline.key: "key",
+        pipeline.event_time: "event time",
+        pipeline.label: "label",
+    }
+    features = {name for each in pipeline.features for name in each.names}
+    for name in schema.field_names:
+        role = [roles[name]] if name in roles else []
+        role += ["feature"] if name in features else []
+        table.add_row(name, " or ".join(schema.types_of(name)), ", ".join(role))
+    return table
+
+
+def _topics(pipeline: Pipeline, settings: Settings) -> Table:
+    """Return the topics, and who writes and reads them."""
+    table = Table(title=f"Topics (chain {settings.chain})", title_justify="left")
+    for column in ("topic", "for", "cleanup"):
+        table.add_column(column)
+    prefix = topic_prefix(pipeline)
+    for topic in wanted(pipeline, settings):
+        name = topic.name.removeprefix(prefix)
+        use = "you produce" if name in INPUTS else "you consume" if name in PUBLIC else "internal"
+        table.add_row(topic.name, use, topic.config["cleanup.policy"])
+    return table

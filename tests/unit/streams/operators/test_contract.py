@@ -1,0 +1,282 @@
+"""What every operator promises: state that survives, memory that is bounded, no hidden input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from river import drift
+
+from models.definition import Pending, Pipeline
+from models.drift import DriftSettings
+from models.features import derived, fields, rolling
+from schemas.records import Label
+from streams.operators.base import Operator
+from streams.operators.drift import DriftOperator
+from streams.operators.feature import FeatureOperator
+from streams.operators.ingest import IngestOperator
+from streams.operators.learning import LearningOperator
+from streams.operators.prediction import PredictionOperator
+from streams.operators.record import RAW, Record
+from streams.operators.scope import ScopedModels
+from streams.topics import TopicCodec, to_json
+
+NOW_MS = 1_700_000_000_000
+LENGTH = 300
+X = {"a": 1.0, "b": 5.0, "ratio": 0.2, "a_mean_1m": 1.0, "a_std_1m": 0.5}
+TASKS = ("binary", "multiclass", "regression", "anomaly")
+Make = Callable[..., Any]
+
+
+def sensitive() -> Any:
+    return drift.PageHinkley(min_instances=5, threshold=1.0)
+
+
+def ratio(values: Any) -> float:
+    return float(values["a"] / values["b"])
+
+
+@dataclass(frozen=True)
+class Case:
+    """An operator, and records that exercise all that it keeps."""
+
+    name: str
+    pipeline: Pipeline
+    make: Callable[[], Operator]
+    records: list[Record]
+
+
+def events(pipeline: Pipeline, rows: list[Any], make_origin: Make) -> list[Record]:
+    """Return raw events, most with their labels, some twice, some bad, and labels apart."""
+    made = []
+    for i, (x, y) in enumerate(rows):
+        document = {"id": f"e{i - (i % 37 == 0)}", "user": f"u{i % 3}", **x}
+        document["a"] += 0 if i < LENGTH // 2 else 9
+        document["t"] = NOW_MS + i * 1_000
+        of = i + (i % 5 == 0) - (i % 7 == 0)
+        label = Label(event_id=f"e{of}", label=y, label_time_ms=None, key=f"u{of % 3}")
+        value = b"broken" if i % 41 == 0 else to_json({**document, "y": None if i % 4 else y})
+        made.append(("events", value))
+        if i % 4:
+            made.append(("labels", to_json(label)))
+    return [
+        Record(topic, RAW, None, make_origin(value, topic=topic, offset=i))
+        for i, (topic, value) in enumerate(made)
+    ]
+
+
+@pytest.fixture(scope="module")
+def cases(
+    avro: Make, make_pipeline: Make, make_origin: Make, make_rows: Make, fold: Make
+) -> dict[str, Case]:
+    """Make every operator, for every task, with what the operator before it made."""
+    found = {}
+    for task in (*TASKS, "unlabelled"):
+        label_types = {"multiclass": "string", "regression": "double"}
+        schema = avro(
+            id="string",
+            user="string",
+            a="double",
+            b="double",
+            t="long",
+            y=(["null", label_types.get(task, "boolean")], None),
+        )
+        pipeline = make_pipeline(
+            "anomaly" if task == "unlabelled" else task,
+            schema=schema,
+            label=None if task == "unlabelled" else "y",
+            key="user",
+            scope="key",
+            event_time="t",
+            features=(
+                fields("a", "b"),
+                derived("ratio", ratio),
+                rolling("a", "mean", "std", window=timedelta(minutes=1)),
+            ),
+            pending=Pending(limit=20, ttl=timedelta(seconds=30)),
+            drift=DriftSettings(
+                loss=sensitive,
+                policy="reset" if task in ("anomaly", "unlabelled") else "replace",
+                cooldown=20,
+                replacement_after=40,
+            ),
+            max_models=2,
+            rolling_window=25,
+        )
+        rows = make_rows("anomaly" if task == "unlabelled" else task, LENGTH, flip_at=LENGTH // 2)
+        records = events(pipeline, rows, make_origin)
+        for case in operators(task, pipeline, records, fold):
+            found[case.name] = case
+    return found
+
+
+def operators(task: str, pipeline: Pipeline, records: list[Record], fold: Make) -> list[Case]:
+    def ingest() -> Operator:
+        return IngestOperator(pipeline, 1, lambda _: None, 10_000)
+
+    def feature() -> Operator:
+        return FeatureOperator(pipeline, max_windows=2)
+
+    def prediction() -> Operator:
+        return PredictionOperator(pipeline, ScopedModels(pipeline), lambda payload: None)  # type: ignore[arg-type,return-value]
+
+    def learning() -> Operator:
+        return LearningOperator(pipeline, ScopedModels(pipeline))
+
+    def watch() -> Operator:
+        return DriftOperator(pipeline)
+
+    cases = []
+    for make in (ingest, feature, prediction, learning, watch):
+        operator = make()
+        taken = [each for each in records if each.topic in operator.reads]
+        cases.append(Case(f"{operator.name}-{task}", pipeline, make, taken))
+        made = fold(make(), taken) if make is not prediction else learning_beside(pipeline, taken)
+        records = [*records, *made]
+    return cases
+
+
+def learning_beside(pipeline: Pipeline, records: list[Record]) -> list[Record]:
+    """Return what prediction makes of records while the models learn."""
+    models = ScopedModels(pipeline)
+    prediction, learning = PredictionOperator(pipeline, models), LearningOperator(pipeline, models)
+    made = []
+    for record in records:
+        for each in prediction.process(record):
+            made.append(each)
+            if each.topic == "examples":
+                learning.process(each)
+    return made
+
+
+NAMES = [
+    f"{operator}-{task}"
+    for task in (*TASKS, "unlabelled")
+    for operator in ("ingest", "feature", "prediction", "learning", "drift")
+]
+
+
+def outputs(made: list[Record]) -> list[tuple[str, str, Any]]:
+    return [(each.topic, each.type, to_json(each.value)) for each in made]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(cases: dict[str, Case]) -> Callable[[str], list[list[tuple[str, str, Any]]]]:
+    """Run a case once from start to end; give what each record led to."""
+    known: dict[str, list[list[tuple[str, str, Any]]]] = {}
+
+    def run(name: str) -> list[list[tuple[str, str, Any]]]:
+        if name not in known:
+            operator = cases[name].make()
+            known[name] = [outputs([*operator.process(each)]) for each in cases[name].records]
+        return known[name]
+
+    return run
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_case_is_worth_its_name(name: str, cases: dict[str, Case], uninterrupted: Any) -> None:
+    """The records of every case lead to every kind of output that the operator has."""
+    operator = cases[name].make()
+    topics = {topic for made in uninterrupted(name) for topic, _, _ in made}
+    never_fail = {"rejects"} if name.startswith(("feature", "learning")) else set()
+    assert topics <= operator.writes <= topics | never_fail
+    assert len(cases[name].records) >= 200
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_repeatable(name: str, cases: dict[str, Case], uninterrupted: Any) -> None:
+    """The same records lead to the same outputs and the same state, seed, order and all."""
+    runs = []
+    for _ in range(2):
+        operator = cases[name].make()
+        made = [outputs([*operator.process(each)]) for each in cases[name].records]
+        assert made == uninterrupted(name)
+        runs.append(
+            [(store, [*kept]) for store, kept in operator.stores.items()] + [operator.tally]
+        )
+    assert runs[0] == runs[1]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=4, deadline=None)
+@given(cuts=st.sets(st.integers(min_value=1, max_value=240), min_size=1, max_size=3))
+def test_state_survives_at_any_cut(
+    name: str, cuts: set[int], cases: dict[str, Case], uninterrupted: Any, move: Make
+) -> None:
+    """Saved and restored, at any point and as often as may be, an operator goes on as if it had
+    never stopped.
+    """
+    case, log = cases[name], {}
+    operator = case.make()
+    for i, record in enumerate(case.records):
+        if i in cuts:
+            operator = move(operator, case.make(), log)
+        assert outputs([*operator.process(record)]) == uninterrupted(name)[i], i
+
+
+@pytest.mark.parametrize("name", [each for each in NAMES if each.startswith("learning")])
+def test_models_survive_a_reaction(name: str, cases: dict[str, Case], move: Make) -> None:
+    """A cut right after any alert loses nothing of what the policy did to the models."""
+    case, log = cases[name], {}
+    whole, parted = case.make(), case.make()
+    for record in case.records:
+        made = [*whole.process(record)]
+        assert outputs([*parted.process(record)]) == outputs(made)
+        if any(each.topic == "alerts" for each in made):
+            parted = move(parted, case.make(), log)
+            kept = parted.stores["models"]
+            for key, models in whole.stores["models"].items():
+                assert kept[key].predict(X) == models.predict(X)
+                assert [*kept[key].replacements] == [*models.replacements]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_memory_is_bounded(name: str, cases: dict[str, Case]) -> None:
+    """However long the log, no store outgrows its bound."""
+    case = cases[name]
+    bounds = {
+        "windows": 2,
+        "waiting": 20,
+        "early": 20,
+        "ends": 2,
+        "progress": 1,
+        "examples": 2,
+        "models": 2,
+        "evaluation": 1,
+        "monitors": 2,
+    }
+    operator = case.make()
+    for record in case.records:
+        [*operator.process(record)]
+        for store, kept in operator.stores.items():
+            assert len(kept) <= bounds[store], store
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_untouched_operator_has_nothing_to_save(name: str, cases: dict[str, Case]) -> None:
+    """State is written only when it has changed."""
+    operator = cases[name].make()
+    for record in cases[name].records[:50]:
+        [*operator.process(record)]
+    for store in operator.stores.values():
+        store.take_changes()
+        assert store.take_changes() == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_outputs_go_over_the_wire(name: str, cases: dict[str, Case]) -> None:
+    """Every output is written and read back the same, so a topic may stand between any two."""
+    case = cases[name]
+    codec, operator = TopicCodec(case.pipeline), case.make()
+    for record in case.records:
+        for made in operator.process(record):
+            key, value = codec.encode(made)
+            origin = made.origin._replace(topic=made.topic, key=key, value=value)
+            back = codec.decode(origin)
+            assert (back.type, back.value) == (made.type, made.value)
