@@ -20,6 +20,9 @@ from models.tasks import Task
 from schemas.records import Features, LabelValue, Served
 
 Predict = Callable[[Features], Served]
+Learn = Callable[[Features, LabelValue | None], object]
+
+_COMPILED = frozenset({"_predictors", "_learners"})
 
 
 class Replacement:
@@ -42,7 +45,7 @@ class Replacement:
             own = loss(self._task, label, predictor(self.model, self._task)(features)["value"])
             theirs = loss(self._task, label, incumbent["value"])
             self._advantage += (theirs or 0.0) - (own or 0.0)
-        learn(self.model, features, label)
+        learner(self.model)(features, label)
         self._learned += 1
 
     @property
@@ -80,14 +83,14 @@ class ModelSet:
         self.version = 0
         self.replacements: dict[str, Replacement] = {}
         self.failures: Counter[str] = Counter()
-        self._predictors = self._compiled()
+        self._compile()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_predictors"}
+        return {name: value for name, value in vars(self).items() if name not in _COMPILED}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self._predictors = self._compiled()
+        self._compile()
 
     def predict(self, features: Features) -> dict[str, Served]:
         """Return what each model says, the champion first. Changes nothing.
@@ -120,13 +123,13 @@ class ModelSet:
         """
         self.version += 1
         raised = None
-        for name, model in self.models.items():
+        for name, learn_one in self._learners:
             try:
-                learn(model, features, label)
+                learn_one(features, label)
             except Exception as error:  # a user's model may raise anything
                 self.failures[name] += 1
                 raised = error if name == self.champion else raised
-        for name in [*self.replacements]:
+        for name in [*self.replacements] if self.replacements else ():
             self._try_out(name, features, label, served)
         if raised is not None:
             raise raised
@@ -158,21 +161,22 @@ class ModelSet:
 
     def _put(self, name: str, model: Any) -> None:
         self.models[name] = model
-        self._predictors = self._compiled()
+        self._compile()
 
-    def _compiled(self) -> list[tuple[str, Predict]]:
-        return [
+    def _compile(self) -> None:
+        """Find out once, not at every event, how each model is asked and taught."""
+        self._predictors = [
             (name, predictor(model, self.task, self.asks_probabilities or name == self.champion))
             for name, model in self.models.items()
         ]
+        self._learners = [(name, learner(model)) for name, model in self.models.items()]
 
 
-def learn(model: Any, features: Features, label: LabelValue | None) -> None:
-    """Let one model learn, with the label or without, as its kind does."""
+def learner(model: Any) -> Learn:
+    """Return the function that teaches `model` an example, with the label or without."""
     if model._supervised:
-        model.learn_one(features, label)
-    else:
-        model.learn_one(features)
+        return model.learn_one  # type: ignore[no-any-return]  # River gives it no type
+    return lambda x, _: model.learn_one(x)
 
 
 def predictor(model: Any, task: Task, probabilities: bool = False) -> Predict:

@@ -87,9 +87,15 @@ class Task(StrEnum):
 def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise _unknown(Task.REGRESSION, value)
-    if not math.isfinite(value):
-        raise RecordError(RejectReason.NOT_FINITE, f"a label requires a finite number; got {value}")
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number that no float can hold
+        number = math.inf
+    if not math.isfinite(number):
+        raise RecordError(
+            RejectReason.NOT_FINITE, f"a label requires a finite number; got {number}"
+        )
+    return number
 
 
 def _unknown(task: Task, value: object) -> RecordError:

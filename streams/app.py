@@ -16,9 +16,11 @@ from models.definition import Pipeline
 from models.loading import load_pipeline
 from schemas import BrokerError, SettingsError
 from streams.agents import define_agent
+from streams.assignment import Assignments
 from streams.chaining import AgentSpec
 from streams.compose import TaskFactory
 from streams.engine import Engine
+from streams.inbox import Inbox
 from streams.kafka.admin import ensure_topics
 from streams.kafka.embedded import EmbeddedBroker
 from streams.kafka.registry import written_schema
@@ -29,6 +31,8 @@ from streams.settings import EMBEDDED, Settings, read_settings
 from streams.state import StateLog
 from streams.topics import TopicCodec, topic_settings
 from streams.web import define_pages
+
+_PROGRESS_CHECK_SECONDS = 5.0
 
 _log = structlog.get_logger(__name__)
 
@@ -48,6 +52,9 @@ class MillraceApp(faust.App):
 
     async def _wait_for_table_recovery_completed(self) -> bool:
         return False  # there are no Faust tables, nor the consumer that it would wait for
+
+    def _create_directories(self) -> None:
+        pass  # state is kept on Kafka, not in files
 
     async def on_shutdown(self) -> None:
         """Commit, save state and leave the groups, once the agents have stopped."""
@@ -94,6 +101,12 @@ def create_app(settings: Settings) -> MillraceApp:
     for engine in app.engines:
         define_agent(app, engine)
     define_pages(app, app.engines, metrics)
+
+    @app.timer(_PROGRESS_CHECK_SECONDS)  # type: ignore[untyped-decorator]  # Faust's own
+    async def check_progress() -> None:
+        for engine in app.engines:
+            engine.check_progress()
+
     return app
 
 
@@ -149,9 +162,31 @@ def _engine(
         load_models=state.load_models,
         clock_ms=lambda: time.time_ns() // 1_000_000,
     )
-    _check_partitions(agent, factory.reads(), partitions, prefix)
+    topics = factory.reads()
+    _check_partitions(agent, topics, partitions, prefix)
+    inbox = Inbox(agent.name, settings, prefix, topics, metrics)
     outbox = Outbox(f"{prefix}{agent.name}", settings, prefix, codec, partitions, metrics)
-    return Engine(factory, settings, prefix, codec, state, outbox, metrics)
+    assignments = Assignments(
+        agent.name,
+        factory=factory,
+        inbox=inbox,
+        outbox=outbox,
+        state=state,
+        metrics=metrics,
+        accept_gaps=settings.accept_gaps,
+    )
+    publishes = "learning" in agent and "prediction" not in agent
+    return Engine(
+        agent.name,
+        inbox=inbox,
+        outbox=outbox,
+        codec=codec,
+        state=state,
+        assignments=assignments,
+        metrics=metrics,
+        flush_seconds=settings.publish_seconds if publishes else settings.flush_seconds,
+        stall_seconds=settings.stall_seconds,
+    )
 
 
 def _check_partitions(

@@ -135,8 +135,8 @@ class Metrics:
     def __init__(self, pipeline: str) -> None:
         self.registry = CollectorRegistry()
         self._pipeline = pipeline
-        self.collector = TaskCollector(pipeline)
-        self.registry.register(self.collector)
+        self._tasks = TaskCollector(pipeline)
+        self.registry.register(self._tasks)
         self._tallied = {
             "received": self._counter("records_received", "Records read, by kind.", "kind"),
             "rejected_event": self._counter("events_rejected", "Events in rejects.", "reason"),
@@ -163,12 +163,30 @@ class Metrics:
             "consumer_lag_records", "Records not yet read.", "agent", "topic", "partition"
         )
         self.up = self._gauge("agent_up", "1 while an agent has its partitions.", "agent")
+        self.skipped = self._counter(
+            "records_skipped", "Expired records done without (accept_gaps).", "agent", "topic"
+        )
+        self.broker_errors = self._counter(
+            "broker_errors", "Errors of the broker that were tried again.", "agent", "error"
+        )
         self.restarts = self._counter("agent_restarts", "After an error.", "agent")
         self.model_bytes = self._gauge("model_size_bytes", "The last snapshot.", "partition")
         self.flush_timestamp = self._gauge(
             "snapshot_timestamp_seconds", "When state was last saved; Unix time.", "agent"
         )
         self.restore_seconds = self._gauge("restore_seconds", "To read state back.", "agent")
+
+    def watch(self, agent: str, partition: int, task: Task) -> None:
+        """Show what a task knows, until it is forgotten."""
+        self._tasks.tasks[agent, partition] = task
+
+    def forget(self, agent: str) -> None:
+        """Show no more of an agent whose partitions are gone."""
+        self.up.labels(agent).set(0)
+        self._tasks.tasks = {
+            where: task for where, task in self._tasks.tasks.items() if where[0] != agent
+        }
+        self.lag_records.forget(agent)
 
     def count(self, tally: Tally) -> None:
         """Add what operators have tallied."""
@@ -200,15 +218,20 @@ class Metrics:
     ) -> _Metric:
         names = ["pipeline", *labels]
         made = kind(f"millrace_{name}", documentation, names, registry=self.registry, **more)
-        return _Metric(made, self._pipeline)
+        return _Metric(made, self._pipeline, names[-1] if len(names) == 1 else names[1])
 
 
 class _Metric:
     """A metric that already knows its pipeline."""
 
-    def __init__(self, metric: Any, pipeline: str) -> None:
+    def __init__(self, metric: Any, pipeline: str, first_label: str) -> None:
         self._metric = metric
         self._pipeline = pipeline
+        self._first_label = first_label
 
     def labels(self, *values: object) -> Any:
         return self._metric.labels(self._pipeline, *values)
+
+    def forget(self, first_label: str) -> None:
+        """Take back every series whose first label, after the pipeline, is this one."""
+        self._metric.remove_by_labels({self._first_label: first_label})

@@ -14,9 +14,10 @@ from uuid import uuid4
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
-from schemas import BrokerError
+from schemas import BrokerError, RecordError, RejectReason
 from streams.kafka.clients import producer_config
 from streams.metrics import Metrics
+from streams.operators.base import Tally
 from streams.operators.record import Record
 from streams.settings import Guarantee, Settings
 from streams.state import Headers, StateRecord
@@ -43,6 +44,11 @@ class Outbox:
         Topic, with prefix, to its number of partitions.
     metrics
         Where outputs are counted.
+
+    Attributes
+    ----------
+    tally
+        What happened in the batch: counted when it is committed.
     """
 
     def __init__(
@@ -67,6 +73,7 @@ class Outbox:
         self._failed: KafkaError | None = None
         self._predicted: list[tuple[str, int]] = []
         self._alerted: Counter[tuple[str, str]] = Counter()
+        self.tally: Tally = Counter()
 
     def open(self) -> None:
         """Connect."""
@@ -91,10 +98,21 @@ class Outbox:
         Producer(config).init_transactions(_TIMEOUT_SECONDS)
 
     def put(self, record: Record) -> None:
-        """Write one output, under its origin's timestamp, as part of the next commit."""
+        """Write one output, under its origin's timestamp, as part of the next commit.
+
+        Raises
+        ------
+        RecordError
+            It holds what Avro cannot.
+        """
         if record.type == "Reject":
             _cut(record)
-        key, value = self._codec.encode(record)
+        try:
+            key, value = self._codec.encode(record)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise RecordError(
+                RejectReason.ILL_TYPED_FIELD, f"{record.type} requires values of Avro; got {error}"
+            ) from error
         origin = record.origin
         partition = origin.partition if record.partition is None else record.partition
         topic = self._prefix + record.topic
@@ -147,8 +165,7 @@ class Outbox:
 
     def abort(self) -> None:
         """Take back everything put since the last commit."""
-        self._predicted.clear()
-        self._alerted.clear()
+        self._forget()
         if self._producer is not None and self._in_transaction:
             try:
                 self._producer.abort_transaction(_TIMEOUT_SECONDS)
@@ -213,8 +230,13 @@ class Outbox:
         now_ms = time.time() * 1000
         self._metrics.latency.observe((now_ms - at_ms) / 1000 for _, at_ms in self._predicted)
         self._metrics.count_outputs(Counter(model for model, _ in self._predicted), self._alerted)
+        self._metrics.count(self.tally)
+        self._forget()
+
+    def _forget(self) -> None:
         self._predicted.clear()
         self._alerted.clear()
+        self.tally.clear()
 
 
 def _cut(record: Record) -> None:

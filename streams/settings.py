@@ -61,6 +61,8 @@ class Settings(BaseSettings):
     batch_records: int = Field(1_000, ge=1, description="Records in one transaction, at most.")
     flush_seconds: float = Field(10, gt=0, description="Between two writes of the state.")
     publish_seconds: float = Field(1, gt=0, description="The same, where prediction follows it.")
+    stall_seconds: float = Field(60, gt=0, description="Without progress, until it is a stall.")
+    accept_gaps: bool = Field(False, description="Go on without input that has expired.")
     session_timeout_seconds: float = Field(45, gt=0, description="Until a silent worker is out.")
     group_instance_id: str = Field("", description="Static membership: a name for this worker.")
     state_key: SecretStr = Field(SecretStr(""), description="Signs saved state.")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from models.definition import Pipeline
-from schemas import Codec, shipped
+from schemas import Codec, RecordError, RejectReason, shipped
 from streams.chaining import AgentSpec
 from streams.operators.record import RAW, Origin, Record
 
@@ -18,6 +18,9 @@ INPUTS = frozenset({"events", "labels"})
 
 PUBLIC = frozenset({"predictions", "examples", "alerts", "rejects"})
 """What users consume: JSON instead of Avro where configured."""
+
+_READ_BACK = {"predictions": "Prediction", "examples": "Example"}
+"""Public topics that agents read too, and the type of what is in them."""
 
 TOPICS = (
     "events", "labels", "clean", "features", "predictions",
@@ -76,8 +79,11 @@ class TopicCodec:
         """
         if origin.topic in INPUTS:
             return Record(origin.topic, RAW, None, origin)
+        data = origin.value or b""
+        if origin.topic in _READ_BACK and data.startswith(b"{"):
+            return Record(origin.topic, _READ_BACK[origin.topic], _from_json(data), origin)
         codec = self._clean if origin.topic == "clean" else self._codec
-        type_name, value = codec.decode(origin.value or b"")
+        type_name, value = codec.decode(data)
         return Record(origin.topic, type_name, value, origin)
 
     def encode(self, record: Record) -> tuple[bytes | None, bytes]:
@@ -123,6 +129,15 @@ def topic_settings(
 def to_json(value: Any) -> bytes:
     """Return a record as JSON; bytes become text in base64."""
     return json.dumps(value, default=_bytes_to_base64, ensure_ascii=False).encode()
+
+
+def _from_json(data: bytes) -> Any:
+    try:
+        return json.loads(data)
+    except ValueError as error:
+        raise RecordError(
+            RejectReason.MALFORMED, f"a record of a public topic requires Avro or JSON; got {error}"
+        ) from None
 
 
 def _bytes_to_base64(value: Any) -> str:

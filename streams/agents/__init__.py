@@ -10,10 +10,10 @@ from collections.abc import AsyncIterable, Mapping
 from typing import Any
 
 import faust
-from confluent_kafka import Message
 from faust.channels import Channel
 
 from streams.engine import Engine
+from streams.operators.record import Origin
 
 
 class BatchChannel(Channel[Any]):
@@ -34,6 +34,6 @@ def define_agent(app: faust.App, engine: Engine) -> None:
     """Add the agent that an engine runs to the app."""
 
     @app.agent(BatchChannel(app, engine), name=engine.name)
-    async def agent(batches: AsyncIterable[list[Message]]) -> None:
+    async def agent(batches: AsyncIterable[list[Origin]]) -> None:
         async for batch in batches:
             await engine.process(batch)

@@ -8,7 +8,7 @@ from river import evaluate, metrics, utils
 
 from models import catalogue
 from models.baselines import baselines
-from models.candidates import learn, predictor
+from models.candidates import learner, predictor
 from models.evaluation import Prequential, loss, metric_name
 from models.tasks import Task
 from schemas import DefinitionError
@@ -54,7 +54,7 @@ def run(task, model, window=100):
     predict = predictor(model, task, probabilities=True)
     for x, label in stream(task):
         scores.update("model", label, predict(x))
-        learn(model, x, label)
+        learner(model)(x, label)
     return scores
 
 
@@ -93,7 +93,7 @@ def test_rolling_metrics_are_those_of_the_newest_examples(task, rivers):
     (metric,) = rivers.values()
     for x, label in stream(task):
         metric.update(label, predict(x)["value"])
-        learn(model, x, label)
+        learner(model)(x, label)
     found = run(task, catalogue.factory(name, task)()).rolling()["model"]
     assert found == pytest.approx({each: rivers[each].get() for each in rivers}, rel=1e-12)
 

@@ -9,7 +9,7 @@ import pytest
 
 from models import catalogue
 from models.baselines import baselines
-from models.candidates import learn, predictor
+from models.candidates import learner, predictor
 from models.evaluation import loss
 from models.tasks import Task
 
@@ -87,7 +87,7 @@ def answers(task, model, numeric):
 def train(task, make, numeric, length):
     model = make()
     for x, label in examples(task, numeric, length):
-        learn(model, x, label)
+        learner(model)(x, label)
     return model
 
 
@@ -117,7 +117,7 @@ def test_predicts_with_features_missing_and_new(task, make, numeric, length):
         assert answer["value"] is not None
     (_, label), *_ = examples(task, numeric, 1)
     for x in probes(numeric):
-        learn(model, dict(x), label)
+        learner(model)(dict(x), label)
     for answer in answers(task, model, numeric):
         check_answer(task, answer)
 
@@ -132,8 +132,8 @@ def test_prediction_does_not_mutate(task, make, numeric, length):
             assert answers(task, asked, numeric) == answers(task, asked, numeric)
             predictor(asked, task)(x)
             assert x == before
-        learn(asked, dict(x), label)
-        learn(unasked, dict(x), label)
+        learner(asked)(dict(x), label)
+        learner(unasked)(dict(x), label)
     assert answers(task, asked, numeric) == answers(task, unasked, numeric)
 
 
@@ -145,8 +145,8 @@ def test_a_pickled_model_goes_on_as_if_nothing_had_happened(task, make, numeric,
     assert answers(task, restored, numeric) == answers(task, model, numeric)
     for x, label in examples(task, numeric, length // 3, seed=2):
         assert predictor(restored, task)(x) == predictor(model, task)(x)
-        learn(model, x, label)
-        learn(restored, x, label)
+        learner(model)(x, label)
+        learner(restored)(x, label)
     assert answers(task, restored, numeric) == answers(task, model, numeric)
 
 
@@ -169,7 +169,7 @@ def test_learns(task, make, numeric, length):
         for name, model in models.items():
             if number >= length:
                 losses[name] += loss(task, label, predictor(model, task)(x)["value"])
-            learn(model, x, label)
+            learner(model)(x, label)
     assert losses["model"] < losses["prior"]
 
 

@@ -1,0 +1,182 @@
+"""What an agent reads: one librdkafka consumer, whose errors are told apart.
+
+Most errors pass: librdkafka goes on trying, and they are logged and counted. An offset that the
+broker no longer has is never passed over in silence; it ends the poll with an error, and the
+engine decides at the next assignment whether a gap may be accepted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from heapq import merge
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+
+from schemas import BrokerError
+from streams.kafka.clients import consumer_config
+from streams.metrics import Metrics
+from streams.operators.record import Origin
+from streams.settings import Settings
+
+POLL_SECONDS = 0.1
+_TIMEOUT_SECONDS = 30.0
+_PASSING = frozenset(
+    {
+        KafkaError._TRANSPORT,
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._TIMED_OUT,
+        KafkaError._RESOLVE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+    }
+)
+
+Rebalanced = Callable[[list[TopicPartition]], None]
+
+_log = structlog.get_logger(__name__)
+
+
+class Inbox:
+    """The consuming half of an agent.
+
+    Parameters
+    ----------
+    name
+        The agent's name: with the prefix, its consumer group.
+    settings
+        The broker, and how many records a batch may have.
+    prefix
+        Of the pipeline's topics and groups.
+    topics
+        What to read, without prefix.
+    metrics
+        Where errors and lag are counted.
+    """
+
+    def __init__(
+        self, name: str, settings: Settings, prefix: str, topics: Iterable[str], metrics: Metrics
+    ) -> None:
+        self.topics = tuple(topics)
+        self._name = name
+        self._settings = settings
+        self._prefix = prefix
+        self._metrics = metrics
+        self._consumer: Consumer | None = None
+
+    @property
+    def consumer(self) -> Consumer:
+        """The client, which must be open."""
+        assert self._consumer is not None
+        return self._consumer
+
+    @property
+    def is_open(self) -> bool:
+        return self._consumer is not None
+
+    def open(self, on_assign: Rebalanced, on_revoke: Rebalanced, on_lost: Rebalanced) -> None:
+        """Join the group. The callbacks are called from within `poll` and `close`."""
+        group = f"{self._prefix}{self._name}"
+        self._consumer = Consumer(consumer_config(self._settings, group))
+        self._consumer.subscribe(
+            [self._prefix + topic for topic in self.topics],
+            on_assign=lambda _, partitions: on_assign(partitions),
+            on_revoke=lambda _, partitions: on_revoke(partitions),
+            on_lost=lambda _, partitions: on_lost(partitions),
+        )
+
+    def close(self) -> None:
+        """Leave the group."""
+        if self._consumer is not None:
+            self._consumer.close()
+            self._consumer = None
+
+    def poll(self) -> list[Origin]:
+        """Return the records at hand, or wait a moment for one.
+
+        The partitions are merged by record time, each in its own order, so that labels seldom
+        overtake their events where the two are read from different topics.
+
+        Raises
+        ------
+        BrokerError
+            The consumer met an error that it cannot go on from.
+        """
+        first = self.consumer.poll(POLL_SECONDS)
+        if first is None:
+            return []
+        rest = self.consumer.consume(self._settings.batch_records - 1, timeout=0)
+        runs: dict[tuple[str, int], list[Origin]] = {}
+        for message in (first, *rest):
+            if not self._is_passing(message.error()):
+                origin = self._origin(message)
+                runs.setdefault((origin.topic, origin.partition), []).append(origin)
+        if len(runs) == 1:
+            return next(iter(runs.values()))
+        return [*merge(*runs.values(), key=lambda origin: (origin.timestamp_ms, origin.topic))]
+
+    def committed(self, assigned: list[TopicPartition]) -> dict[tuple[str, int], int]:
+        """Return the group's offsets: topic and partition to the next record, if there is one."""
+        found = self.consumer.committed(assigned, timeout=_TIMEOUT_SECONDS) if assigned else []
+        return {self._where(each): each.offset for each in found if each.offset >= 0}
+
+    def earliest(self, topic: str, partition: int) -> int:
+        """Return the first offset that the broker still has."""
+        where = TopicPartition(self._prefix + topic, partition)
+        low, _ = self.consumer.get_watermark_offsets(where, timeout=_TIMEOUT_SECONDS)
+        return low
+
+    def start(self, offsets: dict[tuple[str, int], int]) -> None:
+        """Begin to read, each partition at its offset."""
+        self.consumer.assign(self.positions(offsets))
+
+    def positions(self, offsets: dict[tuple[str, int], int]) -> list[TopicPartition]:
+        """Return offsets as librdkafka wants them."""
+        return [
+            TopicPartition(self._prefix + topic, partition, offset)
+            for (topic, partition), offset in offsets.items()
+        ]
+
+    def lag(self, offsets: dict[tuple[str, int], int]) -> int:
+        """Return how many records wait beyond `offsets`, and report it by partition."""
+        total = 0
+        for (topic, partition), offset in offsets.items():
+            where = TopicPartition(self._prefix + topic, partition)
+            _, high = self.consumer.get_watermark_offsets(where, cached=True)
+            lag = max(high - offset, 0)
+            self._metrics.lag_records.labels(self._name, topic, partition).set(lag)
+            total += lag
+        return total
+
+    def _where(self, position: TopicPartition) -> tuple[str, int]:
+        return position.topic.removeprefix(self._prefix), position.partition
+
+    def _origin(self, message: Message) -> Origin:
+        return Origin(
+            (message.topic() or "").removeprefix(self._prefix),
+            message.partition() or 0,
+            message.offset() or 0,
+            message.timestamp()[1],
+            message.key(),
+            message.value(),
+            tuple(message.headers() or ()),  # type: ignore[arg-type]  # the list that it always is
+        )
+
+    def _is_passing(self, error: KafkaError | None) -> bool:
+        """Whether a message is only the news of an error that librdkafka is dealing with."""
+        if error is None:
+            return False
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:
+            raise BrokerError(
+                f"agent {self._name} requires records that the broker no longer has; got"
+                f" {error.str()!r}. They were dropped before they were read: give the topics more"
+                " retention, or produce no faster than the pipeline reads"
+            )
+        if error.fatal() or not (error.retriable() or error.code() in _PASSING):
+            raise BrokerError(
+                f"agent {self._name} requires a working consumer; got {error.str()!r}"
+            )
+        self._metrics.broker_errors.labels(self._name, error.name()).inc()
+        _log.warning("broker error", agent=self._name, error=error.str())
+        return True

@@ -1,0 +1,92 @@
+"""Reading a topic from its beginning to its end, as a tool does that joins no group.
+
+Only what is committed is read. The end is where a partition ended when the reader came to it;
+a broker that is away for a moment is waited for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, Message, TopicPartition
+
+from schemas import BrokerError
+from streams.kafka.admin import partition_counts
+from streams.kafka.clients import plain_reader
+from streams.settings import Settings
+
+_POLL_SECONDS = 0.5
+_TIMEOUT_SECONDS = 30.0
+_PASSING = {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT}
+
+
+def count_partitions(settings: Settings, topic: str) -> int:
+    """Return how many partitions a topic has.
+
+    Raises
+    ------
+    BrokerError
+        The broker does not answer, or has no such topic.
+    """
+    partitions = partition_counts(settings).get(topic)
+    if partitions is None:
+        raise BrokerError(
+            f"topic {topic!r} requires to exist on {settings.broker!r}; got no such topic"
+        )
+    return partitions
+
+
+def watermarks(settings: Settings, topic: str, partition: int) -> tuple[int, int]:
+    """Return the first offset that a partition still has, and the one behind its last.
+
+    Raises
+    ------
+    BrokerError
+        The broker does not answer.
+    """
+    reader = plain_reader(settings)
+    try:
+        low, high = reader.get_watermark_offsets(
+            TopicPartition(topic, partition), timeout=_TIMEOUT_SECONDS
+        )
+    except KafkaException as error:
+        raise BrokerError(
+            f"topic {topic}[{partition}] requires to be readable; got {error.args[0].str()!r}"
+        ) from error
+    finally:
+        reader.close()
+    return low, high
+
+
+def read_to_end(settings: Settings, topic: str, partitions: Iterable[int]) -> Iterator[Message]:
+    """Yield the records of some partitions of a topic, each partition in its order.
+
+    Raises
+    ------
+    BrokerError
+        The topic cannot be read, or nothing came for 30 s.
+    """
+    unfinished = {*partitions}
+    reader = plain_reader(settings)
+    idle_seconds = 0.0
+    try:
+        reader.assign([TopicPartition(topic, each, OFFSET_BEGINNING) for each in unfinished])
+        while unfinished:
+            message = reader.poll(_POLL_SECONDS)
+            idle_seconds = 0.0 if message is not None else idle_seconds + _POLL_SECONDS
+            if idle_seconds > _TIMEOUT_SECONDS:
+                raise BrokerError(
+                    f"topic {topic} requires to be read to its end; got nothing for"
+                    f" {_TIMEOUT_SECONDS:.0f} s from partitions {sorted(unfinished)}"
+                )
+            if message is None:
+                continue
+            error = message.error()
+            if error is None:
+                yield message
+            elif error.code() == KafkaError._PARTITION_EOF:
+                unfinished.discard(message.partition() or 0)
+            elif error.code() not in _PASSING and not error.retriable():
+                raise BrokerError(f"topic {topic} requires to be readable; got {error.str()!r}")
+    finally:
+        reader.close()

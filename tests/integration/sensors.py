@@ -1,0 +1,129 @@
+"""Sensor readings: the stream and the pipelines of the integration tests.
+
+Workers load this file as their pipeline (`sensors.py:every_sensor`); tests import it for the
+readings, the same ones in every run, and for what a River model makes of them.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from river import naive_bayes
+
+from models import DriftSettings, Pending, Pipeline, catalogue, derived, fields, rolling
+
+START_MS = 1_750_000_000_000
+STEP_MS = 1_000
+SENSORS = tuple(f"s{number}" for number in range(8))
+WINDOW = timedelta(minutes=1)
+TTL = timedelta(hours=1)
+
+SCHEMA: dict[str, Any] = {
+    "type": "record",
+    "name": "Reading",
+    "namespace": "sensors",
+    "fields": [
+        {"name": "reading_id", "type": "string"},
+        {"name": "sensor", "type": ["null", "string"], "default": None},
+        {"name": "at", "type": {"type": "long", "logicalType": "timestamp-millis"}},
+        {"name": "temperature", "type": "double"},
+        {"name": "load", "type": "double"},
+        {"name": "faulty", "type": ["null", "boolean"], "default": None},
+    ],
+}
+
+NO_PREDICTION = 666.0
+NO_LESSON = 555.0
+
+
+class Fragile(naive_bayes.GaussianNB):
+    """A user's model with two weak spots."""
+
+    def predict_proba_one(self, x: dict[str, Any]) -> dict[Any, float]:
+        if x["temperature"] == NO_PREDICTION:
+            raise ValueError("no prediction")
+        answer: dict[Any, float] = super().predict_proba_one(x)
+        return answer
+
+    def learn_one(self, x: dict[str, Any], y: Any) -> None:
+        if x["temperature"] == NO_LESSON:
+            raise ValueError("no lesson")
+        super().learn_one(x, y)
+
+
+def heat_per_load(reading: Mapping[str, Any]) -> float:
+    """Return a feature that a load of 0 has none of."""
+    return float(reading["temperature"] / reading["load"])
+
+
+def _pipeline(**own: Any) -> Pipeline:
+    defaults: dict[str, Any] = {
+        "name": "sensors",
+        "schema": SCHEMA,
+        "event_id": "reading_id",
+        "key": "sensor",
+        "event_time": "at",
+        "label": "faulty",
+        "task": "binary",
+        "features": [fields("temperature", "load"), rolling("temperature", "mean", window=WINDOW)],
+        "models": {
+            "logistic_regression": catalogue.logistic_regression,
+            "hoeffding_tree": catalogue.hoeffding_tree,
+        },
+        "pending": Pending(ttl=TTL),
+        "drift": DriftSettings(cooldown=100),
+    }
+    return Pipeline(**(defaults | own))
+
+
+every_sensor = _pipeline()
+by_sensor = _pipeline(scope="key")
+fragile = _pipeline(
+    scope="key",
+    features=[fields("temperature", "load"), derived("heat_per_load", heat_per_load)],
+    models={"fragile": Fragile},
+)
+
+
+def readings(count: int, first: int = 0, labelled: bool = True) -> list[dict[str, Any]]:
+    """Return readings `first` to `first + count - 1` of the one stream that there is."""
+    rng = random.Random(7)
+    made = []
+    for number in range(first + count):
+        temperature, load = rng.gauss(50, 10), rng.uniform(0.1, 1)
+        faulty = temperature + 20 * load + rng.gauss(0, 3) > 62
+        made.append(
+            {
+                "reading_id": str(number),
+                "sensor": rng.choice(SENSORS),
+                "at": START_MS + number * STEP_MS,
+                "temperature": temperature,
+                "load": load,
+                "faulty": faulty if labelled else None,
+            }
+        )
+    return made[first:]
+
+
+def features(stream: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
+    """Return what a model is to see of each reading of a stream, computed the slow way."""
+    window_ms = WINDOW // timedelta(milliseconds=1)
+    vectors = []
+    for position, reading in enumerate(stream):
+        recent = [
+            each["temperature"]
+            for each in stream[: position + 1]
+            if each["sensor"] == reading["sensor"] and each["at"] > reading["at"] - window_ms
+        ]
+        vectors.append(
+            {
+                "temperature": reading["temperature"],
+                "load": reading["load"],
+                "temperature_mean_1m": math.fsum(recent) / len(recent),
+            }
+        )
+    return vectors

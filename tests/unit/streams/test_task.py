@@ -1,0 +1,121 @@
+"""A task passes records through its operators, and returns what topics have to carry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+
+from streams.operators.base import Operator
+from streams.operators.record import Origin, Record
+from streams.operators.state import KeyedState
+from streams.task import PRIVATE, Task
+
+Make = Callable[..., Any]
+
+
+class Step(Operator):
+    """Writes what it is told to for each record that it reads, and says so."""
+
+    def __init__(self, name: str, reads: str, *writes: str) -> None:
+        super().__init__(seen=KeyedState())
+        self.name = name  # type: ignore[misc]
+        self.reads, self.writes = frozenset({reads}), frozenset(writes)
+        self._writes = writes
+
+    def process(self, record: Record) -> Iterable[Record]:
+        self.stores["seen"][str(len(self.stores["seen"]))] = record.value["path"]
+        self.tally[self.name, record.topic] += 1
+        path = [*record.value["path"], self.name]
+        return [Record(each, "X", {"path": path}, record.origin) for each in self._writes]
+
+
+@pytest.fixture
+def at() -> Callable[[str, int], Record]:
+    """Make a record of a topic."""
+    return lambda topic, i: Record(topic, "X", {"path": [i]}, Origin(topic, 0, i, 0, None, None))
+
+
+def paths(records: list[Record]) -> list[tuple[str, list[Any]]]:
+    return [(each.topic, each.value["path"]) for each in records]
+
+
+def test_joined_topics_are_not_written(at: Make) -> None:
+    """What the next operator of the chain reads of a private topic is not published."""
+    task = Task([[Step("a", "events", "clean", "rejects")], [Step("b", "clean", "features")]], int)
+    assert paths(task.run([at("events", 1)])) == [
+        ("rejects", [1, "a"]),
+        ("features", [1, "a", "b"]),
+    ]
+
+
+def test_public_topics_are_written_and_read(at: Make) -> None:
+    """What users read too is published even where an operator of the chain reads it."""
+    assert "predictions" not in PRIVATE
+    task = Task([[Step("a", "features", "predictions")], [Step("b", "predictions", "alerts")]], int)
+    assert paths(task.run([at("features", 1)])) == [
+        ("predictions", [1, "a"]),
+        ("alerts", [1, "a", "b"]),
+    ]
+
+
+def test_a_stage_finishes_one_record_first(at: Make) -> None:
+    """In one stage, what a record leads to is done before the next one begins."""
+    first, second = Step("a", "features", "examples"), Step("b", "examples", "alerts")
+    order: list[str] = []
+    for step in (first, second):
+        process = step.process
+        step.process = lambda record, p=process, s=step: (  # type: ignore[method-assign,misc]
+            order.append(f"{s.name}{record.value['path'][0]}") or p(record)
+        )
+    task = Task([[first, second]], int)
+    task.run([at("features", 1), at("features", 2)])
+    assert order == ["a1", "b1", "a2", "b2"]
+
+
+def test_batches_make_no_difference(at: Make) -> None:
+    """Per topic, the outputs come in the order of the input, in one batch or in many."""
+
+    def run(size: int) -> list[tuple[str, list[Any]]]:
+        task = Task(
+            [[Step("a", "events", "clean", "clean", "rejects")], [Step("b", "clean", "features")]],
+            int,
+        )
+        records = [at("events", i) for i in range(12)]
+        made = [
+            each for start in range(0, 12, size) for each in task.run(records[start : start + size])
+        ]
+        return sorted(paths(made), key=lambda each: each[0])
+
+    assert run(1) == run(5) == run(12)
+
+
+def test_a_topic_that_nobody_reads(at: Make) -> None:
+    """A record that no operator reads, a dead letter for example, leads to nothing."""
+    assert Task([[Step("a", "events", "clean")]], int).run([at("rejects", 1)]) == []
+
+
+def test_predictions_are_stamped_as_they_leave(at: Make) -> None:
+    """The time of a prediction is the clock's, whether or not the chain reads it too."""
+    now = iter(range(5_000, 6_000))
+    task = Task([[Step("a", "features", "predictions")], [Step("b", "predictions")]], now.__next__)
+    (made,) = task.run([at("features", 1)])
+    assert made.value["prediction_time_ms"] == 5_000
+    (made,) = task.run([at("features", 2)])
+    assert made.value["prediction_time_ms"] > 5_000
+
+
+def test_stores_have_full_names() -> None:
+    """A store is known by its operator and its own name."""
+    task = Task([[Step("a", "events")], [Step("b", "clean")]], int)
+    assert [name for name, _ in task.stores()] == ["a/seen", "b/seen"]
+    assert [store for _, store in task.stores()] == [each.stores["seen"] for each in task.operators]
+
+
+def test_tally_is_taken_once(at: Make) -> None:
+    """The tallies of all operators are added, and begin anew."""
+    task = Task([[Step("a", "events", "clean")], [Step("b", "clean")]], int)
+    task.run([at("events", 1), at("events", 2)])
+    assert task.take_tally() == {("a", "events"): 2, ("b", "clean"): 2}
+    assert task.take_tally() == {}
