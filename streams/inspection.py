@@ -104,7 +104,7 @@ def inspect_state(pipeline: Pipeline, settings: Settings) -> SavedState:
     for partition, state in sorted(saved.items()):
         task = factory.make()
         state.restore(task)
-        candidates += describe(pipeline, partition, task, vectors)
+        candidates += describe(partition, task, vectors)
     covers = {partition: state.covers for partition, state in sorted(saved.items())}
     return SavedState(pipeline.name, agent.name, covers, candidates)
 
@@ -124,9 +124,7 @@ def read_state(
     return log.read(range(partitions)), task_factory(pipeline, settings, agent, partitions)
 
 
-def describe(
-    pipeline: Pipeline, partition: int, task: Task, vectors: Iterable[Features]
-) -> list[CandidateState]:
+def describe(partition: int, task: Task, vectors: Iterable[Features]) -> list[CandidateState]:
     """Return what is known of every model of one partition, by scope key and name."""
     stores = dict(task.stores())
     evaluation: Prequential | None = stores[_EVALUATION].get(_PARTITION)
@@ -161,9 +159,7 @@ def finite(value: Any) -> Any:
     return value
 
 
-def _digest(
-    models: ModelSet, name: str, metrics: dict[str, float], vectors: list[Features]
-) -> str:
+def _digest(models: ModelSet, name: str, metrics: dict[str, float], vectors: list[Features]) -> str:
     said = [_answers(models, models.models[name], vectors), repr(sorted(metrics.items()))]
     if name in models.replacements:
         said.append(_answers(models, models.replacements[name].model, vectors))

@@ -186,8 +186,8 @@ class WorkerProcess:
         """Return the end of the worker's log in one line, or its error alone."""
         log = self._log.fileno()  # pread: the worker shares the position and writes there
         text = os.pread(log, os.fstat(log).st_size, 0).decode(errors="replace")
-        lines = text.strip().splitlines()
-        errors = [line for line in lines if line.startswith("Error: ")]
+        lines = [line for line in text.replace("\b", "").splitlines() if line.strip()]
+        errors = [line.removeprefix("Error: ") for line in lines if line.startswith("Error: ")]
         return errors[-1] if errors else " | ".join(lines[-_LAST_LINES:]) or "its log is empty"
 
     def stop(self) -> None:

@@ -16,7 +16,7 @@ from confluent_kafka import Message
 
 from models.candidates import ModelSet
 from models.definition import Pipeline
-from schemas import BrokerError, MillraceError, RecordError, SettingsError, shipped
+from schemas import BrokerError, RecordError, SettingsError, shipped
 from schemas.records import Prediction
 from streams.app import topic_prefix
 from streams.chaining import AgentSpec
@@ -32,10 +32,6 @@ COMPARED = ("value", "probabilities", "features", "model", "model_version")
 
 Progress = Callable[[str, int, int], object]
 """Told what is read, how many records of it so far, and how many there are at the most."""
-
-
-class ReproductionError(MillraceError):
-    """A prediction cannot be made again, and why."""
 
 
 @dataclass(frozen=True)
@@ -76,12 +72,10 @@ def reproduce(
 
     Raises
     ------
-    ReproductionError
-        The event has no prediction, or the log does not lead to it any more.
     SettingsError
-        Prediction and learning are apart in this chain.
+        The event has no prediction, or prediction and learning are apart in this chain.
     BrokerError
-        The broker does not answer.
+        The broker does not answer, or its log does not lead to the prediction any more.
     """
     agent = _agent(settings)
     prefix = topic_prefix(pipeline)
@@ -96,7 +90,7 @@ def reproduce(
         for made in fold(task, [origin], codec):
             if made.topic == "predictions" and made.value["event_id"] == event_id:
                 return Reproduction(served, made.value, topic, partition, origin.offset, count)
-    raise ReproductionError(
+    raise BrokerError(
         f"reproduce requires the event in {topic}[{partition}], which led to its prediction;"
         f" got none with the id {event_id!r}"
     )
@@ -109,7 +103,7 @@ def find_prediction(
 
     Raises
     ------
-    ReproductionError
+    SettingsError
         There is none.
     """
     partitions = range(count_partitions(settings, topic))
@@ -123,7 +117,7 @@ def find_prediction(
         prediction: Prediction = _decoded(data)
         if prediction["event_id"] == event_id:
             return message.partition() or 0, prediction
-    raise ReproductionError(
+    raise SettingsError(
         f"reproduce requires an event that has a prediction on {topic}; got none for {event_id!r}"
         " (not predicted yet, rejected, or gone by the topic's retention)"
     )
@@ -192,13 +186,13 @@ def _input_topic(pipeline: Pipeline, settings: Settings, agent: AgentSpec, parti
     }
     for topic, (low, _) in marks.items():
         if low > 0:
-            raise ReproductionError(
+            raise BrokerError(
                 f"reproduce requires {topic}[{partition}] from its first record on; got offset"
                 f" {low} as the oldest that retention has left (setting retention_hours)"
             )
     used = [topic for topic, (_, high) in marks.items() if high > 0]
     if len(used) > 1:
-        raise ReproductionError(
+        raise BrokerError(
             f"reproduce requires one log that fixes the order of all inputs; got {used}, whose"
             " order in chain 'full' is known only since the last saved state. Events that carry"
             " their labels, labels produced to `events`, or chain 'default' keep it"

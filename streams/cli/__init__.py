@@ -7,7 +7,7 @@ and Faust. Whatever Millrace raises on purpose is one line on standard error and
 from __future__ import annotations
 
 import importlib
-import os
+import logging
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -84,6 +84,8 @@ def run(arguments: Sequence[str]) -> int:
 
     0 is success, 2 an error that the user can see the cause of, 130 an interruption.
     """
+    # What librdkafka has to say is the worker's to log; a command says what it leads to.
+    logging.getLogger("librdkafka").addHandler(logging.NullHandler())
     try:
         code = cli.main([*arguments], prog_name="millrace", standalone_mode=False)
     except MillraceError as error:
@@ -93,9 +95,6 @@ def run(arguments: Sequence[str]) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return EXIT_INTERRUPTED
-    except BrokenPipeError:  # whoever read our output, `head` for one, has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     return code if isinstance(code, int) else 0
 
 

@@ -131,7 +131,7 @@ def _records(
                 yield message.value()
             elif error.code() == KafkaError._PARTITION_EOF:
                 unfinished.discard(message.partition() or 0)
-            elif error.code() not in _PASSING and not error.retriable():
+            elif error.code() not in _PASSING:
                 raise BrokerError(f"topic {topic} requires to be readable; got {error.str()!r}")
     finally:
         reader.close()

@@ -144,6 +144,8 @@ def _with_progress(source: Source, pipeline: Pipeline, settings: Settings, pace:
 def _print(report: Report, pipeline: Pipeline, settings: Settings) -> None:
     """Print the report for people."""
     console = Console(highlight=False, width=None if Console().is_terminal else _WIDTH)
+    heading = f"{report['pipeline']} ({report['task']}), prequential over all examples"
+    console.print(heading, style="bold")
     console.print(_quality(report, pipeline))
     for line in _facts(report):
         console.print(line, soft_wrap=True)
@@ -160,9 +162,7 @@ def _quality(report: Report, pipeline: Pipeline) -> Table:
     metrics = [*dict.fromkeys(name for each in by_candidate.values() for name in each)]
     partitions = report["metrics_combined_from_partitions"]
     table = Table(
-        title=f"{report['pipeline']} ({report['task']}), prequential over all examples",
-        caption=f"means over {partitions} partitions, by examples" if partitions > 1 else None,
-        title_justify="left",
+        caption=f"means over {partitions} partitions, by examples" if partitions > 1 else None
     )
     table.add_column("model")
     for name in metrics:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import click
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from rich.console import Console
 from rich.table import Table
 
@@ -26,6 +27,13 @@ from streams.settings import Settings, read_settings
 from streams.topics import TopicSettings, topic_settings
 
 _TIMEOUT_SECONDS = 10.0
+_RETRY_SECONDS = 0.2
+_PASSING = {
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+}
+"""What a broker may say of a topic that has only just been created."""
 
 
 @click.command()
@@ -83,14 +91,23 @@ def wanted(pipeline: Pipeline, settings: Settings) -> list[TopicSettings]:
 
 def _records(reader: Consumer, topic: str, partitions: int) -> int:
     """Return how many records a topic holds, at the most: compaction leaves gaps in its offsets."""
-    total = 0
-    for partition in range(partitions):
-        where = TopicPartition(topic, partition)
+    ends = [_ends(reader, TopicPartition(topic, each)) for each in range(partitions)]
+    return sum(high - low for low, high in ends)
+
+
+def _ends(reader: Consumer, where: TopicPartition) -> tuple[int, int]:
+    """Return the first offset and the next one, once the partition has a leader."""
+    deadline = time.monotonic() + _TIMEOUT_SECONDS
+    while True:
         try:
             low, high = reader.get_watermark_offsets(where, timeout=_TIMEOUT_SECONDS)
         except KafkaException as error:
-            raise BrokerError(
-                f"topic {topic}[{partition}] requires to be readable; got {error.args[0].str()!r}"
-            ) from error
-        total += high - low
-    return total
+            cause: KafkaError = error.args[0]
+            if cause.code() not in _PASSING or time.monotonic() > deadline:
+                raise BrokerError(
+                    f"topic {where.topic}[{where.partition}] requires to be readable;"
+                    f" got {cause.str()!r}"
+                ) from error
+            time.sleep(_RETRY_SECONDS)
+        else:
+            return low, high

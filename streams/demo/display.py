@@ -89,7 +89,7 @@ class PlainLines:
         if state.phase is not self._phase:
             self._phase = state.phase
             self._print(_PHASES[state.phase].format(events=state.plan.events))
-        if state.seconds - self._printed_at >= _LINE_SECONDS and state.sent:
+        if state.seconds - self._printed_at >= _LINE_SECONDS and state.learned:
             self._printed_at = state.seconds
             self._print(_progress(state))
 

@@ -7,7 +7,7 @@ events may be on their way: the player holds back while the worker is behind.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack, closing
 
 from confluent_kafka import KafkaError, Message, Producer
@@ -96,6 +96,8 @@ class Player:
         Looked at.
     prefix
         Of the topics' names.
+    clock, sleep
+        In seconds; the clock is monotonic.
     """
 
     def __init__(
@@ -106,6 +108,8 @@ class Player:
         tail: Tail,
         watch: Watch,
         prefix: str,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._state = state
         self._display = display
@@ -115,20 +119,22 @@ class Player:
         self._topics = {
             kind: f"{prefix}{'labels' if kind is Kind.LABEL else 'events'}" for kind in Kind
         }
+        self._clock = clock
+        self._sleep = sleep
         self._failed: KafkaError | None = None
-        self._started_at = time.monotonic() - state.seconds
+        self._started_at = self._clock() - state.seconds
         self._looked_at = 0.0
         self._progress: Progress | None = None
 
     def send_all(self, records: Iterable[Outgoing]) -> None:
         """Send every record when it is due."""
         self._look()
-        due = time.monotonic()
+        due = self._clock()
         for record in records:
             if record.kind is Kind.EVENT:
                 due += 1 / self._state.plan.rate
                 if self._wait_for_room():
-                    due = time.monotonic()  # go on at the same pace; catching up would be a burst
+                    due = self._clock()  # go on at the same pace; catching up would be a burst
                 self._wait_until(due)
             self._send(record)
 
@@ -137,8 +143,8 @@ class Player:
         self._state.phase = Phase.FINISHING
         while self._missing():
             self._nap()
-        deadline = time.monotonic() + _READ_SECONDS
-        while discrepancies(self._state) and time.monotonic() < deadline:
+        deadline = self._clock() + _READ_SECONDS
+        while discrepancies(self._state) and self._clock() < deadline:
             self._nap()
         self._state.phase = Phase.STOPPING
         self._look()
@@ -167,26 +173,26 @@ class Player:
         return self._state.events_sent - done
 
     def _wait_until(self, due: float) -> None:
-        while time.monotonic() < due:
+        while self._clock() < due:
             self._nap()
 
     def _nap(self) -> None:
-        time.sleep(_NAP_SECONDS)
+        self._sleep(_NAP_SECONDS)
         self._producer.poll(0)
         if self._failed is not None:
             raise BrokerError(
                 f"the broker requires to take every record; got {self._failed.str()!r}"
             )
         self._tail.read_into(self._state)
-        if time.monotonic() - self._looked_at >= _LOOK_SECONDS:
+        if self._clock() - self._looked_at >= _LOOK_SECONDS:
             self._look()
 
     def _look(self) -> None:
         state = self._state
         self._progress = self._watch.look(state.events_sent, state.labels_sent)
-        state.observe(self._watch.samples, time.monotonic() - self._started_at)
+        state.observe(self._watch.samples, self._clock() - self._started_at)
         self._display.update()
-        self._looked_at = time.monotonic()
+        self._looked_at = self._clock()
 
     def _missing(self) -> bool:
         state, progress = self._state, self._progress

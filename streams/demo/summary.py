@@ -174,7 +174,7 @@ def _next_steps() -> Iterator[str]:
     steps = {
         "millrace replay Phishing": "a data set that comes with River, and a report on it",
         "millrace check pipeline.py": "a pipeline of your own: README.md shows how to write one",
-        "millrace worker --pipeline pipeline.py --broker localhost:9092": "and run it on your Kafka",
+        "millrace worker --pipeline pipeline.py --broker localhost:9092": "on your own Kafka",
     }
     for command, what in steps.items():
         yield f"  {command}"

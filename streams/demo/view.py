@@ -19,10 +19,12 @@ from streams.demo.script import Kind
 from streams.demo.state import DemoState, Phase
 from streams.demo.wording import decision, evidence, milliseconds, percent
 
-_FIXED_LINES = 21
+_FIXED_LINES = 18
 _LEFT_WIDTH = 45
+_NUMBER_WIDTH = 8
 _WIDEST_CURVE = 72
-_MOST_PREDICTIONS = 4
+_MOST_PREDICTIONS = 6
+_MOST_ALERTS = 10
 
 _PHASES = {
     Phase.STARTING: ("Starting a broker and a worker: some seconds.", "dim"),
@@ -51,15 +53,16 @@ class View:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = options.max_width - 2
         free_lines = max((options.height or console.height) - _FIXED_LINES, 0)
-        predictions = min(max(free_lines // 2, 1), _MOST_PREDICTIONS)
+        predictions = min(max(free_lines // 3, 1), _MOST_PREDICTIONS)
+        alerts = min(max(free_lines - predictions, 1), _MOST_ALERTS)
         everything = Group(
             *_header(self._state, width),
             Text(),
-            _numbers(self._state, width),
+            _numbers(self._state),
             Text(),
             *_candidates(self._state, width),
             Text(),
-            *_alerts(self._state, free_lines - predictions),
+            *_alerts(self._state, alerts),
             Text(),
             *_predictions(self._state, predictions),
         )
@@ -73,9 +76,9 @@ def _header(state: DemoState, width: int) -> Iterable[RenderableType]:
     title.add_column(justify="right")
     title.add_row(
         Text.assemble(
-            ("Millrace", "bold cyan"), "  loan applications on Kafka, predicted and learned"
+            ("Millrace", "bold cyan"), "  online learning on Kafka: loan applications, predicted, then learned"
         ),
-        Text(f"{state.seconds:3.0f} s", style="dim"),
+        Text(f"{state.seconds:.0f} s" if state.seconds else "", style="dim"),
     )
     yield title
     count = f"{state.sent[Kind.EVENT]:,} of {plan.events:,} events"
@@ -94,20 +97,19 @@ def _header(state: DemoState, width: int) -> Iterable[RenderableType]:
     yield Text(*_PHASES[state.phase], no_wrap=True)
 
 
-def _numbers(state: DemoState, width: int) -> Table:
+def _numbers(state: DemoState) -> Table:
     numbers = {
         "events/s": f"{state.events_per_second:,.0f}",
         "predicted": f"{state.predictions:,}",
         "learned": f"{state.learned:,}",
-        "without label": f"{state.waiting:,}",
+        "unlabelled": f"{state.waiting:,}",
+        "rejected": f"{sum(state.rejected_events.values()):,}",
         "latency p50": milliseconds(state.latency_p50_seconds),
         "p99": milliseconds(state.latency_p99_seconds),
-        "rejected": f"{sum(state.rejected_events.values()):,}",
     }
-    table = Table.grid(expand=True)
-    for _ in numbers:
-        table.add_column(justify="right", ratio=1)
-    table.width = min(width, 90)
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for name in numbers:
+        table.add_column(justify="right", width=max(len(name), _NUMBER_WIDTH), no_wrap=True)
     table.add_row(*(Text(name, style="dim") for name in numbers))
     table.add_row(*(Text(value, style="bold") for value in numbers.values()))
     return table

@@ -83,6 +83,8 @@ def _of_classification() -> Iterator[Metric]:
     metrics.lag_records.labels("ingest", "events", 0).set(5)
     metrics.model_bytes.labels(0).set(1000)
     metrics.restarts.labels("ingest").inc()
+    metrics.skipped.labels("ingest", "events").inc()
+    metrics.broker_errors.labels("ingest", "_TRANSPORT").inc()
     for gauge in (metrics.up, metrics.flush_timestamp, metrics.restore_seconds):
         gauge.labels("ingest").set(1)
     return _parsed(metrics)
@@ -115,7 +117,8 @@ def _fold(pipeline: Pipeline, metrics: Metrics, inputs: list[tuple[str, dict[str
         load_models=_refuse,
         clock_ms=lambda: _NOW_MS,
     )
-    task = metrics.collector.tasks[agent.name, 0] = factory.make()
+    task = factory.make()
+    metrics.watch(agent.name, 0, task)
     for offset, (topic, value) in enumerate(inputs):
         origin = Origin(topic, 0, offset, _NOW_MS, None, json.dumps(value).encode())
         task.run([Record(topic, RAW, None, origin)])

@@ -125,7 +125,7 @@ def run(make_pipeline: Make, make_vector: Make, make_label: Make) -> Callable[[M
             lambda: 0,  # type: ignore[arg-type,return-value]
         )
         task = factory.make()
-        metrics.collector.tasks[agent.name, 3] = task
+        metrics.watch(agent.name, 3, task)
         records = [make_vector(f"e{i}", a=1.0) for i in range(4)]
         records += [make_label("e0", True), make_label("e1", False), make_label("x", True)]
         task.run(records)
@@ -148,7 +148,7 @@ def test_state_is_read_when_asked(run: Callable[[Metrics], None]) -> None:
     assert value(metrics, "millrace_prequential_metric", window="cumulative", **quality) == 0.5
     assert value(metrics, "millrace_prequential_metric", window="rolling", **quality) == 0.5
     assert value(metrics, "millrace_labels_total", fate="early") == 1
-    metrics.collector.tasks.clear()
+    metrics.forget("prediction-learning")
     assert value(metrics, "millrace_pending", kind="event", **where) is None
 
 

@@ -1,0 +1,216 @@
+"""The load: payments and the labels that follow them, in every way that labels can come.
+
+The same seed gives the same records in the same order, however fast they are produced. Records
+are produced once each and acknowledged by the broker: what is on `events` and `labels` is what
+the ledger says.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from random import Random
+from threading import Event as Flag, Thread
+from typing import Any, NamedTuple
+
+from confluent_kafka import KafkaError, Message, Producer
+
+from models.definition import Pipeline
+from schemas import shipped
+from tests.chaos.pipeline import TTL
+
+ACCOUNTS = 48
+SHOPS = ("north", "south", "web")
+CONCEPT_SECONDS = 40.0
+_START_MS = 1_740_960_000_000  # 3 March 2025
+_BAD_EVENTS = (b"\xff\x00", b"{", b'{"payment_id": "x", "account": "a-1"}', b"[]")
+
+
+class Sent(NamedTuple):
+    """A record to produce: `good` is the id of an event that must be predicted."""
+
+    topic: str
+    key: str
+    value: bytes
+    kind: str
+    good: str | None = None
+
+
+@dataclass
+class Ledger:
+    """What was produced."""
+
+    kinds: Counter[str] = field(default_factory=Counter)
+    good_events: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+    def write(self, sent: Sent) -> None:
+        self.kinds[sent.kind] += 1
+        if sent.good is not None:
+            self.good_events.append(sent.good)
+
+
+class Payments:
+    """Makes the records of the load, in the order of their moments (seconds from the start)."""
+
+    def __init__(self, pipeline: Pipeline, seed: int, events_per_second: float) -> None:
+        self._schema = pipeline.event_schema.accepted
+        self._random = Random(seed)
+        self._gap_seconds = 1 / events_per_second
+        self._due: list[tuple[float, int, Sent]] = []
+        self._order = itertools.count()
+
+    def until(self, ended: Flag) -> Iterator[tuple[float, Sent]]:
+        """Yield records with their moments; once `ended`, only those that are due already."""
+        for index in itertools.count():
+            if ended.is_set():
+                break
+            moment = index * self._gap_seconds
+            while self._due and self._due[0][0] <= moment:
+                due, _, sent = heapq.heappop(self._due)
+                yield due, sent
+            self._plan(index, moment)
+        while self._due:
+            due, _, sent = heapq.heappop(self._due)
+            yield due, sent
+
+    def _plan(self, index: int, moment: float) -> None:
+        """Decide what becomes of one payment, and when its label comes."""
+        random = self._random
+        payment = self._payment(index, moment)
+        truth, way = self._truth(payment, moment), random.random()
+        delay = random.expovariate(1 / 3)
+        if way < 0.08:
+            payment["is_fraud"] = truth
+        elif way < 0.14:
+            self._label(payment, truth, moment - 0.001, "label, early")
+            moment += 1 + random.random()
+        elif way < 0.18:
+            for _ in range(2):
+                self._label(payment, truth, moment + delay, "label, twice")
+        elif way < 0.20:
+            self._label(payment, not truth, moment - 0.002, "label, corrected early")
+            self._label(payment, truth, moment - 0.001, "label, correction")
+            moment += 2
+        elif way < 0.22:
+            self._label(payment, not truth, moment + delay, "label, corrected late")
+            self._label(payment, truth, moment + delay + 2, "label, correction")
+        elif way < 0.25:
+            late = TTL.total_seconds() * (1.2 + random.random())
+            self._label(payment, truth, moment + late, "label, too late")
+        elif way < 0.28:
+            pass  # nobody ever knows
+        elif way < 0.31:
+            self._label(payment, truth, moment + delay, "label, among events", topic="events")
+        else:
+            self._label(payment, truth, moment + delay, "label")
+        self._event(payment, moment)
+        self._mishaps(payment, moment)
+
+    def _mishaps(self, payment: dict[str, Any], moment: float) -> None:
+        random = self._random
+        if random.random() < 0.01:
+            self._event(payment, moment + random.random(), kind="event, twice", good=False)
+        if random.random() < 0.01:
+            bad = random.choice(_BAD_EVENTS)
+            self._add(moment, Sent("events", payment["account"], bad, "event, bad"))
+        if random.random() < 0.005:
+            bad = b'{"event_id": "x", "label": {}}'
+            self._add(moment, Sent("labels", payment["account"], bad, "label, bad"))
+        if random.random() < 0.01:
+            nobody = {**payment, "payment_id": f"nobody-{payment['payment_id']}"}
+            self._label(nobody, True, moment, "label, orphan")
+
+    def _payment(self, index: int, moment: float) -> dict[str, Any]:
+        random = self._random
+        jitter = random.random() * 2
+        return {
+            "payment_id": f"p-{index}",
+            "account": f"a-{random.randrange(ACCOUNTS)}",
+            "paid_at": _START_MS + int((moment - jitter) * 1000),
+            "amount": round(random.lognormvariate(3, 1), 2),
+            "items": random.choice((None, 1, 2, 3)),
+            "shop": random.choice(SHOPS),
+            "is_fraud": None,
+        }
+
+    def _truth(self, payment: dict[str, Any], moment: float) -> bool:
+        """Whether it is fraud: a rule that turns around every so often, and some noise."""
+        is_large = payment["amount"] > 20 * (payment["items"] or 1)
+        is_turned = int(moment / CONCEPT_SECONDS) % 2 == 1
+        return (is_large != is_turned) != (self._random.random() < 0.05)
+
+    def _event(
+        self, payment: dict[str, Any], moment: float, kind: str = "event", good: bool = True
+    ) -> None:
+        is_json = self._random.random() < 0.5
+        value = json.dumps(payment).encode() if is_json else self._schema.encode(payment)
+        event_id = payment["payment_id"] if good else None
+        self._add(moment, Sent("events", payment["account"], value, kind, event_id))
+
+    def _label(
+        self, payment: dict[str, Any], label: bool, moment: float, kind: str, topic: str = "labels"
+    ) -> None:
+        record = {
+            "event_id": payment["payment_id"],
+            "label": label,
+            "label_time_ms": _START_MS + int(moment * 1000),
+            "key": payment["account"],
+        }
+        value = shipped("label").encode(record)
+        if topic == "labels" and self._random.random() < 0.3:
+            value = json.dumps(record).encode()
+        self._add(moment, Sent(topic, payment["account"], value, kind))
+
+    def _add(self, moment: float, sent: Sent) -> None:
+        heapq.heappush(self._due, (moment, next(self._order), sent))
+
+
+class Feeder:
+    """Produces the load in a thread of its own, through whatever happens to the broker."""
+
+    def __init__(self, bootstrap: str, prefix: str, payments: Payments) -> None:
+        self.ledger = Ledger()
+        self._prefix = prefix
+        self._payments = payments
+        self._ended = Flag()
+        self._producer = Producer(
+            {
+                "bootstrap.servers": bootstrap,
+                "enable.idempotence": True,
+                "linger.ms": 5,
+                "log_level": 0,
+                "on_delivery": self._on_delivery,
+                "reconnect.backoff.max.ms": 500,
+            }
+        )
+        self._thread = Thread(target=self._run, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def finish(self) -> None:
+        """Send what is still due, and wait until the broker has everything."""
+        self._ended.set()
+        self._thread.join()
+        left = self._producer.flush(120)
+        if left:
+            self.ledger.failures.append(f"{left} records were never acknowledged")
+
+    def _run(self) -> None:
+        started = time.monotonic()
+        for moment, sent in self._payments.until(self._ended):
+            while not self._ended.is_set() and time.monotonic() - started < moment:
+                self._producer.poll(0.01)
+            self.ledger.write(sent)
+            self._producer.produce(self._prefix + sent.topic, sent.value, sent.key)
+            self._producer.poll(0)
+
+    def _on_delivery(self, error: KafkaError | None, _message: Message) -> None:
+        if error is not None:
+            self.ledger.failures.append(error.str())

@@ -1,0 +1,73 @@
+"""The pipeline under test: every kind of state that a pipeline can have, and little of each.
+
+Rolling windows by key and by a field, a tree, a linear model and a seeded forest, a drift policy
+that replaces models, labels that wait, come early or come too late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from river.forest import ARFClassifier
+
+from models import DriftSettings, Pipeline, calendar, catalogue, derived, fields, rolling
+from models.definition import Pending, Scope
+
+TTL = timedelta(seconds=20)
+SCHEMA = {
+    "type": "record",
+    "name": "Payment",
+    "namespace": "chaos",
+    "fields": [
+        {"name": "payment_id", "type": "string"},
+        {"name": "account", "type": "string"},
+        {"name": "paid_at", "type": {"type": "long", "logicalType": "timestamp-millis"}},
+        {"name": "amount", "type": "double"},
+        {"name": "items", "type": ["null", "int"]},
+        {"name": "shop", "type": "string"},
+        {"name": "is_fraud", "type": ["null", "boolean"]},
+    ],
+}
+
+
+def amount_per_item(payment: Mapping[str, Any]) -> float | None:
+    """Return the price of one item, where their number is known."""
+    return payment["amount"] / payment["items"] if payment["items"] else None
+
+
+def small_forest() -> ARFClassifier:
+    """Return a forest of three trees: what it draws at random is a part of its state."""
+    return ARFClassifier(n_models=3, seed=7)
+
+
+pipeline = Pipeline(
+    name="chaos",
+    schema=SCHEMA,
+    event_id="payment_id",
+    key="account",
+    event_time="paid_at",
+    label="is_fraud",
+    task="binary",
+    scope=Scope.PARTITION,
+    features=[
+        fields("amount", "items"),
+        derived("amount_per_item", amount_per_item),
+        calendar("hour"),
+        rolling("amount", "count", "mean", "std", window=timedelta(minutes=1)),
+        rolling("amount", "max", window=timedelta(seconds=10), by="shop"),
+    ],
+    models={
+        "hoeffding_tree": catalogue.hoeffding_tree,
+        "logistic_regression": catalogue.logistic_regression,
+        "forest": small_forest,
+    },
+    drift=DriftSettings(policy="replace", cooldown=100, replacement_after=100),
+    rolling_window=200,
+    pending=Pending(limit=20_000, ttl=TTL),
+)
+
+keyed = replace(pipeline, scope=Scope.KEY, max_models=8)
+"""The same with a model for each account, of which a partition holds fewer than there are."""

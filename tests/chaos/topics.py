@@ -1,0 +1,104 @@
+"""Plain clients: what anybody sees of the topics, with nothing of Millrace's own between."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    Message,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient
+
+PARTITIONS = 4
+_TIMEOUT_SECONDS = 60.0
+
+
+def reader(bootstrap: str, *, isolation: str = "read_committed") -> Consumer:
+    """Return a consumer in no group that says when a partition ends."""
+    return Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": "chaos-check",
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "isolation.level": isolation,
+            "enable.partition.eof": True,
+            "log_level": 0,
+            "reconnect.backoff.max.ms": 500,
+        }
+    )
+
+
+def read(bootstrap: str, topic: str, *, isolation: str = "read_committed") -> list[list[Message]]:
+    """Return the records of a topic by partition, each in its order."""
+    found: list[list[Message]] = [[] for _ in range(PARTITIONS)]
+    for message in _messages(bootstrap, topic, isolation):
+        found[message.partition() or 0].append(message)
+    return found
+
+
+def _messages(bootstrap: str, topic: str, isolation: str) -> Iterator[Message]:
+    unfinished = {*range(PARTITIONS)}
+    deadline = time.monotonic() + _TIMEOUT_SECONDS
+    consumer = reader(bootstrap, isolation=isolation)
+    try:
+        consumer.assign([TopicPartition(topic, each, OFFSET_BEGINNING) for each in unfinished])
+        while unfinished:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{topic} has no end in partitions {unfinished}")
+            for message in consumer.consume(5_000, timeout=0.5):
+                error = message.error()
+                if error is None:
+                    yield message
+                    deadline = time.monotonic() + _TIMEOUT_SECONDS
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    unfinished.discard(message.partition() or 0)
+    finally:
+        consumer.close()
+
+
+def wait_consumed(
+    bootstrap: str, group: str, topics: list[str], seconds: float, check: Callable[[], object]
+) -> None:
+    """Wait until a group has committed everything that its topics hold now.
+
+    Raises
+    ------
+    TimeoutError
+        With the first partition that was not reached.
+    """
+    ends = {
+        (topic, partition): (messages[-1].offset() or 0) + 1 if messages else 0
+        for topic in topics
+        for partition, messages in enumerate(read(bootstrap, topic))
+    }
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    deadline = time.monotonic() + seconds
+    while True:
+        committed = _committed(admin, group)
+        behind = {where: end for where, end in ends.items() if committed.get(where, 0) < end}
+        if not behind:
+            return
+        if time.monotonic() > deadline:
+            where, end = next(iter(behind.items()))
+            raise TimeoutError(f"{group} is at {committed.get(where)} of {end} in {where}")
+        check()
+        time.sleep(0.2)
+
+
+def _committed(admin: AdminClient, group: str) -> dict[tuple[str, int], int]:
+    asked = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])
+    answer = asked[group].result(timeout=30)
+    return {(each.topic, each.partition): each.offset for each in answer.topic_partitions or ()}
+
+
+def tail(path: Path, lines: int = 6) -> str:
+    """Return the end of a log in one line."""
+    return " | ".join(path.read_text(errors="replace").strip().splitlines()[-lines:])
