@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from river import base, dummy, stats
+from river.base.typing import ClfTarget
 
 from models.tasks import Task
 
@@ -33,7 +34,48 @@ def baselines(task: Task | str) -> dict[str, Any]:
         return {"no_change": LastValue(), "prior": dummy.StatisticRegressor(stats.Mean())}
     if task is Task.ANOMALY:
         return {"no_change": LastAnomaly(), "prior": AnomalyRate()}
-    return {"no_change": dummy.NoChangeClassifier(), "prior": dummy.PriorClassifier()}
+    return {"no_change": dummy.NoChangeClassifier(), "prior": MostCommon()}
+
+
+class MostCommon(base.Classifier):
+    """Predicts the most common class so far; of equally common ones, the one seen first.
+
+    It says what River's `PriorClassifier` says, but keeps the answer instead of counting all
+    classes at every prediction: it runs beside every model, on every event.
+
+    Examples
+    --------
+    >>> model = MostCommon()
+    >>> for label in ("sky", "grass", "grass"):
+    ...     model.learn_one({}, label)
+    >>> model.predict_one({})
+    'grass'
+    >>> model.predict_proba_one({})
+    {'sky': 0.333..., 'grass': 0.666...}
+    """
+
+    def __init__(self) -> None:
+        self.counts: dict[ClfTarget, int] = {}
+        self.most_common: ClfTarget | None = None
+
+    @property
+    def _multiclass(self) -> bool:
+        return True
+
+    def learn_one(self, x: object, y: ClfTarget) -> None:  # noqa: ARG002 - looks at no feature
+        self.counts[y] = count = self.counts.get(y, 0) + 1
+        most = self.counts.get(self.most_common, 0) if self.most_common is not None else 0
+        if count > most:
+            self.most_common = y
+        elif count == most:
+            self.most_common = max(self.counts, key=self.counts.__getitem__)
+
+    def predict_one(self, x: object, **_: object) -> ClfTarget | None:  # noqa: ARG002
+        return self.most_common
+
+    def predict_proba_one(self, x: object, **_: object) -> dict[ClfTarget, float]:  # noqa: ARG002
+        total = sum(self.counts.values())
+        return {label: count / total for label, count in self.counts.items()}
 
 
 class LastValue(base.Regressor):

@@ -18,8 +18,14 @@ from typing import Any, TypeAlias
 import fastavro
 from fastavro.schema import SchemaParseException, fingerprint, to_parsing_canonical_form
 
-from schemas import maps
 from schemas.errors import DefinitionError, RecordError
+from schemas.maps import (
+    FEATURES,
+    PROBABILITIES,
+    MapReader,
+    write_features,
+    write_probabilities,
+)
 from schemas.records import RejectReason
 
 Schema: TypeAlias = dict[str, Any]
@@ -58,9 +64,12 @@ class AvroType:
         self.name: str = str(schema["name"]).rpartition(".")[2]
         self.header = MARKER + bytes.fromhex(fingerprint(canonical, "CRC-64-AVRO"))
         fields = [*schema["fields"]]
-        self._tail: list[tuple[str, Callable[[Any], bytes]]] = []
-        while fields and (write := _map_writer(fields[-1]["type"])):
-            self._tail.insert(0, (fields.pop()["name"], write))
+        self._maps: list[tuple[str, Callable[[Any], bytes], MapReader]] = []
+        while fields and fields[-1]["type"] in (FEATURES, PROBABILITIES):
+            field = fields.pop()
+            is_union = field["type"] == FEATURES
+            write = write_features if is_union else write_probabilities
+            self._maps.insert(0, (field["name"], write, MapReader(is_union)))
         self._head = fastavro.parse_schema({**schema, "fields": fields}, _force=True)
 
     def encode(self, record: Any) -> bytes:
@@ -69,7 +78,7 @@ class AvroType:
         write = buffer.write
         write(self.header)
         fastavro.schemaless_writer(buffer, self._head, record)
-        for name, write_map in self._tail:
+        for name, write_map, _ in self._maps:
             write(write_map(record[name]))
         return buffer.getvalue()
 
@@ -81,7 +90,7 @@ class AvroType:
         RecordError
             The bytes end early, run on, or do not fit the schema.
         """
-        return self._read(data, start, self._parsed, None)
+        return self._decode(data, start, self._head, None)
 
     def read_as(self, body: bytes, written: Schema) -> Any:
         """Return the record of this type that `body`, written with another version, stands for.
@@ -91,21 +100,24 @@ class AvroType:
         RecordError
             The bytes are broken, or the versions are not compatible by Avro's rules.
         """
-        return self._read(body, 0, without_logical_types(written), self._parsed)
+        return self._decode(body, 0, without_logical_types(written), self._parsed)
 
-    def _read(self, data: bytes, start: int, writer: Any, reader: Any) -> Any:
+    def _decode(self, data: bytes, start: int, writer: Any, reader: Any) -> Any:
         buffer = BytesIO(data)
         buffer.seek(start)
         try:
-            record = fastavro.schemaless_reader(buffer, writer, reader)
+            record: Any = fastavro.schemaless_reader(buffer, writer, reader)
+            end = buffer.tell()
+            if reader is None:
+                for name, _, reader_of_map in self._maps:
+                    record[name], end = reader_of_map.read(data, end)
         except Exception as error:  # fastavro raises whatever the broken bytes lead it into
             raise RecordError(
                 RejectReason.MALFORMED, f"{self.name} requires readable Avro; got {error!r}"
             ) from error
-        if buffer.tell() != len(data):
+        if end != len(data):
             raise RecordError(
-                RejectReason.MALFORMED,
-                f"{self.name} requires {buffer.tell()} bytes; got {len(data)}",
+                RejectReason.MALFORMED, f"{self.name} requires {end} bytes; got {len(data)}"
             )
         return record
 
@@ -172,13 +184,6 @@ def _check_record(schema: object) -> None:
             )
         if names.count(name) > 1:
             raise DefinitionError(f"schema requires each field once; got {name!r} again")
-
-
-def _map_writer(declared: Any) -> Callable[[Any], bytes] | None:
-    """Return the fast way to write a map, where there is one."""
-    if declared == maps.FEATURES:
-        return maps.write_features
-    return maps.write_probabilities if declared == maps.PROBABILITIES else None
 
 
 def _unknown(data: bytes) -> RecordError:

@@ -59,6 +59,7 @@ class Inbox:
         self, name: str, settings: Settings, prefix: str, topics: Iterable[str], metrics: Metrics
     ) -> None:
         self.topics = tuple(topics)
+        self._without_prefix = {prefix + topic: topic for topic in self.topics}
         self._name = name
         self._settings = settings
         self._prefix = prefix
@@ -150,17 +151,17 @@ class Inbox:
         return total
 
     def _where(self, position: TopicPartition) -> tuple[str, int]:
-        return position.topic.removeprefix(self._prefix), position.partition
+        return self._without_prefix[position.topic], position.partition
 
     def _origin(self, message: Message) -> Origin:
         return Origin(
-            (message.topic() or "").removeprefix(self._prefix),
-            message.partition() or 0,
-            message.offset() or 0,
+            self._without_prefix[message.topic()],  # type: ignore[index]  # it has all of these
+            message.partition(),  # type: ignore[arg-type]
+            message.offset(),  # type: ignore[arg-type]
             message.timestamp()[1],
             message.key(),
             message.value(),
-            tuple(message.headers() or ()),  # type: ignore[arg-type]  # the list that it always is
+            tuple(message.headers() or ()),  # type: ignore[arg-type]
         )
 
     def _is_passing(self, error: KafkaError | None) -> bool:

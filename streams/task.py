@@ -83,8 +83,14 @@ class _Stage:
 
     def run(self, records: Iterable[Record]) -> list[Record]:
         made: list[Record] = []
-        for record in records:
-            self._forward(record, made)
+        if len(self.operators) == 1:
+            (operator,) = self.operators
+            for record in records:
+                if record.topic in operator.reads:
+                    made += operator.process(record)
+        else:
+            for record in records:
+                self._forward(record, made)
         return made
 
     def _forward(self, record: Record, made: list[Record]) -> None:

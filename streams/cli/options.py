@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 import click
 
+from models.definition import Pipeline
+from models.loading import load_pipeline
 from schemas import SettingsError
 from streams.settings import EMBEDDED, Settings
 
@@ -49,20 +51,21 @@ def broker_options(command: _Command) -> _Command:
     return broker(kafka(command))
 
 
-def require_pipeline(settings: Settings, command: str) -> str:
-    """Return the pipeline's spec.
+def the_pipeline(settings: Settings, command: str) -> Pipeline:
+    """Return the pipeline that the settings name.
 
     Raises
     ------
-    SettingsError
-        None was given.
+    SettingsError, DefinitionError
+        None was given, or it is wrong.
     """
     if not settings.pipeline:
         raise SettingsError(
             f"`millrace {command}` requires a pipeline (--pipeline path/file.py or"
             " MILLRACE_PIPELINE); got none"
         )
-    return settings.pipeline
+    pipeline = load_pipeline(settings.pipeline)
+    return pipeline.with_name(settings.pipeline_name or pipeline.name)
 
 
 def require_broker(settings: Settings, command: str) -> None:

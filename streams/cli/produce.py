@@ -11,10 +11,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from models.definition import Pipeline
-from models.loading import load_pipeline
 from schemas import BrokerError, MillraceError, RecordError, SettingsError, shipped
 from streams.app import topic_prefix
-from streams.cli.options import broker_options, pipeline_option, require_broker, require_pipeline
+from streams.cli.options import broker_options, pipeline_option, require_broker, the_pipeline
 from streams.kafka.admin import partition_counts
 from streams.kafka.clients import producer_config
 from streams.routing import input_partition, routing_key
@@ -51,7 +50,7 @@ def produce(file: IO[bytes], labels: bool, form: str, **given: Any) -> None:
     """
     settings = read_settings(**given)
     require_broker(settings, "produce")
-    pipeline = load_pipeline(require_pipeline(settings, "produce"))
+    pipeline = the_pipeline(settings, "produce")
     sender = Sender(pipeline, settings, labels=labels, as_avro=form == "avro")
     with _bar() as bar:
         task = bar.add_task(sender.topic, total=None, sent=0)

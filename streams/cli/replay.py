@@ -91,6 +91,8 @@ def replay(
     ImageSegments, TrumpApproval and others). A real worker runs in a process of its own, with
     Kafka between: one embedded here, or the one of --broker.
     """
+    if report is not None and not report.parent.is_dir():
+        raise SettingsError(f"--report requires a folder that exists; got {str(report)!r}")
     settings = read_settings(**given, log_level="warning", log_format="json")
     table = read_source(source)
     with TemporaryDirectory(prefix="millrace-") as scratch:
@@ -105,11 +107,9 @@ def replay(
         if keep is not None and not spec.startswith(str(keep)):
             raise SettingsError("--keep requires --label and --model: there is nothing to keep")
         pipeline = load_pipeline(spec)
-        settings = settings.model_copy(update={"pipeline": spec})
-        if settings.broker != EMBEDDED:
-            name = settings.pipeline_name or own_name(pipeline)
-            pipeline = pipeline.with_name(name)
-            settings = settings.model_copy(update={"pipeline_name": name})
+        usual = pipeline.name if settings.broker == EMBEDDED else own_name(pipeline)
+        pipeline = pipeline.with_name(settings.pipeline_name or usual)
+        settings = settings.model_copy(update={"pipeline": spec, "pipeline_name": pipeline.name})
         pace = Pace(label_delay=label_delay, rate=rate)
         made = _with_progress(table.head(limit), pipeline, settings, pace)
     if report is not None:

@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.table import Table
 
 from models.definition import Pipeline
-from models.loading import load_pipeline
 from schemas import BrokerError
 from streams.app import prepare_topics, topic_prefix
 from streams.cli.options import (
@@ -19,7 +18,7 @@ from streams.cli.options import (
     chain_option,
     pipeline_option,
     require_broker,
-    require_pipeline,
+    the_pipeline,
 )
 from streams.kafka.admin import partition_counts
 from streams.kafka.clients import plain_reader
@@ -51,7 +50,7 @@ def topics(create: bool, **given: Any) -> None:
     """
     settings = read_settings(**given)
     require_broker(settings, "topics")
-    pipeline = load_pipeline(require_pipeline(settings, "topics"))
+    pipeline = the_pipeline(settings, "topics")
     if create:
         prepare_topics(pipeline, settings)
     Console(highlight=False).print(_table(pipeline, settings))

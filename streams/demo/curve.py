@@ -97,8 +97,8 @@ def sparkline(readings: Sequence[Reading], total: int, width: int) -> str:
 
     Examples
     --------
-    >>> sparkline([Reading(1, 1.0), Reading(4, 0.4), Reading(5, 0.7)], total=8, width=8)
-    '███▁▅   '
+    >>> sparkline([Reading(1, 1.0), Reading(4, 0.4), Reading(5, 0.8)], total=8, width=8)
+    '███▁▆   '
     """
     columns: dict[int, list[float]] = {}
     for learned, accuracy in readings:

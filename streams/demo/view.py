@@ -76,7 +76,8 @@ def _header(state: DemoState, width: int) -> Iterable[RenderableType]:
     title.add_column(justify="right")
     title.add_row(
         Text.assemble(
-            ("Millrace", "bold cyan"), "  online learning on Kafka: loan applications, predicted, then learned"
+            ("Millrace", "bold cyan"),
+            "  online learning on Kafka, here of loan applications",
         ),
         Text(f"{state.seconds:.0f} s" if state.seconds else "", style="dim"),
     )

@@ -15,7 +15,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from random import Random
-from threading import Event as Flag, Thread
+from threading import Event as Flag
+from threading import Thread
 from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, Message, Producer

@@ -114,6 +114,7 @@ class Topics:
         read: list[Message] = []
         try:
             ends = self._ends(name)
+            consumer.list_topics(name, timeout=10)  # else librdkafka takes 0.5 s to find it
             consumer.assign([TopicPartition(name, each, OFFSET_BEGINNING) for each in ends])
             at = dict.fromkeys(ends, 0)
             deadline = time.monotonic() + VISIBLE_SECONDS

@@ -172,6 +172,30 @@ def test_replace_keeps_the_better() -> None:
     assert models.replacements == {}
 
 
+class Slow(base.Classifier):
+    """Says False until it has learned five times, and True from then on."""
+
+    def __init__(self) -> None:
+        self.learned = 0
+
+    def learn_one(self, x: dict[str, Any], y: Any) -> None:
+        self.learned += 1
+
+    def predict_one(self, x: dict[str, Any]) -> Any:
+        return self.learned >= 5
+
+
+def test_the_second_half_of_a_trial_counts() -> None:
+    """A replacement is not held to what it said while it had learned little."""
+    definition = pipeline({"own": Slow}, drift=DriftSettings(replacement_after=10))
+    models = ModelSet(definition)
+    models.react("own", DriftPolicy.REPLACE, definition)
+    in_place = models.models["own"]
+    for i in range(10):
+        models.learn(X, True, {"own": Served(value=i != 7, probabilities={})})
+    assert models.models["own"] is not in_place
+
+
 def test_a_tie_keeps_the_model_in_place() -> None:
     """A replacement that did as well is no reason to swap."""
     models, definition = trained(trial=4)

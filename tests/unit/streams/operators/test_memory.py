@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import pytest
 
 from streams.operators.memory import Memory
@@ -36,13 +38,10 @@ def test_comes_back_from_its_segments() -> None:
     memory, log = Memory(1_500), {}
     for i in range(2_300):
         memory.remember(f"e{i}", i)
-        if i % 700 == 0:
-            log |= {each.key: each for each in memory.segments.take_changes()}
-    log |= {each.key: each for each in memory.segments.take_changes()}
+        if i % 700 == 0 or i == 2_299:
+            log |= {each.key: deepcopy(each) for each in memory.segments.take_changes()}
     restored = Memory(1_500)
-    restored.segments.restore(
-        [each._replace(value=each.value and dict(each.value)) for each in log.values()]
-    )
+    restored.segments.restore([*log.values()])
     for each in (memory, restored):
         for i in range(2_300, 5_200):
             each.remember(f"e{i}", i)

@@ -1,0 +1,72 @@
+"""Workers that are wrong on purpose: the proof of the proof.
+
+`python -m tests.chaos.broken commit-first` is a worker like any other, but for one mistake that
+an engine could make. The product has no such switch: the mistake is put in here, into this
+process. A pause widens the window in which a crash shows it, so that a short run suffices.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from typing import Any
+
+from confluent_kafka import Consumer, Message, Producer, TopicPartition
+
+from streams.engine import Engine
+from streams.kafka.clients import producer_config
+from streams.outbox import Outbox
+from streams.settings import read_settings
+from streams.state import StateRecord
+from streams.worker import run_worker
+
+KINDS = ("commit-first", "state-outside")
+_WINDOW_SECONDS = 0.1
+
+
+def commit_first() -> None:
+    """Commit the input offsets of a batch before its outputs are produced."""
+    fold, commit = Engine._fold, Outbox.commit
+
+    async def fold_what_is_committed(self: Engine, batch: list[Message]) -> None:
+        ends = {(m.topic(), m.partition()): (m.offset() or 0) + 1 for m in batch}
+        offsets = [TopicPartition(str(t), int(p or 0), end) for (t, p), end in ends.items()]
+        assert self._consumer is not None
+        self._consumer.commit(offsets=offsets, asynchronous=False)
+        await asyncio.sleep(_WINDOW_SECONDS)
+        await fold(self, batch)
+
+    def commit_outputs(self: Outbox, consumer: Consumer, _offsets: list[TopicPartition]) -> None:
+        commit(self, consumer, [])
+
+    Engine._fold = fold_what_is_committed  # type: ignore[method-assign]
+    Outbox.commit = commit_outputs  # type: ignore[method-assign]
+
+
+def state_outside() -> None:
+    """Write the state at once, outside the transaction of the batch that it follows from."""
+    commit = Outbox.commit
+    producers: dict[int, Any] = {}
+
+    def put_state_at_once(self: Outbox, partition: int, entry: StateRecord) -> None:
+        producer = producers.setdefault(id(self), Producer(producer_config(self._settings)))
+        topic = self._prefix + entry.topic
+        producer.produce(topic, entry.value, entry.key, partition, headers=entry.headers)
+        producer.flush(10)
+
+    def commit_later(self: Outbox, consumer: Consumer, offsets: list[TopicPartition]) -> None:
+        time.sleep(_WINDOW_SECONDS)
+        commit(self, consumer, offsets)
+
+    Outbox.put_state = put_state_at_once  # type: ignore[method-assign]
+    Outbox.commit = commit_later  # type: ignore[method-assign]
+
+
+def main(kind: str) -> int:
+    {"commit-first": commit_first, "state-outside": state_outside}[kind]()
+    return run_worker(read_settings())
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,333 @@
+"""The checks: what plain readers find, held against the ledger and against the fold of the log.
+
+Everything is read from the topics after the workers have stopped. Each check gives the
+differences that it finds, as one line each; none is what is asked for.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from itertools import zip_longest
+from typing import Any
+
+from confluent_kafka import Message
+
+from models.definition import Pipeline
+from schemas import MillraceError, shipped
+from streams.inspection import describe, finite, read_state
+from streams.operators.record import Origin, Record
+from streams.probe import probe
+from streams.reproduction import fold, origin_of, task_factory
+from streams.settings import Settings
+from streams.task import Task
+from streams.topics import TopicCodec
+from tests.chaos.fold import Folded, fold_partition, unstamped
+from tests.chaos.lifecycle import Fates, LabelBook
+from tests.chaos.likeness import difference
+from tests.chaos.load import Ledger
+from tests.chaos.topics import PARTITIONS, read
+
+_TOPICS = ("events", "labels", "clean", "features", "predictions", "alerts", "rejects")
+INPUTS = ("events", "labels")
+_MOST_SHOWN = 5
+
+
+@dataclass
+class Findings:
+    """What was counted, and what is wrong."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    differences: Counter[str] = field(default_factory=Counter)
+    lines: list[str] = field(default_factory=list)
+
+    def add(self, check: str, differences: Iterable[str]) -> None:
+        """Take in the result of a check; the first few lines of it are kept."""
+        self.differences[check] += 0
+        for line in _told(differences):
+            self.differences[check] += 1
+            if self.differences[check] <= _MOST_SHOWN:
+                self.lines.append(f"{check}: {line}")
+
+    @property
+    def total(self) -> int:
+        return sum(self.differences.values())
+
+
+class Checker:
+    """Reads a pipeline's topics once, and checks them.
+
+    Parameters
+    ----------
+    saved_state
+        What `millrace state --json` said.
+    """
+
+    def __init__(
+        self, pipeline: Pipeline, settings: Settings, ledger: Ledger, saved_state: dict[str, Any]
+    ) -> None:
+        self.findings = Findings()
+        self._pipeline = pipeline
+        self._settings = settings
+        self._ledger = ledger
+        self._saved_state = saved_state
+        self._codec = TopicCodec(pipeline)
+        self._prefix = f"{pipeline.name}."
+        self._logs = {topic: read(settings.bootstrap, self._prefix + topic) for topic in _TOPICS}
+
+    def run(self) -> Findings:
+        """Check everything."""
+        add = self.findings.add
+        add("records produced", self._produced())
+        add("one prediction for each good event", self._predicted_once())
+        add("no prediction made before its predecessor", self._in_time())
+        add("ingest", self._ingested())
+        folded = [
+            fold_partition(
+                self._pipeline,
+                self._settings,
+                {topic: log[partition] for topic, log in self._logs.items()},
+                PARTITIONS,
+            )
+            for partition in range(PARTITIONS)
+        ]
+        for topic in ("features", "predictions", "alerts", "rejects"):
+            add(f"{topic} equal the fold's", self._topic_equals(topic, folded))
+        add("fate of every label", self._labels())
+        add("saved state equals the fold's", self._state_equals(folded))
+        add("version, metrics, digest", self._models_equal(folded))
+        self._count()
+        return self.findings
+
+    def _produced(self) -> Iterator[str]:
+        yield from self._ledger.failures
+        there = sum(len(log) for topic in INPUTS for log in self._logs[topic])
+        if there != self._ledger.kinds.total():
+            yield f"{self._ledger.kinds.total()} records were produced, {there} are there"
+
+    def _predicted_once(self) -> Iterator[str]:
+        found = Counter(each["event_id"] for log in self._predictions() for each in log)
+        for event_id in self._ledger.good_events:
+            count = found.pop(event_id, 0)
+            if count != 1:
+                yield f"{event_id} has {count} predictions"
+        yield from (f"{each} was never sent, or is no good" for each in found)
+
+    def _in_time(self) -> Iterator[str]:
+        """A worker that was paused and fenced would write with an older time than its heir's."""
+        for partition, log in enumerate(self._predictions()):
+            newest_ms = 0
+            for each in log:
+                if each["prediction_time_ms"] < newest_ms:
+                    yield f"{each['event_id']} in {partition} is behind by a worker's while"
+                newest_ms = max(newest_ms, each["prediction_time_ms"])
+
+    def _ingested(self) -> Iterator[str]:
+        """Every record of the inputs is in `clean` or `rejects`, once and in its order."""
+        factory = task_factory(self._pipeline, self._settings, self._settings.agents[0], PARTITIONS)
+        rejected = []
+        for topic in INPUTS:
+            for partition, log in enumerate(self._logs[topic]):
+                made = [*self._fold(factory.make(), log)]
+                source = f"{topic}[{partition}]"
+                rejected += [repr(each.value) for each in made if each.topic == "rejects"]
+                for target in range(PARTITIONS):
+                    wanted = [self._codec.encode(e) for e in made if e.partition == target]
+                    yield from _in_order(wanted, self._places(target), source)
+        there = [repr(each) for each in self._rejects() if each["topic"] in INPUTS]
+        yield from _unequal("rejects of ingest", sorted(rejected), sorted(there))
+        good = sum(len(log) for log in self._logs["clean"])
+        inputs = sum(len(log) for topic in INPUTS for log in self._logs[topic])
+        if good + len(there) != inputs:
+            yield f"{inputs} records came in, {good} are clean, {len(there)} rejected"
+
+    def _places(self, partition: int) -> dict[tuple[bytes | None, bytes], list[int]]:
+        places: dict[tuple[bytes | None, bytes], list[int]] = {}
+        for index, message in enumerate(self._logs["clean"][partition]):
+            places.setdefault((message.key(), message.value() or b""), []).append(index)
+        return places
+
+    def _topic_equals(self, topic: str, folded: list[Folded]) -> Iterator[str]:
+        """What each agent writes is in the order of the fold; of two agents, in any."""
+        for partition, each in enumerate(folded):
+            there = [self._there(topic, message) for message in self._logs[topic][partition]]
+            for (name, agent), made in each.topics.items():
+                if name != topic:
+                    continue
+                wanted = [(agent, _plain(self._codec.encode(e)[1], topic)) for e in made]
+                ours = [e for e in there if e[0] == agent]
+                yield from _unequal(f"{topic}[{partition}]", wanted, ours)
+            writers = {agent for name, agent in each.topics if name == topic}
+            strangers = [e for e in there if e[0] not in writers and e[0] != "ingest"]
+            yield from (f"{topic}[{partition}] holds {e[1]}" for e in strangers)
+
+    def _there(self, topic: str, message: Message) -> tuple[str, Any]:
+        """Return which agent wrote a record, and the record."""
+        value = _plain(message.value() or b"", topic)
+        agents = self._settings.agents
+        if topic == "rejects":
+            inputs = {"events": "ingest", "labels": "ingest"}
+            inputs |= {
+                task_factory(self._pipeline, self._settings, each, PARTITIONS).reads()[0]: each.name
+                for each in agents[1:]
+            }
+            return inputs[value["topic"]], value
+        writer = {"features": "feature", "predictions": "prediction", "alerts": "drift"}[topic]
+        if topic == "alerts" and value["source"].startswith("loss:"):
+            writer = "learning"
+        return next(each.name for each in agents if writer in each), value
+
+    def _labels(self) -> Iterator[str]:
+        """The book of labels, the models' versions and the dead letters agree."""
+        rejected = Counter(self._of_whom(e) for e in self._rejects() if e["topic"] not in INPUTS)
+        versions = Counter[int]()
+        for each in self._saved_state["candidates"]:
+            if each["is_champion"]:
+                versions[each["partition"]] += each["version"]
+        expected = Counter[tuple[str, str]]()
+        for partition, log in enumerate(self._logs["clean"]):
+            fates = self._book(log)
+            expected += fates.rejected
+            self._count_fates(fates)
+            if not fates.is_complete:
+                yield f"the book of partition {partition} does not add up"
+            if versions[partition] != len(fates.learned) and not self._forgets_models:
+                yield (
+                    f"partition {partition} has learned {versions[partition]} labels,"
+                    f" of {len(fates.learned)}"
+                )
+        for who in sorted(expected.keys() | rejected.keys()):
+            if expected[who] != rejected[who]:
+                yield f"{who} is {rejected[who]} times a dead letter, of {expected[who]}"
+
+    @property
+    def _forgets_models(self) -> bool:
+        return self._pipeline.scope == "key"  # beyond max_models, the oldest give way
+
+    def _book(self, log: list[Message]) -> Fates:
+        book = LabelBook(int(self._pipeline.pending.ttl.total_seconds() * 1000))
+        for message in log:
+            record = self._codec.decode(origin_of(message, self._prefix))
+            value = record.value
+            if record.type == "Label":
+                book.take_label(value["event_id"], value["label"])
+            else:
+                book.take_event(value["event_id"], value["event_time_ms"], value["label"])
+        return book.fates
+
+    def _of_whom(self, rejected: dict[str, Any]) -> tuple[str, str]:
+        origin = Origin(rejected["topic"], 0, 0, 0, rejected["key"], rejected["value"])
+        return self._codec.decode(origin).value["event_id"], rejected["reason"]
+
+    def _state_equals(self, folded: list[Folded]) -> Iterator[str]:
+        for agent in self._settings.agents[1:]:
+            saved, factory = read_state(self._pipeline, self._settings, agent)
+            for partition, each in enumerate(folded):
+                if agent.name not in each.covers:
+                    continue
+                where = f"state.{agent.name}[{partition}]"
+                if partition not in saved:
+                    yield f"{where} is empty"
+                    continue
+                covers = saved[partition].covers
+                if covers != each.covers[agent.name]:
+                    yield f"{where} covers {covers}, of {each.covers[agent.name]}"
+                task = factory.make()
+                saved[partition].restore(task)
+                yield from _unlike(where, task, each.tasks[agent.name])
+
+    def _models_equal(self, folded: list[Folded]) -> Iterator[str]:
+        """What `millrace state --json` says is what it would say of the fold."""
+        vectors = probe(self._pipeline)
+        learner = next(each for each in self._settings.agents if "learning" in each)
+        wanted = [
+            finite(asdict(row))
+            for partition, each in enumerate(folded)
+            for row in describe(partition, each.tasks[learner.name], vectors)
+        ]
+        yield from _unequal("models", wanted, self._saved_state["candidates"])
+
+    def _fold(self, task: Task, log: list[Message]) -> Iterator[Record]:
+        return fold(task, (origin_of(each, self._prefix) for each in log), self._codec)
+
+    def _predictions(self) -> Iterator[list[dict[str, Any]]]:
+        decode = shipped("prediction").decode_body
+        for log in self._logs["predictions"]:
+            yield [decode(each.value() or b"") for each in log]
+
+    def _rejects(self) -> Iterator[dict[str, Any]]:
+        decode = shipped("reject").decode_body
+        for log in self._logs["rejects"]:
+            yield from (decode(each.value() or b"") for each in log)
+
+    def _count(self) -> None:
+        counts = self.findings.counts
+        for kind, count in sorted(self._ledger.kinds.items()):
+            counts[f"produced: {kind}"] = count
+        for topic in _TOPICS:
+            counts[f"on {topic}"] = sum(len(log) for log in self._logs[topic])
+        for each in self._rejects():
+            counts[f"rejected: {each['reason']}"] += 1
+        topic = f"{self._prefix}predictions"
+        everything = read(self._settings.bootstrap, topic, isolation="read_uncommitted")
+        aborted = sum(len(log) for log in everything) - counts["on predictions"]
+        counts["predictions in aborted transactions, which nobody saw"] = aborted
+
+    def _count_fates(self, fates: Fates) -> None:
+        counts = self.findings.counts
+        counts["labels learned"] += len(fates.learned)
+        counts["labels that still wait"] += len(fates.held)
+        counts["labels corrected in time"] += fates.corrected
+
+
+def _told(differences: Iterable[str]) -> Iterator[str]:
+    """Yield differences; that the state cannot be read is one, too."""
+    try:
+        yield from differences
+    except MillraceError as error:
+        yield str(error)
+
+
+def _plain(data: bytes, topic: str) -> Any:
+    """Return what two records on a topic must have in common: all but the time of a prediction."""
+    if topic == "features":
+        return data
+    name = {"predictions": "prediction", "alerts": "alert", "rejects": "reject"}[topic]
+    value = shipped(name).decode_body(data)
+    return unstamped(value) if topic == "predictions" else value
+
+
+def _unequal(where: str, wanted: list[Any], there: list[Any]) -> Iterator[str]:
+    for index, (ours, theirs) in enumerate(zip_longest(wanted, there)):
+        if repr(ours) != repr(theirs):
+            yield f"{where} number {index} is {_short(theirs)}, of {_short(ours)}"
+
+
+def _unlike(where: str, task: Task, wanted: Task) -> Iterator[str]:
+    ours = dict(wanted.stores())
+    for name, store in task.stores():
+        found = difference([*store.items()], [*ours[name].items()])
+        if found is not None:
+            yield f"{where} {name}: saved and folded differ at {found[:300]}"
+
+
+def _in_order(
+    wanted: list[tuple[bytes | None, bytes]],
+    places: dict[tuple[bytes | None, bytes], list[int]],
+    source: str,
+) -> Iterator[str]:
+    """Whether records are there, once each, and in their order: each has one place or more."""
+    last = -1
+    for record in wanted:
+        candidates = [each for each in places.get(record, ()) if each > last]
+        if not candidates:
+            yield f"{record[1][:40]!r} of {source} is not in clean, or not in its place"
+        else:
+            last = candidates[0]
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, default=repr) if isinstance(value, dict) else repr(value)
+    return text if len(text) < 400 else f"{text[:400]}..."

@@ -1,0 +1,166 @@
+"""What goes wrong: kinds of faults, and when a seed says that they happen.
+
+Kinds come in rounds, each of them once a round in an order of the seed's, so that even a short
+run has seen most. After a fault the next one waits until every partition predicts again, and a
+little longer; but one in four strikes while the one before it is still being dealt with.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from random import Random
+
+from dev.kafka import KafkaBroker
+from tests.chaos.fleet import SESSION_SECONDS, Fleet, Worker
+from tests.chaos.watch import Watch
+
+KINDS = ("kill", "pause", "add", "remove", "restart_broker", "kill", "pause", "kill_broker")
+RECOVERY_LIMIT_SECONDS = 60.0
+_OVERLAP = 0.25
+
+
+class Faults:
+    """Does one thing after another to a fleet and its broker.
+
+    Parameters
+    ----------
+    seed
+        Of kinds, victims and moments.
+    kinds
+        A round of them.
+    fleet, broker, watch
+        What is harmed, and who sees it.
+    n_workers
+        How many there are meant to be; one more or one less is as far as it goes.
+
+    Attributes
+    ----------
+    done
+        Kind to how often it happened.
+    recoveries_seconds
+        From each `kill -9` of a worker to the first new prediction in the last partition to
+        have one, where nothing else happened in between.
+    problems
+        What should not have happened: a partition that did not come back, a worker that fell.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        kinds: Sequence[str],
+        fleet: Fleet,
+        broker: KafkaBroker | None,
+        watch: Watch,
+        n_workers: int,
+    ) -> None:
+        self.done: Counter[str] = Counter()
+        self.recoveries_seconds: list[float] = []
+        self.problems: list[str] = []
+        self.overlapping = 0
+        self._random = Random(seed)
+        self._fleet = fleet
+        self._broker = broker
+        self._watch = watch
+        self._n_workers = n_workers
+        self._kinds = self._rounds([each for each in kinds if broker or "broker" not in each])
+        self._is_alone = True
+        self._actions: dict[str, Callable[[], None]] = {
+            "kill": self._kill,
+            "pause": self._pause,
+            "add": self._add,
+            "remove": self._remove,
+            "restart_broker": self._restart_broker,
+            "kill_broker": self._kill_broker,
+        }
+
+    def strike(self) -> str:
+        """Let the next fault happen; return when it is dealt with, or else at once."""
+        kind = next(self._kinds)
+        if kind == "remove" and len(self._fleet.workers) <= max(self._n_workers - 1, 1):
+            kind = "add"
+        elif kind == "add" and len(self._fleet.workers) > self._n_workers:
+            kind = "remove"
+        self._rest(3.0)
+        will_overlap = self._random.random() < _OVERLAP
+        self._actions[kind]()
+        self.done[kind] += 1
+        if will_overlap:
+            self.overlapping += 1
+            self._is_alone = False
+            self._rest(2.0)
+        else:
+            self._settle(kind)
+        return kind
+
+    def settle(self) -> None:
+        """Wait until every partition predicts again."""
+        self._settle("the last fault")
+
+    def _settle(self, after: str) -> None:
+        self._refill()
+        seconds = self._watch.wait_newer(RECOVERY_LIMIT_SECONDS, self._refill)
+        if seconds is None:
+            self.problems.append(f"no predictions within {RECOVERY_LIMIT_SECONDS} s after {after}")
+        self._is_alone = True
+
+    def _refill(self) -> None:
+        """Start a worker for each that fell, and for each missing one: a supervisor would."""
+        self._fleet.look()
+        while len(self._fleet.workers) < max(self._n_workers - 1, 1):
+            self._fleet.start()
+
+    def _kill(self) -> None:
+        victim = self._victim()
+        self._rest(2.0)
+        was_alone = self._is_alone
+        self._fleet.kill(victim)
+        killed = time.monotonic()
+        self._fleet.start()
+        if self._watch.wait_newer(RECOVERY_LIMIT_SECONDS, self._refill) is None:
+            self.problems.append("no predictions within a minute of a kill -9")
+        elif was_alone:
+            self.recoveries_seconds.append(time.monotonic() - killed)
+
+    def _pause(self) -> None:
+        """Stop a worker past its session, so that it is a zombie when it goes on."""
+        victim = self._victim()
+        victim.send(signal.SIGSTOP)
+        time.sleep(SESSION_SECONDS + 1.5 + 3 * self._random.random())
+        if len(self._fleet.workers) > 1 and self._is_alone:
+            if self._watch.wait_newer(RECOVERY_LIMIT_SECONDS, lambda: None) is None:
+                self.problems.append("nobody took over from a worker that was paused")
+        victim.send(signal.SIGCONT)
+        try:
+            self._fleet.wait_ready(victim)
+        except TimeoutError as error:
+            self.problems.append(f"a zombie did not come back: {error}")
+
+    def _add(self) -> None:
+        self._fleet.start()
+
+    def _remove(self) -> None:
+        self._fleet.stop(self._victim())
+
+    def _restart_broker(self) -> None:
+        assert self._broker is not None
+        self._broker.restart()
+
+    def _kill_broker(self) -> None:
+        assert self._broker is not None
+        self._broker.kill()
+        self._rest(2.0)
+        self._broker.start()
+
+    def _victim(self) -> Worker:
+        self._refill()
+        return self._random.choice(self._fleet.workers)
+
+    def _rest(self, most_seconds: float) -> None:
+        time.sleep(most_seconds * self._random.random())
+
+    def _rounds(self, kinds: Sequence[str]) -> Iterator[str]:
+        while True:
+            yield from self._random.sample(kinds, len(kinds))

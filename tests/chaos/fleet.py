@@ -1,0 +1,164 @@
+"""The workers: real processes, which a fault may kill, pause, add or remove."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+from dev.kafka import REPOSITORY, free_port
+from tests.chaos.topics import tail
+
+SESSION_SECONDS = 6.0
+READY_SECONDS = 60.0
+STOP_SECONDS = 45.0
+STATE_KEY = "chaos"
+_FLUSH_SECONDS = (10, 1)
+"""Every second worker saves its state often; the others as a worker does by default."""
+
+
+@dataclass
+class Worker:
+    """One process, its log and its web server."""
+
+    number: int
+    process: subprocess.Popen[bytes]
+    log: Path
+    web_port: int
+
+    @property
+    def is_alive(self) -> bool:
+        return self.process.poll() is None
+
+    def is_ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(self._page("readyz"), timeout=2) as page:
+                return bool(json.load(page)["ready"])
+        except (OSError, urllib.error.URLError, ValueError):
+            return False
+
+    def send(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def _page(self, name: str) -> str:
+        return f"http://127.0.0.1:{self.web_port}/{name}"
+
+
+class Fleet:
+    """Starts workers and keeps an eye on them.
+
+    Parameters
+    ----------
+    environment
+        Settings of every worker, as environment variables.
+    directory
+        Where their logs go.
+    command
+        What to run instead of `millrace worker`: arguments for Python.
+    """
+
+    def __init__(
+        self,
+        environment: dict[str, str],
+        directory: Path,
+        command: tuple[str, ...] = ("-m", "streams.cli", "worker"),
+    ) -> None:
+        self.workers: list[Worker] = []
+        self.started = 0
+        self.fallen: list[str] = []
+        self._environment = environment
+        self._directory = directory
+        self._command = command
+        self._numbers = itertools.count(1)
+
+    def start(self) -> Worker:
+        """Start one more worker; it may take seconds until it is ready."""
+        number = next(self._numbers)
+        port = free_port()
+        log = self._directory / f"worker-{number}.log"
+        flush_seconds = _FLUSH_SECONDS[number % len(_FLUSH_SECONDS)]
+        environment = {
+            **{name: v for name, v in os.environ.items() if not name.startswith("MILLRACE_")},
+            "MILLRACE_FLUSH_SECONDS": str(flush_seconds),
+            **self._environment,
+            "MILLRACE_WEB_PORT": str(port),
+            "MILLRACE_LOG_FORMAT": "json",
+            "PYTHONPATH": str(REPOSITORY),
+        }
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, *self._command],
+                env=environment,
+                cwd=REPOSITORY,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,  # Ctrl-C is for the runner, who stops them in order
+            )
+        worker = Worker(number, process, log, port)
+        self.workers.append(worker)
+        self.started += 1
+        return worker
+
+    def wait_ready(self, worker: Worker, seconds: float = READY_SECONDS) -> float:
+        """Wait until a worker has its partitions; return how many seconds it took."""
+        started = time.monotonic()
+        while not worker.is_ready():
+            self.look()
+            if not worker.is_alive or time.monotonic() - started > seconds:
+                raise TimeoutError(f"worker {worker.number} did not get ready: {tail(worker.log)}")
+            time.sleep(0.1)
+        return time.monotonic() - started
+
+    def kill(self, worker: Worker) -> None:
+        """End a worker as a power cut would."""
+        self._forget(worker)
+        worker.process.kill()
+        worker.process.wait()
+
+    def stop(self, worker: Worker) -> None:
+        """Ask a worker to leave, and see that it does so in order."""
+        self._forget(worker)
+        worker.send(signal.SIGTERM)
+        try:
+            code = worker.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            worker.process.kill()
+            worker.process.wait()
+            self._fall(worker, f"did not stop within {STOP_SECONDS:.0f} s of SIGTERM")
+            return
+        if code != 0:
+            self._fall(worker, f"ended with code {code} after SIGTERM")
+
+    def look(self) -> None:
+        """Put down every worker that ended by itself: nobody asked it to."""
+        for worker in [*self.workers]:
+            if not worker.is_alive:
+                self._forget(worker)
+                self._fall(worker, f"ended by itself with code {worker.process.returncode}")
+
+    def end(self) -> None:
+        """Kill whatever is left."""
+        for worker in [*self.workers]:
+            worker.send(signal.SIGCONT)
+            self.kill(worker)
+
+    def count_in_logs(self, text: str) -> int:
+        """Count the lines of all logs that hold `text`."""
+        logs = sorted(self._directory.glob("worker-*.log"))
+        return sum(log.read_text(errors="replace").count(text) for log in logs)
+
+    def _forget(self, worker: Worker) -> None:
+        if worker in self.workers:
+            self.workers.remove(worker)
+
+    def _fall(self, worker: Worker, what: str) -> None:
+        self.fallen.append(f"worker {worker.number} {what}: {tail(worker.log)}")

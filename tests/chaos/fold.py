@@ -1,0 +1,91 @@
+"""The undisturbed run: the log `clean`, folded once, in one process, without Kafka.
+
+This is the definition of what a pipeline must come to. Each agent of the chain gets a fresh task
+for each partition; what one writes, the next reads.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from confluent_kafka import Message
+
+from models.definition import Pipeline
+from streams.operators.record import Origin, Record
+from streams.reproduction import fold, origin_of, task_factory
+from streams.settings import Settings
+from streams.task import Task
+from streams.topics import TopicCodec
+
+_UNSTAMPED = 0
+
+
+@dataclass
+class Folded:
+    """What one partition comes to.
+
+    Attributes
+    ----------
+    topics
+        Topic, and the agent that writes it, to the records on it.
+    tasks
+        Agent to its task, at the end of the log.
+    covers
+        Agent to its input topic and the offset behind its last record.
+    """
+
+    topics: dict[tuple[str, str], list[Record]] = field(default_factory=lambda: defaultdict(list))
+    tasks: dict[str, Task] = field(default_factory=dict)
+    covers: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def of(self, topic: str) -> list[Record]:
+        """Return what the one agent that writes a topic puts there."""
+        return next((made for (name, _), made in self.topics.items() if name == topic), [])
+
+
+def fold_partition(
+    pipeline: Pipeline, settings: Settings, logs: dict[str, list[Message]], partitions: int
+) -> Folded:
+    """Fold one partition of `clean` through every agent after ingest.
+
+    Parameters
+    ----------
+    logs
+        Topic, without prefix, to its records in this partition. Only `clean` is folded; of the
+        topics between agents it is the offsets and timestamps that are taken, since dead letters
+        name them.
+    """
+    prefix, codec = f"{pipeline.name}.", TopicCodec(pipeline)
+    folded = Folded()
+    for agent in settings.agents[1:]:
+        factory = task_factory(pipeline, settings, agent, partitions)
+        task, (topic,) = factory.make(), factory.reads()
+        if topic == "clean":
+            origins = [origin_of(each, prefix) for each in logs[topic]]
+        else:
+            origins = [*_written(folded.of(topic), logs.get(topic, []), prefix, codec)]
+        folded.tasks[agent.name] = task
+        if origins:
+            folded.covers[agent.name] = {topic: origins[-1].offset + 1}
+        for made in fold(task, origins, codec):
+            folded.topics[made.topic, agent.name].append(made)
+    return folded
+
+
+def _written(
+    records: list[Record], there: list[Message], prefix: str, codec: TopicCodec
+) -> Iterable[Origin]:
+    """Return records as they are read again from the topic that they were written to."""
+    for index, record in enumerate(records):
+        key, value = codec.encode(record)
+        if index < len(there):
+            yield origin_of(there[index], prefix)._replace(key=key, value=value)
+        else:  # which is a difference of its own
+            yield record.origin._replace(topic=record.topic, key=key, value=value)
+
+
+def unstamped(prediction: dict[str, object]) -> dict[str, object]:
+    """Return a prediction without the time at which it was made."""
+    return {**prediction, "prediction_time_ms": _UNSTAMPED}

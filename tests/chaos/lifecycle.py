@@ -1,0 +1,115 @@
+"""What becomes of labels, by the book: an account that shares no code with the operators.
+
+It follows the table in `streams.operators.prediction`, knows nothing of models, and forgets
+nothing. From the order in which events and labels stand in the log it says which labels are
+learned, and which come to another end.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Fates:
+    """The ends of the labels of one partition.
+
+    Attributes
+    ----------
+    learned
+        Event to the label that was learned, for each event one.
+    rejected
+        (event, reason) to how many.
+    held
+        Labels that still wait for their events.
+    corrected
+        Early labels that a later one replaced.
+    labels
+        All of them.
+    """
+
+    learned: dict[str, Any] = field(default_factory=dict)
+    rejected: Counter[tuple[str, str]] = field(default_factory=Counter)
+    held: dict[str, tuple[Any, int]] = field(default_factory=dict)
+    corrected: int = 0
+    labels: int = 0
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every label has exactly one end."""
+        ends = len(self.learned) + len(self.held) + self.corrected
+        return self.labels == ends + sum(
+            count for (_, reason), count in self.rejected.items() if reason != "duplicate_event"
+        )
+
+
+class LabelBook:
+    """Keeps the account of one partition.
+
+    Parameters
+    ----------
+    ttl_ms
+        How long an event waits for its label, and a label for its event, in event time.
+    """
+
+    def __init__(self, ttl_ms: int) -> None:
+        self.fates = Fates()
+        self._ttl_ms = ttl_ms
+        self._waiting: dict[str, int] = {}
+        self._known: set[str] = set()
+        self._watermark_ms: int | None = None
+
+    def take_event(self, event_id: str, time_ms: int, label: Any) -> None:
+        """Enter an event, with its label if it has one inside."""
+        if event_id in self._known:
+            self.fates.rejected[event_id, "duplicate_event"] += 1
+            return
+        self._known.add(event_id)
+        self._advance(time_ms)
+        self._waiting[event_id] = time_ms
+        if label is not None:
+            self.take_label(event_id, label)
+        if event_id in self.fates.held:
+            held, _ = self.fates.held.pop(event_id)
+            self.fates.labels -= 1  # it was entered when it came
+            self.take_label(event_id, held)
+
+    def take_label(self, event_id: str, label: Any) -> None:
+        """Enter a label."""
+        fates = self.fates
+        fates.labels += 1
+        if event_id in self._waiting:
+            del self._waiting[event_id]
+            fates.learned[event_id] = label
+        elif event_id in fates.learned:
+            is_same = fates.learned[event_id] == label
+            fates.rejected[event_id, "duplicate_label" if is_same else "late_correction"] += 1
+        elif event_id in self._known:
+            fates.rejected[event_id, "late_label"] += 1
+        elif event_id in fates.held and fates.held[event_id][0] == label:
+            fates.rejected[event_id, "duplicate_label"] += 1
+        else:
+            fates.corrected += event_id in fates.held
+            fates.held.pop(event_id, None)
+            fates.held[event_id] = (label, self._watermark_ms or 0)
+            self._let_orphans_go()
+
+    def _advance(self, time_ms: int) -> None:
+        if self._watermark_ms is None:
+            self._watermark_ms = time_ms
+            self.fates.held = {e: (label, time_ms) for e, (label, _) in self.fates.held.items()}
+        self._watermark_ms = max(self._watermark_ms, time_ms)
+        for event_id, waiting_ms in [*self._waiting.items()]:  # the oldest to come goes first
+            if waiting_ms >= self._watermark_ms - self._ttl_ms:
+                break
+            del self._waiting[event_id]
+        self._let_orphans_go()
+
+    def _let_orphans_go(self) -> None:
+        for event_id, (_, since_ms) in [*self.fates.held.items()]:
+            if since_ms >= (self._watermark_ms or 0) - self._ttl_ms:
+                break
+            del self.fates.held[event_id]
+            self.fates.rejected[event_id, "orphan_label"] += 1

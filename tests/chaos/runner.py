@@ -1,0 +1,239 @@
+"""One run: a broker, workers, a load, faults; then the checks."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dev.kafka import REPOSITORY, KafkaBroker
+from models.loading import load_pipeline
+from streams.app import prepare_topics
+from streams.settings import Settings
+from tests.chaos.checks import Checker, Findings
+from tests.chaos.faults import KINDS, Faults
+from tests.chaos.fleet import SESSION_SECONDS, STATE_KEY, Fleet
+from tests.chaos.load import Feeder, Payments
+from tests.chaos.topics import wait_consumed
+from tests.chaos.watch import Watch
+
+PIPELINES = Path(__file__).with_name("pipeline.py")
+RECOVERY_TARGET_SECONDS = 15.0
+_CONSUMED_SECONDS = 120.0
+
+Say = Callable[[str], object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What to do.
+
+    Parameters
+    ----------
+    seed
+        Of the load, and of the faults.
+    faults, minutes
+        It ends when so many have happened, or when so much time is over.
+    workers
+        How many there are meant to be.
+    events_per_second
+        Labels come on top.
+    kinds
+        Of faults, a round of them.
+    scope
+        Of the models: `partition` or `key`.
+    chain
+        Any in which ingest is an agent of its own.
+    broken
+        Workers that are wrong on purpose: see `tests.chaos.broken`. Empty for the real ones.
+    name
+        Another name for the pipeline, where its topics share a broker with others.
+    warm_up_seconds
+        Before the first fault.
+    """
+
+    seed: int = 1
+    faults: int = 15
+    minutes: float = 30.0
+    workers: int = 2
+    events_per_second: float = 100.0
+    kinds: tuple[str, ...] = KINDS
+    scope: str = "partition"
+    chain: str = "default"
+    broken: str = ""
+    name: str = "chaos"
+    warm_up_seconds: float = 3.0
+
+
+@dataclass
+class Report:
+    """What happened, and what is wrong.
+
+    `problems` are what should not have happened on the way, such as a worker that ended by
+    itself; `findings` is what the checks found afterwards.
+    """
+
+    plan: Plan
+    faults: dict[str, int] = field(default_factory=dict)
+    overlapping: int = 0
+    seconds: float = 0.0
+    recoveries_seconds: list[float] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    findings: Findings = field(default_factory=Findings)
+
+    @property
+    def is_good(self) -> bool:
+        return not self.problems and self.findings.total == 0
+
+    @property
+    def slowest_recovery_seconds(self) -> float:
+        return max(self.recoveries_seconds, default=0.0)
+
+    @property
+    def median_recovery_seconds(self) -> float:
+        return statistics.median(self.recoveries_seconds or [0.0])
+
+
+class Run:
+    """Carries a plan out.
+
+    Parameters
+    ----------
+    plan
+        What to do.
+    directory
+        Where the workers' logs go.
+    broker
+        One that runs; it is restarted and killed if the plan's kinds of faults say so.
+    say
+        Told of what happens, a line at a time.
+    """
+
+    def __init__(self, plan: Plan, directory: Path, broker: KafkaBroker, say: Say) -> None:
+        attribute = "keyed" if plan.scope == "key" else "pipeline"
+        self._plan, self._broker, self._say = plan, broker, say
+        self.settings = Settings(
+            pipeline=f"{PIPELINES}:{attribute}",
+            pipeline_name=plan.name,
+            broker=broker.bootstrap,
+            chain=plan.chain,
+            state_key=STATE_KEY,  # type: ignore[arg-type]  # pydantic hides it
+        )
+        self.pipeline = load_pipeline(self.settings.pipeline).with_name(plan.name)
+        self.prefix = f"{plan.name}."
+        directory.mkdir(parents=True, exist_ok=True)
+        broken = ("-m", "tests.chaos.broken", plan.broken)
+        command = broken if plan.broken else ("-m", "streams.cli", "worker")
+        self.fleet = Fleet(self.environment(), directory, command)
+        self.feeder = Feeder(
+            broker.bootstrap,
+            self.prefix,
+            Payments(self.pipeline, plan.seed, plan.events_per_second),
+        )
+
+    def environment(self) -> dict[str, str]:
+        """Return the settings that every worker and command gets."""
+        return {
+            "MILLRACE_BROKER": self.settings.broker,
+            "MILLRACE_PIPELINE": self.settings.pipeline,
+            "MILLRACE_PIPELINE_NAME": self.settings.pipeline_name,
+            "MILLRACE_CHAIN": self.settings.chain,
+            "MILLRACE_STATE_KEY": STATE_KEY,
+            "MILLRACE_SESSION_TIMEOUT_SECONDS": str(SESSION_SECONDS),
+        }
+
+    def run(self) -> Report:
+        """Run it all; whatever happens, no worker is left behind."""
+        report = Report(self._plan)
+        started = time.monotonic()
+        prepare_topics(self.pipeline, self.settings)
+        watch = Watch(self._broker.bootstrap, f"{self.prefix}predictions")
+        try:
+            self._do_harm(watch, report)
+            self._come_to_rest(report)
+            report.seconds = time.monotonic() - started
+            self._check(report)
+        finally:
+            watch.stop()
+            self.fleet.end()
+        report.problems += self.fleet.fallen
+        return report
+
+    def _do_harm(self, watch: Watch, report: Report) -> None:
+        plan, fleet = self._plan, self.fleet
+        for worker in [fleet.start() for _ in range(plan.workers)]:
+            fleet.wait_ready(worker)
+        self.feeder.start()
+        faults = Faults(plan.seed, plan.kinds, fleet, self._broker, watch, plan.workers)
+        faults.settle()
+        time.sleep(plan.warm_up_seconds)
+        deadline = time.monotonic() + plan.minutes * 60
+        while sum(faults.done.values()) < plan.faults and time.monotonic() < deadline:
+            kind = faults.strike()
+            recovery = (
+                f", {faults.recoveries_seconds[-1]:.1f} s"
+                if kind == "kill" and (faults.recoveries_seconds)
+                else ""
+            )
+            self._say(
+                f"{sum(faults.done.values()):4} {kind:15}{watch.seen:8} predictions{recovery}"
+            )
+        faults.settle()
+        report.faults, report.overlapping = dict(faults.done), faults.overlapping
+        report.recoveries_seconds = faults.recoveries_seconds
+        report.problems += faults.problems
+
+    def _come_to_rest(self, report: Report) -> None:
+        """End the load, let everything be consumed, and stop the workers in order."""
+        self.feeder.finish()
+        try:
+            for agent in self.settings.agents:
+                topics = {"ingest": ["events", "labels"], "drift": ["predictions"]}.get(
+                    agent.name, ["clean" if "feature" in agent else "features"]
+                )
+                wait_consumed(
+                    self._broker.bootstrap,
+                    self.prefix + agent.name,
+                    [self.prefix + topic for topic in topics],
+                    _CONSUMED_SECONDS,
+                    self.fleet.look,
+                )
+        except TimeoutError as error:
+            report.problems.append(str(error))
+        for worker in [*self.fleet.workers]:
+            self.fleet.stop(worker)
+
+    def _check(self, report: Report) -> None:
+        saved = self.millrace("state", "--json")
+        if saved.returncode != 0:
+            report.problems.append(f"millrace state: {saved.stderr}")
+        state: dict[str, Any] = json.loads(saved.stdout or '{"candidates": []}')
+        checker = Checker(self.pipeline, self.settings, self.feeder.ledger, state)
+        report.findings = checker.run()
+        self._reproduce(report)
+
+    def _reproduce(self, report: Report) -> None:
+        """Make the prediction of one of the last events again, by the command."""
+        event_id = self.feeder.ledger.good_events[-10]
+        again = self.millrace("reproduce", event_id)
+        wrong = [] if again.returncode == 0 else [again.stdout + again.stderr]
+        report.findings.add("millrace reproduce", wrong)
+
+    def millrace(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of Millrace's on the pipeline."""
+        return subprocess.run(
+            [sys.executable, "-m", "streams.cli", *arguments],
+            env={**os.environ, **self.environment()},
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )

@@ -1,0 +1,123 @@
+"""A worker, and everything around it, from the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from models.pipelines.loans import applications
+from schemas import MillraceError
+from streams.kafka.embedded import EmbeddedBroker
+from streams.local import WorkerProcess
+from streams.settings import read_settings
+
+_LIMIT_SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def broker():
+    with EmbeddedBroker() as embedded:
+        yield embedded.address
+
+
+@pytest.fixture(scope="module")
+def millrace(broker):
+    """Run a command on the broker with the pipeline of loans."""
+    environment = {
+        **os.environ,
+        "MILLRACE_BROKER": broker,
+        "MILLRACE_PIPELINE": "models.pipelines.loans",
+    }
+
+    def call(*arguments, lines=""):
+        command = [sys.executable, "-m", "streams.cli", *arguments]
+        done = subprocess.run(
+            command,
+            input=lines,
+            capture_output=True,
+            text=True,
+            timeout=_LIMIT_SECONDS,
+            env=environment,
+            check=False,
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    return call
+
+
+def _wait_for(worker, name, value):
+    deadline = time.monotonic() + _LIMIT_SECONDS
+    while (samples := worker.metrics()).total(name) < value:
+        assert time.monotonic() < deadline, f"{name} did not get to {value}"
+        time.sleep(0.05)
+    return samples
+
+
+def _as_lines(documents):
+    return "".join(json.dumps(each) + "\n" for each in documents)
+
+
+def test_events_go_in_and_predictions_come_out(broker, millrace):
+    """Events and labels by `produce`, a worker between, predictions and rejects by `consume`."""
+    settings = read_settings(broker=broker, pipeline="models.pipelines.loans", log_level="warning")
+    events = [*applications(20)]
+    labels = [{"event_id": e["application_id"], "label": e["granted"]} for e in events]
+    unlabeled = [{**each, "granted": None} for each in events]
+    with WorkerProcess(settings) as worker:
+        worker.wait_ready()
+        bad = {"application_id": "x"}
+        code, out, err = millrace("produce", "--format", "json", lines=_as_lines([*unlabeled, bad]))
+        assert (code, out, err) == (0, "", "21 events sent to loans.events\n")
+        _wait_for(worker, "millrace_predictions_total", 20)
+        code, _, err = millrace("produce", "--labels", "--format", "avro", lines=_as_lines(labels))
+        assert (code, err) == (0, "20 labels sent to loans.labels\n")
+        samples = _wait_for(worker, "millrace_examples_learned_total", 20)
+        assert samples.by("reason", "millrace_events_rejected_total") == {"missing_field": 1.0}
+        assert worker.failing() == {}
+
+        code, out, err = millrace("consume", "loans.predictions")
+        predictions = [json.loads(line) for line in out.splitlines()]
+        assert (code, err) == (0, "")
+        assert [each["event_id"] for each in predictions] == [e["application_id"] for e in events]
+        assert {each["model"] for each in predictions} == {"hoeffding_tree"}
+        _, out, _ = millrace("consume", "loans.rejects", "--max", "1")
+        assert json.loads(out)["reason"] == "missing_field"
+
+
+def test_a_worker_stops_in_order_when_it_is_told_to(broker):
+    """SIGTERM ends it with exit code 0; what it was asked after that is an error with its end."""
+    settings = read_settings(broker=broker, pipeline="models.pipelines.loans")
+    with WorkerProcess(settings) as worker:
+        worker.wait_ready()
+        process = worker._process
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(_LIMIT_SECONDS) == 0
+        with pytest.raises(MillraceError, match="ended with exit code 0"):
+            worker.metrics()
+
+
+def test_a_worker_stops_with_whoever_started_it(broker):
+    """When the parent is gone, by force even, its end of the pipe closes, and the worker stops."""
+    settings = read_settings(broker=broker, pipeline="models.pipelines.loans")
+    with WorkerProcess(settings) as worker:
+        process = worker._process
+        assert process.stdin is not None
+        worker.wait_ready()
+        process.stdin.close()
+        assert process.wait(_LIMIT_SECONDS) == 0
+
+
+def test_a_worker_that_cannot_start_says_why(broker):
+    """The error is the worker's own, in one line."""
+    settings = read_settings(broker=broker, pipeline="no_such_module")
+    with (
+        WorkerProcess(settings) as worker,
+        pytest.raises(MillraceError, match="exit code 2: .*'no_such_module'"),
+    ):
+        worker.wait_ready()

@@ -1,0 +1,124 @@
+"""The report says what the metrics say, put together rightly."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+from river import metrics
+
+from streams.local import Samples
+from streams.replay.report import beaten_by, combined_metrics, make_report, quantile
+from streams.settings import read_settings
+
+BUCKET = "millrace_end_to_end_latency_seconds_bucket"
+
+
+def _quality(partition, candidate, examples, **values):
+    where = {"partition": partition, "candidate": candidate}
+    yield "millrace_prequential_examples", where, float(examples)
+    for metric, value in values.items():
+        for window, shown in (("cumulative", value), ("rolling", -1.0)):
+            labels = {**where, "metric": metric, "window": window}
+            yield "millrace_prequential_metric", labels, shown
+
+
+def _latency(**counts):
+    return Samples([(BUCKET, {"le": bound}, float(count)) for bound, count in counts.items()])
+
+
+def test_metrics_of_one_partition_are_passed_on_to_the_last_digit():
+    """Nothing is averaged, so nothing is rounded, where one partition has all examples."""
+    samples = Samples([*_quality("0", "tree", 3, accuracy=0.1 + 0.2, f1=1 / 3)])
+    assert combined_metrics(samples) == {"tree": {"accuracy": 0.1 + 0.2, "f1": 1 / 3}}
+
+
+def test_partitions_are_weighted_by_their_examples():
+    """A mean over examples stays one; RMSE goes by way of its square."""
+    samples = Samples(
+        [
+            *_quality("0", "tree", 10, accuracy=0.5, rmse=1.0),
+            *_quality("1", "tree", 30, accuracy=0.9, rmse=3.0),
+        ]
+    )
+    combined = combined_metrics(samples)["tree"]
+    assert combined["accuracy"] == pytest.approx(0.8)
+    assert combined["rmse"] == pytest.approx(math.sqrt((10 * 1 + 30 * 9) / 40))
+
+
+def test_quantiles_are_interpolated_within_their_bucket():
+    """Half of ten values, six of them in (0.1, 0.2]: the median is a sixth into that bucket."""
+    samples = _latency(**{"0.1": 4, "0.2": 10, "+Inf": 10})
+    assert quantile(samples, 0.5) == pytest.approx(0.1 + 0.1 / 6)
+    assert quantile(samples, 0.2) == pytest.approx(0.05)
+
+
+def test_quantiles_without_a_bound_stay_at_the_last_bound():
+    """What lies beyond the buckets is at least the last of them; nothing is known of nothing."""
+    assert quantile(_latency(**{"0.1": 0, "+Inf": 4}), 0.5) == pytest.approx(0.1)
+    assert quantile(Samples([]), 0.5) is None
+    assert quantile(_latency(**{"0.1": 0, "+Inf": 0}), 0.5) is None
+
+
+def test_the_report_counts_what_the_worker_counted(make_pipeline):
+    """Every number is the worker's own, but for the events and the time they took."""
+    samples = Samples(
+        [
+            ("millrace_records_received_total", {"kind": "label"}, 4.0),
+            ("millrace_predictions_total", {"model": "own"}, 5.0),
+            ("millrace_events_rejected_total", {"reason": "malformed"}, 1.0),
+            ("millrace_labels_rejected_total", {"reason": "late_label"}, 2.0),
+            ("millrace_examples_learned_total", {"model": "own"}, 2.0),
+            ("millrace_labels_total", {"fate": "joined"}, 2.0),
+            ("millrace_alerts_total", {"source": "loss:own", "detector": "ADWIN"}, 3.0),
+            *_quality("0", "own", 2, accuracy=float("nan")),
+            *_quality("1", "own", 0),
+        ]
+    )
+    made = make_report(make_pipeline(), read_settings(), samples, events=6, seconds=2.0)
+    expected = {
+        "model": "own",
+        "scope": "global",
+        "chain": "default",
+        "events": 6,
+        "predictions": 5,
+        "rejected": 1,
+        "labels": 4,
+        "learned": 2,
+        "alerts": 3,
+        "metrics": {"own": {"accuracy": None}},
+        "metrics_combined_from_partitions": 1,
+        "throughput_events_per_second": 3.0,
+        "rejects": {"event": {"malformed": 1}, "label": {"late_label": 2}},
+        "labels_by_fate": {"joined": 2},
+        "alerts_by_source": {"loss:own": 3},
+    }
+    assert expected.items() <= made.items()
+    assert json.loads(json.dumps(made, allow_nan=False)) == made
+
+
+@pytest.mark.parametrize(
+    ("task", "own", "no_change", "is_beaten"),
+    [
+        ("binary", {"accuracy": 0.8}, {"accuracy": 0.9}, True),
+        ("binary", {"accuracy": 0.9}, {"accuracy": 0.8}, False),
+        ("binary", {"accuracy": 0.9}, {"accuracy": 0.9}, True),
+        ("regression", {"mae": 2.0}, {"mae": 1.0}, True),
+        ("regression", {"mae": 1.0}, {"mae": 2.0}, False),
+        ("binary", {}, {"accuracy": 0.8}, False),
+    ],
+)
+def test_a_champion_that_does_not_beat_a_baseline_is_named(
+    make_pipeline, task, own, no_change, is_beaten
+):
+    """A model no better than the last label is not worth serving; less error is better."""
+    said = beaten_by({"metrics": {"own": own, "no_change": no_change}}, make_pipeline(task))
+    assert (said is not None and "no_change" in said) is is_beaten
+
+
+def test_the_pipelines_own_metric_decides(make_pipeline):
+    """Where a pipeline has its own metrics, the first of them is the one to beat."""
+    pipeline = make_pipeline(metrics={"loss": metrics.LogLoss})
+    report = {"metrics": {"own": {"loss": 0.2}, "no_change": {"loss": 0.1}}}
+    assert "loss 0.2000 against 0.1000" in (beaten_by(report, pipeline) or "")

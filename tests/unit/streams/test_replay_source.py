@@ -1,0 +1,72 @@
+"""A source is a file or a set of River's, and its pipeline is given, shipped or inferred."""
+
+from __future__ import annotations
+
+import pytest
+
+from models.loading import load_pipeline
+from models.tasks import Task
+from schemas import DefinitionError, SettingsError
+from streams.replay.source import define, read_source
+
+
+@pytest.fixture
+def table(tmp_path):
+    file = tmp_path / "my table.v2.csv"
+    file.write_text("size,is_big\n1.5,0\n2.5,1\n3.5,1\n")
+    return read_source(str(file))
+
+
+def test_a_file_is_read_in_its_order(table):
+    """One event per row, with an id, under the file's name."""
+    assert table.name == "my table"
+    assert [*table.events("event_id")][1] == {"event_id": "1", "size": 2.5, "is_big": 1}
+
+
+def test_a_limit_takes_the_first_rows(table):
+    """The limit cuts the rows and nothing else."""
+    assert len([*table.head(2).events("event_id")]) == 2
+    assert table.head(None) is table
+
+
+@pytest.mark.parametrize("name", ["ImageSegments", "image_segments"])
+def test_a_bundled_set_knows_its_label_and_pipeline(name, tmp_path):
+    """One of River's sets needs no options where Millrace ships a pipeline for it."""
+    source = read_source(name)
+    assert (source.label, source.task) == ("category", Task.MULTICLASS)
+    assert load_pipeline(define(source, tmp_path)).name == "image_segments"
+
+
+def test_a_source_that_is_neither_is_an_error():
+    """The message lists what there is."""
+    with pytest.raises(DefinitionError, match="Phishing"):
+        read_source("phising")
+    with pytest.raises(DefinitionError, match="exists"):
+        read_source("no/such/file.csv")
+
+
+def test_a_pipeline_is_inferred_and_written(table, tmp_path):
+    """Label and model are enough: the definition is written where it may be kept."""
+    folder = tmp_path / "kept"
+    pipeline = load_pipeline(define(table, folder, label="is_big", model="hoeffding_tree"))
+    assert (pipeline.name, pipeline.champion) == ("my-table", "hoeffding_tree")
+    assert {each.name for each in folder.iterdir()} >= {"pipeline.py", "event.avsc"}
+
+
+def test_a_bundled_sets_own_label_stands_in(tmp_path):
+    """With --model alone, River's label and task are used."""
+    source = read_source("Phishing")
+    pipeline = load_pipeline(define(source, tmp_path, model="alma"))
+    assert (pipeline.champion, pipeline.label) == ("alma", "is_phishing")
+
+
+def test_too_little_is_an_error_that_lists_the_columns(table, tmp_path):
+    """Without a pipeline, a file's label and model have to be said."""
+    with pytest.raises(SettingsError, match=r"--label and --model.*'size', 'is_big'"):
+        define(table, tmp_path, label="is_big")
+
+
+def test_too_much_is_an_error(table, tmp_path):
+    """A pipeline has its own label, so another one is a mistake."""
+    with pytest.raises(SettingsError, match="--pipeline requires no --label"):
+        define(table, tmp_path, pipeline="p.py", label="is_big")
