@@ -36,6 +36,13 @@ class Scope(StrEnum):
     KEY = "key"
 
 
+class OnError(StrEnum):
+    """What happens to a record at which the user's own code raises."""
+
+    REJECT = "reject"
+    STOP = "stop"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Pending:
     """How long an event waits for its label, and how many may wait in one partition.
@@ -101,6 +108,9 @@ class Pipeline:
         timestamp of its record, is out of range.
     allow_non_finite
         Fields in which NaN and infinity are let through.
+    on_error
+        What happens to a record at which a feature or the champion raises: `reject` (to the
+        topic `rejects`, and on to the next) or `stop` (the agent stands still until it is mended).
 
     Raises
     ------
@@ -126,6 +136,7 @@ class Pipeline:
     earliest: datetime = datetime(1970, 1, 1, tzinfo=UTC)
     max_ahead: timedelta = timedelta(days=1)
     allow_non_finite: Sequence[str] = ()
+    on_error: OnError | str = "reject"
 
     def __post_init__(self) -> None:
         _require(
@@ -135,6 +146,7 @@ class Pipeline:
         )
         self._coerce("task", Task)
         self._coerce("scope", Scope)
+        self._coerce("on_error", OnError)
         self._check_fields()
         self._check_models()
         if not self.features:

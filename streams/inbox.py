@@ -65,6 +65,8 @@ class Inbox:
         self._prefix = prefix
         self._metrics = metrics
         self._consumer: Consumer | None = None
+        self._is_closing = False
+        self._raised: BaseException | None = None
 
     @property
     def consumer(self) -> Consumer:
@@ -82,16 +84,20 @@ class Inbox:
         self._consumer = Consumer(consumer_config(self._settings, group))
         self._consumer.subscribe(
             [self._prefix + topic for topic in self.topics],
-            on_assign=lambda _, partitions: on_assign(partitions),
-            on_revoke=lambda _, partitions: on_revoke(partitions),
-            on_lost=lambda _, partitions: on_lost(partitions),
+            on_assign=self._guarded(self._unless_closing(on_assign)),
+            on_revoke=self._guarded(on_revoke),
+            on_lost=self._guarded(on_lost),
         )
 
     def close(self) -> None:
         """Leave the group."""
         if self._consumer is not None:
-            self._consumer.close()
-            self._consumer = None
+            self._is_closing = True
+            try:
+                self._consumer.close()
+            finally:
+                self._consumer, self._is_closing = None, False
+            self._raise_what_a_callback_did()
 
     def poll(self) -> list[Origin]:
         """Return the records at hand, or wait a moment for one.
@@ -105,9 +111,11 @@ class Inbox:
             The consumer met an error that it cannot go on from.
         """
         first = self.consumer.poll(POLL_SECONDS)
+        self._raise_what_a_callback_did()
         if first is None:
             return []
         rest = self.consumer.consume(self._settings.batch_records - 1, timeout=0)
+        self._raise_what_a_callback_did()
         runs: dict[tuple[str, int], list[Origin]] = {}
         for message in (first, *rest):
             if not self._is_passing(message.error()):
@@ -149,6 +157,32 @@ class Inbox:
             self._metrics.lag_records.labels(self._name, topic, partition).set(lag)
             total += lag
         return total
+
+    def _guarded(self, rebalanced: Rebalanced) -> Callable[[Consumer, list[TopicPartition]], None]:
+        """Return a callback that raises nothing: what it raised is raised after the poll.
+
+        confluent-kafka lets a KafkaException of a callback out as a bare KafkaError, which is no
+        exception: no `except` stops it, and it would end the thread in silence.
+        """
+
+        def call(_: Consumer, partitions: list[TopicPartition]) -> None:
+            if self._raised is not None:
+                return
+            try:
+                rebalanced(partitions)
+            except BaseException as error:  # all of it is raised again, one level up
+                self._raised = error
+
+        return call
+
+    def _unless_closing(self, assigned: Rebalanced) -> Rebalanced:
+        """Leave alone what is assigned while the group is being left."""
+        return lambda partitions: None if self._is_closing else assigned(partitions)
+
+    def _raise_what_a_callback_did(self) -> None:
+        raised, self._raised = self._raised, None
+        if raised is not None:
+            raise raised
 
     def _where(self, position: TopicPartition) -> tuple[str, int]:
         return self._without_prefix[position.topic], position.partition

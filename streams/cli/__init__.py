@@ -27,6 +27,8 @@ COMMANDS = {
     "worker": "Run a pipeline until it is told to stop.",
     "produce": "Send events or labels, one JSON object per line.",
     "consume": "Print a topic, one JSON object per line.",
+    "state": "Show what the saved models have learned, and their digests.",
+    "reproduce": "Make a prediction again from the log, and compare.",
 }
 
 EPILOG = """\b

@@ -63,9 +63,13 @@ def play(state: DemoState, display: Display, chain: str = "full") -> None:
         producer = Producer(producer_config(settings))
         watch = Watch(worker, state.pipeline, settings)
         player = Player(state, display, producer, tail, watch, prefix)
-        worker.wait_ready()
-        player.send_all(script(state.plan))
-        player.finish()
+        try:
+            worker.wait_ready()
+            player.send_all(script(state.plan))
+            player.finish()
+        finally:  # the worker takes a moment to stop, also after Ctrl-C
+            state.phase = Phase.STOPPING
+            display.update()
 
 
 def _settings(broker: str, chain: str) -> Settings:
@@ -146,8 +150,6 @@ class Player:
         deadline = self._clock() + _READ_SECONDS
         while discrepancies(self._state) and self._clock() < deadline:
             self._nap()
-        self._state.phase = Phase.STOPPING
-        self._look()
 
     def _send(self, record: Outgoing) -> None:
         topic = self._topics[record.kind]

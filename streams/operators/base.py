@@ -13,8 +13,9 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import ClassVar, Literal, TypeAlias
 
+from models.definition import OnError, Pipeline
 from schemas import RejectReason
-from streams.operators.record import Origin, Record, reject
+from streams.operators.record import Origin, Record, last_frame, reject
 from streams.operators.state import KeyedState
 
 Kind: TypeAlias = Literal["event", "label"]
@@ -43,13 +44,29 @@ class Operator(ABC):
     reads: frozenset[str]
     writes: frozenset[str]
 
-    def __init__(self, **stores: KeyedState) -> None:
+    def __init__(self, pipeline: Pipeline, **stores: KeyedState) -> None:
+        self._stops_on_error = pipeline.on_error is OnError.STOP
         self.stores = stores
         self.tally: Tally = Counter()
 
     @abstractmethod
     def process(self, record: Record) -> Iterable[Record]:
         """Take the next record of the partition and return what it leads to, in order."""
+
+    def _fail(
+        self, kind: Kind, origin: Origin, reason: RejectReason, error: Exception, detail: str = ""
+    ) -> Record:
+        """Return the dead letter of a record at which the user's own code has raised.
+
+        Raises
+        ------
+        Exception
+            `error` itself, where the pipeline would rather stop: the agent begins again at this
+            record, later each time, and `/healthz` says why.
+        """
+        if self._stops_on_error:
+            raise error
+        return self._reject(kind, origin, reason, detail or last_frame(error))
 
     def _reject(self, kind: Kind, origin: Origin, reason: RejectReason, detail: str) -> Record:
         """Return the dead letter of an event or a label, and count it."""

@@ -39,7 +39,7 @@ class DriftOperator(Operator):
         self._task = Task(pipeline.task)
         self._settings = pipeline.drift
         self._monitors = KeyedState()
-        super().__init__(monitors=self._monitors)
+        super().__init__(pipeline, monitors=self._monitors)
 
     def process(self, record: Record) -> Iterable[Record]:
         prediction: Prediction = record.value

@@ -38,7 +38,7 @@ class FeatureOperator(Operator):
 
     def __init__(self, pipeline: Pipeline, max_windows: int = 100_000) -> None:
         self._windows = KeyedState(max_windows)
-        super().__init__(windows=self._windows)
+        super().__init__(pipeline, windows=self._windows)
         self._features = pipeline.features
 
     def process(self, record: Record) -> Iterable[Record]:
@@ -49,10 +49,10 @@ class FeatureOperator(Operator):
             features = self._extract(event)
         except RecordError as error:
             cause = "" if error.__cause__ is None else f" ({last_frame(error.__cause__)})"
-            return [self._reject("event", record.origin, error.reason, error.detail + cause)]
+            detail = error.detail + cause
+            return [self._fail("event", record.origin, error.reason, error, detail)]
         except Exception as error:  # user code may raise anything: the record is set aside
-            detail = last_frame(error)
-            return [self._reject("event", record.origin, RejectReason.FEATURE_ERROR, detail)]
+            return [self._fail("event", record.origin, RejectReason.FEATURE_ERROR, error)]
         vector: FeatureVector = {
             "event_id": event["event_id"],
             "key": event["key"],

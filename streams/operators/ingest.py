@@ -69,7 +69,7 @@ class IngestOperator(Operator):
         written_schema: WrittenSchema,
         max_event_bytes: int,
     ) -> None:
-        super().__init__()
+        super().__init__(pipeline)
         self._pipeline = pipeline
         self._schema = pipeline.event_schema
         self._task = Task(pipeline.task)

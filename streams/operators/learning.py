@@ -19,7 +19,7 @@ from models.tasks import Task
 from schemas import RejectReason
 from schemas.records import Alert, Example
 from streams.operators.base import Operator
-from streams.operators.record import Record, last_frame
+from streams.operators.record import Record
 from streams.operators.scope import ScopedModels
 from streams.operators.state import KeyedState
 
@@ -49,7 +49,10 @@ class LearningOperator(Operator):
         self._evaluation = KeyedState()
         self._monitors = KeyedState()
         super().__init__(
-            models=models.by_scope_key, evaluation=self._evaluation, monitors=self._monitors
+            pipeline,
+            models=models.by_scope_key,
+            evaluation=self._evaluation,
+            monitors=self._monitors,
         )
 
     @property
@@ -69,8 +72,7 @@ class LearningOperator(Operator):
         try:
             models.learn(example["features"], example["label"], example["served"])
         except Exception as error:  # the champion is the user's own: it may raise anything
-            detail = last_frame(error)
-            return [self._reject("label", record.origin, RejectReason.LEARN_ERROR, detail)]
+            return [self._fail("label", record.origin, RejectReason.LEARN_ERROR, error)]
         finally:
             self._models.have_learned(example["key"])
         self.tally["learned", models.champion] += 1

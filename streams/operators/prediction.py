@@ -35,7 +35,7 @@ from schemas import RejectReason
 from schemas.records import Example, FeatureVector, Label, LabelValue, Prediction, Served
 from streams.operators.base import Operator
 from streams.operators.memory import Memory
-from streams.operators.record import Origin, Record, last_frame
+from streams.operators.record import Origin, Record
 from streams.operators.scope import ScopedModels
 from streams.operators.state import KeyedState
 
@@ -94,6 +94,7 @@ class PredictionOperator(Operator):
         self._progress = KeyedState()
         self._examples = KeyedState(pipeline.max_models)
         super().__init__(
+            pipeline,
             waiting=self.waiting,
             early=self.early,
             ends=self._ends.segments,
@@ -121,8 +122,7 @@ class PredictionOperator(Operator):
         try:
             served = models.predict(vector["features"])
         except Exception as error:  # the champion is the user's own: it may raise anything
-            detail = last_frame(error)
-            return [self._reject("event", origin, RejectReason.PREDICT_ERROR, detail)]
+            return [self._fail("event", origin, RejectReason.PREDICT_ERROR, error)]
         made = [self._prediction(vector, served, models, origin)]
         made += self._advance(vector["event_time_ms"])
         self.waiting[event_id] = waiting = Waiting(vector, served)

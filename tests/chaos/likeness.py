@@ -3,6 +3,9 @@
 Pickles of equal objects differ with what they share, and models have no equality of their own.
 So an object is taken apart, the way pickle would, into a list of plain values, each with the path
 to it; two objects are alike if these are.
+
+A generator of random numbers that was given no seed is left out: River's distributions each have
+one, which only `sample` uses. A model that drew from such a one would differ in all the rest.
 """
 
 from __future__ import annotations
@@ -68,6 +71,8 @@ def _inner_parts(value: Any, path: str, above: tuple[int, ...]) -> Iterator[tupl
             return
         _make, arguments, *rest = made
         state, items, pairs = (*rest, None, None, None)[:3]
+        if isinstance(state, dict) and state.get("seed", 0) is None:
+            state = {name: each for name, each in state.items() if name != "_rng"}
         yield from parts(arguments, f"{path}()", above)
         yield from parts(state, path, above)
         yield from parts([*items] if items is not None else None, f"{path}[]", above)

@@ -18,6 +18,9 @@ from models import DriftSettings, Pending, Pipeline, catalogue, derived, fields,
 
 START_MS = 1_750_000_000_000
 STEP_MS = 1_000
+HOTTER_FROM = 300
+"""Number of the reading at which it becomes warmer, so that there is a drift to see."""
+
 SENSORS = tuple(f"s{number}" for number in range(8))
 WINDOW = timedelta(minutes=1)
 TTL = timedelta(hours=1)
@@ -94,7 +97,8 @@ def readings(count: int, first: int = 0, labelled: bool = True) -> list[dict[str
     rng = random.Random(7)
     made = []
     for number in range(first + count):
-        temperature, load = rng.gauss(50, 10), rng.uniform(0.1, 1)
+        mean = 50 if number < HOTTER_FROM else 65
+        temperature, load = rng.gauss(mean, 10), rng.uniform(0.1, 1)
         faulty = temperature + 20 * load + rng.gauss(0, 3) > 62
         made.append(
             {

@@ -152,12 +152,12 @@ def test_it_holds_back_while_the_worker_is_behind(play: Play) -> None:
 
 
 def test_it_ends_when_all_is_done_and_seen(play: Play) -> None:
-    """Its last look is at the end of everything."""
+    """As long as an event is missing it goes on looking, and no longer."""
     play.worker.behind = iter([0, 1])
     play.player.send_all([EVENT] + [Outgoing(Kind.BAD, b"b", b"bad")] * len(BAD))
     play.player.finish()
     assert play.clock.now < 1
-    assert play.state.phase is Phase.STOPPING
+    assert play.state.phase is Phase.FINISHING
     assert play.state.predictions == 1
     assert play.state.predictions_read == 1
 

@@ -33,6 +33,10 @@ Make = Callable[..., Any]
 
 
 def sensitive() -> Any:
+    return drift.PageHinkley(min_instances=5, threshold=1.0)
+
+
+def most_sensitive() -> Any:
     return drift.PageHinkley(min_instances=5, threshold=0.2)
 
 
@@ -104,7 +108,7 @@ def cases(
             ),
             pending=Pending(limit=20, ttl=timedelta(seconds=30)),
             drift=DriftSettings(
-                loss=sensitive,
+                loss=most_sensitive if task == "unlabelled" else sensitive,
                 policy="reset" if task in ("anomaly", "unlabelled") else "replace",
                 cooldown=20,
                 replacement_after=40,

@@ -1,0 +1,125 @@
+"""Workers on an embedded broker in another process: chains agree, Faust starts them, and more."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, NamedTuple
+
+import pytest
+
+from dev.kafka import free_port
+from streams.kafka.embedded import EmbeddedBroker
+from tests.integration import sensors
+from tests.integration.clients import Topics, as_json, avro, avro_label
+from tests.integration.workers import PIPELINES, STATE_KEY, Worker, settings, wait_for
+
+COUNT, DELAY = 600, 40
+CHAINS = ("default", "full", "ingest,feature+prediction+learning,drift")
+KEPT = 100_000
+"""Records that the embedded broker keeps in a partition, at the most."""
+
+
+class Outcome(NamedTuple):
+    """What one chain made of the readings."""
+
+    predictions: list[dict[str, Any]]
+    alerts: list[dict[str, Any]]
+    metrics: dict[str, float]
+
+
+@pytest.fixture(scope="module")
+def outcomes(embedded: EmbeddedBroker, unique_name: Callable[[str], str]) -> dict[str, Outcome]:
+    """Give each chain the same readings, with labels that come some readings later."""
+    names = {chain: unique_name("chain") for chain in CHAINS}
+    with ExitStack() as stack:
+        workers = {
+            chain: stack.enter_context(
+                Worker(settings("every_sensor", name, embedded.address, chain=chain))
+            )
+            for chain, name in names.items()
+        }
+        for worker in workers.values():
+            worker.wait_ready()
+        for name in names.values():
+            Topics(embedded.bootstrap, name).produce("events", readings_and_labels())
+        return {
+            chain: outcome(worker, Topics(embedded.bootstrap, names[chain]))
+            for chain, worker in workers.items()
+        }
+
+
+def readings_and_labels() -> Iterator[dict[str, Any]]:
+    """Yield readings, each followed by the label of an earlier one, as one log."""
+    stream = sensors.readings(COUNT)
+    for number in range(COUNT + DELAY):
+        if number < COUNT:
+            reading = stream[number] | {"faulty": None}
+            value = avro(sensors.SCHEMA, reading) if number % 2 else as_json(reading)
+            yield {"value": value, "partition": 0}
+        if number >= DELAY:
+            known = stream[number - DELAY]
+            yield {"value": avro_label(known["reading_id"], known["faulty"]), "partition": 0}
+
+
+def outcome(worker: Worker, topics: Topics) -> Outcome:
+    """Wait until all is done, and return what has come of it."""
+    worker.wait_total(COUNT, "millrace_examples_learned_total")
+    predictions = topics.records("predictions", at_least=COUNT)
+    drift = next(agent.name for agent in worker.settings.agents if "drift" in agent)
+    worker.wait_total(COUNT, "millrace_agent_batch_records_sum", agent=drift)
+    for each in predictions:
+        del each["prediction_time_ms"]
+    metrics = worker.metrics().select("millrace_prequential_metric")
+    return Outcome(
+        predictions,
+        sorted(topics.records("alerts"), key=lambda each: (each["source"], each["position"])),
+        {f"{at['candidate']} {at['metric']} {at['window']}": value for at, value in metrics},
+    )
+
+
+@pytest.mark.parametrize("chain", CHAINS[1:])
+def test_chains_make_the_same_predictions(outcomes: dict[str, Outcome], chain: str) -> None:
+    """Value, probabilities, features, model version: a function call or a topic, all the same."""
+    usual = outcomes["default"].predictions
+    assert len(usual) == COUNT
+    assert outcomes[chain].predictions == usual
+    versions = [each["model_version"] for each in usual]
+    assert versions == [max(0, number - DELAY) for number in range(COUNT)]
+
+
+@pytest.mark.parametrize("chain", CHAINS[1:])
+def test_chains_make_the_same_metrics(outcomes: dict[str, Outcome], chain: str) -> None:
+    """Cumulative and rolling, of candidates and baselines."""
+    usual = outcomes["default"].metrics
+    assert len(usual) >= 4 * 4
+    assert outcomes[chain].metrics == usual
+
+
+@pytest.mark.parametrize("chain", CHAINS[1:])
+def test_chains_see_the_same_drift(outcomes: dict[str, Outcome], chain: str) -> None:
+    """Alerts are the same, and there are some."""
+    usual = outcomes["default"].alerts
+    assert "input:temperature" in {each["source"] for each in usual}
+    assert outcomes[chain].alerts == usual
+
+
+@contextmanager
+def faust_worker(**environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a worker as any Faust app is started."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("MILLRACE_")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "faust", "-A", "streams.app", "worker", "--loglevel", "warning"],
+        env=inherited | environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
