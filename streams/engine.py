@@ -90,7 +90,7 @@ class Engine:
         self._flush_seconds = flush_seconds
         self._stall_seconds = stall_seconds
         self._assigned: dict[int, Assignment] = {}
-        self._is_broken = False
+        self._is_broken = self._is_interrupted = False
         self._failures = 0
         self._last_flush = self._last_progress = time.monotonic()
         self._batch: asyncio.Task[None] | None = None
@@ -107,12 +107,15 @@ class Engine:
         """
         while True:
             try:
-                if self._is_broken:
+                if self._is_broken or self._is_interrupted:
                     await self._recover()
                 batch: list[Origin] = await self._in_thread(self._poll)
                 if batch:
                     return batch
                 await self._in_thread(self._rest)
+            except asyncio.CancelledError:
+                self._is_interrupted = True  # what was just polled is lost; what was folded is not
+                raise
             except BaseException as error:
                 self._break(error)
                 raise
@@ -263,7 +266,7 @@ class Engine:
         _log.warning("restarting from state", agent=self.name, backoff_seconds=backoff_seconds)
         await asyncio.sleep(backoff_seconds)
         await self._in_thread(self._close)
-        self._is_broken = False
+        self._is_broken = self._is_interrupted = False
 
     def _close(self) -> None:
         if self._is_broken:

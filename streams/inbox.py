@@ -65,6 +65,7 @@ class Inbox:
         self._prefix = prefix
         self._metrics = metrics
         self._consumer: Consumer | None = None
+        self._ends: dict[tuple[str, int], int] = {}
         self._is_closing = False
         self._raised: BaseException | None = None
 
@@ -81,7 +82,8 @@ class Inbox:
     def open(self, on_assign: Rebalanced, on_revoke: Rebalanced, on_lost: Rebalanced) -> None:
         """Join the group. The callbacks are called from within `poll` and `close`."""
         group = f"{self._prefix}{self._name}"
-        self._consumer = Consumer(consumer_config(self._settings, group))
+        config = consumer_config(self._settings, group)
+        self._consumer = Consumer({**config, "enable.partition.eof": True})
         self._consumer.subscribe(
             [self._prefix + topic for topic in self.topics],
             on_assign=self._guarded(self._unless_closing(on_assign)),
@@ -118,7 +120,7 @@ class Inbox:
         self._raise_what_a_callback_did()
         runs: dict[tuple[str, int], list[Origin]] = {}
         for message in (first, *rest):
-            if not self._is_passing(message.error()):
+            if not self._is_end(message) and not self._is_passing(message.error()):
                 origin = self._origin(message)
                 runs.setdefault((origin.topic, origin.partition), []).append(origin)
         if len(runs) == 1:
@@ -138,6 +140,7 @@ class Inbox:
 
     def start(self, offsets: dict[tuple[str, int], int]) -> None:
         """Begin to read, each partition at its offset."""
+        self._ends.clear()
         self.consumer.assign(self.positions(offsets))
 
     def positions(self, offsets: dict[tuple[str, int], int]) -> list[TopicPartition]:
@@ -153,7 +156,8 @@ class Inbox:
         for (topic, partition), offset in offsets.items():
             where = TopicPartition(self._prefix + topic, partition)
             _, high = self.consumer.get_watermark_offsets(where, cached=True)
-            lag = max(high - offset, 0)
+            # Behind the last record there may be the marks of transactions, which nobody reads.
+            lag = max(high - max(offset, self._ends.get((topic, partition), 0)), 0)
             self._metrics.lag_records.labels(self._name, topic, partition).set(lag)
             total += lag
         return total
@@ -197,6 +201,15 @@ class Inbox:
             message.value(),
             tuple(message.headers() or ()),  # type: ignore[arg-type]
         )
+
+    def _is_end(self, message: Message) -> bool:
+        """Whether a message only says that there is, for now, nothing behind this offset."""
+        error = message.error()
+        if error is None or error.code() != KafkaError._PARTITION_EOF:
+            return False
+        where = self._without_prefix[message.topic() or ""], message.partition() or 0
+        self._ends[where] = message.offset() or 0
+        return True
 
     def _is_passing(self, error: KafkaError | None) -> bool:
         """Whether a message is only the news of an error that librdkafka is dealing with."""

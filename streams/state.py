@@ -263,9 +263,10 @@ class StateLog:
             return
         reader = Consumer(reader_config(self._settings))
         name = self._prefix + topic
-        reader.assign([TopicPartition(name, each, OFFSET_BEGINNING) for each in partitions])
         unfinished = set(partitions)
         try:
+            reader.list_topics(name, timeout=_READ_TIMEOUT_SECONDS)  # else finding it takes 0.5 s
+            reader.assign([TopicPartition(name, each, OFFSET_BEGINNING) for each in partitions])
             while unfinished:
                 message = reader.poll(_READ_TIMEOUT_SECONDS)
                 if message is None:

@@ -51,20 +51,31 @@ def broker_options(command: _Command) -> _Command:
     return broker(kafka(command))
 
 
-def the_pipeline(settings: Settings, command: str) -> Pipeline:
-    """Return the pipeline that the settings name.
+def require_pipeline(settings: Settings, command: str) -> str:
+    """Return the pipeline's spec.
 
     Raises
     ------
-    SettingsError, DefinitionError
-        None was given, or it is wrong.
+    SettingsError
+        None was given.
     """
     if not settings.pipeline:
         raise SettingsError(
             f"`millrace {command}` requires a pipeline (--pipeline path/file.py or"
             " MILLRACE_PIPELINE); got none"
         )
-    pipeline = load_pipeline(settings.pipeline)
+    return settings.pipeline
+
+
+def the_pipeline(settings: Settings, command: str) -> Pipeline:
+    """Return the pipeline that the settings name, under the name that they give it.
+
+    Raises
+    ------
+    SettingsError, DefinitionError
+        None was given, or it is wrong.
+    """
+    pipeline = load_pipeline(require_pipeline(settings, command))
     return pipeline.with_name(settings.pipeline_name or pipeline.name)
 
 

@@ -9,13 +9,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from models.loading import load_pipeline
 from streams.cli.options import (
     broker_options,
     chain_option,
     pipeline_option,
     require_broker,
-    require_pipeline,
+    the_pipeline,
 )
 from streams.reproduction import COMPARED, Reproduction
 from streams.reproduction import reproduce as reproduce_prediction
@@ -40,9 +39,7 @@ def reproduce(event_id: str, **given: Any) -> int:
     """
     settings = read_settings(**given)
     require_broker(settings, "reproduce")
-    pipeline = load_pipeline(require_pipeline(settings, "reproduce"))
-    if settings.pipeline_name:
-        pipeline = pipeline.with_name(settings.pipeline_name)
+    pipeline = the_pipeline(settings, "reproduce")
     with _progress_bar() as bar:
         shown: dict[str, Any] = {}
 

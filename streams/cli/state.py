@@ -8,13 +8,12 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from models.loading import load_pipeline
 from streams.cli.options import (
     broker_options,
     chain_option,
     pipeline_option,
     require_broker,
-    require_pipeline,
+    the_pipeline,
 )
 from streams.inspection import SavedState, inspect_state
 from streams.settings import read_settings
@@ -38,9 +37,7 @@ def state(as_json: bool, **given: Any) -> None:
     """
     settings = read_settings(**given)
     require_broker(settings, "state")
-    pipeline = load_pipeline(require_pipeline(settings, "state"))
-    if settings.pipeline_name:
-        pipeline = pipeline.with_name(settings.pipeline_name)
+    pipeline = the_pipeline(settings, "state")
     saved = inspect_state(pipeline, settings)
     if as_json:
         click.echo(saved.to_json())

@@ -40,20 +40,20 @@ environment variable, MILLRACE_FLUSH_SECONDS for example. Secrets belong there, 
 @click.option("--web-port", type=int, help="[default: 6066]")
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
 @click.option("--log-format", type=click.Choice(["auto", "console", "json"]))
-@click.option("--stop-with-stdin", is_flag=True, hidden=True)
-def worker(stop_with_stdin: bool, **given: Any) -> int:
+@click.option("--stop-with-stdin", "is_child", is_flag=True, hidden=True)
+def worker(is_child: bool, **given: Any) -> int:
     """Run a pipeline until it is told to stop.
 
     Creates the pipeline's topics where they are missing. Start as many workers as there are
     partitions, on any number of machines: they share the work. SIGTERM and Ctrl-C stop one in
     order: what it has begun is committed, its state is saved, and another takes over at once.
     """
-    if stop_with_stdin:
-        Thread(target=_stop_with_stdin, daemon=True).start()
+    if is_child:
+        Thread(target=stop_with_stdin, daemon=True).start()
     return run_worker(read_settings(**given))
 
 
-def _stop_with_stdin() -> None:
+def stop_with_stdin() -> None:
     """Stop when standard input ends, as it does when whoever started this process is gone."""
     while os.read(sys.stdin.fileno(), 1024):
         pass

@@ -111,7 +111,10 @@ def growth(
     for number, event in enumerate(events):
         origin = Origin("events", 0, number, now_ms, event.key, event.value)
         by_topic["events"] += size_bytes(event)
-        _fold(Record("events", RAW, None, origin), operators, codec, by_topic)
+        try:
+            _fold(Record("events", RAW, None, origin), operators, codec, by_topic)
+        except Exception:  # user code where on_error is stop: the worker will meet it and say so
+            break
     return max(by_topic.values(), default=1) / (by_topic["events"] or 1)
 
 

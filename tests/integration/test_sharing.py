@@ -27,6 +27,9 @@ class Shared(NamedTuple):
     held_after: dict[str, list[int]]
     predictions: list[dict[str, Any]]
     learned: float
+    restored: dict[str, list[int]]
+    rebuilt: list[dict[str, Any]]
+    ended: list[dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +50,21 @@ def shared(kafka: str, unique_name: Callable[[str], str]) -> Shared:
         produce(topics, sensors.readings(ALONE, first=TOGETHER))
         held_after = wait_for("one member", lambda: holdings(kafka, name, members=1))
         predictions = topics.records("predictions", at_least=TOGETHER + ALONE)
-        first.wait_total(TOGETHER + ALONE, "millrace_prequential_examples", candidate="prior")
-        learned = first.metrics().total("millrace_prequential_examples", candidate="prior")
-    return Shared(held, made_by, exit_code, held_after, predictions, learned)
+        scored = {"candidate": "logistic_regression"}
+        first.wait_total(TOGETHER + ALONE, "millrace_prequential_examples", **scored)
+        learned = first.metrics().total("millrace_prequential_examples", **scored)
+        wait_for("end of all lag", lambda: not lag_of(first))
+        restored = {each["agent"]: each["restored"] for each in first.events_logged("assigned")}
+        rebuilt = first.events_logged("no saved state: rebuilding it from the log")
+        ended = first.events_logged("ending what another worker left open")
+    return Shared(
+        *(held, made_by, exit_code, held_after, predictions, learned, restored, rebuilt, ended)
+    )
+
+
+def lag_of(worker: Worker) -> float:
+    """Return how many records a worker says that it has not read."""
+    return worker.metrics().total("millrace_consumer_lag_records")
 
 
 def produce(topics: Topics, stream: list[dict[str, Any]]) -> None:
@@ -73,14 +88,22 @@ def holdings(bootstrap: str, pipeline: str, members: int) -> dict[str, list[int]
 
 def test_two_workers_have_half_of_the_partitions_each(shared: Shared) -> None:
     """Every agent's group has two members with two partitions, and both predict."""
-    assert shared.held == dict.fromkeys(AGENTS, [2, 2])
+    assert shared.held == {agent: [2, 2] for agent in AGENTS}
     assert all(shared.made_by)
 
 
 def test_who_stays_has_them_all(shared: Shared) -> None:
     """A worker that is told to stop exits with 0, and the other one takes over."""
     assert shared.exit_code == 0
-    assert shared.held_after == dict.fromkeys(AGENTS, [PARTITIONS])
+    assert shared.held_after == {agent: [PARTITIONS] for agent in AGENTS}
+
+
+def test_who_leaves_hands_its_state_over(shared: Shared) -> None:
+    """What it had is restored from what it saved on leaving, with nothing left to end or redo."""
+    for agent in ("feature", "prediction-learning", "drift"):
+        assert shared.restored[agent] == [*range(PARTITIONS)]
+    assert shared.rebuilt == []
+    assert shared.ended == []
 
 
 def test_a_hand_over_loses_and_repeats_nothing(shared: Shared) -> None:

@@ -115,6 +115,7 @@ LONG = {"name": "l", "type": "long"}
         ({"name": 5}, "name requires"),
         ({"task": "ranking"}, "task requires one of 'binary', 'multiclass'"),
         ({"scope": "user"}, "scope requires one of 'global', 'partition', 'key'; got 'user'"),
+        ({"on_error": "ignore"}, "on_error requires one of 'reject', 'stop'; got 'ignore'"),
         ({"event_id": "no"}, "event_id requires a field of the schema"),
         ({"event_id": None}, "event_id requires a field of the schema"),
         ({"event_id": "price"}, "event_id 'price' requires one of the Avro types"),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import pytest
 
+from models.definition import Pipeline
 from streams.operators.base import Operator
 from streams.operators.record import Origin, Record
 from streams.operators.state import KeyedState
@@ -18,8 +20,8 @@ Make = Callable[..., Any]
 class Step(Operator):
     """Writes what it is told to for each record that it reads, and says so."""
 
-    def __init__(self, name: str, reads: str, *writes: str) -> None:
-        super().__init__(seen=KeyedState())
+    def __init__(self, pipeline: Pipeline, name: str, reads: str, *writes: str) -> None:
+        super().__init__(pipeline, seen=KeyedState())
         self.name = name  # type: ignore[misc]
         self.reads, self.writes = frozenset({reads}), frozenset(writes)
         self._writes = writes
@@ -37,36 +39,42 @@ def at() -> Callable[[str, int], Record]:
     return lambda topic, i: Record(topic, "X", {"path": [i]}, Origin(topic, 0, i, 0, None, None))
 
 
+@pytest.fixture
+def step(make_pipeline: Make) -> Callable[..., Step]:
+    """Make an operator that reads one topic and writes others."""
+    return partial(Step, make_pipeline())
+
+
 def paths(records: list[Record]) -> list[tuple[str, list[Any]]]:
     return [(each.topic, each.value["path"]) for each in records]
 
 
-def test_joined_topics_are_not_written(at: Make) -> None:
+def test_joined_topics_are_not_written(at: Make, step: Make) -> None:
     """What the next operator of the chain reads of a private topic is not published."""
-    task = Task([[Step("a", "events", "clean", "rejects")], [Step("b", "clean", "features")]], int)
+    task = Task([[step("a", "events", "clean", "rejects")], [step("b", "clean", "features")]], int)
     assert paths(task.run([at("events", 1)])) == [
         ("rejects", [1, "a"]),
         ("features", [1, "a", "b"]),
     ]
 
 
-def test_public_topics_are_written_and_read(at: Make) -> None:
+def test_public_topics_are_written_and_read(at: Make, step: Make) -> None:
     """What users read too is published even where an operator of the chain reads it."""
     assert "predictions" not in PRIVATE
-    task = Task([[Step("a", "features", "predictions")], [Step("b", "predictions", "alerts")]], int)
+    task = Task([[step("a", "features", "predictions")], [step("b", "predictions", "alerts")]], int)
     assert paths(task.run([at("features", 1)])) == [
         ("predictions", [1, "a"]),
         ("alerts", [1, "a", "b"]),
     ]
 
 
-def test_a_stage_finishes_one_record_first(at: Make) -> None:
+def test_a_stage_finishes_one_record_first(at: Make, step: Make) -> None:
     """In one stage, what a record leads to is done before the next one begins."""
-    first, second = Step("a", "features", "examples"), Step("b", "examples", "alerts")
+    first, second = step("a", "features", "examples"), step("b", "examples", "alerts")
     order: list[str] = []
-    for step in (first, second):
-        process = step.process
-        step.process = lambda record, p=process, s=step: (  # type: ignore[method-assign,misc]
+    for each in (first, second):
+        process = each.process
+        each.process = lambda record, p=process, s=each: (  # type: ignore[method-assign,misc]
             order.append(f"{s.name}{record.value['path'][0]}") or p(record)
         )
     task = Task([[first, second]], int)
@@ -74,12 +82,12 @@ def test_a_stage_finishes_one_record_first(at: Make) -> None:
     assert order == ["a1", "b1", "a2", "b2"]
 
 
-def test_batches_make_no_difference(at: Make) -> None:
+def test_batches_make_no_difference(at: Make, step: Make) -> None:
     """Per topic, the outputs come in the order of the input, in one batch or in many."""
 
     def run(size: int) -> list[tuple[str, list[Any]]]:
         task = Task(
-            [[Step("a", "events", "clean", "clean", "rejects")], [Step("b", "clean", "features")]],
+            [[step("a", "events", "clean", "clean", "rejects")], [step("b", "clean", "features")]],
             int,
         )
         records = [at("events", i) for i in range(12)]
@@ -91,31 +99,31 @@ def test_batches_make_no_difference(at: Make) -> None:
     assert run(1) == run(5) == run(12)
 
 
-def test_a_topic_that_nobody_reads(at: Make) -> None:
+def test_a_topic_that_nobody_reads(at: Make, step: Make) -> None:
     """A record that no operator reads, a dead letter for example, leads to nothing."""
-    assert Task([[Step("a", "events", "clean")]], int).run([at("rejects", 1)]) == []
+    assert Task([[step("a", "events", "clean")]], int).run([at("rejects", 1)]) == []
 
 
-def test_predictions_are_stamped_as_they_leave(at: Make) -> None:
+def test_predictions_are_stamped_as_they_leave(at: Make, step: Make) -> None:
     """The time of a prediction is the clock's, whether or not the chain reads it too."""
     now = iter(range(5_000, 6_000))
-    task = Task([[Step("a", "features", "predictions")], [Step("b", "predictions")]], now.__next__)
+    task = Task([[step("a", "features", "predictions")], [step("b", "predictions")]], now.__next__)
     (made,) = task.run([at("features", 1)])
     assert made.value["prediction_time_ms"] == 5_000
     (made,) = task.run([at("features", 2)])
     assert made.value["prediction_time_ms"] > 5_000
 
 
-def test_stores_have_full_names() -> None:
+def test_stores_have_full_names(step: Make) -> None:
     """A store is known by its operator and its own name."""
-    task = Task([[Step("a", "events")], [Step("b", "clean")]], int)
+    task = Task([[step("a", "events")], [step("b", "clean")]], int)
     assert [name for name, _ in task.stores()] == ["a/seen", "b/seen"]
     assert [store for _, store in task.stores()] == [each.stores["seen"] for each in task.operators]
 
 
-def test_tally_is_taken_once(at: Make) -> None:
+def test_tally_is_taken_once(at: Make, step: Make) -> None:
     """The tallies of all operators are added, and begin anew."""
-    task = Task([[Step("a", "events", "clean")], [Step("b", "clean")]], int)
+    task = Task([[step("a", "events", "clean")], [step("b", "clean")]], int)
     task.run([at("events", 1), at("events", 2)])
     assert task.take_tally() == {("a", "events"): 2, ("b", "clean"): 2}
     assert task.take_tally() == {}

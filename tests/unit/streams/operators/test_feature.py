@@ -11,6 +11,7 @@ import pytest
 
 from models.definition import Pipeline
 from models.features import calendar, derived, fields, rolling
+from schemas import RecordError
 from schemas.records import Event, RejectReason
 from streams.operators.feature import FeatureOperator
 from streams.operators.record import Record
@@ -166,3 +167,12 @@ def test_windows_are_bounded(windowed: Pipeline, make_event: Make) -> None:
 
     assert [count(user) for user in ("a", "b", "a", "c", "a", "b")] == [1, 1, 2, 1, 3, 1]
     assert len(operator.stores["windows"]) == 2
+
+
+def test_stop_on_error(make_pipeline: Make, make_event: Make) -> None:
+    """With `on_error="stop"` a function that raises stops the agent: nothing is set aside."""
+    pipeline = make_pipeline(features=(derived("r", lambda x: 1 / x["a"]),), on_error="stop")
+    operator = FeatureOperator(pipeline)
+    with pytest.raises(RecordError, match=r"derived\('r'\)"):
+        operator.process(make_event(a=0.0))
+    assert operator.tally == {}

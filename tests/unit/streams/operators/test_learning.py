@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from river import base, evaluate, metrics
+from river.drift import PageHinkley
 
 from models.definition import Pipeline
 from models.drift import DriftSettings
@@ -297,3 +298,18 @@ def test_a_champion_that_raises(make_pipeline: Make, chain: Any) -> None:
     assert ours.learning.tally["learned", "picky"] == 1
     assert ours.learning.tally["rejected_label", RejectReason.LEARN_ERROR] == 1
     assert ours.learning.evaluation.examples["picky"] == 2
+
+
+def test_a_reaction_is_saved(make_pipeline: Make, make_rows: Make, chain: Any) -> None:
+    """What a policy did to a model is written with the next flush, even if nothing is learned."""
+    drift = DriftSettings(policy="reset", loss=lambda: PageHinkley(threshold=1.0))
+    ours = chain(make_pipeline("anomaly", label=None, drift=drift))
+    for i, (x, _) in enumerate(make_rows("anomaly", 400)):
+        ours.event(i, x)
+    for i in range(400):
+        ours.models.by_scope_key.take_changes()
+        ours.label(i, i >= 200)
+        if ours.of("alerts"):
+            break
+    assert [each["action"] for each in ours.of("alerts")] == ["reset"]
+    assert [change.key for change in ours.models.by_scope_key.take_changes()] == [""]

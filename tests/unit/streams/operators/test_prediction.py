@@ -387,3 +387,18 @@ def test_models_by_key(make_pipeline: Make, avro: Make, make_vector: Make) -> No
     made_by(operator, *(make_vector(f"e{key}", key=key) for key in "abc"))
     assert [*models.by_scope_key] == ["b", "c"]
     assert models.of("b") is not models.of("c")
+
+
+def test_stop_on_error(make_pipeline: Make, make_vector: Make, make_label: Make) -> None:
+    """With `on_error="stop"` what the champion raises is raised on, and nothing is set aside."""
+    pipeline = make_pipeline(models={"brittle": Brittle}, on_error="stop")
+    models = ScopedModels(pipeline)
+    operator, learning = PredictionOperator(pipeline, models), LearningOperator(pipeline, models)
+    with pytest.raises(ValueError, match="cannot predict this"):
+        operator.process(make_vector("e1", bad=1.0))
+    operator.process(make_vector("e2"))
+    (example,) = operator.process(make_label("e2", True))
+    example.value["features"] = {"bad": 1.0}
+    with pytest.raises(ValueError, match="cannot learn this"):
+        learning.process(example)
+    assert made_by(operator, make_vector("e2")) == [("rejects", RejectReason.DUPLICATE_EVENT)]
