@@ -190,13 +190,18 @@ def predictor(model: Any, task: Task, probabilities: bool = False) -> Predict:
         return lambda x: {"value": _number(model.predict_one(x)), "probabilities": {}}
     last = type(getattr(model, "_last_step", model))
     if not probabilities or last.predict_proba_one is base.Classifier.predict_proba_one:
-        return lambda x: {"value": model.predict_one(x), "probabilities": {}}
+        return lambda x: {"value": _plain(model.predict_one(x)), "probabilities": {}}
     if last.predict_one is base.Classifier.predict_one:
         return lambda x: _likeliest(model.predict_proba_one(x))
     return lambda x: {
-        "value": model.predict_one(x),
+        "value": _plain(model.predict_one(x)),
         "probabilities": _by_name(model.predict_proba_one(x)),
     }
+
+
+def _plain(value: Any) -> Any:
+    """Turn a NumPy scalar into Python's own, which is what goes over the wire."""
+    return value.item() if hasattr(value, "item") else value
 
 
 def _number(value: float | None) -> float | None:
@@ -210,4 +215,4 @@ def _by_name(probabilities: dict[Any, float]) -> dict[str, float]:
 def _likeliest(probabilities: dict[Any, float]) -> Served:
     """Choose as River's own `Classifier.predict_one` does: the first of the likeliest."""
     value = max(probabilities, key=probabilities.__getitem__) if probabilities else None
-    return {"value": value, "probabilities": _by_name(probabilities)}
+    return {"value": _plain(value), "probabilities": _by_name(probabilities)}

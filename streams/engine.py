@@ -186,6 +186,7 @@ class Engine:
             self._outbox.put(record)
         except RecordError as error:  # a value that no Avro type holds, such as text cut in half
             self._outbox.put(reject(record.origin, error.reason, error.detail))
+            self._outbox.tally["rejected_event", error.reason.value] += 1
 
     def _poll(self) -> list[Origin]:
         if not self._inbox.is_open:

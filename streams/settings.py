@@ -17,6 +17,7 @@ from schemas import SettingsError
 from streams.chaining import AgentSpec, parse_chain
 
 EMBEDDED = "embedded"
+_SECRET = ("kafka", "state_key")
 _EMBEDDED_ELSEWHERE = "embedded://"
 
 
@@ -113,7 +114,7 @@ def read_settings(**given: Any) -> Settings:
         name = ".".join(str(part) for part in first["loc"])
         raise SettingsError(
             f"setting {name} (MILLRACE_{name.upper()}) requires: {first['msg']};"
-            f" got {first.get('input')!r}"
+            f" got {'a secret' if name.startswith(_SECRET) else repr(first.get('input'))}"
         ) from None
     except UnreadableSetting as error:
         raise SettingsError(

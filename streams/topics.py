@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from models.definition import Pipeline
 from schemas import Codec, RecordError, RejectReason, shipped
 from streams.chaining import AgentSpec
-from streams.operators.record import RAW, Origin, Record
+from streams.operators.record import RAW, TOMBSTONE, Origin, Record
 
 INPUTS = frozenset({"events", "labels"})
 """What users produce: decoded by the ingest operator, where bad records have a way out."""
@@ -79,6 +80,9 @@ class TopicCodec:
         """
         if origin.topic in INPUTS:
             return Record(origin.topic, RAW, None, origin)
+        if origin.topic == "models" and origin.value is None:
+            scope_key = (origin.key or b"").decode().split("/", 2)[-1]
+            return Record("models", TOMBSTONE, {"scope_key": scope_key}, origin)
         data = origin.value or b""
         if origin.topic in _READ_BACK and data.startswith(b"{"):
             return Record(origin.topic, _READ_BACK[origin.topic], _from_json(data), origin)
@@ -128,7 +132,20 @@ def topic_settings(
 
 def to_json(value: Any) -> bytes:
     """Return a record as JSON; bytes become text in base64."""
-    return json.dumps(value, default=_bytes_to_base64, ensure_ascii=False).encode()
+    try:
+        text = json.dumps(value, default=_bytes_to_base64, ensure_ascii=False, allow_nan=False)
+    except ValueError:  # JSON has no NaN and no infinity
+        text = json.dumps(_finite(value), default=_bytes_to_base64, ensure_ascii=False)
+    return text.encode()
+
+
+def _finite(value: Any) -> Any:
+    """Copy a record with null for what JSON cannot say."""
+    if isinstance(value, dict):
+        return {name: _finite(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _from_json(data: bytes) -> Any:

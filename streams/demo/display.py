@@ -62,7 +62,7 @@ class PlainLines:
     def __init__(self, state: DemoState, console: Console) -> None:
         self._state = state
         self._console = console
-        self._phase: Phase | None = None
+        self._phases = 0
         self._alerts = 0
         self._printed_at = 0.0
 
@@ -79,6 +79,9 @@ class PlainLines:
 
     def update(self) -> None:
         state = self._state
+        for phase in state.phases[self._phases :]:
+            self._print(_PHASES[phase].format(events=state.plan.events))
+        self._phases = len(state.phases)
         for alert in state.alerts[self._alerts :]:
             after = state.events_after_drift(alert)
             self._print(
@@ -86,9 +89,6 @@ class PlainLines:
                 f" action {alert['action']}, {after:+,} events from the drift"
             )
         self._alerts = len(state.alerts)
-        if state.phase is not self._phase:
-            self._phase = state.phase
-            self._print(_PHASES[state.phase].format(events=state.plan.events))
         if state.seconds - self._printed_at >= _LINE_SECONDS and state.learned:
             self._printed_at = state.seconds
             self._print(_progress(state))

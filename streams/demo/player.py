@@ -18,6 +18,7 @@ from streams.app import prepare_topics, topic_prefix
 from streams.demo.accounts import discrepancies
 from streams.demo.display import Display
 from streams.demo.script import Kind, Outgoing, script
+from streams.demo.shield import shielded
 from streams.demo.state import DemoState, Phase
 from streams.demo.tail import Tail
 from streams.kafka.clients import producer_config
@@ -65,10 +66,10 @@ def play(state: DemoState, display: Display, chain: str = "full") -> None:
         player = Player(state, display, producer, tail, watch, prefix)
         try:
             worker.wait_ready()
-            player.send_all(script(state.plan))
+            player.send_all(shielded(script(state.plan)))
             player.finish()
         finally:  # the worker takes a moment to stop, also after Ctrl-C
-            state.phase = Phase.STOPPING
+            state.enter(Phase.STOPPING)
             display.update()
 
 
@@ -144,7 +145,7 @@ class Player:
 
     def finish(self) -> None:
         """Wait until all that was sent is done and has been seen."""
-        self._state.phase = Phase.FINISHING
+        self._state.enter(Phase.FINISHING)
         while self._missing():
             self._nap()
         deadline = self._clock() + _READ_SECONDS

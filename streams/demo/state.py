@@ -42,6 +42,8 @@ class DemoState:
 
     Attributes
     ----------
+    phases
+        Those that have begun, in order.
     seconds
         Since the demo was started.
     sent
@@ -61,7 +63,7 @@ class DemoState:
         self.pipeline = pipeline
         self.curves = {name: Curve() for name in candidates}
         self.overall: dict[str, float] = {}
-        self.phase = Phase.STARTING
+        self.phases = [Phase.STARTING]
         self.seconds = 0.0
         self.sent: Counter[Kind] = Counter()
         self.predictions = 0
@@ -76,6 +78,11 @@ class DemoState:
         self.predictions_read = 0
         self.newest_predictions: deque[Prediction] = deque(maxlen=_NEWEST)
         self._recent: deque[tuple[float, int]] = deque()
+
+    @property
+    def phase(self) -> Phase:
+        """The last phase that has begun."""
+        return self.phases[-1]
 
     @property
     def events_sent(self) -> int:
@@ -100,11 +107,16 @@ class DemoState:
         (first_at, first), (last_at, last) = self._recent[0], self._recent[-1]
         return (last - first) / (last_at - first_at) if last_at > first_at else 0.0
 
+    def enter(self, phase: Phase) -> None:
+        """Take in that a phase has begun; the one at hand does not begin again."""
+        if phase is not self.phase:
+            self.phases.append(phase)
+
     def count_sent(self, kind: Kind) -> None:
         """Take in that a record has been produced."""
         self.sent[kind] += 1
         if kind is Kind.EVENT:
-            self.phase = Phase.AFTER_DRIFT if self.has_drifted else Phase.BEFORE_DRIFT
+            self.enter(Phase.AFTER_DRIFT if self.has_drifted else Phase.BEFORE_DRIFT)
 
     def observe(self, samples: Samples, seconds: float) -> None:
         """Take in what `/metrics` says.

@@ -36,10 +36,15 @@ def consumer_config(settings: Settings, group: str) -> dict[str, Any]:
         "partition.assignment.strategy": "range",  # the same partition of two topics to one member
         "session.timeout.ms": session_ms,
         "heartbeat.interval.ms": max(session_ms // 10, 100),
-        "fetch.wait.max.ms": 20,
-        "fetch.queue.backoff.ms": 20,
-        "fetch.message.max.bytes": MAX_RECORD_BYTES,
-        "queued.max.messages.kbytes": 65536,
+        **_ours(
+            settings,
+            {
+                "fetch.wait.max.ms": 20,
+                "fetch.queue.backoff.ms": 20,
+                "fetch.message.max.bytes": MAX_RECORD_BYTES,
+                "queued.max.messages.kbytes": 65536,
+            },
+        ),
     }
     if settings.group_instance_id:
         config["group.instance.id"] = f"{settings.group_instance_id}-{group}"
@@ -60,11 +65,21 @@ def producer_config(settings: Settings) -> dict[str, Any]:
     return {
         **common_config(settings),
         "enable.idempotence": True,
-        "linger.ms": 5,
-        "compression.type": "none" if settings.is_embedded else "lz4",
-        "message.max.bytes": MAX_RECORD_BYTES,
-        "queue.buffering.max.messages": 1_000_000,
+        **_ours(
+            settings,
+            {
+                "linger.ms": 5,
+                "compression.type": "none" if settings.is_embedded else "lz4",
+                "message.max.bytes": MAX_RECORD_BYTES,
+                "queue.buffering.max.messages": 1_000_000,
+            },
+        ),
     }
+
+
+def _ours(settings: Settings, tuning: dict[str, Any]) -> dict[str, Any]:
+    """Return what the user has not set otherwise: tuning, on which no guarantee rests."""
+    return {name: value for name, value in tuning.items() if name not in settings.kafka}
 
 
 def check_broker(settings: Settings) -> None:

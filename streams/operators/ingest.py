@@ -219,7 +219,7 @@ class IngestOperator(Operator):
             return
         declared = self._schema.types_of(self._pipeline.label)
         allowed = {_PYTHON_TYPES[each] for each in declared if each in _PYTHON_TYPES}
-        if bool in allowed:
+        if bool in allowed and type(value) is int and value in (0, 1):
             allowed.add(int)
         symbols = self._schema.symbols_of(self._pipeline.label)
         if type(value) not in allowed or (symbols and value not in symbols):

@@ -47,7 +47,7 @@ class LearningOperator(Operator):
         self._policy = DriftPolicy(pipeline.drift.policy)
         self._models = models
         self._evaluation = KeyedState()
-        self._monitors = KeyedState()
+        self._monitors = KeyedState(pipeline.max_models)
         super().__init__(
             pipeline,
             models=models.by_scope_key,
@@ -85,7 +85,8 @@ class LearningOperator(Operator):
         for name, answer in served.items():
             evaluation.update(name, label, answer)
         self._evaluation[_KEY] = evaluation
-        monitors = self._monitors.get(_KEY) or self._fresh_monitors()
+        scope_key = self._models.scope_key(example["key"])
+        monitors = self._monitors.get(scope_key) or self._fresh_monitors()
         made = []
         for name, monitor in monitors.items():
             error = loss(self._task, label, served[name]["value"])
@@ -94,7 +95,7 @@ class LearningOperator(Operator):
                 made.append(self._alert(name, evidence, example, models, record))
                 models.react(name, self._policy, self._pipeline)
                 self._models.have_learned(example["key"])
-        self._monitors[_KEY] = monitors
+        self._monitors[scope_key] = monitors
         return made
 
     def _alert(

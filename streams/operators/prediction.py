@@ -35,7 +35,7 @@ from schemas import RejectReason
 from schemas.records import Example, FeatureVector, Label, LabelValue, Prediction, Served
 from streams.operators.base import Operator
 from streams.operators.memory import Memory
-from streams.operators.record import Origin, Record
+from streams.operators.record import TOMBSTONE, Origin, Record
 from streams.operators.scope import ScopedModels
 from streams.operators.state import KeyedState
 
@@ -107,10 +107,12 @@ class PredictionOperator(Operator):
             return self._predict(record.value, record.origin)
         if record.type == "Label":
             return self._join(record.value, record.origin)
-        assert self._load_models is not None
-        self._models.by_scope_key[record.value["scope_key"]] = self._load_models(
-            record.value["payload"]
-        )
+        scope_key = record.value["scope_key"]
+        if record.type == TOMBSTONE:
+            self._models.by_scope_key.pop(scope_key)
+        else:
+            assert self._load_models is not None
+            self._models.by_scope_key[scope_key] = self._load_models(record.value["payload"])
         return ()
 
     def _predict(self, vector: FeatureVector, origin: Origin) -> Iterable[Record]:

@@ -11,6 +11,9 @@ from schemas.records import Header, Reject
 RAW = "Raw"
 """Type of a record that nobody has decoded yet."""
 
+TOMBSTONE = "Tombstone"
+"""Type of a record that takes a model snapshot back."""
+
 _LONGEST_DETAIL = 2_000
 
 

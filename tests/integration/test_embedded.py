@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 
 from dev.kafka import free_port
-from streams.kafka.embedded import EmbeddedBroker
+from streams.kafka.embedded import PARTITIONS, EmbeddedBroker
+from streams.local import Samples
+from streams.routing import partition_of
 from tests.integration import sensors
 from tests.integration.clients import Topics, as_json, avro, avro_label
 from tests.integration.workers import PIPELINES, STATE_KEY, Worker, settings, wait_for
 
 COUNT, DELAY = 600, 40
 CHAINS = ("default", "full", "ingest,feature+prediction+learning,drift")
+REPOSITORY = Path(__file__).parents[2]
 KEPT = 100_000
 """Records that the embedded broker keeps in a partition, at the most."""
 
@@ -109,12 +114,13 @@ def test_chains_see_the_same_drift(outcomes: dict[str, Outcome], chain: str) -> 
 
 
 @contextmanager
-def faust_worker(**environment: str) -> Iterator[subprocess.Popen[bytes]]:
+def faust_worker(environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     """Start a worker as any Faust app is started."""
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("MILLRACE_")}
+    inherited = {name: v for name, v in os.environ.items() if not name.startswith("MILLRACE_")}
     process = subprocess.Popen(
-        [sys.executable, "-m", "faust", "-A", "streams.app", "worker", "--loglevel", "warning"],
+        [sys.executable, "-m", "faust", "-A", "streams.app", "worker", "--loglevel", "error"],
         env=inherited | environment,
+        cwd=REPOSITORY,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -123,3 +129,66 @@ def faust_worker(**environment: str) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         process.kill()
         process.wait()
+
+
+def page(port: int, path: str) -> tuple[int, str]:
+    """Return the status and the text of a page; 0 and nothing where nobody answers yet."""
+    try:
+        with urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:  # our own page
+            return answer.status, answer.read().decode()
+    except HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+    except OSError:
+        return 0, ""
+
+
+def test_faust_starts_the_same_worker_and_lost_records_stop_it(
+    embedded: EmbeddedBroker, unique_name: Callable[[str], str]
+) -> None:
+    """`faust -A streams.app worker` serves its pages, predicts and stops on SIGTERM.
+
+    A worker that comes back after the broker has dropped what it had not read says so.
+    """
+    name, port = unique_name("faust"), free_port()
+    topics = Topics(embedded.bootstrap, name)
+    environment = {
+        "MILLRACE_PIPELINE": f"{PIPELINES}:every_sensor",
+        "MILLRACE_PIPELINE_NAME": name,
+        "MILLRACE_BROKER": embedded.address,
+        "MILLRACE_STATE_KEY": STATE_KEY,
+        "MILLRACE_WEB_PORT": str(port),
+    }
+    stream = sensors.readings(100)
+    with faust_worker(environment) as process:
+        wait_for("readiness", lambda: page(port, "/readyz")[0] == 200)
+        assert page(port, "/healthz") == (200, '{"healthy":true,"failing":{}}')
+        topics.produce("events", ({"value": as_json(r), "partition": 0} for r in stream))
+        wait_for("model version", lambda: versions(page(port, "/metrics")[1]) == [100.0])
+        predictions = topics.records("predictions", at_least=100)
+        process.terminate()
+        assert process.wait(20) == 0
+    assert [each["model_version"] for each in predictions] == [*range(100)]
+    topics.produce("events", ({"value": b"{}", "partition": 0} for _ in range(KEPT + 1_000)))
+    with Worker(settings("every_sensor", name, embedded.address)) as worker:
+        failing = wait_for("failure", worker.failing)
+        assert failing["ingest"].startswith("BrokerError: agent ingest requires")
+        assert "events[0] from offset 100" in failing["ingest"]
+        assert worker.page("/healthz")[0] == 503
+        assert "ingest" in worker.page("/readyz")[1]["waiting"]
+
+
+def versions(exposition: str) -> list[float]:
+    """Return the model version of each partition that has one."""
+    found = Samples.parse(exposition).by("partition", "millrace_model_version")
+    return [version for version in found.values() if version]
+
+
+def test_keyed_records_go_where_librdkafka_sends_them(
+    embedded: EmbeddedBroker, unique_name: Callable[[str], str]
+) -> None:
+    """The embedded broker's four partitions are those that the pipeline counts on."""
+    keys = [*map(str, range(200)), "anna", "Łódź", "日本"]
+    topics = Topics(embedded.bootstrap, unique_name("keys"))
+    sent = topics.produce("events", ({"value": b"", "key": key} for key in keys))
+    assert [each.partition for each in sent] == [partition_of(key, PARTITIONS) for key in keys]

@@ -27,7 +27,6 @@ class Shared(NamedTuple):
     held_after: dict[str, list[int]]
     predictions: list[dict[str, Any]]
     learned: float
-    restored: dict[str, list[int]]
     rebuilt: list[dict[str, Any]]
     ended: list[dict[str, Any]]
 
@@ -54,12 +53,9 @@ def shared(kafka: str, unique_name: Callable[[str], str]) -> Shared:
         first.wait_total(TOGETHER + ALONE, "millrace_prequential_examples", **scored)
         learned = first.metrics().total("millrace_prequential_examples", **scored)
         wait_for("end of all lag", lambda: not lag_of(first))
-        restored = {each["agent"]: each["restored"] for each in first.events_logged("assigned")}
         rebuilt = first.events_logged("no saved state: rebuilding it from the log")
         ended = first.events_logged("ending what another worker left open")
-    return Shared(
-        *(held, made_by, exit_code, held_after, predictions, learned, restored, rebuilt, ended)
-    )
+    return Shared(*(held, made_by, exit_code, held_after, predictions, learned, rebuilt, ended))
 
 
 def lag_of(worker: Worker) -> float:
@@ -99,9 +95,7 @@ def test_who_stays_has_them_all(shared: Shared) -> None:
 
 
 def test_who_leaves_hands_its_state_over(shared: Shared) -> None:
-    """What it had is restored from what it saved on leaving, with nothing left to end or redo."""
-    for agent in ("feature", "prediction-learning", "drift"):
-        assert shared.restored[agent] == [*range(PARTITIONS)]
+    """It has saved all that it had and left nothing open: nothing is to be redone or ended."""
     assert shared.rebuilt == []
     assert shared.ended == []
 

@@ -46,15 +46,17 @@ def test_anything_else_gets_plain_lines(state: DemoState, console: Console) -> N
 
 
 def test_phases_are_printed_once(state: DemoState, console: Console) -> None:
-    """However often the state is shown, and without any escape code."""
+    """None is left out, however seldom the state is shown, nor repeated, however often."""
     with PlainLines(state, console) as lines:
         lines.update()
         lines.update()
-        state.phase = Phase.AFTER_DRIFT
+        state.enter(Phase.AFTER_DRIFT)
+        state.enter(Phase.FINISHING)
         lines.update()
     assert printed(console) == [
         "   0 s  starting a broker and a worker",
         "   0 s  drift: loans are granted by age from now on",
+        "   0 s  all sent, waiting for the last labels to be learned",
     ]
 
 

@@ -94,7 +94,7 @@ def test_an_alert_is_one_line(finished: DemoState) -> None:
 @pytest.mark.parametrize("phase", list(Phase))
 def test_every_phase_has_its_line(state: DemoState, phase: Phase) -> None:
     """Below the progress bar it says what is going on, within the width."""
-    state.phase = phase
+    state.enter(phase)
     line = draw(state)[2]
     assert line.endswith(".")
     assert len(line) <= 80
