@@ -108,7 +108,7 @@ def cases(
             ),
             pending=Pending(limit=20, ttl=timedelta(seconds=30)),
             drift=DriftSettings(
-                loss=most_sensitive if task == "unlabelled" else sensitive,
+                loss=sensitive if task in ("binary", "multiclass") else most_sensitive,
                 policy="reset" if task in ("anomaly", "unlabelled") else "replace",
                 cooldown=20,
                 replacement_after=40,
