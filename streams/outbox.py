@@ -23,7 +23,10 @@ from streams.settings import Guarantee, Settings
 from streams.state import Headers, StateRecord
 from streams.topics import MAX_RECORD_BYTES, TopicCodec
 
-_TIMEOUT_SECONDS = 60.0
+_TIMEOUT_SECONDS = 60.0  # to write a batch, and the largest state
+_COORDINATOR_SECONDS = 10.0
+# To have a word with the coordinator of transactions. When its connection breaks, librdkafka
+# (2.16) may leave a request in its queue until it times out: starting anew is quicker.
 _REJECT_VALUE_BYTES = MAX_RECORD_BYTES - 64 * 1024
 
 
@@ -87,7 +90,7 @@ class Outbox:
         self._producer = Producer(config)
         self._failed = None
         if self.is_transactional:
-            self._producer.init_transactions(_TIMEOUT_SECONDS)
+            self._producer.init_transactions(_COORDINATOR_SECONDS)
 
     def fence(self, transactional_id: str) -> None:
         """Abort what a worker that is gone has left open, and keep it from writing ever again.
@@ -95,7 +98,7 @@ class Outbox:
         Beginning anew under a transactional id ends whatever was begun under it (KIP-98).
         """
         config = producer_config(self._settings) | {"transactional.id": transactional_id}
-        Producer(config).init_transactions(_TIMEOUT_SECONDS)
+        Producer(config).init_transactions(_COORDINATOR_SECONDS)
 
     def put(self, record: Record) -> None:
         """Write one output, under its origin's timestamp, as part of the next commit.
@@ -168,7 +171,7 @@ class Outbox:
         self._forget()
         if self._producer is not None and self._in_transaction:
             try:
-                self._producer.abort_transaction(_TIMEOUT_SECONDS)
+                self._producer.abort_transaction(_COORDINATOR_SECONDS)
             except KafkaException:
                 self._producer = None  # fenced or fatal: nothing of it can become visible
         self._in_transaction = False
@@ -186,8 +189,9 @@ class Outbox:
         self._begin()
         if offsets:
             group = consumer.consumer_group_metadata()
-            self._producer.send_offsets_to_transaction(offsets, group, _TIMEOUT_SECONDS)
-        self._producer.commit_transaction(_TIMEOUT_SECONDS)
+            self._producer.send_offsets_to_transaction(offsets, group, _COORDINATOR_SECONDS)
+        self._check_delivered(self._producer.flush(_TIMEOUT_SECONDS))
+        self._producer.commit_transaction(_COORDINATOR_SECONDS)
         self._in_transaction = False
         self._check_delivered(0)
 

@@ -104,6 +104,7 @@ class StateLog:
         self._settings = settings
         self._prefix = prefix
         self._topic = state_topic(agent)
+        self._learns = "learning" in agent
         self._key = key
         self.owners: dict[int, str] = {}
         self._orders: Counter[int] = Counter()
@@ -153,7 +154,7 @@ class StateLog:
         }
         self._continue_orders(latest)
         flushed = {each: records for each, records in latest.items() if _MANIFEST in records}
-        for partition, record in self._records("models", [*flushed]):
+        for partition, record in self._records("models", [*flushed] if self._learns else []):
             if _number(record) <= _number(flushed[partition][_MANIFEST]):
                 flushed[partition][record.key] = record
         found = {each: self._saved(records) for each, records in flushed.items()}

@@ -52,7 +52,7 @@ def demo(events: int, rate: float, chain: str | None) -> int:
     state = DemoState(plan, pipeline, [*pipeline.models, *baselines(pipeline.task)])
     try:
         with display(state, console) as shown:
-            play(state, shown, chain or "full")
+            play(state, shown, chain or "default")
     except KeyboardInterrupt:
         _print(summary(state, interrupted=True), console)
         return EXIT_INTERRUPTED

@@ -34,7 +34,7 @@ _LOOK_SECONDS = 0.25
 _READ_SECONDS = 10.0
 
 
-def play(state: DemoState, display: Display, chain: str = "full") -> None:
+def play(state: DemoState, display: Display, chain: str = "default") -> None:
     """Start a broker and a worker, play the whole script, and stop them.
 
     Parameters

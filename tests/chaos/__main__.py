@@ -24,12 +24,13 @@ def main() -> int:
     )
     directory = Path(tempfile.mkdtemp(prefix="millrace-chaos-"))
     broker = KafkaBroker(directory / "kafka", free_port())
-    print(f"seed {plan.seed}, Kafka at {broker.bootstrap}, logs in {directory}", flush=True)
+    say = Console(highlight=False, width=110).print
+    say(f"seed {plan.seed}, Kafka at {broker.bootstrap}, logs in {directory}")
     try:
         broker.start()
-        report = Run(plan, directory, broker, lambda line: print(line, flush=True)).run()
+        report = Run(plan, directory, broker, say).run()
     except KafkaUnavailableError as error:
-        print(error, file=sys.stderr)
+        say(str(error))
         return 2
     finally:
         broker.stop()

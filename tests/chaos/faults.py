@@ -115,7 +115,7 @@ class Faults:
     def _kill(self) -> None:
         victim = self._victim()
         self._rest(2.0)
-        was_alone = self._is_alone
+        was_alone = self._is_alone and victim.is_ready()
         self._fleet.kill(victim)
         killed = time.monotonic()
         self._fleet.start()
@@ -130,7 +130,8 @@ class Faults:
         victim.send(signal.SIGSTOP)
         time.sleep(SESSION_SECONDS + 1.5 + 3 * self._random.random())
         if len(self._fleet.workers) > 1 and self._is_alone:
-            if self._watch.wait_newer(RECOVERY_LIMIT_SECONDS, lambda: None) is None:
+            taken_over = self._watch.wait_newer(RECOVERY_LIMIT_SECONDS, lambda: None)
+            if taken_over is None:
                 self.problems.append("nobody took over from a worker that was paused")
         victim.send(signal.SIGCONT)
         try:

@@ -25,8 +25,8 @@ from tests.integration.workers import PIPELINES, STATE_KEY, Worker, settings, wa
 COUNT, DELAY = 600, 40
 CHAINS = ("default", "full", "ingest,feature+prediction+learning,drift")
 REPOSITORY = Path(__file__).parents[2]
-KEPT = 100_000
-"""Records that the embedded broker keeps in a partition, at the most."""
+TOO_MUCH = [b"x" * 1_000] * 8_000
+"""More than the 5 MB that the embedded broker keeps in a partition."""
 
 
 class Outcome(NamedTuple):
@@ -169,7 +169,7 @@ def test_faust_starts_the_same_worker_and_lost_records_stop_it(
         process.terminate()
         assert process.wait(20) == 0
     assert [each["model_version"] for each in predictions] == [*range(100)]
-    topics.produce("events", ({"value": b"{}", "partition": 0} for _ in range(KEPT + 1_000)))
+    topics.produce("events", ({"value": each, "partition": 0} for each in TOO_MUCH))
     with Worker(settings("every_sensor", name, embedded.address)) as worker:
         failing = wait_for("failure", worker.failing)
         assert failing["ingest"].startswith("BrokerError: agent ingest requires")

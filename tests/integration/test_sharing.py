@@ -69,7 +69,7 @@ def produce(topics: Topics, stream: list[dict[str, Any]]) -> None:
 
 
 def holdings(bootstrap: str, pipeline: str, members: int) -> dict[str, list[int]]:
-    """Return how many partitions each member of each group has; empty before all have joined."""
+    """Return how many partitions each member of each group has; empty in the middle of it."""
     admin = AdminClient({"bootstrap.servers": bootstrap})
     described = admin.describe_consumer_groups([f"{pipeline}.{agent}" for agent in AGENTS])
     held = {
@@ -79,7 +79,8 @@ def holdings(bootstrap: str, pipeline: str, members: int) -> dict[str, list[int]
         )
         for agent in AGENTS
     }
-    return held if all(len(each) == members and all(each) for each in held.values()) else {}
+    is_done = all(len(n) == members and sum(n) == PARTITIONS for n in held.values())
+    return held if is_done else {}
 
 
 def test_two_workers_have_half_of_the_partitions_each(shared: Shared) -> None:

@@ -73,8 +73,8 @@ class Worker(WorkerProcess):
 
     def events_logged(self, event: str) -> list[dict[str, Any]]:
         """Return the log's entries about one thing."""
-        lines = [json.loads(line) for line in self.log().splitlines() if line.startswith("{")]
-        return [line for line in lines if line.get("event") == event]
+        lines = [json.loads(line) for line in self.log().splitlines() if f'"{event}"' in line]
+        return [line for line in lines if line["event"] == event]
 
     def page(self, name: str) -> tuple[int, dict[str, Any]]:
         """Return the status of a page and what it says."""

@@ -193,6 +193,8 @@ def test_the_case_is_worth_its_name(name: str, cases: dict[str, Case], uninterru
     operator = cases[name].make()
     topics = {topic for made in uninterrupted(name) for topic, _, _ in made}
     never_fail = {"rejects"} if name.startswith(("feature", "learning")) else set()
+    if name.startswith("learning") and not name.endswith(("binary", "multiclass")):
+        never_fail.add("alerts")  # a loss of numbers is scaled by more values than a key has here
     assert topics <= operator.writes <= topics | never_fail
     assert len(cases[name].records) >= 200
 
