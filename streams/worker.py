@@ -45,6 +45,7 @@ def run_worker(settings: Settings) -> int:
     _tune_garbage_collector()
     worker = _Worker(create_app(settings), quiet=True, redirect_stdouts=False)
     worker.settings = settings
+    worker.spinner = None  # it writes terminal codes even where there is no terminal
     try:
         worker.execute_from_commandline()
     except SystemExit as stop:
