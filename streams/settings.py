@@ -59,7 +59,7 @@ class Settings(BaseSettings):
     processing_guarantee: Guarantee = Guarantee.EXACTLY_ONCE
     outputs: Literal["avro", "json"] = Field("avro", description="Form of the public topics.")
     max_event_bytes: int = Field(512 * 1024, ge=1, description="A larger record is rejected.")
-    batch_records: int = Field(1_000, ge=1, description="Records in one transaction, at most.")
+    batch_records: int = Field(2_000, ge=1, description="Records in one transaction, at most.")
     flush_seconds: float = Field(10, gt=0, description="Between two writes of the state.")
     publish_seconds: float = Field(1, gt=0, description="The same, where prediction follows it.")
     stall_seconds: float = Field(60, gt=0, description="Without progress, until it is a stall.")

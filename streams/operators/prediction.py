@@ -127,11 +127,13 @@ class PredictionOperator(Operator):
             return [self._fail("event", origin, RejectReason.PREDICT_ERROR, error)]
         made = [self._prediction(vector, served, models, origin)]
         made += self._advance(vector["event_time_ms"])
-        self.waiting[event_id] = waiting = Waiting(vector, served)
+        waiting = Waiting(vector, served)
+        if vector["label"] is not None:
+            made.append(self._meet(waiting, _label_inside(vector), origin))
+        else:
+            self.waiting[event_id] = waiting
         if self._learns_without_labels:
             made.append(self._example(waiting, None, origin))
-        if vector["label"] is not None:
-            made += self._join(_label_inside(vector), origin)
         if event_id in self.early:
             early: Early = self.early.pop(event_id)
             made += self._join(early.label, early.origin)
@@ -159,12 +161,15 @@ class PredictionOperator(Operator):
         event_id = label["event_id"]
         waiting: Waiting | None = self.waiting.pop(event_id, None)
         if waiting is not None:
-            self._ends.remember(event_id, label["label"])
-            self.tally["label", "joined"] += 1
-            return [self._example(waiting, label, origin)]
+            return [self._meet(waiting, label, origin)]
         if event_id in self._ends:
             return [self._too_late(label, origin)]
         return self._hold(label, origin)
+
+    def _meet(self, waiting: Waiting, label: Label, origin: Origin) -> Record:
+        self._ends.remember(label["event_id"], label["label"])
+        self.tally["label", "joined"] += 1
+        return self._example(waiting, label, origin)
 
     def _too_late(self, label: Label, origin: Origin) -> Record:
         event_id, end = label["event_id"], self._ends[label["event_id"]]
@@ -218,11 +223,12 @@ class PredictionOperator(Operator):
 
     def _advance(self, event_time_ms: int) -> list[Record]:
         """Move the watermark, and let go of what has waited for too long."""
+        watermark_ms = self._watermark_ms
         if not self._progress:
             self._begin_waiting(event_time_ms)
-        elif event_time_ms > self._watermark_ms:
-            self._progress["watermark_ms"] = event_time_ms
-        horizon_ms = self._watermark_ms - self._ttl_ms
+        elif event_time_ms > watermark_ms:
+            self._progress["watermark_ms"] = watermark_ms = event_time_ms
+        horizon_ms = watermark_ms - self._ttl_ms
         while self.waiting:
             event_id, waiting = self.waiting.oldest()
             expired = waiting.vector["event_time_ms"] < horizon_ms
