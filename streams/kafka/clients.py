@@ -13,6 +13,7 @@ from streams.settings import Settings
 from streams.topics import MAX_RECORD_BYTES
 
 CONNECT_TIMEOUT_SECONDS = 8.0
+_EMBEDDED_SESSION_MS = 6_000
 _QUIET = logging.getLogger("librdkafka")
 
 
@@ -27,6 +28,8 @@ def consumer_config(settings: Settings, group: str) -> dict[str, Any]:
     An offset that is not there any more is an error (`auto.offset.reset`), never a silent skip.
     """
     session_ms = int(settings.session_timeout_seconds * 1000)
+    if settings.is_embedded:  # which does not hear a worker leave, and so waits for the time-out
+        session_ms = min(session_ms, _EMBEDDED_SESSION_MS)
     config = {
         **common_config(settings),
         "group.id": group,
