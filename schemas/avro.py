@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -18,14 +18,9 @@ from typing import Any, TypeAlias
 import fastavro
 from fastavro.schema import SchemaParseException, fingerprint, to_parsing_canonical_form
 
+from schemas import plain
 from schemas.errors import DefinitionError, RecordError
-from schemas.maps import (
-    FEATURES,
-    PROBABILITIES,
-    MapReader,
-    write_features,
-    write_probabilities,
-)
+from schemas.plain import MapReader
 from schemas.records import RejectReason
 
 Schema: TypeAlias = dict[str, Any]
@@ -64,22 +59,23 @@ class AvroType:
         self.name: str = str(schema["name"]).rpartition(".")[2]
         self.header = MARKER + bytes.fromhex(fingerprint(canonical, "CRC-64-AVRO"))
         fields = [*schema["fields"]]
-        self._maps: list[tuple[str, Callable[[Any], bytes], MapReader]] = []
-        while fields and fields[-1]["type"] in (FEATURES, PROBABILITIES):
+        writers = [(each["name"], plain.writer(each["type"])) for each in fields]
+        self._writers = [(name, write) for name, write in writers if write is not None]
+        self._is_plain = len(self._writers) == len(writers)
+        self._maps: list[tuple[str, MapReader]] = []
+        while fields and fields[-1]["type"] in (plain.FEATURES, plain.PROBABILITIES):
             field = fields.pop()
-            is_union = field["type"] == FEATURES
-            write = write_features if is_union else write_probabilities
-            self._maps.insert(0, (field["name"], write, MapReader(is_union)))
+            reader = MapReader(is_union=field["type"] == plain.FEATURES)
+            self._maps.insert(0, (field["name"], reader))
         self._head = fastavro.parse_schema({**schema, "fields": fields}, _force=True)
 
     def encode(self, record: Any) -> bytes:
         """Return `record` in single-object encoding."""
+        if self._is_plain:
+            return self.header + b"".join([write(record[name]) for name, write in self._writers])
         buffer = BytesIO()
-        write = buffer.write
-        write(self.header)
-        fastavro.schemaless_writer(buffer, self._head, record)
-        for name, write_map, _ in self._maps:
-            write(write_map(record[name]))
+        buffer.write(self.header)
+        fastavro.schemaless_writer(buffer, self._parsed, record)
         return buffer.getvalue()
 
     def decode_body(self, data: bytes, start: int = HEADER_SIZE_BYTES) -> Any:
@@ -109,7 +105,7 @@ class AvroType:
             record: Any = fastavro.schemaless_reader(buffer, writer, reader)
             end = buffer.tell()
             if reader is None:
-                for name, _, reader_of_map in self._maps:
+                for name, reader_of_map in self._maps:
                     record[name], end = reader_of_map.read(data, end)
         except Exception as error:  # fastavro raises whatever the broken bytes lead it into
             raise RecordError(

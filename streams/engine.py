@@ -202,6 +202,8 @@ class Engine:
             self._last_progress = time.monotonic()
 
     def _on_assign(self, partitions: list[TopicPartition]) -> None:
+        if not self._outbox.is_open:  # it was given up with what was lost
+            self._outbox.open()
         self._assigned = self._assignments.take(partitions)
         self._inbox.start(self._positions())
         self._metrics.up.labels(self.name).set(1)

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from functools import partial
+from typing import Any
 from uuid import uuid4
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from schemas import BrokerError, RecordError, RejectReason
+from streams.kafka.bounded import BoundedCaller
 from streams.kafka.clients import producer_config
 from streams.metrics import Metrics
 from streams.operators.base import Tally
@@ -24,9 +27,8 @@ from streams.state import Headers, StateRecord
 from streams.topics import MAX_RECORD_BYTES, TopicCodec
 
 _TIMEOUT_SECONDS = 60.0  # to write a batch, and the largest state
-_COORDINATOR_SECONDS = 10.0
-# To have a word with the coordinator of transactions. When its connection breaks, librdkafka
-# (2.16) may leave a request in its queue until it times out: starting anew is quicker.
+_COORDINATOR_SECONDS = 10.0  # to have a word with the coordinator of transactions
+_SLOWEST_BYTES_PER_SECOND = 1_000_000  # of a link over which a large state is still written
 _REJECT_VALUE_BYTES = MAX_RECORD_BYTES - 64 * 1024
 
 
@@ -73,10 +75,16 @@ class Outbox:
         self.transactional_id = ""
         self._producer: Producer | None = None
         self._in_transaction = False
+        self._uncommitted_bytes = 0
+        self._bounded = BoundedCaller(f"commit-{name}")
         self._failed: KafkaError | None = None
         self._predicted: list[tuple[str, int]] = []
         self._alerted: Counter[tuple[str, str]] = Counter()
         self.tally: Tally = Counter()
+
+    @property
+    def is_open(self) -> bool:
+        return self._producer is not None
 
     def open(self) -> None:
         """Connect."""
@@ -170,10 +178,11 @@ class Outbox:
         """Take back everything put since the last commit."""
         self._forget()
         if self._producer is not None and self._in_transaction:
+            abort = partial(self._producer.abort_transaction, _COORDINATOR_SECONDS)
             try:
-                self._producer.abort_transaction(_COORDINATOR_SECONDS)
-            except KafkaException:
-                self._producer = None  # fenced or fatal: nothing of it can become visible
+                self._bounded.call(_COORDINATOR_SECONDS, "an abort", abort)
+            except (KafkaException, BrokerError):
+                self._producer = None  # fenced, fatal or silent: nothing of it can become visible
         self._in_transaction = False
 
     def close(self) -> None:
@@ -181,17 +190,21 @@ class Outbox:
         if self._producer is not None and not self.is_transactional:
             self._producer.flush(_TIMEOUT_SECONDS)
         self._producer = None
+        self._bounded.close()
 
     def _commit_transaction(self, consumer: Consumer, offsets: list[TopicPartition]) -> None:
         assert self._producer is not None
         if not offsets and not self._in_transaction:
             return
         self._begin()
-        if offsets:
-            group = consumer.consumer_group_metadata()
-            self._producer.send_offsets_to_transaction(offsets, group, _COORDINATOR_SECONDS)
-        self._check_delivered(self._producer.flush(_TIMEOUT_SECONDS))
-        self._producer.commit_transaction(_COORDINATOR_SECONDS)
+        group = consumer.consumer_group_metadata() if offsets else None
+        seconds = _COORDINATOR_SECONDS + self._uncommitted_bytes / _SLOWEST_BYTES_PER_SECOND
+        try:
+            commit = partial(_commit, self._producer, offsets, group, seconds)
+            self._bounded.call(seconds, "a commit", commit)
+        except BrokerError:
+            self._producer = None  # it is still busy with it, perhaps for ever
+            raise
         self._in_transaction = False
         self._check_delivered(0)
 
@@ -200,6 +213,7 @@ class Outbox:
         if self.is_transactional and not self._in_transaction:
             self._producer.begin_transaction()
             self._in_transaction = True
+            self._uncommitted_bytes = 0
 
     def _produce(
         self,
@@ -212,10 +226,11 @@ class Outbox:
     ) -> None:
         assert self._producer is not None
         self._begin()
+        self._uncommitted_bytes += len(value or b"")
         while True:
             try:
                 self._producer.produce(
-                    topic, value, key, partition, timestamp=timestamp_ms, headers=headers or []
+                    topic, value, key, partition, timestamp=timestamp_ms, headers=headers
                 )
             except BufferError:  # librdkafka's queue is full: wait for the broker
                 self._producer.poll(0.1)
@@ -241,6 +256,14 @@ class Outbox:
         self._predicted.clear()
         self._alerted.clear()
         self.tally.clear()
+
+
+def _commit(
+    producer: Producer, offsets: list[TopicPartition], group: Any, timeout_seconds: float
+) -> None:
+    if offsets:
+        producer.send_offsets_to_transaction(offsets, group, timeout_seconds)
+    producer.commit_transaction(timeout_seconds)
 
 
 def _cut(record: Record) -> None:

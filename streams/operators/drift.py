@@ -4,11 +4,15 @@ Reads `predictions`; writes `alerts`. Watches every numeric feature and the pred
 distribution (the probability of true, of the likeliest class, or the predicted value) of one
 partition. Keeps one monitor for each, which is silent for `drift.cooldown` values after an
 alert, so that one drift is one alert. A feature of text is not watched.
+
+Predictions are held until there are 32 of them, and shown to one monitor after the other: half
+the cost, and no loss, since River's ADWIN looks for a change at every 32nd value only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from models.definition import Pipeline
 from models.drift import Detector, DriftMonitor, Evidence
@@ -18,8 +22,9 @@ from streams.operators.base import Operator
 from streams.operators.record import Record
 from streams.operators.state import KeyedState
 
-_INPUTS = "inputs"
 _PREDICTION = "prediction"
+_HELD = "predictions"
+_WATCHED_AT_A_TIME = 32
 
 
 class DriftOperator(Operator):
@@ -39,38 +44,46 @@ class DriftOperator(Operator):
         self._task = Task(pipeline.task)
         self._settings = pipeline.drift
         self._monitors = KeyedState()
-        super().__init__(pipeline, monitors=self._monitors)
+        self._held = KeyedState()
+        super().__init__(pipeline, monitors=self._monitors, held=self._held)
 
     def process(self, record: Record) -> Iterable[Record]:
-        prediction: Prediction = record.value
-        inputs: dict[str, DriftMonitor | None] = self._monitors.get(_INPUTS, {})
-        found = []
-        for name, value in prediction["features"].items():
-            if type(value) is str:
-                continue
-            if name not in inputs:
-                inputs[name] = self._monitor(self._input_detector(name), scaled=True)
-            monitor = inputs[name]
-            if monitor is not None and (evidence := monitor.update(value)):  # type: ignore[arg-type]
-                found.append((f"input:{name}", evidence))
-        self._monitors[_INPUTS] = inputs
-        evidence = self._watch_prediction(prediction)
-        if evidence is not None:
-            found.append(("prediction", evidence))
+        held: list[Prediction] = self._held.get(_HELD, [])
+        held.append(record.value)
+        self._held[_HELD] = held
+        if len(held) < _WATCHED_AT_A_TIME:
+            return ()
+        self._held[_HELD] = []
         return [
             Record("alerts", "Alert", _alert(source, evidence, prediction), record.origin)
-            for source, evidence in found
+            for source, evidence, prediction in self._watch(held)
         ]
 
-    def _watch_prediction(self, prediction: Prediction) -> Evidence | None:
-        value = self._predicted(prediction)
-        if value is None or self._settings.predictions is None:
-            return None
-        monitor = self._monitors.get(_PREDICTION) or self._monitor(
-            self._settings.predictions, scaled=not self._task.is_classification
-        )
-        self._monitors[_PREDICTION] = monitor
-        return monitor.update(value) if monitor else None
+    def _watch(self, held: list[Prediction]) -> Iterator[tuple[str, Evidence, Prediction]]:
+        """Show each monitor its values, and say what it found at which prediction."""
+        for name in dict.fromkeys(name for each in held for name in each["features"]):
+            numbers = [
+                (each, value)
+                for each in held
+                if (value := each["features"].get(name)) is not None and type(value) is not str
+            ]
+            yield from self._show(f"input:{name}", self._input_detector(name), numbers)
+        predicted = [(each, p) for each in held if (p := self._predicted(each)) is not None]
+        yield from self._show(_PREDICTION, self._settings.predictions, predicted)
+
+    def _show(
+        self, source: str, detector: Detector | None, numbers: list[tuple[Prediction, Any]]
+    ) -> Iterator[tuple[str, Evidence, Prediction]]:
+        if detector is None or not numbers:
+            return
+        monitor: DriftMonitor | None = self._monitors.get(source)
+        if monitor is None:
+            is_probability = source == _PREDICTION and self._task.is_classification
+            cooldown = self._settings.cooldown
+            monitor = DriftMonitor(detector, cooldown, scaled=not is_probability)
+        self._monitors[source] = monitor
+        for place, evidence in monitor.take([value for _, value in numbers]):
+            yield source, evidence, numbers[place][0]
 
     def _predicted(self, prediction: Prediction) -> float | None:
         value, probabilities = prediction["value"], prediction["probabilities"]
@@ -79,11 +92,6 @@ class DriftOperator(Operator):
         if self._task is Task.MULTICLASS:
             return max(probabilities.values(), default=None)
         return None if value is None else float(value)
-
-    def _monitor(self, detector: Detector | None, *, scaled: bool) -> DriftMonitor | None:
-        if detector is None:
-            return None
-        return DriftMonitor(detector, self._settings.cooldown, scaled=scaled)
 
     def _input_detector(self, name: str) -> Detector | None:
         inputs = self._settings.inputs

@@ -82,8 +82,7 @@ class LearningOperator(Operator):
         evaluation = self._evaluation.get(_KEY) or self._fresh_evaluation(models)
         label, served = example["label"], example["served"]
         assert label is not None
-        for name, answer in served.items():
-            evaluation.update(name, label, answer)
+        evaluation.update_all(label, served)
         self._evaluation[_KEY] = evaluation
         scope_key = self._models.scope_key(example["key"])
         monitors = self._monitors.get(scope_key) or self._fresh_monitors()

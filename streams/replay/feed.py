@@ -15,7 +15,8 @@ from streams.replay.watch import Progress
 from streams.replay.window import Window, size_bytes
 from streams.settings import Settings
 
-_POLL_SECONDS = 0.05
+_POLL_SECONDS = 0.15
+_LAST_POLLS_SECONDS = 0.02
 _STRIDE = 64
 """Records between two looks at the clock."""
 
@@ -98,7 +99,7 @@ class Feed:
                 self._wait(_POLL_SECONDS)
             self._send(record)
         while self._look().missing(self.events, self.labels):
-            self._wait(_POLL_SECONDS)
+            time.sleep(_LAST_POLLS_SECONDS)
         self.seconds = time.perf_counter() - started
 
     def _send(self, record: Outgoing) -> None:

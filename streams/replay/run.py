@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import chain, islice
 
 from models.definition import Pipeline
 from streams.app import prepare_topics, topic_prefix
@@ -22,6 +22,7 @@ from streams.replay.window import Window, growth
 from streams.settings import EMBEDDED, Settings
 
 _SAMPLE = 200
+_PREPARED = 100_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,11 +81,13 @@ def replay(
         worker = stack.enter_context(WorkerProcess(settings))
         encoder = Encoder(pipeline, partitions)
         window = _window(source, pipeline, settings, encoder)
+        records = in_order(source.events(pipeline.event_id), encoder, pace.label_delay)
+        prepared = [*islice(records, _PREPARED)]  # while the worker starts; it then has the machine
         worker.wait_ready()
         on_ready()
         watch = Watch(worker, pipeline, settings)
         feed = Feed(settings, topic, window, watch, rate=pace.rate, on_progress=on_progress)
-        feed.run(in_order(source.events(pipeline.event_id), encoder, pace.label_delay))
+        feed.run(chain(prepared, records))
         return make_report(
             pipeline, settings, watch.samples, events=feed.events, seconds=feed.seconds
         )

@@ -172,3 +172,28 @@ class TestSettings:
     def test_each_detector_is_fresh(self, name):
         """Two of one name share nothing."""
         assert make_detector(name) is not make_detector(name)
+
+
+@pytest.mark.parametrize("detector", ["adwin", "page_hinkley"])
+@pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize("size", [1, 7, 32, 500])
+def test_taking_many_values_finds_what_taking_one_after_the_other_does(detector, scaled, size):
+    """The same evidence at the same values, however they are cut, NaN and warm-up included."""
+    rng = random.Random(5)
+    values = [rng.gauss(3.0 * (place // 400 % 2), 1.0) for place in range(2_000)]
+    values[50] = values[900] = math.nan
+    one_by_one = DriftMonitor(detector, 100, scaled=scaled)
+    expected = [(at, each) for at, v in enumerate(values) if (each := one_by_one.update(v))]
+    many = DriftMonitor(detector, 100, scaled=scaled)
+    found = [
+        (start + place, evidence)
+        for start in range(0, len(values), size)
+        for place, evidence in many.take(values[start : start + size])
+    ]
+    assert [(at, each.position, each.detector) for at, each in found] == [
+        (at, each.position, each.detector) for at, each in expected
+    ]
+    assert len(found) >= 3
+    for (_, one), (_, other) in zip(found, expected, strict=True):
+        assert one.mean_before == pytest.approx(other.mean_before)
+        assert one.mean_after == pytest.approx(other.mean_after)

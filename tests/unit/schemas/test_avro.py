@@ -139,8 +139,9 @@ def test_a_feature_keeps_its_type(value: object, expected: str) -> None:
 
 def test_null_is_no_feature() -> None:
     """A missing feature is absent; null in its place is a programming error."""
-    vector = {"event_id": "e", "key": None, "event_time_ms": 0, "features": {"f": None}}
-    with pytest.raises((TypeError, ValueError), match="feature"):
+    vector = {"event_id": "e", "key": None, "event_time_ms": 0, "label": None}
+    vector["features"] = {"f": None}
+    with pytest.raises((TypeError, ValueError), match="requires a number"):
         shipped("feature_vector").encode(vector)
 
 

@@ -1,15 +1,15 @@
-"""Avro maps of plain values, written and read without asking the schema about each value.
+"""Avro's plain types and maps of them, without asking the schema about each value.
 
 Features and probabilities are most of what Millrace writes. fastavro tries every branch of a
-union on every value; here the value's own type says which branch it is. And where all values are
-doubles, every record of the same names has the same bytes between them, so that one unpacking
-reads them all. The bytes are Avro's (1.12 specification, "Complex Types", Maps and Unions), and
-any Avro library reads and writes them.
+union on every value; here the value's own type says which branch it is. And where all values of a
+map are doubles, every record of the same names has the same bytes between them, so that one
+unpacking reads them all. The bytes are Avro's (1.12 specification, "Binary Encoding"), and any
+Avro library reads and writes them; records of any other type are left to fastavro.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from struct import Struct
 from typing import Any, NamedTuple
 
@@ -17,7 +17,6 @@ FEATURES = {"type": "map", "values": ["boolean", "long", "double", "string"]}
 PROBABILITIES = {"type": "map", "values": "double"}
 
 _BOOLEAN, _LONG, _DOUBLE, _STRING = (bytes([index << 1]) for index in range(4))
-_TRUE, _FALSE = _BOOLEAN + b"\x01", _BOOLEAN + b"\x00"
 _END = b"\x00"
 _DOUBLE_SIZE_BYTES = 8
 _double = Struct("<d")
@@ -25,6 +24,16 @@ _pack_double = _double.pack
 _keys: dict[str, bytes] = {}
 _MOST_KEYS = 10_000
 _MOST_SHAPES = 1_000
+
+
+def writer(declared: Any) -> Callable[[Any], bytes] | None:
+    """Return the function that writes values of an Avro type; None where it is not a plain one."""
+    if isinstance(declared, list):
+        name = _UNIONS.get(tuple(map(str, declared)), "")
+    else:
+        name = "features" if declared == FEATURES else str(declared)
+        name = "probabilities" if declared == PROBABILITIES else name
+    return _WRITERS.get(name)
 
 
 def write_features(features: Mapping[str, bool | int | float | str]) -> bytes:
@@ -45,19 +54,10 @@ def write_features(features: Mapping[str, bool | int | float | str]) -> bytes:
     parts = [_long(len(features))]
     for name, value in features.items():
         parts.append(_keys.get(name) or _key(name))
-        kind = type(value)
-        if kind is float:
+        if type(value) is float:
             parts.append(_DOUBLE + _pack_double(value))
-        elif kind is bool:
-            parts.append(_TRUE if value else _FALSE)
-        elif isinstance(value, int):
-            parts.append(_LONG + _long(value))
-        elif isinstance(value, float):  # a subclass, such as NumPy's
-            parts.append(_DOUBLE + _pack_double(value))
-        elif isinstance(value, str):
-            parts.append(_STRING + _text(value))
         else:
-            raise TypeError(f"a feature requires a number, a boolean or text; got {value!r}")
+            parts.append(_value(value, 0))
     parts.append(_END)
     return b"".join(parts)
 
@@ -83,8 +83,24 @@ def _key(name: str) -> bytes:
 
 
 def _text(value: str) -> bytes:
-    encoded = value.encode()
+    encoded = str.encode(value)
     return _long(len(encoded)) + encoded
+
+
+def _value(value: Any, first_branch: int) -> bytes:
+    """Return a value with its branch of a union that begins with boolean, long, double, string."""
+    kind = type(value)
+    if kind is bool:
+        branch, written = 0, b"\x01" if value else b"\x00"
+    elif isinstance(value, int):
+        branch, written = 1, _long(value)
+    elif isinstance(value, float):
+        branch, written = 2, _pack_double(value)
+    elif isinstance(value, str):
+        branch, written = 3, _text(value)
+    else:
+        raise TypeError(f"a value requires a number, a boolean or text; got {value!r}")
+    return bytes(((branch + first_branch) << 1,)) + written
 
 
 def _long(value: int) -> bytes:
@@ -94,12 +110,37 @@ def _long(value: int) -> bytes:
     rest = (value << 1) ^ (value >> 63)
     if rest < 0x80:
         return bytes((rest,))
+    if 1 << 35 <= rest < 1 << 42:  # milliseconds since 1970 are of this size
+        return bytes(
+            (
+                *(rest & 0x7F | 0x80, rest >> 7 & 0x7F | 0x80, rest >> 14 & 0x7F | 0x80),
+                *(rest >> 21 & 0x7F | 0x80, rest >> 28 & 0x7F | 0x80, rest >> 35),
+            )
+        )
     encoded = bytearray()
     while rest >= 0x80:
         encoded.append(rest & 0x7F | 0x80)
         rest >>= 7
     encoded.append(rest)
     return bytes(encoded)
+
+
+_WRITERS: dict[str, Callable[[Any], bytes]] = {
+    "boolean": lambda value: b"\x01" if value else b"\x00",
+    "long": _long,
+    "double": _pack_double,
+    "string": _text,
+    "null or string": lambda value: b"\x00" if value is None else b"\x02" + _text(value),
+    "null or value": lambda value: b"\x00" if value is None else _value(value, 1),
+    "value": lambda value: _value(value, 0),
+    "features": write_features,
+    "probabilities": write_probabilities,
+}
+_UNIONS = {
+    ("null", "string"): "null or string",
+    ("boolean", "long", "double", "string"): "value",
+    ("null", "boolean", "long", "double", "string"): "null or value",
+}
 
 
 class _Shape(NamedTuple):
