@@ -128,7 +128,7 @@ class Faults:
         """Stop a worker past its session, so that it is a zombie when it goes on."""
         victim = self._victim()
         victim.send(signal.SIGSTOP)
-        time.sleep(SESSION_SECONDS + 1.5 + 3 * self._random.random())
+        time.sleep(SESSION_SECONDS + 1 + 1.5 * self._random.random())
         if len(self._fleet.workers) > 1 and self._is_alone:
             taken_over = self._watch.wait_newer(RECOVERY_LIMIT_SECONDS, lambda: None)
             if taken_over is None:

@@ -95,7 +95,7 @@ class Fleet:
         }
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, *self._command],
+                [sys.executable, "-X", "faulthandler", *self._command],
                 env=environment,
                 cwd=REPOSITORY,
                 stdin=subprocess.DEVNULL,
@@ -131,7 +131,7 @@ class Fleet:
         try:
             code = worker.process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            worker.process.kill()
+            worker.send(signal.SIGABRT)  # faulthandler writes to the log where it hangs
             worker.process.wait()
             self._fall(worker, f"did not stop within {STOP_SECONDS:.0f} s of SIGTERM")
             return

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from confluent_kafka import Message
 
 from models.definition import Pipeline
+from schemas import shipped
 from streams.operators.record import Origin, Record
 from streams.reproduction import fold, origin_of, task_factory
 from streams.settings import Settings
 from streams.task import Task
 from streams.topics import TopicCodec
 
+_STAMP = "prediction_time_ms"
 _UNSTAMPED = 0
 
 
@@ -79,13 +81,22 @@ def _written(
 ) -> Iterable[Origin]:
     """Return records as they are read again from the topic that they were written to."""
     for index, record in enumerate(records):
-        key, value = codec.encode(record)
         if index < len(there):
-            yield origin_of(there[index], prefix)._replace(key=key, value=value)
+            origin = origin_of(there[index], prefix)
         else:  # which is a difference of its own
-            yield record.origin._replace(topic=record.topic, key=key, value=value)
+            origin = record.origin._replace(topic=record.topic)
+        is_stamped = record.topic == "predictions" and index < len(there)
+        value = {**record.value, _STAMP: _stamp(origin)} if is_stamped else record.value
+        key, data = codec.encode(replace(record, value=value))
+        yield origin._replace(key=key, value=data)
+
+
+def _stamp(origin: Origin) -> int:
+    """Return when a prediction was made: what alone of it does not follow from the log."""
+    stamp: int = shipped("prediction").decode_body(origin.value or b"")[_STAMP]
+    return stamp
 
 
 def unstamped(prediction: dict[str, object]) -> dict[str, object]:
     """Return a prediction without the time at which it was made."""
-    return {**prediction, "prediction_time_ms": _UNSTAMPED}
+    return {**prediction, _STAMP: _UNSTAMPED}

@@ -1,0 +1,59 @@
+"""The book of labels agrees with the table in `streams.operators.prediction`."""
+
+from __future__ import annotations
+
+from tests.chaos.lifecycle import LabelBook
+
+TTL_MS = 1_000
+
+
+def test_learns_a_label_after_its_event_and_before_it() -> None:
+    """A delayed label and an early one are both learned."""
+    book = LabelBook(TTL_MS)
+    book.take_event("a", 10, None)
+    book.take_label("b", True)
+    book.take_label("a", False)
+    book.take_event("b", 20, None)
+
+    assert book.fates.learned == {"a": False, "b": True}
+    assert book.fates.is_complete
+
+
+def test_rejects_what_comes_again() -> None:
+    """A second label is a duplicate, or a correction that comes too late."""
+    book = LabelBook(TTL_MS)
+    book.take_event("a", 10, True)
+    book.take_label("a", True)
+    book.take_label("a", False)
+    book.take_event("a", 10, True)
+
+    assert dict(book.fates.rejected) == {
+        ("a", "duplicate_label"): 1,
+        ("a", "late_correction"): 1,
+        ("a", "duplicate_event"): 1,
+    }
+    assert book.fates.is_complete
+
+
+def test_takes_the_correction_of_an_early_label() -> None:
+    """An early label gives way to a later one, which is learned."""
+    book = LabelBook(TTL_MS)
+    book.take_label("a", True)
+    book.take_label("a", False)
+    book.take_event("a", 10, None)
+
+    assert book.fates.learned == {"a": False}
+    assert book.fates.corrected == 1
+    assert book.fates.is_complete
+
+
+def test_lets_go_of_what_waits_too_long() -> None:
+    """After the time to live, a label is late and one without an event an orphan."""
+    book = LabelBook(TTL_MS)
+    book.take_event("a", 0, None)
+    book.take_label("nobody", True)
+    book.take_event("b", TTL_MS + 1, None)
+    book.take_label("a", True)
+
+    assert dict(book.fates.rejected) == {("nobody", "orphan_label"): 1, ("a", "late_label"): 1}
+    assert book.fates.is_complete
