@@ -41,7 +41,7 @@ def make_log(
         pipeline = loans.with_name(f"again-{abs(hash(request.node.name))}")
         settings = Settings(broker=kafka, state_key="secret", partitions=1)
         prepare_topics(pipeline, settings)
-        producer = Producer({"bootstrap.servers": kafka})
+        producer = Producer({"bootstrap.servers": kafka, "enable.idempotence": True})
         codec, task = TopicCodec(pipeline), learning(pipeline, settings)
         for record in vectors(pipeline, settings):
             send(producer, codec, pipeline, record)
@@ -130,9 +130,8 @@ def test_refuses_a_log_without_its_beginning(kafka: str, make_log: Callable[...,
     """Where retention has removed the first records, it says which is the oldest."""
     pipeline, settings = make_log()
     topic = f"{pipeline.name}.features"
-    deleted = AdminClient({"bootstrap.servers": kafka}).delete_records(
-        [TopicPartition(topic, 0, 10)]
-    )
+    admin = AdminClient({"bootstrap.servers": kafka})
+    deleted = admin.delete_records([TopicPartition(topic, 0, 10)])
     for each in deleted.values():
         each.result(timeout=10)
 

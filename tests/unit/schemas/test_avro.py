@@ -127,7 +127,10 @@ def test_a_feature_keeps_its_type(value: object, expected: str) -> None:
     avro = shipped("feature_vector")
     encoded = avro.encode(
         {
-            **{"event_id": "e", "key": None, "event_time_ms": -1, "label": None},
+            "event_id": "e",
+            "key": None,
+            "event_time_ms": -1,
+            "label": None,
             "features": {"f": value},
         }
     )
