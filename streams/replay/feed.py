@@ -17,7 +17,7 @@ from streams.settings import Settings
 
 _POLL_SECONDS = 0.15
 _LAST_POLLS_SECONDS = 0.02
-_LINGER_MS = 50  # fewer, larger requests: the broker is on the same machine as the worker
+_LINGER_MS = 20  # fewer, larger requests: the broker is on the same machine as the worker
 _STRIDE = 64
 """Records between two looks at the clock."""
 
