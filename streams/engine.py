@@ -158,7 +158,9 @@ class Engine:
         for origin in batch:
             arriving.setdefault(origin.partition, []).append(origin)
         for partition, origins in arriving.items():
-            assignment = self._assigned[partition]
+            assignment = self._assigned.get(partition)
+            if assignment is None:
+                continue  # gone to another worker while the batch was taken, and not committed
             for is_live, run in groupby(assignment.arrange(origins), assignment.is_live):
                 for part in _slices(run):
                     self._fold_slice(assignment, part, is_live)
@@ -167,6 +169,8 @@ class Engine:
     def _fold_slice(self, assignment: Assignment, origins: list[Origin], is_live: bool) -> None:
         records, undecodable = [], []
         for origin in origins:
+            if origin.offset < assignment.next_offset[origin.topic]:
+                continue  # a rebalance while the batch was taken: it comes, or came, once more
             assignment.next_offset[origin.topic] = origin.offset + 1
             try:
                 records.append(self._codec.decode(origin))
