@@ -71,7 +71,7 @@ class _Commands(click.Group):
 def cli() -> None:
     """Online machine learning on Kafka.
 
-    Events come in on a topic, predictions go out in milliseconds, and River models learn from
+    Events come in on a topic, predictions go out on another, and River models learn from
     every label as it arrives.
     """
 
