@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from enum import StrEnum
-from math import sqrt
+from math import isnan, sqrt
 from typing import Any, TypeAlias
 
 from river import base, drift
@@ -235,6 +235,9 @@ class DriftMonitor:
 
         It finds what one `update` after the other would, at half the cost.
         """
+        if not _are_ordinary(values):
+            each = map(self.update, values)
+            return [(place, evidence) for place, evidence in enumerate(each) if evidence]
         found: list[tuple[int, Evidence]] = []
         taken = 0
         while taken < len(values):
@@ -249,20 +252,18 @@ class DriftMonitor:
 
     def _take_until_fired(self, values: Sequence[float]) -> tuple[Evidence | None, int]:
         detector, centre, factor = self._detector, self._centre, self._factor
-        ordinary: list[float] = []
-        taken = 0
-        for value in values:
-            taken += 1
-            if not -_LARGEST < value < _LARGEST:
-                continue
-            ordinary.append(value)
-            detector.update((value - centre) * factor)
+        update = detector.update
+        taken = len(values)
+        for place, value in enumerate(values, start=1):
+            update((value - centre) * factor)
             if detector.drift_detected:
+                taken = place
                 break
+        seen = values[:taken]
         self._position += taken
-        self._count += len(ordinary)
-        self._total += sum(ordinary)
-        self._recent.extend(ordinary)
+        self._count += taken
+        self._total += sum(seen)
+        self._recent.extend(seen)
         return self._fired() if detector.drift_detected else None, taken
 
     def _start(self) -> None:
@@ -306,6 +307,11 @@ class DriftMonitor:
             if strength > strongest:
                 strongest, means = strength, candidate
         return means
+
+
+def _are_ordinary(values: Sequence[float]) -> bool:
+    """Whether there is no NaN, no infinity and nothing too large to be squared among them."""
+    return min(values) > -_LARGEST and max(values) < _LARGEST and not isnan(sum(values))
 
 
 def _no_detector(parameter: str, got: object) -> DefinitionError:

@@ -68,6 +68,7 @@ class AvroType:
             reader = MapReader(is_union=field["type"] == plain.FEATURES)
             self._maps.insert(0, (field["name"], reader))
         self._head = fastavro.parse_schema({**schema, "fields": fields}, _force=True)
+        self._read_head = plain.reader(fields)
 
     def encode(self, record: Any) -> bytes:
         """Return `record` in single-object encoding."""
@@ -86,7 +87,18 @@ class AvroType:
         RecordError
             The bytes end early, run on, or do not fit the schema.
         """
-        return self._decode(data, start, self._head, None)
+        try:
+            if self._read_head is None:
+                record, end = _read(data, start, self._head)
+            else:
+                record = {}
+                end = self._read_head(data, start, record)
+            for name, reader in self._maps:
+                record[name], end = reader.read(data, end)
+        except Exception as error:
+            raise self._broken(error) from error
+        self._check_end(end, data)
+        return record
 
     def read_as(self, body: bytes, written: Schema) -> Any:
         """Return the record of this type that `body`, written with another version, stands for.
@@ -96,26 +108,31 @@ class AvroType:
         RecordError
             The bytes are broken, or the versions are not compatible by Avro's rules.
         """
-        return self._decode(body, 0, without_logical_types(written), self._parsed)
-
-    def _decode(self, data: bytes, start: int, writer: Any, reader: Any) -> Any:
-        buffer = BytesIO(data)
-        buffer.seek(start)
         try:
-            record: Any = fastavro.schemaless_reader(buffer, writer, reader)
-            end = buffer.tell()
-            if reader is None:
-                for name, reader_of_map in self._maps:
-                    record[name], end = reader_of_map.read(data, end)
-        except Exception as error:  # fastavro raises whatever the broken bytes lead it into
-            raise RecordError(
-                RejectReason.MALFORMED, f"{self.name} requires readable Avro; got {error!r}"
-            ) from error
+            record, end = _read(body, 0, without_logical_types(written), self._parsed)
+        except Exception as error:
+            raise self._broken(error) from error
+        self._check_end(end, body)
+        return record
+
+    def _broken(self, error: Exception) -> RecordError:
+        """Return the error that stands for whatever broken bytes have led a reader into."""
+        return RecordError(
+            RejectReason.MALFORMED, f"{self.name} requires readable Avro; got {error!r}"
+        )
+
+    def _check_end(self, end: int, data: bytes) -> None:
         if end != len(data):
             raise RecordError(
                 RejectReason.MALFORMED, f"{self.name} requires {end} bytes; got {len(data)}"
             )
-        return record
+
+
+def _read(data: bytes, start: int, writer: Any, reader: Any = None) -> tuple[Any, int]:
+    buffer = BytesIO(data)
+    buffer.seek(start)
+    record = fastavro.schemaless_reader(buffer, writer, reader)
+    return record, buffer.tell()
 
 
 class Codec:

@@ -9,9 +9,11 @@ Avro library reads and writes them; records of any other type are left to fastav
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+from itertools import groupby
 from struct import Struct
-from typing import Any, NamedTuple
+from typing import Any, TypeAlias
 
 FEATURES = {"type": "map", "values": ["boolean", "long", "double", "string"]}
 PROBABILITIES = {"type": "map", "values": "double"}
@@ -19,10 +21,11 @@ PROBABILITIES = {"type": "map", "values": "double"}
 _BOOLEAN, _LONG, _DOUBLE, _STRING = (bytes([index << 1]) for index in range(4))
 _END = b"\x00"
 _DOUBLE_SIZE_BYTES = 8
+_LONG_BITS = 64
 _double = Struct("<d")
 _pack_double = _double.pack
-_keys: dict[str, bytes] = {}
 _MOST_KEYS = 10_000
+_MOST_LONGS = 4_096  # times and versions come again within a batch
 _MOST_SHAPES = 1_000
 
 
@@ -51,9 +54,11 @@ def write_features(features: Mapping[str, bool | int | float | str]) -> bytes:
     """
     if not features:
         return _END
+    if {*map(type, features.values())} == {float}:
+        return _shape(tuple(features), _DOUBLE).write(features.values())
     parts = [_long(len(features))]
     for name, value in features.items():
-        parts.append(_keys.get(name) or _key(name))
+        parts.append(_key(name))
         if type(value) is float:
             parts.append(_DOUBLE + _pack_double(value))
         else:
@@ -66,25 +71,19 @@ def write_probabilities(probabilities: Mapping[str, float]) -> bytes:
     """Return the Avro binary of a map of doubles."""
     if not probabilities:
         return _END
-    parts = [_long(len(probabilities))]
-    for name, value in probabilities.items():
-        parts.append(_keys.get(name) or _key(name))
-        parts.append(_pack_double(value))
-    parts.append(_END)
-    return b"".join(parts)
+    return _shape(tuple(probabilities), b"").write(probabilities.values())
 
 
+@lru_cache(_MOST_KEYS)
 def _key(name: str) -> bytes:
-    """Return a map's key as bytes, and remember it: the same few come with every record."""
-    if len(_keys) >= _MOST_KEYS:
-        _keys.clear()
-    _keys[name] = key = _text(name)
-    return key
+    """Return a map's key as bytes: the same few come with every record."""
+    return _text(name)
 
 
 def _text(value: str) -> bytes:
     encoded = str.encode(value)
-    return _long(len(encoded)) + encoded
+    size = len(encoded)
+    return (_SMALL[size] if size < len(_SMALL) else _long(size)) + encoded
 
 
 def _value(value: Any, first_branch: int) -> bytes:
@@ -103,6 +102,7 @@ def _value(value: Any, first_branch: int) -> bytes:
     return bytes(((branch + first_branch) << 1,)) + written
 
 
+@lru_cache(_MOST_LONGS, typed=True)
 def _long(value: int) -> bytes:
     """Return a whole number in zig-zag and variable length: seven bits a byte, lowest first."""
     if not -(2**63) <= value < 2**63:
@@ -110,13 +110,6 @@ def _long(value: int) -> bytes:
     rest = (value << 1) ^ (value >> 63)
     if rest < 0x80:
         return bytes((rest,))
-    if 1 << 35 <= rest < 1 << 42:  # milliseconds since 1970 are of this size
-        return bytes(
-            (
-                *(rest & 0x7F | 0x80, rest >> 7 & 0x7F | 0x80, rest >> 14 & 0x7F | 0x80),
-                *(rest >> 21 & 0x7F | 0x80, rest >> 28 & 0x7F | 0x80, rest >> 35),
-            )
-        )
     encoded = bytearray()
     while rest >= 0x80:
         encoded.append(rest & 0x7F | 0x80)
@@ -125,6 +118,7 @@ def _long(value: int) -> bytes:
     return bytes(encoded)
 
 
+_SMALL = [_long(size) for size in range(64)]
 _WRITERS: dict[str, Callable[[Any], bytes]] = {
     "boolean": lambda value: b"\x01" if value else b"\x00",
     "long": _long,
@@ -143,12 +137,45 @@ _UNIONS = {
 }
 
 
-class _Shape(NamedTuple):
-    """The bytes around the values of a map of certain names, all doubles."""
+class _Shape:
+    """A map of certain names whose values are all doubles: the same bytes around them every time.
 
-    names: tuple[str, ...]
-    layout: Struct
-    around: tuple[bytes, ...]
+    Parameters
+    ----------
+    names
+        In order; at least one.
+    kind
+        The byte before each value: `_DOUBLE` in a union, nothing elsewhere.
+    """
+
+    def __init__(self, names: tuple[str, ...], kind: bytes) -> None:
+        around = [_text(name) + kind for name in names]
+        around[0] = _long(len(names)) + around[0]
+        around.append(_END)
+        self.names = names
+        self._around = tuple(around)
+        self._layout = Struct("<" + "d".join(f"{len(each)}s" for each in around))
+        self._blank = [part for each in around for part in (each, 0.0)][:-1]
+
+    def write(self, values: Iterable[Any]) -> bytes:
+        parts = self._blank.copy()
+        parts[1::2] = values
+        return self._layout.pack(*parts)
+
+    def read(self, data: bytes, start: int) -> tuple[dict[str, Any], int] | None:
+        """Return the map that begins at `data[start]` and where it ends; None for another shape."""
+        end = start + self._layout.size
+        if end > len(data):
+            return None
+        parts = self._layout.unpack_from(data, start)
+        if parts[::2] != self._around:
+            return None
+        return dict(zip(self.names, parts[1::2], strict=True)), end
+
+
+@lru_cache(_MOST_SHAPES)
+def _shape(names: tuple[str, ...], kind: bytes) -> _Shape:
+    return _Shape(names, kind)
 
 
 class MapReader:
@@ -168,7 +195,6 @@ class MapReader:
     def __init__(self, is_union: bool) -> None:
         self._is_union = is_union
         self._shape: _Shape | None = None
-        self._shapes: dict[tuple[str, ...], _Shape] = {}
 
     def read(self, data: bytes, start: int) -> tuple[dict[str, Any], int]:
         """Return the map that begins at `data[start]`, and where it ends.
@@ -178,31 +204,12 @@ class MapReader:
         Exception
             Of whatever kind the broken bytes lead to.
         """
-        shape = self._shape
-        if shape is not None and len(data) - start >= shape.layout.size:
-            unpacked = shape.layout.unpack_from(data, start)
-            if unpacked[::2] == shape.around:
-                values = zip(shape.names, unpacked[1::2], strict=True)
-                return dict(values), start + shape.layout.size
+        if self._shape is not None and (read := self._shape.read(data, start)) is not None:
+            return read
         found, end = self._read_each(data, start)
-        if found and all(type(value) is float for value in found.values()):
-            self._learn(tuple(found))
+        if {*map(type, found.values())} == {float}:
+            self._shape = _shape(tuple(found), _DOUBLE if self._is_union else b"")
         return found, end
-
-    def _learn(self, names: tuple[str, ...]) -> None:
-        if len(self._shapes) >= _MOST_SHAPES:
-            self._shapes.clear()
-        self._shape = self._shapes.get(names)
-        if self._shape is None:
-            self._shape = self._shapes[names] = self._shape_of(names)
-
-    def _shape_of(self, names: tuple[str, ...]) -> _Shape:
-        kind = _DOUBLE if self._is_union else b""
-        around = [_text(name) + kind for name in names]
-        around[0] = _long(len(names)) + around[0]
-        around.append(_END)
-        layout = "d".join(f"{len(each)}s" for each in around)
-        return _Shape(names, Struct(f"<{layout}"), tuple(around))
 
     def _read_each(self, data: bytes, at: int) -> tuple[dict[str, Any], int]:
         found: dict[str, Any] = {}
@@ -221,25 +228,109 @@ class MapReader:
         if self._is_union:
             kind, at = data[at : at + 1], at + 1
         if kind == _DOUBLE:
-            return _double.unpack_from(data, at)[0], at + _DOUBLE_SIZE_BYTES
+            return _read_double(data, at)
         if kind == _LONG:
             return _read_long(data, at)
         if kind == _BOOLEAN:
-            return bool(data[at]), at + 1
+            return _read_boolean(data, at)
         if kind == _STRING:
             return _read_text(data, at)
         raise ValueError(f"a feature requires a known type; got branch {kind!r}")
 
 
+_ValueReader: TypeAlias = Callable[[bytes, int], tuple[Any, int]]
+Reader: TypeAlias = Callable[[bytes, int, dict[str, Any]], int]
+"""Reads one or more fields at an offset into a record, and returns where they end."""
+
+
+def reader(fields: Iterable[Mapping[str, Any]]) -> Reader | None:
+    """Return the function that reads a record's fields; None where one is not of a plain type.
+
+    It raises whatever broken bytes lead it to.
+
+    Examples
+    --------
+    >>> read = reader([{"name": "id", "type": "string"}, {"name": "x", "type": ["null", "double"]}])
+    >>> record = {}
+    >>> read(bytes.fromhex("026102000000000000e03f"), 0, record), record
+    (11, {'id': 'a', 'x': 0.5})
+    """
+    steps: list[Reader] = []
+    for is_double, run in groupby(fields, lambda field: field["type"] == "double"):
+        if is_double:
+            steps.append(_doubles_reader([field["name"] for field in run]))
+            continue
+        for field in run:
+            read = _value_reader(field["type"])
+            if read is None:
+                return None
+            steps.append(_field_reader(field["name"], read))
+
+    def read_all(data: bytes, at: int, record: dict[str, Any]) -> int:
+        for step in steps:
+            at = step(data, at, record)
+        return at
+
+    return read_all
+
+
+def _doubles_reader(names: list[str]) -> Reader:
+    layout = Struct(f"<{len(names)}d")
+
+    def read(data: bytes, at: int, record: dict[str, Any]) -> int:
+        record.update(zip(names, layout.unpack_from(data, at), strict=True))
+        return at + layout.size
+
+    return read
+
+
+def _field_reader(name: str, read_value: _ValueReader) -> Reader:
+    def read(data: bytes, at: int, record: dict[str, Any]) -> int:
+        record[name], at = read_value(data, at)
+        return at
+
+    return read
+
+
+def _value_reader(declared: Any) -> _ValueReader | None:
+    if isinstance(declared, dict) and declared.keys() == {"type"}:
+        declared = declared["type"]
+    if not isinstance(declared, list):
+        return _VALUE_READERS.get(declared) if isinstance(declared, str) else None
+    branches = [_value_reader(each) for each in declared]
+    if None in branches:
+        return None
+
+    def read(data: bytes, at: int) -> tuple[Any, int]:
+        branch, at = _read_long(data, at)
+        if branch < 0:
+            raise IndexError(f"a union requires a branch from 0; got {branch}")
+        return branches[branch](data, at)  # type: ignore[misc] # none of them is None
+
+    return read
+
+
+def _read_boolean(data: bytes, at: int) -> tuple[bool, int]:
+    return bool(data[at]), at + 1
+
+
+def _read_double(data: bytes, at: int) -> tuple[float, int]:
+    return _double.unpack_from(data, at)[0], at + _DOUBLE_SIZE_BYTES
+
+
 def _read_long(data: bytes, at: int) -> tuple[int, int]:
+    byte = data[at]
+    if byte < 0x80:
+        return (byte >> 1) ^ -(byte & 1), at + 1
     rest = shift = 0
-    while True:
+    while shift < _LONG_BITS:
         byte = data[at]
         at += 1
         rest |= (byte & 0x7F) << shift
         if byte < 0x80:
             return (rest >> 1) ^ -(rest & 1), at
         shift += 7
+    raise ValueError(f"a long requires {_LONG_BITS} bits; got more")
 
 
 def _read_text(data: bytes, at: int) -> tuple[str, int]:
@@ -247,3 +338,13 @@ def _read_text(data: bytes, at: int) -> tuple[str, int]:
     if not 0 <= size <= len(data) - at:
         raise ValueError(f"text requires {size} bytes; got {len(data) - at}")
     return data[at : at + size].decode(), at + size
+
+
+_VALUE_READERS: dict[str, _ValueReader] = {
+    "null": lambda _, at: (None, at),
+    "boolean": _read_boolean,
+    "int": _read_long,
+    "long": _read_long,
+    "double": _read_double,
+    "string": _read_text,
+}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from heapq import merge
+from typing import Any
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
@@ -128,9 +129,12 @@ class Inbox:
         self._raise_what_a_callback_did()
         runs: dict[tuple[str, int], list[Origin]] = {}
         for message in (first, *rest):
-            if not self._is_end(message) and not self._is_passing(message.error()):
+            error = message.error()
+            if error is None:
                 origin = self._origin(message)
-                runs.setdefault((origin.topic, origin.partition), []).append(origin)
+                runs.setdefault(origin[:2], []).append(origin)
+            elif not self._is_end(message, error):
+                self._pass_over(error)
         if len(runs) == 1:
             return next(iter(runs.values()))
         return [*merge(*runs.values(), key=lambda origin: (origin.timestamp_ms, origin.topic))]
@@ -199,30 +203,34 @@ class Inbox:
     def _where(self, position: TopicPartition) -> tuple[str, int]:
         return self._without_prefix[position.topic], position.partition
 
-    def _origin(self, message: Message) -> Origin:
+    def _origin(self, message: Any) -> Origin:  # Any: as declared, a message may lack all of it
+        headers = message.headers()
         return Origin(
-            self._without_prefix[message.topic()],  # type: ignore[index]  # it has all of these
-            message.partition(),  # type: ignore[arg-type]
-            message.offset(),  # type: ignore[arg-type]
+            self._without_prefix[message.topic()],
+            message.partition(),
+            message.offset(),
             message.timestamp()[1],
             message.key(),
             message.value(),
-            tuple(message.headers() or ()),  # type: ignore[arg-type]
+            tuple(headers) if headers else (),
         )
 
-    def _is_end(self, message: Message) -> bool:
+    def _is_end(self, message: Message, error: KafkaError) -> bool:
         """Whether a message only says that there is, for now, nothing behind this offset."""
-        error = message.error()
-        if error is None or error.code() != KafkaError._PARTITION_EOF:
+        if error.code() != KafkaError._PARTITION_EOF:
             return False
         where = self._without_prefix[message.topic() or ""], message.partition() or 0
         self._ends[where] = message.offset() or 0
         return True
 
-    def _is_passing(self, error: KafkaError | None) -> bool:
-        """Whether a message is only the news of an error that librdkafka is dealing with."""
-        if error is None:
-            return False
+    def _pass_over(self, error: KafkaError) -> None:
+        """Count and log the news of an error that librdkafka is dealing with.
+
+        Raises
+        ------
+        BrokerError
+            It is another kind of error.
+        """
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
             raise BrokerError(
                 f"agent {self._name} requires records that the broker no longer has; got"
@@ -235,4 +243,3 @@ class Inbox:
             )
         self._metrics.broker_errors.labels(self._name, error.name()).inc()
         _log.warning("broker error", agent=self._name, error=error.str())
-        return True

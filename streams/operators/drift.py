@@ -12,6 +12,7 @@ the cost, and no loss, since River's ADWIN looks for a change at every 32nd valu
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from models.definition import Pipeline
@@ -25,6 +26,7 @@ from streams.operators.state import KeyedState
 _PREDICTION = "prediction"
 _HELD = "predictions"
 _WATCHED_AT_A_TIME = 32
+_NUMBERS = frozenset({bool, int, float})
 
 
 class DriftOperator(Operator):
@@ -48,9 +50,8 @@ class DriftOperator(Operator):
         super().__init__(pipeline, monitors=self._monitors, held=self._held)
 
     def process(self, record: Record) -> Iterable[Record]:
-        held: list[Prediction] = self._held.get(_HELD, [])
+        held: list[Prediction] = self._held.changing(_HELD, list)
         held.append(record.value)
-        self._held[_HELD] = held
         if len(held) < _WATCHED_AT_A_TIME:
             return ()
         self._held[_HELD] = []
@@ -61,20 +62,25 @@ class DriftOperator(Operator):
 
     def _watch(self, held: list[Prediction]) -> Iterator[tuple[str, Evidence, Prediction]]:
         """Show each monitor its values, and say what it found at which prediction."""
-        for name in dict.fromkeys(name for each in held for name in each["features"]):
-            numbers = [
-                (each, value)
-                for each in held
-                if (value := each["features"].get(name)) is not None and type(value) is not str
-            ]
-            yield from self._show(f"input:{name}", self._input_detector(name), numbers)
-        predicted = [(each, p) for each in held if (p := self._predicted(each)) is not None]
-        yield from self._show(_PREDICTION, self._settings.predictions, predicted)
+        vectors = [each["features"] for each in held]
+        for name in dict.fromkeys(chain.from_iterable(vectors)):
+            values = [each.get(name) for each in vectors]
+            yield from self._show(f"input:{name}", self._input_detector(name), held, values)
+        predicted = [*map(self._predicted, held)]
+        yield from self._show(_PREDICTION, self._settings.predictions, held, predicted)
 
     def _show(
-        self, source: str, detector: Detector | None, numbers: list[tuple[Prediction, Any]]
+        self,
+        source: str,
+        detector: Detector | None,
+        held: list[Prediction],
+        values: list[Any],
     ) -> Iterator[tuple[str, Evidence, Prediction]]:
-        if detector is None or not numbers:
+        """Show the monitor of one source the numbers among `values`, one for each of `held`."""
+        if not {*map(type, values)} <= _NUMBERS:
+            places = [place for place, value in enumerate(values) if type(value) in _NUMBERS]
+            held, values = [held[each] for each in places], [values[each] for each in places]
+        if detector is None or not values:
             return
         monitor: DriftMonitor | None = self._monitors.get(source)
         if monitor is None:
@@ -82,8 +88,8 @@ class DriftOperator(Operator):
             cooldown = self._settings.cooldown
             monitor = DriftMonitor(detector, cooldown, scaled=not is_probability)
         self._monitors[source] = monitor
-        for place, evidence in monitor.take([value for _, value in numbers]):
-            yield source, evidence, numbers[place][0]
+        for place, evidence in monitor.take(values):
+            yield source, evidence, held[place]
 
     def _predicted(self, prediction: Prediction) -> float | None:
         value, probabilities = prediction["value"], prediction["probabilities"]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from models.baselines import baselines
 from models.candidates import ModelSet
 from models.definition import Pipeline
 from models.drift import DriftMonitor, DriftPolicy, Evidence
@@ -46,6 +47,7 @@ class LearningOperator(Operator):
         self._task = Task(pipeline.task)
         self._policy = DriftPolicy(pipeline.drift.policy)
         self._models = models
+        self._learns_without_labels = pipeline.learns_without_labels
         self._evaluation = KeyedState()
         self._monitors = KeyedState(pipeline.max_models)
         super().__init__(
@@ -64,7 +66,7 @@ class LearningOperator(Operator):
         example: Example = record.value
         models = self._models.of(example["key"])
         made = [] if example["label"] is None else self._test(example, models, record)
-        if example["label"] is None or not self._pipeline.learns_without_labels:
+        if example["label"] is None or not self._learns_without_labels:
             made += self._learn(example, models, record)
         return made
 
@@ -79,13 +81,13 @@ class LearningOperator(Operator):
         return []
 
     def _test(self, example: Example, models: ModelSet, record: Record) -> list[Record]:
-        evaluation = self._evaluation.get(_KEY) or self._fresh_evaluation(models)
+        evaluation = self._evaluation.changing(_KEY, self._fresh_evaluation)
         label, served = example["label"], example["served"]
         assert label is not None
         evaluation.update_all(label, served)
-        self._evaluation[_KEY] = evaluation
         scope_key = self._models.scope_key(example["key"])
-        monitors = self._monitors.get(scope_key) or self._fresh_monitors()
+        monitors: dict[str, DriftMonitor]
+        monitors = self._monitors.changing(scope_key, self._fresh_monitors)
         made = []
         for name, monitor in monitors.items():
             error = loss(self._task, label, served[name]["value"])
@@ -94,7 +96,6 @@ class LearningOperator(Operator):
                 made.append(self._alert(name, evidence, example, models, record))
                 models.react(name, self._policy, self._pipeline)
                 self._models.have_learned(example["key"])
-        self._monitors[scope_key] = monitors
         return made
 
     def _alert(
@@ -114,9 +115,10 @@ class LearningOperator(Operator):
         )
         return Record("alerts", "Alert", alert, record.origin)
 
-    def _fresh_evaluation(self, models: ModelSet) -> Prequential:
+    def _fresh_evaluation(self) -> Prequential:
         pipeline = self._pipeline
-        return Prequential(self._task, models.models, pipeline.metrics, pipeline.rolling_window)
+        names = [*pipeline.models, *baselines(self._task)]
+        return Prequential(self._task, names, pipeline.metrics, pipeline.rolling_window)
 
     def _fresh_monitors(self) -> dict[str, DriftMonitor]:
         settings = self._pipeline.drift

@@ -21,11 +21,12 @@ class ScopedModels:
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
+        self._is_by_key = pipeline.scope == Scope.KEY
         self.by_scope_key = KeyedState(pipeline.max_models)
 
     def scope_key(self, key: str | None) -> str:
         """Return what the models of an event with this key are kept under."""
-        return key or "" if self._pipeline.scope is Scope.KEY else ""
+        return key or "" if self._is_by_key else ""
 
     def of(self, key: str | None) -> ModelSet:
         """Return the models that serve an event with this key."""

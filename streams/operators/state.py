@@ -6,6 +6,7 @@ and writes only those, so that a large model costs nothing while it does not cha
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 
@@ -25,7 +26,7 @@ class KeyedState(dict[str, Any]):
     """A dictionary with text keys that tracks changes and may be bounded.
 
     It is in the order in which its keys were last set. Only `state[key] = value`, `touch`,
-    `del state[key]` and `pop` change it.
+    `changing`, `del state[key]` and `pop` change it.
 
     Parameters
     ----------
@@ -80,6 +81,15 @@ class KeyedState(dict[str, Any]):
             return default
         value = self[key]
         del self[key]
+        return value
+
+    def changing(self, key: str, make: Callable[[], Any]) -> Any:
+        """Return the value of `key`, made where there is none, to be changed in place."""
+        value = self.get(key)
+        if value is None:
+            value = self[key] = make()
+        elif key != self._newest:
+            self[key] = value
         return value
 
     def touch(self, key: str) -> None:
