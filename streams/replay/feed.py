@@ -15,7 +15,7 @@ from streams.replay.watch import Progress
 from streams.replay.window import Window, size_bytes
 from streams.settings import Settings
 
-_POLL_SECONDS = 0.15
+_POLL_SECONDS = 0.2
 _LAST_POLLS_SECONDS = 0.02
 _LINGER_MS = 20  # fewer, larger requests: the broker is on the same machine as the worker
 _STRIDE = 64

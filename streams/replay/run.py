@@ -82,11 +82,11 @@ def replay(
         encoder = Encoder(pipeline, partitions)
         window = _window(source, pipeline, settings, encoder)
         records = in_order(source.events(pipeline.event_id), encoder, pace.label_delay)
+        watch = Watch(worker, pipeline, settings)
+        feed = Feed(settings, topic, window, watch, rate=pace.rate, on_progress=on_progress)
         prepared = [*islice(records, _PREPARED)]  # while the worker starts; it then has the machine
         worker.wait_ready()
         on_ready()
-        watch = Watch(worker, pipeline, settings)
-        feed = Feed(settings, topic, window, watch, rate=pace.rate, on_progress=on_progress)
         feed.run(chain(prepared, records))
         return make_report(
             pipeline, settings, watch.samples, events=feed.events, seconds=feed.seconds
