@@ -22,6 +22,7 @@ from schemas.records import Features, LabelValue, Served
 Predict = Callable[[Features], Served]
 Learn = Callable[[Features, LabelValue | None], object]
 
+_PLAIN = frozenset({bool, int, str, type(None)})
 _COMPILED = frozenset({"_predictors", "_learners"})
 
 
@@ -201,7 +202,7 @@ def predictor(model: Any, task: Task, probabilities: bool = False) -> Predict:
 
 def _plain(value: Any) -> Any:
     """Turn a NumPy scalar into Python's own, which is what goes over the wire."""
-    return value.item() if hasattr(value, "item") else value
+    return value.item() if type(value) not in _PLAIN and hasattr(value, "item") else value
 
 
 def _number(value: float | None) -> float | None:

@@ -20,7 +20,7 @@ from fastavro.schema import SchemaParseException, fingerprint, to_parsing_canoni
 
 from schemas import plain
 from schemas.errors import DefinitionError, RecordError
-from schemas.plain import MapReader
+from schemas.plain_reader import MapReader, fields_reader
 from schemas.records import RejectReason
 
 Schema: TypeAlias = dict[str, Any]
@@ -65,10 +65,10 @@ class AvroType:
         self._maps: list[tuple[str, MapReader]] = []
         while fields and fields[-1]["type"] in (plain.FEATURES, plain.PROBABILITIES):
             field = fields.pop()
-            reader = MapReader(is_union=field["type"] == plain.FEATURES)
-            self._maps.insert(0, (field["name"], reader))
+            map_reader = MapReader(is_union=field["type"] == plain.FEATURES)
+            self._maps.insert(0, (field["name"], map_reader))
         self._head = fastavro.parse_schema({**schema, "fields": fields}, _force=True)
-        self._read_head = plain.reader(fields)
+        self._read_head = fields_reader(fields)
 
     def encode(self, record: Any) -> bytes:
         """Return `record` in single-object encoding."""
@@ -93,8 +93,8 @@ class AvroType:
             else:
                 record = {}
                 end = self._read_head(data, start, record)
-            for name, reader in self._maps:
-                record[name], end = reader.read(data, end)
+            for name, map_reader in self._maps:
+                record[name], end = map_reader.read(data, end)
         except Exception as error:
             raise self._broken(error) from error
         self._check_end(end, data)

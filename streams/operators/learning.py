@@ -90,7 +90,10 @@ class LearningOperator(Operator):
         monitors = self._monitors.changing(scope_key, self._fresh_monitors)
         made = []
         for name, monitor in monitors.items():
-            error = loss(self._task, label, served[name]["value"])
+            is_champion = name == models.champion
+            error = (
+                example["loss"] if is_champion else loss(self._task, label, served[name]["value"])
+            )
             evidence = None if error is None else monitor.update(error)
             if evidence is not None:
                 made.append(self._alert(name, evidence, example, models, record))

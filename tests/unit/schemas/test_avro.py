@@ -213,6 +213,34 @@ def test_maps_are_written_as_fastavro_writes_them(
     assert AvroType(schema).encode(value)[HEADER_SIZE_BYTES:] == plain.getvalue()
 
 
+TYPES: dict[str, st.SearchStrategy[Any]] = {
+    "boolean": st.booleans(),
+    "int": st.integers(min_value=-(2**31), max_value=2**31 - 1),
+    "long": LONGS,
+    "double": st.floats(allow_nan=False),
+    "string": TEXTS,
+}
+PLAIN_FIELDS = st.lists(st.tuples(st.sampled_from([*TYPES]), st.booleans()), min_size=1)
+
+
+@given(PLAIN_FIELDS, st.data())
+def test_plain_records_are_read_as_fastavro_writes_them(
+    fields: list[tuple[str, bool]], data: st.DataObject
+) -> None:
+    """A record of plain fields, null or not, comes back from fastavro's bytes."""
+    schema = record(*(["null", name] if optional else name for name, optional in fields[:26]))
+    value = {
+        field["name"]: data.draw(TYPES[name] | st.none() if optional else TYPES[name])
+        for field, (name, optional) in zip(schema["fields"], fields, strict=False)
+    }
+    plain = BytesIO()
+    fastavro.schemaless_writer(plain, fastavro.parse_schema(schema), value)
+    avro = AvroType(schema)
+    read = avro.decode_body(avro.header + plain.getvalue())
+    assert read == value
+    assert [type(each) for each in read.values()] == [type(each) for each in value.values()]
+
+
 @given(st.binary(max_size=60))
 def test_any_bytes_are_a_record_or_a_record_error(body: bytes) -> None:
     """Whatever follows a known header decodes, or is malformed: nothing else is raised."""
