@@ -6,6 +6,7 @@ so does `faust -A streams.app worker`, with its settings from the environment.
 
 from __future__ import annotations
 
+import os
 import time
 
 import faust
@@ -27,7 +28,7 @@ from streams.kafka.registry import written_schema
 from streams.keys import state_key
 from streams.metrics import Metrics
 from streams.outbox import Outbox
-from streams.settings import EMBEDDED, Settings, read_settings
+from streams.settings import EMBEDDED, Settings, read_settings, unknown_settings
 from streams.state import StateLog
 from streams.topics import TopicCodec, topic_settings
 from streams.web import define_pages
@@ -93,6 +94,8 @@ def create_app(settings: Settings) -> MillraceApp:
     )
     app.flow_control.resume()  # channels begin suspended, waiting for Faust's own consumer
     metrics = Metrics(pipeline.name)
+    for name in unknown_settings(os.environ):
+        _log.warning("no such setting", name=name)
     if settings.broker == EMBEDDED:
         app.embedded = EmbeddedBroker()
         settings = settings.model_copy(update={"broker": app.embedded.address})

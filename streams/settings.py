@@ -6,6 +6,7 @@ a command's option, which wins.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ from pydantic_settings import SettingsError as UnreadableSetting
 from schemas import SettingsError
 from streams.chaining import AgentSpec, parse_chain
 
+_PREFIX = "MILLRACE_"
 EMBEDDED = "embedded"
 _SECRET = ("kafka", "state_key")
 _EMBEDDED_ELSEWHERE = "embedded://"
@@ -37,7 +39,7 @@ class Settings(BaseSettings):
         A value is wrong; `read_settings` turns it into a `SettingsError`.
     """
 
-    model_config = SettingsConfigDict(env_prefix="MILLRACE_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="forbid")
 
     pipeline: str = Field("", description="Definition, as module:attribute or file.py:attribute.")
     pipeline_name: str = Field("", description="Another name for the pipeline and its topics.")
@@ -97,6 +99,18 @@ class Settings(BaseSettings):
     def guarantee(self) -> Guarantee:
         """What the broker can give of what is asked for: the embedded one has no isolation."""
         return Guarantee.AT_LEAST_ONCE if self.is_embedded else self.processing_guarantee
+
+
+def unknown_settings(environment: Iterable[str]) -> list[str]:
+    """Return the names that look like settings and are none: perhaps misspelt.
+
+    Examples
+    --------
+    >>> unknown_settings(["MILLRACE_BROKER", "MILLRACE_BROKERS", "PATH"])
+    ['MILLRACE_BROKERS']
+    """
+    known = {f"{_PREFIX}{name.upper()}" for name in Settings.model_fields}
+    return sorted(name for name in environment if name.startswith(_PREFIX) and name not in known)
 
 
 def read_settings(**given: Any) -> Settings:

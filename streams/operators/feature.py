@@ -18,6 +18,7 @@ from streams.operators.base import Operator
 from streams.operators.record import Record, last_frame
 from streams.operators.state import KeyedState
 
+_PLAIN = frozenset({bool, float, str})
 _LONGS = range(-(2**63), 2**63)
 
 
@@ -66,16 +67,15 @@ class FeatureOperator(Operator):
         features: Features = {}
         for feature in self._features:
             features.update(feature.extract(event, self._windows))
-        for name, value in features.items():
-            if type(value) not in (float, str, bool) and not (
-                type(value) is int and value in _LONGS
-            ):
-                features[name] = _plain(name, value)
+        if not {*map(type, features.values())} <= _PLAIN:
+            features = {name: _plain(name, value) for name, value in features.items()}
         return features
 
 
 def _plain(name: str, value: Any) -> bool | int | float | str:
     """Turn a NumPy scalar into Python's own, which is what goes over the wire."""
+    if type(value) in _PLAIN:
+        return value  # type: ignore[no-any-return] # it is what it says
     plain = value.item() if hasattr(value, "item") else value
     if isinstance(plain, (bool, float, str)) or (isinstance(plain, int) and plain in _LONGS):
         return plain
