@@ -49,17 +49,17 @@ lint: $(INSTALLED) ## Check style, formatting, types and layers
 
 .PHONY: kafka
 kafka: $(INSTALLED) ## Start a real Kafka on 127.0.0.1 (KAFKA_PORT, 9092); needs Java 17 and Maven
-	@$(BIN)/python dev/kafka.py start --port $(KAFKA_PORT)
+	@$(BIN)/python -m dev.kafka start --port $(KAFKA_PORT)
 
 .PHONY: kafka-stop
 kafka-stop: $(INSTALLED) ## Stop it
-	@$(BIN)/python dev/kafka.py stop
+	@$(BIN)/python -m dev.kafka stop
 
 # Fetches the broker's jars before the tests do, so that no test's timeout counts the download.
 .PHONY: kafka-jars
 kafka-jars: $(INSTALLED)
 	@set -e; \
-	why=$$($(BIN)/python -c 'from dev.kafka import missing_requirements as m; print(m() or "")'); \
+	why=$$($(BIN)/python -c 'from dev.java import missing_requirements as m; print(m() or "")'); \
 	if [ -n "$$why" ]; then \
 		printf '\n%s\n' '*** THE TESTS AGAINST A REAL KAFKA WILL NOT RUN ***' "$$why" >&2; \
 		echo >&2; \

@@ -7,9 +7,9 @@ of the repository; every broker shares them and keeps its own data, log and pid 
 own directory. The broker is its own controller (KRaft combined mode, KIP-500) and listens
 on 127.0.0.1 only.
 
-As a script: ``python dev/kafka.py start|stop|status [--port 9092] [--dir .kafka]``. It exits
+As a script: ``python -m dev.kafka start|stop|status [--port 9092] [--dir .kafka]``. It exits
 with 0 when it did what was asked, 1 when ``status`` finds no broker, and 2 with one line on
-stderr when a broker cannot run here. One exception is raised here, `KafkaUnavailableError`.
+stderr when a broker cannot run here.
 """
 
 from __future__ import annotations
@@ -17,15 +17,12 @@ from __future__ import annotations
 import argparse
 import base64
 import fcntl
-import hashlib
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -35,13 +32,10 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-POM = REPOSITORY / "dev" / "pom.xml"
-LIBS = REPOSITORY / ".kafka" / "libs"
-HOST = "127.0.0.1"
-JAVA_MAJOR = 17  # the oldest Java that the Kafka 4 broker runs on (KIP-1013)
+from dev.java import REPOSITORY, KafkaUnavailableError, find_java, resolve_jars, run
 
-RESOLVE_SECONDS = 600.0
+HOST = "127.0.0.1"
+
 READY_SECONDS = 60.0
 STOP_SECONDS = 20.0
 
@@ -55,28 +49,6 @@ JVM_FLAGS = (
     "-Dorg.slf4j.simpleLogger.showDateTime=true",
     "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd HH:mm:ss.SSS",
 )
-
-
-class KafkaUnavailableError(RuntimeError):
-    """A broker cannot run here, or did not start; the message says what to do."""
-
-
-def missing_requirements() -> str | None:
-    """Say why a real Kafka cannot run on this machine.
-
-    Fetches the jars if they are not there yet, which takes seconds to a few minutes.
-
-    Returns
-    -------
-    str or None
-        One line naming what is missing (Java, Maven, or the jars); None if nothing is.
-    """
-    try:
-        _find_java()
-        _resolve_jars()
-    except KafkaUnavailableError as error:
-        return str(error)
-    return None
 
 
 def free_port() -> int:
@@ -196,7 +168,7 @@ class KafkaBroker:
             )
 
     def _launch(self) -> None:
-        java, jars = _find_java(), _resolve_jars()
+        java, jars = find_java(), resolve_jars()
         _require_free(self.port)
         properties = _server_properties(self._data_path, self.port) | self.overrides
         self._config_path.write_text(
@@ -266,68 +238,6 @@ def _server_properties(data: Path, port: int) -> dict[str, str]:
     }
 
 
-def _find_java() -> str:
-    """Return the path of a Java that can run Kafka, from JAVA_HOME or else PATH."""
-    home = os.environ.get("JAVA_HOME")
-    java = shutil.which("java", path=f"{home}/bin" if home else None)
-    if java is None:
-        raise KafkaUnavailableError(
-            f"Kafka requires Java {JAVA_MAJOR} or newer in JAVA_HOME or on PATH; "
-            f"got JAVA_HOME={home!r} and no java. Install a JRE, e.g. openjdk-17-jre-headless."
-        )
-    banner = _run([java, "-version"]).stderr
-    version = re.search(r'version "(\d+)', banner)
-    if version is None or int(version[1]) < JAVA_MAJOR:
-        raise KafkaUnavailableError(
-            f"Kafka requires Java {JAVA_MAJOR} or newer; got {banner.strip()[:60]!r} "
-            f"from {java}. Set JAVA_HOME to a newer one."
-        )
-    return java
-
-
-def _resolve_jars() -> Path:
-    """Return the folder with the broker's jars, fetching them if they are not there.
-
-    The folder is named after the contents of the POM, and appears under that name only
-    when it is complete, so that processes which fetch at the same time cannot harm it.
-    """
-    pom = POM.read_text()
-    version = re.search(r"<artifactId>kafka-broker</artifactId>\s*<version>([^<]+)<", pom)
-    digest = hashlib.sha256(pom.encode()).hexdigest()[:8]
-    jars = LIBS / f"{version[1] if version else 'kafka'}-{digest}"
-    if not jars.is_dir():
-        LIBS.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=LIBS, prefix=".partial-") as partial:
-            _run_maven(Path(partial) / "jars")
-            with suppress(OSError):  # another process put the same jars there first
-                (Path(partial) / "jars").rename(jars)
-    return jars
-
-
-def _run_maven(target: Path) -> None:
-    mvn = shutil.which("mvn")
-    if mvn is None:
-        raise KafkaUnavailableError(
-            f"Kafka requires mvn on PATH to fetch its jars into {LIBS}; got {mvn!r}. "
-            "Install Maven, e.g. apt-get install maven."
-        )
-    command = [mvn, "-q", "-B", "-f", str(POM), "dependency:copy-dependencies"]
-    try:
-        done = _run([*command, f"-DoutputDirectory={target}"], RESOLVE_SECONDS)
-    except subprocess.TimeoutExpired as error:
-        raise KafkaUnavailableError(
-            f"mvn requires less than {RESOLVE_SECONDS:.0f} s to fetch the jars; "
-            "got no end. Check the network and Maven's settings.xml."
-        ) from error
-    if done.returncode != 0:
-        found = re.search(r"\[ERROR\] (.+)", done.stdout)
-        reason = found[1] if found else "no message"
-        raise KafkaUnavailableError(
-            f"mvn requires access to the jars that {POM} names; got {reason[:300]!r}. "
-            "Check the network and Maven's settings.xml."
-        )
-
-
 def _require_free(port: int) -> None:
     with socket.socket() as probe:
         # As Java does, so that connections in TIME_WAIT do not count as a listener.
@@ -347,16 +257,12 @@ def _format_storage(java: str, jars: Path, config: Path) -> None:
     flags = [*JVM_FLAGS, "-XX:TieredStopAtLevel=1", "-cp", f"{jars}/*"]
     # "--cluster-id=": an id may begin with "-", which would read as an option.
     tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}"]
-    done = _run([java, *flags, *tool, "--config", str(config)])
+    done = run([java, *flags, *tool, "--config", str(config)])
     if done.returncode != 0:
         raise KafkaUnavailableError(
             f"Kafka requires storage it can format; got {_cause(done.stderr)!r}. "
             f"Check {config} and the folder it names in log.dirs."
         )
-
-
-def _run(command: list[str], seconds: float = 60.0) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=seconds)
 
 
 def _spawn_detached(command: list[str], log: Path) -> int:
@@ -383,7 +289,7 @@ def _command_line(pid: int) -> str:
             raw = Path(f"/proc/{pid}/cmdline").read_bytes()
             return os.fsdecode(raw).replace("\0", " ").strip()
         return ""
-    return _run(["ps", "-ww", "-o", "command=", "-p", str(pid)]).stdout.strip()
+    return run(["ps", "-ww", "-o", "command=", "-p", str(pid)]).stdout.strip()
 
 
 def _answers(admin: AdminClient) -> bool:

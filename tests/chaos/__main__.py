@@ -10,7 +10,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from dev.kafka import KafkaBroker, KafkaUnavailableError, free_port
+from dev.java import KafkaUnavailableError
+from dev.kafka import KafkaBroker, free_port
 from tests.chaos.broken import KINDS as BROKEN
 from tests.chaos.faults import KINDS
 from tests.chaos.runner import RECOVERY_TARGET_SECONDS, Plan, Report, Run

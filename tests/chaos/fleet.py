@@ -14,7 +14,8 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from dev.kafka import REPOSITORY, free_port
+from dev.java import REPOSITORY
+from dev.kafka import free_port
 from tests.chaos.topics import tail
 
 SESSION_SECONDS = 6.0

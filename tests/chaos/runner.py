@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dev.kafka import REPOSITORY, KafkaBroker
+from dev.java import REPOSITORY
+from dev.kafka import KafkaBroker
 from models.loading import load_pipeline
 from streams.app import prepare_topics
 from streams.settings import Settings

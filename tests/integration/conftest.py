@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from dev.kafka import KafkaBroker, free_port, missing_requirements
+from dev.java import missing_requirements
+from dev.kafka import KafkaBroker, free_port
 from streams.kafka.embedded import EmbeddedBroker
 
 MISSING = pytest.StashKey[str]()

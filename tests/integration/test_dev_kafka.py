@@ -13,7 +13,8 @@ import pytest
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
-from dev.kafka import KafkaBroker, KafkaUnavailableError, free_port, main
+from dev.java import KafkaUnavailableError
+from dev.kafka import KafkaBroker, free_port, main
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,109 @@
+"""What a real Kafka needs of this machine: a Java that runs it, and its jars, fetched by Maven.
+
+The jars are those that ``dev/pom.xml`` names, fetched once into ``.kafka/libs`` of the repository.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+POM = REPOSITORY / "dev" / "pom.xml"
+LIBS = REPOSITORY / ".kafka" / "libs"
+JAVA_MAJOR = 17  # the oldest Java that the Kafka 4 broker runs on (KIP-1013)
+RESOLVE_SECONDS = 600.0
+
+
+class KafkaUnavailableError(RuntimeError):
+    """A broker cannot run here, or did not start; the message says what to do."""
+
+
+def missing_requirements() -> str | None:
+    """Say why a real Kafka cannot run on this machine.
+
+    Fetches the jars if they are not there yet, which takes seconds to a few minutes.
+
+    Returns
+    -------
+    str or None
+        One line naming what is missing (Java, Maven, or the jars); None if nothing is.
+    """
+    try:
+        find_java()
+        resolve_jars()
+    except KafkaUnavailableError as error:
+        return str(error)
+    return None
+
+
+def find_java() -> str:
+    """Return the path of a Java that can run Kafka, from JAVA_HOME or else PATH."""
+    home = os.environ.get("JAVA_HOME")
+    java = shutil.which("java", path=f"{home}/bin" if home else None)
+    if java is None:
+        raise KafkaUnavailableError(
+            f"Kafka requires Java {JAVA_MAJOR} or newer in JAVA_HOME or on PATH; "
+            f"got JAVA_HOME={home!r} and no java. Install a JRE, e.g. openjdk-17-jre-headless."
+        )
+    banner = run([java, "-version"]).stderr
+    version = re.search(r'version "(\d+)', banner)
+    if version is None or int(version[1]) < JAVA_MAJOR:
+        raise KafkaUnavailableError(
+            f"Kafka requires Java {JAVA_MAJOR} or newer; got {banner.strip()[:60]!r} "
+            f"from {java}. Set JAVA_HOME to a newer one."
+        )
+    return java
+
+
+def resolve_jars() -> Path:
+    """Return the folder with the broker's jars, fetching them if they are not there.
+
+    The folder is named after the contents of the POM, and appears under that name only
+    when it is complete, so that processes which fetch at the same time cannot harm it.
+    """
+    pom = POM.read_text()
+    version = re.search(r"<artifactId>kafka-broker</artifactId>\s*<version>([^<]+)<", pom)
+    digest = hashlib.sha256(pom.encode()).hexdigest()[:8]
+    jars = LIBS / f"{version[1] if version else 'kafka'}-{digest}"
+    if not jars.is_dir():
+        LIBS.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=LIBS, prefix=".partial-") as partial:
+            _run_maven(Path(partial) / "jars")
+            with suppress(OSError):  # another process put the same jars there first
+                (Path(partial) / "jars").rename(jars)
+    return jars
+
+
+def _run_maven(target: Path) -> None:
+    mvn = shutil.which("mvn")
+    if mvn is None:
+        raise KafkaUnavailableError(
+            f"Kafka requires mvn on PATH to fetch its jars into {LIBS}; got {mvn!r}. "
+            "Install Maven, e.g. apt-get install maven."
+        )
+    command = [mvn, "-q", "-B", "-f", str(POM), "dependency:copy-dependencies"]
+    try:
+        done = run([*command, f"-DoutputDirectory={target}"], RESOLVE_SECONDS)
+    except subprocess.TimeoutExpired as error:
+        raise KafkaUnavailableError(
+            f"mvn requires less than {RESOLVE_SECONDS:.0f} s to fetch the jars; "
+            "got no end. Check the network and Maven's settings.xml."
+        ) from error
+    if done.returncode != 0:
+        found = re.search(r"\[ERROR\] (.+)", done.stdout)
+        reason = found[1] if found else "no message"
+        raise KafkaUnavailableError(
+            f"mvn requires access to the jars that {POM} names; got {reason[:300]!r}. "
+            "Check the network and Maven's settings.xml."
+        )
+
+
+def run(command: list[str], seconds: float = 60.0) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=seconds)
