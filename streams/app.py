@@ -57,6 +57,16 @@ class MillraceApp(faust.App):
     def _create_directories(self) -> None:
         pass  # state is kept on Kafka, not in files
 
+    async def on_stop(self) -> None:
+        """End every agent's stream before Faust cancels the agents.
+
+        Whom Faust cancels its supervisor may just be replacing, and for the replacement, which
+        nobody cancels, it would wait for ever.
+        """
+        for engine in self.engines:
+            engine.stop()
+        await super().on_stop()
+
     async def on_shutdown(self) -> None:
         """Commit, save state and leave the groups, once the agents have stopped."""
         for engine in self.engines:

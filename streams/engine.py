@@ -14,6 +14,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import groupby, islice
 from typing import Any
 
@@ -93,22 +94,24 @@ class Engine:
         self._is_broken = self._is_interrupted = False
         self._failures = 0
         self._last_flush = self._last_progress = time.monotonic()
+        self._stopping = asyncio.Event()
         self._batch: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"kafka-{name}")
         metrics.up.labels(name).set(0)
 
     async def next_batch(self) -> list[Origin]:
-        """Wait for records; return at least one.
+        """Wait for records; return at least one, and none only when it is time to stop.
 
         Raises
         ------
         BrokerError
             The consumer met an error that it cannot go on from.
         """
-        while True:
+        while not self._stopping.is_set():
             try:
                 if self._is_broken or self._is_interrupted:
                     await self._recover()
+                    continue
                 batch: list[Origin] = await self._in_thread(self._poll)
                 if batch:
                     return batch
@@ -119,6 +122,11 @@ class Engine:
             except BaseException as error:
                 self._break(error)
                 raise
+        return []
+
+    def stop(self) -> None:
+        """Let no batch begin any more."""
+        self._stopping.set()
 
     async def process(self, batch: list[Origin]) -> None:
         """Fold a batch and commit it, to the end even when the caller is cancelled."""
@@ -271,7 +279,9 @@ class Engine:
         self._failures += 1
         self._metrics.restarts.labels(self.name).inc()
         _log.warning("restarting from state", agent=self.name, backoff_seconds=backoff_seconds)
-        await asyncio.sleep(backoff_seconds)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), backoff_seconds)
+            return
         await self._in_thread(self._close)
         self._is_broken = self._is_interrupted = False
 

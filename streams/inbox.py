@@ -75,6 +75,8 @@ class Inbox:
         self._metrics = metrics
         self._consumer: Consumer | None = None
         self._ends: dict[tuple[str, int], int] = {}
+        self._start: list[TopicPartition] = []
+        self._is_moved = False
         self._is_closing = False
         self._raised: BaseException | None = None
 
@@ -125,8 +127,12 @@ class Inbox:
         self._raise_what_a_callback_did()
         if first is None:
             return []
+        self._is_moved = False
         rest = self.consumer.consume(self._settings.batch_records - 1, timeout=0)
         self._raise_what_a_callback_did()
+        if self._is_moved:  # `first` is from another place: begin once more where it was said
+            self.consumer.assign(self._start)
+            return []
         runs: dict[tuple[str, int], list[Origin]] = {}
         for message in (first, *rest):
             error = message.error()
@@ -153,7 +159,8 @@ class Inbox:
     def start(self, offsets: dict[tuple[str, int], int]) -> None:
         """Begin to read, each partition at its offset."""
         self._ends.clear()
-        self.consumer.assign(self.positions(offsets))
+        self._start, self._is_moved = self.positions(offsets), True
+        self.consumer.assign(self._start)
 
     def positions(self, offsets: dict[tuple[str, int], int]) -> list[TopicPartition]:
         """Return offsets as librdkafka wants them."""

@@ -24,7 +24,10 @@ class BatchChannel(Channel[Any]):
         super().__init__(app, **kwargs)
 
     async def __anext__(self) -> Any:  # Faust would have one event here; a batch is as good
-        return await self.engine.next_batch()
+        batch = await self.engine.next_batch()
+        if not batch:
+            raise StopAsyncIteration
+        return batch
 
     def _clone_args(self) -> Mapping[str, Any]:
         return {**super()._clone_args(), "engine": self.engine}

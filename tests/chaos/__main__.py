@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -19,6 +20,7 @@ from tests.chaos.runner import RECOVERY_TARGET_SECONDS, Plan, Report, Run
 
 def main() -> int:
     options = _arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing is left running
     plan = Plan(
         **{name: value for name, value in vars(options).items() if name not in ("keep", "kinds")},
         kinds=tuple(options.kinds.split(",")),

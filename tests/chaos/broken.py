@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from typing import Any
 
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 
 from streams.engine import Engine
 from streams.kafka.clients import producer_config
+from streams.operators.record import Origin
 from streams.outbox import Outbox
 from streams.settings import read_settings
 from streams.state import StateRecord
@@ -29,11 +29,10 @@ def commit_first() -> None:
     """Commit the input offsets of a batch before its outputs are produced."""
     fold, commit = Engine._fold, Outbox.commit
 
-    async def fold_what_is_committed(self: Engine, batch: list[Message]) -> None:
-        ends = {(m.topic(), m.partition()): (m.offset() or 0) + 1 for m in batch}
-        offsets = [TopicPartition(str(t), int(p or 0), end) for (t, p), end in ends.items()]
-        assert self._consumer is not None
-        self._consumer.commit(offsets=offsets, asynchronous=False)
+    async def fold_what_is_committed(self: Engine, batch: list[Origin]) -> None:
+        ends = {(origin.topic, origin.partition): origin.offset + 1 for origin in batch}
+        ours = {where: end for where, end in ends.items() if where[1] in self._assigned}
+        self._inbox.consumer.commit(offsets=self._inbox.positions(ours), asynchronous=False)
         await asyncio.sleep(_WINDOW_SECONDS)
         await fold(self, batch)
 
@@ -47,11 +46,12 @@ def commit_first() -> None:
 def state_outside() -> None:
     """Write the state at once, outside the transaction of the batch that it follows from."""
     commit = Outbox.commit
-    producers: dict[int, Any] = {}
+    producers: dict[str, Producer] = {}
 
     def put_state_at_once(self: Outbox, partition: int, entry: StateRecord) -> None:
-        producer = producers.setdefault(id(self), Producer(producer_config(self._settings)))
-        topic = self._prefix + entry.topic
+        if self._name not in producers:
+            producers[self._name] = Producer(producer_config(self._settings))
+        producer, topic = producers[self._name], self._prefix + entry.topic
         producer.produce(topic, entry.value, entry.key, partition, headers=entry.headers)
         producer.flush(10)
 
