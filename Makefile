@@ -8,6 +8,9 @@ MAKEFLAGS += --no-builtin-rules
 # The first of these that is new enough is taken; `make PYTHON=...` names another.
 PYTHON ?= python3.11 python3.12 python3.13 python3.14 python3
 KAFKA_PORT ?= 9092
+# Of `make chaos`: what decides when who is killed, and how often anything is.
+SEED ?= 1
+FAULTS ?= 15
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -39,6 +42,10 @@ demo: $(INSTALLED) ## See it work: a live stream with a drift in it, no Kafka ne
 .PHONY: test
 test: lint kafka-jars ## Everything that CI checks: lint, types, layers, every test, coverage
 	$(BIN)/pytest --cov --cov-report=term --durations=10
+
+.PHONY: chaos
+chaos: $(INSTALLED) kafka-jars ## Kill workers and the broker at random (SEED, FAULTS); check what comes out
+	@$(BIN)/python -m tests.chaos --seed $(SEED) --faults $(FAULTS)
 
 .PHONY: lint
 lint: $(INSTALLED) ## Check style, formatting, types and layers

@@ -13,14 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
-from confluent_kafka import (
-    OFFSET_BEGINNING,
-    Consumer,
-    KafkaError,
-    Message,
-    Producer,
-    TopicPartition,
-)
+from confluent_kafka import Message, Producer
 
 from models import snapshot
 from models.candidates import ModelSet
@@ -28,7 +21,8 @@ from models.definition import Pipeline
 from schemas import BrokerError, SnapshotError, shipped
 from schemas.records import ModelSnapshot
 from streams.chaining import AgentSpec
-from streams.kafka.clients import producer_config, reader_config
+from streams.kafka.clients import producer_config
+from streams.kafka.reading import read_to_end
 from streams.operators.state import Change
 from streams.order import Run
 from streams.settings import Settings
@@ -42,7 +36,7 @@ _MANIFEST = "manifest"
 _OWNER = "owner"
 _ORDER = "order/"
 _OPERATORS = "streams.operators"
-_READ_TIMEOUT_SECONDS = 30.0
+_WRITE_TIMEOUT_SECONDS = 30.0
 
 
 Headers: TypeAlias = list[tuple[str, str | bytes | None]]
@@ -186,7 +180,7 @@ class StateLog:
         topic = self._prefix + self._topic
         for partition in partitions:
             producer.produce(topic, value, _OWNER, partition, headers=_headers(0, 0))
-        if producer.flush(_READ_TIMEOUT_SECONDS):
+        if producer.flush(_WRITE_TIMEOUT_SECONDS):
             raise BrokerError(f"state requires {topic} to be writable; got no acknowledgement")
 
     def models(self, partitions: Iterable[int]) -> Iterator[tuple[int, ModelSnapshot]]:
@@ -260,30 +254,8 @@ class StateLog:
 
     def _records(self, topic: str, partitions: list[int]) -> Iterator[tuple[int, StateRecord]]:
         """Read partitions of a topic from beginning to end."""
-        if not partitions:
-            return
-        reader = Consumer(reader_config(self._settings))
-        name = self._prefix + topic
-        unfinished = set(partitions)
-        try:
-            reader.list_topics(name, timeout=_READ_TIMEOUT_SECONDS)  # else finding it takes 0.5 s
-            reader.assign([TopicPartition(name, each, OFFSET_BEGINNING) for each in partitions])
-            while unfinished:
-                message = reader.poll(_READ_TIMEOUT_SECONDS)
-                if message is None:
-                    raise BrokerError(
-                        f"state requires {name} to be read to its end; got nothing for"
-                        f" {_READ_TIMEOUT_SECONDS:.0f} s from partitions {sorted(unfinished)}"
-                    )
-                error = message.error()
-                if error is None:
-                    yield message.partition() or 0, _state_record(topic, message)
-                elif error.code() == KafkaError._PARTITION_EOF:
-                    unfinished.discard(message.partition() or 0)
-                elif not error.retriable():
-                    raise BrokerError(f"state requires {name} to be readable; got {error.str()!r}")
-        finally:
-            reader.close()
+        for message in read_to_end(self._settings, self._prefix + topic, partitions):
+            yield message.partition() or 0, _state_record(topic, message)
 
 
 def _fingerprint(pipeline: Pipeline) -> str:

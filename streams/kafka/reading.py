@@ -1,4 +1,4 @@
-"""Reading a topic from its beginning to its end, as a tool does that joins no group.
+"""Reading a topic from its beginning to its end, in no group: saved state, and what tools want.
 
 Only what is committed is read. The end is where a partition ended when the reader came to it;
 a broker that is away for a moment is waited for.
@@ -6,8 +6,11 @@ a broker that is away for a moment is waited for.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
+import structlog
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, Message, TopicPartition
 
 from schemas import BrokerError
@@ -17,7 +20,10 @@ from streams.settings import Settings
 
 _POLL_SECONDS = 0.5
 _TIMEOUT_SECONDS = 30.0
+_PROGRESS_SECONDS = 5.0
 _PASSING = {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT}
+
+_log = structlog.get_logger(__name__)
 
 
 def count_partitions(settings: Settings, topic: str) -> int:
@@ -61,15 +67,21 @@ def watermarks(settings: Settings, topic: str, partition: int) -> tuple[int, int
 def read_to_end(settings: Settings, topic: str, partitions: Iterable[int]) -> Iterator[Message]:
     """Yield the records of some partitions of a topic, each partition in its order.
 
+    Where it takes long, the log says how far it is.
+
     Raises
     ------
     BrokerError
         The topic cannot be read, or nothing came for 30 s.
     """
     unfinished = {*partitions}
+    if not unfinished:
+        return
     reader = plain_reader(settings)
-    idle_seconds = 0.0
+    count, idle_seconds, told = 0, 0.0, time.monotonic()
     try:
+        with suppress(KafkaException):  # it is only that finding the topic else takes 0.5 s
+            reader.list_topics(topic, timeout=_TIMEOUT_SECONDS)
         reader.assign([TopicPartition(topic, each, OFFSET_BEGINNING) for each in unfinished])
         while unfinished:
             message = reader.poll(_POLL_SECONDS)
@@ -83,7 +95,11 @@ def read_to_end(settings: Settings, topic: str, partitions: Iterable[int]) -> It
                 continue
             error = message.error()
             if error is None:
+                count += 1
                 yield message
+                if time.monotonic() - told > _PROGRESS_SECONDS:
+                    told = time.monotonic()
+                    _log.info("reading", topic=topic, records=count, unfinished=len(unfinished))
             elif error.code() == KafkaError._PARTITION_EOF:
                 unfinished.discard(message.partition() or 0)
             elif error.code() not in _PASSING and not error.retriable():

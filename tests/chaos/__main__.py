@@ -53,10 +53,11 @@ def show(report: Report) -> None:
     harm.add_row("of them into another's recovery", str(report.overlapping))
     console.print(harm)
     console.print(
-        f"First new prediction after kill -9, in the last partition to have one:"
-        f" median {report.median_recovery_seconds:.1f} s,"
-        f" longest {report.slowest_recovery_seconds:.1f} s"
-        f" of {len(report.recoveries_seconds)} (target {RECOVERY_TARGET_SECONDS:.0f} s)"
+        f"First new prediction after kill -9, in the last partition to have one, in seconds:"
+        f" shortest {min(report.recoveries_seconds, default=0.0):.1f},"
+        f" median {report.median_recovery_seconds:.1f},"
+        f" longest {report.slowest_recovery_seconds:.1f},"
+        f" of {len(report.recoveries_seconds)} (target: under {RECOVERY_TARGET_SECONDS:.0f})"
     )
     counts = Table(title="Counts", title_justify="left")
     counts.add_column("what")
@@ -73,6 +74,9 @@ def show(report: Report) -> None:
     console.print(found)
     for line in [*report.problems, *report.findings.lines]:
         console.print(line, markup=False, soft_wrap=True)
+    number = f"{sum(report.faults.values())} faults, seed {report.plan.seed}"
+    verdict = "the same as an undisturbed run" if report.is_good else "NOT AS IT SHOULD BE"
+    console.print(f"{number}: {verdict}", style="bold green" if report.is_good else "bold red")
 
 
 def _arguments() -> argparse.Namespace:

@@ -59,6 +59,7 @@ def state_outside() -> None:
         time.sleep(_WINDOW_SECONDS)
         commit(self, consumer, offsets)
 
+    Engine._is_flush_due = lambda _: True  # type: ignore[method-assign]  # so that it shows soon
     Outbox.put_state = put_state_at_once  # type: ignore[method-assign]
     Outbox.commit = commit_later  # type: ignore[method-assign]
 

@@ -177,19 +177,20 @@ class Run:
         time.sleep(plan.warm_up_seconds)
         deadline = time.monotonic() + plan.minutes * 60
         while sum(faults.done.values()) < plan.faults and time.monotonic() < deadline:
+            measured = len(faults.recoveries_seconds)
             kind = faults.strike()
-            recovery = (
-                f", {faults.recoveries_seconds[-1]:.1f} s"
-                if kind == "kill" and (faults.recoveries_seconds)
-                else ""
-            )
-            self._say(
-                f"{sum(faults.done.values()):4} {kind:15}{watch.seen:8} predictions{recovery}"
-            )
+            recovery = [f", {each:.1f} s" for each in faults.recoveries_seconds[measured:]]
+            number = sum(faults.done.values())
+            self._say(f"{number:4} {kind:15}{watch.seen:8} predictions{''.join(recovery)}")
         faults.settle()
         report.faults, report.overlapping = dict(faults.done), faults.overlapping
         report.recoveries_seconds = faults.recoveries_seconds
         report.problems += faults.problems
+        if report.slowest_recovery_seconds >= RECOVERY_TARGET_SECONDS:
+            report.problems.append(
+                f"a recovery took {report.slowest_recovery_seconds:.1f} s, and may take"
+                f" {RECOVERY_TARGET_SECONDS:.0f}"
+            )
 
     def _come_to_rest(self, report: Report) -> None:
         """End the load, let everything be consumed, and stop the workers in order."""

@@ -100,5 +100,8 @@ def _committed(admin: AdminClient, group: str) -> dict[tuple[str, int], int]:
 
 
 def tail(path: Path, lines: int = 6) -> str:
-    """Return the end of a log in one line."""
-    return " | ".join(path.read_text(errors="replace").strip().splitlines()[-lines:])
+    """Return the end of a log in one line, and where in Millrace each thread was if it hung."""
+    text = path.read_text(errors="replace")
+    log, _, stacks = text.partition("Fatal Python error")
+    hung = [line.strip() for line in stacks.splitlines() if "/streams/" in line]
+    return " | ".join([*log.strip().splitlines()[-lines:], *hung])

@@ -1,0 +1,83 @@
+"""A rebalance in the middle of a poll: no record is taken from a place that is no longer ours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from confluent_kafka import TopicPartition
+
+from streams import inbox
+from streams.inbox import Inbox
+from streams.metrics import Metrics
+from streams.settings import Settings
+
+
+class Message:
+    """A record of `p.events[0]`."""
+
+    def __init__(self, offset: int) -> None:
+        self._offset = offset
+
+    def topic(self) -> str:
+        return "p.events"
+
+    def partition(self) -> int:
+        return 0
+
+    def offset(self) -> int:
+        return self._offset
+
+    def timestamp(self) -> tuple[int, int]:
+        return (1, self._offset)
+
+    def error(self) -> None:
+        return None
+
+    def headers(self) -> None:
+        return None
+
+    def key(self) -> bytes | None:
+        return None
+
+    def value(self) -> bytes | None:
+        return b""
+
+
+class Consumer:
+    """Has ten records, and is given its partition anew when it is next asked for a batch."""
+
+    def __init__(self, _config: dict[str, Any]) -> None:
+        self.position = 0
+        self.is_due = False
+
+    def subscribe(self, _topics: list[str], *, on_assign: Any, **_others: Any) -> None:
+        self._on_assign = on_assign
+
+    def assign(self, partitions: list[TopicPartition]) -> None:
+        (self.position,) = (each.offset for each in partitions)
+
+    def poll(self, _seconds: float) -> Message:
+        return self.consume(1, 0.0)[0]
+
+    def consume(self, count: int, timeout: float) -> list[Message]:
+        if self.is_due and count > 1:
+            self.is_due = False
+            self._on_assign(self, [TopicPartition("p.events", 0)])
+        start, self.position = self.position, min(self.position + count, 10)
+        return [Message(offset) for offset in range(start, self.position)]
+
+
+def test_a_poll_that_meets_a_rebalance_begins_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The record taken before it is not folded at the place where the new assignment begins."""
+    monkeypatch.setattr(inbox, "Consumer", Consumer)
+    box = Inbox("ingest", Settings(), "p.", ["events"], Metrics("p"))
+    box.open(lambda _: box.start({("events", 0): 4}), lambda _: None, lambda _: None)
+    box.start({("events", 0): 7})
+    consumer: Any = box.consumer
+    consumer.is_due = True
+
+    first, second = box.poll(), box.poll()
+
+    assert first == []
+    assert [origin.offset for origin in second] == [4, 5, 6, 7, 8, 9]
