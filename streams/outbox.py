@@ -78,6 +78,7 @@ class Outbox:
         self._in_transaction = False
         self._uncommitted_bytes = 0
         self._bounded = BoundedCaller(f"commit-{name}")
+        self._is_cut_off = False
         self._failed: KafkaError | None = None
         self._predicted: list[tuple[str, int]] = []
         self._alerted: Counter[tuple[str, str]] = Counter()
@@ -89,18 +90,8 @@ class Outbox:
 
     def open(self) -> None:
         """Connect."""
-        config = producer_config(self._settings) | {
-            "on_delivery": self._on_delivery,
-            "delivery.report.only.error": True,
-            "linger.ms": _LINGER_MS,
-        }
-        if self.is_transactional:
-            self.transactional_id = f"{self._name}-{uuid4()}"
-            config |= {"transactional.id": self.transactional_id}
-        self._producer = Producer(config)
-        self._failed = None
-        if self.is_transactional:
-            self._producer.init_transactions(_COORDINATOR_SECONDS)
+        self.transactional_id = f"{self._name}-{uuid4()}" if self.is_transactional else ""
+        self._connect()
 
     def fence(self, transactional_id: str) -> None:
         """Abort what a worker that is gone has left open, and keep it from writing ever again.
@@ -210,9 +201,26 @@ class Outbox:
         self._in_transaction = False
         self._check_delivered(0)
 
+    def _connect(self) -> None:
+        config = producer_config(self._settings) | {
+            "on_delivery": self._on_delivery,
+            "delivery.report.only.error": True,
+            "error_cb": self._on_error,
+            "linger.ms": _LINGER_MS,
+        }
+        if self.is_transactional:
+            config |= {"transactional.id": self.transactional_id}
+        self._producer = Producer(config)
+        self._failed, self._is_cut_off = None, False
+        if self.is_transactional:
+            self._producer.init_transactions(_COORDINATOR_SECONDS)
+
     def _begin(self) -> None:
         assert self._producer is not None
         if self.is_transactional and not self._in_transaction:
+            self._producer.poll(0)  # for the news of a lost connection
+            if self._is_cut_off:  # see streams.kafka.bounded: its next commit might hang
+                self._connect()
             self._producer.begin_transaction()
             self._in_transaction = True
             self._uncommitted_bytes = 0
@@ -238,6 +246,9 @@ class Outbox:
                 self._producer.poll(0.1)
             else:
                 return
+
+    def _on_error(self, _error: KafkaError) -> None:
+        self._is_cut_off = True
 
     def _on_delivery(self, error: KafkaError | None, _message: Message) -> None:
         self._failed = error or self._failed

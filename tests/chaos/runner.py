@@ -119,7 +119,8 @@ class Run:
 
     def __init__(self, plan: Plan, directory: Path, broker: KafkaBroker, say: Say) -> None:
         attribute = "keyed" if plan.scope == "key" else "pipeline"
-        self._plan, self._broker, self._say = plan, broker, say
+        self._plan, self._broker, self._tell = plan, broker, say
+        self._started = time.monotonic()
         self.settings = Settings(
             pipeline=f"{PIPELINES}:{attribute}",
             pipeline_name=plan.name,
@@ -153,18 +154,21 @@ class Run:
     def run(self) -> Report:
         """Run it all; whatever happens, no worker is left behind."""
         report = Report(self._plan)
-        started = time.monotonic()
+        self._started = time.monotonic()
         prepare_topics(self.pipeline, self.settings)
         watch = Watch(self._broker.bootstrap, f"{self.prefix}predictions")
         try:
             self._do_harm(watch, report)
+            self._say("the load ends")
             self._come_to_rest(report)
-            report.seconds = time.monotonic() - started
+            report.seconds = time.monotonic() - self._started
+            self._say("the workers have stopped; checking")
             self._check(report)
         finally:
             watch.stop()
             self.fleet.end()
         report.problems += self.fleet.fallen
+        self._say("done")
         return report
 
     def _do_harm(self, watch: Watch, report: Report) -> None:
@@ -174,6 +178,7 @@ class Run:
         self.feeder.start()
         faults = Faults(plan.seed, plan.kinds, fleet, self._broker, watch, plan.workers)
         faults.settle()
+        self._say(f"{plan.workers} workers predict")
         time.sleep(plan.warm_up_seconds)
         deadline = time.monotonic() + plan.minutes * 60
         while sum(faults.done.values()) < plan.faults and time.monotonic() < deadline:
@@ -227,6 +232,9 @@ class Run:
         again = self.millrace("reproduce", event_id)
         wrong = [] if again.returncode == 0 else [again.stdout + again.stderr]
         report.findings.add("millrace reproduce", wrong)
+
+    def _say(self, what: str) -> None:
+        self._tell(f"{time.monotonic() - self._started:6.0f} s {what}")
 
     def millrace(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command of Millrace's on the pipeline."""
