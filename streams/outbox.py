@@ -247,7 +247,9 @@ class Outbox:
             else:
                 return
 
-    def _on_error(self, _error: KafkaError) -> None:
+    def _on_error(self, error: KafkaError) -> None:
+        agent = self._name.removeprefix(self._prefix)
+        self._metrics.broker_errors.labels(agent, error.name()).inc()
         self._is_cut_off = True
 
     def _on_delivery(self, error: KafkaError | None, _message: Message) -> None:

@@ -22,7 +22,7 @@ from streams.state import StateRecord
 from streams.worker import run_worker
 
 KINDS = ("commit-first", "state-outside")
-_WINDOW_SECONDS = 0.1
+_WINDOW_SECONDS = 0.3
 
 
 def commit_first() -> None:
