@@ -52,13 +52,14 @@ def show(report: Report) -> None:
     harm.add_row("all", str(sum(report.faults.values())), style="bold")
     harm.add_row("of them into another's recovery", str(report.overlapping))
     console.print(harm)
-    console.print(
-        f"First new prediction after kill -9, in the last partition to have one, in seconds:"
-        f" shortest {min(report.recoveries_seconds, default=0.0):.1f},"
-        f" median {report.median_recovery_seconds:.1f},"
-        f" longest {report.slowest_recovery_seconds:.1f},"
-        f" of {len(report.recoveries_seconds)} (target: under {RECOVERY_TARGET_SECONDS:.0f})"
-    )
+    times = report.recoveries_seconds
+    if times:
+        console.print(
+            f"Seconds from kill -9 to the first new prediction, in the last partition to have one:"
+            f" {min(times):.1f} at the least, {report.median_recovery_seconds:.1f} in the median,"
+            f" {max(times):.1f} at the most, of {len(times)}"
+            f" (must be under {RECOVERY_TARGET_SECONDS:.0f})"
+        )
     counts = Table(title="Counts", title_justify="left")
     counts.add_column("what")
     counts.add_column("number", justify="right")
