@@ -67,15 +67,19 @@ class Assignment:
         """Whether anything was folded since the state was last written."""
         return self._saved != self.next_offset
 
-    def take_uncommitted(self) -> dict[str, int]:
-        """Return the offsets that have moved since the last call."""
+    def take_uncommitted(self, again: bool) -> dict[str, int]:
+        """Return the offsets that have moved since the last call; with `again`, the others too.
+
+        Only with offsets in it is a transaction fenced by the group's generation. A zombie that
+        has read nothing new must not get its state, or its farewell, past its heir.
+        """
         moved = {
             topic: offset
             for topic, offset in self.next_offset.items()
             if offset > self._committed.get(topic, 0)
         }
         self._committed |= moved
-        return moved
+        return {topic: at for topic, at in self._committed.items() if at} if again else moved
 
     def flush(self, state: StateLog) -> Iterator[StateRecord]:
         """Return what has changed in the task's stores, and the manifest."""

@@ -250,20 +250,17 @@ class Engine:
         offsets = {}
         for partition, assignment in self._assigned.items():
             if is_flushed and assignment.is_unsaved:
-                self._flush(partition, assignment)
+                for entry in assignment.flush(self._state):
+                    self._outbox.put_state(partition, entry)
             for entry in assignment.unwritten_order(self._state, is_flushed):
                 self._outbox.put_state(partition, entry)
-            for topic, offset in assignment.take_uncommitted().items():
+            for topic, offset in assignment.take_uncommitted(is_flushed).items():
                 offsets[topic, partition] = offset
         if is_flushed:
             self._last_flush = time.monotonic()
             self._metrics.flush_timestamp.labels(self.name).set(time.time())
         self._outbox.commit(self._inbox.consumer, self._inbox.positions(offsets))
         self._inbox.lag(self._positions())
-
-    def _flush(self, partition: int, assignment: Assignment) -> None:
-        for entry in assignment.flush(self._state):
-            self._outbox.put_state(partition, entry)
 
     def _is_flush_due(self) -> bool:
         return time.monotonic() - self._last_flush > self._flush_seconds
