@@ -9,7 +9,7 @@ crash without transactions, are passed over.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
@@ -148,11 +148,29 @@ class StateLog:
         }
         self._continue_orders(latest)
         flushed = {each: records for each, records in latest.items() if _MANIFEST in records}
-        for partition, record in self._records("models", [*flushed] if self._learns else []):
-            if _number(record) <= _number(flushed[partition][_MANIFEST]):
-                flushed[partition][record.key] = record
+        if self._learns:
+            self._add_models(flushed)
         found = {each: self._saved(records) for each, records in flushed.items()}
         return {each: state for each, state in found.items() if state is not None}
+
+    def _add_models(self, flushed: dict[int, dict[str, StateRecord]]) -> None:
+        """Add the newest models: the last records hold them, or else the whole topic is read."""
+        manifests = {each: records[_MANIFEST] for each, records in flushed.items()}
+        counts = {
+            partition: self._load(manifest.value or b"")["sizes"].get(MODELS, 0)
+            for partition, manifest in manifests.items()
+        }
+        for is_tail in (True, False):
+            last = {each: 4 * (count + 1) for each, count in counts.items()} if is_tail else {}
+            found: dict[int, dict[str, StateRecord]] = {each: {} for each in counts}
+            for partition, record in self._records("models", found, last):
+                if _number(record) <= _number(manifests[partition]):
+                    found[partition][record.key] = record
+            for partition, records in found.items():
+                there = sum(each.value is not None for each in records.values())
+                if there == counts[partition] or not is_tail:
+                    flushed[partition] |= records
+                    del counts[partition]
 
     def _continue_orders(self, latest: dict[int, dict[str, StateRecord]]) -> None:
         for partition, records in latest.items():
@@ -252,9 +270,11 @@ class StateLog:
     def _load(self, data: bytes) -> Any:
         return snapshot.load(data, self._key, self._allowed)
 
-    def _records(self, topic: str, partitions: list[int]) -> Iterator[tuple[int, StateRecord]]:
-        """Read partitions of a topic from beginning to end."""
-        for message in read_to_end(self._settings, self._prefix + topic, partitions):
+    def _records(
+        self, topic: str, partitions: Iterable[int], last: Mapping[int, int] | None = None
+    ) -> Iterator[tuple[int, StateRecord]]:
+        """Read partitions of a topic from beginning to end, or only so many offsets of some."""
+        for message in read_to_end(self._settings, self._prefix + topic, partitions, last):
             yield message.partition() or 0, _state_record(topic, message)
 
 

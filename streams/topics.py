@@ -31,6 +31,12 @@ TOPICS = (
 MAX_RECORD_BYTES = 16 * 1024 * 1024
 """Limit of the topics that Millrace writes: room for a large model, or a large dead letter."""
 
+_COMPACTED_SOON = {  # by default Kafka would keep every model of a week, or of a gigabyte
+    "segment.bytes": str(4 * MAX_RECORD_BYTES),
+    "segment.ms": "600000",
+    "min.cleanable.dirty.ratio": "0.1",
+}
+
 
 @dataclass(frozen=True)
 class TopicSettings:
@@ -118,7 +124,7 @@ def topic_settings(
     names = [*TOPICS, *sorted(compacted - {"models"})]
     large = {"max.message.bytes": str(MAX_RECORD_BYTES)}
     delete = {"cleanup.policy": "delete", "retention.ms": str(retention_ms)}
-    compact = {"cleanup.policy": "compact"}
+    compact = {"cleanup.policy": "compact", **_COMPACTED_SOON}
     return [
         TopicSettings(
             name=prefix + name,

@@ -7,7 +7,7 @@ a broker that is away for a moment is waited for.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 
 import structlog
@@ -21,6 +21,7 @@ from streams.settings import Settings
 _POLL_SECONDS = 0.5
 _TIMEOUT_SECONDS = 30.0
 _PROGRESS_SECONDS = 5.0
+_TAIL = -2000  # RD_KAFKA_OFFSET_TAIL(n) is this less n: n before the end, or the beginning
 _PASSING = {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT}
 
 _log = structlog.get_logger(__name__)
@@ -64,8 +65,16 @@ def watermarks(settings: Settings, topic: str, partition: int) -> tuple[int, int
     return low, high
 
 
-def read_to_end(settings: Settings, topic: str, partitions: Iterable[int]) -> Iterator[Message]:
+def read_to_end(
+    settings: Settings,
+    topic: str,
+    partitions: Iterable[int],
+    last: Mapping[int, int] | None = None,
+) -> Iterator[Message]:
     """Yield the records of some partitions of a topic, each partition in its order.
+
+    Of a partition in `last` it is only those at so many last offsets, which the marks of
+    transactions take up, too.
 
     Where it takes long, the log says how far it is.
 
@@ -82,7 +91,10 @@ def read_to_end(settings: Settings, topic: str, partitions: Iterable[int]) -> It
     try:
         with suppress(KafkaException):  # it is only that finding the topic else takes 0.5 s
             reader.list_topics(topic, timeout=_TIMEOUT_SECONDS)
-        reader.assign([TopicPartition(topic, each, OFFSET_BEGINNING) for each in unfinished])
+        starts = {each: _TAIL - offsets for each, offsets in (last or {}).items()}
+        reader.assign(
+            [TopicPartition(topic, p, starts.get(p, OFFSET_BEGINNING)) for p in unfinished]
+        )
         while unfinished:
             message = reader.poll(_POLL_SECONDS)
             idle_seconds = 0.0 if message is not None else idle_seconds + _POLL_SECONDS
