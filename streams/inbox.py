@@ -8,11 +8,12 @@ engine decides at the next assignment whether a gap may be accepted.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from heapq import merge
 from typing import Any
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from schemas import BrokerError
 from streams.kafka.clients import consumer_config
@@ -98,8 +99,8 @@ class Inbox:
         self._consumer.subscribe(
             [self._prefix + topic for topic in self.topics],
             on_assign=self._guarded(self._unless_closing(on_assign)),
-            on_revoke=self._guarded(on_revoke),
-            on_lost=self._guarded(on_lost),
+            on_revoke=self._giving_up(on_revoke),
+            on_lost=self._giving_up(on_lost),
         )
 
     def close(self) -> None:
@@ -201,6 +202,22 @@ class Inbox:
     def _unless_closing(self, assigned: Rebalanced) -> Rebalanced:
         """Leave alone what is assigned while the group is being left."""
         return lambda partitions: None if self._is_closing else assigned(partitions)
+
+    def _giving_up(self, gone: Rebalanced) -> Callable[[Consumer, list[TopicPartition]], None]:
+        """Give partitions up in the callback, as confluent-kafka else does behind it.
+
+        To do so it asks for the protocol of the group first, a question that librdkafka may leave
+        unanswered while the consumer is being closed (confluentinc/librdkafka#4041). It waits for
+        the answer with the interpreter's lock held: the whole process would stand still.
+        """
+        guarded = self._guarded(gone)
+
+        def call(consumer: Consumer, partitions: list[TopicPartition]) -> None:
+            guarded(consumer, partitions)
+            with suppress(KafkaException):
+                consumer.unassign()
+
+        return call
 
     def _raise_what_a_callback_did(self) -> None:
         raised, self._raised = self._raised, None

@@ -14,6 +14,9 @@ from streams.topics import MAX_RECORD_BYTES
 
 CONNECT_TIMEOUT_SECONDS = 8.0
 _EMBEDDED_SESSION_MS = 6_000
+_EMBEDDED_POLL_INTERVAL_MS = 300_000
+_LEAST_POLL_INTERVAL_MS = 45_000
+_POLL_SESSIONS = 5
 _QUIET = logging.getLogger("librdkafka")
 
 
@@ -42,6 +45,7 @@ def consumer_config(settings: Settings, group: str) -> dict[str, Any]:
         **_ours(
             settings,
             {
+                "max.poll.interval.ms": _poll_interval_ms(settings, session_ms),
                 "fetch.wait.max.ms": 20,
                 "fetch.queue.backoff.ms": 20,
                 "fetch.message.max.bytes": MAX_RECORD_BYTES,
@@ -52,6 +56,16 @@ def consumer_config(settings: Settings, group: str) -> dict[str, Any]:
     if settings.group_instance_id:
         config["group.instance.id"] = f"{settings.group_instance_id}-{group}"
     return config
+
+
+def _poll_interval_ms(settings: Settings, session_ms: int) -> int:
+    """Return how long a batch, or reading state back, may take: so long a rebalance waits, too.
+
+    A coordinator that has crashed may wait as long for a member that is gone, whatever its session.
+    """
+    if settings.is_embedded:
+        return _EMBEDDED_POLL_INTERVAL_MS
+    return max(_POLL_SESSIONS * session_ms, _LEAST_POLL_INTERVAL_MS)
 
 
 def reader_config(settings: Settings) -> dict[str, Any]:

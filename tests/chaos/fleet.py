@@ -136,7 +136,8 @@ class Fleet:
             worker.process.wait()
             self._fall(worker, f"did not stop within {STOP_SECONDS:.0f} s of SIGTERM")
             return
-        if code != 0:
+        had_begun = worker.log.stat().st_size > 0  # else Python itself was still starting
+        if code != 0 and (had_begun or code != -signal.SIGTERM):
             self._fall(worker, f"ended with code {code} after SIGTERM")
 
     def look(self) -> None:

@@ -1,0 +1,69 @@
+"""Exactly-once learning, proved on a real Kafka: a short run of `make chaos`, and its own proof."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from dev.kafka import KafkaBroker, free_port
+from tests.chaos.broken import KINDS as BROKEN
+from tests.chaos.runner import Plan, Report, Run
+
+KINDS = ("kill", "pause", "add", "restart_broker")
+RATE = 50.0
+
+
+@pytest.fixture(scope="module")
+def broken(
+    kafka: str, tmp_path_factory: pytest.TempPathFactory, unique_name: Callable[[str], str]
+) -> dict[str, Report]:
+    """Kill workers of each broken kind, side by side on one broker, which stays whole."""
+    broker = KafkaBroker(tmp_path_factory.mktemp("unused"), int(kafka.rpartition(":")[2]))
+
+    def run(kind: str) -> Report:
+        plan = Plan(
+            name=unique_name(kind),
+            broken=kind,
+            seed=2,
+            faults=2,
+            kinds=("kill",),
+            workers=1,
+            events_per_second=RATE,
+            warm_up_seconds=1,
+        )
+        return Run(plan, tmp_path_factory.mktemp(kind), broker, lambda _: None).run()
+
+    with ThreadPoolExecutor() as pool:
+        return dict(zip(BROKEN, pool.map(run, BROKEN), strict=True))
+
+
+@pytest.mark.timeout(300)
+def test_learns_exactly_once_whatever_is_killed(kafka_runs_here: None, tmp_path: Path) -> None:
+    """After faults of every kind, topics and saved models are what a fold of the log gives."""
+    plan = Plan(seed=7, faults=len(KINDS), kinds=KINDS, events_per_second=RATE)
+    broker = KafkaBroker(tmp_path / "kafka", free_port())
+    try:
+        broker.start()
+        report = Run(plan, tmp_path, broker, lambda _: None).run()
+    finally:
+        broker.stop()
+
+    assert report.problems == []
+    assert report.findings.lines == []
+    assert report.findings.total == 0
+    assert sum(report.faults.values()) == len(KINDS)
+    assert report.findings.counts["labels learned"] > 500
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("kind", BROKEN)
+def test_sees_that_a_broken_engine_does_not(broken: dict[str, Report], kind: str) -> None:
+    """The same checks fail where offsets go before outputs, or state outside the transaction."""
+    differences = broken[kind].findings.differences
+
+    assert differences["records produced"] == 0
+    assert differences["predictions equal the fold's"] > 0
+    assert differences["version, metrics, digest"] > 0
