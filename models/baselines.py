@@ -63,12 +63,15 @@ class MostCommon(base.Classifier):
         return True
 
     def learn_one(self, x: object, y: ClfTarget) -> None:  # noqa: ARG002 - looks at no feature
-        self.counts[y] = count = self.counts.get(y, 0) + 1
-        most = self.counts.get(self.most_common, 0) if self.most_common is not None else 0
+        counts = self.counts
+        counts[y] = count = counts.get(y, 0) + 1
+        if y == self.most_common:
+            return
+        most = 0 if self.most_common is None else counts[self.most_common]
         if count > most:
             self.most_common = y
         elif count == most:
-            self.most_common = max(self.counts, key=self.counts.__getitem__)
+            self.most_common = max(counts, key=counts.__getitem__)
 
     def predict_one(self, x: object, **_: object) -> ClfTarget | None:  # noqa: ARG002
         return self.most_common

@@ -28,6 +28,7 @@ _DEFAULTS: Mapping[Task, tuple[type[Any], ...]] = {
     Task.REGRESSION: (_river.MAE, _river.RMSE, _river.R2),
     Task.ANOMALY: (_river.ROCAUC,),
 }
+_CLASSIFICATION = frozenset({Task.BINARY, Task.MULTICLASS})
 _MEASURED_AT_A_TIME = 256
 _WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z]|AUC)")
 
@@ -251,8 +252,8 @@ def loss(task: Task | str, label: LabelValue | None, value: LabelValue | None) -
     """
     if label is None or value is None:
         return None
-    if task in (Task.BINARY, Task.MULTICLASS):
-        return float(label != value)
+    if task in _CLASSIFICATION:
+        return 0.0 if label == value else 1.0
     error = abs(label - value)  # type: ignore[operator] # both are numbers
     return float(min(error, 1.0) if task == Task.ANOMALY else error)
 

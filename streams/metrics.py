@@ -43,9 +43,9 @@ class LatencyHistogram(Collector):
 
     def observe(self, seconds: Iterable[float]) -> None:
         """Add values."""
-        for value in seconds:
-            self._counts[bisect_left(LATENCY_BUCKETS_SECONDS, value)] += 1
-            self._sum_seconds += value
+        for value, count in Counter(seconds).items():  # to the millisecond, and so often equal
+            self._counts[bisect_left(LATENCY_BUCKETS_SECONDS, value)] += count
+            self._sum_seconds += value * count
 
     def collect(self) -> Iterator[Metric]:
         """Return the histogram as Prometheus wants it: cumulative buckets."""
