@@ -54,6 +54,20 @@ lint: $(INSTALLED) ## Check style, formatting, types and layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+.PHONY: bench
+bench: $(INSTALLED) ## Measure it beside its peers, about 20 minutes; BENCH="latency --help" chooses
+	@$(BIN)/python -m bench $(BENCH)
+
+.PHONY: bench-all
+bench-all: $(INSTALLED) ## All of the benchmark, with up to a million keys: an hour and more
+	@$(BIN)/python -m bench all --keys 1000 --keys 10000 --keys 100000 --keys 1000000
+
+.PHONY: bench-guard
+bench-guard: $(INSTALLED) ## Measure in short, and fail where it has become slower: 6 minutes
+	@$(BIN)/python -m bench throughput --results .bench/guard \
+		--contestant handwritten --contestant full --contestant default --contestant split
+	@$(BIN)/python -m bench.guard --results .bench/guard
+
 .PHONY: kafka
 kafka: $(INSTALLED) ## Start a real Kafka on 127.0.0.1 (KAFKA_PORT, 9092); needs Java 17 and Maven
 	@$(BIN)/python -m dev.kafka start --port $(KAFKA_PORT)
@@ -92,7 +106,7 @@ clean: ## Remove what was made here: .venv, caches, the development Kafka and it
 	@if [ -e .kafka/kafka.pid ]; then \
 		echo "make clean requires that no development Kafka runs: make kafka-stop" >&2; exit 2; \
 	fi
-	rm -rf $(VENV) .kafka .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .kafka .bench .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	rm -rf build dist *.egg-info .coverage .coverage.* coverage.xml millrace-*-data
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
