@@ -38,6 +38,15 @@ _EPILOG = "\b\nParts:\n" + "\n".join(
 @click.option("--limit-seconds", default=30.0, show_default=True, help="Of a run, at the most.")
 @click.option("--load-seconds", default=6.0, show_default=True, help="Of each load (latency).")
 @click.option(
+    "--share",
+    "shares",
+    multiple=True,
+    type=click.FloatRange(0, 1, min_open=True),
+    default=(0.25, 0.5, 0.75),
+    show_default=True,
+    help="Loads, as shares of the most that a contestant takes (latency).",
+)
+@click.option(
     "--keys",
     multiple=True,
     type=click.IntRange(1),

@@ -36,6 +36,8 @@ class Choice:
         After which a run is cut short, and counts with what there is.
     load_seconds
         How long a load lasts over which latency is measured.
+    shares
+        Such loads, as shares of the most that a contestant takes.
     keys
         Sizes of the keyed state.
     """
@@ -46,6 +48,7 @@ class Choice:
     events: int | None = None
     limit_seconds: float = 30.0
     load_seconds: float = 6.0
+    shares: tuple[float, ...] = (0.25, 0.5, 0.75)
     keys: tuple[int, ...] = (1_000, 10_000, 100_000)
 
 

@@ -106,7 +106,7 @@ def _latency(runs: list[Result]) -> Iterator[Table]:
     columns = ["contestant", "load", "events/s", "p50 ms", "p99 ms", "p99.9 ms", "never seen"]
     rows = []
     for run in results.good(runs):
-        if run["share"] == 1:
+        if run["share"] is None:
             continue
         waits = [f"{run[f'{name}_seconds'] * 1000:,.0f}" for name in ("p50", "p99", "p999")]
         load = [f"{run['share']:.0%}", f"{run['rate']:,.0f}"]

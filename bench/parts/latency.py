@@ -26,7 +26,6 @@ from bench.session import MODELS, Result, Session, Step
 from bench.venvs import REPOSITORY
 from bench.watch import Outputs
 
-SHARES = (0.25, 0.5, 0.75)
 _CONTESTANTS = ("full", "full-eos", "default", "handwritten")
 _SETTLE_SECONDS = 1.0
 _LATE_SECONDS = 20.0
@@ -50,8 +49,11 @@ class _Loads:
 
     def steps(self) -> list[Step]:
         about = {"contestant": self._contestant.name, "model": self._model}
-        loads = [Step({**about, "share": each}, partial(self._load, each)) for each in SHARES]
-        return [Step({**about, "share": 1.0}, self._maximum), *loads]
+        loads = [
+            Step({**about, "share": each}, partial(self._load, each))
+            for each in self._session.choice.shares
+        ]
+        return [Step({**about, "share": None}, self._maximum), *loads]
 
     def _maximum(self) -> Result:
         events = self._session.events(self._model)
