@@ -8,13 +8,14 @@ exactly once is not among them.
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import Consumer, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
@@ -25,6 +26,8 @@ EMBEDDED_EVENTS = 5_000
 """What the embedded broker keeps of a topic, with room for the larger records that are made."""
 
 _FILL_SECONDS = 120.0
+_WARM_UP_SECONDS = 12.0
+_WARM_UP_RECORDS = 40
 
 Record = tuple[bytes, bytes, int]
 """Key, value and partition."""
@@ -96,6 +99,33 @@ class Broker:
             raise RuntimeError(f"{topic} requires all records; {left} are left")
         yield producer.commit_transaction
 
+    def warm_up(self, seconds: float) -> None:
+        """Keep a broker that has just been started busy, until its JVM has compiled what counts.
+
+        Small transactions and small reads, as the loads of `latency` make them: on a cold broker,
+        these took some ten times as long.
+        """
+        topic = "bench-warm-up"
+        self.create([topic])
+        producer = self._producer({"transactional.id": topic, "linger.ms": 0})
+        producer.init_transactions(_FILL_SECONDS)
+        config = {"bootstrap.servers": self.bootstrap, "group.id": topic, "log_level": 0}
+        consumer = Consumer({**config, "enable.auto.commit": False})
+        consumer.subscribe([topic])
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            producer.begin_transaction()
+            for number in range(_WARM_UP_RECORDS):
+                producer.produce(topic, b"x" * 300, str(number))
+                producer.poll(0)
+                if number % 4 == 0:
+                    producer.flush()
+            producer.commit_transaction()
+            if consumer.consume(_WARM_UP_RECORDS, 0.01):
+                consumer.commit(asynchronous=True)
+        consumer.close()
+        self.delete(topic)
+
     def members(self, group: str) -> int:
         """Return how many members of a group have partitions, while it is at rest; else 0."""
         described = _admin(self.bootstrap).describe_consumer_groups([group])[group].result(10)
@@ -146,7 +176,9 @@ def open_broker(wanted: str = "auto") -> Iterator[Broker]:
             kafka = KafkaBroker(Path(directory), free_port())
             try:
                 kafka.start()
-                yield Broker(kafka.bootstrap, kafka.bootstrap, "a real Apache Kafka", True)
+                broker = Broker(kafka.bootstrap, kafka.bootstrap, "a real Apache Kafka", True)
+                broker.warm_up(_WARM_UP_SECONDS)
+                yield broker
             finally:
                 kafka.stop()
         return
