@@ -19,7 +19,8 @@ from confluent_kafka import Consumer, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from dev.kafka import KafkaBroker, free_port, missing_requirements
+from dev.java import missing_requirements
+from dev.kafka import KafkaBroker, free_port
 from streams.kafka.embedded import EmbeddedBroker
 
 EMBEDDED_EVENTS = 5_000
@@ -133,7 +134,7 @@ class Broker:
             return 0
         return sum(bool(each.assignment.topic_partitions) for each in described.members)
 
-    def _producer(self, more: dict[str, str | bool]) -> Producer:
+    def _producer(self, more: dict[str, str | bool | int]) -> Producer:
         return Producer(
             {
                 "bootstrap.servers": self.bootstrap,
