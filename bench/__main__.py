@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from bench.session import MODELS, Choice, Result, Session, Step
 from bench.venvs import REPOSITORY, UnavailableError, interpreter
 from schemas import MillraceError
 
+_TERMINATED = 143
 _FAILURES = (RuntimeError, OSError, KafkaException, MillraceError)
 _DEFAULT = [name for name, part in PARTS.items() if part.is_default]
 _EPILOG = "\b\nParts:\n" + "\n".join(
@@ -73,6 +76,7 @@ def main(
 
     Without PARTS, those marked as default, which is what `make bench` does.
     """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))  # and stop what was started
     console = Console()
     names = [*PARTS] if "all" in parts else [*parts] or _DEFAULT
     choice = Choice(**given)

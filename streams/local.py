@@ -102,7 +102,7 @@ class WorkerProcess:
 
     def __init__(self, settings: Settings) -> None:
         self.web_port = _free_port()
-        changes = {"web_host": "127.0.0.1", "web_port": self.web_port}
+        changes = {"web_host": "127.0.0.1", "web_port": self.web_port, "processes": 1}
         self.settings = settings.model_copy(update=changes)
         self._log = tempfile.TemporaryFile(prefix="millrace-worker-")  # noqa: SIM115 - see stop
         self._connection = http.client.HTTPConnection(
@@ -111,7 +111,7 @@ class WorkerProcess:
         # -P: a folder called `models` in the working directory must not stand in for ours.
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "streams.cli", "worker", "--stop-with-stdin"],
-            env=_environment(self.settings),
+            env=worker_environment(self.settings),
             stdin=subprocess.PIPE,
             stdout=self._log,
             stderr=self._log,
@@ -221,7 +221,7 @@ def _free_port() -> int:
         return port
 
 
-def _environment(settings: Settings) -> dict[str, str]:
+def worker_environment(settings: Settings) -> dict[str, str]:
     """Return this process' environment with the settings in the place of its own."""
     values = settings.model_dump()
     values["state_key"] = settings.state_key.get_secret_value()

@@ -10,8 +10,11 @@ import structlog
 from streams.settings import Settings
 
 
-def configure_logging(settings: Settings) -> None:
-    """Send structlog's lines, and those of the libraries, to standard error in one form."""
+def configure_logging(settings: Settings, process: int | None = None) -> None:
+    """Send structlog's lines, and those of the libraries, to standard error in one form.
+
+    With `process`, every line says which of several processes it is from.
+    """
     on_terminal = sys.stderr.isatty()
     as_json = settings.log_format == "json" or (settings.log_format == "auto" and not on_terminal)
     shared: list[structlog.types.Processor] = [
@@ -20,6 +23,8 @@ def configure_logging(settings: Settings) -> None:
         structlog.processors.TimeStamper(fmt="iso"),
         structlog.processors.format_exc_info,
     ]
+    if process is not None:
+        shared.insert(0, lambda _logger, _name, event: {"process": process, **event})
     renderer: structlog.types.Processor = (
         structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
     )

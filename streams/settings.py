@@ -69,6 +69,7 @@ class Settings(BaseSettings):
     session_timeout_seconds: float = Field(45, gt=0, description="Until a silent worker is out.")
     group_instance_id: str = Field("", description="Static membership: a name for this worker.")
     state_key: SecretStr = Field(SecretStr(""), description="Signs saved state.")
+    processes: int = Field(1, ge=1, description="Workers on this machine, supervised.")
     web_host: str = "127.0.0.1"
     web_port: int = Field(6066, ge=0, le=65535)
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -17,10 +17,11 @@ class _Worker(faust.Worker):
     """A Faust worker whose logs are Millrace's."""
 
     settings: Settings
+    process: int | None
 
     def on_setup_root_logger(self, _logger: Logger, _level: int) -> None:
         """Put Millrace's logging in the place of what Faust has just set up."""
-        configure_logging(self.settings)
+        configure_logging(self.settings, self.process)
 
 
 def _tune_garbage_collector() -> None:
@@ -30,8 +31,10 @@ def _tune_garbage_collector() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
-def run_worker(settings: Settings) -> int:
+def run_worker(settings: Settings, process: int | None = None) -> int:
     """Run a worker in this process; return its exit code.
+
+    With `process`, it is one of several on this machine, and its log says which.
 
     SIGTERM and SIGINT stop it cleanly: the batch at hand is committed, the state is saved, and
     the consumer groups are left, so that another worker takes over at once.
@@ -41,10 +44,10 @@ def run_worker(settings: Settings) -> int:
     MillraceError
         It cannot start.
     """
-    configure_logging(settings)
+    configure_logging(settings, process)
     _tune_garbage_collector()
     worker = _Worker(create_app(settings), quiet=True, redirect_stdouts=False)
-    worker.settings = settings
+    worker.settings, worker.process = settings, process
     worker.spinner = None  # it writes terminal codes even where there is no terminal
     try:
         worker.execute_from_commandline()

@@ -10,8 +10,9 @@ from typing import Any
 
 import click
 
-from streams.cli.options import broker_options, chain_option, pipeline_option
+from streams.cli.options import broker_options, chain_option, pipeline_option, require_pipeline
 from streams.settings import Guarantee, read_settings
+from streams.supervisor import run_workers
 from streams.worker import run_worker
 
 _EXAMPLES = """\b
@@ -19,8 +20,10 @@ Examples:
   millrace worker --pipeline pipeline.py --broker localhost:9092
   millrace worker -p shop.fraud:pipeline -b kafka-1:9093 \\
       --kafka security.protocol=SASL_SSL --kafka sasl.mechanisms=PLAIN
+  millrace worker -p pipeline.py -b kafka-1:9092 --processes 4
 
-/metrics, /healthz and /readyz are on --web-host and --web-port. Every other setting is an
+/metrics, /healthz and /readyz are on --web-host and --web-port, those of further processes on
+the ports that follow. Every other setting is an
 environment variable, MILLRACE_FLUSH_SECONDS for example. Secrets belong there, too."""
 
 
@@ -36,21 +39,30 @@ environment variable, MILLRACE_FLUSH_SECONDS for example. Secrets belong there, 
 )
 @click.option("--outputs", type=click.Choice(["avro", "json"]), help="Form of the public topics.")
 @click.option("--partitions", type=int, help="Of topics that do not exist yet. [default: 4]")
+@click.option(
+    "--processes",
+    type=int,
+    help="Workers to run here, each a process that is kept going. [default: 1]",
+)
 @click.option("--web-host", help="[default: 127.0.0.1]")
-@click.option("--web-port", type=int, help="[default: 6066]")
+@click.option("--web-port", type=int, help="Of the first process. [default: 6066]")
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
 @click.option("--log-format", type=click.Choice(["auto", "console", "json"]))
 @click.option("--stop-with-stdin", "is_child", is_flag=True, hidden=True)
-def worker(is_child: bool, **given: Any) -> int:
+@click.option("--process", type=int, hidden=True)
+def worker(is_child: bool, process: int | None, **given: Any) -> int:
     """Run a pipeline until it is told to stop.
 
     Creates the pipeline's topics where they are missing. Start as many workers as there are
-    partitions, on any number of machines: they share the work. SIGTERM and Ctrl-C stop one in
-    order: what it has begun is committed, its state is saved, and another takes over at once.
+    partitions, on any number of machines: they share the work. --processes starts several here,
+    and starts those that die again. SIGTERM and Ctrl-C stop one in order: what it has begun is
+    committed, its state is saved, and another takes over at once.
     """
     if is_child:
         Thread(target=stop_with_stdin, daemon=True).start()
-    return run_worker(read_settings(**given))
+    settings = read_settings(**given)
+    require_pipeline(settings, "worker")
+    return run_workers(settings) if settings.processes > 1 else run_worker(settings, process)
 
 
 def stop_with_stdin() -> None:

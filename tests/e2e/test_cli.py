@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
 
 import pytest
 
@@ -116,3 +118,61 @@ def test_a_worker_that_cannot_start_says_why(broker):
         pytest.raises(MillraceError, match=r"exit code 2: .*'no_such_module'"),
     ):
         worker.wait_ready()
+
+
+@pytest.fixture
+def two_processes(broker, tmp_path):
+    """Run `worker --processes 2`; give it, its web ports and what it has logged so far."""
+    first, second = _neighbouring_ports()
+    log = tmp_path / "log"
+    chosen = ["--processes", "2", "--web-port", str(first), "--log-format", "json"]
+    pipeline = ["-p", "models.pipelines.loans", "-b", broker]
+    command = [sys.executable, "-m", "streams.cli", "worker", *chosen, *pipeline]
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stderr=output)
+    try:
+        yield process, (first, second), lambda: [*map(json.loads, log.read_text().splitlines())]
+    finally:
+        process.kill()  # its workers end with it
+        process.wait()
+
+
+def test_several_processes_run_and_one_that_dies_comes_back(two_processes):
+    """Each has a web port and a mark in the log of its own; SIGTERM stops all of them."""
+    supervisor, ports, log = two_processes
+    _until(lambda: all(map(_is_ready, ports)), log)
+    pids = {line["process"]: line["pid"] for line in log() if "pid" in line}
+    assert pids.keys() == {1, 2}
+    os.kill(pids[2], signal.SIGKILL)
+    _until(lambda: [each for each in log() if each.get("exit_code") == -signal.SIGKILL], log)
+    _until(lambda: _is_ready(ports[1]), log)
+    supervisor.send_signal(signal.SIGTERM)
+    assert supervisor.wait(_LIMIT_SECONDS) == 0
+    assert not any(map(_is_ready, ports))
+
+
+def _until(holds, log):
+    deadline = time.monotonic() + _LIMIT_SECONDS
+    while not holds():
+        assert time.monotonic() < deadline, log()
+        time.sleep(0.1)
+
+
+def _neighbouring_ports():
+    while True:
+        with socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", 0))
+            port = first.getsockname()[1]
+            try:
+                second.bind(("127.0.0.1", port + 1))
+            except (OSError, OverflowError):
+                continue
+            return port, port + 1
+
+
+def _is_ready(port):
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as page:
+            return page.status == 200
+    except OSError:
+        return False

@@ -53,6 +53,16 @@ def test_every_service_has_a_health_check(compose: dict[str, Any]) -> None:
         assert service["restart"] == "unless-stopped", name
 
 
+def test_workers_can_be_scaled(compose: dict[str, Any]) -> None:
+    """`--scale worker=N`: no fixed name or port that a second one would ask for in vain."""
+    worker = compose["services"]["worker"]
+    assert not {"container_name", "hostname", "network_mode"} & set(worker)
+    (published,) = worker["ports"]
+    first, last = map(int, published.split(":")[1].split("-"))
+    assert last - first + 1 >= 10
+    assert not any(volume in compose["volumes"] for volume, _ in _mounts(worker))
+
+
 def test_services_wait_for_what_they_need(compose: dict[str, Any]) -> None:
     """The worker starts once Kafka answers; every dependency is a service and has a condition."""
     services = compose["services"]
