@@ -128,8 +128,10 @@ def two_processes(broker, tmp_path):
     chosen = ["--processes", "2", "--web-port", str(first), "--log-format", "json"]
     pipeline = ["-p", "models.pipelines.loans", "-b", broker]
     command = [sys.executable, "-m", "streams.cli", "worker", *chosen, *pipeline]
+    # A name of its own: the state that other tests leave under `loans` has another key.
+    environment = os.environ | {"MILLRACE_PIPELINE_NAME": "loans-shared"}
     with log.open("wb") as output:
-        process = subprocess.Popen(command, stderr=output)
+        process = subprocess.Popen(command, stderr=output, env=environment)
     try:
         yield process, (first, second), lambda: [*map(json.loads, log.read_text().splitlines())]
     finally:
