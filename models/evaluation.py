@@ -167,21 +167,20 @@ class _Scores:
 
     def update_all(self, tested: Iterable[tuple[LabelValue, Served]]) -> None:
         """Measure predictions against their labels, in order."""
-        pairs: list[tuple[Any, Any]] = []
-        for label, served in tested:
-            value = served["value"]
-            if value is None:
-                continue
-            pairs.append((label, value))
-            for metric in self._by_value:
-                metric.update(label, value)
-            if self._by_probabilities and served["probabilities"]:
-                self._update_by_probabilities(label, served["probabilities"])
+        said = [(label, served) for label, served in tested if served["value"] is not None]
+        pairs: list[tuple[Any, Any]] = [(label, served["value"]) for label, served in said]
         self.examples += len(pairs)
         if self._matrix is not None:
             _count(pairs, self._matrix)
+        for metric in self._by_value:
+            for label, value in pairs:
+                metric.update(label, value)
+        if self._by_probabilities:
+            for label, served in said:
+                if served["probabilities"]:
+                    self._update_by_probabilities(label, served["probabilities"])
         if self._task is Task.REGRESSION:
-            self._newest.extend(abs(label - value) for label, value in pairs)
+            self._newest.extend([abs(label - value) for label, value in pairs])
         elif self._task is Task.ANOMALY:
             self._newest.extend(pairs)
         else:

@@ -64,42 +64,39 @@ class LearningOperator(Operator):
 
     def process(self, record: Record) -> Iterable[Record]:
         example: Example = record.value
-        models = self._models.of(example["key"])
-        made = [] if example["label"] is None else self._test(example, models, record)
+        scope_key = self._models.scope_key(example["key"])
+        made = [] if example["label"] is None else self._test(example, scope_key, record)
         if example["label"] is None or not self._learns_without_labels:
-            made += self._learn(example, models, record)
+            made += self._learn(example, scope_key, record)
         return made
 
-    def _learn(self, example: Example, models: ModelSet, record: Record) -> list[Record]:
-        try:
-            models.learn(example["features"], example["label"], example["served"])
-        except Exception as error:  # the champion is the user's own: it may raise anything
-            return [self._fail("label", record.origin, RejectReason.LEARN_ERROR, error)]
-        finally:
-            self._models.have_learned(example["key"])
-        self.tally["learned", models.champion] += 1
-        return []
-
-    def _test(self, example: Example, models: ModelSet, record: Record) -> list[Record]:
-        evaluation = self._evaluation.changing(_KEY, self._fresh_evaluation)
+    def _test(self, example: Example, scope_key: str, record: Record) -> list[Record]:
         label, served = example["label"], example["served"]
         assert label is not None
+        evaluation: Prequential = self._evaluation.changing(_KEY, self._fresh_evaluation)
         evaluation.update_all(label, served)
-        scope_key = self._models.scope_key(example["key"])
         monitors: dict[str, DriftMonitor]
         monitors = self._monitors.changing(scope_key, self._fresh_monitors)
         made = []
         for name, monitor in monitors.items():
-            is_champion = name == models.champion
-            error = (
-                example["loss"] if is_champion else loss(self._task, label, served[name]["value"])
-            )
+            error = loss(self._task, label, served[name]["value"])
             evidence = None if error is None else monitor.update(error)
             if evidence is not None:
+                models = self._models.of(scope_key)
                 made.append(self._alert(name, evidence, example, models, record))
                 models.react(name, self._policy, self._pipeline)
-                self._models.have_learned(example["key"])
+                self._models.have_learned(scope_key)
         return made
+
+    def _learn(self, example: Example, scope_key: str, record: Record) -> Iterable[Record]:
+        models = self._models.of(scope_key)
+        self._models.have_learned(scope_key)
+        try:
+            models.learn(example["features"], example["label"], example["served"])
+        except Exception as error:  # the champion is the user's own: it may raise anything
+            return (self._fail("label", record.origin, RejectReason.LEARN_ERROR, error),)
+        self.tally["learned", models.champion] += 1
+        return ()
 
     def _alert(
         self, name: str, evidence: Evidence, example: Example, models: ModelSet, record: Record

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from schemas.records import LabelValue
 from streams.operators.state import KeyedState
 
@@ -23,7 +25,6 @@ class Memory:
     def __init__(self, limit: int) -> None:
         self.segments = KeyedState()
         self._most = -(-limit // _SEGMENT_SIZE) + 1
-        self._segment_of: dict[str, str] | None = None
         self._current = ""
 
     def __contains__(self, event_id: str) -> bool:
@@ -42,15 +43,11 @@ class Memory:
         self.segments.touch(self._current)
         index[event_id] = self._current
 
-    @property
+    @cached_property
     def _index(self) -> dict[str, str]:
-        """Where each id is; derived from the segments once they are restored."""
-        if self._segment_of is None:
-            self._segment_of = {
-                event_id: number for number in self.segments for event_id in self.segments[number]
-            }
-            self._current = next(reversed(self.segments), "")
-        return self._segment_of
+        """In which segment each id is; derived from the segments once they are restored."""
+        self._current = next(reversed(self.segments), "")
+        return {event_id: number for number in self.segments for event_id in self.segments[number]}
 
     def _begin_segment(self) -> dict[str, LabelValue | None]:
         self._current = str(int(self._current or -1) + 1)

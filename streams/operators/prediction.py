@@ -85,6 +85,7 @@ class PredictionOperator(Operator):
         self._champion = pipeline.champion
         self._models = models
         self._load_models = load_models
+        self._is_apart = load_models is not None
         self._limit = pipeline.pending.limit
         self._learns_without_labels = pipeline.learns_without_labels
         self._ttl_ms = int(pipeline.pending.ttl.total_seconds() * 1000)
@@ -120,20 +121,23 @@ class PredictionOperator(Operator):
         if event_id in self.waiting or event_id in self._ends:
             detail = f"an event requires an id of its own; got {event_id!r} again"
             return [self._reject("event", origin, RejectReason.DUPLICATE_EVENT, detail)]
-        models = self._models.of(vector["key"])
+        models = self._models.of(self._models.scope_key(vector["key"]))
         try:
             served = models.predict(vector["features"])
         except Exception as error:  # the champion is the user's own: it may raise anything
             return [self._fail("event", origin, RejectReason.PREDICT_ERROR, error)]
         made = [self._prediction(vector, served, models, origin)]
-        made += self._advance(vector["event_time_ms"])
+        event_time_ms = vector["event_time_ms"]
+        self._advance(event_time_ms)
+        if self.early:
+            made += self._orphans()
         waiting = Waiting(vector, served)
         if vector["label"] is not None:
-            made.append(self._meet(waiting, _label_inside(vector), origin))
+            made.append(self._meet(waiting, vector["label"], event_time_ms, origin))
         else:
             self.waiting[event_id] = waiting
         if self._learns_without_labels:
-            made.append(self._example(waiting, None, origin))
+            made.append(self._example(waiting, None, None, origin))
         if event_id in self.early:
             early: Early = self.early.pop(event_id)
             made += self._join(early.label, early.origin)
@@ -151,7 +155,7 @@ class PredictionOperator(Operator):
             "value": answer["value"],
             "model": models.champion,
             "model_version": models.version,
-            "staleness_examples": self._staleness(vector["key"], models),
+            "staleness_examples": self._staleness(vector["key"], models) if self._is_apart else 0,
             "probabilities": answer["probabilities"],
             "features": vector["features"],
         }
@@ -161,15 +165,17 @@ class PredictionOperator(Operator):
         event_id = label["event_id"]
         waiting: Waiting | None = self.waiting.pop(event_id, None)
         if waiting is not None:
-            return [self._meet(waiting, label, origin)]
+            return [self._meet(waiting, label["label"], label["label_time_ms"], origin)]
         if event_id in self._ends:
             return [self._too_late(label, origin)]
         return self._hold(label, origin)
 
-    def _meet(self, waiting: Waiting, label: Label, origin: Origin) -> Record:
-        self._ends.remember(label["event_id"], label["label"])
+    def _meet(
+        self, waiting: Waiting, label: LabelValue, label_time_ms: int | None, origin: Origin
+    ) -> Record:
+        self._ends.remember(waiting.vector["event_id"], label)
         self.tally["label", "joined"] += 1
-        return self._example(waiting, label, origin)
+        return self._example(waiting, label, label_time_ms, origin)
 
     def _too_late(self, label: Label, origin: Origin) -> Record:
         event_id, end = label["event_id"], self._ends[label["event_id"]]
@@ -199,30 +205,31 @@ class PredictionOperator(Operator):
         self.early[event_id] = Early(label, origin, self._watermark_ms)
         return self._orphans()
 
-    def _example(self, waiting: Waiting, label: Label | None, origin: Origin) -> Record:
+    def _example(
+        self,
+        waiting: Waiting,
+        label: LabelValue | None,
+        label_time_ms: int | None,
+        origin: Origin,
+    ) -> Record:
         vector, served = waiting
-        known = None if label is None else label["label"]
-        if known is None or not self._learns_without_labels:
+        if self._is_apart and (label is None or not self._learns_without_labels):
             self._count_example(vector["key"])
+        event_time_ms = vector["event_time_ms"]
         example: Example = {
             "event_id": vector["event_id"],
             "key": vector["key"],
-            "event_time_ms": vector["event_time_ms"],
-            "label": known,
-            "label_delay_ms": _delay_ms(vector, label),
+            "event_time_ms": event_time_ms,
+            "label": label,
+            "label_delay_ms": None if label_time_ms is None else label_time_ms - event_time_ms,
             "served": served,
-            "loss": self._loss(known, served),
+            "loss": loss(self._task, label, served[self._champion]["value"]),
             "features": vector["features"],
         }
         return Record("examples", "Example", example, origin)
 
-    def _loss(self, label: LabelValue | None, served: dict[str, Served]) -> float | None:
-        if label is None:
-            return None
-        return loss(self._task, label, served[self._champion]["value"])
-
-    def _advance(self, event_time_ms: int) -> list[Record]:
-        """Move the watermark, and let go of what has waited for too long."""
+    def _advance(self, event_time_ms: int) -> None:
+        """Move the watermark, and let go of the events that have waited for too long."""
         watermark_ms = self._watermark_ms
         if not self._progress:
             self._begin_waiting(event_time_ms)
@@ -237,7 +244,6 @@ class PredictionOperator(Operator):
             del self.waiting[event_id]
             self._ends.remember(event_id, None)
             self.tally["expired", "ttl" if expired else "limit"] += 1
-        return self._orphans() if self.early else []
 
     def _begin_waiting(self, event_time_ms: int) -> None:
         """Let the labels that came before any event wait from the first one's time on."""
@@ -259,32 +265,13 @@ class PredictionOperator(Operator):
         return made
 
     def _count_example(self, key: str | None) -> None:
-        if self._load_models is not None:
-            scope_key = self._models.scope_key(key)
-            self._examples[scope_key] = self._examples.get(scope_key, 0) + 1
+        scope_key = self._models.scope_key(key)
+        self._examples[scope_key] = self._examples.get(scope_key, 0) + 1
 
     def _staleness(self, key: str | None, models: ModelSet) -> int:
-        """Return how many examples the model is behind; never any where learning is at hand."""
-        if self._load_models is None:
-            return 0
+        """Return how many examples the models are behind those that learn elsewhere."""
         return int(self._examples.get(self._models.scope_key(key), 0)) - models.version
 
     @property
     def _watermark_ms(self) -> int:
         return int(self._progress.get("watermark_ms", 0))
-
-
-def _label_inside(vector: FeatureVector) -> Label:
-    assert vector["label"] is not None
-    return {
-        "event_id": vector["event_id"],
-        "label": vector["label"],
-        "label_time_ms": vector["event_time_ms"],
-        "key": vector["key"],
-    }
-
-
-def _delay_ms(vector: FeatureVector, label: Label | None) -> int | None:
-    if label is None or label["label_time_ms"] is None:
-        return None
-    return label["label_time_ms"] - vector["event_time_ms"]

@@ -28,14 +28,13 @@ class ScopedModels:
         """Return what the models of an event with this key are kept under."""
         return key or "" if self._is_by_key else ""
 
-    def of(self, key: str | None) -> ModelSet:
-        """Return the models that serve an event with this key."""
-        scope_key = self.scope_key(key)
+    def of(self, scope_key: str) -> ModelSet:
+        """Return the models that serve events with this scope key."""
         models: ModelSet | None = self.by_scope_key.get(scope_key)
         if models is None:
             models = self.by_scope_key[scope_key] = ModelSet(self._pipeline)
         return models
 
-    def have_learned(self, key: str | None) -> None:
-        """Say that the models of this key were changed in place."""
-        self.by_scope_key.touch(self.scope_key(key))
+    def have_learned(self, scope_key: str) -> None:
+        """Say that the models of this scope key were changed in place."""
+        self.by_scope_key.touch(scope_key)

@@ -92,7 +92,7 @@ def test_metrics_are_rivers(
         assert scores.get(name, 0.0) == theirs.get(), name
     assert ours.learning.evaluation.examples["own"] == said
     assert said >= (len(rows) - (delay or 1) if delay != 500 else 0)
-    assert ours.models.of(None).version == len(rows)
+    assert ours.models.of("").version == len(rows)
 
 
 def test_delay_changes_the_score(make_pipeline: Make, make_rows: Make, chain: Any) -> None:
@@ -166,7 +166,7 @@ def test_alert_carries_evidence(seesaw: Callable[..., Chain]) -> None:
     assert alert["event_time_ms"] == NOW_MS + alert["position"] - 1
     assert alert["model_version"] == alert["position"] - 1
     assert (alert["mean_before"] < 0.2, alert["mean_after"] > 0.8) == (True, True)
-    assert ours.models.of(None).models["own"].learned == 800
+    assert ours.models.of("").models["own"].learned == 800
 
 
 def test_a_fall_of_the_loss_is_no_alert(seesaw: Callable[..., Chain]) -> None:
@@ -175,7 +175,7 @@ def test_a_fall_of_the_loss_is_no_alert(seesaw: Callable[..., Chain]) -> None:
     drifting(ours, 400, wrong=True)
     drifting(ours, 400, start=400)
     assert ours.of("alerts") == []
-    assert ours.models.of(None).models["own"].learned == 800
+    assert ours.models.of("").models["own"].learned == 800
 
 
 def test_no_detector_no_alert(seesaw: Callable[..., Chain]) -> None:
@@ -207,8 +207,8 @@ def test_reset(seesaw: Callable[..., Chain]) -> None:
     drifting(ours, 300, start=500, wrong=True)
     (alert,) = ours.of("alerts")
     assert alert["action"] == "reset"
-    assert ours.models.of(None).models["own"].learned == 800 - (alert["position"] - 1)
-    assert ours.models.of(None).version == 800
+    assert ours.models.of("").models["own"].learned == 800 - (alert["position"] - 1)
+    assert ours.models.of("").version == 800
 
 
 class Stubborn(base.Classifier):
@@ -245,7 +245,7 @@ def test_replace(make_pipeline: Make, chain: Any) -> None:
     # The example at which the alert was made is the first that the replacement learns.
     assert alert["event_id"] == f"e{swapped - 60}"
     assert values[swapped:] == [False] * (600 - swapped)
-    assert ours.models.of(None).replacements == {}
+    assert ours.models.of("").replacements == {}
 
 
 def test_a_replacement_that_is_no_better(make_pipeline: Make, chain: Any) -> None:
@@ -255,8 +255,8 @@ def test_a_replacement_that_is_no_better(make_pipeline: Make, chain: Any) -> Non
     stubborn(ours, [True] * 400)
     stubborn(ours, [i % 2 == 0 for i in range(300)], start=400)
     assert len([each for each in ours.of("alerts") if each["source"] == "loss:own"]) == 1
-    assert ours.models.of(None).models["own"].first is True
-    assert ours.models.of(None).replacements == {}
+    assert ours.models.of("").models["own"].first is True
+    assert ours.models.of("").replacements == {}
 
 
 def test_a_replacement_that_raises(make_pipeline: Make, chain: Any) -> None:
@@ -267,8 +267,8 @@ def test_a_replacement_that_raises(make_pipeline: Make, chain: Any) -> None:
     stubborn(ours, [False] * 200, start=400, bad=1.0)
     assert [each["source"] for each in ours.of("alerts")] == ["loss:own"]
     assert ours.of("rejects") == []
-    assert ours.models.of(None).replacements == {}
-    assert ours.models.of(None).failures == {"own": 1}
+    assert ours.models.of("").replacements == {}
+    assert ours.models.of("").failures == {"own": 1}
     assert ours.learning.tally["learned", "own"] == 600
 
 
@@ -294,7 +294,7 @@ def test_a_champion_that_raises(make_pipeline: Make, chain: Any) -> None:
     assert reject["reason"] == RejectReason.LEARN_ERROR
     assert "ValueError: cannot learn this at" in reject["detail"]
     assert "test_learning.py:" in reject["detail"]
-    assert ours.models.of(None).models["other"].learned == 2
+    assert ours.models.of("").models["other"].learned == 2
     assert ours.learning.tally["learned", "picky"] == 1
     assert ours.learning.tally["rejected_label", RejectReason.LEARN_ERROR] == 1
     assert ours.learning.evaluation.examples["picky"] == 2

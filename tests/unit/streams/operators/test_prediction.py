@@ -299,7 +299,7 @@ def test_learns_from_what_was_seen(
     examples = [each.value for each in made if each.topic == "examples"]
     assert [each["served"]["steps"]["value"] for each in examples] == [None, None]
     assert [each["loss"] for each in examples] == [None, None]
-    model = models.of(None).models["steps"]
+    model = models.of("").models["steps"]
     assert model.seen == [{"a": 2.0}, {"a": 1.0}]
     assert [each.value["model_version"] for each in made if each.topic == "predictions"] == [
         0,
@@ -319,8 +319,8 @@ def test_a_challenger_that_raises(make_pipeline: Make, make_vector: Make, make_l
     assert example.value["served"]["brittle"] == {"value": None, "probabilities": {}}
     learning = LearningOperator(pipeline, models)
     assert [*learning.process(example)] == []
-    assert models.of(None).version == 1
-    assert models.of(None).failures == {"brittle": 2}
+    assert models.of("").version == 1
+    assert models.of("").failures == {"brittle": 2}
 
 
 def test_a_champion_that_raises(make_pipeline: Make, make_vector: Make, make_label: Make) -> None:
@@ -343,11 +343,11 @@ def test_anomaly_without_labels(make_pipeline: Make, make_vector: Make, make_lab
     assert (prediction.topic, example.topic) == ("predictions", "examples")
     assert (example.value["label"], example.value["loss"]) == (None, None)
     learning.process(example)
-    assert (models.of(None).version, learning.evaluation) == (1, None)
+    assert (models.of("").version, learning.evaluation) == (1, None)
     (tested,) = operator.process(make_label("e1", True))
     assert tested.value["label"] is True
     learning.process(tested)
-    assert models.of(None).version == 1
+    assert models.of("").version == 1
     assert learning.evaluation is not None
     assert learning.evaluation.examples["own"] == 1
 
