@@ -187,16 +187,18 @@ def predictor(model: Any, task: Task, probabilities: bool = False) -> Predict:
     """
     if task is Task.ANOMALY:
         return lambda x: {"value": float(model.score_one(x)), "probabilities": {}}
+    predict_one = model.predict_one
     if task is Task.REGRESSION:
-        return lambda x: {"value": _number(model.predict_one(x)), "probabilities": {}}
+        return lambda x: {"value": _number(predict_one(x)), "probabilities": {}}
     last = type(getattr(model, "_last_step", model))
     if not probabilities or last.predict_proba_one is base.Classifier.predict_proba_one:
-        return lambda x: {"value": _plain(model.predict_one(x)), "probabilities": {}}
+        return lambda x: {"value": _plain(predict_one(x)), "probabilities": {}}
+    predict_proba_one = model.predict_proba_one
     if last.predict_one is base.Classifier.predict_one:
-        return lambda x: _likeliest(model.predict_proba_one(x))
+        return lambda x: _likeliest(predict_proba_one(x))
     return lambda x: {
-        "value": _plain(model.predict_one(x)),
-        "probabilities": _by_name(model.predict_proba_one(x)),
+        "value": _plain(predict_one(x)),
+        "probabilities": _by_name(predict_proba_one(x)),
     }
 
 

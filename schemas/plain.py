@@ -9,7 +9,7 @@ Avro library reads and writes them; records of any other type are left to fastav
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from struct import Struct
 from typing import Any
@@ -17,7 +17,9 @@ from typing import Any
 FEATURES = {"type": "map", "values": ["boolean", "long", "double", "string"]}
 PROBABILITIES = {"type": "map", "values": "double"}
 
-BOOLEAN, LONG, DOUBLE, STRING = (bytes([index << 1]) for index in range(4))
+_BRANCHES = [bytes([index << 1]) for index in range(5)]
+BOOLEAN, LONG, DOUBLE, STRING = _BRANCHES[:4]
+_AFTER_NULL = _BRANCHES[1:]
 _END = b"\x00"
 _pack_double = Struct("<d").pack
 _MOST_KEYS = 10_000
@@ -58,7 +60,7 @@ def write_features(features: Mapping[str, bool | int | float | str]) -> bytes:
         if type(value) is float:
             parts.append(DOUBLE + _pack_double(value))
         else:
-            parts.append(_value(value, 0))
+            parts.append(_value(value, _BRANCHES))
     parts.append(_END)
     return b"".join(parts)
 
@@ -82,20 +84,18 @@ def _text(value: str) -> bytes:
     return (_SMALL[size] if size < len(_SMALL) else _long(size)) + encoded
 
 
-def _value(value: Any, first_branch: int) -> bytes:
-    """Return a value with its branch of a union that begins with boolean, long, double, string."""
+def _value(value: Any, branches: Sequence[bytes]) -> bytes:
+    """Return a value with its branch: `branches` are those of boolean, long, double and string."""
     kind = type(value)
     if kind is bool:
-        branch, written = 0, b"\x01" if value else b"\x00"
-    elif isinstance(value, int):
-        branch, written = 1, _long(value)
-    elif isinstance(value, float):
-        branch, written = 2, _pack_double(value)
-    elif isinstance(value, str):
-        branch, written = 3, _text(value)
-    else:
-        raise TypeError(f"a value requires a number, a boolean or text; got {value!r}")
-    return bytes(((branch + first_branch) << 1,)) + written
+        return branches[0] + (b"\x01" if value else b"\x00")
+    if isinstance(value, int):
+        return branches[1] + _long(value)
+    if isinstance(value, float):
+        return branches[2] + _pack_double(value)
+    if isinstance(value, str):
+        return branches[3] + _text(value)
+    raise TypeError(f"a value requires a number, a boolean or text; got {value!r}")
 
 
 @lru_cache(_MOST_LONGS, typed=True)
@@ -121,8 +121,8 @@ _WRITERS: dict[str, Callable[[Any], bytes]] = {
     "double": _pack_double,
     "string": _text,
     "null or string": lambda value: b"\x00" if value is None else b"\x02" + _text(value),
-    "null or value": lambda value: b"\x00" if value is None else _value(value, 1),
-    "value": lambda value: _value(value, 0),
+    "null or value": lambda value: b"\x00" if value is None else _value(value, _AFTER_NULL),
+    "value": lambda value: _value(value, _BRANCHES),
     "features": write_features,
     "probabilities": write_probabilities,
 }

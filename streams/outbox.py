@@ -69,7 +69,9 @@ class Outbox:
         self._settings = settings
         self._prefix = prefix
         self._codec = codec
-        self._partitions = partitions
+        self._places = {
+            topic.removeprefix(prefix): (topic, count) for topic, count in partitions.items()
+        }
         self._metrics = metrics
         self.is_transactional = settings.guarantee is Guarantee.EXACTLY_ONCE
         self._name = name
@@ -119,10 +121,8 @@ class Outbox:
             ) from error
         origin = record.origin
         partition = origin.partition if record.partition is None else record.partition
-        topic = self._prefix + record.topic
-        self._produce(
-            topic, value, key, partition % self._partitions[topic], max(origin.timestamp_ms, 0)
-        )
+        topic, partitions = self._places[record.topic]
+        self._produce(topic, value, key, partition % partitions, max(origin.timestamp_ms, 0))
         if record.topic == "predictions":
             self._predicted.append((record.value["model"], origin.timestamp_ms))
         elif record.topic == "alerts":
@@ -189,7 +189,8 @@ class Outbox:
         assert self._producer is not None
         if not offsets and not self._in_transaction:
             return
-        self._begin()
+        if not self._in_transaction:
+            self._begin()
         group = consumer.consumer_group_metadata() if offsets else None
         seconds = _COORDINATOR_SECONDS + self._uncommitted_bytes / _SLOWEST_BYTES_PER_SECOND
         try:
@@ -217,7 +218,7 @@ class Outbox:
 
     def _begin(self) -> None:
         assert self._producer is not None
-        if self.is_transactional and not self._in_transaction:
+        if self.is_transactional:
             self._producer.poll(0)  # for the news of a lost connection
             if self._is_cut_off:  # see streams.kafka.bounded: its next commit might hang
                 self._connect()
@@ -234,8 +235,9 @@ class Outbox:
         timestamp_ms: int,
         headers: Headers | None = None,
     ) -> None:
+        if not self._in_transaction:
+            self._begin()
         assert self._producer is not None
-        self._begin()
         self._uncommitted_bytes += len(value or b"")
         while True:
             try:
