@@ -40,6 +40,7 @@ from streams.operators.scope import ScopedModels
 from streams.operators.state import KeyedState
 
 _NOT_PREDICTED_YET = 0
+_WATERMARK = "watermark_ms"
 
 
 class Waiting(NamedTuple):
@@ -230,11 +231,12 @@ class PredictionOperator(Operator):
 
     def _advance(self, event_time_ms: int) -> None:
         """Move the watermark, and let go of the events that have waited for too long."""
-        watermark_ms = self._watermark_ms
-        if not self._progress:
+        watermark_ms = self._progress.get(_WATERMARK)
+        if watermark_ms is None:
             self._begin_waiting(event_time_ms)
+            watermark_ms = event_time_ms
         elif event_time_ms > watermark_ms:
-            self._progress["watermark_ms"] = watermark_ms = event_time_ms
+            self._progress[_WATERMARK] = watermark_ms = event_time_ms
         horizon_ms = watermark_ms - self._ttl_ms
         while self.waiting:
             event_id, waiting = self.waiting.oldest()
@@ -247,7 +249,7 @@ class PredictionOperator(Operator):
 
     def _begin_waiting(self, event_time_ms: int) -> None:
         """Let the labels that came before any event wait from the first one's time on."""
-        self._progress["watermark_ms"] = event_time_ms
+        self._progress[_WATERMARK] = event_time_ms
         for event_id, early in [*self.early.items()]:
             self.early[event_id] = early._replace(since_ms=event_time_ms)
 
@@ -274,4 +276,4 @@ class PredictionOperator(Operator):
 
     @property
     def _watermark_ms(self) -> int:
-        return int(self._progress.get("watermark_ms", 0))
+        return int(self._progress.get(_WATERMARK, 0))
