@@ -51,14 +51,13 @@ class TaskFactory:
     def make(self) -> Task:
         """Return a task with empty state."""
         models = ScopedModels(self.pipeline)
-        stages: list[list[Operator]] = []
-        for name in self.agent.operators:
-            operator = self._operator(name, models)
-            if name == "learning" and "prediction" in self.agent:
-                stages[-1].append(operator)  # the two share the models
-            else:
-                stages.append([operator])
-        return Task(stages, self.clock_ms)
+        are_together = {"prediction", "learning"} <= {*self.agent.operators}
+        chain = [
+            self._operator(name, models)
+            for name in self.agent.operators
+            if not (are_together and name == "learning")  # which prediction has within it
+        ]
+        return Task(chain, self.clock_ms)
 
     def reads(self) -> list[str]:
         """Return the topics, without prefix, that come from outside the agent."""
@@ -74,8 +73,9 @@ class TaskFactory:
         if name == "feature":
             return FeatureOperator(pipeline)
         if name == "prediction":
-            load = None if "learning" in self.agent else self.load_models
-            return PredictionOperator(pipeline, models, load)
+            if "learning" in self.agent:
+                return PredictionOperator(pipeline, models, LearningOperator(pipeline, models))
+            return PredictionOperator(pipeline, models, load_models=self.load_models)
         if name == "learning":
             return LearningOperator(pipeline, models)
         return DriftOperator(pipeline)

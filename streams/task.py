@@ -4,16 +4,17 @@ A task holds the operators of one agent for one partition and passes records thr
 the next operator in the chain reads goes to it by a function call; the rest is returned, to be
 written to topics.
 
-Operators that share state, prediction and learning, form one stage: what a record leads to there
-is finished before the next record begins. Between stages, records go in small batches, one
-operator at a time, which comes to the same (each sees the same records in the same order) and is
-a quarter faster, since the processor keeps one operator's code and data at hand.
+Records go in small batches, one operator at a time, which comes to the same as one record at a
+time (each operator sees the same records in the same order) and is a quarter faster, since the
+processor keeps one operator's code and data at hand. Where prediction and learning share an
+agent, and so the models, prediction calls learning itself: what a record leads to there is
+finished before the next record begins.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from streams.operators.base import Operator, Tally
 from streams.operators.record import Record
@@ -28,25 +29,29 @@ class Task:
 
     Parameters
     ----------
-    stages
-        In the order in which a record meets them; in one stage, operators that share state.
+    operators
+        In the order in which a record meets them.
     clock_ms
         Milliseconds since the Unix epoch: stamped on predictions as they leave, and read
         nowhere else.
     """
 
-    def __init__(self, stages: Iterable[Sequence[Operator]], clock_ms: Callable[[], int]) -> None:
-        self._stages = [_Stage(operators) for operators in stages]
-        self.operators = tuple(each for stage in self._stages for each in stage.operators)
+    def __init__(self, operators: Sequence[Operator], clock_ms: Callable[[], int]) -> None:
+        self._chain = operators
+        self.operators = tuple(each for one in operators for each in (one, *one.nested))
         self._clock_ms = clock_ms
+        written = {topic for each in operators for topic in each.writes}
+        self._read_later = {topic for each in operators[1:] for topic in each.reads} - written
         self._joined = PRIVATE & {topic for each in self.operators for topic in each.reads}
 
-    def run(self, records: Iterable[Record]) -> list[Record]:
+    def run(self, records: Sequence[Record]) -> list[Record]:
         """Fold records into the state and return what is to be written."""
         published: list[Record] = []
-        for stage in self._stages:
-            records = stage.run(records)
-            published += [each for each in records if each.topic not in self._joined]
+        for_later = [each for each in records if each.topic in self._read_later]
+        for operator in self._chain:
+            made = operator.run(records)
+            published += [each for each in made if each.topic not in self._joined]
+            records = made + for_later
         self._stamp(published)
         return published
 
@@ -69,33 +74,3 @@ class Task:
         for record in published:
             if record.topic == "predictions":
                 record.value["prediction_time_ms"] = now_ms
-
-
-class _Stage:
-    """Operators that are passed through depth first."""
-
-    def __init__(self, operators: Sequence[Operator]) -> None:
-        self.operators = operators
-        topics = {topic for each in operators for topic in each.reads}
-        self._readers = {
-            topic: [each.process for each in operators if topic in each.reads] for topic in topics
-        }
-
-    def run(self, records: Iterable[Record]) -> list[Record]:
-        made: list[Record] = []
-        if len(self.operators) == 1:
-            (operator,) = self.operators
-            for record in records:
-                if record.topic in operator.reads:
-                    made += operator.process(record)
-        else:
-            for record in records:
-                self._forward(record, made)
-        return made
-
-    def _forward(self, record: Record, made: list[Record]) -> None:
-        for process in self._readers.get(record.topic, ()):
-            for each in process(record):
-                made.append(each)
-                if each.topic in self._readers:
-                    self._forward(each, made)

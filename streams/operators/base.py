@@ -38,11 +38,14 @@ class Operator(ABC):
         Name to keyed state: all the state there is. What is not in it goes with the process.
     tally
         What happened since it was last emptied.
+    nested
+        Operators that it calls itself, since they share its state.
     """
 
     name: ClassVar[str]
     reads: frozenset[str]
     writes: frozenset[str]
+    nested: tuple[Operator, ...] = ()
 
     def __init__(self, pipeline: Pipeline, **stores: KeyedState) -> None:
         self._stops_on_error = pipeline.on_error is OnError.STOP
@@ -52,6 +55,14 @@ class Operator(ABC):
     @abstractmethod
     def process(self, record: Record) -> Iterable[Record]:
         """Take the next record of the partition and return what it leads to, in order."""
+
+    def run(self, records: Iterable[Record]) -> list[Record]:
+        """Take the next records, of which it leaves out those of topics that it does not read."""
+        made: list[Record] = []
+        for record in records:
+            if record.topic in self.reads:
+                made += self.process(record)
+        return made
 
     def _fail(
         self, kind: Kind, origin: Origin, reason: RejectReason, error: Exception, detail: str = ""

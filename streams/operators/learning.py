@@ -18,9 +18,9 @@ from models.drift import DriftMonitor, DriftPolicy, Evidence
 from models.evaluation import Prequential, loss
 from models.tasks import Task
 from schemas import RejectReason
-from schemas.records import Alert, Example
+from schemas.records import Alert, Example, FeatureVector, LabelValue, Served
 from streams.operators.base import Operator
-from streams.operators.record import Record
+from streams.operators.record import Origin, Record
 from streams.operators.scope import ScopedModels
 from streams.operators.state import KeyedState
 
@@ -35,7 +35,7 @@ class LearningOperator(Operator):
     pipeline
         The definition.
     models
-        Prediction reads the same ones where the two share an agent.
+        Prediction asks the same ones where the two share an agent.
     """
 
     name = "learning"
@@ -64,15 +64,49 @@ class LearningOperator(Operator):
 
     def process(self, record: Record) -> Iterable[Record]:
         example: Example = record.value
-        scope_key = self._models.scope_key(example["key"])
-        made = [] if example["label"] is None else self._test(example, scope_key, record)
-        if example["label"] is None or not self._learns_without_labels:
-            made += self._learn(example, scope_key, record)
+        return self.learn(example, example["label"], example["served"], record.origin)
+
+    def learn(
+        self,
+        event: FeatureVector | Example,
+        label: LabelValue | None,
+        served: dict[str, Served],
+        origin: Origin,
+    ) -> Iterable[Record]:
+        """Test what was said of an event, if its label is known; then let the models learn.
+
+        Parameters
+        ----------
+        event
+            With the features that the models have seen.
+        label
+            None where the models learn without labels, and have not been told.
+        served
+            What each model said.
+        origin
+            Of the record that brought the label.
+        """
+        scope_key = self._models.scope_key(event["key"])
+        made = [] if label is None else self._test(event, label, served, scope_key, origin)
+        if label is None or not self._learns_without_labels:
+            models = self._models.of(scope_key)
+            self._models.have_learned(scope_key)
+            try:
+                models.learn(event["features"], label, served)
+            except Exception as error:  # the champion is the user's own: it may raise anything
+                made.append(self._fail("label", origin, RejectReason.LEARN_ERROR, error))
+            else:
+                self.tally["learned", models.champion] += 1
         return made
 
-    def _test(self, example: Example, scope_key: str, record: Record) -> list[Record]:
-        label, served = example["label"], example["served"]
-        assert label is not None
+    def _test(
+        self,
+        event: FeatureVector | Example,
+        label: LabelValue,
+        served: dict[str, Served],
+        scope_key: str,
+        origin: Origin,
+    ) -> list[Record]:
         evaluation: Prequential = self._evaluation.changing(_KEY, self._fresh_evaluation)
         evaluation.update_all(label, served)
         monitors: dict[str, DriftMonitor]
@@ -83,29 +117,24 @@ class LearningOperator(Operator):
             evidence = None if error is None else monitor.update(error)
             if evidence is not None:
                 models = self._models.of(scope_key)
-                made.append(self._alert(name, evidence, example, models, record))
+                made.append(self._alert(name, evidence, event, models, origin))
                 models.react(name, self._policy, self._pipeline)
                 self._models.have_learned(scope_key)
         return made
 
-    def _learn(self, example: Example, scope_key: str, record: Record) -> Iterable[Record]:
-        models = self._models.of(scope_key)
-        self._models.have_learned(scope_key)
-        try:
-            models.learn(example["features"], example["label"], example["served"])
-        except Exception as error:  # the champion is the user's own: it may raise anything
-            return (self._fail("label", record.origin, RejectReason.LEARN_ERROR, error),)
-        self.tally["learned", models.champion] += 1
-        return ()
-
     def _alert(
-        self, name: str, evidence: Evidence, example: Example, models: ModelSet, record: Record
+        self,
+        name: str,
+        evidence: Evidence,
+        event: FeatureVector | Example,
+        models: ModelSet,
+        origin: Origin,
     ) -> Record:
         alert = Alert(
             source=f"loss:{name}",
             detector=evidence.detector,
-            event_id=example["event_id"],
-            event_time_ms=example["event_time_ms"],
+            event_id=event["event_id"],
+            event_time_ms=event["event_time_ms"],
             position=evidence.position,
             mean_before=evidence.mean_before,
             mean_after=evidence.mean_after,
@@ -113,7 +142,7 @@ class LearningOperator(Operator):
             model=name,
             model_version=models.version,
         )
-        return Record("alerts", "Alert", alert, record.origin)
+        return Record("alerts", "Alert", alert, origin)
 
     def _fresh_evaluation(self) -> Prequential:
         pipeline = self._pipeline

@@ -51,7 +51,7 @@ def paths(records: list[Record]) -> list[tuple[str, list[Any]]]:
 
 def test_joined_topics_are_not_written(at: Make, step: Make) -> None:
     """What the next operator of the chain reads of a private topic is not published."""
-    task = Task([[step("a", "events", "clean", "rejects")], [step("b", "clean", "features")]], int)
+    task = Task([step("a", "events", "clean", "rejects"), step("b", "clean", "features")], int)
     assert paths(task.run([at("events", 1)])) == [
         ("rejects", [1, "a"]),
         ("features", [1, "a", "b"]),
@@ -61,25 +61,32 @@ def test_joined_topics_are_not_written(at: Make, step: Make) -> None:
 def test_public_topics_are_written_and_read(at: Make, step: Make) -> None:
     """What users read too is published even where an operator of the chain reads it."""
     assert "predictions" not in PRIVATE
-    task = Task([[step("a", "features", "predictions")], [step("b", "predictions", "alerts")]], int)
+    task = Task([step("a", "features", "predictions"), step("b", "predictions", "alerts")], int)
     assert paths(task.run([at("features", 1)])) == [
         ("predictions", [1, "a"]),
         ("alerts", [1, "a", "b"]),
     ]
 
 
-def test_a_stage_finishes_one_record_first(at: Make, step: Make) -> None:
-    """In one stage, what a record leads to is done before the next one begins."""
-    first, second = step("a", "features", "examples"), step("b", "examples", "alerts")
-    order: list[str] = []
-    for each in (first, second):
-        process = each.process
-        each.process = lambda record, p=process, s=each: (  # type: ignore[method-assign,misc]
-            order.append(f"{s.name}{record.value['path'][0]}") or p(record)
-        )
-    task = Task([[first, second]], int)
-    task.run([at("features", 1), at("features", 2)])
-    assert order == ["a1", "b1", "a2", "b2"]
+def test_what_others_have_made_is_passed_on(at: Make, step: Make) -> None:
+    """A topic of another agent's that the second operator reads reaches it, past the first."""
+    task = Task([step("a", "examples", "alerts"), step("b", "predictions", "rejects")], int)
+    assert paths(task.run([at("predictions", 1), at("examples", 2)])) == [
+        ("alerts", [2, "a"]),
+        ("rejects", [1, "b"]),
+    ]
+
+
+def test_nested_operators_keep_their_stores(at: Make, step: Make) -> None:
+    """An operator that another one calls is not called by the task, but what it keeps counts."""
+    outer, inner = step("a", "features", "predictions"), step("b", "features")
+    outer.nested = (inner,)
+    task = Task([outer], int)
+    task.run([at("features", 1)])
+    assert [name for name, _ in task.stores()] == ["a/seen", "b/seen"]
+    assert (len(outer.stores["seen"]), len(inner.stores["seen"])) == (1, 0)
+    inner.tally["b", "features"] += 1
+    assert task.take_tally() == {("a", "features"): 1, ("b", "features"): 1}
 
 
 def test_batches_make_no_difference(at: Make, step: Make) -> None:
@@ -87,7 +94,7 @@ def test_batches_make_no_difference(at: Make, step: Make) -> None:
 
     def run(size: int) -> list[tuple[str, list[Any]]]:
         task = Task(
-            [[step("a", "events", "clean", "clean", "rejects")], [step("b", "clean", "features")]],
+            [step("a", "events", "clean", "clean", "rejects"), step("b", "clean", "features")],
             int,
         )
         records = [at("events", i) for i in range(12)]
@@ -101,13 +108,13 @@ def test_batches_make_no_difference(at: Make, step: Make) -> None:
 
 def test_a_topic_that_nobody_reads(at: Make, step: Make) -> None:
     """A record that no operator reads, a dead letter for example, leads to nothing."""
-    assert Task([[step("a", "events", "clean")]], int).run([at("rejects", 1)]) == []
+    assert Task([step("a", "events", "clean")], int).run([at("rejects", 1)]) == []
 
 
 def test_predictions_are_stamped_as_they_leave(at: Make, step: Make) -> None:
     """The time of a prediction is the clock's, whether or not the chain reads it too."""
     now = iter(range(5_000, 6_000))
-    task = Task([[step("a", "features", "predictions")], [step("b", "predictions")]], now.__next__)
+    task = Task([step("a", "features", "predictions"), step("b", "predictions")], now.__next__)
     (made,) = task.run([at("features", 1)])
     assert made.value["prediction_time_ms"] == 5_000
     (made,) = task.run([at("features", 2)])
@@ -116,14 +123,14 @@ def test_predictions_are_stamped_as_they_leave(at: Make, step: Make) -> None:
 
 def test_stores_have_full_names(step: Make) -> None:
     """A store is known by its operator and its own name."""
-    task = Task([[step("a", "events")], [step("b", "clean")]], int)
+    task = Task([step("a", "events"), step("b", "clean")], int)
     assert [name for name, _ in task.stores()] == ["a/seen", "b/seen"]
     assert [store for _, store in task.stores()] == [each.stores["seen"] for each in task.operators]
 
 
 def test_tally_is_taken_once(at: Make, step: Make) -> None:
     """The tallies of all operators are added, and begin anew."""
-    task = Task([[step("a", "events", "clean")], [step("b", "clean")]], int)
+    task = Task([step("a", "events", "clean"), step("b", "clean")], int)
     task.run([at("events", 1), at("events", 2)])
     assert task.take_tally() == {("a", "events"): 2, ("b", "clean"): 2}
     assert task.take_tally() == {}

@@ -131,7 +131,9 @@ def operators(task: str, pipeline: Pipeline, records: list[Record], fold: Make) 
         return FeatureOperator(pipeline, max_windows=2)
 
     def prediction() -> Operator:
-        return PredictionOperator(pipeline, ScopedModels(pipeline), lambda payload: None)  # type: ignore[arg-type,return-value]
+        return PredictionOperator(
+            pipeline, ScopedModels(pipeline), load_models=lambda payload: None
+        )  # type: ignore[arg-type,return-value]
 
     def learning() -> Operator:
         return LearningOperator(pipeline, ScopedModels(pipeline))

@@ -39,8 +39,8 @@ class Chain:
     def __init__(self, pipeline: Pipeline, make_vector: Make, make_label: Make) -> None:
         self.models = ScopedModels(pipeline)
         self.learning = LearningOperator(pipeline, self.models)
-        prediction = PredictionOperator(pipeline, self.models)
-        self._task = Task([[prediction, self.learning]], lambda: 0)
+        prediction = PredictionOperator(pipeline, self.models, self.learning)
+        self._task = Task([prediction], lambda: 0)
         self._vector, self._label = make_vector, make_label
         self.published: list[Record] = []
 

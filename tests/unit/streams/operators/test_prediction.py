@@ -359,7 +359,9 @@ def test_staleness_where_models_come_by_topic(
     pipeline = make_pipeline()
     arrived = ModelSet(pipeline)
     arrived.version = 2
-    operator = PredictionOperator(pipeline, ScopedModels(pipeline), lambda payload: arrived)
+    operator = PredictionOperator(
+        pipeline, ScopedModels(pipeline), load_models=lambda payload: arrived
+    )
     assert "models" in operator.reads
 
     def staleness(event_id: str) -> tuple[int, int]:
