@@ -17,6 +17,7 @@ _EMBEDDED_SESSION_MS = 6_000
 _EMBEDDED_POLL_INTERVAL_MS = 300_000
 _LEAST_POLL_INTERVAL_MS = 45_000
 _POLL_SESSIONS = 5
+_RETRY_BACKOFF_MS = 5  # doubling; a coordinator asks for a moment between two transactions
 _QUIET = logging.getLogger("librdkafka")
 
 
@@ -89,6 +90,7 @@ def producer_config(settings: Settings) -> dict[str, Any]:
                 "compression.type": "none" if settings.is_embedded else "lz4",
                 "message.max.bytes": MAX_RECORD_BYTES,
                 "queue.buffering.max.messages": 1_000_000,
+                "retry.backoff.ms": _RETRY_BACKOFF_MS,
             },
         ),
     }
