@@ -28,6 +28,7 @@ from streams.kafka.registry import written_schema
 from streams.keys import state_key
 from streams.metrics import Metrics
 from streams.outbox import Outbox
+from streams.pace import Interval, Pace
 from streams.settings import EMBEDDED, Settings, read_settings, unknown_settings
 from streams.state import StateLog
 from streams.topics import TopicCodec, topic_settings
@@ -197,7 +198,8 @@ def _engine(
         state=state,
         assignments=assignments,
         metrics=metrics,
-        flush_seconds=settings.publish_seconds if publishes else settings.flush_seconds,
+        pace=Pace(settings.batch_records),
+        flush=Interval(settings.publish_seconds if publishes else settings.flush_seconds),
         stall_seconds=settings.stall_seconds,
     )
 

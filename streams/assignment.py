@@ -67,6 +67,11 @@ class Assignment:
         """Whether anything was folded since the state was last written."""
         return self._saved != self.next_offset
 
+    @property
+    def is_uncommitted(self) -> bool:
+        """Whether anything was folded since the offsets were last committed."""
+        return any(at > self._committed.get(topic, 0) for topic, at in self.next_offset.items())
+
     def take_uncommitted(self, again: bool) -> dict[str, int]:
         """Return the offsets that have moved since the last call; with `again`, the others too.
 
@@ -81,14 +86,16 @@ class Assignment:
         self._committed |= moved
         return {topic: at for topic, at in self._committed.items() if at} if again else moved
 
-    def flush(self, state: StateLog) -> Iterator[StateRecord]:
-        """Return what has changed in the task's stores, and the manifest."""
-        if any(True for _ in self.task.stores()):
-            self.flushes += 1
-            yield from state.flush(self.partition, self.task, dict(self.next_offset), self.flushes)
-        self._saved = dict(self.next_offset)
+    def take_unwritten(self, state: StateLog, is_flushed: bool) -> Iterator[StateRecord]:
+        """Return what a commit is to write of the state: with a flush all of it, else the order."""
+        if is_flushed and self.is_unsaved:
+            if any(True for _ in self.task.stores()):
+                covers, self.flushes = dict(self.next_offset), self.flushes + 1
+                yield from state.flush(self.partition, self.task, covers, self.flushes)
+            self._saved = dict(self.next_offset)
+        yield from self._take_order(state, is_flushed)
 
-    def unwritten_order(self, state: StateLog, is_flushed: bool) -> Iterator[StateRecord]:
+    def _take_order(self, state: StateLog, is_flushed: bool) -> Iterator[StateRecord]:
         """Return the order of what was folded since the last call, for it to be followed again.
 
         After a flush only what is still to follow counts: the rest is in the state.

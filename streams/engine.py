@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from itertools import groupby, islice
+from itertools import groupby
 from typing import Any
 
 import structlog
@@ -27,11 +27,12 @@ from streams.inbox import Inbox
 from streams.metrics import Metrics
 from streams.operators.record import Origin, Record, reject
 from streams.outbox import Outbox
+from streams.pace import Interval, Pace, slices
 from streams.state import StateLog
 from streams.topics import TopicCodec
 
-_SLICE_RECORDS = 200  # some 20 ms with a tree, until other agents have their turn
 _MAX_BACKOFF_SECONDS = 30.0
+_OFFSETS_SECONDS = 0.1  # a broker takes longer to store an offset than to take a batch's outputs
 
 _log = structlog.get_logger(__name__)
 
@@ -53,8 +54,8 @@ class Engine:
         Makes the tasks of partitions, with the state that they had.
     metrics
         Where what happens is counted.
-    flush_seconds
-        Between two writes of the state.
+    pace, flush
+        How many records it takes at once, and when it writes the state.
     stall_seconds
         Without progress while records wait, until it is called a stall.
 
@@ -76,24 +77,25 @@ class Engine:
         state: StateLog,
         assignments: Assignments,
         metrics: Metrics,
-        flush_seconds: float,
+        pace: Pace,
+        flush: Interval,
         stall_seconds: float,
     ) -> None:
         self.name = name
         self.is_ready = False
         self.failure = ""
-        self._inbox = inbox
-        self._outbox = outbox
+        self._inbox, self._outbox = inbox, outbox
         self._codec = codec
         self._state = state
         self._assignments = assignments
         self._metrics = metrics
-        self._flush_seconds = flush_seconds
+        self._pace, self._flush = pace, flush
+        self._offsets = Interval(_OFFSETS_SECONDS)
         self._stall_seconds = stall_seconds
         self._assigned: dict[int, Assignment] = {}
         self._is_broken = self._is_interrupted = False
         self._failures = 0
-        self._last_flush = self._last_progress = time.monotonic()
+        self._last_progress = time.monotonic()
         self._stopping = asyncio.Event()
         self._batch: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"kafka-{name}")
@@ -151,13 +153,16 @@ class Engine:
         started = time.perf_counter()
         try:
             await self._fold(batch)
+            folded = time.perf_counter()
             await self._in_thread(self._commit)
         except BaseException as error:
             self._break(error)
             raise
         self._failures, self.failure = 0, ""
         self._last_progress = time.monotonic()
-        self._metrics.batch_seconds.labels(self.name).observe(time.perf_counter() - started)
+        committed = time.perf_counter()
+        self._pace.note(len(batch), folded - started, committed - folded)
+        self._metrics.batch_seconds.labels(self.name).observe(committed - started)
         self._metrics.batch_records.labels(self.name).observe(len(batch))
 
     async def _fold(self, batch: list[Origin]) -> None:
@@ -170,7 +175,7 @@ class Engine:
             if assignment is None:
                 continue  # gone to another worker while the batch was taken, and not committed
             for is_live, run in groupby(assignment.arrange(origins), assignment.is_live):
-                for part in _slices(run):
+                for part in slices(run):
                     self._fold_slice(assignment, part, is_live)
                     await asyncio.sleep(0)
 
@@ -204,11 +209,13 @@ class Engine:
         if not self._inbox.is_open:
             self._outbox.open()
             self._inbox.open(self._on_assign, self._on_revoke, self._on_lost)
-        return self._inbox.poll()
+        return self._inbox.poll(self._pace.records)
 
     def _rest(self) -> None:
-        """Use a moment without records: write state that is due, and see whether any wait."""
-        if self._is_flush_due() and any(each.is_unsaved for each in self._assigned.values()):
+        """Use a moment without records: commit what is due, and see whether any wait."""
+        assigned = self._assigned.values()
+        is_unsaved = self._flush.is_due and any(each.is_unsaved for each in assigned)
+        if is_unsaved or any(each.is_uncommitted for each in assigned):
             self._commit()
         if not self._inbox.lag(self._positions()):
             self._last_progress = time.monotonic()
@@ -219,12 +226,13 @@ class Engine:
         self._assigned = self._assignments.take(partitions)
         self._inbox.start(self._positions())
         self._metrics.up.labels(self.name).set(1)
-        self._last_flush = self._last_progress = time.monotonic()
+        self._flush.restart()
+        self._last_progress = time.monotonic()
         self.is_ready = True
 
     def _on_revoke(self, _partitions: list[TopicPartition]) -> None:
         if not self._is_broken:
-            self._commit(flush=True)
+            self._commit(is_last=True)
             self._assignments.release(self._assigned)
         self._drop()
 
@@ -244,26 +252,24 @@ class Engine:
             for topic, offset in assignment.next_offset.items()
         }
 
-    def _commit(self, flush: bool = False) -> None:
-        """Commit outputs, offsets and, when it is due, state."""
-        is_flushed = flush or self._is_flush_due()
+    def _commit(self, is_last: bool = False) -> None:
+        """Commit outputs, offsets and, when it is due, state; at last, all of it."""
+        is_flushed = is_last or self._flush.is_due
+        with_offsets = is_flushed or self._outbox.is_transactional or self._offsets.is_due
         offsets = {}
         for partition, assignment in self._assigned.items():
-            if is_flushed and assignment.is_unsaved:
-                for entry in assignment.flush(self._state):
-                    self._outbox.put_state(partition, entry)
-            for entry in assignment.unwritten_order(self._state, is_flushed):
+            for entry in assignment.take_unwritten(self._state, is_flushed):
                 self._outbox.put_state(partition, entry)
-            for topic, offset in assignment.take_uncommitted(is_flushed).items():
-                offsets[topic, partition] = offset
-        if is_flushed:
-            self._last_flush = time.monotonic()
-            self._metrics.flush_timestamp.labels(self.name).set(time.time())
+            if with_offsets:
+                for topic, offset in assignment.take_uncommitted(is_flushed).items():
+                    offsets[topic, partition] = offset
         self._outbox.commit(self._inbox.consumer, self._inbox.positions(offsets))
+        if is_flushed:
+            self._flush.restart()
+            self._metrics.flush_timestamp.labels(self.name).set(time.time())
+        if with_offsets:
+            self._offsets.restart()
         self._inbox.lag(self._positions())
-
-    def _is_flush_due(self) -> bool:
-        return time.monotonic() - self._last_flush > self._flush_seconds
 
     def _break(self, error: BaseException) -> None:
         self._is_broken = True
@@ -291,9 +297,3 @@ class Engine:
 
     async def _in_thread(self, call: Callable[[], Any]) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)
-
-
-def _slices(origins: Iterable[Origin]) -> Iterator[list[Origin]]:
-    rest = iter(origins)
-    while part := [*islice(rest, _SLICE_RECORDS)]:
-        yield part

@@ -56,7 +56,7 @@ class Inbox:
     name
         The agent's name: with the prefix, its consumer group.
     settings
-        The broker, and how many records a batch may have.
+        The broker's, and the session's.
     prefix
         Of the pipeline's topics and groups.
     topics
@@ -113,7 +113,7 @@ class Inbox:
                 self._consumer, self._is_closing = None, False
             self._raise_what_a_callback_did()
 
-    def poll(self) -> list[Origin]:
+    def poll(self, most_records: int) -> list[Origin]:
         """Return the records at hand, or wait a moment for one.
 
         The partitions are merged by record time, each in its own order, so that labels seldom
@@ -129,7 +129,7 @@ class Inbox:
         if first is None:
             return []
         self._is_moved = False
-        rest = self.consumer.consume(self._settings.batch_records - 1, timeout=0)
+        rest = self.consumer.consume(most_records - 1, timeout=0)
         self._raise_what_a_callback_did()
         if self._is_moved:  # `first` is from another place: begin once more where it was said
             self.consumer.assign(self._start)

@@ -18,9 +18,11 @@ def test_offsets_are_committed_once() -> None:
     """Those that have moved beyond what is committed, and none while folding it again."""
     assignment = make_assignment()
     assert assignment.take_uncommitted(again=False) == {}
+    assert not assignment.is_uncommitted
 
     assignment.next_offset["features"] = 9
 
+    assert assignment.is_uncommitted
     assert assignment.take_uncommitted(again=False) == {"features": 9}
     assert assignment.take_uncommitted(again=False) == {}
 

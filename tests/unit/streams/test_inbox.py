@@ -77,7 +77,7 @@ def test_a_poll_that_meets_a_rebalance_begins_again(monkeypatch: pytest.MonkeyPa
     consumer: Any = box.consumer
     consumer.is_due = True
 
-    first, second = box.poll(), box.poll()
+    first, second = box.poll(100), box.poll(100)
 
     assert first == []
     assert [origin.offset for origin in second] == [4, 5, 6, 7, 8, 9]
