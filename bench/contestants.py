@@ -22,7 +22,7 @@ from streams.settings import Guarantee, Settings
 
 BARE = "bare"
 _STOP_SECONDS = 15.0
-_BARE_SECONDS = 600.0
+_IN_MEMORY_SECONDS = 600.0
 
 
 class Running(Protocol):
@@ -180,18 +180,21 @@ def _variable(name: str, value: str) -> Iterator[None]:
             os.environ[name] = before
 
 
-def run_bare(job: Job) -> dict[str, Any]:
-    """Run the bare River loop to its end and return what it has found."""
+def run_in_memory(subject: str, job: Job) -> dict[str, Any]:
+    """Run a subject that needs no broker to its end and return what it has found.
+
+    Such are `bare`, the River loop, and `fold`, the inside of Millrace.
+    """
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "bench.subjects.bare"],
+        [sys.executable, "-P", "-m", f"bench.subjects.{subject}"],
         env={**os.environ, VARIABLE: job.as_text(), "PYTHONPATH": str(REPOSITORY)},
         capture_output=True,
         text=True,
-        timeout=_BARE_SECONDS,
+        timeout=_IN_MEMORY_SECONDS,
         check=False,
     )
     if done.returncode:
-        raise RuntimeError(f"the bare loop ended with {done.returncode}: {done.stderr[-300:]}")
+        raise RuntimeError(f"{subject} ended with {done.returncode}: {done.stderr[-300:]}")
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 

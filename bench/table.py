@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import statistics
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -86,6 +86,24 @@ def _throughput(runs: list[Result]) -> Iterator[Table]:
         yield Table("Ratios, round by round", ["ratio", "measured", "target"], reached)
 
 
+def _stages(runs: list[Result]) -> Iterator[Table]:
+    models = [*dict.fromkeys(run["model"] for run in runs)]
+    names = [*dict.fromkeys(name for run in results.good(runs) for name in run["microseconds"])]
+    figures: list[tuple[str, int, Callable[[Result], float]]] = [
+        *((name, 1, lambda run, name=name: run["microseconds"][name]) for name in names),
+        ("the bare loop", 1, lambda run: run["bare_microseconds"]),
+        ("ratio to it", 2, lambda run: run["ratio_to_bare"]),
+    ]
+    rows = [
+        [
+            title,
+            *(_median_of(map(figure, results.good(runs, model=each)), digits) for each in models),
+        ]
+        for title, digits, figure in figures
+    ]
+    yield Table("Microseconds of an event", ["stage", *models], rows)
+
+
 def _guarantee(runs: list[Result]) -> Iterator[Table]:
     rows = []
     for model in dict.fromkeys(run["model"] for run in runs):
@@ -153,7 +171,11 @@ def _figures(runs: list[Result], figure: str, digits: int = 0) -> str:
 
 
 def _median(runs: list[Result], figure: str, digits: int = 0, unit: float = 1) -> str:
-    known = [run[figure] * unit for run in runs if run.get(figure) is not None]
+    return _median_of((run[figure] * unit for run in runs if run.get(figure) is not None), digits)
+
+
+def _median_of(figures: Iterable[float], digits: int = 0) -> str:
+    known = [*figures]
     return f"{statistics.median(known):,.{digits}f}" if known else "-"
 
 
@@ -163,11 +185,17 @@ def _name(contestant: str) -> str:
 
 def _title(run: Result) -> str:
     about = ("model", "workers", "partitions", "keys", "share")
-    return ", ".join([run["contestant"], *(f"{name} {run[name]}" for name in about if name in run)])
+    return ", ".join(
+        [
+            run.get("contestant", run["model"]),
+            *(f"{name} {run[name]}" for name in about if name in run),
+        ]
+    )
 
 
 _TABLES: dict[str, Callable[[list[Result]], Iterator[Table]]] = {
     "throughput": _throughput,
+    "stages": _stages,
     "guarantee": _guarantee,
     "latency": _latency,
     "workers": _workers,

@@ -24,7 +24,7 @@ class _Worker(faust.Worker):
         configure_logging(self.settings, self.process)
 
 
-def _tune_garbage_collector() -> None:
+def tune_garbage_collector() -> None:
     """Look for garbage less often: a batch makes thousands of objects, and no cycles."""
     gc.collect()
     gc.freeze()
@@ -45,7 +45,7 @@ def run_worker(settings: Settings, process: int | None = None) -> int:
         It cannot start.
     """
     configure_logging(settings, process)
-    _tune_garbage_collector()
+    tune_garbage_collector()
     worker = _Worker(create_app(settings), quiet=True, redirect_stdouts=False)
     worker.settings, worker.process = settings, process
     worker.spinner = None  # it writes terminal codes even where there is no terminal

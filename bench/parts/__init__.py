@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench.parts import latency, scaling, state, throughput
+from bench.parts import latency, scaling, stages, state, throughput
 from bench.session import Session, Step
 
 
@@ -41,6 +41,7 @@ PARTS = {
         throughput.steps,
         is_default=True,
     ),
+    "stages": Part("Where the time of an event goes in Millrace, in memory.", stages.steps),
     "guarantee": Part(
         "The cost of exactly once against at least once.",
         throughput.guarantee_steps,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench import measure
-from bench.contestants import BARE, Contestant, run_bare
+from bench.contestants import BARE, Contestant, run_in_memory
 from bench.job import Job
 from bench.session import MODELS, Result, Session, Step
 from bench.subjects.bare import STRIDE
@@ -53,7 +53,7 @@ class _Round:
         return Step(about, lambda: self._run(contestant))
 
     def _run_bare(self) -> Result:
-        found = run_bare(self._job(self._session.events(self._model)))
+        found = run_in_memory(BARE, self._job(self._session.events(self._model)))
         self._marks = found["marks"]
         return {
             "seconds": self._marks[-1],

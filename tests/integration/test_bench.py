@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from click.testing import CliRunner
 
 from bench import results
@@ -32,6 +33,15 @@ def test_millrace_is_held_against_the_bare_loop(tmp_path):
     assert "error" not in full, full
     assert (full["first"], full["last"]) == (200, 400)
     assert 0 < full["ratio_to_bare"] < 1
+
+
+def test_the_time_of_an_event_is_told_apart(tmp_path):
+    """Every operator has its share, and the shares add up to the whole."""
+    (run,) = measure(tmp_path, "stages")
+    spent = run["microseconds"]
+    assert {*spent} == {"ingest", "feature", "prediction", "drift", "to bytes", "between"}
+    assert all(each > 0 for each in spent.values())
+    assert sum(spent.values()) * 400 / 1e6 == pytest.approx(run["fold_seconds"])
 
 
 def test_latency_is_measured_under_load(tmp_path):
