@@ -185,12 +185,8 @@ def _name(contestant: str) -> str:
 
 def _title(run: Result) -> str:
     about = ("model", "workers", "partitions", "keys", "share")
-    return ", ".join(
-        [
-            run.get("contestant", run["model"]),
-            *(f"{name} {run[name]}" for name in about if name in run),
-        ]
-    )
+    who = str(run.get("contestant", "Millrace"))
+    return ", ".join([who, *(f"{name} {run[name]}" for name in about if name in run)])
 
 
 _TABLES: dict[str, Callable[[list[Result]], Iterator[Table]]] = {
