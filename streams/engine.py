@@ -32,7 +32,7 @@ from streams.state import StateLog
 from streams.topics import TopicCodec
 
 _MAX_BACKOFF_SECONDS = 30.0
-_OFFSETS_SECONDS = 0.1  # a broker takes longer to store an offset than to take a batch's outputs
+_OFFSETS_SECONDS = 0.1  # where no transaction has to hold them: a broker is slow to store them
 
 _log = structlog.get_logger(__name__)
 
@@ -253,16 +253,21 @@ class Engine:
         }
 
     def _commit(self, is_last: bool = False) -> None:
-        """Commit outputs, offsets and, when it is due, state; at last, all of it."""
+        """Commit outputs with their offsets and, when it is due, state; at last, all of it.
+
+        Offsets of a batch that led to no output may wait: to fold it again would repeat nothing.
+        """
         is_flushed = is_last or self._flush.is_due
-        with_offsets = is_flushed or self._outbox.is_transactional or self._offsets.is_due
-        offsets = {}
         for partition, assignment in self._assigned.items():
             for entry in assignment.take_unwritten(self._state, is_flushed):
                 self._outbox.put_state(partition, entry)
-            if with_offsets:
-                for topic, offset in assignment.take_uncommitted(is_flushed).items():
-                    offsets[topic, partition] = offset
+        with_offsets = is_flushed or self._outbox.is_in_transaction or self._offsets.is_due
+        offsets = {
+            (topic, partition): offset
+            for partition, assignment in self._assigned.items()
+            if with_offsets
+            for topic, offset in assignment.take_uncommitted(is_flushed).items()
+        }
         self._outbox.commit(self._inbox.consumer, self._inbox.positions(offsets))
         if is_flushed:
             self._flush.restart()

@@ -53,6 +53,8 @@ class Outbox:
 
     Attributes
     ----------
+    is_in_transaction
+        Whether one is open, with something put since the last commit.
     tally
         What happened in the batch: counted when it is committed.
     """
@@ -77,7 +79,7 @@ class Outbox:
         self._name = name
         self.transactional_id = ""
         self._producer: Producer | None = None
-        self._in_transaction = False
+        self.is_in_transaction = False
         self._uncommitted_bytes = 0
         self._bounded = BoundedCaller(f"commit-{name}")
         self._is_cut_off = False
@@ -170,13 +172,13 @@ class Outbox:
     def abort(self) -> None:
         """Take back everything put since the last commit."""
         self._forget()
-        if self._producer is not None and self._in_transaction:
+        if self._producer is not None and self.is_in_transaction:
             abort = partial(self._producer.abort_transaction, _COORDINATOR_SECONDS)
             try:
                 self._bounded.call(_COORDINATOR_SECONDS, "an abort", abort)
             except (KafkaException, BrokerError):
                 self._producer = None  # fenced, fatal or silent: nothing of it can become visible
-        self._in_transaction = False
+        self.is_in_transaction = False
 
     def close(self) -> None:
         """Let go of the producer; what is not committed is lost to it."""
@@ -187,9 +189,9 @@ class Outbox:
 
     def _commit_transaction(self, consumer: Consumer, offsets: list[TopicPartition]) -> None:
         assert self._producer is not None
-        if not offsets and not self._in_transaction:
+        if not offsets and not self.is_in_transaction:
             return
-        if not self._in_transaction:
+        if not self.is_in_transaction:
             self._begin()
         group = consumer.consumer_group_metadata() if offsets else None
         seconds = _COORDINATOR_SECONDS + self._uncommitted_bytes / _SLOWEST_BYTES_PER_SECOND
@@ -199,7 +201,7 @@ class Outbox:
         except BrokerError:
             self._producer = None  # it is still busy with it, perhaps for ever
             raise
-        self._in_transaction = False
+        self.is_in_transaction = False
         self._check_delivered(0)
 
     def _connect(self) -> None:
@@ -223,7 +225,7 @@ class Outbox:
             if self._is_cut_off:  # see streams.kafka.bounded: its next commit might hang
                 self._connect()
             self._producer.begin_transaction()
-            self._in_transaction = True
+            self.is_in_transaction = True
             self._uncommitted_bytes = 0
 
     def _produce(
@@ -235,7 +237,7 @@ class Outbox:
         timestamp_ms: int,
         headers: Headers | None = None,
     ) -> None:
-        if not self._in_transaction:
+        if not self.is_in_transaction:
             self._begin()
         assert self._producer is not None
         self._uncommitted_bytes += len(value or b"")

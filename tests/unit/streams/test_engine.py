@@ -30,8 +30,8 @@ class Inbox:
 class Outbox:
     """Keeps the offsets of every commit."""
 
-    def __init__(self, is_transactional: bool) -> None:
-        self.is_transactional = is_transactional
+    def __init__(self, is_in_transaction: bool) -> None:
+        self.is_in_transaction = is_in_transaction
         self.commits: list[dict[tuple[str, int], int]] = []
 
     def commit(self, _consumer: None, offsets: dict[tuple[str, int], int]) -> None:
@@ -86,10 +86,10 @@ def test_a_stopped_engine_ends_the_stream() -> None:
     assert asyncio.run(stopped()) == []
 
 
-@pytest.mark.parametrize("is_transactional", [True, False])
-def test_offsets_follow_outputs(monkeypatch: pytest.MonkeyPatch, is_transactional: bool) -> None:
-    """In the same transaction; without transactions now and then, and at last, when it is left."""
-    outbox = Outbox(is_transactional)
+@pytest.mark.parametrize("is_in_transaction", [True, False])
+def test_offsets_follow_outputs(monkeypatch: pytest.MonkeyPatch, is_in_transaction: bool) -> None:
+    """In the same transaction; where there is none now and then, and at last, when it is left."""
+    outbox = Outbox(is_in_transaction)
     engine = make_engine(outbox=outbox)
     assignment = Assignment(0, _UNUSED, {"features": 0}, {"features": 0}, order=None)
     assignment._saved = assignment.next_offset  # nothing of it is state
@@ -103,12 +103,12 @@ def test_offsets_follow_outputs(monkeypatch: pytest.MonkeyPatch, is_transactiona
     engine._commit(is_last=True)
 
     seen = [each.get(("features", 0)) for each in outbox.commits]
-    assert seen == ([1, 2, 3, 3] if is_transactional else [None, 2, None, 3])
+    assert seen == ([1, 2, 3, 3] if is_in_transaction else [None, 2, None, 3])
 
 
 def test_offsets_follow_when_nothing_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     """A moment without records is used to commit what was folded before it, once."""
-    outbox = Outbox(is_transactional=False)
+    outbox = Outbox(is_in_transaction=False)
     engine = make_engine(outbox=outbox)
     assignment = Assignment(0, _UNUSED, {"features": 0}, {"features": 0}, order=None)
     monkeypatch.setattr(engine, "_assigned", {0: assignment})
