@@ -147,8 +147,23 @@ class Inbox:
         return [*merge(*runs.values(), key=lambda origin: (origin.timestamp_ms, origin.topic))]
 
     def committed(self, assigned: list[TopicPartition]) -> dict[tuple[str, int], int]:
-        """Return the group's offsets: topic and partition to the next record, if there is one."""
-        found = self.consumer.committed(assigned, timeout=_TIMEOUT_SECONDS) if assigned else []
+        """Return the group's offsets: topic and partition to the next record, if there is one.
+
+        Raises
+        ------
+        BrokerError
+            The coordinator keeps them back: it takes a transaction that holds some for unfinished.
+        """
+        try:
+            found = self.consumer.committed(assigned, timeout=_TIMEOUT_SECONDS) if assigned else []
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError._TIMED_OUT:
+                raise
+            raise BrokerError(
+                f"agent {self._name} requires the offsets of group {self._prefix}{self._name}; got"
+                f" none within {_TIMEOUT_SECONDS:.0f} s. If this goes on for minutes, the group's"
+                " coordinator waits for a transaction that has long ended: restart that broker"
+            ) from error
         return {self._where(each): each.offset for each in found if each.offset >= 0}
 
     def earliest(self, topic: str, partition: int) -> int:

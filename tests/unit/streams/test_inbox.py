@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from confluent_kafka import TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
+from schemas import BrokerError
 from streams import inbox
 from streams.inbox import Inbox
 from streams.metrics import Metrics
@@ -81,3 +82,18 @@ def test_a_poll_that_meets_a_rebalance_begins_again(monkeypatch: pytest.MonkeyPa
 
     assert first == []
     assert [origin.offset for origin in second] == [4, 5, 6, 7, 8, 9]
+
+
+def test_offsets_that_are_kept_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A coordinator that keeps the group's offsets to itself is named, and what to do about it."""
+
+    def keep_back(_self: Consumer, _assigned: list[TopicPartition], timeout: float) -> None:
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+
+    monkeypatch.setattr(inbox, "Consumer", Consumer)
+    monkeypatch.setattr(Consumer, "committed", keep_back, raising=False)
+    box = Inbox("ingest", Settings(), "p.", ["events"], Metrics("p"))
+    box.open(lambda _: None, lambda _: None, lambda _: None)
+
+    with pytest.raises(BrokerError, match=r"offsets of group p\.ingest; got none within 30 s"):
+        box.committed([TopicPartition("p.events", 0)])
