@@ -33,6 +33,10 @@ class Task(StrEnum):
     REGRESSION = "regression"
     ANOMALY = "anomaly"
 
+    def __reduce_ex__(self, _protocol: object) -> tuple[Any, ...]:
+        """Pickle by value: Python 3.11.2 would go through `getattr`, which no snapshot may hold."""
+        return Task, (self.value,)
+
     @property
     def is_classification(self) -> bool:
         return self in (Task.BINARY, Task.MULTICLASS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import pytest
@@ -131,3 +132,11 @@ def test_models_that_cannot(task: str, model: object, requires: str) -> None:
     with pytest.raises(DefinitionError, match=r"models\['own'\] requires") as caught:
         Task(task).check_model("own", model)
     assert requires in str(caught.value)
+
+
+@pytest.mark.parametrize("task", Task)
+def test_is_pickled_by_value(task: Task) -> None:
+    """Whatever the version of Python, a snapshot holds no call of `getattr`."""
+    pickled = pickle.dumps(task)
+    assert pickle.loads(pickled) is task
+    assert b"getattr" not in pickled
