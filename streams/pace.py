@@ -12,7 +12,7 @@ from streams.operators.record import Origin
 
 _BATCH_SECONDS = 0.05
 _COMMITS = 20
-_FIRST_RECORDS = 200
+_LEAST_RECORDS = 200  # fewer do not pay for what a batch costs, and so seem to call for fewer yet
 _REMEMBERED = 9
 _SLICE_RECORDS = 200  # some 20 ms with a tree, until other agents have their turn
 
@@ -24,7 +24,8 @@ class Pace:
     is longer: committing may take a twentieth of the time, and no more. A batch never waits for
     records, so this matters where they wait: behind a fast model, which takes hundreds at once,
     and a slow one, which would hold up a whole batch for seconds. A median passes over the commit
-    that wrote the state, and the fold that the machine had no time for.
+    that wrote the state, and the fold that the machine had no time for. It is at least 200, or
+    what there is.
 
     Parameters
     ----------
@@ -40,11 +41,11 @@ class Pace:
     >>> pace.note(records=100, fold_seconds=1.0, commit_seconds=0.002)
     >>> pace.note(records=100, fold_seconds=1.0, commit_seconds=0.002)
     >>> pace.records
-    5
+    200
     """
 
     def __init__(self, most_records: int) -> None:
-        self.records = min(_FIRST_RECORDS, most_records)
+        self.records = self._least_records = min(_LEAST_RECORDS, most_records)
         self._most_records = most_records
         self._record_seconds: deque[float] = deque(maxlen=_REMEMBERED)
         self._commit_seconds: deque[float] = deque(maxlen=_REMEMBERED)
@@ -58,7 +59,7 @@ class Pace:
         if record_seconds * self._most_records <= seconds:
             self.records = self._most_records
         else:
-            self.records = max(int(seconds / record_seconds), 1)
+            self.records = max(int(seconds / record_seconds), self._least_records)
 
 
 class Interval:

@@ -7,25 +7,25 @@ import pytest
 from streams.operators.record import Origin
 from streams.pace import Interval, Pace, slices
 
-MOST = 2_000
+LEAST, MOST = 200, 2_000
 
 
 @pytest.mark.parametrize(
     ("fold_seconds", "commit_seconds", "records"),
     [
         (0.000_05, 0.001, 1_000),  # 50 ms
-        (0.005, 0.001, 10),  # of a forest
+        (0.005, 0.001, LEAST),  # of a forest
         (0.000_1, 0.01, MOST),  # 20 commits of 10 ms
-        (0.005, 0.01, 40),
+        (0.000_5, 0.01, 400),
         (0.000_001, 0.001, MOST),
         (0.0, 0.0, MOST),  # nothing was live, and the clock is coarse
-        (3.0, 0.001, 1),
+        (3.0, 0.001, LEAST),
     ],
 )
 def test_a_batch_is_as_large_as_time_allows(
     fold_seconds: float, commit_seconds: float, records: int
 ) -> None:
-    """So many as are folded in 50 ms or in 20 commits; never none, and never above the most."""
+    """So many as are folded in 50 ms or in 20 commits, between the least and the most."""
     pace = Pace(MOST)
 
     pace.note(100, 100 * fold_seconds, commit_seconds)
@@ -37,29 +37,42 @@ def test_one_slow_commit_changes_nothing() -> None:
     """The commit that wrote the state took long; the next one will not."""
     pace = Pace(MOST)
     for _ in range(5):
-        pace.note(100, 0.1, 0.002)
+        pace.note(100, 0.01, 0.002)
     before = pace.records
 
-    pace.note(100, 0.1, 1.0)
+    pace.note(100, 0.01, 1.0)
 
-    assert pace.records == before == 50
+    assert pace.records == before == 500
 
 
 def test_the_pace_follows_a_model_that_slows_down() -> None:
     """A tree that has grown is noticed within some batches."""
     pace = Pace(MOST)
     for _ in range(20):
-        pace.note(100, 0.01, 0.001)
+        pace.note(100, 0.005, 0.001)
 
     for _ in range(5):
-        pace.note(100, 0.1, 0.001)
+        pace.note(100, 0.02, 0.001)
 
-    assert pace.records == 50
+    assert pace.records == 250
 
 
 def test_the_first_batch_is_within_the_most() -> None:
-    """Before anything is known, the setting holds."""
-    assert Pace(3).records == 3
+    """Before anything is known, and behind the slowest model, the setting holds."""
+    pace = Pace(3)
+    assert pace.records == 3
+
+    pace.note(1, 60.0, 0.001)
+
+    assert pace.records == 3
+
+
+def test_what_a_batch_costs_makes_none_small() -> None:
+    """Where the time goes by batch, not by record, small ones would only be more of them."""
+    pace = Pace(MOST)
+    for _ in range(20):
+        pace.note(min(pace.records, 15), 0.3, 0.001)
+    assert pace.records == LEAST
 
 
 def test_an_interval_is_due_after_its_time() -> None:
