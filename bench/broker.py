@@ -78,10 +78,7 @@ class Broker:
 
     def fill(self, topic: str, records: Iterable[Record]) -> None:
         """Write records to a topic; return when all of them are there."""
-        producer = self._producer({"enable.idempotence": True})
-        _produce(producer, topic, records)
-        if left := producer.flush(_FILL_SECONDS):
-            raise RuntimeError(f"{topic} requires all records; {left} are left")
+        _write(self._producer({"enable.idempotence": True}), topic, records)
 
     @contextmanager
     def prepare(self, topic: str, records: Iterable[Record]) -> Iterator[Callable[[], None]]:
@@ -95,9 +92,7 @@ class Broker:
         producer = self._producer({"transactional.id": f"bench-{topic}"})
         producer.init_transactions(_FILL_SECONDS)
         producer.begin_transaction()
-        _produce(producer, topic, records)
-        if left := producer.flush(_FILL_SECONDS):
-            raise RuntimeError(f"{topic} requires all records; {left} are left")
+        _write(producer, topic, records)
         yield producer.commit_transaction
 
     def warm_up(self, seconds: float) -> None:
@@ -153,10 +148,12 @@ def _admin(bootstrap: str) -> AdminClient:
     return AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
 
 
-def _produce(producer: Producer, topic: str, records: Iterable[Record]) -> None:
+def _write(producer: Producer, topic: str, records: Iterable[Record]) -> None:
     for key, value, partition in records:
         producer.produce(topic, value, key, partition)
         producer.poll(0)
+    if left := producer.flush(_FILL_SECONDS):
+        raise RuntimeError(f"{topic} requires all records; {left} are left")
 
 
 @contextmanager

@@ -76,6 +76,8 @@ def main(folder: Path, baseline: Path, tolerance: float, accept: bool) -> None:
         baseline.write_text(json.dumps(measured, indent=1) + "\n")
         click.echo(f"{len(measured)} ratios are the baseline now")
         return
+    if not baseline.exists():
+        raise click.ClickException(f"the guard requires {baseline}: --accept makes it")
     lost = fallen(measured, json.loads(baseline.read_text()), tolerance)
     for name, (now, then) in lost.items():
         click.echo(f"{name}: {now:.3f}, and was {then:.3f}", err=True)

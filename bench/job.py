@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 VARIABLE = "BENCH_JOB"
@@ -45,7 +45,6 @@ class Job:
     bootstrap: str = ""
     keyed: bool = False
     windows: bool = False
-    more: dict[str, Any] = field(default_factory=dict)
 
     @property
     def input_topic(self) -> str:
@@ -54,10 +53,6 @@ class Job:
     @property
     def output_topic(self) -> str:
         return f"{self.name}.predictions"
-
-    def named(self, name: str) -> Job:
-        """Return the same job as a run of its own."""
-        return replace(self, name=name)
 
     def as_text(self) -> str:
         return json.dumps(asdict(self))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from bench.contestants import BARE
-from bench.results import ratios
+from bench.results import good, ratios
 from bench.session import Result
 
 _LOGISTIC, _TREE, _FOREST = "logistic_regression", "hoeffding_tree", "adaptive_random_forest"
@@ -31,13 +31,7 @@ class Target(NamedTuple):
         """Return the ratio of every round in which both were measured."""
         above, below = {"contestant": self.above}, {"contestant": self.below}
         if self.below == BARE:
-            return [
-                run["ratio_to_bare"]
-                for run in runs
-                if run["contestant"] == self.above
-                and run["model"] == self.model
-                and "error" not in run
-            ]
+            return [run["ratio_to_bare"] for run in good(runs, model=self.model, **above)]
         return ratios(runs, above, below, "ratio_to_bare", model=self.model)
 
 

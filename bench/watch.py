@@ -7,7 +7,6 @@ starts. It costs every contestant the same share of the machine.
 from __future__ import annotations
 
 import time
-from types import TracebackType
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
@@ -47,12 +46,7 @@ class Outputs:
     def __enter__(self) -> Outputs:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._consumer.close()
 
     def look(self) -> int:

@@ -244,7 +244,7 @@ class DriftMonitor:
             if self._count < self._warm_up:
                 evidence, more = self.update(values[taken]), 1
             else:
-                evidence, more = self._take_until_fired(values[taken:] if taken else values)
+                evidence, more = self._take_until_fired(values[taken:])
             taken += more
             if evidence is not None:
                 found.append((taken - 1, evidence))
@@ -253,13 +253,13 @@ class DriftMonitor:
     def _take_until_fired(self, values: Sequence[float]) -> tuple[Evidence | None, int]:
         detector, centre, factor = self._detector, self._centre, self._factor
         update = detector.update
-        taken = 0
-        for value in values:
+        taken = len(values)
+        for place, value in enumerate(values, start=1):
             update((value - centre) * factor)
-            taken += 1
             if detector.drift_detected:
+                taken = place
                 break
-        seen = values if taken == len(values) else values[:taken]
+        seen = values[:taken]
         self._position += taken
         self._count += taken
         self._total += sum(seen)

@@ -51,11 +51,10 @@ class TaskFactory:
     def make(self) -> Task:
         """Return a task with empty state."""
         models = ScopedModels(self.pipeline)
-        are_together = {"prediction", "learning"} <= {*self.agent.operators}
         chain = [
             self._operator(name, models)
             for name in self.agent.operators
-            if not (are_together and name == "learning")  # which prediction has within it
+            if name != "learning" or "prediction" not in self.agent  # which calls it otherwise
         ]
         return Task(chain, self.clock_ms)
 

@@ -161,6 +161,8 @@ class Outbox:
         """
         assert self._producer is not None
         if self.is_transactional:
+            if not offsets and not self.is_in_transaction:
+                return  # what happened counts with the offsets that say so
             self._commit_transaction(consumer, offsets)
         else:
             left = self._producer.flush(_TIMEOUT_SECONDS)
@@ -189,10 +191,7 @@ class Outbox:
 
     def _commit_transaction(self, consumer: Consumer, offsets: list[TopicPartition]) -> None:
         assert self._producer is not None
-        if not offsets and not self.is_in_transaction:
-            return
-        if not self.is_in_transaction:
-            self._begin()
+        self._begin()
         group = consumer.consumer_group_metadata() if offsets else None
         seconds = _COORDINATOR_SECONDS + self._uncommitted_bytes / _SLOWEST_BYTES_PER_SECOND
         try:
@@ -220,7 +219,7 @@ class Outbox:
 
     def _begin(self) -> None:
         assert self._producer is not None
-        if self.is_transactional:
+        if self.is_transactional and not self.is_in_transaction:
             self._producer.poll(0)  # for the news of a lost connection
             if self._is_cut_off:  # see streams.kafka.bounded: its next commit might hang
                 self._connect()
@@ -237,8 +236,7 @@ class Outbox:
         timestamp_ms: int,
         headers: Headers | None = None,
     ) -> None:
-        if not self.is_in_transaction:
-            self._begin()
+        self._begin()
         assert self._producer is not None
         self._uncommitted_bytes += len(value or b"")
         while True:

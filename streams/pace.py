@@ -56,10 +56,10 @@ class Pace:
         self._commit_seconds.append(commit_seconds)
         seconds = max(_BATCH_SECONDS, _COMMITS * median(self._commit_seconds))
         record_seconds = median(self._record_seconds)
-        if record_seconds * self._most_records <= seconds:
-            self.records = self._most_records
-        else:
-            self.records = max(int(seconds / record_seconds), self._least_records)
+        self.records = self._most_records
+        if record_seconds:
+            affordable = int(seconds / record_seconds)
+            self.records = min(max(affordable, self._least_records), self._most_records)
 
 
 class Interval:

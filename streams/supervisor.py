@@ -75,6 +75,8 @@ class Supervisor:
         Starts the worker of a number, from 1 on.
     clock
         Seconds, monotonic.
+    pause
+        Waits for an event, or so many seconds at the most.
 
     Attributes
     ----------

@@ -9,9 +9,11 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from schemas import BrokerError
-from streams.kafka.clients import CONNECT_TIMEOUT_SECONDS, common_config, unreachable
+from streams.kafka.clients import common_config, unreachable
 from streams.settings import Settings
 from streams.topics import TopicSettings
+
+CONNECT_TIMEOUT_SECONDS = 8.0
 
 
 def partition_counts(settings: Settings) -> dict[str, int]:

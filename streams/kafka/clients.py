@@ -5,14 +5,12 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Consumer, KafkaError, KafkaException
 
 from schemas import BrokerError
 from streams.settings import Settings
 from streams.topics import MAX_RECORD_BYTES
 
-CONNECT_TIMEOUT_SECONDS = 8.0
 _EMBEDDED_SESSION_MS = 6_000
 _EMBEDDED_POLL_INTERVAL_MS = 300_000
 _LEAST_POLL_INTERVAL_MS = 45_000
@@ -101,20 +99,6 @@ def _ours(settings: Settings, tuning: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in tuning.items() if name not in settings.kafka}
 
 
-def check_broker(settings: Settings) -> None:
-    """Ask the broker for its name.
-
-    Raises
-    ------
-    BrokerError
-        It does not answer within seconds.
-    """
-    try:
-        AdminClient(common_config(settings)).list_topics(timeout=CONNECT_TIMEOUT_SECONDS)
-    except KafkaException as error:
-        raise unreachable(settings, error) from error
-
-
 def unreachable(settings: Settings, error: KafkaException) -> BrokerError:
     """Return the error that says that a broker does not answer."""
     cause: KafkaError = error.args[0]
@@ -122,11 +106,6 @@ def unreachable(settings: Settings, error: KafkaException) -> BrokerError:
         f"broker requires a Kafka that answers; got {cause.str()!r} from {settings.broker!r}"
         " (start one with `make kafka` or `docker compose up`, or leave --broker out)"
     )
-
-
-def plain_producer(settings: Settings) -> Producer:
-    """Return a producer outside any transaction, for tools."""
-    return Producer(producer_config(settings))
 
 
 def plain_reader(settings: Settings) -> Consumer:

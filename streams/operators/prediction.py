@@ -98,14 +98,12 @@ class PredictionOperator(Operator):
         load_models: Callable[[bytes], ModelSet] | None = None,
     ) -> None:
         self.reads = frozenset({"features"} if load_models is None else {"features", "models"})
-        self._pipeline = pipeline
         self._task = Task(pipeline.task)
         self._champion = pipeline.champion
         self._models = models
         self._learning = learning
         self.nested = () if learning is None else (learning,)
         self._load_models = load_models
-        self._is_apart = load_models is not None
         self._limit = pipeline.pending.limit
         self._learns_without_labels = pipeline.learns_without_labels
         self._ttl_ms = int(pipeline.pending.ttl.total_seconds() * 1000)
@@ -161,7 +159,7 @@ class PredictionOperator(Operator):
         except Exception as error:  # the champion is the user's own: it may raise anything
             return [self._fail("event", origin, RejectReason.PREDICT_ERROR, error)]
         champion = models.champion
-        staleness = self._staleness(vector["key"], models) if self._is_apart else 0
+        staleness = 0 if self._learning else self._staleness(vector["key"], models)
         made: list[Record | Answer]
         made = [Answer(vector, served[champion], champion, models.version, staleness, origin)]
         self._advance(event_time_ms)

@@ -22,7 +22,7 @@ def main() -> int:
     options = _arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing is left running
     plan = Plan(
-        **{name: value for name, value in vars(options).items() if name not in ("keep", "kinds")},
+        **{name: value for name, value in vars(options).items() if name != "kinds"},
         kinds=tuple(options.kinds.split(",")),
     )
     directory = Path(tempfile.mkdtemp(prefix="millrace-chaos-"))

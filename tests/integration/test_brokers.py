@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,13 +13,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from dev.kafka import free_port
 from schemas import BrokerError
 from streams.app import create_app
-from streams.kafka.clients import (
-    check_broker,
-    common_config,
-    consumer_config,
-    producer_config,
-    reader_config,
-)
+from streams.kafka.clients import common_config, consumer_config, producer_config, reader_config
 from streams.routing import partition_of
 from tests.integration import sensors
 from tests.integration.clients import Topics, as_json
@@ -44,17 +38,12 @@ TLS = {
 
 
 def test_an_unreachable_broker_is_a_clear_error_within_seconds() -> None:
-    """A worker exits with 2 and one line that names the broker; commands can ask before."""
+    """A worker exits with 2 and one line that names the broker."""
     nowhere = f"127.0.0.1:{free_port()}"
-    own = settings("every_sensor", "nowhere", nowhere)
-    with Worker(own) as worker:
-        started = time.monotonic()
-        says = f"broker requires a Kafka that answers.*{nowhere}"
-        with pytest.raises(BrokerError, match=says) as error:
-            check_broker(own)
-        assert time.monotonic() - started < 10
-        assert worker.wait(seconds=15) == 2
-        assert f"Error: {error.value}" in worker.log()
+    with Worker(settings("every_sensor", "nowhere", nowhere)) as worker:
+        assert worker.wait(seconds=20) == 2
+        says = rf"^Error: broker requires a Kafka that answers.*{nowhere}.*$"
+        assert re.search(says, worker.log(), re.MULTILINE)
 
 
 @pytest.mark.parametrize("properties", [PASSWORD, TLS], ids=["password", "TLS"])
