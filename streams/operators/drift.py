@@ -16,7 +16,8 @@ from itertools import chain
 from typing import Any
 
 from models.definition import Pipeline
-from models.drift import Detector, DriftMonitor, Evidence
+from models.drift import Detector
+from models.drift_monitor import DriftMonitor, Evidence
 from models.tasks import Task
 from schemas.records import Alert, Prediction
 from streams.operators.base import Operator

@@ -14,7 +14,8 @@ from collections.abc import Iterable
 from models.baselines import baselines
 from models.candidates import ModelSet
 from models.definition import Pipeline
-from models.drift import DriftMonitor, DriftPolicy, Evidence
+from models.drift import DriftPolicy
+from models.drift_monitor import DriftMonitor, Evidence
 from models.evaluation import Prequential, loss
 from models.tasks import Task
 from schemas import RejectReason

@@ -12,7 +12,7 @@ import pytest
 
 from models.datasets import load_bundled
 from models.definition import Pipeline
-from models.drift import DriftMonitor
+from models.drift_monitor import DriftMonitor
 from models.inference import infer, records
 from models.loading import load_pipeline
 from models.pipelines import loans
