@@ -27,7 +27,7 @@ EMBEDDED_EVENTS = 5_000
 """What the embedded broker keeps of a topic, with room for the larger records that are made."""
 
 _FILL_SECONDS = 120.0
-_WARM_UP_SECONDS = 12.0
+_WARM_UP_SECONDS = 30.0
 _WARM_UP_RECORDS = 40
 
 Record = tuple[bytes, bytes, int]

@@ -59,9 +59,7 @@ class AvroType:
         self.name: str = str(schema["name"]).rpartition(".")[2]
         self.header = MARKER + bytes.fromhex(fingerprint(canonical, "CRC-64-AVRO"))
         fields = [*schema["fields"]]
-        writers = [(each["name"], plain.writer(each["type"])) for each in fields]
-        self._writers = [(name, write) for name, write in writers if write is not None]
-        self._is_plain = len(self._writers) == len(writers)
+        self._write = plain.record_writer(fields)
         self._maps: list[tuple[str, MapReader]] = []
         while fields and fields[-1]["type"] in (plain.FEATURES, plain.PROBABILITIES):
             field = fields.pop()
@@ -72,8 +70,8 @@ class AvroType:
 
     def encode(self, record: Any) -> bytes:
         """Return `record` in single-object encoding."""
-        if self._is_plain:
-            return self.header + b"".join([write(record[name]) for name, write in self._writers])
+        if self._write is not None:
+            return self._write(self.header, record)
         buffer = BytesIO()
         buffer.write(self.header)
         fastavro.schemaless_writer(buffer, self._parsed, record)

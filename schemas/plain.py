@@ -37,6 +37,29 @@ def writer(declared: Any) -> Callable[[Any], bytes] | None:
     return _WRITERS.get(name)
 
 
+def record_writer(fields: Iterable[Mapping[str, Any]]) -> Callable[[bytes, Any], bytes] | None:
+    """Return the function that writes a header and a record; None where a field is not plain.
+
+    It is compiled as one expression: to go over the fields costs a fifth of writing them.
+
+    Examples
+    --------
+    >>> write = record_writer([{"name": "id", "type": "string"}, {"name": "n", "type": "long"}])
+    >>> write(b"", {"id": "a", "n": 1}).hex()
+    '026102'
+    """
+    names = [each["name"] for each in fields]
+    writers = [writer(each["type"]) for each in fields]
+    if None in writers:
+        return None
+    parts = "".join(f", write_{i}(record[{name!r}])" for i, name in enumerate(names))
+    scope = {f"write_{i}": write for i, write in enumerate(writers)}
+    source = f"lambda header, record: join((header{parts}))"
+    made: Callable[[bytes, Any], bytes]
+    made = eval(source, {**scope, "join": b"".join})  # noqa: S307 - repr quotes the names
+    return made
+
+
 def write_features(features: Mapping[str, bool | int | float | str]) -> bytes:
     """Return the Avro binary of a map of features.
 

@@ -29,7 +29,6 @@ from streams.topics import MAX_RECORD_BYTES, TopicCodec
 _TIMEOUT_SECONDS = 60.0  # to write a batch, and the largest state
 _COORDINATOR_SECONDS = 10.0  # to have a word with the coordinator of transactions
 _SLOWEST_BYTES_PER_SECOND = 1_000_000  # of a link over which a large state is still written
-_LINGER_MS = 200  # a batch leaves as a whole: every commit flushes, which ends the lingering
 _REJECT_VALUE_BYTES = MAX_RECORD_BYTES - 64 * 1024
 
 
@@ -208,7 +207,6 @@ class Outbox:
             "on_delivery": self._on_delivery,
             "delivery.report.only.error": True,
             "error_cb": self._on_error,
-            "linger.ms": _LINGER_MS,
         }
         if self.is_transactional:
             config |= {"transactional.id": self.transactional_id}

@@ -10,7 +10,7 @@ from statistics import median
 
 from streams.operators.record import Origin
 
-_BATCH_SECONDS = 0.05
+_BATCH_SECONDS = 0.1
 _COMMITS = 20
 _LEAST_RECORDS = 200  # fewer do not pay for what a batch costs, and so seem to call for fewer yet
 _REMEMBERED = 9
@@ -20,7 +20,7 @@ _SLICE_RECORDS = 200  # some 20 ms with a tree, until other agents have their tu
 class Pace:
     """How many records a batch may have, so that none waits long for the others of its batch.
 
-    As many as the last batches say are folded in 50 ms, or in the time of 20 commits where that
+    As many as the last batches say are folded in 100 ms, or in the time of 20 commits where that
     is longer: committing may take a twentieth of the time, and no more. A batch never waits for
     records, so this matters where they wait: behind a fast model, which takes hundreds at once,
     and a slow one, which would hold up a whole batch for seconds. A median passes over the commit
@@ -37,7 +37,7 @@ class Pace:
     >>> pace = Pace(most_records=2_000)
     >>> pace.note(records=100, fold_seconds=0.01, commit_seconds=0.002)
     >>> pace.records
-    500
+    1000
     >>> pace.note(records=100, fold_seconds=1.0, commit_seconds=0.002)
     >>> pace.note(records=100, fold_seconds=1.0, commit_seconds=0.002)
     >>> pace.records

@@ -21,7 +21,7 @@ from streams.chaining import parse_chain
 from streams.compose import TaskFactory
 from streams.operators.record import Origin
 from streams.topics import TopicCodec
-from streams.worker import tune_garbage_collector
+from streams.worker import tune_interpreter
 
 _SLICE_RECORDS = 200
 
@@ -48,7 +48,7 @@ def main() -> None:
     for operator in task.operators:
         operator.run = _timed(operator.name, operator.run, seconds)  # type: ignore[method-assign,assignment]
     encode = _timed("to bytes", lambda made: [codec.encode(each) for each in made], seconds)
-    tune_garbage_collector()
+    tune_interpreter()
     started = time.perf_counter()
     for begin in range(0, len(origins), _SLICE_RECORDS):
         encode(task.run([codec.decode(each) for each in origins[begin : begin + _SLICE_RECORDS]]))

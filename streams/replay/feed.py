@@ -100,8 +100,8 @@ class Feed:
             while self._window.is_full:
                 self._wait(_POLL_SECONDS)
             self._send(record)
-        while self._look().missing(self.events, self.labels):
-            time.sleep(_LAST_POLLS_SECONDS)
+        while (progress := self._look()).missing(self.events, self.labels):
+            time.sleep(self._half_of_the_rest(progress, time.perf_counter() - started))
         self.seconds = time.perf_counter() - started
 
     def _send(self, record: Outgoing) -> None:
@@ -128,6 +128,12 @@ class Feed:
         self._on_progress(progress.events)
         self._looked_at = time.perf_counter()
         return progress
+
+    def _half_of_the_rest(self, progress: Progress, seconds: float) -> float:
+        """Return half of the time to the end at the pace so far: a look costs the worker time."""
+        left = self.events - progress.events
+        rest = left * seconds / progress.events if progress.events else 0.0
+        return min(max(rest / 2, _LAST_POLLS_SECONDS), _POLL_SECONDS)
 
     def _wait(self, seconds: float) -> None:
         time.sleep(seconds)
