@@ -26,7 +26,7 @@ from bench.session import MODELS, Result, Session, Step
 from bench.venvs import REPOSITORY
 from bench.watch import Outputs
 
-_CONTESTANTS = ("full", "full-eos", "default", "default-eos", "handwritten")
+_CONTESTANTS = ("handwritten", "full", "full-eos", "default", "default-eos")
 _SETTLE_SECONDS = 1.0
 _LATE_SECONDS = 20.0
 _TRIALS = 3
