@@ -15,8 +15,8 @@ from streams.replay.watch import Progress
 from streams.replay.window import Window, size_bytes
 from streams.settings import Settings
 
-_POLL_SECONDS = 0.2
-_LAST_POLLS_SECONDS = 0.02
+_POLL_SECONDS = 0.5
+_LEAST_PAUSE_SECONDS = 0.02
 _LINGER_MS = 20  # fewer, larger requests: the broker is on the same machine as the worker
 _STRIDE = 64
 """Records between two looks at the clock."""
@@ -76,7 +76,8 @@ class Feed:
         self._rate = rate
         self._on_progress = on_progress
         self._failed: KafkaError | None = None
-        self._looked_at = 0.0
+        self._started = self._looked_at = 0.0
+        self._pause_seconds = _LEAST_PAUSE_SECONDS
         self.events = 0
         self.labels = 0
         self.seconds = 0.0
@@ -91,17 +92,17 @@ class Feed:
         MillraceError
             The worker ended.
         """
-        started = time.perf_counter()
+        self._started = started = time.perf_counter()
         for number, record in enumerate(records):
             if self._rate is not None:
                 self._wait_until(started + number / self._rate)
             elif number % _STRIDE == 0 and time.perf_counter() - self._looked_at > _POLL_SECONDS:
                 self._look()
             while self._window.is_full:
-                self._wait(_POLL_SECONDS)
+                self._wait()
             self._send(record)
-        while (progress := self._look()).missing(self.events, self.labels):
-            time.sleep(self._half_of_the_rest(progress, time.perf_counter() - started))
+        while self._look().missing(self.events, self.labels):
+            time.sleep(self._pause_seconds)
         self.seconds = time.perf_counter() - started
 
     def _send(self, record: Outgoing) -> None:
@@ -109,7 +110,7 @@ class Feed:
             try:
                 self._producer.produce(self._topic, record.value, record.key, record.partition)
             except BufferError:  # librdkafka's queue is full: wait for the broker
-                self._wait(_POLL_SECONDS)
+                self._wait()
             else:
                 break
         self._window.add(size_bytes(record))
@@ -126,17 +127,16 @@ class Feed:
         arrived = progress.events + (progress.labels if self.labels else 0)
         self._window.advance(arrived - progress.unread)
         self._on_progress(progress.events)
-        self._looked_at = time.perf_counter()
+        self._looked_at = now = time.perf_counter()
+        if self._window.passed:
+            # Until half of what is on its way should be done: each look costs the worker time.
+            record_seconds = (now - self._started) / self._window.passed
+            half_seconds = self._window.on_their_way * record_seconds / 2
+            self._pause_seconds = min(max(half_seconds, _LEAST_PAUSE_SECONDS), _POLL_SECONDS)
         return progress
 
-    def _half_of_the_rest(self, progress: Progress, seconds: float) -> float:
-        """Return half of the time to the end at the pace so far: a look costs the worker time."""
-        left = self.events - progress.events
-        rest = left * seconds / progress.events if progress.events else 0.0
-        return min(max(rest / 2, _LAST_POLLS_SECONDS), _POLL_SECONDS)
-
-    def _wait(self, seconds: float) -> None:
-        time.sleep(seconds)
+    def _wait(self) -> None:
+        time.sleep(self._pause_seconds)
         self._look()
 
     def _wait_until(self, due: float) -> None:

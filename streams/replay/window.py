@@ -34,6 +34,11 @@ class Window:
     max_bytes, max_records
         The window is full at either.
 
+    Attributes
+    ----------
+    passed
+        Records that have arrived since the beginning.
+
     Examples
     --------
     >>> window = Window(growth=2.0, max_bytes=1000)
@@ -51,15 +56,19 @@ class Window:
         self._max_records = max_records
         self._sizes: deque[int] = deque()
         self._bytes = 0
-        self._passed = 0
+        self.passed = 0
 
     @property
     def is_full(self) -> bool:
         """Whether the next record must wait. There is always room for one."""
-        on_their_way = len(self._sizes)
-        return on_their_way > 0 and (
-            on_their_way >= self._max_records or self._bytes * self._growth >= self._max_bytes
+        return self.on_their_way > 0 and (
+            self.on_their_way >= self._max_records or self._bytes * self._growth >= self._max_bytes
         )
+
+    @property
+    def on_their_way(self) -> int:
+        """Records that have not arrived yet."""
+        return len(self._sizes)
 
     def add(self, size_bytes: int) -> None:
         """Count a record that is produced."""
@@ -68,9 +77,9 @@ class Window:
 
     def advance(self, passed: int) -> None:
         """Let go of the oldest records: `passed` have arrived since the beginning."""
-        while self._passed < passed and self._sizes:
+        while self.passed < passed and self._sizes:
             self._bytes -= self._sizes.popleft()
-            self._passed += 1
+            self.passed += 1
 
 
 def size_bytes(record: Outgoing) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from confluent_kafka import TopicPartition
 
@@ -42,6 +44,21 @@ class FakeWatch:
         )
 
 
+class SteadyWatch(FakeWatch):
+    """A worker that does 200 events a second, and counts how often it is looked at."""
+
+    def __init__(self):
+        super().__init__()
+        self.started = time.perf_counter()
+        self.looks = 0
+
+    def look(self, sent_events, sent_labels):
+        self.looks += 1
+        able = int((time.perf_counter() - self.started) * 200)
+        self.done = (min(able, sent_events), sent_labels)
+        return super().look(sent_events, sent_labels)
+
+
 @pytest.fixture(scope="module")
 def settings():
     with EmbeddedBroker() as broker:
@@ -78,6 +95,15 @@ def test_no_more_is_on_its_way_than_the_window_takes(settings):
     watch = FakeWatch()
     Feed(settings, "q.events", Window(1.0, max_records=50), watch).run(RECORDS[:120])
     assert watch.most_on_their_way <= 50
+
+
+def test_a_worker_is_looked_at_when_half_of_what_is_on_its_way_should_be_done(settings):
+    """Not every 20 ms: the answer takes time from its work. And the end is not overslept."""
+    watch = SteadyWatch()
+    feed = Feed(settings, "h.events", Window(1.0, max_records=100), watch)
+    feed.run([each for each in RECORDS if not each.is_label])
+    assert 240 / 200 <= feed.seconds < 240 / 200 + 0.3
+    assert watch.looks < 25
 
 
 def test_a_rate_is_kept(settings):
