@@ -185,6 +185,15 @@ def versions(exposition: str) -> list[float]:
     return [version for version in found.values() if version]
 
 
+def test_a_worker_with_a_broker_of_its_own_says_once_what_it_does_not_guarantee(
+    unique_name: Callable[[str], str],
+) -> None:
+    """Whatever guarantee was asked for."""
+    with Worker(settings("every_sensor", unique_name("own"), "embedded")) as worker:
+        worker.wait_ready()
+        assert worker.log().count("at least once") == 1
+
+
 def test_keyed_records_go_where_librdkafka_sends_them(
     embedded: EmbeddedBroker, unique_name: Callable[[str], str]
 ) -> None:
