@@ -55,7 +55,7 @@ lint: $(INSTALLED) ## Check style, formatting, types and layers
 	$(BIN)/lint-imports
 
 .PHONY: bench
-bench: $(INSTALLED) ## Measure it beside its peers, about 25 minutes; BENCH="latency --help" chooses
+bench: $(INSTALLED) ## Measure it beside its peers, half an hour or so; BENCH="latency --help" chooses
 	@$(BIN)/python -m bench $(BENCH)
 
 .PHONY: bench-all

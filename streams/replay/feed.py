@@ -15,8 +15,8 @@ from streams.replay.watch import Progress
 from streams.replay.window import Window, size_bytes
 from streams.settings import Settings
 
-_POLL_SECONDS = 0.5
-_LEAST_PAUSE_SECONDS = 0.02
+_LONGEST_PAUSE_SECONDS = 0.5
+_SHORTEST_PAUSE_SECONDS = 0.02
 _LINGER_MS = 20  # fewer, larger requests: the broker is on the same machine as the worker
 _STRIDE = 64
 """Records between two looks at the clock."""
@@ -77,7 +77,7 @@ class Feed:
         self._on_progress = on_progress
         self._failed: KafkaError | None = None
         self._started = self._looked_at = 0.0
-        self._pause_seconds = _LEAST_PAUSE_SECONDS
+        self._pause_seconds = _SHORTEST_PAUSE_SECONDS
         self.events = 0
         self.labels = 0
         self.seconds = 0.0
@@ -96,7 +96,10 @@ class Feed:
         for number, record in enumerate(records):
             if self._rate is not None:
                 self._wait_until(started + number / self._rate)
-            elif number % _STRIDE == 0 and time.perf_counter() - self._looked_at > _POLL_SECONDS:
+            elif (
+                number % _STRIDE == 0
+                and time.perf_counter() - self._looked_at > _LONGEST_PAUSE_SECONDS
+            ):
                 self._look()
             while self._window.is_full:
                 self._wait()
@@ -132,7 +135,9 @@ class Feed:
             # Until half of what is on its way should be done: each look costs the worker time.
             record_seconds = (now - self._started) / self._window.passed
             half_seconds = self._window.on_their_way * record_seconds / 2
-            self._pause_seconds = min(max(half_seconds, _LEAST_PAUSE_SECONDS), _POLL_SECONDS)
+            self._pause_seconds = min(
+                max(half_seconds, _SHORTEST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS
+            )
         return progress
 
     def _wait(self) -> None:
@@ -141,9 +146,9 @@ class Feed:
 
     def _wait_until(self, due: float) -> None:
         while (left := due - time.perf_counter()) > 0:
-            if time.perf_counter() - self._looked_at > _POLL_SECONDS:
+            if time.perf_counter() - self._looked_at > _LONGEST_PAUSE_SECONDS:
                 self._look()
-            time.sleep(min(left, _POLL_SECONDS))
+            time.sleep(min(left, _LONGEST_PAUSE_SECONDS))
 
     def _on_delivery(self, error: KafkaError | None, _message: Message) -> None:
         self._failed = error or self._failed
