@@ -175,9 +175,7 @@ def _read_long(data: bytes, at: int) -> tuple[int, int]:
 
 
 def _read_text(data: bytes, at: int) -> tuple[str, int]:
-    size, at = data[at] >> 1, at + 1
-    if data[at - 1] & 0x81:  # neither short nor broken
-        size, at = _read_long(data, at - 1)
+    size, at = _read_long(data, at)
     if not 0 <= size <= len(data) - at:
         raise ValueError(f"text requires {size} bytes; got {len(data) - at}")
     return data[at : at + size].decode(), at + size

@@ -64,9 +64,8 @@ class FeatureOperator(Operator):
         return [Record("features", "FeatureVector", vector, record.origin)]
 
     def _extract(self, event: Event) -> Features:
-        first, *rest = self._features
-        features = first.extract(event, self._windows)
-        for feature in rest:
+        features: Features = {}
+        for feature in self._features:
             features.update(feature.extract(event, self._windows))
         if not {*map(type, features.values())} <= _PLAIN:
             features = {name: _plain(name, value) for name, value in features.items()}
