@@ -286,7 +286,12 @@ class Engine:
         backoff_seconds = min(0.1 * 2**self._failures, _MAX_BACKOFF_SECONDS)
         self._failures += 1
         self._metrics.restarts.labels(self.name).inc()
-        _log.warning("restarting from state", agent=self.name, backoff_seconds=backoff_seconds)
+        _log.warning(
+            "restarting from state",
+            agent=self.name,
+            reason=self.failure,
+            backoff_seconds=backoff_seconds,
+        )
         with suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), backoff_seconds)
             return

@@ -2,7 +2,8 @@
 
 Most errors pass: librdkafka goes on trying, and they are logged and counted. An offset that the
 broker no longer has is never passed over in silence; it ends the poll with an error, and the
-engine decides at the next assignment whether a gap may be accepted.
+engine decides at the next assignment whether a gap may be accepted. So do records that the broker
+has and the consumer does not fetch: the engine begins again, with a new one.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from schemas import BrokerError
+from streams.fetching import LOOK_SECONDS, Fetched, Fetching, Where
 from streams.kafka.clients import consumer_config
 from streams.metrics import Metrics
 from streams.operators.record import Origin
@@ -23,6 +25,7 @@ from streams.settings import Settings
 
 POLL_SECONDS = 0.1
 _TIMEOUT_SECONDS = 30.0
+_UNASKED = Fetched(position=0, end=0, state="")
 _PASSING = frozenset(
     {
         KafkaError._TRANSPORT,
@@ -75,7 +78,8 @@ class Inbox:
         self._prefix = prefix
         self._metrics = metrics
         self._consumer: Consumer | None = None
-        self._ends: dict[tuple[str, int], int] = {}
+        self._reached: dict[Where, int] = {}
+        self._fetching = Fetching()
         self._start: list[TopicPartition] = []
         self._is_moved = False
         self._is_closing = False
@@ -95,7 +99,7 @@ class Inbox:
         """Join the group. The callbacks are called from within `poll` and `close`."""
         group = f"{self._prefix}{self._name}"
         config = consumer_config(self._settings, group)
-        self._consumer = Consumer({**config, "enable.partition.eof": True})
+        self._consumer = Consumer({**config, **self._fetching.config, "enable.partition.eof": True})
         self._consumer.subscribe(
             [self._prefix + topic for topic in self.topics],
             on_assign=self._guarded(self._unless_closing(on_assign)),
@@ -122,31 +126,25 @@ class Inbox:
         Raises
         ------
         BrokerError
-            The consumer met an error that it cannot go on from.
+            The consumer met an error that it cannot go on from, or does not fetch what there is.
         """
-        first = self.consumer.poll(POLL_SECONDS)
-        self._raise_what_a_callback_did()
-        if first is None:
-            return []
-        self._is_moved = False
-        rest = self.consumer.consume(most_records - 1, timeout=0)
-        self._raise_what_a_callback_did()
-        if self._is_moved:  # `first` is from another place: begin once more where it was said
-            self.consumer.assign(self._start)
-            return []
-        runs: dict[tuple[str, int], list[Origin]] = {}
-        for message in (first, *rest):
+        messages = self._take(most_records)
+        runs: dict[Where, list[Origin]] = {}
+        for message in messages:
             error = message.error()
             if error is None:
                 origin = self._origin(message)
                 runs.setdefault(origin[:2], []).append(origin)
             elif not self._is_end(message, error):
                 self._pass_over(error)
+        has_all = len(messages) < most_records  # of what was fetched
+        if has_all and self._fetching.is_look_due:
+            self._look_for_a_standstill()
         if len(runs) == 1:
             return next(iter(runs.values()))
         return [*merge(*runs.values(), key=lambda origin: (origin.timestamp_ms, origin.topic))]
 
-    def committed(self, assigned: list[TopicPartition]) -> dict[tuple[str, int], int]:
+    def committed(self, assigned: list[TopicPartition]) -> dict[Where, int]:
         """Return the group's offsets: topic and partition to the next record, if there is one.
 
         Raises
@@ -172,30 +170,63 @@ class Inbox:
         low, _ = self.consumer.get_watermark_offsets(where, timeout=_TIMEOUT_SECONDS)
         return low
 
-    def start(self, offsets: dict[tuple[str, int], int]) -> None:
+    def start(self, offsets: dict[Where, int]) -> None:
         """Begin to read, each partition at its offset."""
-        self._ends.clear()
-        self._start, self._is_moved = self.positions(offsets), True
+        self._begin(offsets)
+        self._is_moved = True
         self.consumer.assign(self._start)
 
-    def positions(self, offsets: dict[tuple[str, int], int]) -> list[TopicPartition]:
+    def positions(self, offsets: dict[Where, int]) -> list[TopicPartition]:
         """Return offsets as librdkafka wants them."""
         return [
             TopicPartition(self._prefix + topic, partition, offset)
             for (topic, partition), offset in offsets.items()
         ]
 
-    def lag(self, offsets: dict[tuple[str, int], int]) -> int:
+    def lag(self, offsets: dict[Where, int]) -> int:
         """Return how many records wait beyond `offsets`, and report it by partition."""
         total = 0
         for (topic, partition), offset in offsets.items():
-            where = TopicPartition(self._prefix + topic, partition)
-            _, high = self.consumer.get_watermark_offsets(where, cached=True)
+            at = TopicPartition(self._prefix + topic, partition)
+            _, end = self.consumer.get_watermark_offsets(at, cached=True)
+            asked = self._fetching.last.get((at.topic, partition), _UNASKED)
             # Behind the last record there may be the marks of transactions, which nobody reads.
-            lag = max(high - max(offset, self._ends.get((topic, partition), 0)), 0)
+            read = max(offset, self._reached.get((topic, partition), 0), asked.position)
+            lag = max(max(end, asked.end) - read, 0)
             self._metrics.lag_records.labels(self._name, topic, partition).set(lag)
             total += lag
         return total
+
+    def _begin(self, offsets: dict[Where, int]) -> None:
+        self._start = self.positions(offsets)
+        self._fetching.begin(self._start)
+        self._reached.clear()
+
+    def _take(self, most_records: int) -> list[Message]:
+        first = self.consumer.poll(POLL_SECONDS)
+        self._raise_what_a_callback_did()
+        if first is None:
+            return []
+        self._is_moved = False
+        rest = self.consumer.consume(most_records - 1, timeout=0)
+        self._raise_what_a_callback_did()
+        if self._is_moved:  # `first` is from another place: begin once more where it was said
+            self.consumer.assign(self._start)
+            return []
+        return [first, *rest]
+
+    def _look_for_a_standstill(self) -> None:
+        try:
+            standing = self._fetching.look(self.consumer)
+        except KafkaException as error:
+            self._pass_over(error.args[0])
+            return
+        for (topic, partition), fetched in standing.items():
+            raise BrokerError(
+                f"agent {self._name} requires the records of {self._without_prefix[topic]}"
+                f"[{partition}] from offset {fetched.position} on, which the broker has; got none"
+                f" within {LOOK_SECONDS:.0f} s: librdkafka's fetcher is in state {fetched.state!r}"
+            )
 
     def _guarded(self, rebalanced: Rebalanced) -> Callable[[Consumer, list[TopicPartition]], None]:
         """Return a callback that raises nothing: what it raised is raised after the poll.
@@ -229,6 +260,7 @@ class Inbox:
 
         def call(consumer: Consumer, partitions: list[TopicPartition]) -> None:
             guarded(consumer, partitions)
+            self._begin({})
             with suppress(KafkaException):
                 consumer.unassign()
 
@@ -239,7 +271,7 @@ class Inbox:
         if raised is not None:
             raise raised
 
-    def _where(self, position: TopicPartition) -> tuple[str, int]:
+    def _where(self, position: TopicPartition) -> Where:
         return self._without_prefix[position.topic], position.partition
 
     def _origin(self, message: Any) -> Origin:  # Any: as declared, a message may lack all of it
@@ -259,7 +291,7 @@ class Inbox:
         if error.code() != KafkaError._PARTITION_EOF:
             return False
         where = self._without_prefix[message.topic() or ""], message.partition() or 0
-        self._ends[where] = message.offset() or 0
+        self._reached[where] = message.offset() or 0
         return True
 
     def _pass_over(self, error: KafkaError) -> None:

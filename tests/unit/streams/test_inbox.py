@@ -1,7 +1,8 @@
-"""A rebalance in the middle of a poll: no record is taken from a place that is no longer ours."""
+"""What may come between a poll and its records: a rebalance, a coordinator, a broker in silence."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from schemas import BrokerError
 from streams import inbox
+from streams.fetching import Fetching
 from streams.inbox import Inbox
 from streams.metrics import Metrics
 from streams.settings import Settings
@@ -97,3 +99,22 @@ def test_offsets_that_are_kept_back(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(BrokerError, match=r"offsets of group p\.ingest; got none within 30 s"):
         box.committed([TopicPartition("p.events", 0)])
+
+
+def test_a_broker_that_does_not_say_how_far_it_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is asked now and then; that it does not answer is counted, and the poll goes on."""
+
+    def be_silent(_self: Consumer, _latest: list[TopicPartition], timeout: float) -> None:
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+
+    monkeypatch.setattr(inbox, "Consumer", Consumer)
+    monkeypatch.setattr(inbox, "Fetching", partial(Fetching, look_seconds=-1.0))
+    monkeypatch.setattr(Consumer, "offsets_for_times", be_silent, raising=False)
+    metrics = Metrics("p")
+    box = Inbox("ingest", Settings(), "p.", ["events"], metrics)
+    box.open(lambda _: None, lambda _: None, lambda _: None)
+    box.start({("events", 0): 7})
+
+    assert [origin.offset for origin in box.poll(100)] == [7, 8, 9]
+    errors = metrics.broker_errors.labels("ingest", "_TIMED_OUT")
+    assert errors._value.get() == 1
