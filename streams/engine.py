@@ -63,8 +63,6 @@ class Engine:
     ----------
     is_ready
         Whether the agent has been given its partitions.
-    failure
-        What went wrong, until a batch succeeds again; empty while all is well.
     """
 
     def __init__(
@@ -83,7 +81,7 @@ class Engine:
     ) -> None:
         self.name = name
         self.is_ready = False
-        self.failure = ""
+        self._error = ""
         self._inbox, self._outbox = inbox, outbox
         self._codec = codec
         self._state = state
@@ -93,9 +91,8 @@ class Engine:
         self._offsets = Interval(_OFFSETS_SECONDS)
         self._stall_seconds = stall_seconds
         self._assigned: dict[int, Assignment] = {}
-        self._is_broken = self._is_interrupted = False
+        self._is_broken = self._is_interrupted = self._is_stalled = False
         self._failures = 0
-        self._last_progress = time.monotonic()
         self._stopping = asyncio.Event()
         self._batch: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"kafka-{name}")
@@ -142,12 +139,17 @@ class Engine:
         await self._in_thread(self._close)
         self._thread.shutdown()
 
+    @property
+    def failure(self) -> str:
+        """What went wrong, until a batch succeeds again, or a stall; empty while all is well."""
+        return self._error or self._inbox.stall(self._stall_seconds)
+
     def check_progress(self) -> None:
-        """Say so, once and in `failure`, where records wait and nothing moves."""
-        idle_seconds = time.monotonic() - self._last_progress
-        if self.is_ready and not self.failure and idle_seconds > self._stall_seconds:
-            self.failure = f"stalled: records wait, and none was taken for {idle_seconds:.0f} s"
-            _log.error("stalled", agent=self.name, idle_seconds=round(idle_seconds))
+        """Log a stall, once."""
+        stall = self._inbox.stall(self._stall_seconds)
+        if stall and not self._is_stalled:
+            _log.error(stall, agent=self.name)
+        self._is_stalled = bool(stall)
 
     async def _process(self, batch: list[Origin]) -> None:
         started = time.perf_counter()
@@ -158,8 +160,7 @@ class Engine:
         except BaseException as error:
             self._break(error)
             raise
-        self._failures, self.failure = 0, ""
-        self._last_progress = time.monotonic()
+        self._failures, self._error = 0, ""
         committed = time.perf_counter()
         self._pace.note(len(batch), folded - started, committed - folded)
         self._metrics.batch_seconds.labels(self.name).observe(committed - started)
@@ -217,8 +218,7 @@ class Engine:
         is_unsaved = self._flush.is_due and any(each.is_unsaved for each in assigned)
         if is_unsaved or any(each.is_uncommitted for each in assigned):
             self._commit()
-        if not self._inbox.lag(self._positions()):
-            self._last_progress = time.monotonic()
+        self._inbox.report_lag(self._positions())
 
     def _on_assign(self, partitions: list[TopicPartition]) -> None:
         if not self._outbox.is_open:  # it was given up with what was lost
@@ -227,7 +227,6 @@ class Engine:
         self._inbox.start(self._positions())
         self._metrics.up.labels(self.name).set(1)
         self._flush.restart()
-        self._last_progress = time.monotonic()
         self.is_ready = True
 
     def _on_revoke(self, _partitions: list[TopicPartition]) -> None:
@@ -274,12 +273,12 @@ class Engine:
             self._metrics.flush_timestamp.labels(self.name).set(time.time())
         if with_offsets:
             self._offsets.restart()
-        self._inbox.lag(self._positions())
+        self._inbox.report_lag(self._positions())
 
     def _break(self, error: BaseException) -> None:
         self._is_broken = True
         self.is_ready = False
-        self.failure = f"{type(error).__name__}: {error}"
+        self._error = f"{type(error).__name__}: {error}"
 
     async def _recover(self) -> None:
         """Begin again from the last commit, later each time it fails in a row."""
@@ -289,7 +288,7 @@ class Engine:
         _log.warning(
             "restarting from state",
             agent=self.name,
-            reason=self.failure,
+            reason=self._error,
             backoff_seconds=backoff_seconds,
         )
         with suppress(TimeoutError):

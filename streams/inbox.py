@@ -8,8 +8,8 @@ has and the consumer does not fetch: the engine begins again, with a new one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+import time
+from collections.abc import Iterable
 from heapq import merge
 from typing import Any
 
@@ -21,6 +21,7 @@ from streams.fetching import LOOK_SECONDS, Fetched, Fetching, Where
 from streams.kafka.clients import consumer_config
 from streams.metrics import Metrics
 from streams.operators.record import Origin
+from streams.rebalance import Callbacks, Rebalanced
 from streams.settings import Settings
 
 POLL_SECONDS = 0.1
@@ -45,8 +46,6 @@ _PASSING = frozenset(
         KafkaError.REBALANCE_IN_PROGRESS,
     }
 )
-
-Rebalanced = Callable[[list[TopicPartition]], None]
 
 _log = structlog.get_logger(__name__)
 
@@ -83,7 +82,9 @@ class Inbox:
         self._start: list[TopicPartition] = []
         self._is_moved = False
         self._is_closing = False
-        self._raised: BaseException | None = None
+        self._callbacks = Callbacks()
+        self._has_all = False
+        self._waiting: dict[Where, tuple[int, float]] = {}
 
     @property
     def consumer(self) -> Consumer:
@@ -102,9 +103,9 @@ class Inbox:
         self._consumer = Consumer({**config, **self._fetching.config, "enable.partition.eof": True})
         self._consumer.subscribe(
             [self._prefix + topic for topic in self.topics],
-            on_assign=self._guarded(self._unless_closing(on_assign)),
-            on_revoke=self._giving_up(on_revoke),
-            on_lost=self._giving_up(on_lost),
+            on_assign=self._callbacks.guarded(self._unless_closing(on_assign)),
+            on_revoke=self._callbacks.giving_up(self._forgetting(on_revoke)),
+            on_lost=self._callbacks.giving_up(self._forgetting(on_lost)),
         )
 
     def close(self) -> None:
@@ -115,7 +116,7 @@ class Inbox:
                 self._consumer.close()
             finally:
                 self._consumer, self._is_closing = None, False
-            self._raise_what_a_callback_did()
+            self._callbacks.raise_what_they_did()
 
     def poll(self, most_records: int) -> list[Origin]:
         """Return the records at hand, or wait a moment for one.
@@ -137,8 +138,8 @@ class Inbox:
                 runs.setdefault(origin[:2], []).append(origin)
             elif not self._is_end(message, error):
                 self._pass_over(error)
-        has_all = len(messages) < most_records  # of what was fetched
-        if has_all and self._fetching.is_look_due:
+        self._has_all = len(messages) < most_records  # of what was fetched
+        if self._has_all and self._fetching.is_look_due:
             self._look_for_a_standstill()
         if len(runs) == 1:
             return next(iter(runs.values()))
@@ -183,9 +184,8 @@ class Inbox:
             for (topic, partition), offset in offsets.items()
         ]
 
-    def lag(self, offsets: dict[Where, int]) -> int:
-        """Return how many records wait beyond `offsets`, and report it by partition."""
-        total = 0
+    def report_lag(self, offsets: dict[Where, int]) -> None:
+        """Report by partition how many records wait beyond `offsets`."""
         for (topic, partition), offset in offsets.items():
             at = TopicPartition(self._prefix + topic, partition)
             _, end = self.consumer.get_watermark_offsets(at, cached=True)
@@ -194,22 +194,63 @@ class Inbox:
             read = max(offset, self._reached.get((topic, partition), 0), asked.position)
             lag = max(max(end, asked.end) - read, 0)
             self._metrics.lag_records.labels(self._name, topic, partition).set(lag)
-            total += lag
-        return total
+            self._note_wait((topic, partition), offset, lag)
+
+    def stall(self, seconds: float) -> str:
+        """Say of which partition none was taken for so long while records wait; else nothing.
+
+        Where more was fetched than is taken at once, a partition may have to wait for the others:
+        that is none.
+        """
+        for where, (offset, since) in [*self._waiting.items()]:
+            waited_seconds = time.monotonic() - since
+            if waited_seconds > seconds:
+                return (
+                    f"stalled: {where[0]}[{where[1]}] has records from offset {offset} on, and none"
+                    f" was taken for {waited_seconds:.0f} s{self._cause(where)}"
+                )
+        return ""
+
+    def _cause(self, where: Where) -> str:
+        asked = self._fetching.last.get((self._prefix + where[0], where[1]))
+        if asked is None or asked.position < asked.end:
+            return ""
+        return (
+            ": a transaction that has not ended holds them back (if it is nobody's any more,"
+            " `kafka-transactions.sh find-hanging` names it and `abort` ends it)"
+        )
+
+    def _note_wait(self, where: Where, offset: int, lag: int) -> None:
+        if not lag or not self._has_all:
+            self._waiting.pop(where, None)
+        elif self._waiting.get(where, (None,))[0] != offset:
+            self._waiting[where] = offset, time.monotonic()
+
+    def _unless_closing(self, assigned: Rebalanced) -> Rebalanced:
+        """Leave alone what is assigned while the group is being left."""
+        return lambda partitions: None if self._is_closing else assigned(partitions)
+
+    def _forgetting(self, gone: Rebalanced) -> Rebalanced:
+        def call(partitions: list[TopicPartition]) -> None:
+            gone(partitions)
+            self._begin({})
+
+        return call
 
     def _begin(self, offsets: dict[Where, int]) -> None:
         self._start = self.positions(offsets)
         self._fetching.begin(self._start)
         self._reached.clear()
+        self._waiting.clear()
 
     def _take(self, most_records: int) -> list[Message]:
         first = self.consumer.poll(POLL_SECONDS)
-        self._raise_what_a_callback_did()
+        self._callbacks.raise_what_they_did()
         if first is None:
             return []
         self._is_moved = False
         rest = self.consumer.consume(most_records - 1, timeout=0)
-        self._raise_what_a_callback_did()
+        self._callbacks.raise_what_they_did()
         if self._is_moved:  # `first` is from another place: begin once more where it was said
             self.consumer.assign(self._start)
             return []
@@ -227,49 +268,6 @@ class Inbox:
                 f"[{partition}] from offset {fetched.position} on, which the broker has; got none"
                 f" within {LOOK_SECONDS:.0f} s: librdkafka's fetcher is in state {fetched.state!r}"
             )
-
-    def _guarded(self, rebalanced: Rebalanced) -> Callable[[Consumer, list[TopicPartition]], None]:
-        """Return a callback that raises nothing: what it raised is raised after the poll.
-
-        confluent-kafka lets a KafkaException of a callback out as a bare KafkaError, which is no
-        exception: no `except` stops it, and it would end the thread in silence.
-        """
-
-        def call(_: Consumer, partitions: list[TopicPartition]) -> None:
-            if self._raised is not None:
-                return
-            try:
-                rebalanced(partitions)
-            except BaseException as error:  # all of it is raised again, one level up
-                self._raised = error
-
-        return call
-
-    def _unless_closing(self, assigned: Rebalanced) -> Rebalanced:
-        """Leave alone what is assigned while the group is being left."""
-        return lambda partitions: None if self._is_closing else assigned(partitions)
-
-    def _giving_up(self, gone: Rebalanced) -> Callable[[Consumer, list[TopicPartition]], None]:
-        """Give partitions up in the callback, as confluent-kafka else does behind it.
-
-        To do so it asks for the protocol of the group first, a question that librdkafka may leave
-        unanswered while the consumer is being closed (confluentinc/librdkafka#4041). It waits for
-        the answer with the interpreter's lock held: the whole process would stand still.
-        """
-        guarded = self._guarded(gone)
-
-        def call(consumer: Consumer, partitions: list[TopicPartition]) -> None:
-            guarded(consumer, partitions)
-            self._begin({})
-            with suppress(KafkaException):
-                consumer.unassign()
-
-        return call
-
-    def _raise_what_a_callback_did(self) -> None:
-        raised, self._raised = self._raised, None
-        if raised is not None:
-            raise raised
 
     def _where(self, position: TopicPartition) -> Where:
         return self._without_prefix[position.topic], position.partition

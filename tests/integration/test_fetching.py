@@ -31,8 +31,9 @@ class Group:
             created.result()
         self._producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": name})
         self._producer.init_transactions(30)
+        self._metrics = Metrics(name)
         self.inbox = Inbox(
-            "ingest", Settings(broker=bootstrap), f"{name}.", ["events"], Metrics(name)
+            "ingest", Settings(broker=bootstrap), f"{name}.", ["events"], self._metrics
         )
         self.inbox.open(
             lambda _: self.inbox.start({("events", each): 0 for each in range(PARTITIONS)}),
@@ -55,6 +56,11 @@ class Group:
 
     def stop_fetching(self, partition: int) -> None:
         self.inbox.consumer.pause([TopicPartition(self.topic, partition)])
+
+    def lag(self, partition: int) -> float:
+        """Return what the inbox reports of a partition."""
+        lag: float = self._metrics.lag_records.labels("ingest", "events", partition)._value.get()
+        return lag
 
     def poll(self, seconds: float, at_least: int = 1_000) -> int:
         """Poll until as many records have come, or for so long; return how many came."""
@@ -89,7 +95,8 @@ def test_a_partition_that_is_not_fetched_is_an_error(group: Group) -> None:
         BrokerError, match=r"the records of events\[1\] from offset 2.*in state 'active'"
     ):
         group.poll(10 * LOOK_SECONDS)
-    assert group.inbox.lag({("events", 1): 1}) > 0
+    group.inbox.report_lag({("events", 1): 1})
+    assert group.lag(1) > 0
 
 
 def test_what_nobody_may_read_is_not_missed(group: Group) -> None:
@@ -100,5 +107,19 @@ def test_what_nobody_may_read_is_not_missed(group: Group) -> None:
             end()
 
     assert group.poll(4 * LOOK_SECONDS) == PARTITIONS
-    at = {("events", each): 3 for each in range(PARTITIONS)}
-    assert group.inbox.lag(at) == PARTITIONS  # what is open waits; marks, and what is void, do not
+    group.inbox.report_lag({("events", each): 3 for each in range(PARTITIONS)})
+    assert [group.lag(0), group.lag(1)] == [1, 1]  # what is open; marks, and what is void, are not
+
+
+def test_a_transaction_that_does_not_end_is_a_stall(group: Group) -> None:
+    """It is said of the partition that it holds back, although the other one moves."""
+    group.produce(1)
+    deadline = time.monotonic() + 30
+    moving = {("events", 0): 1}
+    while not (stall := group.inbox.stall(2 * LOOK_SECONDS)) and time.monotonic() < deadline:
+        group.poll(0.5)
+        moving["events", 0] += 1
+        group.inbox.report_lag({**moving, ("events", 1): 1})
+
+    assert stall.startswith("stalled: events[1] has records from offset 1 on, and none was taken")
+    assert "a transaction that has not ended holds them back" in stall

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any, cast
 
 import pytest
+from structlog.testing import capture_logs
 
 from streams.assignment import Assignment
 from streams.engine import Engine
@@ -16,15 +17,21 @@ _UNUSED = cast(Any, None)
 
 
 class Inbox:
-    """Has no consumer, and nothing waits in it."""
+    """Has no consumer, and nothing in it, or something that is not taken."""
 
     consumer = None
+
+    def __init__(self, stall: str = "") -> None:
+        self._stall = stall
 
     def positions(self, offsets: dict[tuple[str, int], int]) -> dict[tuple[str, int], int]:
         return offsets
 
-    def lag(self, _offsets: dict[tuple[str, int], int]) -> int:
-        return 0
+    def report_lag(self, _offsets: dict[tuple[str, int], int]) -> None:
+        pass
+
+    def stall(self, _seconds: float) -> str:
+        return self._stall
 
 
 class Outbox:
@@ -38,10 +45,10 @@ class Outbox:
         self.commits.append(offsets)
 
 
-def make_engine(stall_seconds: float = 60.0, outbox: Outbox | None = None) -> Engine:
+def make_engine(inbox: Inbox | None = None, outbox: Outbox | None = None) -> Engine:
     return Engine(
         "learning",
-        inbox=cast(Any, Inbox()),
+        inbox=cast(Any, inbox or Inbox()),
         outbox=cast(Any, outbox),
         codec=_UNUSED,
         state=_UNUSED,
@@ -49,37 +56,37 @@ def make_engine(stall_seconds: float = 60.0, outbox: Outbox | None = None) -> En
         metrics=Metrics("p"),
         pace=Pace(100),
         flush=Interval(1.0),
-        stall_seconds=stall_seconds,
+        stall_seconds=60.0,
     )
 
 
-def test_a_stall_is_a_failure() -> None:
-    """Assigned, with records waiting, and nothing taken for too long: `/healthz` will say so."""
-    engine = make_engine(stall_seconds=-1.0)
-    engine.check_progress()
-    assert engine.failure == ""  # it has no partitions yet
-    engine.is_ready = True
+def test_a_stall_is_a_failure_and_is_logged_once() -> None:
+    """`/healthz` says so for as long as it lasts; the log says so when it begins."""
+    engine = make_engine(Inbox(stall="stalled: events[0]"))
 
-    engine.check_progress()
+    with capture_logs() as logs:
+        engine.check_progress()
+        engine.check_progress()
 
-    assert engine.failure.startswith("stalled: records wait, and none was taken for")
+    assert engine.failure == "stalled: events[0]"
+    assert [(each["event"], each["agent"]) for each in logs] == [("stalled: events[0]", "learning")]
 
 
-def test_no_stall_within_its_time() -> None:
-    """A pause shorter than the setting is none."""
-    engine = make_engine(stall_seconds=60.0)
-    engine.is_ready = True
+def test_no_stall_is_no_failure() -> None:
+    """Nothing is said where nothing waits."""
+    engine = make_engine()
 
-    engine.check_progress()
+    with capture_logs() as logs:
+        engine.check_progress()
 
-    assert engine.failure == ""
+    assert (engine.failure, logs) == ("", [])
 
 
 def test_a_stopped_engine_ends_the_stream() -> None:
     """Once told to stop it connects to nothing and gives an empty batch: there are no more."""
 
     async def stopped() -> list[Any]:
-        engine = make_engine(stall_seconds=60.0)
+        engine = make_engine()
         engine.stop()
         return await engine.next_batch()
 

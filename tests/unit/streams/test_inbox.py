@@ -118,3 +118,27 @@ def test_a_broker_that_does_not_say_how_far_it_goes(monkeypatch: pytest.MonkeyPa
     assert [origin.offset for origin in box.poll(100)] == [7, 8, 9]
     errors = metrics.broker_errors.labels("ingest", "_TIMED_OUT")
     assert errors._value.get() == 1
+
+
+@pytest.mark.parametrize(
+    ("taken_at_once", "stall"),
+    [
+        pytest.param(100, "stalled: events[0] has records from offset 7 on", id="nothing moves"),
+        pytest.param(2, "", id="others of what was fetched come first"),
+    ],
+)
+def test_a_partition_with_records_of_which_none_is_taken(
+    monkeypatch: pytest.MonkeyPatch, taken_at_once: int, stall: str
+) -> None:
+    """It is stalled, unless more was fetched than is taken at once: then it waits its turn."""
+    monkeypatch.setattr(inbox, "Consumer", Consumer)
+    monkeypatch.setattr(Consumer, "get_watermark_offsets", lambda *_, **__: (0, 9), raising=False)
+    box = Inbox("ingest", Settings(), "p.", ["events"], Metrics("p"))
+    box.open(lambda _: None, lambda _: None, lambda _: None)
+    box.start({("events", 0): 7})
+    box.poll(taken_at_once)
+
+    box.report_lag({("events", 0): 7})
+
+    assert box.stall(seconds=-1.0)[: len(stall) or None] == stall
+    assert box.stall(seconds=60.0) == ""
