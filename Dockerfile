@@ -5,7 +5,7 @@ RUN python -m venv /opt/millrace
 ENV PATH="/opt/millrace/bin:$PATH"
 WORKDIR /src
 COPY requirements-runtime.lock ./
-RUN pip install --require-hashes -r requirements-runtime.lock
+RUN pip install --require-hashes --no-deps -r requirements-runtime.lock
 COPY . ./
 RUN pip install --no-deps --no-build-isolation .
 

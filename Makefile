@@ -111,12 +111,14 @@ clean: ## Remove what was made here: .venv, caches, the development Kafka and it
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Two stamps: what is locked is installed anew, from nothing, when the lock changes; the project
-# itself, which is quick, when its metadata does.
+# itself, which is quick, when its metadata does. The lock is complete, so nothing is resolved: pip
+# would look for an extra (coverage[toml]) that the lock pins without it, and refuse a newer one.
 $(VENV)/.locked: requirements.lock
 	@set -e; $(FIND_PYTHON); \
 	echo "Making $(VENV) with $$python: once, about a minute"; \
 	"$$python" -m venv --clear $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+		-r requirements.lock
 	@touch $@
 
 $(INSTALLED): $(VENV)/.locked pyproject.toml

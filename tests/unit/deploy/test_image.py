@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -47,8 +49,17 @@ def test_the_worker_is_not_root(dockerfile: str) -> None:
 
 def test_packages_are_installed_by_hash(dockerfile: str) -> None:
     """Dependencies come from the lock with hashes, and the project brings no more."""
-    assert "--require-hashes -r requirements-runtime.lock" in dockerfile
+    assert "--require-hashes --no-deps -r requirements-runtime.lock" in dockerfile
     assert "--no-deps --no-build-isolation ." in dockerfile
+
+
+def test_nothing_is_installed_that_is_not_locked(repository: Path) -> None:
+    """The complete environment meets every requirement, extras included, by the lock alone."""
+    makefile = " ".join((repository / "Makefile").read_text().replace("\\\n", " ").split())
+    assert "--require-hashes --no-deps -r requirements.lock" in makefile
+    command = [sys.executable, "-m", "pip", "check"]
+    check = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert check.returncode == 0, check.stdout
 
 
 def test_the_image_gets_what_it_is_built_of(repository: Path) -> None:
