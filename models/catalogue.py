@@ -28,6 +28,7 @@ from river import (
     tree,
 )
 
+from models import trees
 from models.definition import ModelFactory
 from models.tasks import Task
 from schemas import DefinitionError
@@ -61,8 +62,11 @@ def gaussian_naive_bayes(*, numeric: bool = True) -> Any:
 
 
 def hoeffding_tree() -> Any:
-    """Return a Hoeffding tree (Domingos and Hulten 2000), which splits on text as it is."""
-    return tree.HoeffdingTreeClassifier()
+    """Return a Hoeffding tree (Domingos and Hulten 2000), which splits on text as it is.
+
+    River's, but for the time it takes; so are the trees of the ensembles, see `models.trees`.
+    """
+    return trees.HoeffdingTreeClassifier()
 
 
 def hoeffding_adaptive_tree() -> Any:
@@ -72,12 +76,12 @@ def hoeffding_adaptive_tree() -> Any:
 
 def adaptive_random_forest() -> Any:
     """Return an adaptive random forest of 10 trees (Gomes et al. 2017)."""
-    return forest.ARFClassifier(seed=SEED)
+    return trees.ARFClassifier(seed=SEED)
 
 
 def leveraging_bagging() -> Any:
     """Return leveraging bagging of 10 Hoeffding trees (Bifet, Holmes and Pfahringer 2010)."""
-    return ensemble.LeveragingBaggingClassifier(tree.HoeffdingTreeClassifier(), seed=SEED)
+    return ensemble.LeveragingBaggingClassifier(trees.HoeffdingTreeClassifier(), seed=SEED)
 
 
 def knn(*, numeric: bool = True) -> Any:

@@ -48,9 +48,9 @@ def test_an_unknown_model_is_refused_with_those_there_are(name, task):
 
 
 def test_the_hoeffding_tree_is_rivers_own():
-    """Nothing before it and nothing changed, so that published numbers hold."""
+    """Nothing before it and no parameter changed, so that published numbers hold."""
     model = catalogue.factory("hoeffding_tree", "binary", numeric=False)()
-    assert type(model) is tree.HoeffdingTreeClassifier
+    assert isinstance(model, tree.HoeffdingTreeClassifier)
     assert model._get_params() == tree.HoeffdingTreeClassifier()._get_params()
 
 
