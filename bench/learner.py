@@ -9,16 +9,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from io import BytesIO
 from typing import Any
 
 import fastavro
-from river import metrics
+from river import forest, metrics, tree
 
 from bench.job import Job
 from models import catalogue
 
 _HEADER_BYTES = 10  # of Avro's single-object encoding
+_RIVERS: dict[str, Callable[[], Any]] = {
+    "hoeffding_tree": tree.HoeffdingTreeClassifier,
+    "adaptive_random_forest": partial(forest.ARFClassifier, seed=catalogue.SEED),
+}
 
 
 class Learner:
@@ -45,8 +50,11 @@ class Learner:
 
 
 def make_model(job: Job) -> Any:
-    """Return the model of the job, the same one for every contestant."""
-    return getattr(catalogue, job.model)()
+    """Return the model of the job as River has it, for every contestant but Millrace.
+
+    Of the trees, Millrace's catalogue has its own, which do the same in less time.
+    """
+    return _RIVERS.get(job.model, getattr(catalogue, job.model))()
 
 
 def decoder(job: Job) -> Callable[[bytes], tuple[str, dict[str, float], bool]]:

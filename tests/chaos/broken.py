@@ -23,7 +23,7 @@ from streams.state import StateRecord
 from streams.worker import run_worker
 
 KINDS = ("commit-first", "state-outside")
-_WINDOW_SECONDS = 0.3
+_WINDOW_SECONDS = 1.0
 
 
 def commit_first() -> None:

@@ -28,7 +28,7 @@ def broken(
             name=unique_name(kind),
             broken=kind,
             seed=2,
-            faults=2,
+            faults=3,  # each hits the window in nine of ten cases
             kinds=("kill",),
             workers=1,
             events_per_second=RATE,
