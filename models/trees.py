@@ -11,12 +11,15 @@ digit; what is rare, such as a split or a missing feature, is left to River.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import exp, inf, isnan, log, tau
+from random import Random
 from typing import Any
 
 from river import forest, tree
 from river.forest.adaptive_random_forest import BaseTreeClassifier
+from river.proba import Gaussian
 from river.tree.nodes.arf_htc_nodes import RandomLeafNaiveBayesAdaptive
 from river.tree.nodes.branch import DTBranch
 from river.tree.nodes.htc_nodes import LeafNaiveBayesAdaptive
@@ -27,6 +30,16 @@ _HALF_LOG_TAU = 0.5 * log(tau)
 
 Instance = dict[Any, Any]
 Votes = dict[Any, float]
+
+
+class _Gaussian(Gaussian):
+    """A Gaussian saved without its random numbers: a tree draws none, and is 25 times as small."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_rng"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _rng=Random(0))  # noqa: S311 - River counts its size
 
 
 @dataclass(slots=True)
@@ -64,6 +77,12 @@ class _Leaf(LeafNaiveBayesAdaptive):
                 others[name] = value
         if others:
             super().update_splitters(others, y, w, nominal_attributes)
+            for name in others.keys() & self.splitters.keys():
+                if type(splitter := self.splitters[name]) is GaussianSplitter:
+                    splitter._att_dist_per_class[y].__class__ = _Gaussian
+
+    def _iter_features(self, x: Instance) -> Iterable[tuple[Any, Any]]:
+        return x.items()
 
     def _majority(self) -> Votes:
         total = sum(self.stats.values())
@@ -80,7 +99,7 @@ class _Leaf(LeafNaiveBayesAdaptive):
 
 
 class _RandomLeaf(_Leaf, RandomLeafNaiveBayesAdaptive):
-    pass
+    _iter_features = RandomLeafNaiveBayesAdaptive._iter_features
 
 
 _LEAVES: dict[type, type] = {
@@ -178,11 +197,15 @@ def _update(splitter: Any, value: float, label: Any, weight: float) -> None:
 
 def _naive_bayes(x: Instance, stats: Votes, splitters: dict[Any, Any]) -> Votes:
     """Return each label's probability; in River's order of sums, where all features are numbers."""
-    seen = [(each, x[name]) for name, each in splitters.items() if name in x]
     total = sum(stats.values())
-    if total == 0 or any(type(each) is not GaussianSplitter for each, _ in seen):
-        return do_naive_bayes_prediction(x, stats, splitters)
-    estimators = [(each._att_dist_per_class, value) for each, value in seen]
+    if total == 0:
+        return {}
+    estimators = []
+    for name, splitter in splitters.items():
+        if name in x:
+            if type(splitter) is not GaussianSplitter:
+                return do_naive_bayes_prediction(x, stats, splitters)
+            estimators.append((splitter._att_dist_per_class, x[name]))
     logs = {}
     for label, weight in stats.items():
         logs[label] = _log_vote(label, weight / total, estimators) if weight > 0 else 0.0
@@ -194,11 +217,13 @@ def _naive_bayes(x: Instance, stats: Votes, splitters: dict[Any, Any]) -> Votes:
 def _log_vote(label: Any, prior: float, estimators: list[tuple[dict[Any, Any], Any]]) -> float:
     vote = log(prior)
     for by_label, value in estimators:
-        if label in by_label:
-            variance = by_label[label]._var
-            freedom = variance.mean.n - variance.ddof
+        gaussian = by_label.get(label)
+        if gaussian is not None:
+            variance = gaussian._var
+            mean = variance.mean
+            freedom = mean.n - variance.ddof
             if freedom > 0 and (spread := variance._S / freedom) > 0.0:
-                distance = (value - variance.mean._mean) ** 2
+                distance = (value - mean._mean) ** 2
                 density = distance / (-2.0 * spread) - _HALF_LOG_TAU - 0.5 * log(spread)
                 if density > -inf:
                     vote += density

@@ -143,6 +143,13 @@ def test_an_answer_is_not_asked_for_again(monkeypatch):
     assert len(calls) == 100
 
 
+def test_a_tree_is_saved_in_little_space():
+    """Without the random numbers that each of River's Gaussians holds, and never draws."""
+    model, rivers = trees.HoeffdingTreeClassifier(**ROUGH), tree.HoeffdingTreeClassifier(**ROUGH)
+    assert_alike(model, rivers, stream(500))
+    assert len(pickle.dumps(model)) < len(pickle.dumps(rivers)) / 10
+
+
 def test_a_tree_goes_on_from_its_pickle():
     """With the same leaves, and without the answer it had kept."""
     model, twin = trees.HoeffdingTreeClassifier(**ROUGH), tree.HoeffdingTreeClassifier(**ROUGH)
