@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from math import isnan, sqrt
+from typing import Any
+
+from river.drift import ADWIN
 
 from models.drift import Detector, make_detector
 
@@ -98,8 +101,8 @@ class DriftMonitor:
         if self._count <= self._warm_up:
             self._warm()
             return None
-        self._detector.update((value - self._centre) * self._factor)
-        return self._fired() if self._detector.drift_detected else None
+        is_drift = _watch(self._detector)((value - self._centre) * self._factor)
+        return self._fired() if is_drift else None
 
     def take(self, values: Sequence[float]) -> list[tuple[int, Evidence]]:
         """Take in values, and return the evidence found, each with the place of its value.
@@ -122,20 +125,18 @@ class DriftMonitor:
         return found
 
     def _take_until_fired(self, values: Sequence[float]) -> tuple[Evidence | None, int]:
-        detector, centre, factor = self._detector, self._centre, self._factor
-        update = detector.update
-        taken = len(values)
+        shows_drift, centre, factor = _watch(self._detector), self._centre, self._factor
+        taken, is_drift = len(values), False
         for place, value in enumerate(values, start=1):
-            update((value - centre) * factor)
-            if detector.drift_detected:
-                taken = place
+            if shows_drift((value - centre) * factor):
+                taken, is_drift = place, True
                 break
         seen = values[:taken]
         self._position += taken
         self._count += taken
         self._total += sum(seen)
         self._recent.extend(seen)
-        return self._fired() if detector.drift_detected else None, taken
+        return self._fired() if is_drift else None, taken
 
     def _start(self) -> None:
         self._detector = deepcopy(self._unused)
@@ -178,6 +179,21 @@ class DriftMonitor:
             if strength > strongest:
                 strongest, means = strength, candidate
         return means
+
+
+def _watch(detector: Any) -> Callable[[float], bool]:
+    """Return the function that shows a detector a value and says whether it sees a drift.
+
+    What River's ADWIN wraps says so itself, in half the time.
+    """
+    if type(detector) is ADWIN:
+        return detector._helper.update  # type: ignore[no-any-return]
+
+    def shows_drift(value: float) -> bool:
+        detector.update(value)
+        return bool(detector.drift_detected)
+
+    return shows_drift
 
 
 def _are_ordinary(values: Sequence[float]) -> bool:
