@@ -125,12 +125,10 @@ class DriftMonitor:
         return found
 
     def _take_until_fired(self, values: Sequence[float]) -> tuple[Evidence | None, int]:
-        shows_drift, centre, factor = _watch(self._detector), self._centre, self._factor
-        taken, is_drift = len(values), False
-        for place, value in enumerate(values, start=1):
-            if shows_drift((value - centre) * factor):
-                taken, is_drift = place, True
-                break
+        centre, factor = self._centre, self._factor
+        unseen = iter([(value - centre) * factor for value in values])
+        is_drift = any(map(_watch(self._detector), unseen))
+        taken = len(values) - len([*unseen])
         seen = values[:taken]
         self._position += taken
         self._count += taken
