@@ -27,6 +27,7 @@ EMBEDDED_EVENTS = 5_000
 """What the embedded broker keeps of a topic, with room for the larger records that are made."""
 
 _FILL_SECONDS = 120.0
+_LOOK_SECONDS = 0.05
 _WARM_UP_SECONDS = 30.0
 _WARM_UP_RECORDS = 40
 
@@ -56,15 +57,19 @@ class Broker:
     is_real: bool
 
     def create(self, topics: Iterable[str], partitions: int = 1) -> None:
-        """Make topics that are not there yet."""
-        admin = _admin(self.bootstrap)
+        """Make topics that are not there yet, and wait until every client can find them."""
+        admin, names = _admin(self.bootstrap), [*topics]
         if not self.is_real:
-            for topic in topics:
+            for topic in names:
                 admin.list_topics(topic, timeout=10)
             return
-        wanted = [NewTopic(topic, num_partitions=partitions) for topic in topics]
+        wanted = [NewTopic(topic, num_partitions=partitions) for topic in names]
         for done in admin.create_topics(wanted).values():
             done.result(30)
+        while not all(
+            admin.list_topics(topic, timeout=10).topics[topic].partitions for topic in names
+        ):
+            time.sleep(_LOOK_SECONDS)
 
     def delete(self, prefix: str) -> None:
         """Remove every topic whose name begins with `prefix`, so that no run leaves a burden."""

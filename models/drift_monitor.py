@@ -185,7 +185,7 @@ def _watch(detector: Any) -> Callable[[float], bool]:
     What River's ADWIN wraps says so itself, in half the time.
     """
     if type(detector) is ADWIN:
-        return detector._helper.update  # type: ignore[no-any-return]
+        return detector._helper.update
 
     def shows_drift(value: float) -> bool:
         detector.update(value)

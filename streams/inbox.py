@@ -9,7 +9,8 @@ has and the consumer does not fetch: the engine begins again, with a new one.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Collection, Iterable
 from heapq import merge
 from typing import Any
 
@@ -121,8 +122,8 @@ class Inbox:
     def poll(self, most_records: int) -> list[Origin]:
         """Return the records at hand, or wait a moment for one.
 
-        The partitions are merged by record time, each in its own order, so that labels seldom
-        overtake their events where the two are read from different topics.
+        Of each partition, the topics are merged by record time, each in its own order, so that
+        labels seldom overtake their events where the two are read from different topics.
 
         Raises
         ------
@@ -130,20 +131,19 @@ class Inbox:
             The consumer met an error that it cannot go on from, or does not fetch what there is.
         """
         messages = self._take(most_records)
-        runs: dict[Where, list[Origin]] = {}
+        partitions: defaultdict[int, defaultdict[str, list[Origin]]]
+        partitions = defaultdict(lambda: defaultdict(list))
         for message in messages:
             error = message.error()
             if error is None:
                 origin = self._origin(message)
-                runs.setdefault(origin[:2], []).append(origin)
+                partitions[origin.partition][origin.topic].append(origin)
             elif not self._is_end(message, error):
                 self._pass_over(error)
         self._has_all = len(messages) < most_records  # of what was fetched
         if self._has_all and self._fetching.is_look_due:
             self._look_for_a_standstill()
-        if len(runs) == 1:
-            return next(iter(runs.values()))
-        return [*merge(*runs.values(), key=lambda origin: (origin.timestamp_ms, origin.topic))]
+        return [origin for topics in partitions.values() for origin in _by_time(topics.values())]
 
     def committed(self, assigned: list[TopicPartition]) -> dict[Where, int]:
         """Return the group's offsets: topic and partition to the next record, if there is one.
@@ -312,3 +312,9 @@ class Inbox:
             )
         self._metrics.broker_errors.labels(self._name, error.name()).inc()
         _log.warning("broker error", agent=self._name, error=error.str())
+
+
+def _by_time(topics: Collection[list[Origin]]) -> Iterable[Origin]:
+    if len(topics) == 1:
+        return next(iter(topics))
+    return merge(*topics, key=lambda origin: (origin.timestamp_ms, origin.topic))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 
 from confluent_kafka import KafkaError, KafkaException
@@ -14,6 +15,7 @@ from streams.settings import Settings
 from streams.topics import TopicSettings
 
 CONNECT_TIMEOUT_SECONDS = 8.0
+_LOOK_SECONDS = 0.05
 
 
 def partition_counts(settings: Settings) -> dict[str, int]:
@@ -48,8 +50,21 @@ def ensure_topics(settings: Settings, topics: Iterable[TopicSettings]) -> dict[s
             _ask_for(admin, missing)
         else:
             _create(admin, missing)
-        present = partition_counts(settings)
+        present = _wait_known(settings, [topic.name for topic in missing])
     return {topic.name: present.get(topic.name, topic.partitions) for topic in wanted}
+
+
+def _wait_known(settings: Settings, names: list[str]) -> dict[str, int]:
+    """Wait until the broker that answers has heard of topics that another one has created.
+
+    A consumer that joins its group before that is given nothing of them.
+    """
+    deadline = time.monotonic() + CONNECT_TIMEOUT_SECONDS
+    while True:
+        present = partition_counts(settings)
+        if present.keys() >= {*names} or time.monotonic() > deadline:
+            return present
+        time.sleep(_LOOK_SECONDS)
 
 
 def _create(admin: AdminClient, missing: list[TopicSettings]) -> None:
