@@ -12,6 +12,7 @@ import inspect
 import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
 from math import fsum
 from typing import Any
 
@@ -190,11 +191,8 @@ class _Scores:
         if not self.examples:
             return {}
         unmeasured = () if self._examples_with_probabilities else self._of_probabilities
-        return {
-            name: float(each.get())
-            for name, each in self._metrics.items()
-            if name not in unmeasured
-        }
+        metrics = deepcopy(self._metrics)  # River's matrix keeps a zero for whatever it is asked
+        return {name: float(each.get()) for name, each in metrics.items() if name not in unmeasured}
 
     def rolling(self) -> dict[str, float]:
         if not self._newest:

@@ -133,10 +133,19 @@ class Engine:
         await asyncio.shield(self._batch)
 
     async def close(self) -> None:
-        """Finish the batch, commit, save the state and leave the group."""
+        """Finish the batch, commit, save the state and leave the group.
+
+        Where the last commit fails, in the middle of a rebalance perhaps, nothing is lost: whoever
+        has the partitions next begins from the one before. So it keeps no other agent from closing.
+        """
         if self._batch is not None and not self._batch.done():
             await asyncio.wait([self._batch])
-        await self._in_thread(self._close)
+        try:
+            await self._in_thread(self._close)
+        except Exception as error:
+            self._break(error)
+            _log.error("left without a last commit", agent=self.name, reason=self._error)
+            await self._in_thread(self._close)
         self._thread.shutdown()
 
     @property

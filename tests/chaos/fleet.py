@@ -14,6 +14,8 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
+from prometheus_client.parser import text_string_to_metric_families
+
 from dev.java import REPOSITORY
 from dev.kafka import free_port
 from tests.chaos.topics import tail
@@ -45,6 +47,20 @@ class Worker:
                 return bool(json.load(page)["ready"])
         except (OSError, urllib.error.URLError, ValueError):
             return False
+
+    def lags(self) -> dict[tuple[str, str, str], float]:
+        """Return how many records wait, by agent, topic and partition; none where it is silent."""
+        try:
+            with urllib.request.urlopen(self._page("metrics"), timeout=5) as page:
+                families = text_string_to_metric_families(page.read().decode())
+        except (OSError, urllib.error.URLError):
+            return {}
+        return {
+            (each.labels["agent"], each.labels["topic"], each.labels["partition"]): each.value
+            for family in families
+            if family.name == "millrace_consumer_lag_records"
+            for each in family.samples
+        }
 
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
@@ -152,6 +168,30 @@ class Fleet:
         for worker in [*self.workers]:
             worker.send(signal.SIGCONT)
             self.kill(worker)
+
+    def wait_at_rest(self, places: set[tuple[str, str, str]], seconds: float) -> None:
+        """Wait until every agent is at the end of its partitions: agent, topic, partition.
+
+        Its group may have committed them before a worker that died, and its state not have seen
+        them: who takes over folds them again first.
+
+        Raises
+        ------
+        TimeoutError
+            With a place that is not done.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            lags: dict[tuple[str, str, str], float] = {}
+            for worker in self.workers:
+                lags |= worker.lags()
+            unfinished = [place for place in places if lags.get(place) != 0]
+            if not unfinished:
+                return
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{unfinished[0]} is not at rest: lag {lags.get(unfinished[0])}")
+            self.look()
+            time.sleep(0.2)
 
     def count_in_logs(self, text: str) -> int:
         """Count the lines of all logs that hold `text`."""

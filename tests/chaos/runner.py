@@ -22,7 +22,7 @@ from tests.chaos.checks import Checker, Findings
 from tests.chaos.faults import KINDS, Faults
 from tests.chaos.fleet import SESSION_SECONDS, STATE_KEY, Fleet
 from tests.chaos.load import Feeder, Payments
-from tests.chaos.topics import wait_consumed
+from tests.chaos.topics import PARTITIONS, wait_consumed
 from tests.chaos.watch import Watch
 
 PIPELINES = Path(__file__).with_name("pipeline.py")
@@ -200,11 +200,13 @@ class Run:
     def _come_to_rest(self, report: Report) -> None:
         """End the load, let everything be consumed, and stop the workers in order."""
         self.feeder.finish()
+        places = set()
         try:
             for agent in self.settings.agents:
                 topics = {"ingest": ["events", "labels"], "drift": ["predictions"]}.get(
                     agent.name, ["clean" if "feature" in agent else "features"]
                 )
+                places |= {(agent.name, t, str(p)) for t in topics for p in range(PARTITIONS)}
                 wait_consumed(
                     self._broker.bootstrap,
                     self.prefix + agent.name,
@@ -212,6 +214,7 @@ class Run:
                     _CONSUMED_SECONDS,
                     self.fleet.look,
                 )
+            self.fleet.wait_at_rest(places, _CONSUMED_SECONDS)
         except TimeoutError as error:
             report.problems.append(str(error))
         for worker in [*self.fleet.workers]:

@@ -113,6 +113,20 @@ def test_a_pickled_evaluation_goes_on_as_if_nothing_had_happened(task):
     assert scores.examples["model"] >= 400
 
 
+@pytest.mark.parametrize("task", Task)
+def test_reading_changes_nothing(task):
+    """An evaluation that is looked at after every example is saved as one that never was."""
+    looked_at, alone = (Prequential(task, ["model"], None, 100) for _ in range(2))
+    for _, label in stream(task, length=60):
+        said = served(
+            "low" if task is Task.MULTICLASS else 0.5 if task is Task.REGRESSION else False
+        )
+        for each in (looked_at, alone):
+            each.update("model", label, said)
+        assert looked_at.cumulative() | looked_at.rolling() | looked_at.examples
+    assert pickle.dumps(looked_at) == pickle.dumps(alone)
+
+
 def test_models_are_measured_apart():
     """What one gets wrong does not count against another."""
     scores = Prequential("binary", ["right", "wrong"], None, 10)

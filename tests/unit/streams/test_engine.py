@@ -126,3 +126,29 @@ def test_offsets_follow_when_nothing_comes(monkeypatch: pytest.MonkeyPatch) -> N
     engine._rest()
 
     assert outbox.commits == [{("features", 0): 7}]
+
+
+def test_a_last_commit_that_fails_keeps_nobody_from_stopping() -> None:
+    """What it had open is taken back, the log says so, and closing raises nothing."""
+    did: list[str] = []
+
+    class LeavingInbox(Inbox):
+        def close(self) -> None:
+            did.append("leave")
+            if did.count("leave") == 1:
+                raise RuntimeError("Consumer group metadata not available")
+
+    class OpenOutbox(Outbox):
+        def abort(self) -> None:
+            did.append("abort")
+
+        def close(self) -> None:
+            did.append("close")
+
+    engine = make_engine(LeavingInbox(), OpenOutbox(is_in_transaction=True))
+    with capture_logs() as logs:
+        asyncio.run(engine.close())
+
+    assert did == ["leave", "abort", "leave", "close"]
+    assert [each["event"] for each in logs] == ["left without a last commit"]
+    assert "metadata not available" in logs[0]["reason"]
