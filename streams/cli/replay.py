@@ -149,11 +149,24 @@ def _print(report: Report, pipeline: Pipeline, settings: Settings) -> None:
     console.print(_quality(report, pipeline))
     for line in _facts(report):
         console.print(line, soft_wrap=True)
+    silent = [name for name, metrics in report["metrics"].items() if not metrics]
+    if silent and report["learned"]:
+        console.print(_why_silent(silent, settings), style="yellow", soft_wrap=True)
     beaten = beaten_by(report, pipeline)
     if beaten is not None:
         console.print(f"Beware: {beaten}. It is not worth serving yet.", style="yellow")
     if settings.broker != EMBEDDED:
         console.print(f"The topics {topic_prefix(pipeline)}* are left on {settings.broker}.")
+
+
+def _why_silent(silent: list[str], settings: Settings) -> str:
+    said = f"Beware: {', '.join(silent)} had nothing to say of any event"
+    if any("prediction" in each and "learning" in each for each in settings.agents):
+        return f"{said}."
+    return (
+        f"{said}: prediction follows the models that learning publishes every"
+        f" {settings.publish_seconds:g} s (MILLRACE_PUBLISH_SECONDS). Play it slower: --rate."
+    )
 
 
 def _quality(report: Report, pipeline: Pipeline) -> Table:

@@ -72,7 +72,7 @@ def make_report(
 
 
 def combined_metrics(samples: Samples) -> dict[str, dict[str, float | None]]:
-    """Return candidate to metric to value, over all examples.
+    """Return candidate to metric to value, over all examples; one that never spoke has no metric.
 
     Several partitions are averaged by their examples: exact for what is a mean over examples
     (accuracy, MAE, log loss; RMSE by way of its square), an approximation for the rest.
@@ -82,7 +82,8 @@ def combined_metrics(samples: Samples) -> dict[str, dict[str, float | None]]:
         where = {name: labels[name] for name in ("partition", "candidate")}
         weight = samples.total(_EXAMPLES, **where)
         parts.setdefault((labels["candidate"], labels["metric"]), []).append((weight, value))
-    combined: dict[str, dict[str, float | None]] = {}
+    combined: dict[str, dict[str, float | None]]
+    combined = {labels["candidate"]: {} for labels, _ in samples.select(_EXAMPLES)}
     for (candidate, metric), weighted in parts.items():
         value = _average(weighted, squared=metric == "rmse")
         combined.setdefault(candidate, {})[metric] = value if math.isfinite(value) else None

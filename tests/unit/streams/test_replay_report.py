@@ -47,6 +47,12 @@ def test_partitions_are_weighted_by_their_examples():
     assert combined["rmse"] == pytest.approx(math.sqrt((10 * 1 + 30 * 9) / 40))
 
 
+def test_a_candidate_that_never_spoke_is_there_without_metrics():
+    """The champion is a key of the metrics whatever happened."""
+    samples = Samples([*_quality("0", "tree", 0), *_quality("0", "prior", 4, accuracy=0.5)])
+    assert combined_metrics(samples) == {"tree": {}, "prior": {"accuracy": 0.5}}
+
+
 def test_quantiles_are_interpolated_within_their_bucket():
     """Half of ten values, six of them in (0.1, 0.2]: the median is a sixth into that bucket."""
     samples = _latency(**{"0.1": 4, "0.2": 10, "+Inf": 10})
