@@ -13,7 +13,9 @@ import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
+from itertools import compress
 from math import fsum
+from operator import eq, sub
 from typing import Any
 
 from river import metrics as river_metrics
@@ -31,6 +33,7 @@ _DEFAULTS: Mapping[Task, tuple[type[Any], ...]] = {
 }
 _CLASSIFICATION = frozenset({Task.BINARY, Task.MULTICLASS})
 _MEASURED_AT_A_TIME = 256
+_SILENCE: Served = {"value": None, "probabilities": {}}
 _WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z]|AUC)")
 
 
@@ -99,7 +102,7 @@ class Prequential:
             What the model said, before it learned the label.
         """
         self._measure()
-        self._scores[name].update_all([(label, served)])
+        self._scores[name].update_all([label], [served])
 
     def update_all(self, label: LabelValue, served: dict[str, Served]) -> None:
         """Measure one prediction of every model.
@@ -117,8 +120,9 @@ class Prequential:
 
     def _measure(self) -> None:
         unmeasured, self._unmeasured = self._unmeasured, []
+        labels = [label for label, _ in unmeasured]
         for name, scores in self._scores.items():
-            scores.update_all([(label, each[name]) for label, each in unmeasured if name in each])
+            scores.update_all(labels, [each.get(name, _SILENCE) for _, each in unmeasured])
 
     def cumulative(self) -> dict[str, dict[str, float]]:
         """Return model to metric to value, over all examples.
@@ -166,26 +170,29 @@ class _Scores:
         self.examples = 0
         self._examples_with_probabilities = 0
 
-    def update_all(self, tested: Iterable[tuple[LabelValue, Served]]) -> None:
+    def update_all(self, labels: list[LabelValue], said: list[Served]) -> None:
         """Measure predictions against their labels, in order."""
-        said = [(label, served) for label, served in tested if served["value"] is not None]
-        pairs: list[tuple[Any, Any]] = [(label, served["value"]) for label, served in said]
-        self.examples += len(pairs)
+        values: list[Any] = [served["value"] for served in said]
+        if None in values:
+            spoken = [value is not None for value in values]
+            labels, said = [*compress(labels, spoken)], [*compress(said, spoken)]
+            values = [*compress(values, spoken)]
+        self.examples += len(values)
         if self._matrix is not None:
-            _count(pairs, self._matrix)
+            _count(zip(labels, values, strict=True), self._matrix)
         for metric in self._by_value:
-            for label, value in pairs:
+            for label, value in zip(labels, values, strict=True):
                 metric.update(label, value)
         if self._by_probabilities:
-            for label, served in said:
+            for label, served in zip(labels, said, strict=True):
                 if served["probabilities"]:
                     self._update_by_probabilities(label, served["probabilities"])
         if self._task is Task.REGRESSION:
-            self._newest.extend([abs(label - value) for label, value in pairs])
+            self._newest.extend(map(abs, map(sub, labels, values)))
         elif self._task is Task.ANOMALY:
-            self._newest.extend(pairs)
+            self._newest.extend(zip(labels, values, strict=True))
         else:
-            self._newest.extend([label == value for label, value in pairs])
+            self._newest.extend(map(eq, labels, values))
 
     def cumulative(self) -> dict[str, float]:
         if not self.examples:
@@ -223,7 +230,7 @@ class _Scores:
         return {"roc_auc": float(metric.get())}
 
 
-def _count(pairs: list[tuple[Any, Any]], matrix: Any) -> None:
+def _count(pairs: Iterable[tuple[Any, Any]], matrix: Any) -> None:
     """Add labels and what was predicted to a confusion matrix.
 
     Equal pairs are added together, at a tenth of the cost: whole numbers lose nothing by it.

@@ -18,9 +18,9 @@ from typing import Any, TypeAlias
 import fastavro
 from fastavro.schema import SchemaParseException, fingerprint, to_parsing_canonical_form
 
-from schemas import plain
 from schemas.errors import DefinitionError, RecordError
-from schemas.plain_reader import MapReader, fields_reader
+from schemas.plain import record_writer
+from schemas.plain_reader import reader
 from schemas.records import RejectReason
 
 Schema: TypeAlias = dict[str, Any]
@@ -58,20 +58,19 @@ class AvroType:
         self.schema = schema
         self.name: str = str(schema["name"]).rpartition(".")[2]
         self.header = MARKER + bytes.fromhex(fingerprint(canonical, "CRC-64-AVRO"))
-        fields = [*schema["fields"]]
-        self._write = plain.record_writer(fields)
-        self._maps: list[tuple[str, MapReader]] = []
-        while fields and fields[-1]["type"] in (plain.FEATURES, plain.PROBABILITIES):
-            field = fields.pop()
-            map_reader = MapReader(is_union=field["type"] == plain.FEATURES)
-            self._maps.insert(0, (field["name"], map_reader))
-        self._head = fastavro.parse_schema({**schema, "fields": fields}, _force=True)
-        self._read_head = fields_reader(fields)
+        self._write = record_writer(schema)
+        self._read = reader(schema)
 
     def encode(self, record: Any) -> bytes:
         """Return `record` in single-object encoding."""
-        if self._write is not None:
+        if self._write is None:
+            return self._encode_slowly(record)
+        try:
             return self._write(self.header, record)
+        except KeyError:  # a field that is not there: fastavro knows its default
+            return self._encode_slowly(record)
+
+    def _encode_slowly(self, record: Any) -> bytes:
         buffer = BytesIO()
         buffer.write(self.header)
         fastavro.schemaless_writer(buffer, self._parsed, record)
@@ -86,13 +85,10 @@ class AvroType:
             The bytes end early, run on, or do not fit the schema.
         """
         try:
-            if self._read_head is None:
-                record, end = _read(data, start, self._head)
+            if self._read is None:
+                record, end = _read(data, start, self._parsed)
             else:
-                record = {}
-                end = self._read_head(data, start, record)
-            for name, map_reader in self._maps:
-                record[name], end = map_reader.read(data, end)
+                record, end = self._read(data, start)
         except Exception as error:
             raise self._broken(error) from error
         self._check_end(end, data)

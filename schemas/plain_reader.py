@@ -1,168 +1,170 @@
-"""The reading half of `schemas.plain`: records of plain fields, and maps of plain values.
+"""The reading half of `schemas.plain`: a schema becomes one function that reads its records.
 
-Both raise whatever broken bytes lead them to: `schemas.avro` makes one error of it.
+What it is led to by broken bytes it raises, of whatever kind: `schemas.avro` makes one error of
+it. It may also run past the end: whoever calls it holds the end that it returns against the data.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from itertools import groupby
 from struct import Struct
+from textwrap import indent
 from typing import Any, TypeAlias
 
-from schemas.plain import BOOLEAN, DOUBLE, LONG, STRING, Shape, shape_of
+from schemas.plain import DOUBLE_BRANCH, NotPlainError, Shape, are_features, shape_of, unwrapped
 
-_DOUBLE_SIZE_BYTES = 8
+Read: TypeAlias = Callable[[bytes, int], tuple[Any, int]]
+"""Returns the value that begins at an offset, and the offset at which it ends."""
+
 _LONG_BITS = 64
-_double = Struct("<d")
+_DOUBLE_SIZE_BYTES = 8
+_SHORT_LONG = """\
+{into} = data[at]
+if {into} < 0x80:
+    {into} = {into} >> 1 ^ -({into} & 1)
+    at += 1
+else:
+    {into}, at = read_long(data, at)
+"""
+_SOURCES = {
+    "null": "{into} = None\n",
+    "boolean": "{into} = data[at] != 0\nat += 1\n",
+    "int": _SHORT_LONG,
+    "long": _SHORT_LONG,
+    "string": """\
+size = data[at]
+if size & 0x81:
+    {into}, at = read_text(data, at)
+else:
+    at += 1 + (size >> 1)
+    {into} = data[at - (size >> 1) : at].decode()
+""",
+}
 
 
-class MapReader:
-    """Reads maps, faster where they are of the shape of the one before.
-
-    Parameters
-    ----------
-    is_union
-        Whether values are features, each with its type before it; otherwise doubles.
-
-    Examples
-    --------
-    >>> from schemas.plain import write_features
-    >>> MapReader(is_union=True).read(write_features({"x": 0.5, "on": True}), 0)
-    ({'x': 0.5, 'on': True}, 18)
-    """
-
-    def __init__(self, is_union: bool) -> None:
-        self._is_union = is_union
-        self._shape: Shape | None = None
-
-    def read(self, data: bytes, start: int) -> tuple[dict[str, Any], int]:
-        """Return the map that begins at `data[start]`, and where it ends.
-
-        Raises
-        ------
-        Exception
-            Of whatever kind the broken bytes lead to.
-        """
-        if self._shape is not None and (read := self._shape.read(data, start)) is not None:
-            return read
-        found, end = self._read_each(data, start)
-        if {*map(type, found.values())} == {float}:
-            self._shape = shape_of(tuple(found), DOUBLE if self._is_union else b"")
-        return found, end
-
-    def _read_each(self, data: bytes, at: int) -> tuple[dict[str, Any], int]:
-        found: dict[str, Any] = {}
-        count, at = _read_long(data, at)
-        while count:
-            if count < 0:  # such a block says its size, for readers that skip it
-                _, at = _read_long(data, at)
-            for _ in range(abs(count)):
-                name, at = _read_text(data, at)
-                found[name], at = self._read_value(data, at)
-            count, at = _read_long(data, at)
-        return found, at
-
-    def _read_value(self, data: bytes, at: int) -> tuple[Any, int]:
-        kind = DOUBLE
-        if self._is_union:
-            kind, at = data[at : at + 1], at + 1
-        if kind == DOUBLE:
-            return _read_double(data, at)
-        if kind == LONG:
-            return _read_long(data, at)
-        if kind == BOOLEAN:
-            return _read_boolean(data, at)
-        if kind == STRING:
-            return _read_text(data, at)
-        raise ValueError(f"a feature requires a known type; got branch {kind!r}")
-
-
-_ValueReader: TypeAlias = Callable[[bytes, int], tuple[Any, int]]
-Reader: TypeAlias = Callable[[bytes, int, dict[str, Any]], int]
-"""Reads one or more fields at an offset into a record, and returns where they end."""
-
-
-def fields_reader(fields: Iterable[Mapping[str, Any]]) -> Reader | None:
-    """Return the function that reads a record's fields; None where one is not of a plain type.
-
-    It raises whatever broken bytes lead it to.
+def reader(declared: Any) -> Read | None:
+    """Return the function that reads values of a type; None where it is not made of plain ones.
 
     Examples
     --------
     >>> id_field = {"name": "id", "type": "string"}
-    >>> read = fields_reader([id_field, {"name": "x", "type": ["null", "double"]}])
-    >>> record = {}
-    >>> read(bytes.fromhex("026102000000000000e03f"), 0, record), record
-    (11, {'id': 'a', 'x': 0.5})
+    >>> schema = {"type": "record", "fields": [id_field, {"name": "x", "type": ["null", "double"]}]}
+    >>> reader(schema)(bytes.fromhex("026102000000000000e03f"), 0)
+    ({'id': 'a', 'x': 0.5}, 11)
     """
-    steps: list[Reader] = []
-    for is_double, run in groupby(fields, lambda field: field["type"] == "double"):
-        if is_double:
-            steps.append(_doubles_reader([field["name"] for field in run]))
-            continue
-        for field in run:
-            read = _value_reader(field["type"])
-            if read is None:
-                return None
-            steps.append(_field_reader(field["name"], read))
-
-    def read_all(data: bytes, at: int, record: dict[str, Any]) -> int:
-        for step in steps:
-            at = step(data, at, record)
-        return at
-
-    return read_all
-
-
-def _doubles_reader(names: list[str]) -> Reader:
-    layout = Struct(f"<{len(names)}d")
-
-    def read(data: bytes, at: int, record: dict[str, Any]) -> int:
-        record.update(zip(names, layout.unpack_from(data, at), strict=True))
-        return at + layout.size
-
-    return read
-
-
-def _field_reader(name: str, read_value: _ValueReader) -> Reader:
-    def read(data: bytes, at: int, record: dict[str, Any]) -> int:
-        record[name], at = read_value(data, at)
-        return at
-
-    return read
-
-
-def _value_reader(declared: Any) -> _ValueReader | None:
-    if isinstance(declared, dict) and declared.keys() == {"type"}:
-        declared = declared["type"]
-    if not isinstance(declared, list):
-        return _VALUE_READERS.get(declared) if isinstance(declared, str) else None
-    branches = [_value_reader(each) for each in declared]
-    if None in branches:
+    try:
+        return _compiled(declared)
+    except NotPlainError:
         return None
 
-    def read(data: bytes, at: int) -> tuple[Any, int]:
-        branch, at = _read_long(data, at)
-        if branch < 0:
-            raise IndexError(f"a union requires a branch from 0; got {branch}")
-        return branches[branch](data, at)  # type: ignore[misc] # none of them is None
 
-    return read
-
-
-def _read_boolean(data: bytes, at: int) -> tuple[bool, int]:
-    return bool(data[at]), at + 1
+def _compiled(declared: Any) -> Read:
+    scope: dict[str, Any] = {"read_long": _read_long, "read_text": _read_text}
+    body = _source(declared, "value", scope) + "return value, at\n"
+    exec("def read(data, at):\n" + indent(body, "    "), scope)  # noqa: S102 - of names alone
+    made: Read = scope["read"]
+    return made
 
 
-def _read_double(data: bytes, at: int) -> tuple[float, int]:
-    return _double.unpack_from(data, at)[0], at + _DOUBLE_SIZE_BYTES
+def _source(declared: Any, into: str, scope: dict[str, Any]) -> str:
+    """Return the statements that read a value at `at` into a variable, and move `at` past it."""
+    declared = unwrapped(declared)
+    if declared == "double":
+        return _source_of_doubles([into], scope)
+    if isinstance(declared, str) and declared in _SOURCES:
+        return _SOURCES[declared].format(into=into)
+    if isinstance(declared, list):
+        return _source_of_union(declared, into, scope)
+    if isinstance(declared, dict) and declared["type"] == "record":
+        return _source_of_record(declared["fields"], into, scope)
+    if isinstance(declared, dict) and declared["type"] == "map":
+        name = f"read_{len(scope)}"
+        scope[name] = _map_reader(declared["values"])
+        return f"{into}, at = {name}(data, at)\n"
+    raise NotPlainError
+
+
+def _source_of_doubles(into: list[str], scope: dict[str, Any]) -> str:
+    layout = Struct(f"<{len(into)}d")
+    scope[f"read_{len(into)}_doubles"] = layout.unpack_from
+    return f"{', '.join(into)}, = read_{len(into)}_doubles(data, at)\nat += {layout.size}\n"
+
+
+def _source_of_union(branches: list[Any], into: str, scope: dict[str, Any]) -> str:
+    parts = ["branch = data[at]\nat += 1\n"]
+    for index, declared in enumerate(branches):
+        parts.append(f"{'el' if index else ''}if branch == {index << 1}:\n")
+        parts.append(indent(_source(declared, into, scope), "    "))
+    parts.append("else:\n    raise IndexError('a union requires a branch that it has')\n")
+    return "".join(parts)
+
+
+def _source_of_record(fields: Iterable[Mapping[str, Any]], into: str, scope: dict[str, Any]) -> str:
+    parts: list[str] = []
+    values: dict[str, str] = {}
+    for is_double, run in groupby(fields, lambda field: field["type"] == "double"):
+        types = {field["name"]: field["type"] for field in run}
+        places = {name: f"{into}_{len(values) + i}" for i, name in enumerate(types)}
+        if is_double:
+            parts.append(_source_of_doubles([*places.values()], scope))
+        else:
+            parts += [_source(each, places[name], scope) for name, each in types.items()]
+        values |= places
+    pairs = ", ".join(f"{name!r}: {place}" for name, place in values.items())
+    return "".join((*parts, f"{into} = {{{pairs}}}\n"))
+
+
+def _map_reader(values: Any) -> Read:
+    read_value = _compiled(values)
+    if are_features(values):
+        return MapReader(read_value, DOUBLE_BRANCH).read
+    if values == "double":
+        return MapReader(read_value, b"").read
+    return partial(_read_map, read_value)
+
+
+class MapReader:
+    """Reads maps, faster where all values are doubles under the names of the map before.
+
+    Parameters
+    ----------
+    read_value
+        Reads a value.
+    kind
+        The byte before a value that is a double.
+    """
+
+    def __init__(self, read_value: Read, kind: bytes) -> None:
+        self._read_value = read_value
+        self._kind = kind
+        self._shape: Shape | None = None
+
+    def read(self, data: bytes, start: int) -> tuple[dict[str, Any], int]:
+        """Return the map that begins at `data[start]`, and where it ends."""
+        if self._shape is not None and (read := self._shape.read(data, start)) is not None:
+            return read
+        found, end = _read_map(self._read_value, data, start)
+        if {*map(type, found.values())} == {float}:
+            self._shape = shape_of(tuple(found), self._kind)
+        return found, end
+
+
+def _read_map(read_value: Read, data: bytes, at: int) -> tuple[dict[str, Any], int]:
+    found: dict[str, Any] = {}
+    count, at = _read_long(data, at)
+    while count:
+        if count < 0:  # such a block says its size, for readers that skip it
+            _, at = _read_long(data, at)
+        for _ in range(abs(count)):
+            name, at = _read_text(data, at)
+            found[name], at = read_value(data, at)
+        count, at = _read_long(data, at)
+    return found, at
 
 
 def _read_long(data: bytes, at: int) -> tuple[int, int]:
-    byte = data[at]
-    if byte < 0x80:
-        return (byte >> 1) ^ -(byte & 1), at + 1
     rest = shift = 0
     while shift < _LONG_BITS:
         byte = data[at]
@@ -179,13 +181,3 @@ def _read_text(data: bytes, at: int) -> tuple[str, int]:
     if not 0 <= size <= len(data) - at:
         raise ValueError(f"text requires {size} bytes; got {len(data) - at}")
     return data[at : at + size].decode(), at + size
-
-
-_VALUE_READERS: dict[str, _ValueReader] = {
-    "null": lambda _, at: (None, at),
-    "boolean": _read_boolean,
-    "int": _read_long,
-    "long": _read_long,
-    "double": _read_double,
-    "string": _read_text,
-}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
@@ -220,25 +221,52 @@ TYPES: dict[str, st.SearchStrategy[Any]] = {
     "double": st.floats(allow_nan=False),
     "string": TEXTS,
 }
-PLAIN_FIELDS = st.lists(st.tuples(st.sampled_from([*TYPES]), st.booleans()), min_size=1)
+FORMS: dict[str, Callable[[str], Any]] = {
+    "required": lambda name: name,
+    "wrapped": lambda name: {"type": name},
+    "null or": lambda name: ["null", name],
+    "or null": lambda name: [name, "null"],
+}
+PLAIN_FIELDS = st.lists(
+    st.tuples(st.sampled_from([*TYPES]), st.sampled_from([*FORMS])), min_size=1, max_size=26
+)
+
+
+def a_value(fields: list[tuple[str, str]], data: st.DataObject) -> dict[str, Any]:
+    """Draw a record of such fields, named as `record` names them."""
+    return {
+        chr(ord("a") + i): data.draw(TYPES[name] | st.none() if "null" in form else TYPES[name])
+        for i, (name, form) in enumerate(fields)
+    }
 
 
 @given(PLAIN_FIELDS, st.data())
-def test_plain_records_are_read_as_fastavro_writes_them(
-    fields: list[tuple[str, bool]], data: st.DataObject
+def test_records_are_written_and_read_as_by_fastavro(
+    fields: list[tuple[str, str]], data: st.DataObject
 ) -> None:
-    """A record of plain fields, null or not, comes back from fastavro's bytes."""
-    schema = record(*(["null", name] if optional else name for name, optional in fields[:26]))
+    """A record of plain fields, also within a record or a map, has fastavro's bytes, both ways."""
+    plain = record(*(FORMS[form](name) for name, form in fields), name="Plain")
+    schema = record(plain, {"type": "map", "values": {**plain, "name": "Another"}})
     value = {
-        field["name"]: data.draw(TYPES[name] | st.none() if optional else TYPES[name])
-        for field, (name, optional) in zip(schema["fields"], fields, strict=False)
+        "a": a_value(fields, data),
+        "b": {name: a_value(fields, data) for name in data.draw(st.sets(TEXTS, max_size=2))},
     }
-    plain = BytesIO()
-    fastavro.schemaless_writer(plain, fastavro.parse_schema(schema), value)
+    written = BytesIO()
+    fastavro.schemaless_writer(written, fastavro.parse_schema(schema), value)
     avro = AvroType(schema)
-    read = avro.decode_body(avro.header + plain.getvalue())
+    assert avro.encode(value) == avro.header + written.getvalue()
+    read = avro.decode_body(avro.header + written.getvalue())
     assert read == value
-    assert [type(each) for each in read.values()] == [type(each) for each in value.values()]
+    kinds, wanted = [[type(each) for each in one["a"].values()] for one in (read, value)]
+    assert kinds == wanted
+
+
+def test_a_field_that_is_not_there_has_its_default() -> None:
+    """The schema's default is written for it, within a record, too."""
+    inner = record("long", "string", name="Inner")
+    inner["fields"][1]["default"] = "none"
+    avro = AvroType(record(inner))
+    assert avro.decode_body(avro.encode({"a": {"a": 7}})) == {"a": {"a": 7, "b": "none"}}
 
 
 @given(st.binary(max_size=60))
