@@ -28,7 +28,7 @@ from river import (
     tree,
 )
 
-from models import trees
+from models import linear, trees
 from models.definition import ModelFactory
 from models.tasks import Task
 from schemas import DefinitionError
@@ -45,7 +45,7 @@ def logistic_regression(*, many_classes: bool = False, numeric: bool = True) -> 
     >>> logistic_regression().predict_proba_one({"x": 1.0})
     {False: 0.5, True: 0.5}
     """
-    model = linear_model.LogisticRegression()
+    model = linear.LogisticRegression()
     return _scaled(numeric) | (multiclass.OneVsRestClassifier(model) if many_classes else model)
 
 
@@ -215,7 +215,7 @@ def factory(name: str, task: Task | str, numeric: bool = True) -> ModelFactory:
 
 def _scaled(numeric: bool) -> Any:
     """Scale numbers; for models of distances and sums, an absent one-hot feature is a zero."""
-    scaler = preprocessing.StandardScaler()
+    scaler = linear.StandardScaler()
     return scaler if numeric else _encoded(scaler, drop_zeros=True)
 
 
