@@ -25,37 +25,39 @@ class Memory:
     def __init__(self, limit: int) -> None:
         self.segments = KeyedState()
         self._most = -(-limit // _SEGMENT_SIZE) + 1
-        self._current = ""
+        self._number = ""
+        self._newest: dict[str, LabelValue | None] = {}
 
     def __contains__(self, event_id: str) -> bool:
-        return event_id in self._index
+        return event_id in self._index or event_id in self._newest
 
     def __getitem__(self, event_id: str) -> LabelValue | None:
-        end: LabelValue | None = self.segments[self._index[event_id]][event_id]
+        segment = self.segments[self._index.get(event_id, self._number)]
+        end: LabelValue | None = segment[event_id]
         return end
 
     def remember(self, event_id: str, end: LabelValue | None) -> None:
-        index = self._index
-        segment = self.segments.get(self._current)
-        if segment is None or len(segment) >= _SEGMENT_SIZE:
-            segment = self._begin_segment()
-        segment[event_id] = end
-        self.segments.touch(self._current)
-        index[event_id] = self._current
+        if not self._number or len(self._newest) >= _SEGMENT_SIZE:
+            self._begin_segment()
+        self._newest[event_id] = end
+        self.segments.touch(self._number)
 
     @cached_property
     def _index(self) -> dict[str, str]:
-        """In which segment each id is; derived from the segments once they are restored."""
-        self._current = next(reversed(self.segments), "")
-        return {event_id: number for number in self.segments for event_id in self.segments[number]}
+        """In which segment before the newest an id is; derived once segments are restored."""
+        *older, self._number = self.segments or [""]
+        self._newest = self.segments.get(self._number, {})
+        return {event_id: number for number in older for event_id in self.segments[number]}
 
-    def _begin_segment(self) -> dict[str, LabelValue | None]:
-        self._current = str(int(self._current or -1) + 1)
-        segment: dict[str, LabelValue | None] = {}
-        self.segments[self._current] = segment
+    def _begin_segment(self) -> None:
+        index = self._index
+        if self._number and len(self._newest) < _SEGMENT_SIZE:
+            return  # it was just restored
+        index.update(dict.fromkeys(self._newest, self._number))
+        self._number, self._newest = str(int(self._number or -1) + 1), {}
+        self.segments[self._number] = self._newest
         if len(self.segments) > self._most:
             number, forgotten = self.segments.oldest()
             del self.segments[number]
             for event_id in forgotten:
-                self._index.pop(event_id, None)
-        return segment
+                index.pop(event_id, None)
