@@ -19,6 +19,7 @@ Read: TypeAlias = Callable[[bytes, int], tuple[Any, int]]
 """Returns the value that begins at an offset, and the offset at which it ends."""
 
 _LONG_BITS = 64
+_SHIFTS = tuple(range(0, _LONG_BITS, 7))
 _DOUBLE_SIZE_BYTES = 8
 _SHORT_LONG = """\
 {into} = data[at]
@@ -165,14 +166,13 @@ def _read_map(read_value: Read, data: bytes, at: int) -> tuple[dict[str, Any], i
 
 
 def _read_long(data: bytes, at: int) -> tuple[int, int]:
-    rest = shift = 0
-    while shift < _LONG_BITS:
-        byte = data[at]
-        at += 1
-        rest |= (byte & 0x7F) << shift
+    rest = 0
+    for place, shift in enumerate(_SHIFTS, at):
+        byte = data[place]
         if byte < 0x80:
-            return (rest >> 1) ^ -(rest & 1), at
-        shift += 7
+            rest |= byte << shift
+            return (rest >> 1) ^ -(rest & 1), place + 1
+        rest |= (byte & 0x7F) << shift
     raise ValueError(f"a long requires {_LONG_BITS} bits; got more")
 
 
