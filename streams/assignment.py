@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import groupby
 
 import structlog
 from confluent_kafka import TopicPartition
@@ -54,13 +55,15 @@ class Assignment:
         self._committed = dict(self.live_from)
         self._saved = dict(self.next_offset)
 
-    def arrange(self, arriving: list[Origin]) -> list[Origin]:
-        """Return the records whose turn it is, in order."""
-        return arriving if self.order is None else self.order.arrange(arriving)
+    def runs(self, arriving: list[Origin]) -> Iterable[tuple[bool, Iterable[Origin]]]:
+        """Return the records whose turn it is, in order, in runs that are live or are not.
 
-    def is_live(self, origin: Origin) -> bool:
-        """Whether a record has not been folded and committed before."""
-        return origin.offset >= self.live_from[origin.topic]
+        A record is not live that was folded and committed before.
+        """
+        arranged = arriving if self.order is None else self.order.arrange(arriving)
+        if all(self.next_offset[topic] >= at for topic, at in self.live_from.items()):
+            return [(True, arranged)]
+        return groupby(arranged, lambda origin: origin.offset >= self.live_from[origin.topic])
 
     @property
     def is_unsaved(self) -> bool:

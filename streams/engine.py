@@ -16,6 +16,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 import structlog
@@ -177,14 +178,11 @@ class Engine:
 
     async def _fold(self, batch: list[Origin]) -> None:
         """Pass a batch through the tasks, giving way to other agents after every slice."""
-        arriving: dict[int, list[Origin]] = {}
-        for origin in batch:
-            arriving.setdefault(origin.partition, []).append(origin)
-        for partition, origins in arriving.items():
+        for partition, origins in groupby(batch, attrgetter("partition")):
             assignment = self._assigned.get(partition)
             if assignment is None:
                 continue  # gone to another worker while the batch was taken, and not committed
-            for is_live, run in groupby(assignment.arrange(origins), assignment.is_live):
+            for is_live, run in assignment.runs([*origins]):
                 for part in slices(run):
                     self._fold_slice(assignment, part, is_live)
                     await asyncio.sleep(0)
