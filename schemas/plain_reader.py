@@ -20,7 +20,7 @@ Read: TypeAlias = Callable[[bytes, int], tuple[Any, int]]
 
 _LONG_BITS = 64
 _SHIFTS = tuple(range(0, _LONG_BITS, 7))
-_DOUBLE_SIZE_BYTES = 8
+_MOST_BRANCHES = 64  # whose number is one byte
 _SHORT_LONG = """\
 {into} = data[at]
 if {into} < 0x80:
@@ -94,6 +94,8 @@ def _source_of_doubles(into: list[str], scope: dict[str, Any]) -> str:
 
 
 def _source_of_union(branches: list[Any], into: str, scope: dict[str, Any]) -> str:
+    if len(branches) > _MOST_BRANCHES:
+        raise NotPlainError
     parts = ["branch = data[at]\nat += 1\n"]
     for index, declared in enumerate(branches):
         parts.append(f"{'el' if index else ''}if branch == {index << 1}:\n")

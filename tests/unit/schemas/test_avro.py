@@ -261,6 +261,15 @@ def test_records_are_written_and_read_as_by_fastavro(
     assert kinds == wanted
 
 
+def test_a_union_of_many_types() -> None:
+    """From the 65th branch on, its number takes two bytes."""
+    fields = [[{"name": f"f{i}", "type": "long"}] for i in range(64)]
+    records = [{"type": "record", "name": f"R{i}", "fields": f} for i, f in enumerate(fields)]
+    avro = AvroType(record([*records, "string", "null"]))
+    for value in ({"f63": 1}, "text", None):
+        assert avro.decode_body(avro.encode({"a": value})) == {"a": value}
+
+
 def test_a_field_that_is_not_there_has_its_default() -> None:
     """The schema's default is written for it, within a record, too."""
     inner = record("long", "string", name="Inner")
