@@ -8,6 +8,7 @@ import pytest
 from river import compose, linear_model, multiclass, optim, preprocessing
 
 from models import linear
+from tests.unit.models.alike import assert_alike
 
 
 def stream(length, *, gaps=0.0, shuffled=False, seed=7):
@@ -40,17 +41,6 @@ def state(model):
         regression.intercept,
         regression.optimizer.n_iterations,
     )
-
-
-def assert_alike(ours, rivers, examples, delay=0):
-    waiting = []
-    for x, y in examples:
-        assert ours.predict_proba_one(x) == rivers.predict_proba_one(x)
-        waiting.append((x, y))
-        if len(waiting) > delay:
-            example = waiting.pop(0)
-            ours.learn_one(*example)
-            rivers.learn_one(*example)
 
 
 @pytest.mark.parametrize("delay", [0, 30])

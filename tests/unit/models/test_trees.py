@@ -8,6 +8,7 @@ from river import ensemble, forest, tree
 from river.tree.nodes.htc_nodes import LeafNaiveBayesAdaptive
 
 from models import trees
+from tests.unit.models.alike import assert_alike
 
 ROUGH = {"grace_period": 40, "delta": 1e-3, "tau": 0.2}  # so that trees split often
 
@@ -30,20 +31,6 @@ def shape(model):
     root = model._root
     nodes = [*root.iter_dfs()] if isinstance(root, tree.nodes.branch.DTBranch) else [root]
     return [(type(each).__name__.strip("_"), each.depth, each.stats) for each in nodes]
-
-
-def assert_alike(ours, rivers, examples, delay=0, asks=1):
-    """Show both the same examples, `delay` behind their predictions, and compare all they say."""
-    waiting = []
-    for x, y in examples:
-        for _ in range(asks):
-            assert ours.predict_proba_one(x) == rivers.predict_proba_one(x)
-        assert ours.predict_one(x) == rivers.predict_one(x)
-        waiting.append((x, y))
-        if len(waiting) > delay:
-            example = waiting.pop(0)
-            ours.learn_one(*example)
-            rivers.learn_one(*example)
 
 
 @pytest.mark.parametrize("delay", [0, 1, 30])
