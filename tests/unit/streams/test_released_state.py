@@ -1,0 +1,150 @@
+"""State and records that earlier releases wrote are read by this one, which goes on from there."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from river.__version__ import __version__ as river_version
+
+from streams.compose import TaskFactory
+from streams.inspection import describe
+from streams.operators.record import Origin
+from streams.probe import probe
+from streams.settings import Settings
+from streams.state import StateLog, StateRecord
+from streams.task import Task
+from streams.topics import TopicCodec
+from tests.unit.streams.released import KEY, NOW_MS, inputs_of, pipeline_of
+
+FILES = sorted((Path(__file__).parents[2] / "fixtures" / "state").glob("*/*.json.gz"))
+CONTINUED = [each for each in FILES if not each.name.endswith("split.json.gz")]
+
+pytestmark = pytest.mark.skipif(
+    sys.version_info[:2] != (3, 11) or not river_version.startswith("0.26."),
+    reason="pickles of River's objects are read by the Python and the River that wrote them",
+)
+
+
+def read(file: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(gzip.decompress(file.read_bytes()))
+    return document
+
+
+def decoded(text: str | None) -> bytes | None:
+    return None if text is None else base64.b64decode(text)
+
+
+class Released:
+    """The agents of a fixture, with the state that it holds."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self.case = document["case"]
+        self.pipeline = pipeline_of(self.case)
+        self.codec = TopicCodec(self.pipeline)
+        self.offsets: dict[str, int] = dict(document["offsets"])
+        self.made: dict[str, list[list[str | None]]] = {}
+        self.tasks: dict[str, tuple[Task, list[str]]] = {}
+        self.covers: dict[str, dict[str, int]] = {}
+        settings = Settings(chain=document["chain"], state_key=KEY.decode())  # type: ignore[arg-type]
+        for agent in settings.agents:
+            log = StateLog(self.pipeline, agent, settings, f"{self.pipeline.name}.", KEY)
+            log._records = _records_of(document["state"])  # type: ignore[method-assign]
+            factory = TaskFactory(
+                self.pipeline, agent, 1, 10**6, lambda _: None, log.load_models, lambda: NOW_MS
+            )
+            task = factory.make()
+            for saved in log.read([0]).values():
+                saved.restore(task)
+                self.covers[agent.name] = saved.covers
+            self.tasks[agent.name] = task, factory.reads()
+
+    def put(self, topic: str, key: bytes | None, value: bytes | None) -> None:
+        """Write a record and let every agent that reads its topic fold it."""
+        offset = self.offsets.get(topic, 0)
+        self.offsets[topic] = offset + 1
+        self.made.setdefault(topic, []).append([_encoded(key), _encoded(value)])
+        origin = Origin(topic, 0, offset, NOW_MS + offset, key, value)
+        for task, reads in self.tasks.values():
+            if topic in reads:
+                for made in task.run([self.codec.decode(origin)]):
+                    self.put(made.topic, *self.codec.encode(made))
+
+
+def _encoded(data: bytes | None) -> str | None:
+    return None if data is None else base64.b64encode(data).decode()
+
+
+def _records_of(state: list[dict[str, Any]]) -> Any:
+    def records(
+        topic: str, partitions: Iterable[int], last: Mapping[int, int] | None = None
+    ) -> Iterator[tuple[int, StateRecord]]:
+        for each in state:
+            if each["topic"] == topic and [*partitions] == [0]:
+                headers = [(name, value.encode()) for name, value in each["headers"]]
+                yield 0, StateRecord(topic, each["key"], decoded(each["value"]), headers)
+
+    return records
+
+
+def test_every_task_and_scope_is_there() -> None:
+    """The fixtures cover each task with each scope, and every kind of topic."""
+    names = {file.name.partition(".")[0] for file in FILES}
+    tasks = ("binary", "multiclass", "regression", "anomaly")
+    assert names >= {
+        f"{task}-{scope}" for task in tasks for scope in ("global", "partition", "key")
+    }
+    topics = {topic for file in FILES for topic in read(file)["samples"]}
+    assert topics >= {"clean", "features", "predictions", "examples", "models", "alerts", "rejects"}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name.removesuffix(".json.gz"))
+def test_records_of_every_topic_are_read(file: Path) -> None:
+    """A record of an earlier release is decoded, whatever topic it is on."""
+    document = read(file)
+    codec = TopicCodec(pipeline_of(document["case"]))
+    for topic, records in document["samples"].items():
+        for offset, (key, value) in enumerate(records):
+            origin = Origin(topic, 0, offset, NOW_MS, decoded(key), decoded(value))
+            assert codec.decode(origin).topic == topic
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name.removesuffix(".json.gz"))
+def test_state_is_restored_in_full(file: Path) -> None:
+    """Every entry that a flush of an earlier release wrote is in a store again."""
+    document = read(file)
+    released = Released(document)
+    entries = [each for each in document["state"] if each["key"] != "manifest"]
+    stored = sum(len(store) for task, _ in released.tasks.values() for _, store in task.stores())
+    with_state = [each["topic"] for each in document["state"] if each["key"] == "manifest"]
+    assert [f"state.{name}" for name in released.covers] == with_state
+    if document["chain"] != "split":  # where prediction reads its models from their topic
+        assert stored == len(entries)
+
+
+@pytest.mark.parametrize("file", CONTINUED, ids=lambda file: file.name.removesuffix(".json.gz"))
+def test_folding_goes_on_as_if_nothing_had_happened(file: Path) -> None:
+    """What follows from restored state is what followed in the release that wrote it."""
+    document = read(file)
+    released = Released(document)
+    for topic, value in inputs_of(released.case)[document["inputs_from"] :]:
+        released.put(topic, None, value)
+    for topic, expected in document["after"].items():
+        assert released.made.get(topic, []) == expected
+    learned = {
+        f"{each.scope_key}/{each.model}": {
+            "version": each.version,
+            "digest": each.digest,
+            "metrics": {name: repr(value) for name, value in each.metrics.items()},
+        }
+        for name, (task, _) in released.tasks.items()
+        if "learning" in name
+        for each in describe(0, task, probe(released.pipeline))
+    }
+    assert learned == document["learned"]
