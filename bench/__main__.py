@@ -19,7 +19,7 @@ from bench.contestants import CONTESTANTS
 from bench.parts import PARTS
 from bench.session import MODELS, Choice, Result, Session, Step
 from bench.venvs import REPOSITORY, UnavailableError, interpreter
-from schemas import MillraceError
+from millrace.schemas import MillraceError
 
 _TERMINATED = 143
 _FAILURES = (RuntimeError, OSError, KafkaException, MillraceError)

@@ -21,7 +21,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from dev.java import missing_requirements
 from dev.kafka import KafkaBroker, free_port
-from streams.kafka.embedded import EmbeddedBroker
+from millrace.streams.kafka.embedded import EmbeddedBroker
 
 EMBEDDED_EVENTS = 5_000
 """What the embedded broker keeps of a topic, with room for the larger records that are made."""

@@ -17,8 +17,8 @@ from pydantic import SecretStr
 from bench.broker import Broker
 from bench.job import VARIABLE, Job
 from bench.venvs import REPOSITORY, interpreter
-from streams.local import WorkerProcess
-from streams.settings import Guarantee, Settings
+from millrace.streams.settings import Guarantee, Settings
+from millrace.streams.worker.subprocess import WorkerProcess
 
 BARE = "bare"
 _STOP_SECONDS = 15.0

@@ -18,8 +18,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from schemas.avro import AvroType
-from streams.routing import partition_of
+from millrace.schemas.codec.avro import AvroType
+from millrace.streams.operators.routing import partition_of
 
 ROWS = 45_312
 FEATURES = (

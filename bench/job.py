@@ -22,7 +22,7 @@ class Job:
     name
         Of this run and no other: topics and consumer groups begin with it.
     model
-        Function of `models.catalogue` that makes the model.
+        Function of `models.candidates.catalogue` that makes the model.
     events
         How many there are.
     schema

@@ -17,7 +17,7 @@ import fastavro
 from river import forest, linear_model, metrics, preprocessing, tree
 
 from bench.job import Job
-from models import catalogue
+from millrace import catalogue
 
 _HEADER_BYTES = 10  # of Avro's single-object encoding
 _RIVERS: dict[str, Callable[[], Any]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from bench.job import Job
-from models import Pipeline, Scope, catalogue, fields, rolling
+from millrace import Pipeline, Scope, catalogue, fields, rolling
 
 _job = Job.from_environment()
 _windows = [rolling(_job.features[0], "count", "mean", window=timedelta(hours=1))]

@@ -11,7 +11,7 @@ from bench import data
 from bench.broker import EMBEDDED_EVENTS, Broker, Record
 from bench.contestants import CONTESTANTS, Contestant
 from bench.job import Job
-from streams.routing import partition_of
+from millrace.streams.operators.routing import partition_of
 
 MODELS = ("logistic_regression", "hoeffding_tree", "adaptive_random_forest")
 _EVENTS = {"logistic_regression": 90_000, "hoeffding_tree": 60_000, "adaptive_random_forest": 4_000}

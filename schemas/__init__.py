@@ -6,8 +6,8 @@ encodes and decodes them, `event_schema` derives what follows from a user's own 
 `models` nor `streams`.
 """
 
-from schemas.avro import AvroType, Codec, shipped
-from schemas.errors import (
+from millrace.schemas.codec.avro import AvroType, Codec, shipped
+from millrace.schemas.errors import (
     BrokerError,
     DefinitionError,
     MillraceError,
@@ -15,8 +15,8 @@ from schemas.errors import (
     SettingsError,
     SnapshotError,
 )
-from schemas.event_schema import EventSchema
-from schemas.records import RejectReason
+from millrace.schemas.event_schema import EventSchema
+from millrace.schemas.records import RejectReason
 
 __all__ = [
     "AvroType",

@@ -14,7 +14,7 @@ A message reads "<where> requires <what>; got <value!r>", with the fix where the
 
 from __future__ import annotations
 
-from schemas.records import RejectReason
+from millrace.schemas.records import RejectReason
 
 
 class MillraceError(Exception):

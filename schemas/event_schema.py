@@ -19,9 +19,9 @@ from typing import Any
 import fastavro
 from fastavro.validation import ValidationError
 
-from schemas.avro import AvroType, Codec, Schema, shipped, without_logical_types
-from schemas.errors import DefinitionError, RecordError
-from schemas.records import RejectReason
+from millrace.schemas.codec.avro import AvroType, Codec, Schema, shipped, without_logical_types
+from millrace.schemas.errors import DefinitionError, RecordError
+from millrace.schemas.records import RejectReason
 
 _MISSING = object()
 _TIMESTAMPS_PER_MS = {"timestamp-millis": 1, "timestamp-micros": 1000, "timestamp-nanos": 1000000}

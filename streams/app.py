@@ -13,26 +13,26 @@ import faust
 import structlog
 from faust.app.base import BootStrategy
 
-from models.definition import Pipeline
-from models.loading import load_pipeline
-from schemas import BrokerError, SettingsError
-from streams.agents import define_agent
-from streams.assignment import Assignments
-from streams.chaining import AgentSpec
-from streams.compose import TaskFactory
-from streams.engine import Engine
-from streams.inbox import Inbox
-from streams.kafka.admin import ensure_topics
-from streams.kafka.embedded import EmbeddedBroker
-from streams.kafka.registry import written_schema
-from streams.keys import state_key
-from streams.metrics import Metrics
-from streams.outbox import Outbox
-from streams.pace import Interval, Pace
-from streams.settings import EMBEDDED, Settings, read_settings, unknown_settings
-from streams.state import StateLog
-from streams.topics import TopicCodec, topic_settings
-from streams.web import define_pages
+from millrace.models.pipeline.definition import Pipeline
+from millrace.models.pipeline.loading import load_pipeline
+from millrace.schemas import BrokerError, SettingsError
+from millrace.streams.agents import define_agent
+from millrace.streams.api.health import define_pages
+from millrace.streams.kafka.admin import ensure_topics
+from millrace.streams.kafka.embedded import EmbeddedBroker
+from millrace.streams.kafka.registry import written_schema
+from millrace.streams.observability.metrics import Metrics
+from millrace.streams.runtime.assignment import Assignments
+from millrace.streams.runtime.batching import Interval, Pace
+from millrace.streams.runtime.engine import Engine
+from millrace.streams.runtime.inbox import Inbox
+from millrace.streams.runtime.outbox import Outbox
+from millrace.streams.settings import EMBEDDED, Settings, read_settings, unknown_settings
+from millrace.streams.state.log import StateLog
+from millrace.streams.state.signing import state_key
+from millrace.streams.topology.chain import AgentSpec
+from millrace.streams.topology.factory import TaskFactory
+from millrace.streams.topology.topics import TopicCodec, topic_settings
 
 _PROGRESS_CHECK_SECONDS = 5.0
 

@@ -14,8 +14,8 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableSetting
 
-from schemas import SettingsError
-from streams.chaining import AgentSpec, parse_chain
+from millrace.schemas import SettingsError
+from millrace.streams.topology.chain import AgentSpec, parse_chain
 
 _PREFIX = "MILLRACE_"
 EMBEDDED = "embedded"

@@ -8,8 +8,8 @@ from bench import data, measure
 from bench.contestants import Contestant, Running, Workers, millrace
 from bench.job import Job
 from bench.session import MODELS, Result, Session, Step
-from streams.chaining import parse_chain
-from streams.settings import Guarantee
+from millrace.streams.settings import Guarantee
+from millrace.streams.topology.chain import parse_chain
 
 WORKERS = (1, 2)
 PARTITIONS = (1, 4, 16, 64)

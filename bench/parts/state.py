@@ -16,7 +16,7 @@ from bench.contestants import Contestant, Workers, millrace
 from bench.job import Job
 from bench.session import MODELS, Result, Session, Step
 from bench.watch import Outputs
-from streams.settings import Guarantee
+from millrace.streams.settings import Guarantee
 
 _MODEL = MODELS[0]
 _MEASURED_EVENTS = 20_000

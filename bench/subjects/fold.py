@@ -16,12 +16,12 @@ from typing import Any
 from bench import data
 from bench.job import Job
 from bench.pipeline import pipeline
-from models.candidates import ModelSet
-from streams.chaining import parse_chain
-from streams.compose import TaskFactory
-from streams.operators.record import Origin
-from streams.topics import TopicCodec
-from streams.worker import tune_interpreter
+from millrace.models.candidates.model_set import ModelSet
+from millrace.streams.operators.record import Origin
+from millrace.streams.topology.chain import parse_chain
+from millrace.streams.topology.factory import TaskFactory
+from millrace.streams.topology.topics import TopicCodec
+from millrace.streams.worker.run import tune_interpreter
 
 _SLICE_RECORDS = 200
 

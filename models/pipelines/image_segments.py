@@ -6,7 +6,7 @@ that it takes part as one model against the rest for each class.
 
 from pathlib import Path
 
-from models import Pipeline, catalogue
+from millrace import Pipeline, catalogue
 
 pipeline = Pipeline(
     name="image_segments",

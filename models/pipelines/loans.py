@@ -17,7 +17,7 @@ from typing import Any
 
 from river.datasets.synth import Agrawal
 
-from models import DriftSettings, Pipeline, catalogue, derived, fields
+from millrace import DriftSettings, Pipeline, catalogue, derived, fields
 
 _START_MS = int(datetime(2025, 3, 3, tzinfo=UTC).timestamp() * 1000)
 _MEAN_GAP_MS = 30_000

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from models import Pipeline, catalogue
+from millrace import Pipeline, catalogue
 
 pipeline = Pipeline(
     name="phishing",

@@ -6,7 +6,7 @@ evaluate it.
 
 from pathlib import Path
 
-from models import Pipeline, catalogue
+from millrace import Pipeline, catalogue
 
 pipeline = Pipeline(
     name="shuttle",

@@ -6,7 +6,7 @@ is hard to beat.
 
 from pathlib import Path
 
-from models import Pipeline, catalogue
+from millrace import Pipeline, catalogue
 
 pipeline = Pipeline(
     name="trump_approval",

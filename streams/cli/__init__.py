@@ -14,7 +14,7 @@ from importlib.util import find_spec
 
 import click
 
-from schemas.errors import MillraceError
+from millrace.schemas.errors import MillraceError
 
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -53,7 +53,7 @@ class _Commands(click.Group):
         if cmd_name not in self.list_commands(ctx):
             return None
         command: click.Command = getattr(
-            importlib.import_module(f"streams.cli.{cmd_name}"), cmd_name
+            importlib.import_module(f"millrace.streams.cli.{cmd_name}"), cmd_name
         )
         return command
 
@@ -106,4 +106,4 @@ def _say(message: str) -> int:
 
 
 def _is_there(command: str) -> bool:
-    return find_spec(f"streams.cli.{command}") is not None
+    return find_spec(f"millrace.streams.cli.{command}") is not None

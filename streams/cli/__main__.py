@@ -1,5 +1,5 @@
 """`python -m streams.cli` is `millrace`."""
 
-from streams.cli import main
+from millrace.streams.cli import main
 
 main()

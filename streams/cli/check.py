@@ -9,14 +9,14 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from models.baselines import baselines
-from models.definition import Pipeline
-from models.loading import load_pipeline
-from streams.app import topic_prefix
-from streams.cli.options import chain_option
-from streams.cli.topics import wanted
-from streams.settings import Settings, read_settings
-from streams.topics import INPUTS, PUBLIC
+from millrace.models.candidates.baselines import baselines
+from millrace.models.pipeline.definition import Pipeline
+from millrace.models.pipeline.loading import load_pipeline
+from millrace.streams.app import topic_prefix
+from millrace.streams.cli.options import chain_option
+from millrace.streams.cli.topics import wanted
+from millrace.streams.settings import Settings, read_settings
+from millrace.streams.topology.topics import INPUTS, PUBLIC
 
 _WIDTH = 110
 

@@ -11,12 +11,12 @@ from typing import Any
 import click
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, KafkaError, TopicPartition
 
-from models.loading import load_pipeline
-from schemas import BrokerError, Codec, RecordError, shipped
-from streams.cli.options import broker_options, pipeline_option, require_broker
-from streams.kafka.admin import partition_counts
-from streams.kafka.clients import plain_reader
-from streams.settings import Settings, read_settings
+from millrace.models.pipeline.loading import load_pipeline
+from millrace.schemas import BrokerError, Codec, RecordError, shipped
+from millrace.streams.cli.options import broker_options, pipeline_option, require_broker
+from millrace.streams.kafka.admin import partition_counts
+from millrace.streams.kafka.clients import plain_reader
+from millrace.streams.settings import Settings, read_settings
 
 _POLL_SECONDS = 0.2
 _TIMEOUT_SECONDS = 30.0

@@ -6,17 +6,17 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from models.baselines import baselines
-from models.pipelines.loans import pipeline
-from schemas import MillraceError
-from streams.cli import EXIT_INTERRUPTED
-from streams.cli.options import chain_option
-from streams.demo.accounts import discrepancies
-from streams.demo.display import display
-from streams.demo.player import play
-from streams.demo.script import Plan
-from streams.demo.state import DemoState
-from streams.demo.summary import summary
+from millrace.models.candidates.baselines import baselines
+from millrace.models.pipelines.loans import pipeline
+from millrace.schemas import MillraceError
+from millrace.streams.cli import EXIT_INTERRUPTED
+from millrace.streams.cli.options import chain_option
+from millrace.streams.demo.accounts import discrepancies
+from millrace.streams.demo.display import display
+from millrace.streams.demo.player import play
+from millrace.streams.demo.script import Plan
+from millrace.streams.demo.state import DemoState
+from millrace.streams.demo.summary import summary
 
 _NOTES = """\b
 Needs nothing installed and nothing started: the broker is inside this process, the worker in one

@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 
 import click
 
-from models.definition import Pipeline
-from models.loading import load_pipeline
-from schemas import SettingsError
-from streams.settings import EMBEDDED, Settings
+from millrace.models.pipeline.definition import Pipeline
+from millrace.models.pipeline.loading import load_pipeline
+from millrace.schemas import SettingsError
+from millrace.streams.settings import EMBEDDED, Settings
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _Decorator = Callable[[_Command], _Command]

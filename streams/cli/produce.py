@@ -10,14 +10,19 @@ from confluent_kafka import KafkaError, Message, Producer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from models.definition import Pipeline
-from schemas import BrokerError, MillraceError, RecordError, SettingsError, shipped
-from streams.app import topic_prefix
-from streams.cli.options import broker_options, pipeline_option, require_broker, the_pipeline
-from streams.kafka.admin import partition_counts
-from streams.kafka.clients import producer_config
-from streams.routing import input_partition, routing_key
-from streams.settings import Settings, read_settings
+from millrace.models.pipeline.definition import Pipeline
+from millrace.schemas import BrokerError, MillraceError, RecordError, SettingsError, shipped
+from millrace.streams.app import topic_prefix
+from millrace.streams.cli.options import (
+    broker_options,
+    pipeline_option,
+    require_broker,
+    the_pipeline,
+)
+from millrace.streams.kafka.admin import partition_counts
+from millrace.streams.kafka.clients import producer_config
+from millrace.streams.operators.routing import input_partition, routing_key
+from millrace.streams.settings import Settings, read_settings
 
 _FLUSH_SECONDS = 60.0
 _STRIDE = 1_000

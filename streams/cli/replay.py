@@ -12,16 +12,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from models.definition import Pipeline
-from models.loading import load_pipeline
-from schemas import SettingsError
-from streams.app import topic_prefix
-from streams.cli.options import broker_options, chain_option, pipeline_option
-from streams.replay.report import Report, beaten_by
-from streams.replay.run import Pace, own_name
-from streams.replay.run import replay as run_replay
-from streams.replay.source import Source, define, read_source
-from streams.settings import EMBEDDED, Settings, read_settings
+from millrace.models.pipeline.definition import Pipeline
+from millrace.models.pipeline.loading import load_pipeline
+from millrace.schemas import SettingsError
+from millrace.streams.app import topic_prefix
+from millrace.streams.cli.options import broker_options, chain_option, pipeline_option
+from millrace.streams.replay.report import Report, beaten_by
+from millrace.streams.replay.run import Pace, own_name
+from millrace.streams.replay.run import replay as run_replay
+from millrace.streams.replay.source import Source, define, read_source
+from millrace.streams.settings import EMBEDDED, Settings, read_settings
 
 _WIDTH = 110
 _EXAMPLES = """\b

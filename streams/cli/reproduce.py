@@ -9,16 +9,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from streams.cli.options import (
+from millrace.streams.cli.options import (
     broker_options,
     chain_option,
     pipeline_option,
     require_broker,
     the_pipeline,
 )
-from streams.reproduction import COMPARED, Reproduction
-from streams.reproduction import reproduce as reproduce_prediction
-from streams.settings import read_settings
+from millrace.streams.settings import read_settings
+from millrace.streams.tools.reproduce import COMPARED, Reproduction
+from millrace.streams.tools.reproduce import reproduce as reproduce_prediction
 
 EXIT_DIFFERENT = 1
 _REPORT_EVERY = 500

@@ -8,15 +8,15 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from streams.cli.options import (
+from millrace.streams.cli.options import (
     broker_options,
     chain_option,
     pipeline_option,
     require_broker,
     the_pipeline,
 )
-from streams.inspection import SavedState, inspect_state
-from streams.settings import read_settings
+from millrace.streams.settings import read_settings
+from millrace.streams.tools.inspect_state import SavedState, inspect_state
 
 _DIGEST_SHOWN = 12
 

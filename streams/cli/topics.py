@@ -10,20 +10,20 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from rich.console import Console
 from rich.table import Table
 
-from models.definition import Pipeline
-from schemas import BrokerError
-from streams.app import prepare_topics, topic_prefix
-from streams.cli.options import (
+from millrace.models.pipeline.definition import Pipeline
+from millrace.schemas import BrokerError
+from millrace.streams.app import prepare_topics, topic_prefix
+from millrace.streams.cli.options import (
     broker_options,
     chain_option,
     pipeline_option,
     require_broker,
     the_pipeline,
 )
-from streams.kafka.admin import partition_counts
-from streams.kafka.clients import plain_reader
-from streams.settings import Settings, read_settings
-from streams.topics import TopicSettings, topic_settings
+from millrace.streams.kafka.admin import partition_counts
+from millrace.streams.kafka.clients import plain_reader
+from millrace.streams.settings import Settings, read_settings
+from millrace.streams.topology.topics import TopicSettings, topic_settings
 
 _TIMEOUT_SECONDS = 10.0
 _RETRY_SECONDS = 0.2

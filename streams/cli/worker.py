@@ -10,10 +10,15 @@ from typing import Any
 
 import click
 
-from streams.cli.options import broker_options, chain_option, pipeline_option, require_pipeline
-from streams.settings import Guarantee, read_settings
-from streams.supervisor import run_workers
-from streams.worker import run_worker
+from millrace.streams.cli.options import (
+    broker_options,
+    chain_option,
+    pipeline_option,
+    require_pipeline,
+)
+from millrace.streams.settings import Guarantee, read_settings
+from millrace.streams.worker.run import run_worker
+from millrace.streams.worker.supervisor import run_workers
 
 _EXAMPLES = """\b
 Examples:

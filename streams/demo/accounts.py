@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from streams.demo.script import EXPECTED_REJECTS
-from streams.demo.state import DemoState
+from millrace.streams.demo.script import EXPECTED_REJECTS
+from millrace.streams.demo.state import DemoState
 
 
 def discrepancies(state: DemoState) -> list[str]:

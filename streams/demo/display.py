@@ -8,10 +8,10 @@ from typing import Protocol
 from rich.console import Console
 from rich.live import Live
 
-from streams.demo.script import Kind
-from streams.demo.state import DemoState, Phase
-from streams.demo.view import View
-from streams.demo.wording import evidence, milliseconds, percent
+from millrace.streams.demo.script import Kind
+from millrace.streams.demo.state import DemoState, Phase
+from millrace.streams.demo.view import View
+from millrace.streams.demo.wording import evidence, milliseconds, percent
 
 _LINE_SECONDS = 5.0
 

@@ -12,21 +12,21 @@ from contextlib import ExitStack, closing
 
 from confluent_kafka import KafkaError, Message, Producer
 
-from models.pipelines import loans
-from schemas import BrokerError
-from streams.app import prepare_topics, topic_prefix
-from streams.demo.accounts import discrepancies
-from streams.demo.display import Display
-from streams.demo.script import Kind, Outgoing, script
-from streams.demo.shield import shielded
-from streams.demo.state import DemoState, Phase
-from streams.demo.tail import Tail
-from streams.kafka.clients import producer_config
-from streams.kafka.embedded import EmbeddedBroker
-from streams.local import WorkerProcess
-from streams.replay.watch import Progress, Watch
-from streams.routing import GLOBAL_PARTITION
-from streams.settings import Settings, read_settings
+from millrace.models.pipelines import loans
+from millrace.schemas import BrokerError
+from millrace.streams.app import prepare_topics, topic_prefix
+from millrace.streams.demo.accounts import discrepancies
+from millrace.streams.demo.display import Display
+from millrace.streams.demo.script import Kind, Outgoing, script
+from millrace.streams.demo.shield import shielded
+from millrace.streams.demo.state import DemoState, Phase
+from millrace.streams.demo.tail import Tail
+from millrace.streams.kafka.clients import producer_config
+from millrace.streams.kafka.embedded import EmbeddedBroker
+from millrace.streams.operators.routing import GLOBAL_PARTITION
+from millrace.streams.replay.watch import Progress, Watch
+from millrace.streams.settings import Settings, read_settings
+from millrace.streams.worker.subprocess import WorkerProcess
 
 _MAX_ON_THEIR_WAY = 2_000
 _NAP_SECONDS = 0.01

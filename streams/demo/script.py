@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from models.pipelines.loans import applications, pipeline
-from schemas import RejectReason, shipped
+from millrace.models.pipelines.loans import applications, pipeline
+from millrace.schemas import RejectReason, shipped
 
 _LONGEST_LABEL_DELAY = 300
 

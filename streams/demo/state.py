@@ -9,12 +9,12 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from enum import Enum
 
-from models.definition import Pipeline
-from schemas.records import Alert, Prediction
-from streams.demo.curve import Course, Curve
-from streams.demo.script import Kind, Plan
-from streams.local import Samples
-from streams.replay.report import quantile
+from millrace.models.pipeline.definition import Pipeline
+from millrace.schemas.records import Alert, Prediction
+from millrace.streams.demo.curve import Course, Curve
+from millrace.streams.demo.script import Kind, Plan
+from millrace.streams.replay.report import quantile
+from millrace.streams.worker.subprocess import Samples
 
 _RATE_SECONDS = 3.0
 _NEWEST = 8

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Iterator
 from textwrap import wrap
 
-from schemas.records import Alert
-from streams.demo.accounts import discrepancies, listed
-from streams.demo.curve import column, sparkline
-from streams.demo.script import Kind
-from streams.demo.state import DemoState
-from streams.demo.wording import evidence, milliseconds, percent
+from millrace.schemas.records import Alert
+from millrace.streams.demo.accounts import discrepancies, listed
+from millrace.streams.demo.curve import column, sparkline
+from millrace.streams.demo.script import Kind
+from millrace.streams.demo.state import DemoState
+from millrace.streams.demo.wording import evidence, milliseconds, percent
 
 WIDTH = 80
 _INDENT = "  "

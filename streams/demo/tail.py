@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, TopicPartition
 
-from schemas import BrokerError, Codec, shipped
-from streams.demo.state import DemoState
-from streams.kafka.clients import plain_reader
-from streams.kafka.embedded import PARTITIONS
-from streams.settings import Settings
+from millrace.schemas import BrokerError, Codec, shipped
+from millrace.streams.demo.state import DemoState
+from millrace.streams.kafka.clients import plain_reader
+from millrace.streams.kafka.embedded import PARTITIONS
+from millrace.streams.settings import Settings
 
 _AT_A_TIME = 1_000
 _TO_DECODE = 8

@@ -13,11 +13,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from schemas.records import Alert, Prediction
-from streams.demo.curve import HIGHEST, LOWEST, column, sparkline
-from streams.demo.script import Kind
-from streams.demo.state import DemoState, Phase
-from streams.demo.wording import decision, evidence, milliseconds, percent
+from millrace.schemas.records import Alert, Prediction
+from millrace.streams.demo.curve import HIGHEST, LOWEST, column, sparkline
+from millrace.streams.demo.script import Kind
+from millrace.streams.demo.state import DemoState, Phase
+from millrace.streams.demo.wording import decision, evidence, milliseconds, percent
 
 _FIXED_LINES = 18
 _LEFT_WIDTH = 45

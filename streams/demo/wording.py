@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schemas.records import Alert, Prediction
+from millrace.schemas.records import Alert, Prediction
 
 
 def percent(share: float | None) -> str:

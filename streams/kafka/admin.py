@@ -9,10 +9,10 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from schemas import BrokerError
-from streams.kafka.clients import common_config, unreachable
-from streams.settings import Settings
-from streams.topics import TopicSettings
+from millrace.schemas import BrokerError
+from millrace.streams.kafka.clients import common_config, unreachable
+from millrace.streams.settings import Settings
+from millrace.streams.topology.topics import TopicSettings
 
 CONNECT_TIMEOUT_SECONDS = 8.0
 _LOOK_SECONDS = 0.05

@@ -14,7 +14,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any
 
-from schemas import BrokerError
+from millrace.schemas import BrokerError
 
 
 class BoundedCaller:

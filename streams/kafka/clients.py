@@ -7,9 +7,9 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
 
-from schemas import BrokerError
-from streams.settings import Settings
-from streams.topics import MAX_RECORD_BYTES
+from millrace.schemas import BrokerError
+from millrace.streams.settings import Settings
+from millrace.streams.topology.topics import MAX_RECORD_BYTES
 
 _EMBEDDED_SESSION_MS = 6_000
 _EMBEDDED_POLL_INTERVAL_MS = 300_000

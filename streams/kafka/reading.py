@@ -13,10 +13,10 @@ from contextlib import suppress
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, Message, TopicPartition
 
-from schemas import BrokerError
-from streams.kafka.admin import partition_counts
-from streams.kafka.clients import plain_reader
-from streams.settings import Settings
+from millrace.schemas import BrokerError
+from millrace.streams.kafka.admin import partition_counts
+from millrace.streams.kafka.clients import plain_reader
+from millrace.streams.settings import Settings
 
 _POLL_SECONDS = 0.5
 _TIMEOUT_SECONDS = 30.0

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
-from schemas import BrokerError
-from schemas.avro import Schema
-from streams.settings import Settings
+from millrace.schemas import BrokerError
+from millrace.schemas.codec.avro import Schema
+from millrace.streams.settings import Settings
 
 _NOT_FOUND = 404
 

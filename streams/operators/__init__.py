@@ -9,5 +9,5 @@
                                                                  learning ──────────────► alerts
 
 Each is a pure fold over the records of one partition (`base`), with keyed state (`state`).
-`streams.task` chains them; `streams.engine` feeds them from Kafka and commits what they make.
+`topology.task` chains them; `runtime.engine` feeds them from Kafka and commits their outputs.
 """

@@ -13,10 +13,10 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import ClassVar, Literal, TypeAlias
 
-from models.definition import OnError, Pipeline
-from schemas import RejectReason
-from streams.operators.record import Origin, Record, last_frame, reject
-from streams.operators.state import KeyedState
+from millrace.models.pipeline.definition import OnError, Pipeline
+from millrace.schemas import RejectReason
+from millrace.streams.operators.keyed_state import KeyedState
+from millrace.streams.operators.record import Origin, Record, last_frame, reject
 
 Kind: TypeAlias = Literal["event", "label"]
 """What a user produced."""

@@ -15,14 +15,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
-from models.definition import Pipeline
-from models.drift import Detector
-from models.drift_monitor import DriftMonitor, Evidence
-from models.tasks import Task
-from schemas.records import Alert, Prediction
-from streams.operators.base import Operator
-from streams.operators.record import Record
-from streams.operators.state import KeyedState
+from millrace.models.candidates.tasks import Task
+from millrace.models.monitoring.drift import Detector
+from millrace.models.monitoring.drift_monitor import DriftMonitor, Evidence
+from millrace.models.pipeline.definition import Pipeline
+from millrace.schemas.records import Alert, Prediction
+from millrace.streams.operators.base import Operator
+from millrace.streams.operators.keyed_state import KeyedState
+from millrace.streams.operators.record import Record
 
 _PREDICTION = "prediction"
 _HELD = "predictions"

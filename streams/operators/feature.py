@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from models.definition import Pipeline
-from schemas import RecordError, RejectReason
-from schemas.records import Event, Features, FeatureVector
-from streams.operators.base import Operator
-from streams.operators.record import Record, last_frame
-from streams.operators.state import KeyedState
+from millrace.models.pipeline.definition import Pipeline
+from millrace.schemas import RecordError, RejectReason
+from millrace.schemas.records import Event, Features, FeatureVector
+from millrace.streams.operators.base import Operator
+from millrace.streams.operators.keyed_state import KeyedState
+from millrace.streams.operators.record import Record, last_frame
 
 _PLAIN = frozenset({bool, float, str})
 _LONGS = range(-(2**63), 2**63)

@@ -16,14 +16,14 @@ from datetime import UTC, datetime, timedelta
 from reprlib import repr as shortened
 from typing import Any
 
-from models.definition import Pipeline, Scope
-from models.tasks import Task
-from schemas import RecordError, RejectReason, shipped
-from schemas.avro import MARKER, Schema
-from schemas.records import Event, Label
-from streams.operators.base import Kind, Operator
-from streams.operators.record import Origin, Record
-from streams.routing import partition_of
+from millrace.models.candidates.tasks import Task
+from millrace.models.pipeline.definition import Pipeline, Scope
+from millrace.schemas import RecordError, RejectReason, shipped
+from millrace.schemas.codec.avro import MARKER, Schema
+from millrace.schemas.records import Event, Label
+from millrace.streams.operators.base import Kind, Operator
+from millrace.streams.operators.record import Origin, Record
+from millrace.streams.operators.routing import partition_of
 
 _CONFLUENT_MAGIC = 0
 _CONFLUENT_HEADER_SIZE_BYTES = 5

@@ -11,19 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from models.baselines import baselines
-from models.candidates import ModelSet
-from models.definition import Pipeline
-from models.drift import DriftPolicy
-from models.drift_monitor import DriftMonitor, Evidence
-from models.evaluation import Prequential, loss
-from models.tasks import Task
-from schemas import RejectReason
-from schemas.records import Alert, Example, FeatureVector, LabelValue, Served
-from streams.operators.base import Operator
-from streams.operators.record import Origin, Record
-from streams.operators.scope import ScopedModels
-from streams.operators.state import KeyedState
+from millrace.models.candidates.baselines import baselines
+from millrace.models.candidates.evaluation import Prequential, loss
+from millrace.models.candidates.model_set import ModelSet
+from millrace.models.candidates.tasks import Task
+from millrace.models.monitoring.drift import DriftPolicy
+from millrace.models.monitoring.drift_monitor import DriftMonitor, Evidence
+from millrace.models.pipeline.definition import Pipeline
+from millrace.schemas import RejectReason
+from millrace.schemas.records import Alert, Example, FeatureVector, LabelValue, Served
+from millrace.streams.operators.base import Operator
+from millrace.streams.operators.keyed_state import KeyedState
+from millrace.streams.operators.record import Origin, Record
+from millrace.streams.operators.scope import ScopedModels
 
 _KEY = "partition"
 

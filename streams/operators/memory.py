@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from schemas.records import LabelValue
-from streams.operators.state import KeyedState
+from millrace.schemas.records import LabelValue
+from millrace.streams.operators.keyed_state import KeyedState
 
 _SEGMENT_SIZE = 1_000
 

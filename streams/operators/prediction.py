@@ -28,18 +28,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from models.candidates import ModelSet
-from models.definition import Pipeline
-from models.evaluation import loss
-from models.tasks import Task
-from schemas import RejectReason
-from schemas.records import Example, FeatureVector, Label, LabelValue, Prediction, Served
-from streams.operators.base import Operator
-from streams.operators.learning import LearningOperator
-from streams.operators.memory import Memory
-from streams.operators.record import TOMBSTONE, Origin, Record
-from streams.operators.scope import ScopedModels
-from streams.operators.state import KeyedState
+from millrace.models.candidates.evaluation import loss
+from millrace.models.candidates.model_set import ModelSet
+from millrace.models.candidates.tasks import Task
+from millrace.models.pipeline.definition import Pipeline
+from millrace.schemas import RejectReason
+from millrace.schemas.records import Example, FeatureVector, Label, LabelValue, Prediction, Served
+from millrace.streams.operators.base import Operator
+from millrace.streams.operators.keyed_state import KeyedState
+from millrace.streams.operators.learning import LearningOperator
+from millrace.streams.operators.memory import Memory
+from millrace.streams.operators.record import TOMBSTONE, Origin, Record
+from millrace.streams.operators.scope import ScopedModels
 
 _NOT_PREDICTED_YET = 0
 _WATERMARK = "watermark_ms"

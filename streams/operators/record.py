@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from schemas import RejectReason
-from schemas.records import Header, Reject
+from millrace.schemas import RejectReason
+from millrace.schemas.records import Header, Reject
 
 RAW = "Raw"
 """Type of a record that nobody has decoded yet."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from models.candidates import ModelSet
-from models.definition import Pipeline, Scope
-from streams.operators.state import KeyedState
+from millrace.models.candidates.model_set import ModelSet
+from millrace.models.pipeline.definition import Pipeline, Scope
+from millrace.streams.operators.keyed_state import KeyedState
 
 
 class ScopedModels:

@@ -11,9 +11,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from models.definition import Pipeline
-from schemas import shipped
-from streams.routing import GLOBAL_PARTITION, input_partition, routing_key
+from millrace.models.pipeline.definition import Pipeline
+from millrace.schemas import shipped
+from millrace.streams.operators.routing import GLOBAL_PARTITION, input_partition, routing_key
 
 _ABSENT = object()
 _PYTHON_TYPES: dict[str, tuple[type, ...]] = {

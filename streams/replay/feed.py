@@ -8,12 +8,12 @@ from typing import Protocol
 
 from confluent_kafka import KafkaError, Message, Producer
 
-from schemas import BrokerError
-from streams.kafka.clients import producer_config
-from streams.replay.encoding import Outgoing
-from streams.replay.watch import Progress
-from streams.replay.window import Window, size_bytes
-from streams.settings import Settings
+from millrace.schemas import BrokerError
+from millrace.streams.kafka.clients import producer_config
+from millrace.streams.replay.encoding import Outgoing
+from millrace.streams.replay.watch import Progress
+from millrace.streams.replay.window import Window, size_bytes
+from millrace.streams.settings import Settings
 
 _LONGEST_PAUSE_SECONDS = 0.5
 _SHORTEST_PAUSE_SECONDS = 0.02

@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from models.baselines import baselines
-from models.definition import Pipeline
-from models.tasks import Task
-from streams.local import Samples
-from streams.settings import Settings
+from millrace.models.candidates.baselines import baselines
+from millrace.models.candidates.tasks import Task
+from millrace.models.pipeline.definition import Pipeline
+from millrace.streams.settings import Settings
+from millrace.streams.worker.subprocess import Samples
 
 Report: TypeAlias = dict[str, Any]
 

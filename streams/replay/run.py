@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain, islice
 
-from models.definition import Pipeline
-from streams.app import prepare_topics, topic_prefix
-from streams.kafka.embedded import EmbeddedBroker
-from streams.local import WorkerProcess
-from streams.replay.encoding import Encoder, in_order
-from streams.replay.feed import Feed
-from streams.replay.report import Report, make_report
-from streams.replay.source import Source
-from streams.replay.watch import Watch
-from streams.replay.window import Window, growth
-from streams.settings import EMBEDDED, Settings
+from millrace.models.pipeline.definition import Pipeline
+from millrace.streams.app import prepare_topics, topic_prefix
+from millrace.streams.kafka.embedded import EmbeddedBroker
+from millrace.streams.replay.encoding import Encoder, in_order
+from millrace.streams.replay.feed import Feed
+from millrace.streams.replay.report import Report, make_report
+from millrace.streams.replay.source import Source
+from millrace.streams.replay.watch import Watch
+from millrace.streams.replay.window import Window, growth
+from millrace.streams.settings import EMBEDDED, Settings
+from millrace.streams.worker.subprocess import WorkerProcess
 
 _SAMPLE = 200
 _PREPARED = 100_000
@@ -98,7 +98,7 @@ def own_name(pipeline: Pipeline, now: datetime | None = None) -> str:
 
     Examples
     --------
-    >>> from models.pipelines.loans import pipeline
+    >>> from millrace.models.pipelines.loans import pipeline
     >>> own_name(pipeline, datetime(2025, 3, 3, 9, 30, tzinfo=UTC))
     'loans-replay-20250303t093000'
     """

@@ -11,12 +11,12 @@ from typing import Any
 
 import pandas as pd
 
-from models.datasets import load_bundled
-from models.inference import infer, read_table, records
-from models.tasks import Task
-from schemas import SettingsError
+from millrace.models.candidates.tasks import Task
+from millrace.models.pipeline.datasets import load_bundled
+from millrace.models.pipeline.inference import infer, read_table, records
+from millrace.schemas import SettingsError
 
-_SHIPPED = "models.pipelines"
+_SHIPPED = "millrace.models.pipelines"
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def define(
     pipeline
         Spec of a pipeline that exists; then none of the following may be given.
     label, model, task
-        See `models.inference.infer`.
+        See `models.pipeline.inference.infer`.
 
     Raises
     ------

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from models.definition import Pipeline
-from schemas import BrokerError
-from streams.local import Samples
-from streams.settings import Settings
+from millrace.models.pipeline.definition import Pipeline
+from millrace.schemas import BrokerError
+from millrace.streams.settings import Settings
+from millrace.streams.worker.subprocess import Samples
 
 STALL_SECONDS = 60.0
 
@@ -22,7 +22,7 @@ _READS = {"learning": "examples", "drift": "predictions"}
 
 
 class Watched(Protocol):
-    """What is asked of a worker; `streams.local.WorkerProcess` is one."""
+    """What is asked of a worker; `streams.worker.subprocess.WorkerProcess` is one."""
 
     def metrics(self) -> Samples: ...
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterable
 
-from models.definition import Pipeline
-from streams.chaining import FLOW, AgentSpec
-from streams.compose import TaskFactory
-from streams.operators.base import Operator
-from streams.operators.record import RAW, Origin, Record
-from streams.replay.encoding import Outgoing
-from streams.topics import INPUTS, TopicCodec
+from millrace.models.pipeline.definition import Pipeline
+from millrace.streams.operators.base import Operator
+from millrace.streams.operators.record import RAW, Origin, Record
+from millrace.streams.replay.encoding import Outgoing
+from millrace.streams.topology.chain import FLOW, AgentSpec
+from millrace.streams.topology.factory import TaskFactory
+from millrace.streams.topology.topics import INPUTS, TopicCodec
 
 MAX_BYTES = 5 * 1024 * 1024 // 2
 MAX_RECORDS = 40_000

@@ -13,14 +13,14 @@ import time
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from streams.engine import Engine
-from streams.kafka.clients import producer_config
-from streams.operators.record import Origin
-from streams.outbox import Outbox
-from streams.pace import Interval
-from streams.settings import read_settings
-from streams.state import StateRecord
-from streams.worker import run_worker
+from millrace.streams.kafka.clients import producer_config
+from millrace.streams.operators.record import Origin
+from millrace.streams.runtime.batching import Interval
+from millrace.streams.runtime.engine import Engine
+from millrace.streams.runtime.outbox import Outbox
+from millrace.streams.settings import read_settings
+from millrace.streams.state.log import StateRecord
+from millrace.streams.worker.run import run_worker
 
 KINDS = ("commit-first", "state-outside")
 _WINDOW_SECONDS = 1.0

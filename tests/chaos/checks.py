@@ -15,15 +15,15 @@ from typing import Any
 
 from confluent_kafka import Message
 
-from models.definition import Pipeline
-from schemas import MillraceError, shipped
-from streams.inspection import describe, finite, read_state
-from streams.operators.record import Origin, Record
-from streams.probe import probe
-from streams.reproduction import fold, origin_of, task_factory
-from streams.settings import Settings
-from streams.task import Task
-from streams.topics import TopicCodec
+from millrace.models.pipeline.definition import Pipeline
+from millrace.models.pipeline.sample_events import probe
+from millrace.schemas import MillraceError, shipped
+from millrace.streams.operators.record import Origin, Record
+from millrace.streams.settings import Settings
+from millrace.streams.tools.inspect_state import describe, finite, read_state
+from millrace.streams.tools.reproduce import fold, origin_of, task_factory
+from millrace.streams.topology.task import Task
+from millrace.streams.topology.topics import TopicCodec
 from tests.chaos.fold import Folded, fold_partition, unstamped
 from tests.chaos.lifecycle import Fates, LabelBook
 from tests.chaos.likeness import difference

@@ -86,7 +86,7 @@ class Fleet:
         self,
         environment: dict[str, str],
         directory: Path,
-        command: tuple[str, ...] = ("-m", "streams.cli", "worker"),
+        command: tuple[str, ...] = ("-m", "millrace.streams.cli", "worker"),
     ) -> None:
         self.workers: list[Worker] = []
         self.started = 0

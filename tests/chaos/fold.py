@@ -12,13 +12,13 @@ from dataclasses import dataclass, field, replace
 
 from confluent_kafka import Message
 
-from models.definition import Pipeline
-from schemas import shipped
-from streams.operators.record import Origin, Record
-from streams.reproduction import fold, origin_of, task_factory
-from streams.settings import Settings
-from streams.task import Task
-from streams.topics import TopicCodec
+from millrace.models.pipeline.definition import Pipeline
+from millrace.schemas import shipped
+from millrace.streams.operators.record import Origin, Record
+from millrace.streams.settings import Settings
+from millrace.streams.tools.reproduce import fold, origin_of, task_factory
+from millrace.streams.topology.task import Task
+from millrace.streams.topology.topics import TopicCodec
 
 _STAMP = "prediction_time_ms"
 _UNSTAMPED = 0

@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, Message, Producer
 
-from models.definition import Pipeline
-from schemas import shipped
+from millrace.models.pipeline.definition import Pipeline
+from millrace.schemas import shipped
 from tests.chaos.pipeline import TTL
 
 ACCOUNTS = 48

@@ -13,8 +13,8 @@ from typing import Any
 
 from river.forest import ARFClassifier
 
-from models import DriftSettings, Pipeline, calendar, catalogue, derived, fields, rolling
-from models.definition import Pending, Scope
+from millrace import DriftSettings, Pipeline, calendar, catalogue, derived, fields, rolling
+from millrace.models.pipeline.definition import Pending, Scope
 
 TTL = timedelta(seconds=20)
 SCHEMA = {

@@ -15,9 +15,9 @@ from typing import Any
 
 from dev.java import REPOSITORY
 from dev.kafka import KafkaBroker
-from models.loading import load_pipeline
-from streams.app import prepare_topics
-from streams.settings import Settings
+from millrace.models.pipeline.loading import load_pipeline
+from millrace.streams.app import prepare_topics
+from millrace.streams.settings import Settings
 from tests.chaos.checks import Checker, Findings
 from tests.chaos.faults import KINDS, Faults
 from tests.chaos.fleet import SESSION_SECONDS, STATE_KEY, Fleet
@@ -132,7 +132,7 @@ class Run:
         self.prefix = f"{plan.name}."
         directory.mkdir(parents=True, exist_ok=True)
         broken = ("-m", "tests.chaos.broken", plan.broken)
-        command = broken if plan.broken else ("-m", "streams.cli", "worker")
+        command = broken if plan.broken else ("-m", "millrace.streams.cli", "worker")
         self.fleet = Fleet(self.environment(), directory, command)
         self.feeder = Feeder(
             broker.bootstrap,
@@ -242,7 +242,7 @@ class Run:
     def millrace(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command of Millrace's on the pipeline."""
         return subprocess.run(
-            [sys.executable, "-m", "streams.cli", *arguments],
+            [sys.executable, "-m", "millrace.streams.cli", *arguments],
             env={**os.environ, **self.environment()},
             cwd=REPOSITORY,
             capture_output=True,

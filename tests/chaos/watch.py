@@ -9,7 +9,7 @@ from threading import Thread
 
 from confluent_kafka import OFFSET_END, TopicPartition
 
-from schemas import shipped
+from millrace.schemas import shipped
 from tests.chaos.topics import PARTITIONS, reader
 
 

@@ -13,11 +13,11 @@ import urllib.request
 
 import pytest
 
-from models.pipelines.loans import applications
-from schemas import MillraceError
-from streams.kafka.embedded import EmbeddedBroker
-from streams.local import WorkerProcess
-from streams.settings import read_settings
+from millrace.models.pipelines.loans import applications
+from millrace.schemas import MillraceError
+from millrace.streams.kafka.embedded import EmbeddedBroker
+from millrace.streams.settings import read_settings
+from millrace.streams.worker.subprocess import WorkerProcess
 
 _LIMIT_SECONDS = 60
 
@@ -34,11 +34,11 @@ def millrace(broker):
     environment = {
         **os.environ,
         "MILLRACE_BROKER": broker,
-        "MILLRACE_PIPELINE": "models.pipelines.loans",
+        "MILLRACE_PIPELINE": "millrace.models.pipelines.loans",
     }
 
     def call(*arguments, lines=""):
-        command = [sys.executable, "-m", "streams.cli", *arguments]
+        command = [sys.executable, "-m", "millrace.streams.cli", *arguments]
         done = subprocess.run(
             command,
             input=lines,
@@ -67,7 +67,9 @@ def _as_lines(documents):
 
 def test_events_go_in_and_predictions_come_out(broker, millrace):
     """Events and labels by `produce`, a worker between, predictions and rejects by `consume`."""
-    settings = read_settings(broker=broker, pipeline="models.pipelines.loans", log_level="warning")
+    settings = read_settings(
+        broker=broker, pipeline="millrace.models.pipelines.loans", log_level="warning"
+    )
     events = [*applications(20)]
     labels = [{"event_id": e["application_id"], "label": e["granted"]} for e in events]
     unlabeled = [{**each, "granted": None} for each in events]
@@ -100,7 +102,9 @@ def test_events_go_in_and_predictions_come_out(broker, millrace):
 
 def test_a_worker_stops_with_whoever_started_it():
     """When the parent is gone, by force even, its end of the pipe closes: that is a SIGTERM."""
-    waits = "import time; from streams.cli.worker import stop_with_stdin; stop_with_stdin()"
+    waits = (
+        "import time; from millrace.streams.cli.worker import stop_with_stdin; stop_with_stdin()"
+    )
     done = subprocess.run(
         [sys.executable, "-c", f"{waits}; time.sleep({_LIMIT_SECONDS})"],
         input=b"",
@@ -126,8 +130,8 @@ def two_processes(broker, tmp_path):
     first, second = _neighbouring_ports()
     log = tmp_path / "log"
     chosen = ["--processes", "2", "--web-port", str(first), "--log-format", "json"]
-    pipeline = ["-p", "models.pipelines.loans", "-b", broker]
-    command = [sys.executable, "-m", "streams.cli", "worker", *chosen, *pipeline]
+    pipeline = ["-p", "millrace.models.pipelines.loans", "-b", broker]
+    command = [sys.executable, "-m", "millrace.streams.cli", "worker", *chosen, *pipeline]
     # A name of its own: the state that other tests leave under `loans` has another key.
     environment = os.environ | {"MILLRACE_PIPELINE_NAME": "loans-shared"}
     with log.open("wb") as output:

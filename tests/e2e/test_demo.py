@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-COMMAND = [sys.executable, "-m", "streams.cli", "demo"]
+COMMAND = [sys.executable, "-m", "millrace.streams.cli", "demo"]
 
 
 @pytest.fixture(scope="module")

@@ -13,13 +13,13 @@ from random import Random
 import pytest
 from river import evaluate, metrics
 
-from models import catalogue
-from models.loading import load_pipeline
+from millrace import catalogue
+from millrace.models.pipeline.loading import load_pipeline
 
 _LIMIT_SECONDS = 120
 
 _BY_SHOP = """
-from models import DriftSettings, Pipeline, catalogue
+from millrace import DriftSettings, Pipeline, catalogue
 
 pipeline = Pipeline(
     name="orders",
@@ -38,7 +38,7 @@ pipeline = Pipeline(
 
 
 def _replay(*arguments):
-    command = [sys.executable, "-m", "streams.cli", "replay", *map(str, arguments)]
+    command = [sys.executable, "-m", "millrace.streams.cli", "replay", *map(str, arguments)]
     return subprocess.run(
         command, capture_output=True, text=True, timeout=_LIMIT_SECONDS, check=False
     )

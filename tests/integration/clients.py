@@ -21,7 +21,7 @@ from confluent_kafka import (
 )
 from fastavro.schema import fingerprint, load_schema, to_parsing_canonical_form
 
-import schemas
+from millrace import schemas
 
 VISIBLE_SECONDS = 90.0
 """How long what a killed worker left open may hide what came after it."""

@@ -13,7 +13,7 @@ import pytest
 
 from dev.java import missing_requirements
 from dev.kafka import KafkaBroker, free_port
-from streams.kafka.embedded import EmbeddedBroker
+from millrace.streams.kafka.embedded import EmbeddedBroker
 
 MISSING = pytest.StashKey[str]()
 

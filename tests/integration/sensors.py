@@ -14,7 +14,7 @@ from typing import Any
 
 from river import naive_bayes
 
-from models import DriftSettings, Pending, Pipeline, catalogue, derived, fields, rolling
+from millrace import DriftSettings, Pending, Pipeline, catalogue, derived, fields, rolling
 
 START_MS = 1_750_000_000_000
 STEP_MS = 1_000

@@ -11,10 +11,15 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from dev.kafka import free_port
-from schemas import BrokerError
-from streams.app import create_app
-from streams.kafka.clients import common_config, consumer_config, producer_config, reader_config
-from streams.routing import partition_of
+from millrace.schemas import BrokerError
+from millrace.streams.app import create_app
+from millrace.streams.kafka.clients import (
+    common_config,
+    consumer_config,
+    producer_config,
+    reader_config,
+)
+from millrace.streams.operators.routing import partition_of
 from tests.integration import sensors
 from tests.integration.clients import Topics, as_json
 from tests.integration.workers import Worker, settings

@@ -15,9 +15,9 @@ from urllib.request import urlopen
 import pytest
 
 from dev.kafka import free_port
-from streams.kafka.embedded import PARTITIONS, EmbeddedBroker
-from streams.local import Samples
-from streams.routing import partition_of
+from millrace.streams.kafka.embedded import PARTITIONS, EmbeddedBroker
+from millrace.streams.operators.routing import partition_of
+from millrace.streams.worker.subprocess import Samples
 from tests.integration import sensors
 from tests.integration.clients import Topics, as_json, avro, avro_label
 from tests.integration.workers import PIPELINES, STATE_KEY, Worker, settings, wait_for
@@ -118,7 +118,16 @@ def faust_worker(environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes
     """Start a worker as any Faust app is started."""
     inherited = {name: v for name, v in os.environ.items() if not name.startswith("MILLRACE_")}
     process = subprocess.Popen(
-        [sys.executable, "-m", "faust", "-A", "streams.app", "worker", "--loglevel", "error"],
+        [
+            sys.executable,
+            "-m",
+            "faust",
+            "-A",
+            "millrace.streams.app",
+            "worker",
+            "--loglevel",
+            "error",
+        ],
         env=inherited | environment,
         cwd=REPOSITORY,
         stdout=subprocess.DEVNULL,

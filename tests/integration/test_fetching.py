@@ -10,12 +10,12 @@ import pytest
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from schemas import BrokerError
-from streams import inbox
-from streams.fetching import Fetching
-from streams.inbox import Inbox
-from streams.metrics import Metrics
-from streams.settings import Settings
+from millrace.schemas import BrokerError
+from millrace.streams.kafka.stall import Fetching
+from millrace.streams.observability.metrics import Metrics
+from millrace.streams.runtime import inbox
+from millrace.streams.runtime.inbox import Inbox
+from millrace.streams.settings import Settings
 
 LOOK_SECONDS = 2.0
 PARTITIONS = 2

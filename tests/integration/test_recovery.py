@@ -15,10 +15,10 @@ from confluent_kafka import Message
 from confluent_kafka.admin import AdminClient
 from river import metrics
 
-from schemas import SnapshotError
-from streams.chaining import AgentSpec
-from streams.local import Samples
-from streams.state import Saved, StateLog
+from millrace.schemas import SnapshotError
+from millrace.streams.state.log import Saved, StateLog
+from millrace.streams.topology.chain import AgentSpec
+from millrace.streams.worker.subprocess import Samples
 from tests.integration import sensors
 from tests.integration.clients import Topics, as_json
 from tests.integration.workers import STATE_KEY, Worker, settings, wait_for

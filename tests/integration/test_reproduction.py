@@ -10,20 +10,20 @@ import pytest
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from models.definition import Pipeline
-from models.pipelines.loans import applications
-from models.pipelines.loans import pipeline as loans
-from schemas import BrokerError, SettingsError
-from streams.app import prepare_topics
-from streams.chaining import AgentSpec
-from streams.inspection import describe, inspect_state
-from streams.operators.record import Origin, Record
-from streams.probe import probe
-from streams.reproduction import Reproduction, reproduce, task_factory
-from streams.settings import Settings
-from streams.state import StateLog
-from streams.task import Task
-from streams.topics import TopicCodec
+from millrace.models.pipeline.definition import Pipeline
+from millrace.models.pipeline.sample_events import probe
+from millrace.models.pipelines.loans import applications
+from millrace.models.pipelines.loans import pipeline as loans
+from millrace.schemas import BrokerError, SettingsError
+from millrace.streams.app import prepare_topics
+from millrace.streams.operators.record import Origin, Record
+from millrace.streams.settings import Settings
+from millrace.streams.state.log import StateLog
+from millrace.streams.tools.inspect_state import describe, inspect_state
+from millrace.streams.tools.reproduce import Reproduction, reproduce, task_factory
+from millrace.streams.topology.chain import AgentSpec
+from millrace.streams.topology.task import Task
+from millrace.streams.topology.topics import TopicCodec
 
 EVENTS = 60
 LEARNER = AgentSpec(("prediction", "learning"))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from confluent_kafka import Message, Producer
 
-from streams.kafka.embedded import PARTITIONS, EmbeddedBroker
-from streams.routing import partition_of
+from millrace.streams.kafka.embedded import PARTITIONS, EmbeddedBroker
+from millrace.streams.operators.routing import partition_of
 
 
 def test_agrees_with_librdkafka() -> None:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from streams.chaining import parse_chain
+from millrace.streams.topology.chain import parse_chain
 from tests.integration import sensors
 from tests.integration.clients import Topics, as_json
 from tests.integration.workers import Worker, settings, wait_for

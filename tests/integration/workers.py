@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from streams.local import WorkerProcess
-from streams.settings import Settings
+from millrace.streams.settings import Settings
+from millrace.streams.worker.subprocess import WorkerProcess
 
 PIPELINES = Path(__file__).with_name("sensors.py")
 STATE_KEY = "a key for tests"

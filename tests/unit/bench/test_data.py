@@ -10,7 +10,7 @@ import pytest
 from bench import data
 from bench.job import Job
 from bench.learner import decoder
-from streams.routing import partition_of
+from millrace.streams.operators.routing import partition_of
 
 
 @pytest.fixture(autouse=True)

@@ -13,13 +13,13 @@ import yaml
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from models import Pipeline, catalogue
-from models.candidates import ModelSet
-from models.pipelines import loans
-from streams.chaining import parse_chain
-from streams.compose import TaskFactory
-from streams.metrics import Metrics
-from streams.operators.record import RAW, Origin, Record
+from millrace import Pipeline, catalogue
+from millrace.models.candidates.model_set import ModelSet
+from millrace.models.pipelines import loans
+from millrace.streams.observability.metrics import Metrics
+from millrace.streams.operators.record import RAW, Origin, Record
+from millrace.streams.topology.chain import parse_chain
+from millrace.streams.topology.factory import TaskFactory
 
 _NOW_MS = 1_800_000_000_000
 _FIELDS = {"id": "string", "x": "double", "y": ["null", "double"]}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from streams.settings import Settings
+from millrace.streams.settings import Settings
 
 _DEFAULT = re.compile(r"\$\{\w+:-([^}]*)\}")
 

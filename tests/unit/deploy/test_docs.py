@@ -9,7 +9,7 @@ from typing import Any
 
 from prometheus_client.metrics_core import Metric
 
-from streams.settings import Settings
+from millrace.streams.settings import Settings
 
 _LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from models.datasets import load_bundled
-from models.definition import Pipeline
-from models.drift_monitor import DriftMonitor
-from models.inference import infer, records
-from models.loading import load_pipeline
-from models.pipelines import loans
-from models.tasks import Task
-from schemas.records import Event
+from millrace.models.candidates.tasks import Task
+from millrace.models.monitoring.drift_monitor import DriftMonitor
+from millrace.models.pipeline.datasets import load_bundled
+from millrace.models.pipeline.definition import Pipeline
+from millrace.models.pipeline.inference import infer, records
+from millrace.models.pipeline.loading import load_pipeline
+from millrace.models.pipelines import loans
+from millrace.schemas.records import Event
 
 FOLDER = Path(loans.__file__).parent
 NAMES = {
@@ -45,7 +45,7 @@ def test_every_file_is_tested() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_loads_by_module_and_by_path(name: str) -> None:
     """A pipeline loads both ways, named as its file, for its task."""
-    for spec in (f"models.pipelines.{name}", str(FOLDER / f"{name}.py:pipeline")):
+    for spec in (f"millrace.models.pipelines.{name}", str(FOLDER / f"{name}.py:pipeline")):
         pipeline = load_pipeline(spec)
         assert (pipeline.name, pipeline.task) == (name, NAMES[name])
 
@@ -53,7 +53,7 @@ def test_loads_by_module_and_by_path(name: str) -> None:
 @pytest.mark.parametrize("name", BUNDLED)
 def test_schema_is_that_of_the_data_set(name: str) -> None:
     """Field by field, the schema is the one inferred from the data set of the same name."""
-    pipeline = load_pipeline(f"models.pipelines.{name}")
+    pipeline = load_pipeline(f"millrace.models.pipelines.{name}")
     frame, label, task = load_bundled(name)
     model = {Task.ANOMALY: "half_space_trees", Task.REGRESSION: "linear_regression"}
     found = infer(frame, label, model.get(task, "hoeffding_tree"), name=name, task=task)
@@ -66,7 +66,7 @@ def test_schema_is_that_of_the_data_set(name: str) -> None:
 @pytest.mark.parametrize("name", BUNDLED)
 def test_events_pass_and_models_learn(name: str) -> None:
     """Events of the data set pass the schema, and every model predicts and learns from them."""
-    pipeline = load_pipeline(f"models.pipelines.{name}")
+    pipeline = load_pipeline(f"millrace.models.pipelines.{name}")
     models = {name: factory() for name, factory in pipeline.models.items()}
     for event, _ in zip(
         records(load_bundled(name)[0], pipeline.event_id), range(300), strict=False

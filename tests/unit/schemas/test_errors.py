@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 
-from schemas import MillraceError, RecordError, RejectReason, errors
+from millrace.schemas import MillraceError, RecordError, RejectReason, errors
 
 
 def test_the_tree_is_as_drawn() -> None:

@@ -11,7 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas import AvroType, DefinitionError, EventSchema, RecordError, RejectReason, shipped
+from millrace.schemas import (
+    AvroType,
+    DefinitionError,
+    EventSchema,
+    RecordError,
+    RejectReason,
+    shipped,
+)
 
 TIMESTAMP = {"type": "long", "logicalType": "timestamp-millis"}
 COLOUR = {"type": "enum", "name": "Colour", "symbols": ["RED", "BLUE"]}

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-import schemas
-from schemas import records
-from schemas.records import RejectReason
+from millrace import schemas
+from millrace.schemas import records
+from millrace.schemas.records import RejectReason
 
 FOLDER = Path(schemas.__file__).parent
 FILES = sorted(FOLDER.glob("*.avsc"))

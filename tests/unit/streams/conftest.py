@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from river import anomaly, linear_model, naive_bayes, preprocessing
 
-from models import snapshot
-from models.definition import Pipeline
-from schemas.records import FeatureVector, Label
-from streams.operators.base import Operator
-from streams.operators.record import Origin, Record
-from streams.operators.state import Change
+from millrace.models.pipeline.definition import Pipeline
+from millrace.schemas.records import FeatureVector, Label
+from millrace.streams.operators.base import Operator
+from millrace.streams.operators.keyed_state import Change
+from millrace.streams.operators.record import Origin, Record
+from millrace.streams.state import snapshot
 
 NOW_MS = 1_700_000_000_000
 KEY = b"a key for tests"
@@ -110,7 +110,7 @@ def _move(old: Operator, new: Operator, log: dict[tuple[str, str], Change]) -> O
                 log.pop((name, change.key), None)
             else:
                 saved = snapshot.dump(change.value, KEY)
-                value = snapshot.load(saved, KEY, ["streams.operators"])
+                value = snapshot.load(saved, KEY, ["millrace.streams.operators"])
                 log[name, change.key] = change._replace(value=value)
     for name, store in new.stores.items():
         store.restore([change for (owner, _), change in log.items() if owner == name])

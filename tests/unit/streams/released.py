@@ -9,7 +9,7 @@ from functools import partial
 
 from river.drift import PageHinkley
 
-from models import DriftSettings, Pending, Pipeline, catalogue, fields, rolling
+from millrace import DriftSettings, Pending, Pipeline, catalogue, fields, rolling
 
 KEY = b"a key for fixtures"
 NOW_MS = 1_700_000_000_000

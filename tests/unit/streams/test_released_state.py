@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 from river.__version__ import __version__ as river_version
 
-from streams.compose import TaskFactory
-from streams.inspection import describe
-from streams.operators.record import Origin
-from streams.probe import probe
-from streams.settings import Settings
-from streams.state import StateLog, StateRecord
-from streams.task import Task
-from streams.topics import TopicCodec
+from millrace.models.pipeline.sample_events import probe
+from millrace.streams.operators.record import Origin
+from millrace.streams.settings import Settings
+from millrace.streams.state.log import StateLog, StateRecord
+from millrace.streams.tools.inspect_state import describe
+from millrace.streams.topology.factory import TaskFactory
+from millrace.streams.topology.task import Task
+from millrace.streams.topology.topics import TopicCodec
 from tests.unit.streams.released import KEY, NOW_MS, inputs_of, pipeline_of
 
 FILES = sorted((Path(__file__).parents[2] / "fixtures" / "state").glob("*/*.json.gz"))

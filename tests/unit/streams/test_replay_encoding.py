@@ -8,8 +8,8 @@ from zlib import crc32
 import pytest
 from river import stream
 
-from schemas import shipped
-from streams.replay.encoding import Encoder, in_order
+from millrace.schemas import shipped
+from millrace.streams.replay.encoding import Encoder, in_order
 
 ROWS = [{"id": str(i), "a": i / 2, "b": None, "y": i % 2 == 0} for i in range(7)]
 

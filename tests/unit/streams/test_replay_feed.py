@@ -7,14 +7,14 @@ import time
 import pytest
 from confluent_kafka import TopicPartition
 
-from schemas import BrokerError
-from streams.kafka.clients import plain_reader
-from streams.kafka.embedded import EmbeddedBroker
-from streams.replay.encoding import Outgoing
-from streams.replay.feed import Feed
-from streams.replay.watch import Progress
-from streams.replay.window import Window
-from streams.settings import read_settings
+from millrace.schemas import BrokerError
+from millrace.streams.kafka.clients import plain_reader
+from millrace.streams.kafka.embedded import EmbeddedBroker
+from millrace.streams.replay.encoding import Outgoing
+from millrace.streams.replay.feed import Feed
+from millrace.streams.replay.watch import Progress
+from millrace.streams.replay.window import Window
+from millrace.streams.settings import read_settings
 
 RECORDS = [Outgoing(b"value %d" % i, b"%d" % i, i % 2, i % 5 == 4) for i in range(300)]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from models.loading import load_pipeline
-from models.tasks import Task
-from schemas import DefinitionError, SettingsError
-from streams.replay.source import define, read_source
+from millrace.models.candidates.tasks import Task
+from millrace.models.pipeline.loading import load_pipeline
+from millrace.schemas import DefinitionError, SettingsError
+from millrace.streams.replay.source import define, read_source
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from schemas import BrokerError
-from streams.local import Samples
-from streams.replay.watch import Watch
-from streams.settings import read_settings
+from millrace.schemas import BrokerError
+from millrace.streams.replay.watch import Watch
+from millrace.streams.settings import read_settings
+from millrace.streams.worker.subprocess import Samples
 
 UP = ("millrace_agent_up", {"agent": "ingest"}, 1.0)
 

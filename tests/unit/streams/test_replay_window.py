@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from streams.replay.encoding import Encoder
-from streams.replay.window import Window, growth, size_bytes
+from millrace.streams.replay.encoding import Encoder
+from millrace.streams.replay.window import Window, growth, size_bytes
 
 NOW_MS = 1_700_000_000_000
 

@@ -7,8 +7,8 @@ import os
 import pytest
 from pydantic import ValidationError
 
-from schemas import SettingsError
-from streams.settings import Guarantee, Settings, read_settings
+from millrace.schemas import SettingsError
+from millrace.streams.settings import Guarantee, Settings, read_settings
 
 
 @pytest.fixture(autouse=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from streams.cli import run
+from millrace.streams.cli import run
 
 _FILE = """
-from models import DriftSettings, Pipeline, catalogue, derived, fields
+from millrace import DriftSettings, Pipeline, catalogue, derived, fields
 
 pipeline = Pipeline(
     name="shop",

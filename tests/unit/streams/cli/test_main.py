@@ -7,7 +7,7 @@ from importlib.metadata import version
 import click
 import pytest
 
-from streams.cli import COMMANDS, cli, run
+from millrace.streams.cli import COMMANDS, cli, run
 
 
 def test_help_says_what_it_is_and_lists_the_commands_in_order(capsys):
@@ -38,10 +38,10 @@ def test_every_command_has_help(command, capsys):
     [
         (["check", "no/such.py"], "'no/such.py'"),
         (["worker"], "requires a pipeline"),
-        (["worker", "-p", "models.pipelines.loans", "--chain", "odd"], "chain"),
+        (["worker", "-p", "millrace.models.pipelines.loans", "--chain", "odd"], "chain"),
         (["topics", "-b", "localhost:1"], "requires a pipeline"),
-        (["topics", "-p", "models.pipelines.loans"], "requires a broker"),
-        (["produce", "-p", "models.pipelines.loans"], "requires a broker"),
+        (["topics", "-p", "millrace.models.pipelines.loans"], "requires a broker"),
+        (["produce", "-p", "millrace.models.pipelines.loans"], "requires a broker"),
         (["consume", "loans.predictions"], "requires a broker"),
         (["replay", "no_such_set"], "Phishing"),
         (["replay", "Phishing", "--report", "no/folder/r.json"], "--report"),
@@ -78,9 +78,9 @@ def test_wrong_usage_is_exit_code_2(arguments, capsys):
 @pytest.mark.parametrize("command", ["topics", "produce", "consume"])
 def test_a_broker_that_does_not_answer_is_named(command, capsys, monkeypatch):
     """The error says which broker, and how to start one."""
-    monkeypatch.setattr("streams.kafka.admin.CONNECT_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr("millrace.streams.kafka.admin.CONNECT_TIMEOUT_SECONDS", 0.2)
     topic = ["loans.alerts"] if command == "consume" else []
-    arguments = [command, *topic, "-p", "models.pipelines.loans", "-b", "127.0.0.1:1"]
+    arguments = [command, *topic, "-p", "millrace.models.pipelines.loans", "-b", "127.0.0.1:1"]
     assert run(arguments) == 2
     assert "'127.0.0.1:1'" in capsys.readouterr().err
 
@@ -91,5 +91,5 @@ def test_an_interruption_is_exit_code_130(monkeypatch):
     def interrupt(_spec):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("streams.cli.check.load_pipeline", interrupt)
+    monkeypatch.setattr("millrace.streams.cli.check.load_pipeline", interrupt)
     assert run(["check", "p.py"]) == 130

@@ -9,16 +9,16 @@ from zlib import crc32
 import pytest
 from confluent_kafka import Producer, TopicPartition
 
-from models.pipelines.loans import applications
-from schemas import shipped
-from streams.cli import run
-from streams.kafka.clients import plain_reader
-from streams.kafka.embedded import EmbeddedBroker
-from streams.settings import read_settings
+from millrace.models.pipelines.loans import applications
+from millrace.schemas import shipped
+from millrace.streams.cli import run
+from millrace.streams.kafka.clients import plain_reader
+from millrace.streams.kafka.embedded import EmbeddedBroker
+from millrace.streams.settings import read_settings
 
-LOANS = ["-p", "models.pipelines.loans"]
+LOANS = ["-p", "millrace.models.pipelines.loans"]
 _KEYED = """
-from models import Pipeline, catalogue
+from millrace import Pipeline, catalogue
 
 pipeline = Pipeline(
     name="shop",

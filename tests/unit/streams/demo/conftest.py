@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from models.pipelines.loans import pipeline
-from schemas.records import Alert, Prediction
-from streams.demo.script import EXPECTED_REJECTS, Kind, Plan
-from streams.demo.state import DemoState
-from streams.local import Samples
+from millrace.models.pipelines.loans import pipeline
+from millrace.schemas.records import Alert, Prediction
+from millrace.streams.demo.script import EXPECTED_REJECTS, Kind, Plan
+from millrace.streams.demo.state import DemoState
+from millrace.streams.worker.subprocess import Samples
 
 CANDIDATES = [*pipeline.models, "no_change", "prior"]
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from streams.demo.accounts import discrepancies
-from streams.demo.state import DemoState
+from millrace.streams.demo.accounts import discrepancies
+from millrace.streams.demo.state import DemoState
 
 
 def test_when_all_adds_up_there_is_nothing_to_say(finished: DemoState) -> None:

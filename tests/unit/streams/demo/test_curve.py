@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streams.demo.curve import Course, Curve, Reading, column, sparkline
+from millrace.streams.demo.curve import Course, Curve, Reading, column, sparkline
 
 
 def curve(*readings: tuple[int, float]) -> Curve:

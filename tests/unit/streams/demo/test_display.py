@@ -8,11 +8,11 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from schemas.records import Alert
-from streams.demo.display import LiveView, PlainLines, display
-from streams.demo.script import Kind
-from streams.demo.state import DemoState, Phase
-from streams.local import Samples
+from millrace.schemas.records import Alert
+from millrace.streams.demo.display import LiveView, PlainLines, display
+from millrace.streams.demo.script import Kind
+from millrace.streams.demo.state import DemoState, Phase
+from millrace.streams.worker.subprocess import Samples
 
 
 def printed(console: Console) -> list[str]:

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from schemas import BrokerError
-from streams.demo.player import Player
-from streams.demo.script import BAD, EXPECTED_REJECTS, Kind, Outgoing
-from streams.demo.state import DemoState, Phase
-from streams.local import Samples
-from streams.replay.watch import Watch
-from streams.settings import Settings
+from millrace.schemas import BrokerError
+from millrace.streams.demo.player import Player
+from millrace.streams.demo.script import BAD, EXPECTED_REJECTS, Kind, Outgoing
+from millrace.streams.demo.state import DemoState, Phase
+from millrace.streams.replay.watch import Watch
+from millrace.streams.settings import Settings
+from millrace.streams.worker.subprocess import Samples
 
 EVENT = Outgoing(Kind.EVENT, b"1", b"event")
 

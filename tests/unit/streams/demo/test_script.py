@@ -8,11 +8,11 @@ from itertools import pairwise
 
 import pytest
 
-from models.pipelines.loans import applications, pipeline
-from schemas.avro import MARKER
-from streams.demo.script import BAD, EXPECTED_REJECTS, Kind, Plan, bad_records, script
-from streams.operators.ingest import IngestOperator
-from streams.operators.record import RAW, Origin, Record
+from millrace.models.pipelines.loans import applications, pipeline
+from millrace.schemas.codec.avro import MARKER
+from millrace.streams.demo.script import BAD, EXPECTED_REJECTS, Kind, Plan, bad_records, script
+from millrace.streams.operators.ingest import IngestOperator
+from millrace.streams.operators.record import RAW, Origin, Record
 
 PLAN = Plan(events=600, rate=100.0)
 PLAYED = list(script(PLAN))

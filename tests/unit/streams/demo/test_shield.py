@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from streams.demo.shield import shielded
+from millrace.streams.demo.shield import shielded
 
 
 def test_an_interrupt_waits_for_the_item_to_be_made() -> None:

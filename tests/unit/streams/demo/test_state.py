@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from schemas.records import Alert, Prediction
-from streams.demo.script import Kind
-from streams.demo.state import DemoState, Phase
-from streams.local import Samples
+from millrace.schemas.records import Alert, Prediction
+from millrace.streams.demo.script import Kind
+from millrace.streams.demo.state import DemoState, Phase
+from millrace.streams.worker.subprocess import Samples
 
 MakeSamples = Callable[..., Samples]
 

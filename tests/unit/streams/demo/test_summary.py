@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from schemas.records import Alert
-from streams.demo.script import Kind
-from streams.demo.state import DemoState
-from streams.demo.summary import WIDTH, summary
+from millrace.schemas.records import Alert
+from millrace.streams.demo.script import Kind
+from millrace.streams.demo.state import DemoState
+from millrace.streams.demo.summary import WIDTH, summary
 
 
 def text_of(state: DemoState, interrupted: bool = False) -> str:

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError
 
-from schemas import BrokerError, shipped
-from schemas.records import Alert, Prediction
-from streams.demo import tail as module
-from streams.demo.state import DemoState
-from streams.demo.tail import Tail
-from streams.settings import Settings
+from millrace.schemas import BrokerError, shipped
+from millrace.schemas.records import Alert, Prediction
+from millrace.streams.demo import tail as module
+from millrace.streams.demo.state import DemoState
+from millrace.streams.demo.tail import Tail
+from millrace.streams.settings import Settings
 
 
 class Message:

@@ -9,10 +9,10 @@ import pytest
 from rich.console import Console
 from rich.screen import Screen
 
-from schemas.records import Alert, Prediction
-from streams.demo.script import Kind
-from streams.demo.state import DemoState, Phase
-from streams.demo.view import View
+from millrace.schemas.records import Alert, Prediction
+from millrace.streams.demo.script import Kind
+from millrace.streams.demo.state import DemoState, Phase
+from millrace.streams.demo.view import View
 
 
 def draw(state: DemoState, width: int = 80, height: int = 24) -> list[str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from schemas.records import Prediction
-from streams.demo.wording import decision
+from millrace.schemas.records import Prediction
+from millrace.streams.demo.wording import decision
 
 
 def test_a_decision_says_what_and_how_surely(prediction: Callable[..., Prediction]) -> None:

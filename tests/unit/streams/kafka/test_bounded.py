@@ -6,8 +6,8 @@ from threading import Event, current_thread
 
 import pytest
 
-from schemas import BrokerError
-from streams.kafka.bounded import BoundedCaller
+from millrace.schemas import BrokerError
+from millrace.streams.kafka.bounded import BoundedCaller
 
 
 def test_returns_what_the_call_returns() -> None:

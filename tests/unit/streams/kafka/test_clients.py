@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from streams.kafka.clients import consumer_config
-from streams.settings import Settings
+from millrace.streams.kafka.clients import consumer_config
+from millrace.streams.settings import Settings
 
 
 @pytest.mark.parametrize(

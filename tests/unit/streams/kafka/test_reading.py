@@ -9,10 +9,10 @@ import pytest
 from confluent_kafka import KafkaError
 from structlog.testing import capture_logs
 
-from schemas import BrokerError
-from streams.kafka import reading
-from streams.kafka.reading import read_to_end
-from streams.settings import Settings
+from millrace.schemas import BrokerError
+from millrace.streams.kafka import reading
+from millrace.streams.kafka.reading import read_to_end
+from millrace.streams.settings import Settings
 
 
 class Message:

@@ -12,19 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from river import drift
 
-from models.definition import Pending, Pipeline
-from models.drift import DriftSettings
-from models.features import derived, fields, rolling
-from schemas.records import Label
-from streams.operators.base import Operator
-from streams.operators.drift import DriftOperator
-from streams.operators.feature import FeatureOperator
-from streams.operators.ingest import IngestOperator
-from streams.operators.learning import LearningOperator
-from streams.operators.prediction import PredictionOperator
-from streams.operators.record import RAW, Record
-from streams.operators.scope import ScopedModels
-from streams.topics import TopicCodec, to_json
+from millrace.models.features.features import derived, fields, rolling
+from millrace.models.monitoring.drift import DriftSettings
+from millrace.models.pipeline.definition import Pending, Pipeline
+from millrace.schemas.records import Label
+from millrace.streams.operators.base import Operator
+from millrace.streams.operators.drift import DriftOperator
+from millrace.streams.operators.feature import FeatureOperator
+from millrace.streams.operators.ingest import IngestOperator
+from millrace.streams.operators.learning import LearningOperator
+from millrace.streams.operators.prediction import PredictionOperator
+from millrace.streams.operators.record import RAW, Record
+from millrace.streams.operators.scope import ScopedModels
+from millrace.streams.topology.topics import TopicCodec, to_json
 
 NOW_MS = 1_700_000_000_000
 LENGTH = 300

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from models.definition import Pipeline
-from models.drift import DriftSettings
-from schemas.records import Prediction
-from streams.operators.drift import DriftOperator
-from streams.operators.record import Record
+from millrace.models.monitoring.drift import DriftSettings
+from millrace.models.pipeline.definition import Pipeline
+from millrace.schemas.records import Prediction
+from millrace.streams.operators.drift import DriftOperator
+from millrace.streams.operators.record import Record
 
 Make = Callable[..., Any]
 

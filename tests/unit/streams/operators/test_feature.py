@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.definition import Pipeline
-from models.features import calendar, derived, fields, rolling
-from schemas import RecordError
-from schemas.records import Event, RejectReason
-from streams.operators.feature import FeatureOperator
-from streams.operators.record import Record
-from streams.topics import TopicCodec
+from millrace.models.features.features import calendar, derived, fields, rolling
+from millrace.models.pipeline.definition import Pipeline
+from millrace.schemas import RecordError
+from millrace.schemas.records import Event, RejectReason
+from millrace.streams.operators.feature import FeatureOperator
+from millrace.streams.operators.record import Record
+from millrace.streams.topology.topics import TopicCodec
 
 Make = Callable[..., Any]
 

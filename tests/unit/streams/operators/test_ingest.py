@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.definition import Pipeline
-from schemas import AvroType, shipped
-from schemas.avro import MARKER
-from schemas.records import RejectReason
-from streams.operators.ingest import IngestOperator
-from streams.operators.record import RAW, Origin, Record
-from streams.topics import TopicCodec
+from millrace.models.pipeline.definition import Pipeline
+from millrace.schemas import AvroType, shipped
+from millrace.schemas.codec.avro import MARKER
+from millrace.schemas.records import RejectReason
+from millrace.streams.operators.ingest import IngestOperator
+from millrace.streams.operators.record import RAW, Origin, Record
+from millrace.streams.topology.topics import TopicCodec
 
 NOW_MS = 1_700_000_000_000
 GOOD = {"id": "e1", "amount": 1.5}

@@ -9,14 +9,14 @@ import pytest
 from river import base, evaluate, metrics
 from river.drift import PageHinkley
 
-from models.definition import Pipeline
-from models.drift import DriftSettings
-from schemas.records import RejectReason
-from streams.operators.learning import LearningOperator
-from streams.operators.prediction import PredictionOperator
-from streams.operators.record import Record
-from streams.operators.scope import ScopedModels
-from streams.task import Task
+from millrace.models.monitoring.drift import DriftSettings
+from millrace.models.pipeline.definition import Pipeline
+from millrace.schemas.records import RejectReason
+from millrace.streams.operators.learning import LearningOperator
+from millrace.streams.operators.prediction import PredictionOperator
+from millrace.streams.operators.record import Record
+from millrace.streams.operators.scope import ScopedModels
+from millrace.streams.topology.task import Task
 
 NOW_MS = 1_700_000_000_000
 Make = Callable[..., Any]

@@ -6,7 +6,7 @@ from copy import deepcopy
 
 import pytest
 
-from streams.operators.memory import Memory
+from millrace.streams.operators.memory import Memory
 
 
 @pytest.mark.parametrize("limit", [1, 999, 1_000, 1_001, 2_500])

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from river import base, linear_model
 
-from models.candidates import ModelSet
-from models.definition import Pending
-from schemas.records import RejectReason
-from streams.operators.learning import LearningOperator
-from streams.operators.prediction import PredictionOperator
-from streams.operators.record import Record
-from streams.operators.scope import ScopedModels
+from millrace.models.candidates.model_set import ModelSet
+from millrace.models.pipeline.definition import Pending
+from millrace.schemas.records import RejectReason
+from millrace.streams.operators.learning import LearningOperator
+from millrace.streams.operators.prediction import PredictionOperator
+from millrace.streams.operators.record import Record
+from millrace.streams.operators.scope import ScopedModels
 
 NOW_MS = 1_700_000_000_000
 DAY_MS = 86_400_000

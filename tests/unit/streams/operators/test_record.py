@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from models.definition import Pipeline
-from schemas import RejectReason
-from streams.operators.record import Origin, last_frame, reject
-from streams.topics import TopicCodec
+from millrace.models.pipeline.definition import Pipeline
+from millrace.schemas import RejectReason
+from millrace.streams.operators.record import Origin, last_frame, reject
+from millrace.streams.topology.topics import TopicCodec
 
 
 def test_reject_has_the_original() -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from models.definition import Pipeline
-from streams.operators.scope import ScopedModels
+from millrace.models.pipeline.definition import Pipeline
+from millrace.streams.operators.scope import ScopedModels
 
 Make = Callable[..., Any]
 

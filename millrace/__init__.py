@@ -1,0 +1,82 @@
+"""Millrace: online machine learning on Kafka.
+
+Everything that a user imports is here, and nothing else is public::
+
+    from millrace import Pipeline, catalogue, fields, rolling
+
+A name is imported from its module when it is first used, so that `millrace --help` does not wait
+for River and pandas.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from millrace.models.candidates import catalogue
+    from millrace.models.candidates.tasks import Task
+    from millrace.models.features import calendar, derived, fields, rolling
+    from millrace.models.features.features import Feature
+    from millrace.models.monitoring.drift import DriftPolicy, DriftSettings
+    from millrace.models.pipeline.definition import OnError, Pending, Pipeline, Scope
+    from millrace.models.pipeline.loading import load_pipeline
+    from millrace.schemas.errors import (
+        BrokerError,
+        DefinitionError,
+        MillraceError,
+        RecordError,
+        SettingsError,
+        SnapshotError,
+    )
+
+_MODULES = {
+    "millrace.models.candidates": ("catalogue",),
+    "millrace.models.candidates.tasks": ("Task",),
+    "millrace.models.features": ("calendar", "derived", "fields", "rolling"),
+    "millrace.models.features.features": ("Feature",),
+    "millrace.models.monitoring.drift": ("DriftPolicy", "DriftSettings"),
+    "millrace.models.pipeline.definition": ("OnError", "Pending", "Pipeline", "Scope"),
+    "millrace.models.pipeline.loading": ("load_pipeline",),
+    "millrace.schemas.errors": (
+        *("BrokerError", "DefinitionError", "MillraceError"),
+        *("RecordError", "SettingsError", "SnapshotError"),
+    ),
+}
+_HOME = {name: module for module, names in _MODULES.items() for name in names}
+
+__all__ = [
+    "BrokerError",
+    "DefinitionError",
+    "DriftPolicy",
+    "DriftSettings",
+    "Feature",
+    "MillraceError",
+    "OnError",
+    "Pending",
+    "Pipeline",
+    "RecordError",
+    "Scope",
+    "SettingsError",
+    "SnapshotError",
+    "Task",
+    "calendar",
+    "catalogue",
+    "derived",
+    "fields",
+    "load_pipeline",
+    "rolling",
+]
+
+
+def __getattr__(name: str) -> object:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'millrace' has no attribute {name!r}")
+    module = import_module(home)
+    found = globals()[name] = getattr(module, name, None) or import_module(f"{home}.{name}")
+    return found
+
+
+def __dir__() -> list[str]:
+    return [*__all__]

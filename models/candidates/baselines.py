@@ -1,0 +1,160 @@
+"""Baselines: what a model must beat to be worth serving.
+
+They run beside the models of every pipeline, predict and learn at the same places in the log,
+and show in the same metrics. On a stream where labels stay the same for a while, the no-change
+baseline is hard to beat (Zliobaite et al. 2015), and a user should be told.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from river import base, dummy, stats
+from river.base.typing import ClfTarget
+
+from millrace.models.candidates.tasks import Task
+
+
+def baselines(task: Task | str) -> dict[str, Any]:
+    """Return fresh baselines of a task, as River models, by name.
+
+    `no_change` repeats the last label; `prior` says what is most common, the mean, or how
+    often there was an anomaly.
+
+    Examples
+    --------
+    >>> for model in (models := baselines("binary")).values():
+    ...     for label in (True, True, False):
+    ...         model.learn_one({}, label)
+    >>> {name: model.predict_one({}) for name, model in models.items()}
+    {'no_change': False, 'prior': True}
+    """
+    task = Task(task)
+    if task is Task.REGRESSION:
+        return {"no_change": LastValue(), "prior": dummy.StatisticRegressor(stats.Mean())}
+    if task is Task.ANOMALY:
+        return {"no_change": LastAnomaly(), "prior": AnomalyRate()}
+    return {"no_change": dummy.NoChangeClassifier(), "prior": MostCommon()}
+
+
+class MostCommon(base.Classifier):
+    """Predicts the most common class so far; of equally common ones, the one seen first.
+
+    It says what River's `PriorClassifier` says, but keeps the answer instead of counting all
+    classes at every prediction: it runs beside every model, on every event.
+
+    Examples
+    --------
+    >>> model = MostCommon()
+    >>> for label in ("sky", "grass", "grass"):
+    ...     model.learn_one({}, label)
+    >>> model.predict_one({})
+    'grass'
+    >>> model.predict_proba_one({})
+    {'sky': 0.333..., 'grass': 0.666...}
+    """
+
+    def __init__(self) -> None:
+        self.counts: dict[ClfTarget, int] = {}
+        self.most_common: ClfTarget | None = None
+
+    @property
+    def _multiclass(self) -> bool:
+        return True
+
+    def learn_one(self, x: object, y: ClfTarget) -> None:  # noqa: ARG002 - looks at no feature
+        counts = self.counts
+        counts[y] = count = counts.get(y, 0) + 1
+        if y == self.most_common:
+            return
+        most = 0 if self.most_common is None else counts[self.most_common]
+        if count > most:
+            self.most_common = y
+        elif count == most:
+            self.most_common = max(counts, key=counts.__getitem__)
+
+    def predict_one(self, x: object, **_: object) -> ClfTarget | None:  # noqa: ARG002
+        return self.most_common
+
+    def predict_proba_one(self, x: object, **_: object) -> dict[ClfTarget, float]:  # noqa: ARG002
+        total = sum(self.counts.values())
+        return {label: count / total for label, count in self.counts.items()}
+
+
+class LastValue(base.Regressor):
+    """Predicts the last value learned, and None before there is one.
+
+    Examples
+    --------
+    >>> model = LastValue()
+    >>> model.learn_one({"x": 1.0}, 3.5)
+    >>> model.predict_one({"x": 2.0})
+    3.5
+    """
+
+    def __init__(self) -> None:
+        self.last: float | None = None
+
+    def learn_one(self, x: object, y: float) -> None:  # noqa: ARG002 - looks at no feature
+        self.last = y
+
+    def predict_one(  # type: ignore[override] # None: as River's classifiers before they learn
+        self,
+        x: object,  # noqa: ARG002 - looks at no feature
+    ) -> float | None:
+        return self.last
+
+
+class _LabelScorer(base.AnomalyDetector):
+    """An anomaly detector that looks at labels and not at features."""
+
+    @property
+    def _supervised(self) -> bool:
+        return True
+
+
+class LastAnomaly(_LabelScorer):
+    """Scores 1.0 after an event that was an anomaly, and else 0.0.
+
+    Examples
+    --------
+    >>> model = LastAnomaly()
+    >>> model.learn_one({}, True)
+    >>> model.score_one({})
+    1.0
+    """
+
+    def __init__(self) -> None:
+        self.last = 0.0
+
+    def learn_one(self, x: object, y: bool | None = None) -> None:  # noqa: ARG002 - looks at no feature
+        if y is not None:
+            self.last = float(y)
+
+    def score_one(self, x: object) -> float:  # noqa: ARG002 - looks at no feature
+        return self.last
+
+
+class AnomalyRate(_LabelScorer):
+    """Scores every event with the share of anomalies among the labels, 0.0 before the first.
+
+    Examples
+    --------
+    >>> model = AnomalyRate()
+    >>> for label in (True, False, False, False):
+    ...     model.learn_one({}, label)
+    >>> model.score_one({})
+    0.25
+    """
+
+    def __init__(self) -> None:
+        self.labels = 0
+        self.anomalies = 0
+
+    def learn_one(self, x: object, y: bool | None = None) -> None:  # noqa: ARG002 - looks at no feature
+        if y is not None:
+            self.labels += 1
+            self.anomalies += bool(y)
+
+    def score_one(self, x: object) -> float:  # noqa: ARG002 - looks at no feature
+        return self.anomalies / self.labels if self.labels else 0.0

@@ -1,0 +1,226 @@
+"""The catalogue: River models that are known to work in a pipeline, each with its seed.
+
+Each function returns a fresh model, so that it can stand in `Pipeline.models` as it is::
+
+    models={"tree": catalogue.hoeffding_tree, "linear": catalogue.logistic_regression}
+
+`factory` chooses by name instead, and adapts the model to many classes and to text. A model that
+is not here is no lesser one: any callable that returns a River model will do.
+"""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from river import (
+    anomaly,
+    compose,
+    ensemble,
+    forest,
+    linear_model,
+    multiclass,
+    naive_bayes,
+    neighbors,
+    preprocessing,
+    tree,
+)
+
+from millrace.models.candidates.accelerated import linear, trees
+from millrace.models.candidates.tasks import Task
+from millrace.models.pipeline.definition import ModelFactory
+from millrace.schemas import DefinitionError
+
+SEED = 42
+"""Of every model that draws random numbers."""
+
+
+def logistic_regression(*, many_classes: bool = False, numeric: bool = True) -> Any:
+    """Return scaled logistic regression; for many classes, one against the rest of each.
+
+    Examples
+    --------
+    >>> logistic_regression().predict_proba_one({"x": 1.0})
+    {False: 0.5, True: 0.5}
+    """
+    model = linear.LogisticRegression()
+    return _scaled(numeric) | (multiclass.OneVsRestClassifier(model) if many_classes else model)
+
+
+def alma(*, many_classes: bool = False, numeric: bool = True) -> Any:
+    """Return scaled ALMA, an approximate large margin classifier (Gentile 2001)."""
+    model = linear_model.ALMAClassifier()  # type: ignore[no-untyped-call] # River's
+    return _scaled(numeric) | (multiclass.OneVsRestClassifier(model) if many_classes else model)
+
+
+def gaussian_naive_bayes(*, numeric: bool = True) -> Any:
+    """Return naive Bayes with a normal distribution for each feature and class."""
+    model = naive_bayes.GaussianNB()  # type: ignore[no-untyped-call] # River's
+    return model if numeric else _encoded() | model
+
+
+def hoeffding_tree() -> Any:
+    """Return a Hoeffding tree (Domingos and Hulten 2000), which splits on text as it is.
+
+    River's, but for the time it takes; so are the trees of the ensembles, see `accelerated.trees`.
+    """
+    return trees.HoeffdingTreeClassifier()
+
+
+def hoeffding_adaptive_tree() -> Any:
+    """Return a Hoeffding tree that replaces branches when they drift (Bifet and Gavalda 2009)."""
+    return tree.HoeffdingAdaptiveTreeClassifier(seed=SEED)
+
+
+def adaptive_random_forest() -> Any:
+    """Return an adaptive random forest of 10 trees (Gomes et al. 2017)."""
+    return trees.ARFClassifier(seed=SEED)
+
+
+def leveraging_bagging() -> Any:
+    """Return leveraging bagging of 10 Hoeffding trees (Bifet, Holmes and Pfahringer 2010)."""
+    return ensemble.LeveragingBaggingClassifier(trees.HoeffdingTreeClassifier(), seed=SEED)
+
+
+def knn(*, numeric: bool = True) -> Any:
+    """Return the vote of the 5 nearest of the newest 1,000 examples, scaled.
+
+    The search is exact. River's default, an approximate graph, is faster and needs a seed:
+    `neighbors.KNNClassifier(engine=neighbors.SWINN(seed=42))`.
+    """
+    nearest = neighbors.LazySearch(window_size=1_000)
+    return _scaled(numeric) | neighbors.KNNClassifier(engine=nearest)
+
+
+def aggregated_mondrian_forest(*, numeric: bool = True) -> Any:
+    """Return an aggregated Mondrian forest of 10 trees (Mourtada, Gaiffas and Scornet 2021)."""
+    model = forest.AMFClassifier(seed=SEED)
+    return model if numeric else _encoded() | model
+
+
+def linear_regression(*, numeric: bool = True) -> Any:
+    """Return scaled linear regression, by stochastic gradient descent."""
+    return _scaled(numeric) | linear_model.LinearRegression()
+
+
+def hoeffding_tree_regressor(*, numeric: bool = True) -> Any:
+    """Return a Hoeffding tree with a linear model or the mean in each leaf."""
+    model = tree.HoeffdingTreeRegressor()
+    return model if numeric else _encoded() | model
+
+
+def adaptive_random_forest_regressor(*, numeric: bool = True) -> Any:
+    """Return an adaptive random forest of 10 regression trees (Gomes et al. 2018)."""
+    model = forest.ARFRegressor(seed=SEED)
+    return model if numeric else _encoded() | model
+
+
+def half_space_trees(*, numeric: bool = True) -> Any:
+    """Return half-space trees (Tan, Ting and Liu 2011), on features brought into [0, 1].
+
+    Scores are in [0, 1], and 0 until the first 250 events have been seen. The trees look at the
+    features of the first event, and at no later ones.
+    """
+    scaler = preprocessing.MinMaxScaler()
+    return (scaler if numeric else _encoded(scaler)) | anomaly.HalfSpaceTrees(seed=SEED)
+
+
+_CLASSIFIERS: Mapping[str, Callable[..., Any]] = {
+    each.__name__: each
+    for each in (
+        logistic_regression,
+        hoeffding_tree,
+        hoeffding_adaptive_tree,
+        adaptive_random_forest,
+        leveraging_bagging,
+        aggregated_mondrian_forest,
+        gaussian_naive_bayes,
+        knn,
+        alma,
+    )
+}
+_REGRESSORS: Mapping[str, Callable[..., Any]] = {
+    each.__name__: each
+    for each in (linear_regression, hoeffding_tree_regressor, adaptive_random_forest_regressor)
+}
+_MODELS = {
+    Task.BINARY: _CLASSIFIERS,
+    Task.MULTICLASS: _CLASSIFIERS,
+    Task.REGRESSION: _REGRESSORS,
+    Task.ANOMALY: {"half_space_trees": half_space_trees},
+}
+_TWO_CLASSES = frozenset({"logistic_regression", "alma"})
+_TEXT_AS_IT_IS = frozenset(
+    {
+        "hoeffding_tree",
+        "hoeffding_adaptive_tree",
+        "adaptive_random_forest",
+        "leveraging_bagging",
+    }
+)
+
+
+def names(task: Task | str) -> tuple[str, ...]:
+    """Return the names of the models that can do `task`.
+
+    Examples
+    --------
+    >>> names("regression")
+    ('linear_regression', 'hoeffding_tree_regressor', 'adaptive_random_forest_regressor')
+    """
+    return tuple(_MODELS[Task(task)])
+
+
+def factory(name: str, task: Task | str, numeric: bool = True) -> ModelFactory:
+    """Return the factory of a model, for `Pipeline.models`.
+
+    Parameters
+    ----------
+    name
+        One of `names(task)`.
+    task
+        What it is for: a model of two classes is made one of many for `multiclass`.
+    numeric
+        Whether every feature is a number or a boolean. If not, models that cannot take text
+        get it one-hot encoded: each distinct text becomes a feature, and is kept.
+
+    Raises
+    ------
+    DefinitionError
+        There is no such model for the task; the message lists those there are.
+
+    Examples
+    --------
+    >>> model = factory("logistic_regression", "multiclass", numeric=False)()
+    >>> model.learn_one({"size": 1.5, "colour": "red"}, "apple")
+    >>> model.learn_one({"size": 9.0, "colour": "green"}, "melon")
+    >>> model.predict_one({"size": 2.0, "colour": "red"})
+    'apple'
+    """
+    task = Task(task)
+    if name not in _MODELS[task]:
+        raise DefinitionError(
+            f"a model of the catalogue for the task {task.value!r} requires one of"
+            f" {', '.join(names(task))}; got {name!r}"
+        )
+    options = {}
+    if task is Task.MULTICLASS and name in _TWO_CLASSES:
+        options["many_classes"] = True
+    if not numeric and name not in _TEXT_AS_IT_IS:
+        options["numeric"] = False
+    return partial(_MODELS[task][name], **options)
+
+
+def _scaled(numeric: bool) -> Any:
+    """Scale numbers; for models of distances and sums, an absent one-hot feature is a zero."""
+    scaler = linear.StandardScaler()
+    return scaler if numeric else _encoded(scaler, drop_zeros=True)
+
+
+def _encoded(scaler: Any = None, drop_zeros: bool = False) -> Any:
+    """Encode text as one feature per distinct value, beside the numbers."""
+    number: Any = compose.SelectType(numbers.Number)
+    text = compose.SelectType(str) | preprocessing.OneHotEncoder(drop_zeros=drop_zeros)
+    return (number if scaler is None else number | scaler) + text

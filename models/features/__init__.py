@@ -1,0 +1,3 @@
+from millrace.models.features.features import calendar, derived, fields, rolling
+
+__all__ = ["calendar", "derived", "fields", "rolling"]

@@ -1,0 +1,42 @@
+"""Faust agents: one for each group of chained operators, with no logic of their own.
+
+Faust supervises them, restarts one that raises, starts and stops them with the worker. What they
+iterate over is a channel of batches, which librdkafka fills off the event loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Mapping
+from typing import Any
+
+import faust
+from faust.channels import Channel
+
+from millrace.streams.operators.record import Origin
+from millrace.streams.runtime.engine import Engine
+
+
+class BatchChannel(Channel[Any]):
+    """A Faust channel whose next value is the engine's next batch."""
+
+    def __init__(self, app: faust.App, engine: Engine, **kwargs: Any) -> None:
+        self.engine = engine
+        super().__init__(app, **kwargs)
+
+    async def __anext__(self) -> Any:  # Faust would have one event here; a batch is as good
+        batch = await self.engine.next_batch()
+        if not batch:
+            raise StopAsyncIteration
+        return batch
+
+    def _clone_args(self) -> Mapping[str, Any]:
+        return {**super()._clone_args(), "engine": self.engine}
+
+
+def define_agent(app: faust.App, engine: Engine) -> None:
+    """Add the agent that an engine runs to the app."""
+
+    @app.agent(BatchChannel(app, engine), name=engine.name)
+    async def agent(batches: AsyncIterable[list[Origin]]) -> None:
+        async for batch in batches:
+            await engine.process(batch)

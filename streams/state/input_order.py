@@ -1,0 +1,91 @@
+"""The order in which a task took records from several topics.
+
+One topic partition is a log, and its order is there for ever. Where a task with state reads more
+than one (events and labels, when ingest shares its agent), how they interleaved is known only to
+the worker that did it, and a model depends on it. So it is written down with the batch, as runs
+of one topic, and followed again when records are folded again after a crash.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import TypeAlias
+
+from millrace.streams.operators.record import Origin
+
+Run: TypeAlias = tuple[str, int]
+"""A topic, and the offset of the last record of it before another topic's turn."""
+
+
+class InputOrder:
+    """The order of one task's inputs: followed while there is one recorded, and recorded after.
+
+    Parameters
+    ----------
+    recorded
+        Runs to follow first.
+
+    Examples
+    --------
+    >>> def read(topic, offset):
+    ...     return Origin(topic, 0, offset, 0, None, None)
+    >>> order = InputOrder([("labels", 0), ("events", 1)])
+    >>> [(o.topic, o.offset) for o in order.arrange([read("events", 0), read("events", 1)])]
+    []
+    >>> [(o.topic, o.offset) for o in order.arrange([read("labels", 0), read("labels", 1)])]
+    [('labels', 0), ('events', 0), ('events', 1), ('labels', 1)]
+    >>> order.take_runs()
+    [('labels', 1)]
+    """
+
+    def __init__(self, recorded: Iterable[Run] = ()) -> None:
+        self._recorded = deque(recorded)
+        self._waiting: dict[str, deque[Origin]] = {}
+        self._runs: list[Run] = []
+
+    def arrange(self, arriving: list[Origin]) -> list[Origin]:
+        """Return the records whose turn it is, in order; the others wait."""
+        if not self._recorded:
+            self._record(arriving)
+            return arriving
+        for origin in arriving:
+            self._waiting.setdefault(origin.topic, deque()).append(origin)
+        arranged = self._follow()
+        if not self._recorded:
+            rest = [each for waiting in self._waiting.values() for each in waiting]
+            self._waiting.clear()
+            self._record(rest)
+            arranged += rest
+        return arranged
+
+    def runs_to_follow(self) -> list[Run]:
+        """Return the recorded runs that are not finished yet."""
+        return [*self._recorded]
+
+    def take_runs(self) -> list[Run]:
+        """Return the runs recorded since the last call."""
+        runs, self._runs = self._runs, []
+        return runs
+
+    def _follow(self) -> list[Origin]:
+        """Take the recorded runs, as far as their records have arrived."""
+        arranged = []
+        while self._recorded:
+            topic, last = self._recorded[0]
+            waiting = self._waiting.get(topic, deque())
+            while waiting and waiting[0].offset <= last:
+                arranged.append(waiting.popleft())
+                if arranged[-1].offset == last:
+                    self._recorded.popleft()
+                    break
+            else:
+                break  # the run's last record is still to come
+        return arranged
+
+    def _record(self, origins: list[Origin]) -> None:
+        for origin in origins:
+            if self._runs and self._runs[-1][0] == origin.topic:
+                self._runs[-1] = (origin.topic, origin.offset)
+            else:
+                self._runs.append((origin.topic, origin.offset))

@@ -1,0 +1,59 @@
+"""What was renamed since a release wrote its state: exact names of classes, never prefixes.
+
+A pickle names the classes of its objects by module and name. Version 1 of the state, of Millrace
+0.1, knew them under `models`, `schemas` and `streams`, which may be a user's own packages today.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+STATE_VERSION = 2
+"""Of the state that this release writes. Increment it when a class of the state changes."""
+
+Name = tuple[str, str]
+"""Module, and name in it."""
+
+_CANDIDATES = "millrace.models.candidates"
+
+RENAMED: Mapping[int, Mapping[Name, Name]] = {
+    1: {
+        ("models.baselines", "AnomalyRate"): (f"{_CANDIDATES}.baselines", "AnomalyRate"),
+        ("models.baselines", "LastAnomaly"): (f"{_CANDIDATES}.baselines", "LastAnomaly"),
+        ("models.baselines", "LastValue"): (f"{_CANDIDATES}.baselines", "LastValue"),
+        ("models.baselines", "MostCommon"): (f"{_CANDIDATES}.baselines", "MostCommon"),
+        ("models.candidates", "ModelSet"): (f"{_CANDIDATES}.model_set", "ModelSet"),
+        ("models.candidates", "Replacement"): (f"{_CANDIDATES}.model_set", "Replacement"),
+        ("models.drift_monitor", "DriftMonitor"): (
+            *("millrace.models.monitoring.drift_monitor", "DriftMonitor"),
+        ),
+        ("models.evaluation", "Prequential"): (f"{_CANDIDATES}.evaluation", "Prequential"),
+        ("models.evaluation", "_Scores"): (f"{_CANDIDATES}.evaluation", "_Scores"),
+        ("models.linear", "LogisticRegression"): (
+            *(f"{_CANDIDATES}.accelerated.linear", "LogisticRegression"),
+        ),
+        ("models.linear", "StandardScaler"): (
+            *(f"{_CANDIDATES}.accelerated.linear", "StandardScaler"),
+        ),
+        ("models.tasks", "Task"): (f"{_CANDIDATES}.tasks", "Task"),
+        ("models.trees", "ARFClassifier"): (f"{_CANDIDATES}.accelerated.trees", "ARFClassifier"),
+        ("models.trees", "HoeffdingTreeClassifier"): (
+            *(f"{_CANDIDATES}.accelerated.trees", "HoeffdingTreeClassifier"),
+        ),
+        ("models.trees", "_ForestTree"): (f"{_CANDIDATES}.accelerated.trees", "_ForestTree"),
+        ("models.trees", "_Gaussian"): (f"{_CANDIDATES}.accelerated.trees", "_Gaussian"),
+        ("models.trees", "_Leaf"): (f"{_CANDIDATES}.accelerated.trees", "_Leaf"),
+        ("models.trees", "_RandomLeaf"): (f"{_CANDIDATES}.accelerated.trees", "_RandomLeaf"),
+        ("models.windows", "Window"): ("millrace.models.features.window", "Window"),
+        ("streams.operators.prediction", "Early"): (
+            *("millrace.streams.operators.prediction", "Early"),
+        ),
+        ("streams.operators.prediction", "Waiting"): (
+            *("millrace.streams.operators.prediction", "Waiting"),
+        ),
+        ("streams.operators.record", "Origin"): ("millrace.streams.operators.record", "Origin"),
+    },
+}
+"""State version to the names that its pickles use and this release has under another name."""
+
+READABLE_VERSIONS = frozenset({*RENAMED, STATE_VERSION})

@@ -1,0 +1,178 @@
+"""What the saved models are: version, metrics and a digest, so that two runs can be compared.
+
+Beside the flow: it reads the state of the agent that learns, as another worker would take it
+over, and says of every model how many examples it has learned, how it did, and a digest of what
+it says now. Two models with equal digests say the same of every feature vector of a fixed probe
+and have the same metrics, to the last bit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from millrace.models.candidates.evaluation import Prequential
+from millrace.models.candidates.model_set import ModelSet, predictor
+from millrace.models.pipeline.definition import Pipeline
+from millrace.models.pipeline.sample_events import probe
+from millrace.schemas.records import Features
+from millrace.streams.app import topic_prefix
+from millrace.streams.kafka.reading import count_partitions
+from millrace.streams.settings import Settings
+from millrace.streams.state.log import MODELS, Saved, StateLog
+from millrace.streams.state.signing import state_key
+from millrace.streams.tools.reproduce import task_factory
+from millrace.streams.topology.chain import AgentSpec
+from millrace.streams.topology.factory import TaskFactory
+from millrace.streams.topology.task import Task
+from millrace.streams.topology.topics import state_topic
+
+_EVALUATION = "learning/evaluation"
+_PARTITION = "partition"
+
+
+@dataclass(frozen=True)
+class CandidateState:
+    """One model as it was saved.
+
+    Attributes
+    ----------
+    partition, scope_key, model
+        Which one; `scope_key` is empty but with the scope `key`.
+    is_champion
+        Whether it serves.
+    version
+        Examples that it has learned.
+    measured
+        Examples that its metrics are made of; with the scope `key`, those of all its partition.
+    metrics
+        Metric to value since the beginning, in full precision.
+    failures
+        How often it raised.
+    digest
+        SHA-256, in hexadecimal, of its predictions on the probe and of its metrics.
+    """
+
+    partition: int
+    scope_key: str
+    model: str
+    is_champion: bool
+    version: int
+    measured: int
+    metrics: dict[str, float]
+    failures: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class SavedState:
+    """The state of the agent that learns.
+
+    Attributes
+    ----------
+    covers
+        Partition to input topic to the first offset that the state has not seen.
+    """
+
+    pipeline: str
+    agent: str
+    covers: dict[int, dict[str, int]]
+    candidates: list[CandidateState]
+
+    def to_json(self) -> str:
+        """Return all of it as JSON; numbers that JSON does not have become text."""
+        return json.dumps(finite(asdict(self)), indent=2, ensure_ascii=False)
+
+
+def inspect_state(pipeline: Pipeline, settings: Settings) -> SavedState:
+    """Read the saved models of a pipeline and describe them.
+
+    Raises
+    ------
+    BrokerError
+        The broker does not answer, or has no state of such an agent (another chain?).
+    SnapshotError
+        The state is signed with another key, or of another definition.
+    """
+    agent = learning_agent(settings)
+    saved, factory = read_state(pipeline, settings, agent)
+    candidates = []
+    vectors = probe(pipeline)
+    for partition, state in sorted(saved.items()):
+        task = factory.make()
+        state.restore(task)
+        candidates += describe(partition, task, vectors)
+    covers = {partition: state.covers for partition, state in sorted(saved.items())}
+    return SavedState(pipeline.name, agent.name, covers, candidates)
+
+
+def learning_agent(settings: Settings) -> AgentSpec:
+    """Return the agent that holds the learning operator."""
+    return next(each for each in settings.agents if "learning" in each)
+
+
+def read_state(
+    pipeline: Pipeline, settings: Settings, agent: AgentSpec
+) -> tuple[dict[int, Saved], TaskFactory]:
+    """Return an agent's saved state by partition, and what makes tasks to put it in."""
+    prefix = topic_prefix(pipeline)
+    partitions = count_partitions(settings, prefix + state_topic(agent))
+    log = StateLog(pipeline, agent, settings, prefix, state_key(settings))
+    return log.read(range(partitions)), task_factory(pipeline, settings, agent, partitions)
+
+
+def describe(partition: int, task: Task, vectors: Iterable[Features]) -> list[CandidateState]:
+    """Return what is known of every model of one partition, by scope key and name."""
+    stores = dict(task.stores())
+    evaluation: Prequential | None = stores[_EVALUATION].get(_PARTITION)
+    metrics = evaluation.cumulative() if evaluation else {}
+    measured = evaluation.examples if evaluation else {}
+    rows = [*vectors]
+    return [
+        CandidateState(
+            partition=partition,
+            scope_key=scope_key,
+            model=name,
+            is_champion=name == models.champion,
+            version=models.version,
+            measured=measured.get(name, 0),
+            metrics=metrics.get(name, {}),
+            failures=models.failures[name],
+            digest=_digest(models, name, metrics.get(name, {}), rows),
+        )
+        for scope_key, models in sorted(stores[MODELS].items())
+        for name in models.models
+    ]
+
+
+def finite(value: Any) -> Any:
+    """Replace numbers that JSON does not have by their names."""
+    if isinstance(value, float) and value - value != 0:
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(name): finite(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [finite(each) for each in value]
+    return value
+
+
+def _digest(models: ModelSet, name: str, metrics: dict[str, float], vectors: list[Features]) -> str:
+    said = [_answers(models, models.models[name], vectors), repr(sorted(metrics.items()))]
+    if name in models.replacements:
+        said.append(_answers(models, models.replacements[name].model, vectors))
+    return hashlib.sha256("\n".join(said).encode()).hexdigest()
+
+
+def _answers(models: ModelSet, model: Any, vectors: list[Features]) -> str:
+    """Return what a model says of each vector, as text that tells any two floats apart."""
+    predict = predictor(model, models.task, probabilities=True)
+    answers = []
+    for vector in vectors:
+        try:
+            answers.append(repr(sorted(predict(dict(vector)).items())))
+        except Exception as error:  # a user's model may raise: that, too, is what it says
+            answers.append(type(error).__name__)
+    return "\n".join(answers)

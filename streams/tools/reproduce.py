@@ -1,0 +1,218 @@
+"""Making a prediction again: from the log alone, with the model version that made it.
+
+Beside the flow: a model is a function of its definition and a prefix of a log. So a prediction
+is made again by passing the log through a fresh task, from its first record to the event, and
+must come out the same.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import Message
+
+from millrace.models.candidates.model_set import ModelSet
+from millrace.models.pipeline.definition import Pipeline
+from millrace.schemas import BrokerError, RecordError, SettingsError, shipped
+from millrace.schemas.records import Prediction
+from millrace.streams.app import topic_prefix
+from millrace.streams.kafka.reading import count_partitions, read_to_end, watermarks
+from millrace.streams.kafka.registry import written_schema
+from millrace.streams.operators.record import Origin, Record, reject
+from millrace.streams.settings import Settings
+from millrace.streams.topology.chain import AgentSpec
+from millrace.streams.topology.factory import TaskFactory
+from millrace.streams.topology.task import Task
+from millrace.streams.topology.topics import TopicCodec
+
+COMPARED = ("value", "probabilities", "features", "model", "model_version")
+
+Progress = Callable[[str, int, int], object]
+"""Told what is read, how many records of it so far, and how many there are at the most."""
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """A prediction, and the one that the log leads to.
+
+    Attributes
+    ----------
+    topic, partition, offset
+        Where the event is in the log that was passed through.
+    records
+        How many records that were.
+    """
+
+    served: Prediction
+    again: Prediction
+    topic: str
+    partition: int
+    offset: int
+    records: int
+
+    @property
+    def differences(self) -> dict[str, tuple[Any, Any]]:
+        """Field to (as served, as made again), for those that are not identical."""
+        served: dict[str, Any] = {**self.served}
+        again: dict[str, Any] = {**self.again}
+        return {
+            name: (served[name], again[name])
+            for name in COMPARED
+            if repr(served[name]) != repr(again[name]) and not _same_map(served[name], again[name])
+        }
+
+
+def reproduce(
+    pipeline: Pipeline, settings: Settings, event_id: str, progress: Progress
+) -> Reproduction:
+    """Make the prediction of an event again.
+
+    Raises
+    ------
+    SettingsError
+        The event has no prediction, or prediction and learning are apart in this chain.
+    BrokerError
+        The broker does not answer, or its log does not lead to the prediction any more.
+    """
+    agent = _agent(settings)
+    prefix = topic_prefix(pipeline)
+    partition, served = find_prediction(settings, f"{prefix}predictions", event_id, progress)
+    topic = _input_topic(pipeline, settings, agent, partition)
+    task = task_factory(pipeline, settings, agent, count_partitions(settings, topic)).make()
+    codec = TopicCodec(pipeline)
+    _, high = watermarks(settings, topic, partition)
+    for count, message in enumerate(read_to_end(settings, topic, [partition]), 1):
+        progress(f"folding {topic}[{partition}]", count, high)
+        origin = origin_of(message, prefix)
+        for made in fold(task, [origin], codec):
+            if made.topic == "predictions" and made.value["event_id"] == event_id:
+                return Reproduction(served, made.value, topic, partition, origin.offset, count)
+    raise BrokerError(
+        f"reproduce requires the event in {topic}[{partition}], which led to its prediction;"
+        f" got none with the id {event_id!r}"
+    )
+
+
+def find_prediction(
+    settings: Settings, topic: str, event_id: str, progress: Progress
+) -> tuple[int, Prediction]:
+    """Return an event's prediction and its partition.
+
+    Raises
+    ------
+    SettingsError
+        There is none.
+    """
+    partitions = range(count_partitions(settings, topic))
+    total = sum(watermarks(settings, topic, each)[1] for each in partitions)
+    wanted = event_id.encode()
+    for count, message in enumerate(read_to_end(settings, topic, partitions), 1):
+        progress(f"searching {topic}", count, total)
+        data = message.value() or b""
+        if wanted not in data and not data.startswith(b"{"):  # decoding all would take minutes
+            continue
+        prediction: Prediction = _decoded(data)
+        if prediction["event_id"] == event_id:
+            return message.partition() or 0, prediction
+    raise SettingsError(
+        f"reproduce requires an event that has a prediction on {topic}; got none for {event_id!r}"
+        " (not predicted yet, rejected, or gone by the topic's retention)"
+    )
+
+
+def task_factory(
+    pipeline: Pipeline, settings: Settings, agent: AgentSpec, partitions: int
+) -> TaskFactory:
+    """Return what makes an agent's tasks outside a worker: its predictions carry no time."""
+
+    def refuse(_: bytes) -> ModelSet:
+        raise SettingsError("a chain with prediction apart from learning has no model of its own")
+
+    return TaskFactory(
+        pipeline=pipeline,
+        agent=agent,
+        clean_partitions=partitions,
+        max_event_bytes=settings.max_event_bytes,
+        written_schema=written_schema(settings),
+        load_models=refuse,
+        clock_ms=lambda: 0,
+    )
+
+
+def fold(task: Task, origins: Iterable[Origin], codec: TopicCodec) -> Iterator[Record]:
+    """Pass records through a task as the engine does; yield what it would write."""
+    for origin in origins:
+        try:
+            record = codec.decode(origin)
+        except RecordError as error:
+            yield reject(origin, error.reason, error.detail)
+        else:
+            yield from task.run([record])
+
+
+def origin_of(message: Message, prefix: str) -> Origin:
+    """Return a message's place in the log, its topic without the pipeline's prefix."""
+    return Origin(
+        (message.topic() or "").removeprefix(prefix),
+        message.partition() or 0,
+        message.offset() or 0,
+        message.timestamp()[1],
+        message.key(),
+        message.value(),
+        tuple(message.headers() or ()),  # type: ignore[arg-type]  # the list that it always is
+    )
+
+
+def _agent(settings: Settings) -> AgentSpec:
+    agent = next(each for each in settings.agents if "prediction" in each)
+    if "learning" not in agent:
+        raise SettingsError(
+            "reproduce requires a chain that keeps prediction and learning together, where a"
+            " prediction follows from one log (--chain default or full);"
+            f" got {settings.chain!r}, where it depends on when a model arrived"
+        )
+    return agent
+
+
+def _input_topic(pipeline: Pipeline, settings: Settings, agent: AgentSpec, partition: int) -> str:
+    """Return the one topic that the agent's task was fed from, if it is all there."""
+    prefix = topic_prefix(pipeline)
+    marks = {
+        prefix + topic: watermarks(settings, prefix + topic, partition)
+        for topic in task_factory(pipeline, settings, agent, 1).reads()
+    }
+    for topic, (low, _) in marks.items():
+        if low > 0:
+            raise BrokerError(
+                f"reproduce requires {topic}[{partition}] from its first record on; got offset"
+                f" {low} as the oldest that retention has left (setting retention_hours)"
+            )
+    used = [topic for topic, (_, high) in marks.items() if high > 0]
+    if len(used) > 1:
+        raise BrokerError(
+            f"reproduce requires one log that fixes the order of all inputs; got {used}, whose"
+            " order in chain 'full' is known only since the last saved state. Events that carry"
+            " their labels, labels produced to `events`, or chain 'default' keep it"
+        )
+    if not used:
+        raise BrokerError(f"reproduce requires records on {[*marks]}; got none")
+    return used[0]
+
+
+def _decoded(data: bytes) -> Prediction:
+    prediction: Prediction
+    if data.startswith(b"{"):
+        prediction = json.loads(data)
+    else:
+        prediction = shipped("prediction").decode_body(data)
+    return prediction
+
+
+def _same_map(served: Any, again: Any) -> bool:
+    """Whether two maps hold the same in another order: Avro gives them none."""
+    if not isinstance(served, dict) or not isinstance(again, dict):
+        return False
+    return {k: repr(v) for k, v in served.items()} == {k: repr(v) for k, v in again.items()}

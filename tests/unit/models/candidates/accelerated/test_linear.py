@@ -1,0 +1,150 @@
+"""The accelerated linear models predict and learn what River's do, to the last digit."""
+
+import pickle
+import random
+from math import nan
+
+import pytest
+from river import compose, linear_model, multiclass, optim, preprocessing
+
+from millrace.models.candidates.accelerated import linear
+from tests.unit.models.alike import assert_alike
+
+
+def stream(length, *, gaps=0.0, shuffled=False, seed=7):
+    """Return instances whose class depends on two numbers, some gone and in any order if wanted."""
+    rng = random.Random(seed)
+    for number in range(length):
+        x = {"a": rng.gauss(0, 1), "b": rng.uniform(0, 1e6), "flag": rng.random() < 0.5, "one": 1}
+        if number > length / 2:
+            x["late"] = rng.expovariate(1)
+        label = x["a"] + x["flag"] > 0.5
+        names = [name for name in x if rng.random() >= gaps]
+        if shuffled:
+            rng.shuffle(names)
+        yield {name: x[name] for name in names}, label
+
+
+def scaled(module, **options):
+    scaler = module.StandardScaler if module is linear else preprocessing.StandardScaler
+    return scaler() | module.LogisticRegression(**options)
+
+
+def state(model):
+    """Return all that a scaled logistic regression has learned."""
+    scaler, regression = model.steps.values()
+    return (
+        dict(scaler.counts),
+        {name: scaler.means[name] for name in scaler.counts},
+        {name: scaler.vars[name] for name in scaler.counts},
+        regression.weights,
+        regression.intercept,
+        regression.optimizer.n_iterations,
+    )
+
+
+@pytest.mark.parametrize("delay", [0, 30])
+@pytest.mark.parametrize(
+    "disorder", [{}, {"gaps": 0.2}, {"shuffled": True}, {"gaps": 0.2, "shuffled": True}], ids=str
+)
+def test_a_scaled_logistic_regression_is_rivers(disorder, delay):
+    """Whatever comes and is missing, in whatever order."""
+    ours, rivers = scaled(linear), scaled(linear_model)
+    assert_alike(ours, rivers, stream(600, **disorder), delay)
+    assert state(ours) == state(rivers)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"optimizer": optim.Adam(0.01)},
+        {"optimizer": optim.SGD(optim.schedulers.InverseScaling(0.1))},
+        {"intercept_lr": optim.schedulers.InverseScaling(0.1)},
+        {"loss": optim.losses.Hinge()},
+        {"loss": optim.losses.Log(weight_pos=3.0)},
+        {"l2": 0.1},
+        {"l1": 0.1},
+        {"clip_gradient": 0.1},
+        {"initializer": optim.initializers.Constant(1.0)},
+        {"intercept_init": 40.0},  # so that the margin is beyond what the short formula is for
+    ],
+    ids=lambda options: next(iter(options)),
+)
+def test_any_options_are_rivers(options):
+    ours, rivers = scaled(linear, **options).clone(), scaled(linear_model, **options).clone()
+    assert_alike(ours, rivers, stream(300))
+    assert ours["LogisticRegression"].weights == rivers["LogisticRegression"].weights
+
+
+def test_weights_of_examples_are_rivers():
+    ours, rivers = linear.LogisticRegression(), linear_model.LogisticRegression()
+    for number, (x, y) in enumerate(stream(200)):
+        for each in (ours, rivers):
+            each.learn_one(x, y, w=[1.0, 0.5][number % 2])
+    assert ours.weights == rivers.weights
+
+
+def test_many_classes_are_rivers():
+    """One against the rest of each clones the regression, and tells it booleans."""
+    ours, rivers = (
+        scaler() | multiclass.OneVsRestClassifier(regression())
+        for scaler, regression in (
+            (linear.StandardScaler, linear.LogisticRegression),
+            (preprocessing.StandardScaler, linear_model.LogisticRegression),
+        )
+    )
+    examples = [(x, min(int(abs(x["a"])), 2)) for x, _ in stream(400)]
+    assert_alike(ours, rivers, examples)
+
+
+@pytest.mark.parametrize("options", [{"with_std": False}, {"window_size": 20}])
+def test_any_scaler_is_rivers(options):
+    ours = linear.StandardScaler(**options) | linear.LogisticRegression()
+    rivers = preprocessing.StandardScaler(**options) | linear_model.LogisticRegression()
+    assert_alike(ours, rivers, stream(200))
+
+
+def test_a_scaler_scales_each_instance_by_itself():
+    """What was learned is handed out once, for the very instance; then it has learned more."""
+    ours, rivers = linear.StandardScaler(), preprocessing.StandardScaler()
+    for x in ({"a": 1.0}, {"a": 2.0}, {"a": 5.0}):
+        for each in (ours, rivers):
+            each.learn_one(x)
+        assert ours.transform_one({"a": 7.0}) == rivers.transform_one({"a": 7.0})
+        assert ours.transform_one(x) == rivers.transform_one(x)
+        assert ours.transform_one(x) == rivers.transform_one(x)
+
+
+def test_nan_is_what_it_is_in_river():
+    """It spoils the weights there, too."""
+    ours, rivers = scaled(linear), scaled(linear_model)
+    for x, y in [({"a": 1.0}, True), ({"a": 2.0}, False), ({"a": nan}, True), ({"a": 3.0}, True)]:
+        ours.learn_one(x, y)
+        rivers.learn_one(x, y)
+    assert repr(state(ours)) == repr(state(rivers))
+
+
+def test_it_goes_on_from_a_pickle():
+    ours, rivers = scaled(linear), scaled(linear_model)
+    examples = [*stream(400)]
+    assert_alike(ours, rivers, examples[:200])
+    assert_alike(pickle.loads(pickle.dumps(ours)), rivers, examples[200:])
+
+
+def test_the_short_way_is_taken(monkeypatch):
+    """Otherwise all of this would compare River with River."""
+    model = scaled(linear)
+    examples = [*stream(100)][:50]
+    model.learn_one(*examples[0])
+    monkeypatch.setattr(linear_model.LogisticRegression, "learn_one", None)
+    monkeypatch.setattr(preprocessing.StandardScaler, "learn_one", None)
+    monkeypatch.setattr(preprocessing.StandardScaler, "transform_one", None)
+    for example in examples[1:]:
+        model.learn_one(*example)
+
+
+def test_it_composes():
+    """Within a longer pipeline it is a step like any other."""
+    ours = compose.Select("a", "flag") | scaled(linear)
+    rivers = compose.Select("a", "flag") | scaled(linear_model)
+    assert_alike(ours, rivers, stream(200))

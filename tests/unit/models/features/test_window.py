@@ -1,0 +1,145 @@
+"""Windows of event time, held against the plainest thing that could be right."""
+
+import math
+import pickle
+import statistics
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from millrace.models.features.window import AGGREGATES, Window, aggregate
+
+SPAN_MS = 10
+times_ms = st.integers(min_value=-40, max_value=40)
+values = st.floats(min_value=-1e6, max_value=1e6)
+events = st.lists(st.tuples(times_ms, values), min_size=1, max_size=60)
+
+
+def naive_past(arrived, time_ms):
+    """Every value that has arrived, in (time_ms - SPAN_MS, time_ms], by time, then arrival."""
+    ordered = sorted(arrived, key=lambda event: event[0])  # sorted() keeps the order of arrival
+    return [value for time, value in ordered if time_ms - SPAN_MS < time <= time_ms]
+
+
+@given(events)
+def test_every_event_up_to_one_window_late_sees_exactly_its_own_past(arrivals):
+    """As long as no event is more than one window late, nothing of its past is missing."""
+    window, arrived, newest = Window(SPAN_MS), [], -math.inf
+    for time_ms, value in arrivals:
+        if time_ms < newest - SPAN_MS:
+            continue
+        newest = max(newest, time_ms)
+        arrived.append((time_ms, value))
+        assert window.add(time_ms, value) == naive_past(arrived, time_ms)
+
+
+@given(events, st.integers(min_value=1, max_value=5))
+def test_later_events_and_those_out_of_the_window_are_never_seen(arrivals, max_events):
+    """However late or many the events are, each sees itself, and only what is in its window."""
+    window, arrived = Window(SPAN_MS, max_events), []
+    for time_ms, value in arrivals:
+        arrived.append((time_ms, value))
+        seen, past = window.add(time_ms, value), naive_past(arrived, time_ms)
+        assert seen[-1] == value
+        assert len(seen) <= max_events
+        rest = iter(past)
+        assert all(each in rest for each in seen)  # a subsequence
+
+
+@given(events, st.integers(min_value=1, max_value=5))
+def test_in_order_the_newest_of_the_window_are_seen(arrivals, max_events):
+    """Without late events, what is seen is the newest `max_events` of the window."""
+    window, arrived = Window(SPAN_MS, max_events), []
+    for event in sorted(arrivals, key=lambda event: event[0]):
+        arrived.append(event)
+        assert window.add(*event) == naive_past(arrived, event[0])[-max_events:]
+
+
+@given(events, st.integers(min_value=1, max_value=20))
+def test_what_is_held_is_bounded(arrivals, max_events):
+    """At most `max_events` are held, and none that is two windows old."""
+    window = Window(SPAN_MS, max_events)
+    for time_ms, value in arrivals:
+        window.add(time_ms, value)
+        assert len(window) <= max_events
+        assert window.newest_ms == max(window._times_ms)
+        assert min(window._times_ms) > window.newest_ms - 2 * SPAN_MS
+
+
+@given(st.lists(times_ms, unique=True, min_size=1, max_size=40), st.randoms(use_true_random=False))
+def test_order_of_arrival_does_not_matter_to_what_is_held(times, random):
+    """Events of different times give the same window in whatever order they come."""
+    in_order, shuffled = Window(SPAN_MS, 8), Window(SPAN_MS, 8)
+    for time_ms in sorted(times):
+        in_order.add(time_ms, float(time_ms))
+    random.shuffle(times)
+    for time_ms in times:
+        shuffled.add(time_ms, float(time_ms))
+    assert shuffled.values(max(times)) == in_order.values(max(times))
+
+
+@given(events, events)
+def test_a_pickled_window_goes_on_as_if_nothing_had_happened(before, after):
+    """State that is written and read back sees what it would have seen."""
+    window = Window(SPAN_MS, 5)
+    for event in before:
+        window.add(*event)
+    restored = pickle.loads(pickle.dumps(window))
+    assert [restored.add(*event) for event in after] == [window.add(*event) for event in after]
+
+
+def test_the_window_is_open_at_its_old_end_and_closed_at_its_new_end():
+    """At time t the window is (t - span, t]."""
+    window = Window(SPAN_MS)
+    window.add(0, 1.0)
+    assert window.add(9, 2.0) == [1.0, 2.0]
+    assert window.add(10, 3.0) == [2.0, 3.0]
+    assert window.values(9) == [1.0, 2.0]
+    assert window.values(-1) == []
+
+
+def test_an_event_too_late_to_be_held_still_sees_itself():
+    """An event that is older than all that is held is not held, and not overlooked."""
+    window = Window(SPAN_MS, max_events=2)
+    for time_ms in (100, 101):
+        window.add(time_ms, 1.0)
+    assert window.add(3, 7.0) == [7.0]
+    assert window.values(101) == [1.0, 1.0]
+    assert len(window) == 2
+
+
+def test_reading_an_empty_window_gives_nothing():
+    """A window without values has no newest time and no values."""
+    window = Window(SPAN_MS)
+    assert (window.values(0), window.newest_ms, len(window)) == ([], None, 0)
+
+
+@given(st.lists(values, min_size=1, max_size=50))
+def test_aggregates_agree_with_exact_arithmetic(seen):
+    """Sums are rounded once; the rest is within an ulp or so of the definition."""
+    assert aggregate("count", seen) == len(seen)
+    assert aggregate("sum", seen) == float(sum(map(Fraction, seen)))
+    assert aggregate("mean", seen) == pytest.approx(statistics.mean(seen), rel=1e-12)
+    assert aggregate("min", seen) == min(seen)
+    assert aggregate("max", seen) == max(seen)
+    if len(seen) > 1:
+        assert aggregate("std", seen) == pytest.approx(statistics.stdev(seen), rel=1e-9, abs=1e-9)
+
+
+def test_aggregates_of_nothing_are_absent_or_zero():
+    """Nothing can be counted and summed, but has no mean, minimum or maximum."""
+    found = {name: aggregate(name, []) for name in AGGREGATES}
+    assert found == {"count": 0, "sum": 0.0, "mean": None, "min": None, "max": None, "std": 0.0}
+
+
+def test_one_value_has_no_spread():
+    """The sample standard deviation is 0.0 below two values."""
+    assert aggregate("std", [3.0]) == 0.0
+
+
+@pytest.mark.parametrize("name", ["sum", "mean", "std"])
+def test_an_aggregate_beyond_the_range_of_a_float_is_absent(name):
+    """Values whose sum overflows do not stop the pipeline."""
+    assert aggregate(name, [1.7e308, 1.7e308, -1.7e308, 1.7e308]) is None

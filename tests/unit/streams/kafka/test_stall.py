@@ -1,0 +1,88 @@
+"""Which partitions stand still, from what librdkafka and the broker say of them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from confluent_kafka import TopicPartition
+
+from millrace.streams.kafka.stall import Fetched, Fetching
+
+AT = ("p.events", 0)
+
+
+class Client:
+    """librdkafka, which is at `position`, and a broker whose partition goes to `end`."""
+
+    def __init__(self, fetching: Fetching) -> None:
+        self._keep: Any = fetching.config["stats_cb"]
+        self.position = self.end = 0
+        self.partitions = [TopicPartition(*AT)]
+
+    def offsets_for_times(
+        self, latest: list[TopicPartition], timeout: float
+    ) -> list[TopicPartition]:
+        return [TopicPartition(at.topic, at.partition, self.end) for at in latest]
+
+    def say(self, position: int, end: int) -> Any:
+        said = {"next_offset": position, "fetch_state": "validate-epoch-wait"}
+        self._keep(json.dumps({"topics": {AT[0]: {"partitions": {str(AT[1]): said}}}}))
+        self.end = end
+        return self
+
+
+@pytest.fixture
+def fetching() -> Fetching:
+    return Fetching(look_seconds=-1.0)
+
+
+@pytest.fixture
+def client(fetching: Fetching) -> Client:
+    client = Client(fetching)
+    fetching.begin(client.partitions)
+    return client
+
+
+def test_records_that_are_not_fetched_from_one_look_to_the_next(
+    fetching: Fetching, client: Client
+) -> None:
+    """They are found at the second look, with what librdkafka calls the state it is in."""
+    assert fetching.look(client.say(position=7, end=9)) == {}
+    assert fetching.look(client.say(position=7, end=12)) == {
+        AT: Fetched(7, 12, "validate-epoch-wait")
+    }
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        pytest.param((7, 9), (8, 12), id="it moves, if slowly"),
+        pytest.param((9, 9), (9, 12), id="what waits came after the first look"),
+        pytest.param((-1001, 0), (-1001, 0), id="not begun, and nothing there"),
+    ],
+)
+def test_what_is_no_standstill(
+    fetching: Fetching, client: Client, first: tuple[int, int], second: tuple[int, int]
+) -> None:
+    """A look sees one moment; only what was there, and has not come, is missed."""
+    assert fetching.look(client.say(*first)) == {}
+    assert fetching.look(client.say(*second)) == {}
+
+
+def test_a_new_assignment_begins_anew(fetching: Fetching, client: Client) -> None:
+    """What stood still before a rebalance may be another worker's now."""
+    fetching.look(client.say(position=7, end=9))
+    fetching.begin(client.partitions)
+    assert fetching.look(client.say(position=7, end=9)) == {}
+
+
+def test_nothing_is_asked_without_partitions_or_statistics(
+    fetching: Fetching, client: Client
+) -> None:
+    """Before the first statistics nothing is known; with no partition no look is due."""
+    assert fetching.look(client) == {}
+    assert fetching.is_look_due
+    fetching.begin([])
+    assert not fetching.is_look_due

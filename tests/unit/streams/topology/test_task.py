@@ -1,0 +1,136 @@
+"""A task passes records through its operators, and returns what topics have to carry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+import pytest
+
+from millrace.models.pipeline.definition import Pipeline
+from millrace.streams.operators.base import Operator
+from millrace.streams.operators.keyed_state import KeyedState
+from millrace.streams.operators.record import Origin, Record
+from millrace.streams.topology.task import PRIVATE, Task
+
+Make = Callable[..., Any]
+
+
+class Step(Operator):
+    """Writes what it is told to for each record that it reads, and says so."""
+
+    def __init__(self, pipeline: Pipeline, name: str, reads: str, *writes: str) -> None:
+        super().__init__(pipeline, seen=KeyedState())
+        self.name = name  # type: ignore[misc]
+        self.reads, self.writes = frozenset({reads}), frozenset(writes)
+        self._writes = writes
+
+    def process(self, record: Record) -> Iterable[Record]:
+        self.stores["seen"][str(len(self.stores["seen"]))] = record.value["path"]
+        self.tally[self.name, record.topic] += 1
+        path = [*record.value["path"], self.name]
+        return [Record(each, "X", {"path": path}, record.origin) for each in self._writes]
+
+
+@pytest.fixture
+def at() -> Callable[[str, int], Record]:
+    """Make a record of a topic."""
+    return lambda topic, i: Record(topic, "X", {"path": [i]}, Origin(topic, 0, i, 0, None, None))
+
+
+@pytest.fixture
+def step(make_pipeline: Make) -> Callable[..., Step]:
+    """Make an operator that reads one topic and writes others."""
+    return partial(Step, make_pipeline())
+
+
+def paths(records: list[Record]) -> list[tuple[str, list[Any]]]:
+    return [(each.topic, each.value["path"]) for each in records]
+
+
+def test_joined_topics_are_not_written(at: Make, step: Make) -> None:
+    """What the next operator of the chain reads of a private topic is not published."""
+    task = Task([step("a", "events", "clean", "rejects"), step("b", "clean", "features")], int)
+    assert paths(task.run([at("events", 1)])) == [
+        ("rejects", [1, "a"]),
+        ("features", [1, "a", "b"]),
+    ]
+
+
+def test_public_topics_are_written_and_read(at: Make, step: Make) -> None:
+    """What users read too is published even where an operator of the chain reads it."""
+    assert "predictions" not in PRIVATE
+    task = Task([step("a", "features", "predictions"), step("b", "predictions", "alerts")], int)
+    assert paths(task.run([at("features", 1)])) == [
+        ("predictions", [1, "a"]),
+        ("alerts", [1, "a", "b"]),
+    ]
+
+
+def test_what_others_have_made_is_passed_on(at: Make, step: Make) -> None:
+    """A topic of another agent's that the second operator reads reaches it, past the first."""
+    task = Task([step("a", "examples", "alerts"), step("b", "predictions", "rejects")], int)
+    assert paths(task.run([at("predictions", 1), at("examples", 2)])) == [
+        ("alerts", [2, "a"]),
+        ("rejects", [1, "b"]),
+    ]
+
+
+def test_nested_operators_keep_their_stores(at: Make, step: Make) -> None:
+    """An operator that another one calls is not called by the task, but what it keeps counts."""
+    outer, inner = step("a", "features", "predictions"), step("b", "features")
+    outer.nested = (inner,)
+    task = Task([outer], int)
+    task.run([at("features", 1)])
+    assert [name for name, _ in task.stores()] == ["a/seen", "b/seen"]
+    assert (len(outer.stores["seen"]), len(inner.stores["seen"])) == (1, 0)
+    inner.tally["b", "features"] += 1
+    assert task.take_tally() == {("a", "features"): 1, ("b", "features"): 1}
+
+
+def test_batches_make_no_difference(at: Make, step: Make) -> None:
+    """Per topic, the outputs come in the order of the input, in one batch or in many."""
+
+    def run(size: int) -> list[tuple[str, list[Any]]]:
+        task = Task(
+            [step("a", "events", "clean", "clean", "rejects"), step("b", "clean", "features")],
+            int,
+        )
+        records = [at("events", i) for i in range(12)]
+        made = [
+            each for start in range(0, 12, size) for each in task.run(records[start : start + size])
+        ]
+        return sorted(paths(made), key=lambda each: each[0])
+
+    assert run(1) == run(5) == run(12)
+
+
+def test_a_topic_that_nobody_reads(at: Make, step: Make) -> None:
+    """A record that no operator reads, a dead letter for example, leads to nothing."""
+    assert Task([step("a", "events", "clean")], int).run([at("rejects", 1)]) == []
+
+
+def test_predictions_are_stamped_as_they_leave(at: Make, step: Make) -> None:
+    """The time of a prediction is the clock's, whether or not the chain reads it too."""
+    now = iter(range(5_000, 6_000))
+    task = Task([step("a", "features", "predictions"), step("b", "predictions")], now.__next__)
+    (made,) = task.run([at("features", 1)])
+    assert made.value["prediction_time_ms"] == 5_000
+    (made,) = task.run([at("features", 2)])
+    assert made.value["prediction_time_ms"] > 5_000
+
+
+def test_stores_have_full_names(step: Make) -> None:
+    """A store is known by its operator and its own name."""
+    task = Task([step("a", "events"), step("b", "clean")], int)
+    assert [name for name, _ in task.stores()] == ["a/seen", "b/seen"]
+    assert [store for _, store in task.stores()] == [each.stores["seen"] for each in task.operators]
+
+
+def test_tally_is_taken_once(at: Make, step: Make) -> None:
+    """The tallies of all operators are added, and begin anew."""
+    task = Task([step("a", "events", "clean"), step("b", "clean")], int)
+    task.run([at("events", 1), at("events", 2)])
+    assert task.take_tally() == {("a", "events"): 2, ("b", "clean"): 2}
+    assert task.take_tally() == {}
