@@ -116,7 +116,7 @@ def read_table(path: Path | str) -> pd.DataFrame:
     --------
     >>> read_table("data.xlsx")
     Traceback (most recent call last):
-    millrace.schemas.errors.DefinitionError: a table requires a .csv, .csv.gz or .parquet file; got ...
+    millrace.schemas.errors.DefinitionError: a table requires ...; got ...
     """
     path = Path(path)
     is_csv = path.name.lower().endswith((".csv", ".csv.gz"))

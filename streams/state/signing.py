@@ -74,7 +74,8 @@ def verified(data: bytes, key: bytes) -> bytes:
     Raises
     ------
     SnapshotError
-        The key is empty, or the data is cut off, not signed, changed, signed with another key, or in another format.
+        The key is empty; or the data is cut off, not signed, changed, signed with another key, or
+        in another format.
     """
     _require(key)
     if not data.startswith(_MAGIC) or len(data) < _BODY_START:
