@@ -56,7 +56,7 @@ class Prediction(TypedDict):
     staleness_examples: int
 
 
-class Served(TypedDict):
+class Predicted(TypedDict):
     value: LabelValue | None
     probabilities: Probabilities
 
@@ -68,8 +68,32 @@ class Example(TypedDict):
     features: Features
     label: LabelValue | None
     label_delay_ms: int | None
-    served: dict[str, Served]
+    predicted: dict[str, Predicted]
     loss: float | None
+
+
+class Fate(StrEnum):
+    """What became of a label, or of an event that got none."""
+
+    JOINED = "joined"
+    EARLY = "early"
+    CORRECTED = "corrected"
+    DUPLICATE = "duplicate"
+    LATE_CORRECTION = "late_correction"
+    LATE = "late"
+    ORPHAN = "orphan"
+    EXPIRED = "expired"
+    EVICTED = "evicted"
+
+
+class Outcome(TypedDict):
+    event_id: str
+    key: str | None
+    event_time_ms: int | None
+    fate: str
+    label: LabelValue | None
+    label_delay_ms: int | None
+    losses: dict[str, float]
 
 
 class ModelSnapshot(TypedDict):

@@ -1,6 +1,6 @@
 """Prequential evaluation: every prediction is tested against its label before the label is learned.
 
-The learning operator feeds each example's served predictions here, of the champion, of the other
+The learning operator feeds each example's predicted predictions here, of the champion, of the other
 models and of the baselines alike. Cumulative metrics are River's own objects, fed as River's
 `progressive_val_score` feeds them, so that they agree with it to the last digit. Rolling metrics
 show how a model does now.
@@ -22,7 +22,7 @@ from river import metrics as river_metrics
 
 from millrace.models.candidates.tasks import Task
 from millrace.schemas import DefinitionError
-from millrace.schemas.records import LabelValue, Served
+from millrace.schemas.records import LabelValue, Predicted
 
 _river: Any = river_metrics  # has types for a part of what it holds
 _DEFAULTS: Mapping[Task, tuple[type[Any], ...]] = {
@@ -33,7 +33,7 @@ _DEFAULTS: Mapping[Task, tuple[type[Any], ...]] = {
 }
 _CLASSIFICATION = frozenset({Task.BINARY, Task.MULTICLASS})
 _MEASURED_AT_A_TIME = 256
-_SILENCE: Served = {"value": None, "probabilities": {}}
+_SILENCE: Predicted = {"value": None, "probabilities": {}}
 _WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z]|AUC)")
 
 
@@ -81,7 +81,7 @@ class Prequential:
         if metrics is None:
             metrics = {metric_name(each): each for each in _DEFAULTS[task]}
         self._scores = {name: _Scores(task, metrics, rolling_window) for name in names}
-        self._unmeasured: list[tuple[LabelValue, dict[str, Served]]] = []
+        self._unmeasured: list[tuple[LabelValue, dict[str, Predicted]]] = []
 
     @property
     def examples(self) -> dict[str, int]:
@@ -89,7 +89,7 @@ class Prequential:
         self._measure()
         return {name: scores.examples for name, scores in self._scores.items()}
 
-    def update(self, name: str, label: LabelValue, served: Served) -> None:
+    def update(self, name: str, label: LabelValue, predicted: Predicted) -> None:
         """Measure one prediction of the model `name`.
 
         Parameters
@@ -98,19 +98,19 @@ class Prequential:
             One of the models.
         label
             As `Task.label` returns it.
-        served
+        predicted
             What the model said, before it learned the label.
         """
         self._measure()
-        self._scores[name].update_all([label], [served])
+        self._scores[name].update_all([label], [predicted])
 
-    def update_all(self, label: LabelValue, served: dict[str, Served]) -> None:
+    def update_all(self, label: LabelValue, predicted: dict[str, Predicted]) -> None:
         """Measure one prediction of every model.
 
         They are measured some hundred at a time, one model after the other, which comes to the
         same and is a third faster: the processor keeps one metric's code at hand.
         """
-        self._unmeasured.append((label, served))
+        self._unmeasured.append((label, predicted))
         if len(self._unmeasured) >= _MEASURED_AT_A_TIME:
             self._measure()
 
@@ -170,9 +170,9 @@ class _Scores:
         self.examples = 0
         self._examples_with_probabilities = 0
 
-    def update_all(self, labels: list[LabelValue], said: list[Served]) -> None:
+    def update_all(self, labels: list[LabelValue], said: list[Predicted]) -> None:
         """Measure predictions against their labels, in order."""
-        values: list[Any] = [served["value"] for served in said]
+        values: list[Any] = [predicted["value"] for predicted in said]
         if None in values:
             spoken = [value is not None for value in values]
             labels, said = [*compress(labels, spoken)], [*compress(said, spoken)]
@@ -184,9 +184,9 @@ class _Scores:
             for label, value in zip(labels, values, strict=True):
                 metric.update(label, value)
         if self._by_probabilities:
-            for label, served in zip(labels, said, strict=True):
-                if served["probabilities"]:
-                    self._update_by_probabilities(label, served["probabilities"])
+            for label, predicted in zip(labels, said, strict=True):
+                if predicted["probabilities"]:
+                    self._update_by_probabilities(label, predicted["probabilities"])
         if self._task is Task.REGRESSION:
             self._newest.extend(map(abs, map(sub, labels, values)))
         elif self._task is Task.ANOMALY:

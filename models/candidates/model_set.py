@@ -17,9 +17,9 @@ from millrace.models.candidates.evaluation import loss, measures_probabilities
 from millrace.models.candidates.tasks import Task
 from millrace.models.monitoring.drift import DriftPolicy
 from millrace.models.pipeline.definition import Pipeline
-from millrace.schemas.records import Features, LabelValue, Served
+from millrace.schemas.records import Features, LabelValue, Predicted
 
-Predict = Callable[[Features], Served]
+Predict = Callable[[Features], Predicted]
 Learn = Callable[[Features, LabelValue | None], object]
 
 _PLAIN = frozenset({bool, int, str, type(None)})
@@ -40,7 +40,7 @@ class Replacement:
         self._learned = 0
         self._advantage = 0.0
 
-    def learn(self, features: Features, label: LabelValue, incumbent: Served) -> None:
+    def learn(self, features: Features, label: LabelValue, incumbent: Predicted) -> None:
         """Test, then learn."""
         if self._learned * 2 >= self._trial:
             own = loss(self._task, label, predictor(self.model, self._task)(features)["value"])
@@ -93,7 +93,7 @@ class ModelSet:
         vars(self).update(state)
         self._compile()
 
-    def predict(self, features: Features) -> dict[str, Served]:
+    def predict(self, features: Features) -> dict[str, Predicted]:
         """Return what each model says, the champion first. Changes nothing.
 
         Raises
@@ -101,19 +101,19 @@ class ModelSet:
         Exception
             Whatever the champion raises.
         """
-        served = {}
+        predicted = {}
         for name, predict in self._predictors:
             try:
-                served[name] = predict(features)
+                predicted[name] = predict(features)
             except Exception:
                 if name == self.champion:
                     raise
                 self.failures[name] += 1
-                served[name] = Served(value=None, probabilities={})
-        return served
+                predicted[name] = Predicted(value=None, probabilities={})
+        return predicted
 
     def learn(
-        self, features: Features, label: LabelValue | None, served: dict[str, Served]
+        self, features: Features, label: LabelValue | None, predicted: dict[str, Predicted]
     ) -> None:
         """Let every model learn from one example.
 
@@ -131,7 +131,7 @@ class ModelSet:
                 self.failures[name] += 1
                 raised = error if name == self.champion else raised
         for name in [*self.replacements] if self.replacements else ():
-            self._try_out(name, features, label, served)
+            self._try_out(name, features, label, predicted)
         if raised is not None:
             raise raised
 
@@ -145,12 +145,16 @@ class ModelSet:
             self.replacements[name] = Replacement(fresh, self.task, trial)
 
     def _try_out(
-        self, name: str, features: Features, label: LabelValue | None, served: dict[str, Served]
+        self,
+        name: str,
+        features: Features,
+        label: LabelValue | None,
+        predicted: dict[str, Predicted],
     ) -> None:
         replacement = self.replacements[name]
         try:
             if label is not None:
-                replacement.learn(features, label, served[name])
+                replacement.learn(features, label, predicted[name])
         except Exception:  # it is not in place: the model that is goes on
             self.failures[name] += 1
             del self.replacements[name]
@@ -215,7 +219,7 @@ def _by_name(probabilities: dict[Any, float]) -> dict[str, float]:
     return {str(label): probability for label, probability in probabilities.items()}
 
 
-def _likeliest(probabilities: dict[Any, float]) -> Served:
+def _likeliest(probabilities: dict[Any, float]) -> Predicted:
     """Choose as River's own `Classifier.predict_one` does: the first of the likeliest."""
     value = max(probabilities, key=probabilities.__getitem__) if probabilities else None
     return {"value": _plain(value), "probabilities": _by_name(probabilities)}

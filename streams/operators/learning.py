@@ -19,7 +19,7 @@ from millrace.models.monitoring.drift import DriftPolicy
 from millrace.models.monitoring.drift_monitor import DriftMonitor, Evidence
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import RejectReason
-from millrace.schemas.records import Alert, Example, FeatureVector, LabelValue, Served
+from millrace.schemas.records import Alert, Example, FeatureVector, LabelValue, Predicted
 from millrace.streams.operators.base import Operator
 from millrace.streams.operators.keyed_state import KeyedState
 from millrace.streams.operators.record import Origin, Record
@@ -65,13 +65,13 @@ class LearningOperator(Operator):
 
     def process(self, record: Record) -> Iterable[Record]:
         example: Example = record.value
-        return self.learn(example, example["label"], example["served"], record.origin)
+        return self.learn(example, example["label"], example["predicted"], record.origin)
 
     def learn(
         self,
         event: FeatureVector | Example,
         label: LabelValue | None,
-        served: dict[str, Served],
+        predicted: dict[str, Predicted],
         origin: Origin,
     ) -> Iterable[Record]:
         """Test what was said of an event, if its label is known; then let the models learn.
@@ -82,18 +82,18 @@ class LearningOperator(Operator):
             With the features that the models have seen.
         label
             None where the models learn without labels, and have not been told.
-        served
+        predicted
             What each model said.
         origin
             Of the record that brought the label.
         """
         scope_key = self._models.scope_key(event["key"])
-        made = [] if label is None else self._test(event, label, served, scope_key, origin)
+        made = [] if label is None else self._test(event, label, predicted, scope_key, origin)
         if label is None or not self._learns_without_labels:
             models = self._models.of(scope_key)
             self._models.have_learned(scope_key)
             try:
-                models.learn(event["features"], label, served)
+                models.learn(event["features"], label, predicted)
             except Exception as error:  # the champion is the user's own: it may raise anything
                 made.append(self._fail("label", origin, RejectReason.LEARN_ERROR, error))
             else:
@@ -104,17 +104,17 @@ class LearningOperator(Operator):
         self,
         event: FeatureVector | Example,
         label: LabelValue,
-        served: dict[str, Served],
+        predicted: dict[str, Predicted],
         scope_key: str,
         origin: Origin,
     ) -> list[Record]:
         evaluation: Prequential = self._evaluation.changing(_KEY, self._fresh_evaluation)
-        evaluation.update_all(label, served)
+        evaluation.update_all(label, predicted)
         monitors: dict[str, DriftMonitor]
         monitors = self._monitors.changing(scope_key, self._fresh_monitors)
         made = []
         for name, monitor in monitors.items():
-            error = loss(self._task, label, served[name]["value"])
+            error = loss(self._task, label, predicted[name]["value"])
             evidence = None if error is None else monitor.update(error)
             if evidence is not None:
                 models = self._models.of(scope_key)

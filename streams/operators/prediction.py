@@ -33,7 +33,14 @@ from millrace.models.candidates.model_set import ModelSet
 from millrace.models.candidates.tasks import Task
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import RejectReason
-from millrace.schemas.records import Example, FeatureVector, Label, LabelValue, Prediction, Served
+from millrace.schemas.records import (
+    Example,
+    FeatureVector,
+    Label,
+    LabelValue,
+    Predicted,
+    Prediction,
+)
 from millrace.streams.operators.base import Operator
 from millrace.streams.operators.keyed_state import KeyedState
 from millrace.streams.operators.learning import LearningOperator
@@ -49,7 +56,7 @@ class Waiting(NamedTuple):
     """An event that waits for its label, with what every candidate said of it."""
 
     vector: FeatureVector
-    served: dict[str, Served]
+    predicted: dict[str, Predicted]
 
 
 class Early(NamedTuple):
@@ -64,7 +71,7 @@ class Answer(NamedTuple):
     """What was said of an event, not yet written down as a record."""
 
     vector: FeatureVector
-    served: Served
+    predicted: Predicted
     model: str
     version: int
     staleness_examples: int
@@ -155,22 +162,22 @@ class PredictionOperator(Operator):
             return [self._reject("event", origin, RejectReason.DUPLICATE_EVENT, detail)]
         models = self._models.of(self._models.scope_key(vector["key"]))
         try:
-            served = models.predict(vector["features"])
+            predicted = models.predict(vector["features"])
         except Exception as error:  # the champion is the user's own: it may raise anything
             return [self._fail("event", origin, RejectReason.PREDICT_ERROR, error)]
         champion = models.champion
         staleness = 0 if self._learning else self._staleness(vector["key"], models)
         made: list[Record | Answer]
-        made = [Answer(vector, served[champion], champion, models.version, staleness, origin)]
+        made = [Answer(vector, predicted[champion], champion, models.version, staleness, origin)]
         self._advance(event_time_ms)
         if self.early:
             made += self._orphans()
         if vector["label"] is not None:
-            made += self._meet(vector, served, vector["label"], event_time_ms, origin)
+            made += self._meet(vector, predicted, vector["label"], event_time_ms, origin)
         else:
-            self.waiting[event_id] = Waiting(vector, served)
+            self.waiting[event_id] = Waiting(vector, predicted)
         if self._learns_without_labels:
-            made += self._teach(vector, served, None, None, origin)
+            made += self._teach(vector, predicted, None, None, origin)
         if event_id in self.early:
             early: Early = self.early.pop(event_id)
             made += self._join(early.label, early.origin)
@@ -188,26 +195,26 @@ class PredictionOperator(Operator):
     def _meet(
         self,
         vector: FeatureVector,
-        served: dict[str, Served],
+        predicted: dict[str, Predicted],
         label: LabelValue,
         label_time_ms: int | None,
         origin: Origin,
     ) -> Iterable[Record]:
         self._ends.remember(vector["event_id"], label)
         self.tally["label", "joined"] += 1
-        return self._teach(vector, served, label, label_time_ms, origin)
+        return self._teach(vector, predicted, label, label_time_ms, origin)
 
     def _teach(
         self,
         vector: FeatureVector,
-        served: dict[str, Served],
+        predicted: dict[str, Predicted],
         label: LabelValue | None,
         label_time_ms: int | None,
         origin: Origin,
     ) -> Iterable[Record]:
         """Let the models learn from an event, or write the example for those that do it."""
         if self._learning is not None:
-            return self._learning.learn(vector, label, served, origin)
+            return self._learning.learn(vector, label, predicted, origin)
         if label is None or not self._learns_without_labels:
             self._count_example(vector["key"])
         event_time_ms = vector["event_time_ms"]
@@ -217,8 +224,8 @@ class PredictionOperator(Operator):
             "event_time_ms": event_time_ms,
             "label": label,
             "label_delay_ms": None if label_time_ms is None else label_time_ms - event_time_ms,
-            "served": served,
-            "loss": loss(self._task, label, served[self._champion]["value"]),
+            "predicted": predicted,
+            "loss": loss(self._task, label, predicted[self._champion]["value"]),
             "features": vector["features"],
         }
         return [Record("examples", "Example", example, origin)]
@@ -302,17 +309,17 @@ class PredictionOperator(Operator):
 
 
 def _prediction(answer: Answer) -> Record:
-    vector, served = answer.vector, answer.served
+    vector, predicted = answer.vector, answer.predicted
     value: Prediction = {
         "event_id": vector["event_id"],
         "key": vector["key"],
         "event_time_ms": vector["event_time_ms"],
         "prediction_time_ms": _NOT_PREDICTED_YET,  # operators read no clock: the task stamps it
-        "value": served["value"],
+        "value": predicted["value"],
         "model": answer.model,
         "model_version": answer.version,
         "staleness_examples": answer.staleness_examples,
-        "probabilities": served["probabilities"],
+        "probabilities": predicted["probabilities"],
         "features": vector["features"],
     }
     return Record("predictions", "Prediction", value, answer.origin)

@@ -305,17 +305,17 @@ def test_the_accounts_of_labels_balance(flow: Flow) -> None:
 
 def test_delayed_and_early_labels_make_examples(flow: Flow) -> None:
     """An example holds the features and the prediction of its event, the label and its delay."""
-    served = {each["event_id"]: each for each in flow.predictions}
+    predicted = {each["event_id"]: each for each in flow.predictions}
     labels = {each["reading_id"]: each["faulty"] for each in LABELS[: GOOD // 2]}
     labels |= {"early": True, "corrected": False, "no-lesson": True}
     assert {each["event_id"]: each["label"] for each in flow.examples} == labels
     assert len(flow.examples) == len(labels)
     for example in flow.examples:
-        prediction = served[example["event_id"]]
+        prediction = predicted[example["event_id"]]
         assert example["label_delay_ms"] == DELAY_MS
         assert example["features"] == prediction["features"]
-        assert example["served"]["fragile"]["value"] == prediction["value"]
-        assert {*example["served"]} == {"fragile", "no_change", "prior"}
+        assert example["predicted"]["fragile"]["value"] == prediction["value"]
+        assert {*example["predicted"]} == {"fragile", "no_change", "prior"}
 
 
 def test_models_travel_to_where_predictions_are_made(flow: Flow) -> None:

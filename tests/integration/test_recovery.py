@@ -68,9 +68,9 @@ def river() -> River:
     scores = {name: metrics.Accuracy() for name in models}
     result = River([], [], {name: [] for name in models})
     for x, reading in zip(sensors.features(stream), stream, strict=True):
-        served = models[CHAMPION].predict_proba_one(x)
+        predicted = models[CHAMPION].predict_proba_one(x)
         result.values.append(models[CHAMPION].predict_one(x))
-        result.probabilities.append({str(label): p for label, p in served.items()})
+        result.probabilities.append({str(label): p for label, p in predicted.items()})
         for name, model in models.items():
             value = model.predict_one(x)
             if value is not None:

@@ -1,4 +1,4 @@
-"""What every model of the catalogue and every baseline must do to be served."""
+"""What every model of the catalogue and every baseline must do to be predicted."""
 
 import math
 import pickle

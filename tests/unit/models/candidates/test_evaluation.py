@@ -43,7 +43,7 @@ def stream(task, length=400):
         )
 
 
-def served(value, **probabilities):
+def predicted(value, **probabilities):
     return {"value": value, "probabilities": probabilities}
 
 
@@ -106,7 +106,7 @@ def test_a_pickled_evaluation_goes_on_as_if_nothing_had_happened(task):
     label = "low" if task is Task.MULTICLASS else 1.0 if task is Task.REGRESSION else True
     assert restored.examples == scores.examples
     for each in (scores, restored):
-        each.update("model", label, served(label if task is Task.MULTICLASS else 1.0))
+        each.update("model", label, predicted(label if task is Task.MULTICLASS else 1.0))
     assert restored.cumulative() == scores.cumulative()
     assert restored.rolling() == scores.rolling()
     assert restored.examples == scores.examples
@@ -118,7 +118,7 @@ def test_reading_changes_nothing(task):
     """An evaluation that is looked at after every example is saved as one that never was."""
     looked_at, alone = (Prequential(task, ["model"], None, 100) for _ in range(2))
     for _, label in stream(task, length=60):
-        said = served(
+        said = predicted(
             "low" if task is Task.MULTICLASS else 0.5 if task is Task.REGRESSION else False
         )
         for each in (looked_at, alone):
@@ -130,15 +130,15 @@ def test_reading_changes_nothing(task):
 def test_models_are_measured_apart():
     """What one gets wrong does not count against another."""
     scores = Prequential("binary", ["right", "wrong"], None, 10)
-    scores.update("right", True, served(True))
-    scores.update("wrong", True, served(False))
+    scores.update("right", True, predicted(True))
+    scores.update("wrong", True, predicted(False))
     assert scores.rolling() == {"right": {"accuracy": 1.0}, "wrong": {"accuracy": 0.0}}
 
 
 def test_no_prediction_is_not_measured():
     """A value of None counts for nothing, and what has measured nothing is absent."""
     scores = Prequential("binary", ["tree"], None, 10)
-    scores.update("tree", True, served(None))
+    scores.update("tree", True, predicted(None))
     assert (scores.examples, scores.cumulative()) == ({"tree": 0}, {"tree": {}})
     assert scores.rolling() == {"tree": {}}
 
@@ -147,19 +147,19 @@ def test_log_loss_is_absent_without_probabilities():
     """River would show 0, which is the best there is."""
     measured = {"accuracy": metrics.Accuracy, "log_loss": metrics.LogLoss}
     scores = Prequential("binary", ["tree"], measured, 10)
-    scores.update("tree", True, served(True))
+    scores.update("tree", True, predicted(True))
     assert scores.cumulative() == {"tree": {"accuracy": 1.0}}
-    scores.update("tree", True, served(True, **{"True": 0.5, "False": 0.5}))
+    scores.update("tree", True, predicted(True, **{"True": 0.5, "False": 0.5}))
     assert scores.cumulative()["tree"]["log_loss"] == pytest.approx(0.693147, abs=1e-6)
 
 
 def test_rolling_roc_auc_is_absent_while_all_labels_are_alike():
     """Without an anomaly among the newest there is no order to measure."""
     scores = Prequential("anomaly", ["trees"], None, 2)
-    scores.update("trees", True, served(0.9))
-    scores.update("trees", False, served(0.1))
+    scores.update("trees", True, predicted(0.9))
+    scores.update("trees", False, predicted(0.1))
     assert scores.rolling() == {"trees": {"roc_auc": 1.0}}
-    scores.update("trees", False, served(0.2))
+    scores.update("trees", False, predicted(0.2))
     assert scores.rolling() == {"trees": {}}
 
 
@@ -178,7 +178,7 @@ def test_the_users_metrics_stand_in_for_the_defaults():
     rng = random.Random(5)
     for _ in range(50):
         label, p = rng.random() < 0.4, rng.random()
-        scores.update("lr", label, served(p > 0.5, **{"True": p, "False": 1 - p}))
+        scores.update("lr", label, predicted(p > 0.5, **{"True": p, "False": 1 - p}))
         for metric in own.values():
             metric.update(label, p > 0.5 if metric.requires_labels else {True: p, False: 1 - p})
     assert scores.cumulative() == {"lr": {name: metric.get() for name, metric in own.items()}}
@@ -187,7 +187,7 @@ def test_the_users_metrics_stand_in_for_the_defaults():
 def test_metrics_of_probabilities_work_for_many_classes_of_any_type():
     """Classes are named as text in a record, and so is the label for these metrics."""
     scores = Prequential("multiclass", ["lr"], {"entropy": metrics.CrossEntropy}, 10)
-    scores.update("lr", 3, served(3, **{"3": 0.25, "4": 0.75}))
+    scores.update("lr", 3, predicted(3, **{"3": 0.25, "4": 0.75}))
     assert scores.cumulative()["lr"]["entropy"] == pytest.approx(1.386294, abs=1e-6)
 
 

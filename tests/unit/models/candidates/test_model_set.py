@@ -11,12 +11,12 @@ from river import anomaly, base, dummy, linear_model, metrics, naive_bayes, prep
 from millrace.models.candidates.model_set import ModelSet
 from millrace.models.monitoring.drift import DriftPolicy, DriftSettings
 from millrace.models.pipeline.definition import Pipeline
-from millrace.schemas.records import Served
+from millrace.schemas.records import Predicted
 from millrace.streams.state import snapshot
 
 KEY = b"a key for tests"
 X = {"a": 1.0, "b": -2.0}
-NOTHING = Served(value=None, probabilities={})
+NOTHING = Predicted(value=None, probabilities={})
 
 
 def pipeline(models: dict[str, Callable[[], Any]], task: str = "binary", **more: Any) -> Pipeline:
@@ -55,9 +55,9 @@ def test_all_predict_and_all_learn() -> None:
     assert [*models.predict(X)] == ["first", "second", "no_change", "prior"]
     assert models.champion == "first"
     for i in range(3):
-        served = models.predict(X)
-        assert served["first"]["value"] == served["second"]["value"] == i
-        models.learn(X, True, served)
+        predicted = models.predict(X)
+        assert predicted["first"]["value"] == predicted["second"]["value"] == i
+        models.learn(X, True, predicted)
     assert models.version == 3
     assert models.predict(X)["no_change"]["value"] is True
     assert models.failures == {}
@@ -87,10 +87,10 @@ def test_a_challenger_that_raises() -> None:
     """A challenger that raises has nothing to say and learns nothing; it is counted."""
     models = ModelSet(pipeline({"own": linear_model.LogisticRegression, "brittle": Recorder}))
     bad = {**X, "bad": 1.0}
-    served = models.predict(bad)
-    assert served["brittle"] == NOTHING
-    assert served["own"]["value"] is not None
-    models.learn(bad, True, served)
+    predicted = models.predict(bad)
+    assert predicted["brittle"] == NOTHING
+    assert predicted["own"]["value"] is not None
+    models.learn(bad, True, predicted)
     assert models.failures == {"brittle": 2}
     assert models.models["own"].weights != {}
 
@@ -134,9 +134,9 @@ def teach(models: ModelSet, label: bool, count: int, **x: float) -> list[Any]:
     """Predict and learn `count` times; return what the champion said."""
     said = []
     for _ in range(count):
-        served = models.predict(X | x)
-        said.append(served["own"]["value"])
-        models.learn(X | x, label, served)
+        predicted = models.predict(X | x)
+        said.append(predicted["own"]["value"])
+        models.learn(X | x, label, predicted)
     return said
 
 
@@ -192,7 +192,7 @@ def test_the_second_half_of_a_trial_counts() -> None:
     models.react("own", DriftPolicy.REPLACE, definition)
     in_place = models.models["own"]
     for i in range(10):
-        models.learn(X, True, {"own": Served(value=i != 7, probabilities={})})
+        models.learn(X, True, {"own": Predicted(value=i != 7, probabilities={})})
     assert models.models["own"] is not in_place
 
 
@@ -259,15 +259,15 @@ def test_says_what_river_says(task: str, factory: Callable[[], Any]) -> None:
     alone, models = factory(), ModelSet(pipeline({"own": factory, "other": factory}, task))
     classifies = task in ("binary", "multiclass")
     for x, y in stream(task, 80):
-        served = models.predict(x)
+        predicted = models.predict(x)
         value = alone.score_one(x) if task == "anomaly" else alone.predict_one(x)
-        assert served["own"]["value"] == served["other"]["value"] == value
+        assert predicted["own"]["value"] == predicted["other"]["value"] == value
         if classifies and not isinstance(alone, Constant):
             said = {str(label): p for label, p in alone.predict_proba_one(x).items()}
-            assert served["own"]["probabilities"] == said
+            assert predicted["own"]["probabilities"] == said
         else:
-            assert served["own"]["probabilities"] == {}
-        models.learn(x, y, served)
+            assert predicted["own"]["probabilities"] == {}
+        models.learn(x, y, predicted)
         alone.learn_one(*((x, y) if alone._supervised else (x,)))
 
 
@@ -281,10 +281,10 @@ def test_state_round_trip(task: str) -> None:
     models.react("other", DriftPolicy.REPLACE, definition)
     loaded: ModelSet = snapshot.load(snapshot.dump(models, KEY), KEY)
     for x, y in rows[30:]:
-        served = models.predict(x)
-        assert loaded.predict(x) == served
-        models.learn(x, y, served)
-        loaded.learn(x, y, served)
+        predicted = models.predict(x)
+        assert loaded.predict(x) == predicted
+        models.learn(x, y, predicted)
+        loaded.learn(x, y, predicted)
     assert (loaded.version, [*loaded.replacements]) == (models.version, [*models.replacements])
 
 
@@ -295,7 +295,7 @@ def test_probabilities_where_they_are_measured() -> None:
         models = ModelSet(pipeline(factories, metrics={"m": metric}))
         for x, y in stream("binary", 10):
             models.learn(x, y, models.predict(x))
-        served = models.predict(X)
-        assert served["own"]["probabilities"]
-        assert bool(served["other"]["probabilities"]) is expected
-        assert served["own"]["value"] == served["other"]["value"]
+        predicted = models.predict(X)
+        assert predicted["own"]["probabilities"]
+        assert bool(predicted["other"]["probabilities"]) is expected
+        assert predicted["own"]["value"] == predicted["other"]["value"]

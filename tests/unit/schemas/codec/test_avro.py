@@ -171,7 +171,7 @@ def test_labels_round_trip(label: dict[str, object]) -> None:
             "features": st.dictionaries(TEXTS, VALUES, max_size=5),
             "label": st.none() | VALUES,
             "label_delay_ms": st.none() | LONGS,
-            "served": st.dictionaries(
+            "predicted": st.dictionaries(
                 TEXTS,
                 st.fixed_dictionaries(
                     {

@@ -94,8 +94,8 @@ def test_joined(operator: PredictionOperator, make_vector: Make, make_label: Mak
     (example,) = operator.process(make_label("e1", True, label_time_ms=NOW_MS + 250))
     assert (example.topic, example.type) == ("examples", "Example")
     value = example.value
-    assert value["served"]["own"]["probabilities"] == prediction.value["probabilities"]
-    assert {*value["served"]} == {"own", "no_change", "prior"}
+    assert value["predicted"]["own"]["probabilities"] == prediction.value["probabilities"]
+    assert {*value["predicted"]} == {"own", "no_change", "prior"}
     assert (value["features"], value["label"], value["loss"]) == ({"a": 1.0}, True, 1.0)
     assert (value["label_delay_ms"], value["event_time_ms"]) == (250, NOW_MS)
     assert fates(operator) == {"joined": 1}
@@ -297,7 +297,7 @@ def test_learns_from_what_was_seen(
     told = [each.value["value"] for each in made if each.topic == "predictions"]
     assert told == [None, None, 1]
     examples = [each.value for each in made if each.topic == "examples"]
-    assert [each["served"]["steps"]["value"] for each in examples] == [None, None]
+    assert [each["predicted"]["steps"]["value"] for each in examples] == [None, None]
     assert [each["loss"] for each in examples] == [None, None]
     model = models.of("").models["steps"]
     assert model.seen == [{"a": 2.0}, {"a": 1.0}]
@@ -316,7 +316,7 @@ def test_a_challenger_that_raises(make_pipeline: Make, make_vector: Make, make_l
     (made,) = operator.process(make_vector("e1", bad=1.0))
     assert (made.topic, made.value["model"]) == ("predictions", "own")
     (example,) = operator.process(make_label("e1", True))
-    assert example.value["served"]["brittle"] == {"value": None, "probabilities": {}}
+    assert example.value["predicted"]["brittle"] == {"value": None, "probabilities": {}}
     learning = LearningOperator(pipeline, models)
     assert [*learning.process(example)] == []
     assert models.of("").version == 1
