@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from millrace.models.candidates import catalogue
     from millrace.models.candidates.tasks import Task
-    from millrace.models.features import calendar, derived, fields, rolling
-    from millrace.models.features.features import Feature
+    from millrace.models.features import Feature, calendar, derived, fields, rolling
     from millrace.models.monitoring.drift import DriftPolicy, DriftSettings
     from millrace.models.pipeline.definition import OnError, Pending, Pipeline, Scope
     from millrace.models.pipeline.loading import load_pipeline
@@ -33,8 +32,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "millrace.models.candidates": ("catalogue",),
     "millrace.models.candidates.tasks": ("Task",),
-    "millrace.models.features": ("calendar", "derived", "fields", "rolling"),
-    "millrace.models.features.features": ("Feature",),
+    "millrace.models.features": ("Feature", "calendar", "derived", "fields", "rolling"),
     "millrace.models.monitoring.drift": ("DriftPolicy", "DriftSettings"),
     "millrace.models.pipeline.definition": ("OnError", "Pending", "Pipeline", "Scope"),
     "millrace.models.pipeline.loading": ("load_pipeline",),

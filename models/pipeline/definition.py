@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from millrace.models.candidates.tasks import Task
-from millrace.models.features.features import Feature, fields
+from millrace.models.features import Feature, fields
 from millrace.models.monitoring.drift import DriftSettings
 from millrace.schemas import DefinitionError, EventSchema
 

@@ -1,45 +1,43 @@
-"""A fixed set of feature vectors, to ask two models the same questions.
+"""Made-up events of a pipeline and their feature vectors, to compare two models by.
 
-The vectors come from made-up events of the pipeline's own schema, passed through the pipeline's
-own features. So they have the names and the types that its models know, and are the same
-wherever the definition is the same.
+The events follow the pipeline's own schema and pass through its own features. So the vectors have
+the names and the types that its models know, and are the same wherever the definition is the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
-from typing import Any
 
-from millrace.models.features.window import Window
+from millrace.models.features.base import Extract
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas.records import Event, Features
 
-PROBE_SIZE = 64
+SAMPLE_SIZE = 64
 _SEED = 20_250_303
 _START_MS = 1_740_960_000_000  # 3 March 2025
 _GAP_MS = 1_000
 _WORDS = ("", "a", "b", "c", "north", "south")
 
 
-def probe(pipeline: Pipeline) -> list[Features]:
+def sample_vectors(pipeline: Pipeline) -> list[Features]:
     """Return 64 feature vectors of a pipeline, the same ones at every call.
 
-    A feature that a made-up event makes the user's code raise at is absent from its vector.
+    A feature whose code raises for a made-up event is absent from the event's vector.
     """
     random = Random(_SEED)  # noqa: S311 - repeatable, no secret
-    windows: dict[str, Window] = {}
-    vectors = []
-    for index in range(PROBE_SIZE):
-        event = _event(pipeline, index, random)
-        vector: Features = {}
-        for feature in pipeline.features:
-            try:
-                vector.update(feature.extract(event, windows))
-            except Exception:  # noqa: S112 - the user's code need not know made-up values
-                continue
-        vectors.append(vector)
-    return vectors
+    extractors = [feature.bind(lambda _: {}) for feature in pipeline.features]
+    return [_vector(_event(pipeline, index, random), extractors) for index in range(SAMPLE_SIZE)]
+
+
+def _vector(event: Event, extractors: list[Extract]) -> Features:
+    vector: Features = {}
+    for extract in extractors:
+        try:
+            vector.update(extract(event))
+        except Exception:  # noqa: S112 - the user's code need not handle made-up values
+            continue
+    return vector
 
 
 def _event(pipeline: Pipeline, index: int, random: Random) -> Event:
@@ -55,7 +53,7 @@ def _event(pipeline: Pipeline, index: int, random: Random) -> Event:
     }
 
 
-def _value(pipeline: Pipeline, name: str, random: Random) -> Any:
+def _value(pipeline: Pipeline, name: str, random: Random) -> object:
     """Return a value of a field's first type that is not null."""
     symbols = pipeline.event_schema.symbols_of(name)
     if symbols:
@@ -71,7 +69,7 @@ def _number(random: Random) -> float:
     return size if random.random() < 0.7 else -size
 
 
-_MAKERS: dict[str, Callable[[Random], Any]] = {
+_MAKERS: dict[str, Callable[[Random], object]] = {
     "boolean": lambda random: random.random() < 0.5,
     "int": lambda random: int(_number(random)),
     "long": lambda random: int(_number(random)),

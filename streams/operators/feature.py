@@ -1,16 +1,17 @@
 """Feature: a valid event becomes the features that a model sees.
 
-Reads `clean`; writes `features` and `rejects`. Labels pass through in order. Keeps the rolling
-windows, at most `max_windows` of them. An event for which the user's code raises, or makes
-something that is not a number, a boolean or text, goes to `rejects` with the last frame of the
-traceback.
+Reads `clean`; writes `features` and `rejects`. Labels pass through in order. Keeps the stores
+that the pipeline's features ask for, each bounded; without such features, no state. An event for
+which the user's code raises, or makes something that is not a number, a boolean or text, goes to
+`rejects` with the last frame of the traceback.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, MutableMapping
 from typing import Any
 
+from millrace.models.features.base import Entry, Store
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import RecordError, RejectReason
 from millrace.schemas.records import Event, Features, FeatureVector
@@ -29,18 +30,18 @@ class FeatureOperator(Operator):
     ----------
     pipeline
         The definition.
-    max_windows
-        Rolling windows to keep; the one least recently changed gives way.
+    max_entries
+        Most entries of each store, for example windows; the one least recently changed is evicted.
     """
 
     name = "feature"
     reads = frozenset({"clean"})
     writes = frozenset({"features", "rejects"})
 
-    def __init__(self, pipeline: Pipeline, max_windows: int = 100_000) -> None:
-        self._windows = KeyedState(max_windows)
-        super().__init__(pipeline, windows=self._windows)
-        self._features = pipeline.features
+    def __init__(self, pipeline: Pipeline, max_entries: int = 100_000) -> None:
+        super().__init__(pipeline)
+        self._max_entries = max_entries
+        self._extractors = [feature.bind(self._store) for feature in pipeline.features]
 
     def process(self, record: Record) -> Iterable[Record]:
         if record.type == "Label":
@@ -63,10 +64,13 @@ class FeatureOperator(Operator):
         }
         return [Record("features", "FeatureVector", vector, record.origin)]
 
+    def _store(self, store: Store[Entry]) -> MutableMapping[str, Entry]:
+        return self.stores.setdefault(store.name, KeyedState(self._max_entries))
+
     def _extract(self, event: Event) -> Features:
         features: Features = {}
-        for feature in self._features:
-            features.update(feature.extract(event, self._windows))
+        for extract in self._extractors:
+            features.update(extract(event))
         if not {*map(type, features.values())} <= _PLAIN:
             features = {name: _plain(name, value) for name, value in features.items()}
         return features
@@ -79,4 +83,4 @@ def _plain(name: str, value: Any) -> bool | int | float | str:
     plain = value.item() if hasattr(value, "item") else value
     if isinstance(plain, (bool, float, str)) or (isinstance(plain, int) and plain in _LONGS):
         return plain
-    raise TypeError(f"feature {name!r} requires a number, a boolean or text; got {value!r}")
+    raise TypeError(f"feature {name!r} must be a number, a boolean or text; got {value!r}")

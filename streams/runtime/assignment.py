@@ -225,10 +225,10 @@ class Assignments:
         earliest = self._inbox.earliest(topic, partition)
         is_stateless = not any(True for _ in task.stores())
         at = committed.get((topic, partition))
-        if saved is not None and topic in saved.covers:
+        if is_stateless and at is not None:
+            wanted = at  # whatever an earlier definition, which had state, has left
+        elif saved is not None and topic in saved.covers:
             wanted = saved.covers[topic]
-        elif is_stateless and at is not None:
-            wanted = at
         elif at is None or topic == "models":
             return earliest  # nothing of it has been read yet, or it is compacted
         else:

@@ -17,7 +17,7 @@ from typing import Any
 from millrace.models.candidates.evaluation import Prequential
 from millrace.models.candidates.model_set import ModelSet, predictor
 from millrace.models.pipeline.definition import Pipeline
-from millrace.models.pipeline.sample_events import probe
+from millrace.models.pipeline.sample_events import sample_vectors
 from millrace.schemas.records import Features
 from millrace.streams.app import topic_prefix
 from millrace.streams.kafka.reading import count_partitions
@@ -100,7 +100,7 @@ def inspect_state(pipeline: Pipeline, settings: Settings) -> SavedState:
     agent = learning_agent(settings)
     saved, factory = read_state(pipeline, settings, agent)
     candidates = []
-    vectors = probe(pipeline)
+    vectors = sample_vectors(pipeline)
     for partition, state in sorted(saved.items()):
         task = factory.make()
         state.restore(task)

@@ -16,7 +16,7 @@ from typing import Any
 from confluent_kafka import Message
 
 from millrace.models.pipeline.definition import Pipeline
-from millrace.models.pipeline.sample_events import probe
+from millrace.models.pipeline.sample_events import sample_vectors
 from millrace.schemas import MillraceError, shipped
 from millrace.streams.operators.record import Origin, Record
 from millrace.streams.settings import Settings
@@ -240,7 +240,7 @@ class Checker:
 
     def _models_equal(self, folded: list[Folded]) -> Iterator[str]:
         """What `millrace state --json` says is what it would say of the fold."""
-        vectors = probe(self._pipeline)
+        vectors = sample_vectors(self._pipeline)
         learner = next(each for each in self._settings.agents if "learning" in each)
         wanted = [
             finite(asdict(row))

@@ -11,7 +11,7 @@ from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from millrace.models.pipeline.definition import Pipeline
-from millrace.models.pipeline.sample_events import probe
+from millrace.models.pipeline.sample_events import sample_vectors
 from millrace.models.pipelines.loans import applications
 from millrace.models.pipelines.loans import pipeline as loans
 from millrace.schemas import BrokerError, SettingsError
@@ -148,4 +148,4 @@ def test_describes_the_saved_state(make_log: Callable[..., Any]) -> None:
     saved = inspect_state(pipeline, settings)
 
     assert saved.covers == {0: {"features": EVENTS}}
-    assert saved.candidates == describe(0, task, probe(pipeline))
+    assert saved.candidates == describe(0, task, sample_vectors(pipeline))

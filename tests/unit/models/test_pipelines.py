@@ -31,9 +31,10 @@ BUNDLED = [name for name in NAMES if name != "loans"]
 
 
 def features(pipeline: Pipeline, fields: dict[str, Any]) -> dict[str, Any]:
-    """Return the feature vector of an event that needs no windows."""
-    event = Event(event_id="1", key=None, event_time_ms=0, fields=fields)
-    return {k: v for each in pipeline.features for k, v in each.extract(event, {}).items()}
+    """Return the feature vector of an event by features that keep no state."""
+    event = Event(event_id="1", key=None, event_time_ms=0, label=None, fields=fields)
+    extractors = [feature.bind(lambda _: {}) for feature in pipeline.features]
+    return {name: value for extract in extractors for name, value in extract(event).items()}
 
 
 def test_every_file_is_tested() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from river.__version__ import __version__ as river_version
 
-from millrace.models.pipeline.sample_events import probe
+from millrace.models.pipeline.sample_events import sample_vectors
 from millrace.streams.operators.record import Origin
 from millrace.streams.settings import Settings
 from millrace.streams.state.log import StateLog, StateRecord
@@ -145,6 +145,6 @@ def test_folding_goes_on_as_if_nothing_had_happened(file: Path) -> None:
         }
         for name, (task, _) in released.tasks.items()
         if "learning" in name
-        for each in describe(0, task, probe(released.pipeline))
+        for each in describe(0, task, sample_vectors(released.pipeline))
     }
     assert learned == document["learned"]

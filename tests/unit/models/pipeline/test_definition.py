@@ -12,7 +12,7 @@ import pytest
 from river import anomaly, linear_model, naive_bayes
 
 from millrace.models.candidates.tasks import Task
-from millrace.models.features.features import derived, fields
+from millrace.models.features import derived, fields
 from millrace.models.pipeline.definition import Pending, Pipeline, Scope
 from millrace.schemas import DefinitionError
 
@@ -140,7 +140,7 @@ LONG = {"name": "l", "type": "long"}
         ),
         ({"models": {"own": "tree"}}, "models['own'] requires a callable"),
         ({"models": {"own": linear_model.LinearRegression}}, "models['own'] requires a Classifier"),
-        ({"features": [fields("no")]}, "requires fields of the schema"),
+        ({"features": [fields("no")]}, "fields(): name must be a field of the schema"),
         ({"features": [fields("tags")]}, "'tags'"),
         (
             {"features": [fields("age"), fields("age")]},

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from river import drift
 
-from millrace.models.features.features import derived, fields, rolling
+from millrace.models.features import derived, fields, rolling
 from millrace.models.monitoring.drift import DriftSettings
 from millrace.models.pipeline.definition import Pending, Pipeline
 from millrace.schemas.records import Label
@@ -128,7 +128,7 @@ def operators(task: str, pipeline: Pipeline, records: list[Record], fold: Make) 
         return IngestOperator(pipeline, 1, lambda _: None, 10_000)
 
     def feature() -> Operator:
-        return FeatureOperator(pipeline, max_windows=2)
+        return FeatureOperator(pipeline, max_entries=2)
 
     def prediction() -> Operator:
         return PredictionOperator(

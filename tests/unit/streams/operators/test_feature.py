@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from millrace.models.features.features import calendar, derived, fields, rolling
+from millrace.models.features import calendar, derived, fields, rolling
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import RecordError
 from millrace.schemas.records import Event, RejectReason
@@ -72,12 +72,12 @@ def test_labels_pass_through(make_pipeline: Make, make_label: Make) -> None:
     [
         (lambda x: x["nothing"], "KeyError: 'nothing' at"),
         (lambda x: 1 / 0, "ZeroDivisionError: division by zero at"),
-        (lambda x: [1], "requires"),
-        (lambda x: {"a": 1}, "requires"),
-        (lambda x: b"bytes", "requires"),
-        (lambda x: 2**63, "requires"),
-        (lambda x: 1j, "requires"),
-        (lambda x: np.array([1, 2]), "requires"),
+        (lambda x: [1], "must "),
+        (lambda x: {"a": 1}, "must "),
+        (lambda x: b"bytes", "must "),
+        (lambda x: 2**63, "must "),
+        (lambda x: 1j, "must "),
+        (lambda x: np.array([1, 2]), "must "),
     ],
 )
 def test_code_that_fails(
@@ -158,8 +158,8 @@ def test_windows_are_kept(windowed: Pipeline, make_event: Make) -> None:
 
 
 def test_windows_are_bounded(windowed: Pipeline, make_event: Make) -> None:
-    """Of more groups than `max_windows`, the one least recently changed begins anew."""
-    operator = FeatureOperator(windowed, max_windows=2)
+    """Of more groups than `max_entries`, the one least recently changed is evicted."""
+    operator = FeatureOperator(windowed, max_entries=2)
 
     def count(user: str) -> Any:
         (made,) = operator.process(make_event(user=user))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from itertools import islice
 
-from millrace.models.pipeline.sample_events import probe
+from millrace.models.pipeline.sample_events import sample_vectors
 from millrace.models.pipelines.loans import applications, pipeline
 from millrace.streams.operators.record import Origin, Record
 from millrace.streams.settings import Settings
@@ -33,7 +33,7 @@ def learned(examples: int, seed: int = 1) -> Task:
 
 
 def described(task: Task) -> dict[str, CandidateState]:
-    return {each.model: each for each in describe(0, task, probe(pipeline))}
+    return {each.model: each for each in describe(0, task, sample_vectors(pipeline))}
 
 
 def test_describes_every_model_with_its_version_and_metrics() -> None:
@@ -68,7 +68,7 @@ def test_does_not_change_what_it_describes() -> None:
 
 def test_writes_json_in_full_precision() -> None:
     """What JSON says of a metric is the very number, and what it has no number for is text."""
-    candidates = list(describe(0, learned(30), probe(pipeline)))
+    candidates = list(describe(0, learned(30), sample_vectors(pipeline)))
     candidates[0].metrics["worst"] = float("inf")
 
     document = json.loads(SavedState("loans", "x", {0: {"clean": 30}}, candidates).to_json())

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from river import drift
 
-from millrace.models.features.features import derived, fields, rolling
+from millrace.models.features import derived, fields, rolling
 from millrace.models.monitoring.drift import DriftSettings
 from millrace.models.pipeline.definition import Pending, Pipeline
 from millrace.schemas import AvroType, SettingsError, shipped

@@ -1,0 +1,136 @@
+"""What every kind of feature has: names, a check of the schema, and the function that it becomes.
+
+`Pipeline.features` holds features as they were described. The feature operator binds each of them
+once, and calls the function that it gets with every event, in the order of the log.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeAlias, TypeVar
+
+from millrace.schemas import DefinitionError, EventSchema
+from millrace.schemas.records import Event, Features
+
+Extract: TypeAlias = Callable[[Event], Features]
+"""Returns one feature's part of the vector of an event, as that is in `clean`."""
+
+Entry = TypeVar("Entry")
+
+
+@dataclass(frozen=True)
+class Store(Generic[Entry]):
+    """Keyed state that a feature asks for, of entries of one type.
+
+    Parameters
+    ----------
+    name
+        In the saved state. Features that ask for the same name share the store, so that each
+        chooses keys of its own.
+    """
+
+    name: str
+
+
+class Stores(Protocol):
+    """Gives features their stores."""
+
+    def __call__(self, store: Store[Entry], /) -> MutableMapping[str, Entry]:
+        """Return the entries, saved with the agent's state and bounded in number.
+
+        An entry counts as changed when it is assigned, not when it is changed in place. The one
+        least recently assigned is evicted.
+        """
+
+
+class Feature(ABC):
+    """One entry of `Pipeline.features`: gives one or more of the features of a vector.
+
+    A feature that keeps nothing between events derives from `StatelessFeature`.
+
+    Examples
+    --------
+    >>> COUNTS = Store[int]("counts")
+    >>> class Nth(Feature):
+    ...     names = ("nth",)
+    ...
+    ...     def check(self, schema):
+    ...         pass
+    ...
+    ...     def bind(self, stores):
+    ...         counts = stores(COUNTS)
+    ...
+    ...         def extract(event):
+    ...             counts[event["key"]] = counts.get(event["key"], 0) + 1
+    ...             return {"nth": counts[event["key"]]}
+    ...
+    ...         return extract
+    >>> extract = Nth().bind(stores=lambda store: {})
+    >>> event = Event(event_id="1", key="me", event_time_ms=0, label=None, fields={})
+    >>> extract(event), extract(event)
+    ({'nth': 1}, {'nth': 2})
+    """
+
+    @property
+    @abstractmethod
+    def names(self) -> tuple[str, ...]:
+        """The features that it gives, in order."""
+
+    @abstractmethod
+    def check(self, schema: EventSchema) -> None:
+        """Refuse a schema that it cannot be computed from.
+
+        Raises
+        ------
+        DefinitionError
+            Naming the field and the fix.
+        """
+
+    @abstractmethod
+    def bind(self, stores: Stores) -> Extract:
+        """Return the function that extracts it, with the stores that it keeps its state in.
+
+        That function may raise `RecordError`, where the features of an event cannot be computed.
+        """
+
+
+class StatelessFeature(Feature):
+    """A feature that depends on the event alone."""
+
+    @abstractmethod
+    def extract(self, event: Event) -> Features:
+        """Return its part of the feature vector of an event.
+
+        Raises
+        ------
+        RecordError
+            The features of this event cannot be computed.
+        """
+
+    def bind(self, stores: Stores) -> Extract:  # noqa: ARG002 - it keeps no state
+        return self.extract
+
+
+def check_field(parameter: str, name: str, schema: EventSchema) -> None:
+    """Refuse a name that is no field of the schema, or one of a type that no model can see."""
+    known = schema.field_names
+    require(name in known, f"{parameter} must be a field of the schema, one of {known}", name)
+    require(
+        schema.is_primitive(name),
+        f"{parameter} must be a field of numbers, booleans or text; use derived() for another",
+        name,
+    )
+
+
+def require(holds: bool, requirement: str, got: object) -> None:
+    """Refuse a part of a definition, where `requirement` ("<parameter> must be <what>") is not met.
+
+    Raises
+    ------
+    DefinitionError
+        With the requirement and what was given instead.
+    """
+    if not holds:
+        raise DefinitionError(f"{requirement}; got {got!r}")

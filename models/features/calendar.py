@@ -1,0 +1,69 @@
+"""Parts of an event's time: the hour, the day of the week and others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from millrace.models.features.base import Feature, StatelessFeature, require
+from millrace.schemas import DefinitionError, EventSchema
+from millrace.schemas.records import Event, Features
+
+_PARTS: Mapping[str, Callable[[datetime], int | bool]] = {
+    "hour": lambda time: time.hour,
+    "day_of_week": lambda time: time.weekday(),
+    "day_of_month": lambda time: time.day,
+    "month": lambda time: time.month,
+    "is_weekend": lambda time: time.weekday() >= 5,
+}
+
+
+def calendar(*parts: str, timezone: str = "UTC") -> Feature:
+    """Return parts of the event's time.
+
+    Parameters
+    ----------
+    parts
+        Of `hour` (0 to 23), `day_of_week` (Monday is 0), `day_of_month`, `month`, `is_weekend`.
+    timezone
+        IANA name, for example `Europe/Zurich`.
+
+    Examples
+    --------
+    >>> calendar("hour", "is_weekend", timezone="Asia/Tokyo").names
+    ('hour', 'is_weekend')
+    """
+    is_known = bool(parts) and _PARTS.keys() >= set(parts)
+    require(is_known, f"calendar(): parts must be one or more of {[*_PARTS]}", parts)
+    return _Calendar(parts, _timezone(timezone))
+
+
+@dataclass(frozen=True)
+class _Calendar(StatelessFeature):
+    parts: tuple[str, ...]
+    timezone: tzinfo
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.parts
+
+    def check(self, schema: EventSchema) -> None:
+        """Any schema will do: every event has a time."""
+
+    def extract(self, event: Event) -> Features:
+        time = datetime.fromtimestamp(event["event_time_ms"] // 1000, self.timezone)
+        return {part: _PARTS[part](time) for part in self.parts}
+
+
+def _timezone(name: str) -> tzinfo:
+    if name == "UTC":  # needs no time zone database
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise DefinitionError(
+            "calendar(): timezone must be the IANA name of a time zone, for example"
+            f" 'Europe/Zurich'; got {name!r}"
+        ) from None

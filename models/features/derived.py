@@ -1,0 +1,67 @@
+"""A feature that a function of the user's computes from the fields of an event."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from millrace.models.features.base import Feature, StatelessFeature, require
+from millrace.schemas import EventSchema, RecordError, RejectReason
+from millrace.schemas.records import Event, Features
+
+FeatureValue: TypeAlias = bool | int | float | str
+
+
+def derived(name: str, function: Callable[[Mapping[str, Any]], FeatureValue | None]) -> Feature:
+    """Return a feature computed from the event's fields by a pure function.
+
+    Parameters
+    ----------
+    name
+        Of the feature.
+    function
+        Gets the fields by name, null as None. Returns a boolean, a finite number or text, or None
+        where the feature is missing, and depends on nothing else.
+
+    Examples
+    --------
+    >>> debt_ratio = derived("debt_ratio", lambda fields: fields["debt"] / fields["income"])
+    >>> debt_ratio.names
+    ('debt_ratio',)
+    """
+    require(isinstance(name, str) and name != "", "derived(): name must be text", name)
+    require(callable(function), f"derived({name!r}): function must be callable", function)
+    return _Derived(name, function)
+
+
+@dataclass(frozen=True)
+class _Derived(StatelessFeature):
+    name: str
+    function: Callable[[Mapping[str, Any]], FeatureValue | None]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.name,)
+
+    def check(self, schema: EventSchema) -> None:
+        """Any schema will do: what the function reads, only the function knows."""
+
+    def extract(self, event: Event) -> Features:
+        try:
+            value: object = self.function(event["fields"])
+        except Exception as error:  # the user's code may raise anything
+            raise self._failed(f"raised {error!r}") from error
+        if value is None:
+            return {}
+        if getattr(value, "ndim", None) == 0:  # a scalar of NumPy
+            value = value.item()  # type: ignore[attr-defined]
+        if not isinstance(value, bool | int | float | str):
+            raise self._failed(f"must return a boolean, a number, text or None; got {value!r}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise self._failed(f"must return a finite number; got {value!r}")
+        return {self.name: value}
+
+    def _failed(self, what: str) -> RecordError:
+        return RecordError(RejectReason.FEATURE_ERROR, f"derived({self.name!r}) {what}")

@@ -1,0 +1,129 @@
+"""Aggregates over the recent events of a group, kept in windows of event time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+
+from millrace.models.features.base import (
+    Extract,
+    Feature,
+    Store,
+    Stores,
+    check_field,
+    require,
+)
+from millrace.models.features.window import AGGREGATES, Window, aggregate
+from millrace.schemas import EventSchema
+from millrace.schemas.records import Event, Features
+
+WINDOWS = Store[Window]("windows")
+"""Of all rolling features: one window for each feature and group."""
+
+_UNITS_MS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
+_NUMERIC = frozenset({"boolean", "int", "long", "float", "double", "null"})
+
+
+def rolling(
+    field: str,
+    *aggregates: str,
+    window: timedelta,
+    by: str | None = None,
+    max_events: int = 256,
+    name: str | None = None,
+) -> Feature:
+    """Return aggregates of a field over the recent events of a group, this one included.
+
+    Over (t - window, t] in event time, where t is the event's own: a late event is placed where
+    it belongs, and never sees what happened after it. An event without a value (or with NaN)
+    does not enter the window, and still gets the aggregates of the others.
+
+    Parameters
+    ----------
+    field
+        A number or a boolean (counted as 0 and 1).
+    aggregates
+        Of `count`, `sum`, `mean`, `min`, `max`, `std` (of a sample; 0.0 below two values).
+    window
+        Its length, in whole milliseconds.
+    by
+        Field whose value is the group; by default the event's key. The events of a group that
+        are spread over partitions are not seen together. Nulls are one group.
+    max_events
+        Values held per group, the newest, and so the most that are aggregated.
+    name
+        Stands for `field` in the features' names, which are `<field>_<aggregate>_<window>`.
+
+    Examples
+    --------
+    >>> hourly = rolling("amount", "count", "mean", window=timedelta(hours=1))
+    >>> hourly.names
+    ('amount_count_1h', 'amount_mean_1h')
+    >>> extract = hourly.bind(stores=lambda store: {})
+    >>> for minute, amount in enumerate([10.0, 30.0]):
+    ...     time_ms, values = minute * 60_000, {"amount": amount}
+    ...     print(extract(Event(event_id="1", key="me", event_time_ms=time_ms, fields=values)))
+    {'amount_count_1h': 1, 'amount_mean_1h': 10.0}
+    {'amount_count_1h': 2, 'amount_mean_1h': 20.0}
+    """
+    where = f"rolling({field!r})"
+    is_known = bool(aggregates) and AGGREGATES.keys() >= set(aggregates)
+    require(is_known, f"{where}: aggregates must be one or more of {[*AGGREGATES]}", aggregates)
+    span_ms, rest = divmod(window, timedelta(milliseconds=1))
+    is_whole = span_ms > 0 and not rest
+    require(is_whole, f"{where}: window must be above 0, in whole milliseconds", window)
+    require(max_events > 0, f"{where}: max_events must be above 0", max_events)
+    stem, length = name or field, _length(span_ms)
+    named = {f"{stem}_{each}_{length}": each for each in aggregates}
+    return _Rolling(field, named, span_ms, by, max_events)
+
+
+@dataclass(frozen=True)
+class _Rolling(Feature):
+    field: str
+    aggregates: Mapping[str, str]  # feature to aggregate
+    span_ms: int
+    by: str | None
+    max_events: int
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.aggregates)
+
+    def check(self, schema: EventSchema) -> None:
+        where = f"rolling({self.field!r})"
+        check_field(f"{where}: field", self.field, schema)
+        kinds = schema.types_of(self.field)
+        require(set(kinds) <= _NUMERIC, f"{where}: field must be one of numbers or booleans", kinds)
+        if self.by is not None:
+            check_field(f"{where}: by", self.by, schema)
+
+    def bind(self, stores: Stores) -> Extract:
+        return partial(self._extract, stores(WINDOWS))
+
+    def _extract(self, windows: MutableMapping[str, Window], event: Event) -> Features:
+        key, time_ms = self._key(event), event["event_time_ms"]
+        window = windows.get(key)
+        if window is None:
+            window = Window(self.span_ms, self.max_events)
+        value = event["fields"][self.field]
+        if value is None or not math.isfinite(value):
+            values = window.values(time_ms)
+        else:
+            values = window.add(time_ms, float(value))
+            windows[key] = window
+        found = {name: aggregate(each, values) for name, each in self.aggregates.items()}
+        return {name: result for name, result in found.items() if result is not None}
+
+    def _key(self, event: Event) -> str:
+        group = event["key"] if self.by is None else event["fields"][self.by]
+        feature = next(iter(self.aggregates))  # a name is given once in a pipeline
+        return feature if group is None else f"{feature}|{group}"
+
+
+def _length(span_ms: int) -> str:
+    unit = next(unit for unit, size_ms in _UNITS_MS.items() if span_ms % size_ms == 0)
+    return f"{span_ms // _UNITS_MS[unit]}{unit}"
