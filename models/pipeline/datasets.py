@@ -1,22 +1,26 @@
-"""The data sets that come with River: something to stream before one's own data is at hand.
+"""The data sets that come with River: something to stream without data of one's own.
 
-`millrace replay Phishing` takes its rows from here. Only those that lie in River's own package
-count, so that nothing is fetched, and only those with one label.
+`millrace replay Phishing` takes its rows from here. Only those that are part of River's package
+are offered, so that nothing is downloaded, and only those with one label.
 """
 
 from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any
+from typing import TypeAlias, cast
 
 import pandas as pd
 from river import datasets
+from river.datasets.base import FileDataset, RemoteDataset
 
 from millrace.models.candidates.tasks import Task
 from millrace.schemas import DefinitionError
+
+_Make: TypeAlias = Callable[[], FileDataset]
 
 # River keeps the name of a label inside each set's reader.
 _LABELS = {
@@ -71,9 +75,7 @@ def load_bundled(name: str) -> tuple[pd.DataFrame, str, Task]:
     """
     sets = {_plain(each): each for each in bundled_names()}
     if _plain(name) not in sets:
-        raise DefinitionError(
-            f"a data set requires one of {', '.join(bundled_names())}; got {name!r}"
-        )
+        raise DefinitionError(f"data set must be one of {', '.join(bundled_names())}; got {name!r}")
     chosen = sets[_plain(name)]
     source, label = _bundled()[chosen](), _LABELS.get(chosen, "label")
     task = Task.ANOMALY if chosen in _ANOMALIES else _TASKS[source.task]
@@ -81,24 +83,23 @@ def load_bundled(name: str) -> tuple[pd.DataFrame, str, Task]:
 
 
 @cache
-def _bundled() -> dict[str, Any]:
+def _bundled() -> dict[str, _Make]:
     classes = inspect.getmembers(datasets, inspect.isclass)
-    return {name: each for name, each in classes if _is_bundled(each)}
+    return {name: cast(_Make, each) for name, each in classes if _is_bundled(each)}
 
 
-def _is_bundled(kind: Any) -> bool:
-    base = datasets.base
-    if not issubclass(kind, base.FileDataset) or issubclass(kind, base.RemoteDataset):
+def _is_bundled(kind: type) -> bool:
+    if not issubclass(kind, FileDataset) or issubclass(kind, RemoteDataset):
         return False
-    source = kind()
+    source = cast(_Make, kind)()
     return source.task in _TASKS and source.path.is_file()
 
 
-def _row(x: dict[str, Any], label: str, y: Any) -> dict[str, Any]:
+def _row(x: dict[str, object], label: str, y: object) -> dict[str, object]:
     return {**{name: _in_utc(value) for name, value in x.items()}, label: y}
 
 
-def _in_utc(value: Any) -> Any:
+def _in_utc(value: object) -> object:
     if not isinstance(value, datetime):
         return value
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)

@@ -1,8 +1,8 @@
 """A pipeline, as its user describes it.
 
-One frozen object says what an event is, what a model sees of it, which models compete and what
-happens when the data drifts. Everything else follows from it: `streams` reads it and nothing
-else. It is checked in full when it is made, so that a wrong definition never meets an event.
+One frozen object defines what an event is, what a model sees of it, which models compete and what
+happens when the data drifts. Everything in `streams` follows from it. It is checked in full when
+it is made, so that a wrong definition is found before the first event.
 """
 
 from __future__ import annotations
@@ -14,17 +14,23 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from millrace.models.candidates.tasks import Task
 from millrace.models.features import Feature, fields
+from millrace.models.features.base import require
 from millrace.models.monitoring.drift import DriftSettings
 from millrace.schemas import DefinitionError, EventSchema
+from millrace.schemas.codec.avro import Schema
+
+if TYPE_CHECKING:
+    from river.metrics.base import Metric
 
 ModelFactory = Callable[[], Any]
 """Returns a fresh River model: the same one, seed and all, at every call."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_NAME_PARTS = "lower-case letters, digits, '-' and '_', and begin with a letter or a digit"
 _RESERVED = frozenset({"no_change", "prior"})
 
 
@@ -37,7 +43,7 @@ class Scope(StrEnum):
 
 
 class OnError(StrEnum):
-    """What happens to a record at which the user's own code raises."""
+    """What happens to a record for which the user's own code raises."""
 
     REJECT = "reject"
     STOP = "stop"
@@ -50,17 +56,17 @@ class Pending:
     Parameters
     ----------
     limit
-        Events that may wait at a time; the oldest gives way.
+        Events that may wait at a time; the oldest is evicted.
     ttl
-        How far event time may move on before an event's label counts as late.
+        How far event time may advance before an event's label counts as late.
     """
 
     limit: int = 100_000
     ttl: timedelta = timedelta(days=7)
 
     def __post_init__(self) -> None:
-        _require(self.limit > 0, "pending.limit requires a number above 0", self.limit)
-        _require(self.ttl > timedelta(0), "pending.ttl requires a time above 0", self.ttl)
+        require(self.limit > 0, "pending.limit must be above 0", self.limit)
+        require(self.ttl > timedelta(0), "pending.ttl must be above 0", self.ttl)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +84,8 @@ class Pipeline:
     task
         `binary`, `multiclass`, `regression` or `anomaly`.
     models
-        Name to a callable that returns a fresh River model. The first is the champion: it
-        serves; the others predict and learn beside it, to be compared.
+        Name to a callable that returns a fresh River model. The first is the champion, whose
+        predictions are published; the others predict and learn beside it, to be compared.
     label
         Field that holds the label in an event that already knows it. Labels may come on the
         topic `labels` whether it is given or not.
@@ -89,14 +95,15 @@ class Pipeline:
         Field that says when the event happened: a long in milliseconds since the Unix epoch,
         a logical timestamp, or ISO 8601 text. Without it, the Kafka timestamp counts.
     features
-        What a model sees; see `models.features`. By default every field of the schema that is
-        a number, a boolean or text, but for the id, the key, the event time and the label.
+        What a model sees; see `millrace.models.features`. By default every field of the schema
+        that is a number, a boolean or text, except the id, the key, the event time and the label.
     scope
         `global` (one model), `partition` (one per partition) or `key` (one per key).
     max_models
-        With scope `key`: how many models one partition holds; the least recently used goes.
+        With scope `key`: how many keys have models in one partition. The models of the key that
+        was trained least recently are evicted.
     drift
-        Detectors, and what happens when one fires; see `models.monitoring.drift`.
+        Detectors, and what happens when one fires; see `millrace.models.monitoring.drift`.
     metrics
         Name to a callable that returns a fresh River metric; by default the task's own.
     rolling_window
@@ -109,17 +116,30 @@ class Pipeline:
     allow_non_finite
         Fields in which NaN and infinity are let through.
     on_error
-        What happens to a record at which a feature or the champion raises: `reject` (to the
-        topic `rejects`, and on to the next) or `stop` (the agent stands still until it is mended).
+        What happens to a record for which a feature or the champion raises: `reject` (it is
+        written to the topic `rejects`, and the next one follows) or `stop` (the agent halts until
+        the problem is fixed).
 
     Raises
     ------
     DefinitionError
-        Naming the parameter, and what to write instead.
+        Naming the parameter, what it must be and what was given.
+
+    Examples
+    --------
+    >>> from river.naive_bayes import GaussianNB
+    >>> fields = [{"name": "id", "type": "string"}, {"name": "size", "type": "double"}]
+    >>> schema = {"type": "record", "name": "Fruit", "fields": fields}
+    >>> models = {"bayes": GaussianNB}
+    >>> fruits = Pipeline(
+    ...     name="fruits", schema=schema, event_id="id", task="multiclass", models=models
+    ... )
+    >>> fruits.champion, fruits.features[0].names
+    ('bayes', ('size',))
     """
 
     name: str
-    schema: Path | str | dict[str, Any]
+    schema: Path | str | Schema
     event_id: str
     task: Task | str
     models: Mapping[str, ModelFactory]
@@ -130,7 +150,7 @@ class Pipeline:
     scope: Scope | str = Scope.GLOBAL
     max_models: int = 10_000
     drift: DriftSettings = field(default_factory=DriftSettings)
-    metrics: Mapping[str, Callable[[], Any]] | None = None
+    metrics: Mapping[str, Callable[[], Metric]] | None = None
     rolling_window: int = 1_000
     pending: Pending = field(default_factory=Pending)
     earliest: datetime = datetime(1970, 1, 1, tzinfo=UTC)
@@ -139,11 +159,8 @@ class Pipeline:
     on_error: OnError | str = "reject"
 
     def __post_init__(self) -> None:
-        _require(
-            isinstance(self.name, str) and _NAME.fullmatch(self.name) is not None,
-            "name requires lower-case letters, digits, '-' and '_'",
-            self.name,
-        )
+        is_name = isinstance(self.name, str) and _NAME.fullmatch(self.name) is not None
+        require(is_name, f"name must consist of {_NAME_PARTS}", self.name)
         self._coerce("task", Task)
         self._coerce("scope", Scope)
         self._coerce("on_error", OnError)
@@ -152,15 +169,10 @@ class Pipeline:
         if not self.features:
             object.__setattr__(self, "features", (fields(*self._default_features()),))
         self._check_features()
-        _require(
-            self.rolling_window > 0, "rolling_window requires a number above 0", self.rolling_window
-        )
-        _require(self.max_models > 0, "max_models requires a number above 0", self.max_models)
-        _require(
-            self.earliest.tzinfo is not None,
-            "earliest requires a datetime with a time zone",
-            self.earliest,
-        )
+        require(self.rolling_window > 0, "rolling_window must be above 0", self.rolling_window)
+        require(self.max_models > 0, "max_models must be above 0", self.max_models)
+        has_zone = self.earliest.tzinfo is not None
+        require(has_zone, "earliest must be a datetime with a time zone", self.earliest)
 
     @cached_property
     def event_schema(self) -> EventSchema:
@@ -169,7 +181,7 @@ class Pipeline:
 
     @property
     def champion(self) -> str:
-        """Name of the model that serves."""
+        """Name of the model whose predictions are published at first."""
         return next(iter(self.models))
 
     @property
@@ -187,51 +199,41 @@ class Pipeline:
             object.__setattr__(self, parameter, kind(value))
         except ValueError:
             choices = ", ".join(repr(each.value) for each in kind)
-            raise DefinitionError(f"{parameter} requires one of {choices}; got {value!r}") from None
+            raise DefinitionError(f"{parameter} must be one of {choices}; got {value!r}") from None
 
     def _check_fields(self) -> None:
         known = self.event_schema.field_names
         for parameter in ("event_id", "label", "key", "event_time"):
             name = getattr(self, parameter)
-            if name is not None or parameter == "event_id":
-                _require(name in known, f"{parameter} requires a field of the schema {known}", name)
+            is_known = name in known or (name is None and parameter != "event_id")
+            require(is_known, f"{parameter} must be a field of the schema, one of {known}", name)
         for name in self.allow_non_finite:
-            _require(name in known, f"allow_non_finite requires fields of the schema {known}", name)
+            must = f"allow_non_finite must be fields of the schema, of {known}"
+            require(name in known, must, name)
         self._check_types("event_id", {"string", "int", "long"})
         self._check_types("key", {"string", "int", "long", "boolean", "enum", "null"})
         self._check_types("event_time", {"string", "long"})
         self._check_types("label", Task(self.task).label_types | {"null"})
-        _require(
-            self.scope is not Scope.KEY or self.key is not None,
-            "scope 'key' requires the parameter key, the field to keep models by",
-            self.key,
-        )
+        has_key = self.scope is not Scope.KEY or self.key is not None
+        require(has_key, "key must be a field of the schema where scope is 'key'", self.key)
 
     def _check_types(self, parameter: str, allowed: Set[str]) -> None:
         name = getattr(self, parameter)
         if name is not None:
-            found = set(self.event_schema.types_of(name))
-            _require(
-                found <= allowed,
-                f"{parameter} {name!r} requires one of the Avro types {sorted(allowed)}",
-                sorted(found),
-            )
+            found = self.event_schema.types_of(name)
+            must = f"{parameter} {name!r} must be of the Avro types {sorted(allowed)}"
+            require(allowed >= {*found}, must, [*found])
 
     def _check_models(self) -> None:
-        _require(len(self.models) > 0, "models requires at least one name and factory", self.models)
+        require(len(self.models) > 0, "models must have one or more entries", self.models)
         for name, factory in self.models.items():
-            _require(
-                _NAME.fullmatch(name) is not None and name not in _RESERVED,
-                f"models requires names of lower-case letters, not {sorted(_RESERVED)}",
-                name,
-            )
-            _require(
-                callable(factory)
-                and (isinstance(factory, type) or not hasattr(factory, "learn_one")),
-                f"models[{name!r}] requires a callable that returns a fresh model,"
-                " for example lambda: HoeffdingTreeClassifier()",
-                factory,
-            )
+            is_name = _NAME.fullmatch(name) is not None and name not in _RESERVED
+            must = f"models must have names that consist of {_NAME_PARTS}, not {sorted(_RESERVED)}"
+            require(is_name, must, name)
+            is_model = hasattr(factory, "learn_one") and not isinstance(factory, type)
+            must = f"models[{name!r}] must be a callable that returns a fresh model,"
+            example = "for example lambda: HoeffdingTreeClassifier()"
+            require(callable(factory) and not is_model, f"{must} {example}", factory)
             Task(self.task).check_model(name, factory())
 
     def _check_features(self) -> None:
@@ -240,19 +242,13 @@ class Pipeline:
             feature.check(self.event_schema)
             produced += feature.names
         for name in produced:
-            _require(produced.count(name) == 1, "features requires each name once", name)
-            _require(name != self.label, "features requires names other than the label", name)
+            require(produced.count(name) == 1, "features must have each name once", name)
+            require(name != self.label, "features must have names other than the label's", name)
 
     def _default_features(self) -> list[str]:
         taken = {self.event_id, self.key, self.event_time, self.label}
         schema = self.event_schema
         names = [n for n in schema.field_names if n not in taken and schema.is_primitive(n)]
-        _require(
-            bool(names), "schema requires at least one field to predict from", [*schema.field_names]
-        )
+        must = "schema must have a field to predict from, beside id, key, event time and label"
+        require(bool(names), must, [*schema.field_names])
         return names
-
-
-def _require(holds: bool, requirement: str, got: object) -> None:
-    if not holds:
-        raise DefinitionError(f"{requirement}; got {got!r}")

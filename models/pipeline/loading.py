@@ -1,6 +1,6 @@
 """Find a user's pipeline: from `module:attribute` or `path/file.py:attribute` to a `Pipeline`.
 
-Every command begins here. What is wrong with the file is said in one line, so that a user sees
+Every command begins here. What is wrong with the file is reported in one line, so that users see
 their own mistake and not the machinery that found it.
 """
 
@@ -29,8 +29,9 @@ def load_pipeline(spec: str) -> Pipeline:
     ----------
     spec
         `package.module:attribute` or `path/to/file.py:attribute`. Without `:attribute`, the
-        attribute is `pipeline`. Beside the file, and in the working directory for a module,
-        other modules can be imported while it loads.
+        attribute is `pipeline`. What it imports may lie beside the file, or in the working
+        directory for a module: that folder is searched after all others, so that it shadows
+        nothing, and from then on, since functions and saved state may import more later.
 
     Raises
     ------
@@ -59,76 +60,79 @@ def module_name(path: Path) -> str:
 def _import(target: str) -> ModuleType:
     if target.endswith(".py") or "/" in target:
         return _import_file(Path(target))
-    with _importable(Path.cwd()), _one_line(target):
+    _search_last(Path.cwd())
+    with _in_one_line(target):
         return importlib.import_module(target)
 
 
 def _import_file(path: Path) -> ModuleType:
     if not path.is_file():
-        raise DefinitionError(f"a pipeline requires a file that exists; got {str(path)!r}")
+        raise DefinitionError(f"pipeline must be a file that exists; got {str(path)!r}")
     name, path = module_name(path), path.resolve()
     found = spec_from_file_location(name, path)
     if found is None or found.loader is None:
-        raise DefinitionError(f"a pipeline requires a file of Python, .py; got {str(path)!r}")
+        raise DefinitionError(f"pipeline must be a Python file, .py; got {str(path)!r}")
+    _search_last(path.parent)
     module = module_from_spec(found)
-    before = sys.modules.get(name)
-    sys.modules[name] = module
-    try:
-        with _importable(path.parent), _one_line(str(path)):
-            found.loader.exec_module(module)
-    except DefinitionError:
-        _restore(name, before)
-        raise
+    with _registered(name, module), _in_one_line(str(path)):
+        found.loader.exec_module(module)
     return module
 
 
-def _restore(name: str, before: ModuleType | None) -> None:
-    if before is None:
-        del sys.modules[name]
-    else:
-        sys.modules[name] = before
+def _search_last(folder: Path) -> None:
+    """Append a folder to the import path, if it is not there."""
+    if not any(Path(each).resolve() == folder for each in sys.path):
+        sys.path.append(str(folder))
 
 
 def _pipeline(module: ModuleType, attribute: str, spec: str) -> Pipeline:
     found = getattr(module, attribute, None)
     if isinstance(found, Pipeline):
         return found
+    is_what = "not there" if found is None else f"of type {type(found).__name__}"
     names = [name for name, value in vars(module).items() if isinstance(value, Pipeline)]
-    there = f"it has {', '.join(map(repr, names))}" if names else "it has none"
-    got = "no such name" if found is None else f"a {type(found).__name__}"
-    raise DefinitionError(f"{spec!r} requires a Pipeline called {attribute!r}; got {got}; {there}")
+    raise DefinitionError(
+        f"pipeline must name a Pipeline; got {spec!r}: {attribute!r} is {is_what},"
+        f" and the pipelines of the module are {names}"
+    )
 
 
 @contextlib.contextmanager
-def _importable(folder: Path) -> Iterator[None]:
-    sys.path.insert(0, str(folder))
+def _registered(name: str, module: ModuleType) -> Iterator[None]:
+    """Register a module while it is imported, and keep it only if that succeeds."""
+    before = sys.modules.get(name)
+    sys.modules[name] = module
     try:
         yield
-    finally:
-        sys.path.remove(str(folder))
+    except BaseException:
+        del sys.modules[name]
+        if before is not None:
+            sys.modules[name] = before
+        raise
 
 
 @contextlib.contextmanager
-def _one_line(target: str) -> Iterator[None]:
+def _in_one_line(target: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
         if error.name is not None and f"{target}.".startswith(f"{error.name}."):
             raise DefinitionError(
-                f"a pipeline requires a module that exists; got {target!r}: there is no"
-                f" {error.name!r}"
+                f"pipeline must be a module that exists; got {target!r}: there is no {error.name!r}"
             ) from error
         raise _raised(target, error) from error
-    except Exception as error:  # a user's module may raise whatever it likes
+    except Exception as error:  # a user's module may raise anything
         raise _raised(target, error) from error
 
 
 def _raised(target: str, error: Exception) -> DefinitionError:
-    said = str(error) if isinstance(error, DefinitionError) else f"{type(error).__name__}: {error}"
-    return DefinitionError(f"{_place(target, error)}: {said}")
+    is_ours = isinstance(error, DefinitionError)
+    message = str(error) if is_ours else f"{type(error).__name__}: {error}"
+    return DefinitionError(f"{_place(target, error)}: {message}")
 
 
 def _place(target: str, error: Exception) -> str:
+    """Return the line of the user's module that led to the error."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}"
     frames = [

@@ -13,7 +13,8 @@ import pandas as pd
 
 from millrace.models.candidates.tasks import Task
 from millrace.models.pipeline.datasets import load_bundled
-from millrace.models.pipeline.inference import infer, read_table, records
+from millrace.models.pipeline.inference import infer
+from millrace.models.pipeline.tables import read_table, records
 from millrace.schemas import SettingsError
 
 _SHIPPED = "millrace.models.pipelines"

@@ -16,7 +16,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -108,7 +107,7 @@ class WorkerProcess:
         self._connection = http.client.HTTPConnection(
             "127.0.0.1", self.web_port, timeout=_REQUEST_SECONDS
         )
-        # -P: a folder called `models` in the working directory must not stand in for ours.
+        # -P: the working directory must not shadow what is installed; pipelines search it last.
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "millrace.streams.cli", "worker", "--stop-with-stdin"],
             env=worker_environment(self.settings),
@@ -226,11 +225,9 @@ def worker_environment(settings: Settings) -> dict[str, str]:
     values = settings.model_dump()
     values["state_key"] = settings.state_key.get_secret_value()
     inherited = {name: v for name, v in os.environ.items() if not name.startswith(_PREFIX)}
-    paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     return {
         **inherited,
         **{_UNPREFIXED.get(name, _PREFIX + name.upper()): _text(v) for name, v in values.items()},
-        "PYTHONPATH": os.pathsep.join(path for path in paths if path),
         "PYTHONUNBUFFERED": "1",
     }
 

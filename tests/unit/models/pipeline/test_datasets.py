@@ -10,7 +10,7 @@ from river import datasets
 
 from millrace.models.candidates.tasks import Task
 from millrace.models.pipeline.datasets import bundled_names, load_bundled
-from millrace.models.pipeline.inference import records
+from millrace.models.pipeline.tables import records
 from millrace.schemas import DefinitionError
 
 

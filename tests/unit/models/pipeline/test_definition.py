@@ -1,10 +1,10 @@
-"""A definition is checked in full when it is made; an error names the parameter and the fix."""
+"""A definition is checked in full when it is made; an error names the parameter."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import FrozenInstanceError
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ from river import anomaly, linear_model, naive_bayes
 
 from millrace.models.candidates.tasks import Task
 from millrace.models.features import derived, fields
-from millrace.models.pipeline.definition import Pending, Pipeline, Scope
+from millrace.models.monitoring.drift import DriftSettings
+from millrace.models.pipeline.definition import OnError, Pending, Pipeline, Scope
 from millrace.schemas import DefinitionError
 
 SCHEMA = {
@@ -85,7 +86,7 @@ def test_frozen_and_renamed() -> None:
 
 
 def test_anomaly_without_labels_learns_at_once() -> None:
-    """Only an anomaly detector has something to learn from an event alone."""
+    """Only an anomaly detector learns from an event alone."""
     detector = {"trees": lambda: anomaly.HalfSpaceTrees(seed=1)}
     assert visits(task="anomaly", label=None, models=detector).learns_without_labels
     assert not visits(task="anomaly", models=detector).learns_without_labels
@@ -103,79 +104,126 @@ def test_factories(factory: Any) -> None:
     assert first is not second
 
 
-LONG = {"name": "l", "type": "long"}
-
-
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "message"),
     [
-        ({"name": "Visits"}, "name requires lower-case letters"),
-        ({"name": ""}, "name requires"),
-        ({"name": "a.b"}, "got 'a.b'"),
-        ({"name": 5}, "name requires"),
-        ({"task": "ranking"}, "task requires one of 'binary', 'multiclass'"),
-        ({"scope": "user"}, "scope requires one of 'global', 'partition', 'key'; got 'user'"),
-        ({"on_error": "ignore"}, "on_error requires one of 'reject', 'stop'; got 'ignore'"),
-        ({"event_id": "no"}, "event_id requires a field of the schema"),
-        ({"event_id": None}, "event_id requires a field of the schema"),
-        ({"event_id": "price"}, "event_id 'price' requires one of the Avro types"),
-        ({"event_id": "user"}, "event_id 'user' requires"),
-        ({"label": "no"}, "label requires a field of the schema"),
-        ({"label": "country"}, "label 'country' requires one of the Avro types"),
-        ({"label": "price"}, "label 'price' requires"),
-        ({"key": "no"}, "key requires a field of the schema"),
-        ({"key": "tags"}, "key 'tags' requires"),
-        ({"key": "price"}, "key 'price' requires"),
-        ({"event_time": "no"}, "event_time requires a field"),
-        ({"event_time": "age"}, "event_time 'age' requires"),
-        ({"event_time": "user"}, "event_time 'user' requires"),
-        ({"scope": "key", "key": None}, "scope 'key' requires the parameter key"),
-        ({"allow_non_finite": ["no"]}, "allow_non_finite requires fields of the schema"),
-        ({"models": {}}, "models requires at least one"),
-        ({"models": {"Tree": linear_model.LogisticRegression}}, "models requires names of lower"),
-        ({"models": {"prior": linear_model.LogisticRegression}}, "not ['no_change', 'prior']"),
+        ({"name": "Visits"}, "name must consist of lower-case letters"),
+        ({"name": ""}, "name must consist"),
+        ({"name": "-a"}, "name must consist"),
+        ({"name": "a.b"}, "a letter or a digit; got 'a.b'"),
+        ({"name": 5}, "name must consist"),
+        (
+            {"task": "ranking"},
+            "task must be one of 'binary', 'multiclass', 'regression', 'anomaly'",
+        ),
+        ({"scope": "user"}, "scope must be one of 'global', 'partition', 'key'; got 'user'"),
+        ({"on_error": "ignore"}, "on_error must be one of 'reject', 'stop'; got 'ignore'"),
+        ({"event_id": "no"}, "event_id must be a field of the schema, one of ('id', 'user'"),
+        ({"event_id": None}, "event_id must be a field of the schema"),
+        (
+            {"event_id": "price"},
+            "event_id 'price' must be of the Avro types ['int', 'long', 'string'];"
+            " got ['null', 'double']",
+        ),
+        ({"event_id": "user"}, "event_id 'user' must be"),
+        ({"label": "no"}, "label must be a field of the schema"),
+        ({"label": "country"}, "label 'country' must be of the Avro types"),
+        ({"label": "price"}, "label 'price' must be"),
+        ({"key": "no"}, "key must be a field of the schema"),
+        ({"key": "tags"}, "key 'tags' must be of the Avro types"),
+        ({"key": "price"}, "key 'price' must be"),
+        ({"event_time": "no"}, "event_time must be a field"),
+        ({"event_time": "age"}, "event_time 'age' must be of the Avro types ['long', 'string']"),
+        ({"event_time": "user"}, "event_time 'user' must be"),
+        ({"scope": "key", "key": None}, "key must be a field of the schema where scope is 'key'"),
+        ({"allow_non_finite": ["price", "no"]}, "allow_non_finite must be fields of the schema"),
+        ({"models": {}}, "models must have one or more entries; got {}"),
+        ({"models": {"Tree": linear_model.LogisticRegression}}, "models must have names that"),
+        ({"models": {"prior": linear_model.LogisticRegression}}, "not ['no_change', 'prior']; got"),
+        ({"models": {"no_change": linear_model.LogisticRegression}}, "got 'no_change'"),
         (
             {"models": {"own": linear_model.LogisticRegression()}},
-            "models['own'] requires a callable",
+            "models['own'] must be a callable that returns a fresh model, for example lambda: ",
         ),
-        ({"models": {"own": "tree"}}, "models['own'] requires a callable"),
+        ({"models": {"own": "tree"}}, "models['own'] must be a callable"),
         ({"models": {"own": linear_model.LinearRegression}}, "models['own'] requires a Classifier"),
         ({"features": [fields("no")]}, "fields(): name must be a field of the schema"),
         ({"features": [fields("tags")]}, "'tags'"),
         (
             {"features": [fields("age"), fields("age")]},
-            "features requires each name once; got 'age'",
+            "features must have each name once; got 'age'",
         ),
-        ({"features": [derived("bought", len)]}, "features requires names other than the label"),
-        ({"features": [fields("bought")]}, "features requires names other than the label"),
-        ({"schema": WITHOUT_FEATURES}, "schema requires at least one field to predict from"),
+        ({"features": [derived("bought", len)]}, "features must have names other than the label's"),
+        ({"features": [fields("bought")]}, "features must have names other than the label's"),
+        (
+            {"schema": WITHOUT_FEATURES},
+            "schema must have a field to predict from, beside id, key, event time and label;"
+            " got ['id', 'user', 'at', 'bought']",
+        ),
         ({"schema": {**SCHEMA, "name": "Label"}}, "'Label'"),
-        ({"schema": "no.avsc"}, "schema requires a readable file; got 'no.avsc'"),
-        ({"rolling_window": 0}, "rolling_window requires a number above 0; got 0"),
-        ({"max_models": 0}, "max_models requires a number above 0; got 0"),
-        ({"earliest": datetime(2020, 1, 1)}, "earliest requires a datetime with a time zone"),  # noqa: DTZ001, RUF100 - that is the error
+        ({"schema": "no.avsc"}, "'no.avsc'"),
+        ({"rolling_window": 0}, "rolling_window must be above 0; got 0"),
+        ({"max_models": 0}, "max_models must be above 0; got 0"),
+        (
+            {"earliest": datetime(2020, 1, 1)},  # noqa: DTZ001, RUF100 - that is the error
+            "earliest must be a datetime with a time zone; got datetime.datetime(2020, 1, 1",
+        ),
     ],
     ids=lambda each: each if isinstance(each, str) else "",
 )
-def test_errors(changes: dict[str, Any], says: str) -> None:
-    """What is wrong is named, with what is required and what was given."""
+def test_errors(changes: dict[str, Any], message: str) -> None:
+    """The message names the parameter, what it must be and what was given."""
     with pytest.raises(DefinitionError) as caught:
         visits(**changes)
-    assert says in str(caught.value)
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    "changes",
     [
-        ({"limit": 0}, "pending.limit requires a number above 0; got 0"),
-        ({"ttl": timedelta(0)}, "pending.ttl requires a time above 0"),
+        {"name": "9_a-b"},
+        {"rolling_window": 1, "max_models": 1},
+        {"event_id": "age"},
+        {"key": "bought", "label": None, "scope": "key"},
+        {"event_time": "country"},
+        {"label": None, "scope": "partition"},
+        {"allow_non_finite": ["price"]},
+        {"on_error": "stop"},
+        {"pending": Pending(limit=1, ttl=timedelta(microseconds=1))},
     ],
 )
-def test_pending_is_bounded(changes: dict[str, Any], says: str) -> None:
+def test_definitions_at_the_limits_are_accepted(changes: dict[str, Any]) -> None:
+    """What is just allowed is allowed, and kept as it was given."""
+    pipeline = visits(**changes)
+    assert {name: getattr(pipeline, name) for name in changes} == changes
+
+
+def test_limits_by_default() -> None:
+    """The defaults that the documentation names."""
+    pipeline = visits()
+    assert (pipeline.max_models, pipeline.rolling_window) == (10_000, 1_000)
+    assert (pipeline.earliest, pipeline.max_ahead) == (
+        datetime(1970, 1, 1, tzinfo=UTC),
+        timedelta(days=1),
+    )
+    assert pipeline.pending == Pending(limit=100_000, ttl=timedelta(days=7))
+    assert (pipeline.on_error, pipeline.allow_non_finite) == (OnError.REJECT, ())
+    assert pipeline.metrics is None
+    assert pipeline.drift == DriftSettings()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"limit": 0}, "pending.limit must be above 0; got 0"),
+        ({"ttl": timedelta(0)}, "pending.ttl must be above 0; got datetime.timedelta(0)"),
+    ],
+)
+def test_pending_is_bounded(changes: dict[str, Any], message: str) -> None:
     """Events wait, but not without end."""
     with pytest.raises(DefinitionError) as caught:
         Pending(**changes)
-    assert says in str(caught.value)
+    assert str(caught.value) == message
 
 
 @pytest.mark.parametrize(
@@ -204,5 +252,5 @@ def test_label_types(task: str, label_type: Any, fits: bool) -> None:
     if fits:
         assert visits(**given).label == "y"
     else:
-        with pytest.raises(DefinitionError, match="label 'y' requires one of the Avro types"):
+        with pytest.raises(DefinitionError, match="label 'y' must be of the Avro types"):
             visits(**given)

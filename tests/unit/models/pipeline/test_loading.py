@@ -1,4 +1,4 @@
-"""A pipeline is found by its name, and a mistake in its file is said in one line."""
+"""A pipeline is found by its name, and a mistake in its file is reported in one line."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import pytest
 
 from millrace.models.pipeline.loading import load_pipeline, module_name
 from millrace.schemas import DefinitionError
+from millrace.schemas.records import Event
 
 GOOD = """
-from millrace.models.pipeline.definition import Pipeline
+from millrace import Pipeline
 from river import tree
 
 SCHEMA = {"type": "record", "name": "Visit", "fields": [
@@ -31,6 +32,8 @@ other = pipeline.with_name("others")
 number = 1
 """
 
+FILE_B = "shop_b/visits.py"
+
 Write = Callable[..., Path]
 
 
@@ -38,6 +41,7 @@ Write = Callable[..., Path]
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
     """Return a writer of modules into a fresh working directory, and forget them afterwards."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
 
     def write(source: str, name: str = "visits.py") -> Path:
@@ -71,13 +75,51 @@ def test_module_in_the_working_directory(write: Write) -> None:
     assert load_pipeline("shop_a.visits:other").name == "others"
 
 
-def test_neighbours_can_be_imported(write: Write) -> None:
-    """A file can import the modules beside it while it loads, and the path is as before then."""
-    before = [*sys.path]
-    write("NAME = 'neighbour'", "beside_it.py")
-    path = write(GOOD + "from beside_it import NAME\npipeline = pipeline.with_name(NAME)\n")
+def test_modules_beside_a_file_can_be_imported(write: Write) -> None:
+    """By file, its folder is searched, and the working directory is not."""
+    write("NAME = 'neighbour'", "shop_b/beside_it.py")
+    path = write(GOOD + "from beside_it import NAME\npipeline = pipeline.with_name(NAME)\n", FILE_B)
     assert load_pipeline(str(path)).name == "neighbour"
-    assert sys.path == before
+    assert sys.path[-1] == str(path.parent)
+    assert str(path.parent.parent) not in sys.path
+
+
+def test_the_folder_is_searched_last(write: Write) -> None:
+    """Modules beside a pipeline shadow neither the standard library nor a dependency."""
+    for name in ("colorsys.py", "click.py"):
+        write("raise AssertionError('shadows')", name)
+    before = [*sys.path]
+    path = write("import click\nimport colorsys\n" + GOOD)
+    assert load_pipeline(str(path)).name == "visits"
+    assert sys.path == [*before, str(path.parent)]
+
+
+def test_a_folder_is_searched_once(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Python searches it already, as with PYTHONPATH=., that order holds."""
+    path = write(GOOD)
+    for entry in (str(path.parent), "", "."):
+        monkeypatch.setattr(sys, "path", [entry, *sys.path])
+        before = [*sys.path]
+        load_pipeline(str(path))
+        load_pipeline("visits")
+        assert sys.path == before
+        monkeypatch.setattr(sys, "path", before[1:])
+
+
+@pytest.mark.parametrize("spec", ["visits.py", "visits"])
+def test_modules_can_be_imported_later(spec: str, write: Write) -> None:
+    """A function may import a module beside the pipeline after it has loaded."""
+    write("TWICE = 2", f"later_than_{spec.replace('.', '_')}.py")
+    write(
+        GOOD + f"def own(fields):\n    from later_than_{spec.replace('.', '_')} import TWICE\n"
+        "    return fields['x'] * TWICE\n\n"
+        "from millrace import derived\n"
+        "pipeline = Pipeline(name='later', schema=SCHEMA, event_id='id', task='binary',\n"
+        "    models={'t': Tree}, features=[derived('own', own)])\n"
+    )
+    (feature,) = load_pipeline(spec).features
+    event = Event(event_id="1", key=None, event_time_ms=0, label=None, fields={"x": 2.0})
+    assert feature.bind(lambda _: {})(event) == {"own": 4.0}
 
 
 def test_classes_of_a_file_can_be_unpickled(write: Write) -> None:
@@ -88,7 +130,7 @@ def test_classes_of_a_file_can_be_unpickled(write: Write) -> None:
     assert type(pickle.loads(pickle.dumps(model))) is type(model)
 
 
-def test_a_changed_file_is_loaded_anew(write: Write) -> None:
+def test_a_changed_file_is_loaded_again(write: Write) -> None:
     """Loading a file again reads what it says now."""
     assert load_pipeline(str(write(GOOD))).name == "visits"
     changed = write(GOOD.replace('name="visits"', 'name="changed"'))
@@ -104,31 +146,40 @@ def message(spec: str) -> str:
 
 def test_missing_file(write: Write) -> None:
     """A file that is not there is named."""
-    assert message("nowhere/p.py:x") == (
-        "a pipeline requires a file that exists; got 'nowhere/p.py'"
-    )
+    assert message("nowhere/p.py:x") == "pipeline must be a file that exists; got 'nowhere/p.py'"
+    assert message("nowhere/p") == "pipeline must be a file that exists; got 'nowhere/p'"
+    assert message("p.py") == "pipeline must be a file that exists; got 'p.py'"
 
 
 @pytest.mark.parametrize(
-    "spec", ["no_such_module:p", "millrace.models.no_such:p", "no_such.deeper"]
+    ("spec", "missing"),
+    [
+        ("no_such_module:p", "no_such_module"),
+        ("millrace.models.no_such:p", "millrace.models.no_such"),
+        ("no_such.deeper", "no_such"),
+    ],
 )
-def test_missing_module(spec: str, write: Write) -> None:
+def test_missing_module(spec: str, missing: str, write: Write) -> None:
     """A module that is not there is named, and the part of it that is missing."""
-    assert "a pipeline requires a module that exists; got" in message(spec)
-    assert "no_such" in message(spec)
+    module = spec.partition(":")[0]
+    assert message(spec) == (
+        f"pipeline must be a module that exists; got {module!r}: there is no {missing!r}"
+    )
 
 
 def test_missing_attribute_lists_what_is_there(write: Write) -> None:
     """A wrong attribute shows the pipelines that exist."""
-    text = message(f"{write(GOOD)}:pipelin")
-    assert "requires a Pipeline called 'pipelin'; got no such name" in text
-    assert text.endswith("it has 'pipeline', 'other'")
+    spec = f"{write(GOOD)}:pipelin"
+    assert message(spec) == (
+        f"pipeline must name a Pipeline; got {spec!r}: 'pipelin' is not there,"
+        " and the pipelines of the module are ['pipeline', 'other']"
+    )
 
 
 def test_attribute_of_another_type(write: Write) -> None:
     """An attribute that is no pipeline is named with its type."""
-    assert "got a int; it has 'pipeline', 'other'" in message(f"{write(GOOD)}:number")
-    assert message(f"{write('x = 1')}:x").endswith("got a int; it has none")
+    assert "'number' is of type int, and the pip" in message(f"{write(GOOD)}:number")
+    assert message(f"{write('x = 1')}:x").endswith("the pipelines of the module are []")
 
 
 def test_exception_says_type_message_and_place(write: Write) -> None:
@@ -150,10 +201,17 @@ def test_syntax_error_says_the_place(write: Write) -> None:
 
 
 def test_wrong_definition_says_the_place(write: Write) -> None:
-    """What a Pipeline refuses is said in its own words, at the user's line."""
+    """What a Pipeline refuses is reported in its own words, at the user's line."""
     path = write(GOOD.replace('"binary"', '"bynary"'))
     line = GOOD.splitlines().index(next(each for each in GOOD.splitlines() if "Pipeline(" in each))
-    assert message(str(path)).startswith(f"{path}:{line + 1}: task requires one of 'binary'")
+    assert message(str(path)).startswith(f"{path}:{line + 1}: task must be one of 'binary'")
+
+
+def test_an_error_in_a_neighbour_is_placed_in_the_pipelines_file(write: Write) -> None:
+    """The line of the file that led to it comes first; the exception says the rest."""
+    write("def fail():\n    raise ValueError('no')\n", "failing_neighbour.py")
+    path = write("import failing_neighbour\n\nfailing_neighbour.fail()\n")
+    assert message(str(path)) == f"{path}:3: ValueError: no"
 
 
 def test_import_inside_the_file_that_fails(write: Write) -> None:
@@ -175,7 +233,15 @@ def test_a_failed_load_leaves_nothing_behind(write: Write) -> None:
     assert sys.modules[module_name(path)] is good
 
 
+def test_an_exit_leaves_nothing_behind(write: Write) -> None:
+    """A file that ends the process is not kept as a module either."""
+    path = write("raise SystemExit(3)", "exiting.py")
+    with pytest.raises(SystemExit):
+        load_pipeline(str(path))
+    assert module_name(path) not in sys.modules
+
+
 def test_not_a_python_file(write: Write) -> None:
     """A file that is not Python is refused by its name."""
     path = write("{}", "folder/p.txt")
-    assert "requires a file of Python, .py" in message(str(path))
+    assert message(str(path)) == f"pipeline must be a Python file, .py; got {str(path)!r}"
