@@ -3,13 +3,15 @@
 ::
 
     MillraceError
-    ├── DefinitionError     a pipeline is described wrongly: raised when it is loaded
+    ├── DefinitionError     a pipeline's definition is wrong: raised when it is loaded
     ├── SettingsError       a setting or a command's argument is wrong: raised at start
-    ├── RecordError         one record cannot be used: becomes a reject, the pipeline goes on
+    ├── RecordError         one record cannot be used: it is rejected, and the pipeline continues
     ├── SnapshotError       saved state is unsigned, tampered with or of another version
-    └── BrokerError         Kafka, or what stands in for it, cannot do what is asked
+    └── BrokerError         Kafka, or what replaces it, cannot be reached or refuses a request
 
-A message reads "<where> requires <what>; got <value!r>", with the fix where there is one.
+A message about a definition or a setting reads "<parameter> must be <what>; got <value!r>",
+followed by the fix. Any other says what happened, where (topic[partition]@offset), and how to fix
+it.
 """
 
 from __future__ import annotations
@@ -18,11 +20,11 @@ from millrace.schemas.records import RejectReason
 
 
 class MillraceError(Exception):
-    """Anything that Millrace raises on purpose."""
+    """Any error that Millrace raises on purpose."""
 
 
 class DefinitionError(MillraceError):
-    """A pipeline definition is wrong; the message names the field and the fix."""
+    """A pipeline's definition is wrong; the message names the parameter and the fix."""
 
 
 class SettingsError(MillraceError):
@@ -30,15 +32,23 @@ class SettingsError(MillraceError):
 
 
 class SnapshotError(MillraceError):
-    """Saved state may not be loaded; the message says why and what to do."""
+    """Saved state cannot be loaded; the message says why and what to do."""
 
 
 class BrokerError(MillraceError):
-    """The broker cannot be reached, or cannot do what is asked of it."""
+    """The broker cannot be reached, or refuses a request."""
 
 
 class RecordError(MillraceError):
-    """One record cannot be used. It goes to `rejects`, and the pipeline goes on."""
+    """One record cannot be used. It goes to `rejects`, and the pipeline continues.
+
+    Parameters
+    ----------
+    reason
+        For machines: a field of the reject, and a label of its metric.
+    detail
+        For people: what is wrong with the record.
+    """
 
     def __init__(self, reason: RejectReason, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")

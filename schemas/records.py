@@ -1,8 +1,8 @@
-"""The shape of every record on a topic, as Python sees it.
+"""The shape of every record on a topic, as Python's type checker sees it.
 
 Each class is the Avro schema of the same name beside it (`FeatureVector` is
-`feature_vector.avsc`). Records are plain dictionaries, so that what Avro decodes is what an
-operator gets, with no conversion between.
+`feature_vector.avsc`), which also says what each field means. Records are plain dictionaries:
+what Avro decodes is what an operator gets, with no conversion between.
 """
 
 from __future__ import annotations
@@ -13,14 +13,23 @@ from typing import Any, TypeAlias, TypedDict
 LabelValue: TypeAlias = bool | int | float | str
 """A class (bool, int or str) or a value (float)."""
 
+Fields: TypeAlias = dict[str, Any]
+"""Field name to value; the record's schema says which types the values have."""
+
 Features: TypeAlias = dict[str, bool | int | float | str]
-"""What a model sees. A feature that is missing is absent."""
+"""What a model sees: feature name to value. A missing feature is absent."""
 
 Probabilities: TypeAlias = dict[str, float]
 """Class, named as text, to probability in [0, 1]."""
 
 
 class Label(TypedDict):
+    """The true class or value of an event.
+
+    Read from `labels` or `events`, passed on in `clean` and `features`; a label that comes
+    inside an event stays with it.
+    """
+
     event_id: str
     label: LabelValue
     label_time_ms: int | None
@@ -28,14 +37,21 @@ class Label(TypedDict):
 
 
 class Event(TypedDict):
+    """A validated event: Millrace's own fields, and the user's fields without the label.
+
+    In `clean`.
+    """
+
     event_id: str
     key: str | None
     event_time_ms: int
     label: LabelValue | None
-    fields: dict[str, Any]
+    fields: Fields
 
 
 class FeatureVector(TypedDict):
+    """The features that models see of an event. In `features`."""
+
     event_id: str
     key: str | None
     event_time_ms: int
@@ -44,6 +60,11 @@ class FeatureVector(TypedDict):
 
 
 class Prediction(TypedDict):
+    """The champion's prediction for an event, made at the event's place in the log.
+
+    In `predictions`.
+    """
+
     event_id: str
     key: str | None
     event_time_ms: int
@@ -57,11 +78,18 @@ class Prediction(TypedDict):
 
 
 class Predicted(TypedDict):
+    """What one candidate or baseline predicted for an event."""
+
     value: LabelValue | None
     probabilities: Probabilities
 
 
 class Example(TypedDict):
+    """Features and their label, with what every candidate predicted when the event came.
+
+    In `examples`, where learning has an agent of its own.
+    """
+
     event_id: str
     key: str | None
     event_time_ms: int
@@ -69,24 +97,34 @@ class Example(TypedDict):
     label: LabelValue | None
     label_delay_ms: int | None
     predicted: dict[str, Predicted]
-    loss: float | None
 
 
 class Fate(StrEnum):
     """What became of a label, or of an event that got none."""
 
     JOINED = "joined"
+    """The label met its event, and the models learn from the two."""
     EARLY = "early"
+    """The label came before its event, and waits for it."""
     CORRECTED = "corrected"
+    """Another early label of the same event replaced this one."""
     DUPLICATE = "duplicate"
+    """The event was already learned with the same label."""
     LATE_CORRECTION = "late_correction"
+    """The event was already learned with another label."""
     LATE = "late"
+    """The label came after its event had expired or was evicted."""
     ORPHAN = "orphan"
+    """The event of the label did not come within `pending.ttl`."""
     EXPIRED = "expired"
+    """The event got no label within `pending.ttl`."""
     EVICTED = "evicted"
+    """The event was the oldest of `pending.limit`, and got no label in time."""
 
 
 class Outcome(TypedDict):
+    """What became of an event or a label, and how wrong each candidate was. In `outcomes`."""
+
     event_id: str
     key: str | None
     event_time_ms: int | None
@@ -97,6 +135,8 @@ class Outcome(TypedDict):
 
 
 class ModelSnapshot(TypedDict):
+    """The models of one scope key after one position of the log. In `models`, compacted by key."""
+
     scope_key: str
     champion: str
     version: int
@@ -105,6 +145,8 @@ class ModelSnapshot(TypedDict):
 
 
 class Alert(TypedDict):
+    """A detected drift, with its evidence. In `alerts`."""
+
     source: str
     detector: str
     event_id: str
@@ -118,11 +160,15 @@ class Alert(TypedDict):
 
 
 class Header(TypedDict):
+    """One Kafka header of a rejected record."""
+
     name: str
     value: bytes | None
 
 
 class Reject(TypedDict):
+    """A dead letter: a record that could not be used, as it came, and why. In `rejects`."""
+
     reason: str
     detail: str
     topic: str
@@ -139,23 +185,44 @@ class RejectReason(StrEnum):
     """Why a record became a dead letter."""
 
     EMPTY = "empty"
+    """The record has no value."""
     MALFORMED = "malformed"
+    """The bytes are broken, or in no encoding that Millrace reads."""
     UNKNOWN_SCHEMA = "unknown_schema"
+    """The record was written with a schema that is not known."""
     WRONG_SHAPE = "wrong_shape"
+    """The JSON is not an object."""
     MISSING_FIELD = "missing_field"
+    """A field without a default is missing."""
     ILL_TYPED_FIELD = "ill_typed_field"
+    """A field's value is not of the type that the schema declares."""
     NOT_FINITE = "not_finite"
+    """A number is NaN or infinite."""
     MISSING_ID = "missing_id"
+    """The event id is empty."""
     MISSING_KEY = "missing_key"
+    """The key is missing, and models are kept by partition or by key."""
     TIMESTAMP_OUT_OF_RANGE = "timestamp_out_of_range"
+    """A time cannot be read, or is earlier or later than events may be."""
     UNKNOWN_LABEL_TYPE = "unknown_label_type"
+    """The label is not of a type that the task can learn."""
     OVERSIZED = "oversized"
+    """The record is larger than the setting `max_event_bytes`."""
     WRONG_PARTITION = "wrong_partition"
+    """The record is not on the one partition where its model lives."""
     DUPLICATE_EVENT = "duplicate_event"
+    """An event with this id was already predicted."""
     DUPLICATE_LABEL = "duplicate_label"
+    """See `Fate.DUPLICATE`."""
     LATE_CORRECTION = "late_correction"
+    """See `Fate.LATE_CORRECTION`."""
     LATE_LABEL = "late_label"
+    """See `Fate.LATE`."""
     ORPHAN_LABEL = "orphan_label"
+    """See `Fate.ORPHAN`."""
     FEATURE_ERROR = "feature_error"
+    """A feature raised an error."""
     PREDICT_ERROR = "predict_error"
+    """The champion raised an error when it predicted."""
     LEARN_ERROR = "learn_error"
+    """The champion raised an error when it learned."""

@@ -22,7 +22,7 @@ def test_the_tree_is_as_drawn() -> None:
 
 def test_record_error_carries_its_reason() -> None:
     """A record's error says why in a form for machines, and in one for people."""
-    error = RecordError(RejectReason.EMPTY, "a record requires a value; got none")
+    error = RecordError(RejectReason.EMPTY, "the record has no value")
     assert error.reason is RejectReason.EMPTY
-    assert error.detail == "a record requires a value; got none"
-    assert str(error) == "empty: a record requires a value; got none"
+    assert error.detail == "the record has no value"
+    assert str(error) == "empty: the record has no value"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import types
 import typing
+from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 
 from millrace import schemas
 from millrace.schemas import records
-from millrace.schemas.records import RejectReason
+from millrace.schemas.records import Fate, RejectReason
 
 FOLDER = Path(schemas.__file__).parent
 FILES = sorted(FOLDER.glob("*.avsc"))
@@ -66,12 +68,32 @@ def test_typed_dict_agrees_with_schema(path: Path) -> None:
     check(schema)
 
 
+def records_in(schema: Any) -> Iterator[dict[str, Any]]:
+    """Yield a schema's records, itself and those within it."""
+    if isinstance(schema, dict) and schema["type"] == "record":
+        yield schema
+        for field in schema["fields"]:
+            yield from records_in(field["type"])
+    elif isinstance(schema, dict):
+        yield from records_in(schema.get("values", schema.get("items", schema["type"])))
+
+
+SPEAK_FOR_THEMSELVES = {"event_id", "partition", "offset", "name"}
+DESCRIBED = [each for path in FILES for each in records_in(json.loads(path.read_text()))]
+
+
+@pytest.mark.parametrize("schema", DESCRIBED, ids=lambda schema: schema["name"])
+def test_every_record_is_described(schema: dict[str, Any]) -> None:
+    """A record's schema says what it is, in the words of its class, and what its fields are."""
+    doc = getattr(records, schema["name"]).__doc__
+    assert " ".join(doc.split()) == schema["doc"]
+    undescribed = {each["name"] for each in schema["fields"] if not each.get("doc")}
+    assert undescribed <= SPEAK_FOR_THEMSELVES
+
+
 def test_every_typed_dict_has_a_schema() -> None:
     """No record exists in Python only."""
-    described = set()
-    for path in FILES:
-        text = path.read_text()
-        described |= {n for n in vars(records) if f'"name": "{n}"' in text}
+    described = {each["name"] for each in DESCRIBED}
     defined = {n for n, each in vars(records).items() if typing.is_typeddict(each)}
     assert defined == described != set()
 
@@ -91,7 +113,15 @@ def test_every_exported_name_exists() -> None:
         assert hasattr(schemas, name)
 
 
-def test_reasons_are_what_they_are_called() -> None:
-    """A reject reason is its own name in lower case: a metric label and a header value."""
-    assert [each.value for each in RejectReason] == [each.name.lower() for each in RejectReason]
-    assert f"{RejectReason.LATE_LABEL}" == "late_label"
+@pytest.mark.parametrize("kind", [Fate, RejectReason])
+def test_values_are_what_they_are_called(kind: type[StrEnum]) -> None:
+    """A fate or a reason is its own name in lower case: a field's value and a metric's label."""
+    assert [each.value for each in kind] == [each.name.lower() for each in kind]
+    assert [f"{each}" for each in kind] == [each.value for each in kind]
+
+
+def test_a_label_that_no_model_learns_from_has_a_fate_of_the_same_name() -> None:
+    """A reject's reason names the fate of its label."""
+    assert RejectReason.LATE_CORRECTION == Fate.LATE_CORRECTION
+    for fate in (Fate.DUPLICATE, Fate.LATE, Fate.ORPHAN):
+        assert RejectReason(f"{fate}_label")
