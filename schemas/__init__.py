@@ -1,12 +1,17 @@
 """Avro schemas: the source of truth for every record on every topic.
 
-The `.avsc` files describe the records, `records` gives them to Python's type checker, `avro`
-encodes and decodes them, `event_schema` derives what follows from a user's own schema, and
-`errors` is the tree of everything that Millrace raises on purpose. This package imports neither
-`models` nor `streams`.
+The `.avsc` files describe the records, and `versions/` those of earlier releases. `records` gives
+them to Python's type checker, `codec` encodes and decodes them, `event_schema` derives what
+follows from a user's own schema, and `errors` is the tree of everything that Millrace raises on
+purpose. This package imports neither `models` nor `streams`.
+
+Exported is what those two work with: a user's schema (`EventSchema`), Millrace's own (`shipped`),
+what encodes and decodes them (`Codec`, `AvroType`), why a record was rejected and what became of a
+label (`RejectReason`, `Fate`), and the errors. The shapes of records are imported from `records`,
+where they are read as a list.
 """
 
-from millrace.schemas.codec.avro import AvroType, Codec, shipped
+from millrace.schemas.codec.avro import AvroType, Codec, Schema
 from millrace.schemas.errors import (
     BrokerError,
     DefinitionError,
@@ -16,7 +21,8 @@ from millrace.schemas.errors import (
     SnapshotError,
 )
 from millrace.schemas.event_schema import EventSchema
-from millrace.schemas.records import RejectReason
+from millrace.schemas.records import Fate, RejectReason
+from millrace.schemas.shipped import shipped
 
 __all__ = [
     "AvroType",
@@ -24,9 +30,11 @@ __all__ = [
     "Codec",
     "DefinitionError",
     "EventSchema",
+    "Fate",
     "MillraceError",
     "RecordError",
     "RejectReason",
+    "Schema",
     "SettingsError",
     "SnapshotError",
     "shipped",

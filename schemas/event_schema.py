@@ -1,6 +1,6 @@
 """The user's own event schema, and the types that follow from it.
 
-A pipeline's events are Avro records of the user's making. From that one schema come the layouts
+A pipeline's events are Avro records of the user's making. From that one schema come the types
 that `ingest` accepts (as written, and with the label made optional, so that it may come later)
 and the type of the records in `clean`, which carry the event without its label.
 """
@@ -10,22 +10,26 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from copy import deepcopy
 from functools import cached_property
 from pathlib import Path
 from reprlib import repr as shortened
-from typing import Any
 
 import fastavro
 from fastavro.validation import ValidationError
 
-from millrace.schemas.codec.avro import AvroType, Codec, Schema, shipped, without_logical_types
+from millrace.schemas.codec.avro import (
+    AvroType,
+    Codec,
+    Schema,
+    record_fields,
+    without_logical_types,
+)
 from millrace.schemas.errors import DefinitionError, RecordError
-from millrace.schemas.records import RejectReason
+from millrace.schemas.records import Fields, RejectReason
+from millrace.schemas.shipped import current, earlier, shipped
 
-_MISSING = object()
-_TIMESTAMPS_PER_MS = {"timestamp-millis": 1, "timestamp-micros": 1000, "timestamp-nanos": 1000000}
-_PRIMITIVES = frozenset({"boolean", "int", "long", "float", "double", "string"})
+_UNITS_PER_MS = {"timestamp-millis": 1, "timestamp-micros": 1_000, "timestamp-nanos": 1_000_000}
+_PRIMITIVES = frozenset({"null", "boolean", "int", "long", "float", "double", "string", "enum"})
 
 
 class EventSchema:
@@ -46,13 +50,14 @@ class EventSchema:
 
     def __init__(self, source: Path | str | Schema, label: str | None = None) -> None:
         schema = source if isinstance(source, dict) else _load(Path(source))
-        self.as_written = AvroType(schema)
+        self.as_written: AvroType[Fields] = AvroType(schema)
         if self.as_written.name == "Label":
             raise DefinitionError(
-                "schema requires a record name other than 'Label', which is taken"
+                "the schema's name must not be 'Label', the name of Millrace's own label records;"
+                f" got {schema['name']!r}. Rename the record"
             )
         self.label = label
-        self._fields: dict[str, Schema] = {each["name"]: each for each in schema["fields"]}
+        self._fields = {str(each["name"]): each for each in self.as_written.fields}
 
     @property
     def field_names(self) -> tuple[str, ...]:
@@ -61,67 +66,76 @@ class EventSchema:
 
     def types_of(self, field: str) -> tuple[str, ...]:
         """Return the names of the Avro types that `field` may have, null included."""
-        declared = self._fields[field]["type"]
-        branches = declared if isinstance(declared, list) else [declared]
-        return tuple(_type_name(each) for each in branches)
+        return tuple(_type_name(each) for each in _branches(self._fields[field]))
 
     def symbols_of(self, field: str) -> tuple[str, ...]:
         """Return the symbols of an enum field; empty for any other."""
-        declared = self._fields[field]["type"]
-        branches = declared if isinstance(declared, list) else [declared]
-        return tuple(
-            s for each in branches if isinstance(each, dict) for s in each.get("symbols", ())
-        )
+        enums = [each for each in _branches(self._fields[field]) if isinstance(each, dict)]
+        return tuple(symbol for each in enums for symbol in each.get("symbols", ()))
 
     def is_primitive(self, field: str) -> bool:
         """Whether a model can see `field` as it is: a number, a boolean or text."""
-        kinds = set(self.types_of(field)) - {"null"}
-        return kinds <= _PRIMITIVES | {"enum"}
+        return _PRIMITIVES.issuperset(self.types_of(field))
 
     def units_per_ms(self, field: str) -> int:
         """Return how many of the units of a time field make a millisecond."""
-        declared = self._fields[field]["type"]
-        branches = declared if isinstance(declared, list) else [declared]
-        logical = [each.get("logicalType") for each in branches if isinstance(each, dict)]
-        units = [str(each).removeprefix("local-") for each in logical]
-        return next((_TIMESTAMPS_PER_MS[each] for each in units if each in _TIMESTAMPS_PER_MS), 1)
+        times = [each for each in _branches(self._fields[field]) if isinstance(each, dict)]
+        logical = [str(each.get("logicalType")).removeprefix("local-") for each in times]
+        return next((_UNITS_PER_MS[each] for each in logical if each in _UNITS_PER_MS), 1)
 
     @cached_property
     def floating_fields(self) -> tuple[str, ...]:
         """Fields that could hold NaN or infinity."""
-        return tuple(f for f in self._fields if {"float", "double"} & set(self.types_of(f)))
+        return tuple(f for f in self._fields if {"float", "double"} & {*self.types_of(f)})
 
     @cached_property
-    def accepted(self) -> AvroType:
-        """The schema with raw timestamps and an optional label: what JSON is held against."""
-        return AvroType(self._with_optional_label(without_logical_types(self.as_written.schema)))
+    def accepted(self) -> AvroType[Fields]:
+        """The schema with raw timestamps and an optional label: what JSON is checked against."""
+        fields = [
+            _optional(field) if name == self.label else field
+            for name, field in self._fields.items()
+        ]
+        return AvroType(without_logical_types(self.as_written.schema | {"fields": fields}))
 
     @cached_property
     def codec(self) -> Codec:
-        """Decode what a user may produce to `events` in single-object encoding."""
-        layouts = []
-        for schema in (self.as_written.schema, self._with_optional_label(self.as_written.schema)):
-            layout = AvroType(without_logical_types(schema))
-            layout.header = AvroType(schema).header
-            layouts.append(layout)
-        return Codec([*layouts, self.accepted, shipped("label")])
+        """Decode what a user may produce to `events` in single-object encoding.
+
+        A fingerprint does not cover logical types, so what is written with them is read, too.
+        """
+        raw: AvroType[Fields] = AvroType(without_logical_types(self.as_written.schema))
+        return Codec([raw, self.accepted, shipped("label")])
 
     @cached_property
     def clean_codec(self) -> Codec:
         """Encode and decode the records of `clean`."""
-        fields = without_logical_types(self.as_written.schema)
-        fields["name"] = f"{self.as_written.name}Fields"
-        fields.setdefault("namespace", "events")
-        fields["fields"] = [f for f in fields["fields"] if f["name"] != self.label]
-        fields.setdefault("namespace", "")  # the envelope's own is not for the user's names
-        envelope = json.loads((Path(__file__).parent / "event.avsc").read_text())
-        for field in envelope["fields"]:
-            if field["name"] == "fields":
-                field["type"] = fields
-        return Codec([AvroType(envelope), shipped("label")])
+        event: AvroType[Fields] = AvroType(
+            self._in_envelope(current("event")),
+            earlier=[self._in_envelope(each) for each in earlier("event")],
+        )
+        return Codec([event, shipped("label")])
 
-    def from_json(self, document: Mapping[str, Any]) -> dict[str, Any]:
-        """Hold a JSON object against the schema and return the record it stands for.
+    def _in_envelope(self, envelope: Schema) -> Schema:
+        """Return the schema of `Event` with the user's fields, all but the label."""
+        fields = {
+            "namespace": "events",
+            **without_logical_types(self.as_written.schema),
+            "name": f"{self.as_written.name}Fields",
+            "fields": [
+                without_logical_types(field)
+                for name, field in self._fields.items()
+                if name != self.label
+            ],
+        }
+        return envelope | {
+            "fields": [
+                field | {"type": fields} if field["name"] == "fields" else field
+                for field in record_fields(envelope)
+            ]
+        }
+
+    def from_json(self, document: Mapping[str, object]) -> Fields:
+        """Check a JSON object against the schema and return the record it stands for.
 
         Going through Avro's binary form makes the result the same, to the bit, as that of a
         producer who wrote Avro. Names that the schema does not have are ignored.
@@ -134,64 +148,68 @@ class EventSchema:
         record = {name: self._value(name, document) for name in self._fields}
         try:
             fastavro.validate(record, self.accepted.schema, raise_errors=True)
-            return self.accepted.decode_body(self.accepted.encode(record))  # type: ignore[no-any-return]
+            return self.accepted.decode(self.accepted.encode(record))
         except ValidationError as error:
             raise RecordError(RejectReason.ILL_TYPED_FIELD, _sentence(error)) from error
         except (OverflowError, TypeError, ValueError, RecursionError) as error:
-            where = next((f"field {n!r}" for n, v in record.items() if not _fits(v)), "an event")
+            where = next((f"field {n!r}" for n, v in record.items() if not _fits(v)), "the event")
             raise RecordError(
-                RejectReason.ILL_TYPED_FIELD, f"{where} requires values in range; got {error}"
+                RejectReason.ILL_TYPED_FIELD, f"{where} does not fit its type: {error}"
             ) from error
 
-    def _value(self, name: str, document: Mapping[str, Any]) -> Any:
-        value = document.get(name, _MISSING)
-        if value is not _MISSING:
-            return value
+    def _value(self, name: str, document: Mapping[str, object]) -> object:
+        if name in document:
+            return document[name]
         if name == self.label:
             return None
-        if "default" in self._fields[name]:
-            default = self._fields[name]["default"]
-            is_binary = isinstance(default, str) and "bytes" in self.types_of(name)
-            return default.encode("latin-1") if is_binary else default
-        raise RecordError(
-            RejectReason.MISSING_FIELD, f"an event requires the field {name!r}; got {[*document]}"
-        )
-
-    def _with_optional_label(self, schema: Schema) -> Schema:
-        changed = deepcopy(schema)
-        for field in changed["fields"]:
-            if field["name"] == self.label:
-                declared = field["type"]
-                branches = declared if isinstance(declared, list) else [declared]
-                field["type"] = ["null", *(each for each in branches if each != "null")]
-                field["default"] = None
-        return changed
+        if "default" not in self._fields[name]:
+            raise RecordError(
+                RejectReason.MISSING_FIELD,
+                f"the event lacks the field {name!r}; its fields are {[*document]}",
+            )
+        default = self._fields[name]["default"]
+        if isinstance(default, str) and "bytes" in self.types_of(name):
+            return default.encode("latin-1")
+        return default
 
 
 def _load(path: Path) -> Schema:
     try:
         loaded: Schema = json.loads(path.read_text())
     except OSError as error:
-        raise DefinitionError(f"schema requires a readable file; got {str(path)!r}") from error
+        raise DefinitionError(
+            f"schema must be a readable file; got {str(path)!r}: {error.strerror}"
+        ) from error
     except ValueError as error:
-        raise DefinitionError(f"schema {str(path)!r} requires JSON; got {error}") from error
+        raise DefinitionError(f"schema must be JSON; got {str(path)!r}: {error}") from error
     return loaded
 
 
-def _type_name(declared: Any) -> str:
-    return str(declared["type"]) if isinstance(declared, dict) else str(declared)
+def _branches(field: Schema) -> list[object]:
+    """Return the types that a field may have: those of its union, or its own."""
+    declared = field["type"]
+    return declared if isinstance(declared, list) else [declared]
+
+
+def _optional(field: Schema) -> Schema:
+    others = [each for each in _branches(field) if each != "null"]
+    return field | {"type": ["null", *others], "default": None}
+
+
+def _type_name(declared: object) -> str:
+    return str(declared["type"] if isinstance(declared, dict) else declared)
 
 
 def _sentence(error: ValidationError) -> str:
     first = error.errors[0]
     field = str(first.field).partition(".")[2]
     types = dict.fromkeys(_type_name(each.schema) for each in error.errors)
-    got = shortened(first.datum)  # not its own text, which a value nested too deep has none of
-    return f"field {field!r} requires {' or '.join(types)}; got {got}"
+    got = shortened(first.datum)  # str() fails for a value that is nested too deep
+    return f"field {field!r} must be {' or '.join(types)}; got {got}"
 
 
-def _fits(value: Any) -> bool:
-    """Whether a number is one that a double can hold, and text one that UTF-8 can."""
+def _fits(value: object) -> bool:
+    """Whether a number fits into a double, and text into UTF-8."""
     try:
         math.isfinite(value) if isinstance(value, int) else str(value).encode()
     except (OverflowError, UnicodeEncodeError, RecursionError):

@@ -1,122 +1,121 @@
-"""Avro's plain types, and records and maps of them, written without asking the schema each time.
+"""The writing half of the codec: a schema becomes one function that writes its records.
 
-fastavro goes over the schema with every record and tries every branch of a union on every value.
-Here a schema is compiled once: into one expression of the values, which are told apart by their
-own types, and for reading (`schemas.codec.reader`) into one function. And where all values of a
-map are doubles, every record of the same names has the same bytes between them, so that one
-packing writes them all. The bytes are Avro's (1.12 specification, "Binary Encoding"), and any
-Avro library reads and writes them; records with a field of another type are left to fastavro.
+fastavro goes over the schema with every record, and tries every branch of a union on every value.
+Here the schema is compiled once, into one expression, and values are told apart by their own
+types. The bytes are Avro's, and any Avro library reads them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from itertools import groupby
 from struct import Struct
-from typing import Any
+from typing import TypeAlias
 
-DOUBLE_BRANCH = b"\x04"
-_FEATURES = ["boolean", "long", "double", "string"]
+from millrace.schemas.codec.binary import write_boolean, write_double, write_long, write_text
+from millrace.schemas.codec.doubles import DOUBLE_BRANCH, MAP_END, shape_of
+from millrace.schemas.codec.plain import (
+    FEATURE,
+    OPTIONAL_LABEL,
+    Map,
+    NotPlainError,
+    Plain,
+    Record,
+    Union,
+    plain,
+)
+
+Write: TypeAlias = Callable[..., bytes]
+"""Returns the Avro binary of a value."""
+
 _BRANCHES = [bytes([index << 1]) for index in range(5)]
-_END = b"\x00"
 _FLOATS = {float}
-_MOST_KEYS = 10_000
-_MOST_LONGS = 4_096  # times and versions come again within a batch
-_MOST_SHAPES = 1_000
-_join = b"".join
-_pack_double = Struct("<d").pack
+_MAX_NAMES = 10_000
+_PRIMITIVES: dict[str, Write] = {
+    "null": lambda _: b"",
+    "boolean": write_boolean,
+    "int": write_long,
+    "long": write_long,
+    "double": write_double,
+    "string": write_text,
+}
 
 
-class NotPlainError(Exception):
-    """A type is neither plain nor made of plain ones."""
-
-
-def unwrapped(declared: Any) -> Any:
-    """Return a type without the object that may be written around its name."""
-    is_wrapped = isinstance(declared, dict) and declared.keys() == {"type"}
-    return declared["type"] if is_wrapped else declared
-
-
-def are_features(values: Any) -> bool:
-    """Whether these are the values of a map of features, each with its type before it."""
-    return bool(values == _FEATURES)
-
-
-def record_writer(schema: Mapping[str, Any]) -> Callable[[bytes, Any], bytes] | None:
+def record_writer(schema: object, header: bytes = b"") -> Write | None:
     """Return the function that writes a header and a record; None where a field is not plain.
 
     Examples
     --------
     >>> fields = [{"name": "id", "type": "string"}, {"name": "n", "type": ["null", "long"]}]
     >>> write = record_writer({"type": "record", "name": "R", "fields": fields})
-    >>> write(b"", {"id": "a", "n": 1}).hex()
+    >>> write({"id": "a", "n": 1}).hex()
     '02610202'
     """
     try:
-        return _compiled("header, record", ["header"], schema["fields"])
+        return _compiled(plain(schema), header)
     except NotPlainError:
         return None
 
 
-def _compiled(
-    arguments: str, before: list[str], fields: Iterable[Mapping[str, Any]]
-) -> Callable[..., bytes]:
-    """Return the function of `arguments` that joins what is `before` and the fields of `record`."""
-    scope: dict[str, Any] = {"join": _join}
-    parts = [*before, *_parts(fields, "record", scope)]
-    made: Callable[..., bytes]
-    made = eval(f"lambda {arguments}: join(({', '.join(parts)},))", scope)  # noqa: S307 - of names
+def _compiled(declared: Plain, header: bytes = b"") -> Write:
+    scope: dict[str, object] = {"join": b"".join}
+    parts = [repr(header)] if header else []
+    parts += _expressions(declared, "value", scope)
+    made: Write = eval(f"lambda value: join(({', '.join(parts)},))", scope)  # noqa: S307 - of names
     return made
 
 
-def _parts(fields: Iterable[Mapping[str, Any]], record: str, scope: dict[str, Any]) -> list[str]:
-    """Return the expressions of the bytes of each field of `record`, itself an expression."""
-    parts = []
-    for is_double, run in groupby(fields, lambda field: field["type"] == "double"):
-        types = {f"{record}[{field['name']!r}]": field["type"] for field in run}
-        if is_double:
-            scope[f"write_{len(types)}_doubles"] = Struct(f"<{len(types)}d").pack
-            parts.append(f"write_{len(types)}_doubles({', '.join(types)})")
-        else:
-            for value, declared in types.items():
-                parts += _expressions(unwrapped(declared), value, scope)
-    return parts
-
-
-def _expressions(declared: Any, value: str, scope: dict[str, Any]) -> list[str]:
-    if isinstance(declared, dict) and declared["type"] == "record":
-        return _parts(declared["fields"], value, scope)
-    if isinstance(declared, list) and len(declared) == 2 and "null" in declared:
-        null = declared.index("null")
-        other = _expressions(unwrapped(declared[1 - null]), value, scope)
-        branch = _BRANCHES[1 - null]
-        rest = f"join(({branch!r}, {', '.join(other)}))"
-        return [f"{_BRANCHES[null]!r} if {value} is None else {rest}"]
+def _expressions(declared: Plain, value: str, scope: dict[str, object]) -> list[str]:
+    """Return the expressions of the bytes of `value`, itself an expression."""
+    match declared:
+        case Record(fields):
+            return _of_record(fields, value, scope)
+        case Union(("null", other) | (other, "null")):
+            null, present = (0, 1) if declared.branches[0] == "null" else (1, 0)
+            branch = repr(_BRANCHES[present])
+            written = ", ".join([branch, *_expressions(other, value, scope)])
+            return [f"{_BRANCHES[null]!r} if {value} is None else join(({written}))"]
     name = f"write_{len(scope)}"
     scope[name] = _writer(declared)
     return [f"{name}({value})"]
 
 
-def _writer(declared: Any) -> Callable[[Any], bytes]:
-    if isinstance(declared, str) and declared in _WRITERS:
-        return _WRITERS[declared]
-    if declared == _FEATURES:
+def _of_record(fields: dict[str, Plain], record: str, scope: dict[str, object]) -> list[str]:
+    parts = []
+    for is_double, run in groupby(fields, lambda name: fields[name] == "double"):
+        values = {f"{record}[{name!r}]": fields[name] for name in run}
+        if is_double:
+            scope[f"write_{len(values)}_doubles"] = Struct(f"<{len(values)}d").pack
+            parts.append(f"write_{len(values)}_doubles({', '.join(values)})")
+        else:
+            for value, declared in values.items():
+                parts += _expressions(declared, value, scope)
+    return parts
+
+
+def _writer(declared: Plain) -> Write:
+    match declared:
+        case str():
+            return _PRIMITIVES[declared]
+        case Map(values):
+            return _map_writer(values)
+    if declared == FEATURE:
         return partial(_write_value, _BRANCHES)
-    if declared == ["null", *_FEATURES]:
+    if declared == OPTIONAL_LABEL:
         return lambda value: _BRANCHES[0] if value is None else _write_value(_BRANCHES[1:], value)
-    if isinstance(declared, dict) and declared["type"] == "map":
-        values = declared["values"]
-        if are_features(values):
-            return write_features
-        if values == "double":
-            return write_probabilities
-        if isinstance(values, dict) and values["type"] == "record":
-            return partial(_write_map, _compiled("record", [], values["fields"]))
     raise NotPlainError
 
 
-def write_features(features: Mapping[str, bool | int | float | str]) -> bytes:
+def _map_writer(values: Plain) -> Write:
+    if values == FEATURE:
+        return write_features
+    if values == "double":
+        return write_probabilities
+    return partial(_write_map, _compiled(values))
+
+
+def write_features(features: Mapping[str, object]) -> bytes:
     """Return the Avro binary of a map of features.
 
     Raises
@@ -137,111 +136,33 @@ def write_features(features: Mapping[str, bool | int | float | str]) -> bytes:
 def write_probabilities(probabilities: Mapping[str, float]) -> bytes:
     """Return the Avro binary of a map of doubles."""
     if not probabilities:
-        return _END
+        return MAP_END
     return shape_of(tuple(probabilities), b"").write(probabilities.values())
 
 
-def _write_map(write_value: Callable[[Any], bytes], values: Mapping[str, Any]) -> bytes:
+def _write_map(write_value: Write, values: Mapping[str, object]) -> bytes:
     if not values:
-        return _END
-    parts = [_long(len(values))]
+        return MAP_END
+    parts = [write_long(len(values))]
     for name, value in values.items():
-        parts += _key(name), write_value(value)
-    return _join((*parts, _END))
+        parts += _name(name), write_value(value)
+    return b"".join((*parts, MAP_END))
 
 
-@lru_cache(_MOST_KEYS)
-def _key(name: str) -> bytes:
+@lru_cache(_MAX_NAMES)
+def _name(name: str) -> bytes:
     """Return a map's key as bytes: the same few come with every record."""
-    return _text(name)
+    return write_text(name)
 
 
-def _text(value: str) -> bytes:
-    encoded = str.encode(value)
-    size = len(encoded)
-    return (_SMALL[size] if size < len(_SMALL) else _long(size)) + encoded
-
-
-def _write_value(branches: Sequence[bytes], value: Any) -> bytes:
+def _write_value(branches: Sequence[bytes], value: object) -> bytes:
     """Return a value with its branch: `branches` are those of boolean, long, double and string."""
-    kind = type(value)
-    if kind is bool:
-        return branches[0] + (b"\x01" if value else b"\x00")
+    if type(value) is bool:
+        return branches[0] + write_boolean(value)
     if isinstance(value, int):
-        return branches[1] + _long(value)
+        return branches[1] + write_long(value)
     if isinstance(value, float):
-        return branches[2] + _pack_double(value)
+        return branches[2] + write_double(value)
     if isinstance(value, str):
-        return branches[3] + _text(value)
-    raise TypeError(f"a value requires a number, a boolean or text; got {value!r}")
-
-
-@lru_cache(_MOST_LONGS, typed=True)
-def _long(value: int) -> bytes:
-    """Return a whole number in zig-zag and variable length: seven bits a byte, lowest first."""
-    if not -(2**63) <= value < 2**63:
-        raise OverflowError(f"an Avro long requires 64 bits; got {value}")
-    rest = (value << 1) ^ (value >> 63)
-    if rest < 0x80:
-        return bytes((rest,))
-    if rest < 0x4000:
-        return bytes((rest & 0x7F | 0x80, rest >> 7))
-    if rest < 0x200000:
-        return bytes((rest & 0x7F | 0x80, rest >> 7 & 0x7F | 0x80, rest >> 14))
-    encoded = bytearray()
-    while rest >= 0x80:
-        encoded.append(rest & 0x7F | 0x80)
-        rest >>= 7
-    encoded.append(rest)
-    return bytes(encoded)
-
-
-_SMALL = [_long(size) for size in range(64)]
-_WRITERS: dict[str, Callable[[Any], bytes]] = {
-    "boolean": lambda value: b"\x01" if value else b"\x00",
-    "int": _long,
-    "long": _long,
-    "double": _pack_double,
-    "string": _text,
-}
-
-
-class Shape:
-    """A map of certain names whose values are all doubles: the same bytes around them every time.
-
-    Parameters
-    ----------
-    names
-        In order; at least one.
-    kind
-        The byte before each value: `DOUBLE_BRANCH` in a union, nothing elsewhere.
-    """
-
-    def __init__(self, names: tuple[str, ...], kind: bytes) -> None:
-        around = [_text(name) + kind for name in names]
-        around[0] = _long(len(names)) + around[0]
-        around.append(_END)
-        self.names = names
-        self._around = tuple(around)
-        self._layout = Struct("<" + "d".join(f"{len(each)}s" for each in around))
-        self._blank = [part for each in around for part in (each, 0.0)][:-1]
-
-    def write(self, values: Iterable[Any]) -> bytes:
-        parts = self._blank.copy()
-        parts[1::2] = values
-        return self._layout.pack(*parts)
-
-    def read(self, data: bytes, start: int) -> tuple[dict[str, Any], int] | None:
-        """Return the map that begins at `data[start]` and where it ends; None for another shape."""
-        end = start + self._layout.size
-        if end > len(data):
-            return None
-        parts = self._layout.unpack_from(data, start)
-        if parts[::2] != self._around:
-            return None
-        return dict(zip(self.names, parts[1::2])), end  # noqa: B905 - as many, and checking costs
-
-
-@lru_cache(_MOST_SHAPES)
-def shape_of(names: tuple[str, ...], kind: bytes) -> Shape:
-    return Shape(names, kind)
+        return branches[3] + write_text(value)
+    raise TypeError(f"a feature or a label must be a number, a boolean or text; got {value!r}")

@@ -56,7 +56,7 @@ class Watch:
             for message in self._consumer.consume(500, timeout=0.02):
                 if message.error() is not None:
                     continue
-                made = shipped("prediction").decode_body(message.value())
+                made = shipped("prediction").decode(message.value())
                 partition = message.partition() or 0
                 made_ms = max(self._newest_ms[partition], made["prediction_time_ms"])
                 self._newest_ms[partition] = made_ms

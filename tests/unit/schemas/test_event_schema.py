@@ -56,7 +56,9 @@ def test_file_that_is_no_schema(text: str, tmp_path: Path) -> None:
 
 def test_file_that_is_missing(tmp_path: Path) -> None:
     """A missing file is named."""
-    with pytest.raises(DefinitionError, match=r"requires a readable file; got .*visit\.avsc"):
+    with pytest.raises(
+        DefinitionError, match=r"^schema must be a readable file; got '.*visit\.avsc': No"
+    ):
         EventSchema(tmp_path / "visit.avsc")
 
 
@@ -167,7 +169,7 @@ def test_json_without_its_label() -> None:
 def test_json_that_lacks_a_field(missing: str) -> None:
     """A field without default has to be there, nullable or not, and is named."""
     document = {k: v for k, v in DOCUMENT.items() if k != missing}
-    with pytest.raises(RecordError, match=f"requires the field '{missing}'") as caught:
+    with pytest.raises(RecordError, match=f"lacks the field '{missing}'") as caught:
         typed().from_json(document)
     assert caught.value.reason is RejectReason.MISSING_FIELD
 

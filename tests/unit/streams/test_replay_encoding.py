@@ -45,7 +45,7 @@ def test_an_answer_is_a_label_record(pipeline):
     sent = encoder.answer(ROWS[1])
     assert sent is not None
     assert sent.is_label
-    assert shipped("label").decode_body(sent.value) == {
+    assert shipped("label").decode(sent.value) == {
         "event_id": "1",
         "label": False,
         "label_time_ms": None,

@@ -1,0 +1,66 @@
+"""Millrace's own schemas, and the versions of them that earlier releases wrote.
+
+`<name>.avsc` is today's schema; `versions/<name>.<n>.avsc` is one that an earlier release wrote
+records with. A new version needs no more than its file there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Literal, overload
+
+from millrace.schemas.codec.avro import AvroType, Schema
+from millrace.schemas.records import (
+    Alert,
+    Example,
+    FeatureVector,
+    Label,
+    ModelSnapshot,
+    Outcome,
+    Prediction,
+    Reject,
+)
+
+_FOLDER = Path(__file__).parent
+
+
+def current(name: str) -> Schema:
+    """Return the schema in `schemas/<name>.avsc`."""
+    return _load(_FOLDER / f"{name}.avsc")
+
+
+def earlier(name: str) -> list[Schema]:
+    """Return the schemas of earlier releases; empty where today's is the first."""
+    return [_load(each) for each in sorted(_FOLDER.glob(f"versions/{name}.*.avsc"))]
+
+
+def _load(file: Path) -> Schema:
+    schema: Schema = json.loads(file.read_text())
+    return schema
+
+
+@overload
+def shipped(name: Literal["alert"]) -> AvroType[Alert]: ...
+@overload
+def shipped(name: Literal["example"]) -> AvroType[Example]: ...
+@overload
+def shipped(name: Literal["feature_vector"]) -> AvroType[FeatureVector]: ...
+@overload
+def shipped(name: Literal["label"]) -> AvroType[Label]: ...
+@overload
+def shipped(name: Literal["model_snapshot"]) -> AvroType[ModelSnapshot]: ...
+@overload
+def shipped(name: Literal["outcome"]) -> AvroType[Outcome]: ...
+@overload
+def shipped(name: Literal["prediction"]) -> AvroType[Prediction]: ...
+@overload
+def shipped(name: Literal["reject"]) -> AvroType[Reject]: ...
+@overload
+def shipped(name: str) -> AvroType[Mapping[str, object]]: ...
+@cache
+def shipped(name: str) -> object:
+    """Return the type that `schemas/<name>.avsc` describes; it reads earlier versions, too."""
+    return AvroType(current(name), earlier(name))
