@@ -21,8 +21,8 @@ from millrace.schemas.errors import (
     SnapshotError,
 )
 from millrace.schemas.event_schema import EventSchema
+from millrace.schemas.files import shipped
 from millrace.schemas.records import Fate, RejectReason
-from millrace.schemas.shipped import shipped
 
 __all__ = [
     "AvroType",

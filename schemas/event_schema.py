@@ -25,8 +25,8 @@ from millrace.schemas.codec.avro import (
     without_logical_types,
 )
 from millrace.schemas.errors import DefinitionError, RecordError
+from millrace.schemas.files import current, earlier, shipped
 from millrace.schemas.records import Fields, RejectReason
-from millrace.schemas.shipped import current, earlier, shipped
 
 _UNITS_PER_MS = {"timestamp-millis": 1, "timestamp-micros": 1_000, "timestamp-nanos": 1_000_000}
 _PRIMITIVES = frozenset({"null", "boolean", "int", "long", "float", "double", "string", "enum"})
@@ -145,12 +145,13 @@ class EventSchema:
         RecordError
             A field is missing or of another type.
         """
+        schema = self.accepted.schema
         record = {name: self._value(name, document) for name in self._fields}
         try:
-            fastavro.validate(record, self.accepted.schema, raise_errors=True)
+            fastavro.validate(record, schema, raise_errors=True)
             return self.accepted.decode(self.accepted.encode(record))
         except ValidationError as error:
-            raise RecordError(RejectReason.ILL_TYPED_FIELD, _sentence(error)) from error
+            raise RecordError(RejectReason.ILL_TYPED_FIELD, _sentence(error, schema)) from error
         except (OverflowError, TypeError, ValueError, RecursionError) as error:
             where = next((f"field {n!r}" for n, v in record.items() if not _fits(v)), "the event")
             raise RecordError(
@@ -200,9 +201,11 @@ def _type_name(declared: object) -> str:
     return str(declared["type"] if isinstance(declared, dict) else declared)
 
 
-def _sentence(error: ValidationError) -> str:
+def _sentence(error: ValidationError, schema: Schema) -> str:
     first = error.errors[0]
-    field = str(first.field).partition(".")[2]
+    field = str(first.field)
+    for prefix in (schema.get("namespace"), schema["name"]):
+        field = field.removeprefix(f"{prefix}.")
     types = dict.fromkeys(_type_name(each.schema) for each in error.errors)
     got = shortened(first.datum)  # str() fails for a value that is nested too deep
     return f"field {field!r} must be {' or '.join(types)}; got {got}"

@@ -17,8 +17,10 @@ from millrace.schemas import (
     EventSchema,
     RecordError,
     RejectReason,
+    event_schema,
     shipped,
 )
+from millrace.schemas.files import current
 
 TIMESTAMP = {"type": "long", "logicalType": "timestamp-millis"}
 COLOUR = {"type": "enum", "name": "Colour", "symbols": ["RED", "BLUE"]}
@@ -80,6 +82,10 @@ def test_types_of_fields() -> None:
         (TIMESTAMP, 1),
         (["null", {"type": "long", "logicalType": "timestamp-micros"}], 1_000),
         ({"type": "long", "logicalType": "timestamp-nanos"}, 1_000_000),
+        ({"type": "long", "logicalType": "local-timestamp-millis"}, 1),
+        ({"type": "long", "logicalType": "local-timestamp-micros"}, 1_000),
+        ({"type": "long", "logicalType": "local-timestamp-nanos"}, 1_000_000),
+        ({"type": "int", "logicalType": "date"}, 1),
     ],
 )
 def test_units_of_a_time(declared: object, units: int) -> None:
@@ -119,9 +125,10 @@ def test_labels_decode_beside_events() -> None:
 
 
 def test_the_name_of_labels_is_taken() -> None:
-    """A schema cannot be called as the records of labels are."""
-    with pytest.raises(DefinitionError, match="'Label'"):
-        EventSchema(schema(name="Label"))
+    """A schema cannot be called as the records of labels are, in whatever namespace."""
+    for name in ("Label", "shop.Label"):
+        with pytest.raises(DefinitionError, match=f"must not be 'Label'.*got '{name}'. Rename"):
+            EventSchema(schema(name=name))
 
 
 @pytest.mark.parametrize("name", ["Visit", "shop.Visit", "Event", "millrace.Event", "shop.Event"])
@@ -143,6 +150,40 @@ def test_clean_holds_labels() -> None:
     label = {"event_id": "1", "label": 3, "label_time_ms": 4, "key": "k"}
     codec = visits().clean_codec
     assert codec.decode(codec.encode("Label", label)) == ("Label", label)
+
+
+def test_clean_of_an_earlier_release(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An event in the envelope of an earlier release is read in today's."""
+    today = current("event")
+    older = {**today, "fields": [each for each in today["fields"] if each["name"] != "key"]}
+    value = {"event_id": "1", "event_time_ms": 5, "label": None, "fields": {"id": "1", "at": 5}}
+    monkeypatch.setattr(event_schema, "current", {"event": older}.get)
+    written = visits(at=TIMESTAMP).clean_codec.encode("Event", value)
+
+    for field in today["fields"]:
+        if field["name"] == "key":
+            field["default"] = None
+    monkeypatch.setattr(event_schema, "current", {"event": today}.get)
+    with pytest.raises(RecordError, match="unknown_schema"):
+        visits(at=TIMESTAMP).clean_codec.decode(written)
+    monkeypatch.setattr(event_schema, "earlier", {"event": [older]}.get)
+    read = visits(at=TIMESTAMP).clean_codec.decode(written)
+    assert read == ("Event", {**value, "key": None})
+
+
+def test_the_shape_of_clean() -> None:
+    """The schema of `clean`, and so its fingerprint, depends on nothing but the user's fields."""
+    own = {"type": "record", "name": "VisitFields", "namespace": "events", "fields": []}
+    own["fields"] = [{"name": "id", "type": "string"}, {"name": "n", "type": "long"}]
+    envelope = json.loads(json.dumps(current("event")))
+    envelope["fields"][-1]["type"] = own
+    event = {"event_id": "1", "key": "k", "event_time_ms": 5, "label": None}
+    event["fields"] = {"id": "1", "n": 7}
+    written = visits(n="long").clean_codec.encode("Event", event)
+    assert written == AvroType(envelope).encode(event)
+    namespaced = EventSchema(schema(n="long") | {"namespace": "shop"}, "paid").clean_codec
+    own["namespace"] = "shop"
+    assert namespaced.encode("Event", event) == AvroType(envelope).encode(event)
 
 
 DOCUMENT = {"id": "1", "n": 1, "x": 1, "u": None, "paid": True}
@@ -175,29 +216,46 @@ def test_json_that_lacks_a_field(missing: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value"),
+    ("field", "value", "message"),
     [
-        ("id", 1),
-        ("id", None),
-        ("id", "\ud800"),
-        ("n", "1"),
-        ("n", 1.0),
-        ("n", True),
-        ("n", 2**63),
-        ("x", "1"),
-        ("x", False),
-        ("x", 10**400),
-        ("u", []),
-        ("c", "GREEN"),
-        ("paid", 1),
-        ("paid", "true"),
+        ("id", 1, "field 'id' must be string; got 1"),
+        ("id", None, "field 'id' must be string; got None"),
+        ("id", "\ud800", "field 'id' does not fit its type: 'utf-8' codec"),
+        ("n", "1", "field 'n' must be long; got '1'"),
+        ("n", 1.0, "field 'n' must be long; got 1.0"),
+        ("n", True, "field 'n' must be long; got True"),
+        ("n", 2**63, f"field 'n' must be long; got {2**63}"),
+        ("n", -(2**63) - 1, "field 'n' must be long; got -"),
+        ("x", "1", "field 'x' must be double; got '1'"),
+        ("x", False, "field 'x' must be double; got False"),
+        ("x", 10**400, "field 'x' does not fit its type: int too large"),
+        ("u", [], r"field 'u' must be null or double; got \[\]"),
+        ("c", "GREEN", "field 'c' must be enum; got 'GREEN'"),
+        ("paid", 1, "field 'paid' must be null or boolean; got 1"),
+        ("paid", "true", "field 'paid' must be null or boolean; got 'true'"),
     ],
 )
-def test_json_of_another_type(field: str, value: object) -> None:
+def test_json_of_another_type(field: str, value: object, message: str) -> None:
     """A value of another type, or out of its range, is ill typed: it is never converted."""
-    with pytest.raises(RecordError) as caught:
+    with pytest.raises(RecordError, match=f"^ill_typed_field: {message}"):
         typed().from_json({**DOCUMENT, field: value})
-    assert caught.value.reason is RejectReason.ILL_TYPED_FIELD
+
+
+@pytest.mark.parametrize(("name", "namespace"), [("shop.Visit", None), ("Visit", "shop.web")])
+def test_a_namespace_is_no_part_of_a_field(name: str, namespace: str | None) -> None:
+    """A field is named as the user knows it, whatever the namespace of the record."""
+    declared = schema(name=name, n="long") | ({"namespace": namespace} if namespace else {})
+    with pytest.raises(RecordError, match="field 'n' must be long"):
+        EventSchema(declared, "paid").from_json({"id": "1", "n": "x"})
+
+
+def test_a_value_nested_without_end() -> None:
+    """A value that is nested too deep for Python to walk through is ill typed."""
+    nested: list[Any] = []
+    for _ in range(9_000):
+        nested = [nested]
+    with pytest.raises(RecordError, match="field 'n' does not fit its type: maximum recursion"):
+        typed().from_json({**DOCUMENT, "n": nested})
 
 
 def test_bytes_default_is_taken() -> None:

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from river import anomaly, linear_model, naive_bayes
 
-from millrace.models.candidates.tasks import Task
 from millrace.models.features import derived, fields
 from millrace.models.monitoring.drift import DriftSettings
 from millrace.models.pipeline.definition import OnError, Pending, Pipeline, Scope
+from millrace.models.pipeline.tasks import Task
 from millrace.schemas import DefinitionError
 
 SCHEMA = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from millrace import schemas
 from millrace.schemas import AvroType, Codec, records, shipped
 from millrace.schemas.codec.avro import MARKER
-from millrace.schemas.shipped import current, earlier
+from millrace.schemas.files import current, earlier
 from tests.unit.schemas.avro_schemas import by_fastavro
 
 FOLDER = Path(schemas.__file__).parent
@@ -100,3 +101,11 @@ def test_shipped_types_are_compiled_once() -> None:
     assert shipped("label").schema == current("label")
     with pytest.raises(FileNotFoundError):
         shipped("no_such_type")
+
+
+def test_every_schema_is_in_the_package() -> None:
+    """The patterns of the wheel's data files cover each schema, those in `versions/` too."""
+    project = tomllib.loads((FOLDER.parents[1] / "pyproject.toml").read_text())
+    patterns = project["tool"]["setuptools"]["package-data"]["millrace"]
+    packaged = {file for each in patterns for file in FOLDER.parent.glob(each)}
+    assert packaged >= {*FOLDER.rglob("*.avsc")}
