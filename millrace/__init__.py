@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from millrace.models.candidates import catalogue
-    from millrace.models.candidates.tasks import Task
     from millrace.models.features import Feature, calendar, derived, fields, rolling
     from millrace.models.monitoring.drift import DriftPolicy, DriftSettings
     from millrace.models.pipeline.definition import OnError, Pending, Pipeline, Scope
     from millrace.models.pipeline.loading import load_pipeline
+    from millrace.models.pipeline.tasks import Task
     from millrace.schemas.errors import (
         BrokerError,
         DefinitionError,
@@ -28,10 +28,11 @@ if TYPE_CHECKING:
         SettingsError,
         SnapshotError,
     )
+    from millrace.streams.replay.in_memory import Result, run
 
 _MODULES = {
     "millrace.models.candidates": ("catalogue",),
-    "millrace.models.candidates.tasks": ("Task",),
+    "millrace.models.pipeline.tasks": ("Task",),
     "millrace.models.features": ("Feature", "calendar", "derived", "fields", "rolling"),
     "millrace.models.monitoring.drift": ("DriftPolicy", "DriftSettings"),
     "millrace.models.pipeline.definition": ("OnError", "Pending", "Pipeline", "Scope"),
@@ -41,6 +42,7 @@ _MODULES = {
         *("RecordError", "SettingsError", "SnapshotError"),
     ),
 }
+_MODULES["millrace.streams.replay.in_memory"] = ("Result", "run")
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
@@ -54,6 +56,7 @@ __all__ = [
     "Pending",
     "Pipeline",
     "RecordError",
+    "Result",
     "Scope",
     "SettingsError",
     "SnapshotError",
@@ -64,6 +67,7 @@ __all__ = [
     "fields",
     "load_pipeline",
     "rolling",
+    "run",
 ]
 
 

@@ -31,8 +31,9 @@ from millrace.streams.settings import EMBEDDED, Settings, read_settings, unknown
 from millrace.streams.state.log import StateLog
 from millrace.streams.state.signing import state_key
 from millrace.streams.topology.chain import AgentSpec
+from millrace.streams.topology.codec import TopicCodec
 from millrace.streams.topology.factory import TaskFactory
-from millrace.streams.topology.topics import TopicCodec, topic_settings
+from millrace.streams.topology.topics import topic_prefix, topic_settings
 
 _PROGRESS_CHECK_SECONDS = 5.0
 
@@ -124,11 +125,6 @@ def create_app(settings: Settings) -> MillraceApp:
     return app
 
 
-def topic_prefix(pipeline: Pipeline) -> str:
-    """Return what the names of a pipeline's topics and groups begin with."""
-    return f"{pipeline.name}."
-
-
 def prepare_topics(pipeline: Pipeline, settings: Settings) -> dict[str, int]:
     """Create a pipeline's topics where they are missing; return the partitions of each.
 
@@ -165,7 +161,7 @@ def _engine(
     metrics: Metrics,
 ) -> Engine:
     prefix = topic_prefix(pipeline)
-    codec = TopicCodec(pipeline, json_outputs=settings.outputs == "json")
+    codec = TopicCodec(pipeline, settings.outputs)
     state = StateLog(pipeline, agent, settings, prefix, key)
     factory = TaskFactory(
         pipeline=pipeline,
@@ -176,7 +172,7 @@ def _engine(
         load_models=state.load_models,
         clock_ms=lambda: time.time_ns() // 1_000_000,
     )
-    topics = factory.reads()
+    topics = sorted(agent.reads)
     _check_partitions(agent, topics, partitions, prefix)
     inbox = Inbox(agent.name, settings, prefix, topics, metrics)
     outbox = Outbox(f"{prefix}{agent.name}", settings, prefix, codec, partitions, metrics)

@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableSetting
 
 from millrace.schemas import SettingsError
+from millrace.streams.formats import FORMATS
 from millrace.streams.topology.chain import AgentSpec, parse_chain
 
 _PREFIX = "MILLRACE_"
@@ -59,7 +60,7 @@ class Settings(BaseSettings):
     replication: int = Field(-1, ge=-1, description="Of such topics; -1 for the broker's default.")
     retention_hours: float = Field(168, gt=0, description="Of such topics.")
     processing_guarantee: Guarantee = Guarantee.EXACTLY_ONCE
-    outputs: Literal["avro", "json"] = Field("avro", description="Form of the public topics.")
+    outputs: str = Field("avro", description="Format of the topics that users consume.")
     max_event_bytes: int = Field(512 * 1024, ge=1, description="A larger record is rejected.")
     batch_records: int = Field(2_000, ge=1, description="Records in one transaction, at most.")
     flush_seconds: float = Field(10, gt=0, description="Between two writes of the state.")
@@ -79,6 +80,13 @@ class Settings(BaseSettings):
     @classmethod
     def _chain_exists(cls, value: str) -> str:
         parse_chain(value)
+        return value
+
+    @field_validator("outputs")
+    @classmethod
+    def _format_exists(cls, value: str) -> str:
+        if value not in FORMATS:
+            raise SettingsError(f"outputs must be one of {', '.join(FORMATS)}; got {value!r}")
         return value
 
     @property
@@ -128,10 +136,14 @@ def read_settings(**given: Any) -> Settings:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         raise SettingsError(
-            f"setting {name} (MILLRACE_{name.upper()}) requires: {first['msg']};"
+            f"setting {name} (MILLRACE_{name.upper()}): {_lower(first['msg'])};"
             f" got {'a secret' if name.startswith(_SECRET) else repr(first.get('input'))}"
         ) from None
     except UnreadableSetting as error:
         raise SettingsError(
-            f"settings of several values (MILLRACE_KAFKA) require JSON; got {error}"
+            f"settings of several values (MILLRACE_KAFKA) must be JSON; got {error}"
         ) from None
+
+
+def _lower(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]

@@ -12,7 +12,7 @@ from typing import Any
 from river import base, dummy, stats
 from river.base.typing import ClfTarget
 
-from millrace.models.candidates.tasks import Task
+from millrace.models.pipeline.tasks import Task
 
 
 def baselines(task: Task | str) -> dict[str, Any]:

@@ -29,8 +29,8 @@ from river import (
 )
 
 from millrace.models.candidates.accelerated import linear, trees
-from millrace.models.candidates.tasks import Task
-from millrace.models.pipeline.definition import ModelFactory
+from millrace.models.pipeline.model import ModelFactory
+from millrace.models.pipeline.tasks import Task
 from millrace.schemas import DefinitionError
 
 SEED = 42

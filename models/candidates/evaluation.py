@@ -20,7 +20,7 @@ from typing import Any
 
 from river import metrics as river_metrics
 
-from millrace.models.candidates.tasks import Task
+from millrace.models.pipeline.tasks import Task
 from millrace.schemas import DefinitionError
 from millrace.schemas.records import LabelValue, Predicted
 
@@ -260,6 +260,26 @@ def loss(task: Task | str, label: LabelValue | None, value: LabelValue | None) -
         return 0.0 if label == value else 1.0
     error = abs(label - value)  # type: ignore[operator] # both are numbers
     return float(min(error, 1.0) if task == Task.ANOMALY else error)
+
+
+def losses(task: Task, label: LabelValue, predicted: Mapping[str, Predicted]) -> dict[str, float]:
+    """Return the loss of each candidate that made a prediction, by name.
+
+    Examples
+    --------
+    >>> tree = Predicted(value="cloudy", probabilities={})
+    >>> untrained = Predicted(value=None, probabilities={})
+    >>> losses(Task.MULTICLASS, "sunny", {"tree": tree, "untrained": untrained})
+    {'tree': 1.0}
+    """
+    if task in _CLASSIFICATION:
+        return {
+            name: 0.0 if value == label else 1.0
+            for name, each in predicted.items()
+            if (value := each["value"]) is not None
+        }
+    found = ((name, loss(task, label, each["value"])) for name, each in predicted.items())
+    return {name: each for name, each in found if each is not None}
 
 
 def metric_name(metric: type[Any]) -> str:

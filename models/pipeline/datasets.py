@@ -17,7 +17,7 @@ import pandas as pd
 from river import datasets
 from river.datasets.base import FileDataset, RemoteDataset
 
-from millrace.models.candidates.tasks import Task
+from millrace.models.pipeline.tasks import Task
 from millrace.schemas import DefinitionError
 
 _Make: TypeAlias = Callable[[], FileDataset]

@@ -14,20 +14,18 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from millrace.models.candidates.tasks import Task
 from millrace.models.features import Feature, fields
 from millrace.models.features.base import require
 from millrace.models.monitoring.drift import DriftSettings
+from millrace.models.pipeline.model import ModelFactory
+from millrace.models.pipeline.tasks import Task
 from millrace.schemas import DefinitionError, EventSchema
 from millrace.schemas.codec.avro import Schema
 
 if TYPE_CHECKING:
     from river.metrics.base import Metric
-
-ModelFactory = Callable[[], Any]
-"""Returns a fresh River model: the same one, seed and all, at every call."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _NAME_PARTS = "lower-case letters, digits, '-' and '_', and begin with a letter or a digit"

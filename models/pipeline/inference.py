@@ -15,8 +15,8 @@ from pathlib import Path
 import pandas as pd
 from pandas.api import types
 
-from millrace.models.candidates.tasks import Task
 from millrace.models.pipeline.tables import Column, avro_type, field_names, free_event_id
+from millrace.models.pipeline.tasks import Task
 from millrace.schemas import DefinitionError
 from millrace.schemas.codec.avro import Schema
 

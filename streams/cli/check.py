@@ -12,11 +12,9 @@ from rich.table import Table
 from millrace.models.candidates.baselines import baselines
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.loading import load_pipeline
-from millrace.streams.app import topic_prefix
 from millrace.streams.cli.options import chain_option
-from millrace.streams.cli.topics import wanted
 from millrace.streams.settings import Settings, read_settings
-from millrace.streams.topology.topics import INPUTS, PUBLIC
+from millrace.streams.topology.topics import topic_prefix, topics_of
 
 _WIDTH = 110
 
@@ -98,13 +96,11 @@ def _fields(pipeline: Pipeline) -> Table:
 
 
 def _topics(pipeline: Pipeline, settings: Settings) -> Table:
-    """Return the topics, and who writes and reads them."""
+    """Return the topics that the chain has, who they are for, and what they hold."""
     table = Table(title=f"Topics (chain {settings.chain})", title_justify="left")
-    for column in ("topic", "for", "cleanup"):
+    for column in ("topic", "for", "cleanup", "holds"):
         table.add_column(column)
-    prefix = topic_prefix(pipeline)
-    for topic in wanted(pipeline, settings):
-        name = topic.name.removeprefix(prefix)
-        use = "you produce" if name in INPUTS else "you consume" if name in PUBLIC else "internal"
-        table.add_row(topic.name, use, topic.config["cleanup.policy"])
+    for topic in topics_of(settings.agents):
+        cleanup = "compact" if topic.is_compacted else "delete"
+        table.add_row(topic_prefix(pipeline) + topic.name, topic.use, cleanup, topic.holds)
     return table

@@ -12,7 +12,6 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import BrokerError, MillraceError, RecordError, SettingsError, shipped
-from millrace.streams.app import topic_prefix
 from millrace.streams.cli.options import (
     broker_options,
     pipeline_option,
@@ -23,6 +22,7 @@ from millrace.streams.kafka.admin import partition_counts
 from millrace.streams.kafka.clients import producer_config
 from millrace.streams.operators.routing import input_partition, routing_key
 from millrace.streams.settings import Settings, read_settings
+from millrace.streams.topology.topics import topic_prefix
 
 _FLUSH_SECONDS = 60.0
 _STRIDE = 1_000

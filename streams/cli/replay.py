@@ -15,13 +15,13 @@ from rich.table import Table
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.loading import load_pipeline
 from millrace.schemas import SettingsError
-from millrace.streams.app import topic_prefix
 from millrace.streams.cli.options import broker_options, chain_option, pipeline_option
 from millrace.streams.replay.report import Report, beaten_by
 from millrace.streams.replay.run import Pace, own_name
 from millrace.streams.replay.run import replay as run_replay
 from millrace.streams.replay.source import Source, define, read_source
 from millrace.streams.settings import EMBEDDED, Settings, read_settings
+from millrace.streams.topology.topics import topic_prefix
 
 _WIDTH = 110
 _EXAMPLES = """\b

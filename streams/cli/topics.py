@@ -12,7 +12,7 @@ from rich.table import Table
 
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import BrokerError
-from millrace.streams.app import prepare_topics, topic_prefix
+from millrace.streams.app import prepare_topics
 from millrace.streams.cli.options import (
     broker_options,
     chain_option,
@@ -23,7 +23,7 @@ from millrace.streams.cli.options import (
 from millrace.streams.kafka.admin import partition_counts
 from millrace.streams.kafka.clients import plain_reader
 from millrace.streams.settings import Settings, read_settings
-from millrace.streams.topology.topics import TopicSettings, topic_settings
+from millrace.streams.topology.topics import TopicSettings, topic_prefix, topic_settings
 
 _TIMEOUT_SECONDS = 10.0
 _RETRY_SECONDS = 0.2

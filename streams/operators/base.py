@@ -3,20 +3,24 @@
 An operator folds the records of one partition, in their order, into its own state and into
 output records. It is synchronous, does no I/O, reads no clock (time is the record's event time)
 and uses no randomness without a seed. So the same log gives the same outputs and the same state,
-however it is cut into batches and whichever operators share an agent.
+wherever it is cut into slices and whichever operators share an agent.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable
-from typing import ClassVar, Literal, TypeAlias
+from collections.abc import Collection, Iterable, Iterator
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Self, TypeAlias
 
 from millrace.models.pipeline.definition import OnError, Pipeline
 from millrace.schemas import RejectReason
-from millrace.streams.operators.keyed_state import KeyedState
-from millrace.streams.operators.record import Origin, Record, last_frame, reject
+from millrace.streams.operators.keyed_state import StateStore
+from millrace.streams.operators.record import Origin, Record, RejectRecord, last_frame, reject
+from millrace.streams.operators.slice import Slice
+
+if TYPE_CHECKING:
+    from millrace.streams.operators.context import Context
 
 Kind: TypeAlias = Literal["event", "label"]
 """What a user produced."""
@@ -25,17 +29,45 @@ Tally = Counter[tuple[str, str]]
 """What happened, as (what, which) to a count; taken and emptied after each batch."""
 
 
+class Topics(NamedTuple):
+    """What an operator reads and writes: topics without the pipeline's prefix."""
+
+    reads: frozenset[str]
+    writes: frozenset[str]
+
+
+class Reading(NamedTuple):
+    """Something that an operator's state shows, for a metric of that name.
+
+    `labels` are the values of the metric's labels, in the metric's own order, without the
+    pipeline and the partition.
+    """
+
+    metric: str
+    labels: tuple[str, ...]
+    value: float
+
+
 class Operator(ABC):
     """A fold over one partition.
+
+    Parameters
+    ----------
+    pipeline
+        The definition.
+    topics
+        What this operator reads and writes.
+    stores
+        Name to keyed state: all the state there is. What is not in it ends with the process.
 
     Attributes
     ----------
     name
         The job that it does.
-    reads, writes
-        Topics without the pipeline's prefix.
-    stores
-        Name to keyed state: all the state there is. What is not in it goes with the process.
+    is_chained_by_default
+        Whether it shares the agent of the operator before it in the chain `default`.
+    runs_within
+        Name of the operator that calls this one itself where the two share an agent.
     tally
         What happened since it was last emptied.
     nested
@@ -43,43 +75,67 @@ class Operator(ABC):
     """
 
     name: ClassVar[str]
-    reads: frozenset[str]
-    writes: frozenset[str]
-    nested: tuple[Operator, ...] = ()
+    is_chained_by_default: ClassVar[bool] = False
+    runs_within: ClassVar[str] = ""
 
-    def __init__(self, pipeline: Pipeline, **stores: KeyedState) -> None:
-        self._stops_on_error = pipeline.on_error is OnError.STOP
-        self.stores = stores
+    def __init__(self, pipeline: Pipeline, topics: Topics, **stores: StateStore) -> None:
+        self.topics = topics
+        self.stores: dict[str, StateStore] = stores
         self.tally: Tally = Counter()
+        self.nested: tuple[Operator, ...] = ()
+        self._stops_on_error = pipeline.on_error is OnError.STOP
+
+    @classmethod
+    @abstractmethod
+    def topics_in(cls, agent: Collection[str]) -> Topics:
+        """Return what it reads and writes where it shares an agent with these operators."""
+
+    @classmethod
+    @abstractmethod
+    def make(cls, context: Context) -> Self:
+        """Return the operator of one task, with empty state."""
 
     @abstractmethod
-    def process(self, record: Record) -> Iterable[Record]:
-        """Take the next record of the partition and return what it leads to, in order."""
+    def run(self, slice_: Slice) -> list[Record]:
+        """Fold the records that it reads, and return what they lead to, in order."""
 
-    def run(self, records: Iterable[Record]) -> list[Record]:
-        """Take the next records, of which it leaves out those of topics that it does not read."""
-        made: list[Record] = []
-        for record in records:
-            if record.topic in self.reads:
-                made += self.process(record)
-        return made
+    def readings(self) -> Iterable[Reading]:
+        """Return what the state shows, for metrics. Changes nothing."""
+        return ()
 
     def _fail(
         self, kind: Kind, origin: Origin, reason: RejectReason, error: Exception, detail: str = ""
-    ) -> Record:
-        """Return the dead letter of a record at which the user's own code has raised.
+    ) -> RejectRecord:
+        """Return the dead letter of a record for which the user's own code raised an exception.
 
         Raises
         ------
         Exception
-            `error` itself, where the pipeline would rather stop: the agent begins again at this
-            record, later each time, and `/healthz` says why.
+            `error` itself, where `on_error` is `stop`: the agent starts again at this record,
+            later each time, and `/healthz` says why.
         """
         if self._stops_on_error:
             raise error
         return self._reject(kind, origin, reason, detail or last_frame(error))
 
-    def _reject(self, kind: Kind, origin: Origin, reason: RejectReason, detail: str) -> Record:
+    def _reject(
+        self, kind: Kind, origin: Origin, reason: RejectReason, detail: str
+    ) -> RejectRecord:
         """Return the dead letter of an event or a label, and count it."""
         self.tally[f"rejected_{kind}", reason.value] += 1
         return reject(origin, reason, detail)
+
+
+class RecordOperator(Operator):
+    """An operator that takes one record after the other."""
+
+    @abstractmethod
+    def process(self, record: Record) -> Iterable[Record]:
+        """Take the next record of the partition and return what it leads to, in order."""
+
+    def run(self, slice_: Slice) -> list[Record]:
+        return [*self._made(slice_)]
+
+    def _made(self, slice_: Slice) -> Iterator[Record]:
+        for record in slice_.of(self.topics.reads):
+            yield from self.process(record)

@@ -1,28 +1,29 @@
-"""Drift: what needs no label to be seen, the inputs and the predictions.
+"""Drift that needs no label to be seen: of the inputs and of the predictions.
 
-Reads `predictions`; writes `alerts`. Watches every numeric feature and the predicted
-distribution (the probability of true, of the likeliest class, or the predicted value) of one
-partition. Keeps one monitor for each, which is silent for `drift.cooldown` values after an
-alert, so that one drift is one alert. A feature of text is not watched.
+Reads `predictions`; writes `alerts`. Watches every numeric feature and the predictions (the
+probability of true, of the likeliest class, or the predicted value) of one partition. Keeps one
+monitor for each, which raises no other alert for `drift.cooldown` values after one, so that one
+drift is one alert. A feature of text is not watched.
 
-Predictions are held until there are 32 of them, and shown to one monitor after the other: half
-the cost, and no loss, since River's ADWIN looks for a change at every 32nd value only.
+Predictions are kept until there are 32 of them, and then passed to one monitor after the other:
+half the cost, and no delay, since River's ADWIN checks for a change at every 32nd value only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Any
+from typing import Self, cast
 
-from millrace.models.candidates.tasks import Task
 from millrace.models.monitoring.drift import Detector
 from millrace.models.monitoring.drift_monitor import DriftMonitor, Evidence
 from millrace.models.pipeline.definition import Pipeline
+from millrace.models.pipeline.tasks import Task
 from millrace.schemas.records import Alert, Prediction
-from millrace.streams.operators.base import Operator
+from millrace.streams.operators.base import RecordOperator, Topics
+from millrace.streams.operators.context import Context
 from millrace.streams.operators.keyed_state import KeyedState
-from millrace.streams.operators.record import Record
+from millrace.streams.operators.record import AlertRecord, PredictionRecord, Record
 
 _PREDICTION = "prediction"
 _HELD = "predictions"
@@ -30,7 +31,7 @@ _WATCHED_AT_A_TIME = 32
 _NUMBERS = frozenset({bool, int, float})
 
 
-class DriftOperator(Operator):
+class DriftOperator(RecordOperator):
     """Watch the inputs and the predictions of one partition.
 
     Parameters
@@ -40,56 +41,65 @@ class DriftOperator(Operator):
     """
 
     name = "drift"
-    reads = frozenset({"predictions"})
-    writes = frozenset({"alerts"})
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._task = Task(pipeline.task)
         self._settings = pipeline.drift
-        self._monitors = KeyedState()
-        self._held = KeyedState()
-        super().__init__(pipeline, monitors=self._monitors, held=self._held)
+        self._monitors: KeyedState[DriftMonitor] = KeyedState()
+        self._held: KeyedState[list[Prediction]] = KeyedState()
+        topics = self.topics_in([self.name])
+        super().__init__(pipeline, topics, monitors=self._monitors, held=self._held)
+
+    @classmethod
+    def topics_in(cls, agent: Collection[str]) -> Topics:  # noqa: ARG003 - the same in each
+        return Topics(frozenset({"predictions"}), frozenset({"alerts"}))
+
+    @classmethod
+    def make(cls, context: Context) -> Self:
+        return cls(context.pipeline)
 
     def process(self, record: Record) -> Iterable[Record]:
-        held: list[Prediction] = self._held.changing(_HELD, list)
+        if not isinstance(record, PredictionRecord):
+            return ()
+        held = self._held.changing(_HELD, list)
         held.append(record.value)
         if len(held) < _WATCHED_AT_A_TIME:
             return ()
         self._held[_HELD] = []
         return [
-            Record("alerts", "Alert", _alert(source, evidence, prediction), record.origin)
+            AlertRecord(_alert(source, evidence, prediction), record.origin)
             for source, evidence, prediction in self._watch(held)
         ]
 
     def _watch(self, held: list[Prediction]) -> Iterator[tuple[str, Evidence, Prediction]]:
-        """Show each monitor its values, and say what it found at which prediction."""
+        """Pass each monitor its values; return what it found, at which prediction."""
         vectors = [each["features"] for each in held]
         for name in dict.fromkeys(chain.from_iterable(vectors)):
             values = [each.get(name) for each in vectors]
-            yield from self._show(f"input:{name}", self._input_detector(name), held, values)
+            yield from self._watch_source(f"input:{name}", self._input_detector(name), held, values)
         predicted = [*map(self._predicted, held)]
-        yield from self._show(_PREDICTION, self._settings.predictions, held, predicted)
+        yield from self._watch_source(_PREDICTION, self._settings.predictions, held, predicted)
 
-    def _show(
+    def _watch_source(
         self,
         source: str,
         detector: Detector | None,
         held: list[Prediction],
-        values: list[Any],
+        values: Sequence[object],
     ) -> Iterator[tuple[str, Evidence, Prediction]]:
-        """Show the monitor of one source the numbers among `values`, one for each of `held`."""
+        """Pass the monitor of one source the numbers among `values`, one for each of `held`."""
         if not {*map(type, values)} <= _NUMBERS:
             places = [place for place, value in enumerate(values) if type(value) in _NUMBERS]
             held, values = [held[each] for each in places], [values[each] for each in places]
         if detector is None or not values:
             return
-        monitor: DriftMonitor | None = self._monitors.get(source)
+        monitor = self._monitors.get(source)
         if monitor is None:
             is_probability = source == _PREDICTION and self._task.is_classification
             cooldown = self._settings.cooldown
             monitor = DriftMonitor(detector, cooldown, scaled=not is_probability)
         self._monitors[source] = monitor
-        for place, evidence in monitor.take(values):
+        for place, evidence in monitor.take(cast(Sequence[float], values)):
             yield source, evidence, held[place]
 
     def _predicted(self, prediction: Prediction) -> float | None:

@@ -8,22 +8,29 @@ which the user's code raises, or makes something that is not a number, a boolean
 
 from __future__ import annotations
 
-from collections.abc import Iterable, MutableMapping
-from typing import Any
+from collections.abc import Collection, Iterable, MutableMapping
+from typing import Any, Self, cast
 
 from millrace.models.features.base import Entry, Store
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import RecordError, RejectReason
 from millrace.schemas.records import Event, Features, FeatureVector
-from millrace.streams.operators.base import Operator
+from millrace.streams.operators.base import RecordOperator, Topics
+from millrace.streams.operators.context import Context
 from millrace.streams.operators.keyed_state import KeyedState
-from millrace.streams.operators.record import Record, last_frame
+from millrace.streams.operators.record import (
+    EventRecord,
+    LabelRecord,
+    Record,
+    VectorRecord,
+    last_frame,
+)
 
 _PLAIN = frozenset({bool, float, str})
 _LONGS = range(-(2**63), 2**63)
 
 
-class FeatureOperator(Operator):
+class FeatureOperator(RecordOperator):
     """Compute the features of each event.
 
     Parameters
@@ -35,18 +42,26 @@ class FeatureOperator(Operator):
     """
 
     name = "feature"
-    reads = frozenset({"clean"})
-    writes = frozenset({"features", "rejects"})
 
     def __init__(self, pipeline: Pipeline, max_entries: int = 100_000) -> None:
-        super().__init__(pipeline)
+        super().__init__(pipeline, self.topics_in([self.name]))
         self._max_entries = max_entries
         self._extractors = [feature.bind(self._store) for feature in pipeline.features]
 
+    @classmethod
+    def topics_in(cls, agent: Collection[str]) -> Topics:  # noqa: ARG003 - the same in each
+        return Topics(frozenset({"clean"}), frozenset({"features", "rejects"}))
+
+    @classmethod
+    def make(cls, context: Context) -> Self:
+        return cls(context.pipeline)
+
     def process(self, record: Record) -> Iterable[Record]:
-        if record.type == "Label":
-            return [Record("features", "Label", record.value, record.origin)]
-        event: Event = record.value
+        if isinstance(record, LabelRecord):
+            return [LabelRecord(record.value, record.origin, "features")]
+        if not isinstance(record, EventRecord):
+            return ()
+        event = record.value
         try:
             features = self._extract(event)
         except RecordError as error:
@@ -62,10 +77,11 @@ class FeatureOperator(Operator):
             "label": event["label"],
             "features": features,
         }
-        return [Record("features", "FeatureVector", vector, record.origin)]
+        return [VectorRecord(vector, record.origin)]
 
     def _store(self, store: Store[Entry]) -> MutableMapping[str, Entry]:
-        return self.stores.setdefault(store.name, KeyedState(self._max_entries))
+        kept = self.stores.setdefault(store.name, KeyedState(self._max_entries))
+        return cast(MutableMapping[str, Entry], kept)
 
     def _extract(self, event: Event) -> Features:
         features: Features = {}

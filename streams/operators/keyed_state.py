@@ -6,36 +6,48 @@ and writes only those, so that a large model costs nothing while it does not cha
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, Protocol, TypeVar, cast
+
+V = TypeVar("V")
 
 
 class Change(NamedTuple):
     """A key that was set (`value`) or removed (`value` is None) since the last flush.
 
     `sequence` grows with every change: entries restored in its order are in the order in which
-    they were last set, which is the order in which they give way.
+    they were last set, which is the order in which they are evicted.
     """
 
     key: str
     sequence: int
-    value: Any | None
+    value: object | None
 
 
-class KeyedState(dict[str, Any]):
+class StateStore(Protocol):
+    """What saving state needs of a store, whatever it holds."""
+
+    def __len__(self) -> int: ...
+
+    def take_changes(self) -> list[Change]: ...
+
+    def restore(self, changes: Iterable[Change]) -> None: ...
+
+
+class KeyedState(dict[str, V]):
     """A dictionary with text keys that tracks changes and may be bounded.
 
     It is in the order in which its keys were last set. Only `state[key] = value`, `touch`,
-    `changing`, `del state[key]` and `pop` change it.
+    `changing`, `del state[key]` and `take` change it.
 
     Parameters
     ----------
     limit
-        Entries that it holds at the most; the one least recently set gives way. None: no limit.
+        Most entries that it holds; the one least recently set is evicted. None: no limit.
 
     Examples
     --------
-    >>> state = KeyedState(limit=2)
+    >>> state: KeyedState[int] = KeyedState(limit=2)
     >>> state["a"], state["b"], state["c"] = 1, 2, 3
     >>> list(state), state.evicted
     (['b', 'c'], 1)
@@ -50,9 +62,9 @@ class KeyedState(dict[str, Any]):
         self._sequence = 0
         self._changed: dict[str, int] = {}
         self._persisted: set[str] = set()
-        self._newest: str | None = None  # the last of the entries, and known to have changed
+        self._newest: str | None = None  # the last entry, and known to have changed
 
-    def __setitem__(self, key: str, value: Any) -> None:
+    def __setitem__(self, key: str, value: V) -> None:
         if key == self._newest:
             super().__setitem__(key, value)
             return
@@ -75,15 +87,14 @@ class KeyedState(dict[str, Any]):
         else:
             self._changed.pop(key, None)
 
-    def pop(self, key: str, default: Any = None) -> Any:
-        """Remove a key and return its value, or `default` where there is none."""
-        if key not in self:
-            return default
-        value = self[key]
-        del self[key]
+    def take(self, key: str) -> V | None:
+        """Remove a key and return its value, or None where there is none."""
+        value = self.get(key)
+        if value is not None:
+            del self[key]
         return value
 
-    def changing(self, key: str, make: Callable[[], Any]) -> Any:
+    def changing(self, key: str, make: Callable[[], V]) -> V:
         """Return the value of `key`, made where there is none, to be changed in place."""
         value = self.get(key)
         if value is None:
@@ -93,17 +104,17 @@ class KeyedState(dict[str, Any]):
         return value
 
     def touch(self, key: str) -> None:
-        """Say that the value of `key` was changed in place."""
+        """Mark the value of `key` as changed in place."""
         if key != self._newest:
             self[key] = self[key]
 
-    def oldest(self) -> tuple[str, Any]:
-        """Return the entry least recently set, of a store that has one."""
+    def oldest(self) -> tuple[str, V]:
+        """Return the entry least recently set, of a store that has any."""
         key = next(iter(self))
         return key, self[key]
 
     def take_changes(self) -> list[Change]:
-        """Return what has changed since the last call, in order, and forget that it has."""
+        """Return what has changed since the last call, in order, and mark it as unchanged."""
         changes = []
         for key, sequence in sorted(self._changed.items(), key=lambda item: item[1]):
             if key in self:
@@ -116,10 +127,10 @@ class KeyedState(dict[str, Any]):
         self._newest = None
         return changes
 
-    def restore(self, changes: list[Change]) -> None:
+    def restore(self, changes: Iterable[Change]) -> None:
         """Fill an empty store from the latest change of each key."""
         for change in sorted(changes, key=lambda each: each.sequence):
             self._sequence = max(self._sequence, change.sequence)
             if change.value is not None:
-                super().__setitem__(change.key, change.value)
+                super().__setitem__(change.key, cast(V, change.value))
                 self._persisted.add(change.key)

@@ -1,35 +1,41 @@
-"""Learning: every example is a test first, and then a lesson.
+"""Learning: every labelled event is a test first, and then a training example.
 
-Reads `examples`; writes `alerts` and `rejects`. Scores what every candidate and baseline had
-said of the event against its label (prequential evaluation), watches the loss of each candidate
-for drift and reacts by the pipeline's policy, and lets every model learn. The models are kept in
-the store `models`, which the engine publishes to the topic of that name. An example at which the
-champion raises goes to `rejects` with the last frame of the traceback.
+Reads `examples`; writes `alerts` and `rejects`. Compares what every candidate and baseline had
+predicted with the label (prequential evaluation), watches the loss of each candidate for drift
+and reacts by the pipeline's policy, and trains every model. The models are kept in the store
+`models`, which the engine publishes to the topic of that name. A label for which the champion
+raises an exception goes to `rejects`, with the last frame of the traceback.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from typing import Self
 
 from millrace.models.candidates.baselines import baselines
-from millrace.models.candidates.evaluation import Prequential, loss
+from millrace.models.candidates.evaluation import Prequential, losses
 from millrace.models.candidates.model_set import ModelSet
-from millrace.models.candidates.tasks import Task
 from millrace.models.monitoring.drift import DriftPolicy
 from millrace.models.monitoring.drift_monitor import DriftMonitor, Evidence
 from millrace.models.pipeline.definition import Pipeline
+from millrace.models.pipeline.tasks import Task
 from millrace.schemas import RejectReason
-from millrace.schemas.records import Alert, Example, FeatureVector, LabelValue, Predicted
-from millrace.streams.operators.base import Operator
+from millrace.schemas.records import Alert, Example, FeatureVector
+from millrace.streams.operators.base import Reading, RecordOperator, Topics
+from millrace.streams.operators.context import Context
 from millrace.streams.operators.keyed_state import KeyedState
-from millrace.streams.operators.record import Origin, Record
+from millrace.streams.operators.label_join import Joined
+from millrace.streams.operators.record import AlertRecord, ExampleRecord, Origin, Record
 from millrace.streams.operators.scope import ScopedModels
 
-_KEY = "partition"
+MODELS_STORE = "learning/models"
+"""Full name of the store that is published to the topic `models`."""
+
+_PARTITION = "partition"
 
 
-class LearningOperator(Operator):
-    """Test, watch for drift, learn.
+class LearningOperator(RecordOperator):
+    """Evaluate, watch for drift, train.
 
     Parameters
     ----------
@@ -40,110 +46,99 @@ class LearningOperator(Operator):
     """
 
     name = "learning"
-    reads = frozenset({"examples"})
-    writes = frozenset({"alerts", "rejects"})
+    is_chained_by_default = True
+    runs_within = "prediction"
 
     def __init__(self, pipeline: Pipeline, models: ScopedModels) -> None:
         self._pipeline = pipeline
         self._task = Task(pipeline.task)
         self._policy = DriftPolicy(pipeline.drift.policy)
-        self._models = models
         self._learns_without_labels = pipeline.learns_without_labels
-        self._evaluation = KeyedState()
-        self._monitors = KeyedState(pipeline.max_models)
+        self.models = models
+        self._evaluation: KeyedState[Prequential] = KeyedState()
+        self._monitors: KeyedState[dict[str, DriftMonitor]] = KeyedState(pipeline.max_models)
         super().__init__(
             pipeline,
+            self.topics_in([self.name]),
             models=models.by_scope_key,
             evaluation=self._evaluation,
             monitors=self._monitors,
         )
 
+    @classmethod
+    def topics_in(cls, agent: Collection[str]) -> Topics:
+        reads = () if cls.runs_within in agent else ("examples",)
+        return Topics(frozenset(reads), frozenset({"alerts", "rejects"}))
+
+    @classmethod
+    def make(cls, context: Context) -> Self:
+        return cls(context.pipeline, context.models)
+
     @property
     def evaluation(self) -> Prequential | None:
         """The metrics so far; None before the first example."""
-        return self._evaluation.get(_KEY)
+        return self._evaluation.get(_PARTITION)
 
     def process(self, record: Record) -> Iterable[Record]:
-        example: Example = record.value
-        return self.learn(example, example["label"], example["predicted"], record.origin)
+        if not isinstance(record, ExampleRecord):
+            return ()
+        return self.train(_joined(record.value, self._task, record.origin))
 
-    def learn(
-        self,
-        event: FeatureVector | Example,
-        label: LabelValue | None,
-        predicted: dict[str, Predicted],
-        origin: Origin,
-    ) -> Iterable[Record]:
-        """Test what was said of an event, if its label is known; then let the models learn.
-
-        Parameters
-        ----------
-        event
-            With the features that the models have seen.
-        label
-            None where the models learn without labels, and have not been told.
-        predicted
-            What each model said.
-        origin
-            Of the record that brought the label.
-        """
-        scope_key = self._models.scope_key(event["key"])
-        made = [] if label is None else self._test(event, label, predicted, scope_key, origin)
-        if label is None or not self._learns_without_labels:
-            models = self._models.of(scope_key)
-            self._models.have_learned(scope_key)
+    def train(self, joined: Joined) -> list[Record]:
+        """Evaluate what was predicted, where the label is known; then train every model."""
+        scope_key = self.models.scope_key(joined.vector["key"])
+        made: list[Record] = [] if joined.label is None else self._evaluate(joined, scope_key)
+        if joined.label is None or not self._learns_without_labels:
+            models = self.models.of(scope_key)
+            self.models.mark_trained(scope_key)
             try:
-                models.learn(event["features"], label, predicted)
+                models.learn(joined.vector["features"], joined.label, joined.predicted)
             except Exception as error:  # the champion is the user's own: it may raise anything
-                made.append(self._fail("label", origin, RejectReason.LEARN_ERROR, error))
+                made.append(self._fail("label", joined.origin, RejectReason.LEARN_ERROR, error))
             else:
                 self.tally["learned", models.champion] += 1
         return made
 
-    def _test(
-        self,
-        event: FeatureVector | Example,
-        label: LabelValue,
-        predicted: dict[str, Predicted],
-        scope_key: str,
-        origin: Origin,
-    ) -> list[Record]:
-        evaluation: Prequential = self._evaluation.changing(_KEY, self._fresh_evaluation)
-        evaluation.update_all(label, predicted)
-        monitors: dict[str, DriftMonitor]
-        monitors = self._monitors.changing(scope_key, self._fresh_monitors)
-        made = []
-        for name, monitor in monitors.items():
-            error = loss(self._task, label, predicted[name]["value"])
-            evidence = None if error is None else monitor.update(error)
+    def staleness(self, _scope_key: str, _models: ModelSet) -> int:
+        """Return 0: the models that predict are those that have just been trained."""
+        return 0
+
+    def readings(self) -> Iterable[Reading]:
+        versions = [each.version for each in self.models.by_scope_key.values()]
+        yield Reading("model_version", (), max(versions, default=0))
+        yield Reading("models", (), len(versions))
+        if self.evaluation is not None:
+            yield from _quality(self.evaluation)
+
+    def _evaluate(self, joined: Joined, scope_key: str) -> list[Record]:
+        assert joined.label is not None
+        evaluation = self._evaluation.changing(_PARTITION, self._fresh_evaluation)
+        evaluation.update_all(joined.label, joined.predicted)
+        made: list[Record] = []
+        for name, monitor in self._monitors.changing(scope_key, self._fresh_monitors).items():
+            loss = joined.losses.get(name)
+            evidence = None if loss is None else monitor.update(loss)
             if evidence is not None:
-                models = self._models.of(scope_key)
-                made.append(self._alert(name, evidence, event, models, origin))
+                models = self.models.of(scope_key)
+                made.append(self._alert(name, evidence, models.version, joined))
                 models.react(name, self._policy, self._pipeline)
-                self._models.have_learned(scope_key)
+                self.models.mark_trained(scope_key)
         return made
 
-    def _alert(
-        self,
-        name: str,
-        evidence: Evidence,
-        event: FeatureVector | Example,
-        models: ModelSet,
-        origin: Origin,
-    ) -> Record:
+    def _alert(self, name: str, evidence: Evidence, version: int, joined: Joined) -> AlertRecord:
         alert = Alert(
             source=f"loss:{name}",
             detector=evidence.detector,
-            event_id=event["event_id"],
-            event_time_ms=event["event_time_ms"],
+            event_id=joined.vector["event_id"],
+            event_time_ms=joined.vector["event_time_ms"],
             position=evidence.position,
             mean_before=evidence.mean_before,
             mean_after=evidence.mean_after,
             action=self._policy.value,
             model=name,
-            model_version=models.version,
+            model_version=version,
         )
-        return Record("alerts", "Alert", alert, origin)
+        return AlertRecord(alert, joined.origin)
 
     def _fresh_evaluation(self) -> Prequential:
         pipeline = self._pipeline
@@ -163,3 +158,27 @@ class LearningOperator(Operator):
             )
             for name in self._pipeline.models
         }
+
+
+def _joined(example: Example, task: Task, origin: Origin) -> Joined:
+    """Return what an example stands for; when its label came matters no more."""
+    label, predicted = example["label"], example["predicted"]
+    vector: FeatureVector = {
+        "event_id": example["event_id"],
+        "key": example["key"],
+        "event_time_ms": example["event_time_ms"],
+        "label": label,
+        "features": example["features"],
+    }
+    lost = {} if label is None else losses(task, label, predicted)
+    return Joined(vector, predicted, label, None, lost, origin)
+
+
+def _quality(evaluation: Prequential) -> Iterable[Reading]:
+    windows = {"cumulative": evaluation.cumulative(), "rolling": evaluation.rolling()}
+    for window, by_candidate in windows.items():
+        for candidate, metrics in by_candidate.items():
+            for metric, value in metrics.items():
+                yield Reading("prequential_metric", (candidate, metric, window), value)
+    for candidate, count in evaluation.examples.items():
+        yield Reading("prequential_examples", (candidate,), count)

@@ -1,18 +1,28 @@
-"""What travels through a chain of operators."""
+"""What travels through a chain of operators: typed records, and where each one came from.
+
+A record's class says which Avro type its value has, and so what an operator may do with it. Most
+types live on one topic; a label passes through several.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import ClassVar, NamedTuple
 
 from millrace.schemas import RejectReason
-from millrace.schemas.records import Header, Reject
-
-RAW = "Raw"
-"""Type of a record that nobody has decoded yet."""
-
-TOMBSTONE = "Tombstone"
-"""Type of a record that takes a model snapshot back."""
+from millrace.schemas.records import (
+    Alert,
+    Event,
+    Example,
+    FeatureVector,
+    Header,
+    Label,
+    ModelSnapshot,
+    Outcome,
+    Prediction,
+    Reject,
+)
 
 _LONGEST_DETAIL = 2_000
 
@@ -35,30 +45,112 @@ class Origin(NamedTuple):
 
 @dataclass(slots=True)
 class Record:
-    """A typed record on its way to a topic, or from one.
+    """A record on its way to a topic, or from one.
 
     Parameters
     ----------
-    topic
-        Name of the topic without the pipeline's prefix.
-    type
-        Name of the Avro type of `value`, or `RAW`.
     value
-        The record: a dictionary of the shape in `schemas.records`.
+        The content, as the Avro type `type` describes it.
     origin
         The Kafka record that it goes back to.
+    topic
+        The topic's name without the pipeline's prefix.
     partition
         Where it goes; None for the partition that it came from.
     """
 
-    topic: str
-    type: str
-    value: Any
+    type: ClassVar[str]
+
+    value: Mapping[str, object]
     origin: Origin
+    topic: str
     partition: int | None = None
 
 
-def reject(origin: Origin, reason: RejectReason, detail: str) -> Record:
+@dataclass(slots=True)
+class RawRecord(Record):
+    """What a user produced, not decoded yet: the bytes are in its origin."""
+
+    type = "Raw"
+
+    @classmethod
+    def of(cls, origin: Origin) -> RawRecord:
+        """Return the record that was read from `origin`."""
+        return cls({}, origin, origin.topic)
+
+
+@dataclass(slots=True)
+class EventRecord(Record):
+    type = "Event"
+    value: Event
+    topic: str = "clean"
+
+
+@dataclass(slots=True)
+class LabelRecord(Record):
+    type = "Label"
+    value: Label
+    topic: str = "clean"
+
+
+@dataclass(slots=True)
+class VectorRecord(Record):
+    type = "FeatureVector"
+    value: FeatureVector
+    topic: str = "features"
+
+
+@dataclass(slots=True)
+class PredictionRecord(Record):
+    type = "Prediction"
+    value: Prediction
+    topic: str = "predictions"
+
+
+@dataclass(slots=True)
+class ExampleRecord(Record):
+    type = "Example"
+    value: Example
+    topic: str = "examples"
+
+
+@dataclass(slots=True)
+class OutcomeRecord(Record):
+    type = "Outcome"
+    value: Outcome
+    topic: str = "outcomes"
+
+
+@dataclass(slots=True)
+class AlertRecord(Record):
+    type = "Alert"
+    value: Alert
+    topic: str = "alerts"
+
+
+@dataclass(slots=True)
+class RejectRecord(Record):
+    type = "Reject"
+    value: Reject
+    topic: str = "rejects"
+
+
+@dataclass(slots=True)
+class SnapshotRecord(Record):
+    type = "ModelSnapshot"
+    value: ModelSnapshot
+    topic: str = "models"
+
+
+@dataclass(slots=True)
+class TombstoneRecord(Record):
+    """The models of a scope key were removed."""
+
+    type = "Tombstone"
+    scope_key: str = ""
+
+
+def reject(origin: Origin, reason: RejectReason, detail: str) -> RejectRecord:
     """Return the dead letter of a record, with the original in full."""
     value: Reject = {
         "reason": reason.value,
@@ -72,7 +164,7 @@ def reject(origin: Origin, reason: RejectReason, detail: str) -> Record:
         "value_size_bytes": len(origin.value or b""),
         "headers": [Header(name=name, value=content) for name, content in origin.headers],
     }
-    return Record("rejects", "Reject", value, origin)
+    return RejectRecord(value, origin)
 
 
 def _writable(detail: str) -> str:
@@ -82,7 +174,7 @@ def _writable(detail: str) -> str:
 
 
 def last_frame(error: BaseException) -> str:
-    """Say what was raised, and at which line of whose code."""
+    """Return what was raised, and at which line of which file."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

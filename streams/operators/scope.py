@@ -10,8 +10,8 @@ from millrace.streams.operators.keyed_state import KeyedState
 class ScopedModels:
     """Scope key to its models, made fresh when first asked for.
 
-    With scope `key`, at most `max_models` are held: the one that has learned least recently
-    gives way, and its key begins anew.
+    With scope `key`, at most `max_models` are kept: those trained least recently are evicted, and
+    their key starts with fresh ones.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ class ScopedModels:
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
         self._is_by_key = pipeline.scope == Scope.KEY
-        self.by_scope_key = KeyedState(pipeline.max_models)
+        self.by_scope_key: KeyedState[ModelSet] = KeyedState(pipeline.max_models)
 
     def scope_key(self, key: str | None) -> str:
         """Return what the models of an event with this key are kept under."""
@@ -30,11 +30,11 @@ class ScopedModels:
 
     def of(self, scope_key: str) -> ModelSet:
         """Return the models that serve events with this scope key."""
-        models: ModelSet | None = self.by_scope_key.get(scope_key)
+        models = self.by_scope_key.get(scope_key)
         if models is None:
             models = self.by_scope_key[scope_key] = ModelSet(self._pipeline)
         return models
 
-    def have_learned(self, scope_key: str) -> None:
-        """Say that the models of this scope key were changed in place."""
+    def mark_trained(self, scope_key: str) -> None:
+        """Mark the models of this scope key as changed in place."""
         self.by_scope_key.touch(scope_key)

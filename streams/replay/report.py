@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from millrace.models.candidates.baselines import baselines
-from millrace.models.candidates.tasks import Task
 from millrace.models.pipeline.definition import Pipeline
+from millrace.models.pipeline.tasks import Task
+from millrace.streams.observability.scraping import Samples
 from millrace.streams.settings import Settings
-from millrace.streams.worker.subprocess import Samples
 
 Report: TypeAlias = dict[str, Any]
 

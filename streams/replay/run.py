@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from itertools import chain, islice
 
 from millrace.models.pipeline.definition import Pipeline
-from millrace.streams.app import prepare_topics, topic_prefix
+from millrace.streams.app import prepare_topics
 from millrace.streams.kafka.embedded import EmbeddedBroker
 from millrace.streams.replay.encoding import Encoder, in_order
 from millrace.streams.replay.feed import Feed
@@ -19,6 +19,7 @@ from millrace.streams.replay.source import Source
 from millrace.streams.replay.watch import Watch
 from millrace.streams.replay.window import Window, growth
 from millrace.streams.settings import EMBEDDED, Settings
+from millrace.streams.topology.topics import topic_prefix
 from millrace.streams.worker.subprocess import WorkerProcess
 
 _SAMPLE = 200
@@ -109,5 +110,4 @@ def _window(source: Source, pipeline: Pipeline, settings: Settings, encoder: Enc
     rows = islice(source.events(pipeline.event_id), _SAMPLE)
     events = [*map(encoder.event, rows)]
     now_ms = time.time_ns() // 1_000_000
-    json_outputs = settings.outputs == "json"
-    return Window(growth(pipeline, events, now_ms=now_ms, json_outputs=json_outputs))
+    return Window(growth(pipeline, events, now_ms=now_ms, outputs=settings.outputs))

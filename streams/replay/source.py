@@ -11,10 +11,10 @@ from typing import Any
 
 import pandas as pd
 
-from millrace.models.candidates.tasks import Task
 from millrace.models.pipeline.datasets import load_bundled
 from millrace.models.pipeline.inference import infer
 from millrace.models.pipeline.tables import read_table, records
+from millrace.models.pipeline.tasks import Task
 from millrace.schemas import SettingsError
 
 _SHIPPED = "millrace.models.pipelines"

@@ -9,8 +9,8 @@ from typing import Protocol
 
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import BrokerError
+from millrace.streams.observability.scraping import Samples
 from millrace.streams.settings import Settings
-from millrace.streams.worker.subprocess import Samples
 
 STALL_SECONDS = 60.0
 

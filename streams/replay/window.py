@@ -12,11 +12,13 @@ from collections.abc import Iterable
 
 from millrace.models.pipeline.definition import Pipeline
 from millrace.streams.operators.base import Operator
-from millrace.streams.operators.record import RAW, Origin, Record
+from millrace.streams.operators.record import Origin, RawRecord, Record
+from millrace.streams.operators.slice import Slice
 from millrace.streams.replay.encoding import Outgoing
 from millrace.streams.topology.chain import FLOW, AgentSpec
+from millrace.streams.topology.codec import TopicCodec
 from millrace.streams.topology.factory import TaskFactory
-from millrace.streams.topology.topics import INPUTS, TopicCodec
+from millrace.streams.topology.topics import INPUTS
 
 MAX_BYTES = 5 * 1024 * 1024 // 2
 MAX_RECORDS = 40_000
@@ -88,7 +90,7 @@ def size_bytes(record: Outgoing) -> int:
 
 
 def growth(
-    pipeline: Pipeline, events: Iterable[Outgoing], *, now_ms: int, json_outputs: bool = False
+    pipeline: Pipeline, events: Iterable[Outgoing], *, now_ms: int, outputs: str = "avro"
 ) -> float:
     """Return the bytes that events lead to on the fullest topic, per byte on `events`.
 
@@ -102,8 +104,8 @@ def growth(
         A sample, with labels inside.
     now_ms
         When they would be produced: milliseconds since the Unix epoch.
-    json_outputs
-        Whether public topics carry JSON.
+    outputs
+        Format of the output topics.
     """
     factory = TaskFactory(
         pipeline=pipeline,
@@ -115,13 +117,13 @@ def growth(
         clock_ms=lambda: now_ms,
     )
     operators = factory.make().operators
-    codec = TopicCodec(pipeline, json_outputs)
+    codec = TopicCodec(pipeline, outputs)
     by_topic: Counter[str] = Counter()
     for number, event in enumerate(events):
         origin = Origin("events", 0, number, now_ms, event.key, event.value)
         by_topic["events"] += size_bytes(event)
         try:
-            _fold(Record("events", RAW, None, origin), operators, codec, by_topic)
+            _fold(RawRecord.of(origin), operators, codec, by_topic)
         except Exception:  # user code where on_error is stop: the worker will meet it and say so
             break
     return max(by_topic.values(), default=1) / (by_topic["events"] or 1)
@@ -135,6 +137,6 @@ def _fold(
         key, value = codec.encode(record)
         by_topic[record.topic] += len(key or b"") + len(value) + _FRAMING_BYTES
     for operator in operators:
-        if record.topic in operator.reads:
-            for made in operator.process(record):
+        if record.topic in operator.topics.reads:
+            for made in operator.run(Slice([record])):
                 _fold(made, operators, codec, by_topic)

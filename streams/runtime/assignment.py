@@ -17,7 +17,8 @@ from confluent_kafka import TopicPartition
 
 from millrace.schemas import BrokerError
 from millrace.streams.observability.metrics import Metrics
-from millrace.streams.operators.record import Origin, Record
+from millrace.streams.operators.record import Origin, SnapshotRecord
+from millrace.streams.operators.slice import Slice
 from millrace.streams.runtime.inbox import Inbox
 from millrace.streams.runtime.outbox import Outbox
 from millrace.streams.state.input_order import InputOrder
@@ -278,5 +279,4 @@ class Assignments:
         if "models" in self._inbox.topics:
             for partition, published in self._state.models(taken):
                 origin = Origin("models", partition, 0, 0, None, None)
-                record = Record("models", "ModelSnapshot", published, origin)
-                taken[partition].task.run([record])
+                taken[partition].task.run(Slice([SnapshotRecord(published, origin)]))

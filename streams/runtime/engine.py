@@ -25,12 +25,13 @@ from confluent_kafka import TopicPartition
 from millrace.schemas import RecordError
 from millrace.streams.observability.metrics import Metrics
 from millrace.streams.operators.record import Origin, Record, reject
+from millrace.streams.operators.slice import Slice
 from millrace.streams.runtime.assignment import Assignment, Assignments
 from millrace.streams.runtime.batching import Interval, Pace, slices
 from millrace.streams.runtime.inbox import Inbox
 from millrace.streams.runtime.outbox import Outbox
 from millrace.streams.state.log import StateLog
-from millrace.streams.topology.topics import TopicCodec
+from millrace.streams.topology.codec import TopicCodec
 
 _MAX_BACKOFF_SECONDS = 30.0
 _OFFSETS_SECONDS = 0.1  # where no transaction has to hold them: a broker is slow to store them
@@ -197,7 +198,7 @@ class Engine:
                 records.append(self._codec.decode(origin))
             except RecordError as error:
                 undecodable.append(reject(origin, error.reason, error.detail))
-        outputs = assignment.task.run(records) + undecodable
+        outputs = [*assignment.task.run(Slice(records)), *undecodable]
         tally = assignment.task.take_tally()
         if is_live:  # otherwise it was written and counted when it was first folded
             for record in outputs:

@@ -21,10 +21,14 @@ from millrace.streams.kafka.bounded import BoundedCaller
 from millrace.streams.kafka.clients import producer_config
 from millrace.streams.observability.metrics import Metrics
 from millrace.streams.operators.base import Tally
-from millrace.streams.operators.record import Record
+from millrace.streams.operators.record import (
+    Record,
+    RejectRecord,
+)
 from millrace.streams.settings import Guarantee, Settings
 from millrace.streams.state.log import Headers, StateRecord
-from millrace.streams.topology.topics import MAX_RECORD_BYTES, TopicCodec
+from millrace.streams.topology.codec import TopicCodec
+from millrace.streams.topology.topics import MAX_RECORD_BYTES
 
 _TIMEOUT_SECONDS = 60.0  # to write a batch, and the largest state
 _COORDINATOR_SECONDS = 10.0  # to have a word with the coordinator of transactions
@@ -83,8 +87,7 @@ class Outbox:
         self._bounded = BoundedCaller(f"commit-{name}")
         self._is_cut_off = False
         self._failed: KafkaError | None = None
-        self._predicted: list[tuple[str, int]] = []
-        self._alerted: Counter[tuple[str, str]] = Counter()
+        self._uncounted: list[Record] = []
         self.tally: Tally = Counter()
 
     @property
@@ -112,7 +115,7 @@ class Outbox:
         RecordError
             It holds what Avro cannot.
         """
-        if record.type == "Reject":
+        if isinstance(record, RejectRecord):
             _cut(record)
         try:
             key, value = self._codec.encode(record)
@@ -124,10 +127,7 @@ class Outbox:
         partition = origin.partition if record.partition is None else record.partition
         topic, partitions = self._places[record.topic]
         self._produce(topic, value, key, partition % partitions, max(origin.timestamp_ms, 0))
-        if record.topic == "predictions":
-            self._predicted.append((record.value["model"], origin.timestamp_ms))
-        elif record.topic == "alerts":
-            self._alerted[record.value["detector"], record.value["source"]] += 1
+        self._uncounted.append(record)
 
     def put_state(self, partition: int, entry: StateRecord) -> None:
         """Write one entry of the state as part of the next commit.
@@ -261,15 +261,12 @@ class Outbox:
             raise BrokerError(f"outputs require a broker that takes them; got {what!r}")
 
     def _count(self) -> None:
-        now_ms = time.time() * 1000
-        self._metrics.latency.observe((now_ms - at_ms) / 1000 for _, at_ms in self._predicted)
-        self._metrics.count_outputs(Counter(model for model, _ in self._predicted), self._alerted)
+        self._metrics.count_published(self._uncounted, time.time() * 1000)
         self._metrics.count(self.tally)
         self._forget()
 
     def _forget(self) -> None:
-        self._predicted.clear()
-        self._alerted.clear()
+        self._uncounted.clear()
         self.tally.clear()
 
 
@@ -281,7 +278,7 @@ def _commit(
     producer.commit_transaction(timeout_seconds)
 
 
-def _cut(record: Record) -> None:
+def _cut(record: RejectRecord) -> None:
     """Cut the original down to what `rejects` takes; its place in the log is kept in full."""
     value = record.value["value"]
     if value is not None and len(value) > _REJECT_VALUE_BYTES:

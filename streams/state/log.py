@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from confluent_kafka import Message, Producer
 
@@ -205,7 +205,7 @@ class StateLog:
         """Return each partition's snapshots in the topic `models`, oldest first."""
         for partition, record in self._records("models", [*partitions]):
             if record.value is not None:
-                yield partition, shipped("model_snapshot").decode_body(record.value)
+                yield partition, shipped("model_snapshot").decode(record.value)
 
     def load_models(self, payload: bytes) -> ModelSet:
         """Return the models in a snapshot's payload.
@@ -228,7 +228,7 @@ class StateLog:
         key = f"{MODELS}/{change.key}"
         if change.value is None:
             return StateRecord("models", key, None, headers)
-        models: ModelSet = change.value
+        models = cast(ModelSet, change.value)
         published = ModelSnapshot(
             scope_key=change.key,
             champion=models.champion,
@@ -261,7 +261,7 @@ class StateLog:
 
     def _value(self, store: str, value: bytes) -> Any:
         if store == MODELS:
-            return self._load(shipped("model_snapshot").decode_body(value)["payload"])
+            return self._load(shipped("model_snapshot").decode(value)["payload"])
         return self._load(value)
 
     def _dump(self, value: Any) -> bytes:

@@ -23,7 +23,7 @@ RENAMED: Mapping[int, Mapping[Name, Name]] = {
         ("models.baselines", "LastValue"): (f"{_CANDIDATES}.baselines", "LastValue"),
         ("models.baselines", "MostCommon"): (f"{_CANDIDATES}.baselines", "MostCommon"),
         ("models.candidates", "ModelSet"): (f"{_CANDIDATES}.model_set", "ModelSet"),
-        ("models.candidates", "Replacement"): (f"{_CANDIDATES}.model_set", "Replacement"),
+        ("models.candidates", "Replacement"): (f"{_CANDIDATES}.earlier", "Replacement"),
         ("models.drift_monitor", "DriftMonitor"): (
             *("millrace.models.monitoring.drift_monitor", "DriftMonitor"),
         ),
@@ -35,7 +35,7 @@ RENAMED: Mapping[int, Mapping[Name, Name]] = {
         ("models.linear", "StandardScaler"): (
             *(f"{_CANDIDATES}.accelerated.linear", "StandardScaler"),
         ),
-        ("models.tasks", "Task"): (f"{_CANDIDATES}.tasks", "Task"),
+        ("models.tasks", "Task"): ("millrace.models.pipeline.tasks", "Task"),
         ("models.trees", "ARFClassifier"): (f"{_CANDIDATES}.accelerated.trees", "ARFClassifier"),
         ("models.trees", "HoeffdingTreeClassifier"): (
             *(f"{_CANDIDATES}.accelerated.trees", "HoeffdingTreeClassifier"),
@@ -46,10 +46,10 @@ RENAMED: Mapping[int, Mapping[Name, Name]] = {
         ("models.trees", "_RandomLeaf"): (f"{_CANDIDATES}.accelerated.trees", "_RandomLeaf"),
         ("models.windows", "Window"): ("millrace.models.features.window", "Window"),
         ("streams.operators.prediction", "Early"): (
-            *("millrace.streams.operators.prediction", "Early"),
+            *("millrace.streams.operators.label_join", "Early"),
         ),
         ("streams.operators.prediction", "Waiting"): (
-            *("millrace.streams.operators.prediction", "Waiting"),
+            *("millrace.streams.operators.label_join", "Waiting"),
         ),
         ("streams.operators.record", "Origin"): ("millrace.streams.operators.record", "Origin"),
     },

@@ -9,29 +9,26 @@ and have the same metrics, to the last bit.
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any
 
-from millrace.models.candidates.evaluation import Prequential
-from millrace.models.candidates.model_set import ModelSet, predictor
+from millrace.models.candidates.model_set import ModelSet
+from millrace.models.candidates.predicting import predictor
 from millrace.models.pipeline.definition import Pipeline
+from millrace.models.pipeline.model import Model
 from millrace.models.pipeline.sample_events import sample_vectors
 from millrace.schemas.records import Features
-from millrace.streams.app import topic_prefix
+from millrace.streams.formats.json import to_json
 from millrace.streams.kafka.reading import count_partitions
+from millrace.streams.operators.learning import LearningOperator
 from millrace.streams.settings import Settings
-from millrace.streams.state.log import MODELS, Saved, StateLog
+from millrace.streams.state.log import Saved, StateLog
 from millrace.streams.state.signing import state_key
 from millrace.streams.tools.reproduce import task_factory
 from millrace.streams.topology.chain import AgentSpec
 from millrace.streams.topology.factory import TaskFactory
 from millrace.streams.topology.task import Task
-from millrace.streams.topology.topics import state_topic
-
-_EVALUATION = "learning/evaluation"
-_PARTITION = "partition"
+from millrace.streams.topology.topics import state_topic, topic_prefix
 
 
 @dataclass(frozen=True)
@@ -83,8 +80,8 @@ class SavedState:
     candidates: list[CandidateState]
 
     def to_json(self) -> str:
-        """Return all of it as JSON; numbers that JSON does not have become text."""
-        return json.dumps(finite(asdict(self)), indent=2, ensure_ascii=False)
+        """Return all of it as JSON; numbers that JSON does not have become null."""
+        return to_json(asdict(self), indent=2)
 
 
 def inspect_state(pipeline: Pipeline, settings: Settings) -> SavedState:
@@ -126,8 +123,8 @@ def read_state(
 
 def describe(partition: int, task: Task, vectors: Iterable[Features]) -> list[CandidateState]:
     """Return what is known of every model of one partition, by scope key and name."""
-    stores = dict(task.stores())
-    evaluation: Prequential | None = stores[_EVALUATION].get(_PARTITION)
+    learning = next(each for each in task.operators if isinstance(each, LearningOperator))
+    evaluation = learning.evaluation
     metrics = evaluation.cumulative() if evaluation else {}
     measured = evaluation.examples if evaluation else {}
     rows = [*vectors]
@@ -143,36 +140,25 @@ def describe(partition: int, task: Task, vectors: Iterable[Features]) -> list[Ca
             failures=models.failures[name],
             digest=_digest(models, name, metrics.get(name, {}), rows),
         )
-        for scope_key, models in sorted(stores[MODELS].items())
+        for scope_key, models in sorted(learning.models.by_scope_key.items())
         for name in models.models
     ]
 
 
-def finite(value: Any) -> Any:
-    """Replace numbers that JSON does not have by their names."""
-    if isinstance(value, float) and value - value != 0:
-        return str(value)
-    if isinstance(value, Mapping):
-        return {str(name): finite(each) for name, each in value.items()}
-    if isinstance(value, list):
-        return [finite(each) for each in value]
-    return value
-
-
 def _digest(models: ModelSet, name: str, metrics: dict[str, float], vectors: list[Features]) -> str:
-    said = [_answers(models, models.models[name], vectors), repr(sorted(metrics.items()))]
-    if name in models.replacements:
-        said.append(_answers(models, models.replacements[name].model, vectors))
-    return hashlib.sha256("\n".join(said).encode()).hexdigest()
+    answers = [_answers(models, models.models[name], vectors), repr(sorted(metrics.items()))]
+    if name in models.challengers:
+        answers.append(_answers(models, models.challengers[name].model, vectors))
+    return hashlib.sha256("\n".join(answers).encode()).hexdigest()
 
 
-def _answers(models: ModelSet, model: Any, vectors: list[Features]) -> str:
-    """Return what a model says of each vector, as text that tells any two floats apart."""
+def _answers(models: ModelSet, model: Model, vectors: list[Features]) -> str:
+    """Return what a model predicts for each vector, as text in which any two floats differ."""
     predict = predictor(model, models.task, probabilities=True)
     answers = []
     for vector in vectors:
         try:
             answers.append(repr(sorted(predict(dict(vector)).items())))
-        except Exception as error:  # a user's model may raise: that, too, is what it says
+        except Exception as error:  # a user's model may raise, for the same vectors each time
             answers.append(type(error).__name__)
     return "\n".join(answers)

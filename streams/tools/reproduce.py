@@ -7,10 +7,9 @@ must come out the same.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from confluent_kafka import Message
 
@@ -18,15 +17,17 @@ from millrace.models.candidates.model_set import ModelSet
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import BrokerError, RecordError, SettingsError, shipped
 from millrace.schemas.records import Prediction
-from millrace.streams.app import topic_prefix
+from millrace.streams.formats import FORMATS
 from millrace.streams.kafka.reading import count_partitions, read_to_end, watermarks
 from millrace.streams.kafka.registry import written_schema
-from millrace.streams.operators.record import Origin, Record, reject
+from millrace.streams.operators.record import Origin, PredictionRecord, Record, reject
+from millrace.streams.operators.slice import Slice
 from millrace.streams.settings import Settings
 from millrace.streams.topology.chain import AgentSpec
+from millrace.streams.topology.codec import TopicCodec
 from millrace.streams.topology.factory import TaskFactory
 from millrace.streams.topology.task import Task
-from millrace.streams.topology.topics import TopicCodec
+from millrace.streams.topology.topics import topic_prefix
 
 COMPARED = ("value", "probabilities", "features", "model", "model_version")
 
@@ -88,7 +89,7 @@ def reproduce(
         progress(f"folding {topic}[{partition}]", count, high)
         origin = origin_of(message, prefix)
         for made in fold(task, [origin], codec):
-            if made.topic == "predictions" and made.value["event_id"] == event_id:
+            if isinstance(made, PredictionRecord) and made.value["event_id"] == event_id:
                 return Reproduction(served, made.value, topic, partition, origin.offset, count)
     raise BrokerError(
         f"reproduce requires the event in {topic}[{partition}], which led to its prediction;"
@@ -150,7 +151,7 @@ def fold(task: Task, origins: Iterable[Origin], codec: TopicCodec) -> Iterator[R
         except RecordError as error:
             yield reject(origin, error.reason, error.detail)
         else:
-            yield from task.run([record])
+            yield from task.run(Slice([record]))
 
 
 def origin_of(message: Message, prefix: str) -> Origin:
@@ -181,8 +182,7 @@ def _input_topic(pipeline: Pipeline, settings: Settings, agent: AgentSpec, parti
     """Return the one topic that the agent's task was fed from, if it is all there."""
     prefix = topic_prefix(pipeline)
     marks = {
-        prefix + topic: watermarks(settings, prefix + topic, partition)
-        for topic in task_factory(pipeline, settings, agent, 1).reads()
+        prefix + topic: watermarks(settings, prefix + topic, partition) for topic in agent.reads
     }
     for topic, (low, _) in marks.items():
         if low > 0:
@@ -203,12 +203,9 @@ def _input_topic(pipeline: Pipeline, settings: Settings, agent: AgentSpec, parti
 
 
 def _decoded(data: bytes) -> Prediction:
-    prediction: Prediction
-    if data.startswith(b"{"):
-        prediction = json.loads(data)
-    else:
-        prediction = shipped("prediction").decode_body(data)
-    return prediction
+    prediction = shipped("prediction")
+    form = next((each for each in FORMATS.values() if each.recognises(data)), FORMATS["avro"])
+    return cast(Prediction, form.decode(prediction, data))
 
 
 def _same_map(served: Any, again: Any) -> bool:

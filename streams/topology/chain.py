@@ -1,7 +1,7 @@
 """Which operators share an agent.
 
 Two operators are joined by a topic or by a function call. Which, is a setting: by name
-(`default`, `full`, `split`) or written out, agents parted by commas and the operators of one
+(`default`, `full`, `split`) or written out, agents separated by commas and the operators of one
 agent joined by plus signs. The results are the same in every setting that keeps prediction and
 learning together; apart, prediction scales out on its own and follows the topic `models`.
 """
@@ -9,17 +9,20 @@ learning together; apart, prediction scales out on its own and follows the topic
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from millrace.schemas import SettingsError
+from millrace.streams.operators.base import Topics
+from millrace.streams.operators.registry import OPERATORS
 
-FLOW = ("ingest", "feature", "prediction", "learning", "drift")
+FLOW = tuple(OPERATORS)
 """Every operator, in the order in which a record meets them."""
 
-NAMED = {
-    "default": "ingest,feature,prediction+learning,drift",
-    "full": "ingest+feature+prediction+learning+drift",
-    "split": "ingest,feature,prediction,learning,drift",
-}
+_DEFAULT = "".join(
+    ("+" if each.is_chained_by_default else ",") + name for name, each in OPERATORS.items()
+)
+NAMED = {"default": _DEFAULT.strip(","), "full": "+".join(FLOW), "split": ",".join(FLOW)}
+"""Name of a chain to the chain written out."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +31,9 @@ class AgentSpec:
 
     Examples
     --------
-    >>> AgentSpec(("prediction", "learning")).name
-    'prediction-learning'
+    >>> agent = AgentSpec(("prediction", "learning"))
+    >>> agent.name, sorted(agent.reads)
+    ('prediction-learning', ['features'])
     """
 
     operators: tuple[str, ...]
@@ -42,6 +46,29 @@ class AgentSpec:
     def __contains__(self, operator: str) -> bool:
         return operator in self.operators
 
+    @cached_property
+    def reads(self) -> frozenset[str]:
+        """Topics, without prefix, that come from outside the agent."""
+        return self._topics.reads - self._topics.writes
+
+    @cached_property
+    def writes(self) -> frozenset[str]:
+        """Topics, without prefix, that its operators write, for each other too."""
+        return self._topics.writes
+
+    @cached_property
+    def links(self) -> frozenset[str]:
+        """Topics that it writes and reads itself."""
+        return self._topics.writes & self._topics.reads
+
+    @cached_property
+    def _topics(self) -> Topics:
+        each = [OPERATORS[name].topics_in(self.operators) for name in self.operators]
+        return Topics(
+            frozenset().union(*(one.reads for one in each)),
+            frozenset().union(*(one.writes for one in each)),
+        )
+
 
 def parse_chain(text: str) -> tuple[AgentSpec, ...]:
     """Return the agents that a chain setting describes.
@@ -49,7 +76,7 @@ def parse_chain(text: str) -> tuple[AgentSpec, ...]:
     Raises
     ------
     SettingsError
-        An operator is unknown, missing, there twice or out of order.
+        An operator is unknown, missing, repeated or out of order.
 
     Examples
     --------
@@ -65,7 +92,7 @@ def parse_chain(text: str) -> tuple[AgentSpec, ...]:
     )
     if tuple(operator for agent in agents for operator in agent.operators) != FLOW:
         raise SettingsError(
-            f"chain requires one of {', '.join(NAMED)}, or {', '.join(FLOW)} in this order,"
+            f"chain must be one of {', '.join(NAMED)}, or {', '.join(FLOW)} in this order,"
             f" joined by ',' or '+'; got {text!r}"
         )
     return agents

@@ -1,4 +1,4 @@
-"""From an agent's description to its operators: the one place that knows how they are made."""
+"""From an agent's description to its tasks."""
 
 from __future__ import annotations
 
@@ -7,20 +7,16 @@ from dataclasses import dataclass
 
 from millrace.models.candidates.model_set import ModelSet
 from millrace.models.pipeline.definition import Pipeline
-from millrace.streams.operators.base import Operator
-from millrace.streams.operators.drift import DriftOperator
-from millrace.streams.operators.feature import FeatureOperator
-from millrace.streams.operators.ingest import IngestOperator, WrittenSchema
-from millrace.streams.operators.learning import LearningOperator
-from millrace.streams.operators.prediction import PredictionOperator
-from millrace.streams.operators.scope import ScopedModels
+from millrace.streams.operators.context import Context
+from millrace.streams.operators.registry import OPERATORS
+from millrace.streams.sources.decoder import WrittenSchema
 from millrace.streams.topology.chain import AgentSpec
 from millrace.streams.topology.task import Task
 
 
 @dataclass(frozen=True)
 class TaskFactory:
-    """Makes the task of one agent for one partition, with empty state.
+    """Makes the tasks of one agent, with empty state.
 
     Parameters
     ----------
@@ -49,32 +45,15 @@ class TaskFactory:
     clock_ms: Callable[[], int]
 
     def make(self) -> Task:
-        """Return a task with empty state."""
-        models = ScopedModels(self.pipeline)
-        chain = [
-            self._operator(name, models)
-            for name in self.agent.operators
-            if name != "learning" or "prediction" not in self.agent  # which calls it otherwise
-        ]
-        return Task(chain, self.clock_ms)
-
-    def reads(self) -> list[str]:
-        """Return the topics, without prefix, that come from outside the agent."""
-        operators = self.make().operators
-        written = {topic for each in operators for topic in each.writes}
-        return sorted({topic for each in operators for topic in each.reads} - written)
-
-    def _operator(self, name: str, models: ScopedModels) -> Operator:
-        pipeline = self.pipeline
-        if name == "ingest":
-            routed_to = None if "feature" in self.agent else self.clean_partitions
-            return IngestOperator(pipeline, routed_to, self.written_schema, self.max_event_bytes)
-        if name == "feature":
-            return FeatureOperator(pipeline)
-        if name == "prediction":
-            if "learning" in self.agent:
-                return PredictionOperator(pipeline, models, LearningOperator(pipeline, models))
-            return PredictionOperator(pipeline, models, load_models=self.load_models)
-        if name == "learning":
-            return LearningOperator(pipeline, models)
-        return DriftOperator(pipeline)
+        """Return the task of one partition."""
+        context = Context(
+            pipeline=self.pipeline,
+            agent=self.agent.operators,
+            clean_partitions=self.clean_partitions,
+            max_event_bytes=self.max_event_bytes,
+            written_schema=self.written_schema,
+            load_models=self.load_models,
+        )
+        chain = [OPERATORS[name] for name in self.agent.operators]
+        operators = [each.make(context) for each in chain if each.runs_within not in self.agent]
+        return Task(operators, self.clock_ms)

@@ -1,14 +1,14 @@
 """One partition's chain of operators: the pure heart of an agent.
 
-A task holds the operators of one agent for one partition and passes records through them. What
-the next operator in the chain reads goes to it by a function call; the rest is returned, to be
-written to topics.
+A task holds the operators of one agent for one partition and passes slices of records through
+them. What the next operator in the chain reads goes to it by a function call; the rest is
+returned, to be written to topics.
 
-Records go in small batches, one operator at a time, which comes to the same as one record at a
-time (each operator sees the same records in the same order) and is a quarter faster, since the
-processor keeps one operator's code and data at hand. Where prediction and learning share an
-agent, and so the models, prediction calls learning itself: what a record leads to there is
-finished before the next record begins.
+A slice goes through one operator after the other. That is equivalent to passing one record at a
+time (each operator sees the same records in the same order), and 25 % faster, since the processor
+keeps one operator's code and data in its caches. Where prediction and learning share an agent,
+and so the models, prediction calls learning itself: what a record leads to there is finished
+before the next record is looked at.
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from millrace.streams.operators.base import Operator, Tally
-from millrace.streams.operators.keyed_state import KeyedState
-from millrace.streams.operators.record import Record
-
-PRIVATE = frozenset({"clean", "features", "examples"})
-"""Topics that exist only to join agents: not written where a function call does it."""
+from millrace.streams.operators.keyed_state import StateStore
+from millrace.streams.operators.record import PredictionRecord, Record
+from millrace.streams.operators.slice import Slice
+from millrace.streams.topology.topics import INTERNAL
 
 
 class Task:
@@ -40,29 +39,29 @@ class Task:
         self._chain = operators
         self.operators = tuple(each for one in operators for each in (one, *one.nested))
         self._clock_ms = clock_ms
-        written = {topic for each in operators for topic in each.writes}
-        self._read_later = {topic for each in operators[1:] for topic in each.reads} - written
-        self._joined = PRIVATE & {topic for each in self.operators for topic in each.reads}
+        written = {topic for each in operators for topic in each.topics.writes}
+        self._read_later = {t for each in operators[1:] for t in each.topics.reads} - written
+        self._joined = INTERNAL & {t for each in self.operators for t in each.topics.reads}
 
-    def run(self, records: Sequence[Record]) -> list[Record]:
-        """Fold records into the state and return what is to be written."""
+    def run(self, slice_: Slice) -> list[Record]:
+        """Fold a slice into the state and return what is to be written."""
         published: list[Record] = []
-        for_later = [each for each in records if each.topic in self._read_later]
+        for_later = slice_.of(self._read_later)
         for operator in self._chain:
-            made = operator.run(records)
+            made = operator.run(slice_)
             published += [each for each in made if each.topic not in self._joined]
-            records = made + for_later
+            slice_ = Slice(made + for_later)
         self._stamp(published)
         return published
 
-    def stores(self) -> Iterator[tuple[str, KeyedState]]:
+    def stores(self) -> Iterator[tuple[str, StateStore]]:
         """Return every store under its full name, `<operator>/<store>`."""
         for operator in self.operators:
             for name, store in operator.stores.items():
                 yield f"{operator.name}/{name}", store
 
     def take_tally(self) -> Tally:
-        """Return what happened since the last call, and forget it."""
+        """Return what happened since the last call, and start counting from zero."""
         total: Tally = Counter()
         for operator in self.operators:
             total += operator.tally
@@ -72,5 +71,5 @@ class Task:
     def _stamp(self, published: list[Record]) -> None:
         now_ms = self._clock_ms()
         for record in published:
-            if record.topic == "predictions":
+            if isinstance(record, PredictionRecord):
                 record.value["prediction_time_ms"] = now_ms

@@ -1,32 +1,16 @@
-"""The topics of a pipeline: names, keys, what is in them, and how the broker keeps them."""
+"""The topics of a pipeline: this table says all that is known of each one.
+
+A topic's full name is the pipeline's name, a dot, and the name here.
+"""
 
 from __future__ import annotations
 
-import base64
-import json
-import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from enum import StrEnum
 
 from millrace.models.pipeline.definition import Pipeline
-from millrace.schemas import Codec, RecordError, RejectReason, shipped
-from millrace.streams.operators.record import RAW, TOMBSTONE, Origin, Record
 from millrace.streams.topology.chain import AgentSpec
-
-INPUTS = frozenset({"events", "labels"})
-"""What users produce: decoded by the ingest operator, where bad records have a way out."""
-
-PUBLIC = frozenset({"predictions", "examples", "alerts", "rejects"})
-"""What users consume: JSON instead of Avro where configured."""
-
-_READ_BACK = {"predictions": "Prediction", "examples": "Example"}
-"""Public topics that agents read too, and the type of what is in them."""
-
-TOPICS = (
-    "events", "labels", "clean", "features", "predictions",
-    "examples", "models", "alerts", "rejects",
-)  # fmt: skip
 
 MAX_RECORD_BYTES = 16 * 1024 * 1024
 """Limit of the topics that Millrace writes: room for a large model, or a large dead letter."""
@@ -36,6 +20,61 @@ _COMPACTED_SOON = {  # by default Kafka would keep every model of a week, or of 
     "segment.ms": "600000",
     "min.cleanable.dirty.ratio": "0.1",
 }
+
+
+class Use(StrEnum):
+    """Who a topic is for."""
+
+    INPUT = "you produce"
+    OUTPUT = "you consume"
+    INTERNAL = "internal"
+
+
+@dataclass(frozen=True)
+class Topic:
+    """What is known of a topic.
+
+    Parameters
+    ----------
+    name
+        Without the pipeline's prefix.
+    use
+        Who it is for.
+    types
+        Avro types of its records, besides a user's own.
+    holds
+        What is in it, for people.
+    is_compacted
+        Whether the broker keeps the newest record of each key, rather than those of some time.
+    """
+
+    name: str
+    use: Use
+    types: tuple[str, ...]
+    holds: str
+    is_compacted: bool = False
+
+
+TOPICS: Mapping[str, Topic] = {
+    each.name: each
+    for each in (
+        Topic("events", Use.INPUT, ("Label",), "Events, in your own schema."),
+        Topic("labels", Use.INPUT, ("Label",), "Labels, whenever they become known."),
+        Topic("clean", Use.INTERNAL, ("Event", "Label"), "Valid events and labels, in one order."),
+        Topic("features", Use.INTERNAL, ("FeatureVector", "Label"), "What models see of events."),
+        Topic("predictions", Use.OUTPUT, ("Prediction",), "A prediction for each event."),
+        Topic("outcomes", Use.OUTPUT, ("Outcome",), "What became of each event and label."),
+        Topic("examples", Use.INTERNAL, ("Example",), "Labelled events, for learning."),
+        Topic("models", Use.INTERNAL, ("ModelSnapshot",), "The newest models.", is_compacted=True),
+        Topic("alerts", Use.OUTPUT, ("Alert",), "Drift that was detected, with evidence."),
+        Topic("rejects", Use.OUTPUT, ("Reject",), "Records that could not be used, and why."),
+    )
+}
+"""Name to topic, in the order of the flow; each agent's state topic comes on top."""
+
+INPUTS = frozenset(name for name, each in TOPICS.items() if each.use is Use.INPUT)
+OUTPUTS = frozenset(name for name, each in TOPICS.items() if each.use is Use.OUTPUT)
+INTERNAL = frozenset(name for name, each in TOPICS.items() if each.use is Use.INTERNAL)
 
 
 @dataclass(frozen=True)
@@ -48,67 +87,31 @@ class TopicSettings:
     config: dict[str, str]
 
 
+def topic_prefix(pipeline: Pipeline) -> str:
+    """Return the start of the names of a pipeline's topics and groups."""
+    return f"{pipeline.name}."
+
+
 def state_topic(agent: AgentSpec) -> str:
     """Return the name, without prefix, of the topic that holds an agent's state."""
     return f"state.{agent.name}"
 
 
-class TopicCodec:
-    """Turns the bytes on a pipeline's topics into records and back.
+def topics_of(agents: Iterable[AgentSpec]) -> list[Topic]:
+    """Return the topics that a chain needs, in the order of the flow.
 
-    Parameters
-    ----------
-    pipeline
-        The definition.
-    json_outputs
-        Whether the public topics carry JSON instead of Avro.
+    An internal topic that joins two operators of one agent is not among them.
     """
-
-    def __init__(self, pipeline: Pipeline, json_outputs: bool = False) -> None:
-        plain = [
-            shipped(name)
-            for name in (
-                *("label", "feature_vector", "prediction", "example"),
-                *("model_snapshot", "alert", "reject"),
-            )
-        ]
-        self._codec = Codec(plain)
-        self._clean = pipeline.event_schema.clean_codec
-        self._json_outputs = json_outputs
-
-    def decode(self, origin: Origin) -> Record:
-        """Return the record that was read from `origin`.
-
-        Raises
-        ------
-        RecordError
-            The bytes are not what the topic holds.
-        """
-        if origin.topic in INPUTS:
-            return Record(origin.topic, RAW, None, origin)
-        if origin.topic == "models" and origin.value is None:
-            scope_key = (origin.key or b"").decode().split("/", 2)[-1]
-            return Record("models", TOMBSTONE, {"scope_key": scope_key}, origin)
-        data = origin.value or b""
-        if origin.topic in _READ_BACK and data.startswith(b"{"):
-            return Record(origin.topic, _READ_BACK[origin.topic], _from_json(data), origin)
-        codec = self._clean if origin.topic == "clean" else self._codec
-        type_name, value = codec.decode(data)
-        return Record(origin.topic, type_name, value, origin)
-
-    def encode(self, record: Record) -> tuple[bytes | None, bytes]:
-        """Return the key and the value to produce for a record."""
-        value = record.value
-        if record.type == "Reject":
-            key = value["key"]
-        elif record.type == "Alert":
-            key = value["source"].encode()
-        else:
-            key = (value.get("key") or value["event_id"]).encode()
-        if self._json_outputs and record.topic in PUBLIC:
-            return key, to_json(value)
-        codec = self._clean if record.topic == "clean" else self._codec
-        return key, codec.encode(record.type, value)
+    agents = [*agents]
+    reads = frozenset().union(*(each.reads for each in agents))
+    writes = frozenset().union(*(each.writes for each in agents))
+    learns = any("learning" in each for each in agents)
+    wanted = INPUTS | (writes & OUTPUTS) | (reads & INTERNAL) | ({"models"} if learns else set())
+    states = [
+        Topic(state_topic(each), Use.INTERNAL, (), f"State of {each.name}.", is_compacted=True)
+        for each in agents
+    ]
+    return [each for name, each in TOPICS.items() if name in wanted] + states
 
 
 def topic_settings(
@@ -119,51 +122,17 @@ def topic_settings(
     replication: int,
     retention_ms: int,
 ) -> list[TopicSettings]:
-    """Return every topic that a pipeline needs in a given chain."""
-    compacted = {"models", *(state_topic(agent) for agent in agents)}
-    names = [*TOPICS, *sorted(compacted - {"models"})]
+    """Return how a broker is to keep the topics that a chain needs."""
     large = {"max.message.bytes": str(MAX_RECORD_BYTES)}
     delete = {"cleanup.policy": "delete", "retention.ms": str(retention_ms)}
     compact = {"cleanup.policy": "compact", **_COMPACTED_SOON}
     return [
         TopicSettings(
-            name=prefix + name,
+            name=prefix + topic.name,
             partitions=partitions,
             replication=replication,
-            config=(compact if name in compacted else delete) | ({} if name in INPUTS else large),
+            config=(compact if topic.is_compacted else delete)
+            | ({} if topic.use is Use.INPUT else large),
         )
-        for name in names
+        for topic in topics_of(agents)
     ]
-
-
-def to_json(value: Any) -> bytes:
-    """Return a record as JSON; bytes become text in base64."""
-    try:
-        text = json.dumps(value, default=_bytes_to_base64, ensure_ascii=False, allow_nan=False)
-    except ValueError:  # JSON has no NaN and no infinity
-        text = json.dumps(_finite(value), default=_bytes_to_base64, ensure_ascii=False)
-    return text.encode()
-
-
-def _finite(value: Any) -> Any:
-    """Copy a record with null for what JSON cannot say."""
-    if isinstance(value, dict):
-        return {name: _finite(each) for name, each in value.items()}
-    if isinstance(value, list):
-        return [_finite(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _from_json(data: bytes) -> Any:
-    try:
-        return json.loads(data)
-    except ValueError as error:
-        raise RecordError(
-            RejectReason.MALFORMED, f"a record of a public topic requires Avro or JSON; got {error}"
-        ) from None
-
-
-def _bytes_to_base64(value: Any) -> str:
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    return str(value)

@@ -15,6 +15,7 @@ from typing import Any
 
 from confluent_kafka import Message
 
+from millrace.streams.topology.codec import TopicCodec
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.sample_events import sample_vectors
 from millrace.schemas import MillraceError, shipped
@@ -23,7 +24,7 @@ from millrace.streams.settings import Settings
 from millrace.streams.tools.inspect_state import describe, finite, read_state
 from millrace.streams.tools.reproduce import fold, origin_of, task_factory
 from millrace.streams.topology.task import Task
-from millrace.streams.topology.topics import TopicCodec
+
 from tests.chaos.fold import Folded, fold_partition, unstamped
 from tests.chaos.lifecycle import Fates, LabelBook
 from tests.chaos.likeness import difference
@@ -253,12 +254,12 @@ class Checker:
         return fold(task, (origin_of(each, self._prefix) for each in log), self._codec)
 
     def _predictions(self) -> Iterator[list[dict[str, Any]]]:
-        decode = shipped("prediction").decode_body
+        decode = shipped("prediction").decode
         for log in self._logs["predictions"]:
             yield [decode(each.value() or b"") for each in log]
 
     def _rejects(self) -> Iterator[dict[str, Any]]:
-        decode = shipped("reject").decode_body
+        decode = shipped("reject").decode
         for log in self._logs["rejects"]:
             yield from (decode(each.value() or b"") for each in log)
 
@@ -295,7 +296,7 @@ def _plain(data: bytes, topic: str) -> Any:
     if topic == "features":
         return data
     name = {"predictions": "prediction", "alerts": "alert", "rejects": "reject"}[topic]
-    value = shipped(name).decode_body(data)
+    value = shipped(name).decode(data)
     return unstamped(value) if topic == "predictions" else value
 
 

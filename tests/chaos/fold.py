@@ -12,13 +12,14 @@ from dataclasses import dataclass, field, replace
 
 from confluent_kafka import Message
 
+from millrace.streams.topology.codec import TopicCodec
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import shipped
 from millrace.streams.operators.record import Origin, Record
 from millrace.streams.settings import Settings
 from millrace.streams.tools.reproduce import fold, origin_of, task_factory
 from millrace.streams.topology.task import Task
-from millrace.streams.topology.topics import TopicCodec
+
 
 _STAMP = "prediction_time_ms"
 _UNSTAMPED = 0
@@ -93,7 +94,7 @@ def _written(
 
 def _stamp(origin: Origin) -> int:
     """Return when a prediction was made: what alone of it does not follow from the log."""
-    stamp: int = shipped("prediction").decode_body(origin.value or b"")[_STAMP]
+    stamp: int = shipped("prediction").decode(origin.value or b"")[_STAMP]
     return stamp
 
 

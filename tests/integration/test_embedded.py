@@ -16,8 +16,8 @@ import pytest
 
 from dev.kafka import free_port
 from millrace.streams.kafka.embedded import PARTITIONS, EmbeddedBroker
+from millrace.streams.observability.scraping import Samples
 from millrace.streams.operators.routing import partition_of
-from millrace.streams.worker.subprocess import Samples
 from tests.integration import sensors
 from tests.integration.clients import Topics, as_json, avro, avro_label
 from tests.integration.workers import PIPELINES, STATE_KEY, Worker, settings, wait_for

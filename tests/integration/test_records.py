@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import pytest
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
+from millrace.streams.observability.scraping import Samples
 from millrace.streams.topology.chain import FLOW
-from millrace.streams.worker.subprocess import Samples
 from tests.integration import sensors
 from tests.integration.clients import Sent, Topics, as_json, avro, avro_label
 from tests.integration.workers import Worker, settings, wait_for

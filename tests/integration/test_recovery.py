@@ -16,9 +16,9 @@ from confluent_kafka.admin import AdminClient
 from river import metrics
 
 from millrace.schemas import SnapshotError
+from millrace.streams.observability.scraping import Samples
 from millrace.streams.state.log import Saved, StateLog
 from millrace.streams.topology.chain import AgentSpec
-from millrace.streams.worker.subprocess import Samples
 from tests.integration import sensors
 from tests.integration.clients import Topics, as_json
 from tests.integration.workers import STATE_KEY, Worker, settings, wait_for

@@ -10,20 +10,22 @@ import pytest
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from millrace.streams.operators.slice import Slice
+from millrace.streams.topology.codec import TopicCodec
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.sample_events import sample_vectors
 from millrace.models.pipelines.loans import applications
 from millrace.models.pipelines.loans import pipeline as loans
 from millrace.schemas import BrokerError, SettingsError
 from millrace.streams.app import prepare_topics
-from millrace.streams.operators.record import Origin, Record
+from millrace.streams.operators.record import EventRecord, Origin, Record
 from millrace.streams.settings import Settings
 from millrace.streams.state.log import StateLog
 from millrace.streams.tools.inspect_state import describe, inspect_state
 from millrace.streams.tools.reproduce import Reproduction, reproduce, task_factory
 from millrace.streams.topology.chain import AgentSpec
 from millrace.streams.topology.task import Task
-from millrace.streams.topology.topics import TopicCodec
+
 
 EVENTS = 60
 LEARNER = AgentSpec(("prediction", "learning"))
@@ -45,7 +47,7 @@ def make_log(
         codec, task = TopicCodec(pipeline), learning(pipeline, settings)
         for record in vectors(pipeline, settings):
             send(producer, codec, pipeline, record)
-            for made in task.run([record]):
+            for made in task.run(Slice([record])):
                 if made.topic == "predictions":
                     change(made.value)
                     send(producer, codec, pipeline, made)
@@ -73,7 +75,7 @@ def vectors(pipeline: Pipeline, settings: Settings) -> list[Record]:
             "fields": each,
         }
         made += task.run(
-            [Record("clean", "Event", event, Origin("clean", 0, offset, 0, None, None))]
+            [EventRecord(event, Origin("clean", 0, offset, 0, None, None))]
         )
     return made
 

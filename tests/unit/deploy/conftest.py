@@ -17,7 +17,14 @@ from millrace import Pipeline, catalogue
 from millrace.models.candidates.model_set import ModelSet
 from millrace.models.pipelines import loans
 from millrace.streams.observability.metrics import Metrics
-from millrace.streams.operators.record import RAW, Origin, Record
+from millrace.streams.operators.record import (
+    AlertRecord,
+    Origin,
+    OutcomeRecord,
+    PredictionRecord,
+    RawRecord,
+)
+from millrace.streams.operators.slice import Slice
 from millrace.streams.topology.chain import parse_chain
 from millrace.streams.topology.factory import TaskFactory
 
@@ -74,10 +81,16 @@ def _of_classification() -> Iterator[Metric]:
     inputs += [("events", {}), ("labels", {}), ("labels", {"event_id": "0", "label": True})]
     _fold(loans.pipeline, metrics, inputs)
     metrics.count(Counter({("expired", "ttl"): 1}))
-    metrics.count_outputs(
-        Counter({"hoeffding_tree": 3}), Counter({("ADWIN", "loss:hoeffding_tree"): 1})
+    origin = Origin("features", 0, 0, _NOW_MS, None, None)
+    alert = {"detector": "ADWIN", "source": "loss:hoeffding_tree"}
+    metrics.count_published(
+        [
+            PredictionRecord({"model": "hoeffding_tree"}, origin),  # type: ignore[typeddict-item]
+            OutcomeRecord({"fate": "joined"}, origin),  # type: ignore[typeddict-item]
+            AlertRecord(alert, origin),  # type: ignore[arg-type]
+        ],
+        now_ms=_NOW_MS + 10,
     )
-    metrics.latency.observe([0.01])
     metrics.batch_seconds.labels("ingest").observe(0.1)
     metrics.batch_records.labels("ingest").observe(100)
     metrics.lag_records.labels("ingest", "events", 0).set(5)
@@ -121,7 +134,7 @@ def _fold(pipeline: Pipeline, metrics: Metrics, inputs: list[tuple[str, dict[str
     metrics.watch(agent.name, 0, task)
     for offset, (topic, value) in enumerate(inputs):
         origin = Origin(topic, 0, offset, _NOW_MS, None, json.dumps(value).encode())
-        task.run([Record(topic, RAW, None, origin)])
+        task.run(Slice([RawRecord.of(origin)]))
     metrics.count(task.take_tally())
 
 

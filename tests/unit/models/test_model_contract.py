@@ -11,7 +11,7 @@ from millrace import catalogue
 from millrace.models.candidates.baselines import baselines
 from millrace.models.candidates.evaluation import loss
 from millrace.models.candidates.model_set import learner, predictor
-from millrace.models.candidates.tasks import Task
+from millrace.models.pipeline.tasks import Task
 
 # Half-space trees say nothing before 250 events, a Hoeffding tree does not split before 200, a
 # tree of an adaptive forest before 50; models of ten trees are slow.

@@ -13,7 +13,8 @@ from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas.records import FeatureVector, Label
 from millrace.streams.operators.base import Operator
 from millrace.streams.operators.keyed_state import Change
-from millrace.streams.operators.record import Origin, Record
+from millrace.streams.operators.record import LabelRecord, Origin, Record, VectorRecord
+from millrace.streams.operators.slice import Slice
 from millrace.streams.state import snapshot
 
 NOW_MS = 1_700_000_000_000
@@ -74,13 +75,13 @@ def _vector(event_id: str, time_ms: int = NOW_MS, /, **features: Any) -> Record:
         label=features.pop("label", None),
         features=features or {"a": 1.0},
     )
-    return Record("features", "FeatureVector", value, _origin(topic="features"))
+    return VectorRecord(value, _origin(topic="features"))
 
 
 def _label(event_id: str, label: Any, /, **changes: Any) -> Record:
     value = Label(event_id=event_id, label=label, label_time_ms=None, key=None)
     value.update(changes)  # type: ignore[typeddict-item]
-    return Record("features", "Label", value, _origin(topic="features"))
+    return LabelRecord(value, _origin(topic="features"), "features")
 
 
 def _rows(task: str, count: int, /, seed: int = 1, flip_at: int | None = None) -> list[Any]:
@@ -118,7 +119,7 @@ def _move(old: Operator, new: Operator, log: dict[tuple[str, str], Change]) -> O
 
 
 def _fold(operator: Operator, records: Iterable[Record]) -> list[Record]:
-    return [made for record in records for made in operator.process(record)]
+    return operator.run(Slice([*records]))
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,9 @@ import math
 import pytest
 from river import metrics
 
+from millrace.streams.observability.scraping import Samples
 from millrace.streams.replay.report import beaten_by, combined_metrics, make_report, quantile
 from millrace.streams.settings import read_settings
-from millrace.streams.worker.subprocess import Samples
 
 BUCKET = "millrace_end_to_end_latency_seconds_bucket"
 

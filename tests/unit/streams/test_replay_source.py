@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from millrace.models.candidates.tasks import Task
 from millrace.models.pipeline.loading import load_pipeline
+from millrace.models.pipeline.tasks import Task
 from millrace.schemas import DefinitionError, SettingsError
 from millrace.streams.replay.source import define, read_source
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from millrace.schemas import BrokerError
+from millrace.streams.observability.scraping import Samples
 from millrace.streams.replay.watch import Watch
 from millrace.streams.settings import read_settings
-from millrace.streams.worker.subprocess import Samples
 
 UP = ("millrace_agent_up", {"agent": "ingest"}, 1.0)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from millrace.models.candidates.baselines import AnomalyRate, LastAnomaly, LastValue, baselines
-from millrace.models.candidates.tasks import Task
+from millrace.models.pipeline.tasks import Task
 
 
 @pytest.mark.parametrize("task", Task)

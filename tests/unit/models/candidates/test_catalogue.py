@@ -6,7 +6,7 @@ import pytest
 from river import linear_model, multiclass, preprocessing, tree
 
 from millrace import catalogue
-from millrace.models.candidates.tasks import Task
+from millrace.models.pipeline.tasks import Task
 from millrace.schemas import DefinitionError
 
 ALL = [(task, name) for task in Task for name in catalogue.names(task)]

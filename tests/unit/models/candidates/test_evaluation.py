@@ -10,7 +10,7 @@ from millrace import catalogue
 from millrace.models.candidates.baselines import baselines
 from millrace.models.candidates.evaluation import Prequential, loss, metric_name
 from millrace.models.candidates.model_set import learner, predictor
-from millrace.models.candidates.tasks import Task
+from millrace.models.pipeline.tasks import Task
 from millrace.schemas import DefinitionError
 
 RIVERS = {

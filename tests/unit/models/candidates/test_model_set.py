@@ -160,7 +160,7 @@ def test_replace_waits_for_proof() -> None:
     models, definition = trained(trial=10)
     models.react("own", DriftPolicy.REPLACE, definition)
     assert teach(models, False, 12) == [True] * 10 + [False] * 2
-    assert models.replacements == {}
+    assert models.challengers == {}
 
 
 def test_replace_keeps_the_better() -> None:
@@ -169,7 +169,7 @@ def test_replace_keeps_the_better() -> None:
     models.react("own", DriftPolicy.REPLACE, definition)
     teach(models, False, 1)
     assert teach(models, True, 12) == [True] * 12
-    assert models.replacements == {}
+    assert models.challengers == {}
 
 
 class Slow(base.Classifier):
@@ -192,7 +192,8 @@ def test_the_second_half_of_a_trial_counts() -> None:
     models.react("own", DriftPolicy.REPLACE, definition)
     in_place = models.models["own"]
     for i in range(10):
-        models.learn(X, True, {"own": Predicted(value=i != 7, probabilities={})})
+        own = Predicted(value=i != 7, probabilities={})
+        models.learn(X, True, {**models.predict(X), "own": own})
     assert models.models["own"] is not in_place
 
 
@@ -210,7 +211,7 @@ def test_a_replacement_that_raises() -> None:
     models, definition = trained(trial=10)
     models.react("own", DriftPolicy.REPLACE, definition)
     assert teach(models, False, 12, bad=1.0) == [True] * 12
-    assert models.replacements == {}
+    assert models.challengers == {}
     assert models.failures == {"own": 1}
     assert models.version == 13
 
@@ -285,7 +286,7 @@ def test_state_round_trip(task: str) -> None:
         assert loaded.predict(x) == predicted
         models.learn(x, y, predicted)
         loaded.learn(x, y, predicted)
-    assert (loaded.version, [*loaded.replacements]) == (models.version, [*models.replacements])
+    assert (loaded.version, [*loaded.challengers]) == (models.version, [*models.challengers])
 
 
 def test_probabilities_where_they_are_measured() -> None:

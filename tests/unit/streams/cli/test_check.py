@@ -50,9 +50,9 @@ def test_a_right_file_is_summed_up(write, capsys):
         "customer string key",
         "price double feature",
         "is_fraud null or boolean label",
-        "shop.events you produce delete",
-        "shop.predictions you consume delete",
-        "shop.state.prediction-learning internal compact",
+        "shop.events you produce delete Events, in your own schema.",
+        "shop.predictions you consume delete A prediction for each event.",
+        "shop.state.prediction-learning internal compact State of prediction-learning.",
     ):
         assert row in rows, row
 

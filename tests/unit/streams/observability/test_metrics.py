@@ -13,15 +13,21 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.parser import text_string_to_metric_families
 
-from millrace.streams.observability.metrics import (
-    LATENCY_BUCKETS_SECONDS,
-    LatencyHistogram,
-    Metrics,
+from millrace.schemas import RejectReason
+from millrace.streams.observability.latency import LATENCY_BUCKETS_SECONDS, LatencyHistogram
+from millrace.streams.observability.metrics import Metrics
+from millrace.streams.operators.record import (
+    AlertRecord,
+    OutcomeRecord,
+    PredictionRecord,
+    reject,
 )
+from millrace.streams.operators.slice import Slice
 from millrace.streams.topology.chain import parse_chain
 from millrace.streams.topology.factory import TaskFactory
 
 Make = Callable[..., Any]
+NOW_MS = 1_700_000_000_000
 
 
 def samples(metrics: Metrics) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
@@ -104,10 +110,23 @@ def test_tallies_become_counters() -> None:
         assert value(metrics, f"millrace_{name}_total", **labels) == total
 
 
-def test_outputs_are_counted() -> None:
-    """Predictions count by model, alerts by detector and source."""
+def test_outputs_are_counted(make_origin: Make) -> None:
+    """Predictions count by model, outcomes by fate, alerts by detector and source."""
     metrics = Metrics("p")
-    metrics.count_outputs(Counter({"own": 3}), Counter({("ADWIN", "loss:own"): 1}))
+    origin = make_origin(timestamp_ms=NOW_MS)
+    metrics.count_published(
+        [
+            *(PredictionRecord({"model": "own"}, origin) for _ in range(3)),  # type: ignore[typeddict-item]
+            OutcomeRecord({"fate": "joined"}, origin),  # type: ignore[typeddict-item]
+            AlertRecord({"detector": "ADWIN", "source": "loss:own"}, origin),  # type: ignore[typeddict-item]
+            reject(origin, RejectReason.EMPTY, "why"),
+        ],
+        now_ms=NOW_MS + 20,
+    )
+    assert value(metrics, "millrace_outcomes_total", fate="joined") == 1
+    assert value(metrics, "millrace_end_to_end_latency_seconds_sum") == 0.06
+    assert value(metrics, "millrace_end_to_end_latency_seconds_bucket", le="0.02") == 3
+    assert value(metrics, "millrace_end_to_end_latency_seconds_bucket", le="0.015") == 0
     assert value(metrics, "millrace_predictions_total", model="own") == 3
     alerts = value(metrics, "millrace_alerts_total", detector="ADWIN", source="loss:own")
     assert alerts == 1
@@ -132,7 +151,7 @@ def run(make_pipeline: Make, make_vector: Make, make_label: Make) -> Callable[[M
         metrics.watch(agent.name, 3, task)
         records = [make_vector(f"e{i}", a=1.0) for i in range(4)]
         records += [make_label("e0", True), make_label("e1", False), make_label("x", True)]
-        task.run(records)
+        task.run(Slice(records))
         metrics.count(task.take_tally())
 
     return start

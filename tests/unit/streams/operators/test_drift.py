@@ -12,7 +12,7 @@ from millrace.models.monitoring.drift import DriftSettings
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas.records import Prediction
 from millrace.streams.operators.drift import DriftOperator
-from millrace.streams.operators.record import Record
+from millrace.streams.operators.record import PredictionRecord
 
 Make = Callable[..., Any]
 
@@ -39,9 +39,7 @@ def watch(make_pipeline: Make, make_origin: Make) -> Callable[..., list[Any]]:
                 staleness_examples=0,
             )
             value.update(at(i))  # type: ignore[typeddict-item]
-            for made in operator.process(
-                Record("predictions", "Prediction", value, make_origin(topic="predictions"))
-            ):
+            for made in operator.process(PredictionRecord(value, make_origin(topic="predictions"))):
                 assert (made.topic, made.type) == ("alerts", "Alert")
                 alerts.append(made.value)
         return alerts

@@ -14,8 +14,8 @@ from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import RecordError
 from millrace.schemas.records import Event, RejectReason
 from millrace.streams.operators.feature import FeatureOperator
-from millrace.streams.operators.record import Record
-from millrace.streams.topology.topics import TopicCodec
+from millrace.streams.operators.record import EventRecord, Record
+from millrace.streams.topology.codec import TopicCodec
 
 Make = Callable[..., Any]
 
@@ -32,7 +32,7 @@ def make_event(make_origin: Make) -> Callable[..., Record]:
             label=values.pop("label", None),
             fields={"id": event_id, "a": 1.0, "b": 2.0} | values,
         )
-        return Record("clean", "Event", value, make_origin(b"original", topic="clean", offset=4))
+        return EventRecord(value, make_origin(b"original", topic="clean", offset=4))
 
     return make
 

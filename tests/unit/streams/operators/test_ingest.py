@@ -18,9 +18,10 @@ from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import AvroType, shipped
 from millrace.schemas.codec.avro import MARKER
 from millrace.schemas.records import RejectReason
+from millrace.streams.formats import FORMATS
 from millrace.streams.operators.ingest import IngestOperator
-from millrace.streams.operators.record import RAW, Origin, Record
-from millrace.streams.topology.topics import TopicCodec
+from millrace.streams.operators.record import Origin, RawRecord, Record
+from millrace.streams.topology.codec import TopicCodec
 
 NOW_MS = 1_700_000_000_000
 GOOD = {"id": "e1", "amount": 1.5}
@@ -55,7 +56,7 @@ def ingest(loans: Pipeline, make_origin: Callable[..., Origin]) -> Ingest:
         schemas: Mapping[int, Any] = where.pop("registry", {})
         operator = IngestOperator(pipeline, where.pop("partitions", 1), schemas.get, 10_000)
         data = value if value is None or isinstance(value, bytes) else json.dumps(value).encode()
-        return [*operator.process(Record("events", RAW, None, make_origin(data, **where)))]
+        return [*operator.process(RawRecord.of(make_origin(data, **where)))]
 
     return run
 
@@ -72,8 +73,8 @@ def confluent(body: bytes, schema_id: int = SCHEMA_ID) -> bytes:
 
 
 BAD_BYTES: dict[str, tuple[bytes | None, RejectReason, str]] = {
-    "tombstone": (None, RejectReason.EMPTY, "got none"),
-    "nothing": (b"", RejectReason.EMPTY, "got none"),
+    "tombstone": (None, RejectReason.EMPTY, "has no value"),
+    "nothing": (b"", RejectReason.EMPTY, "has no value"),
     "garbage": (b"\xde\xad\xbe\xef", RejectReason.MALFORMED, "JSON"),
     "broken JSON": (b'{"id": "e1", ', RejectReason.MALFORMED, "JSON"),
     "not UTF-8": (b'{"id": "\xff"}', RejectReason.MALFORMED, "JSON"),
@@ -87,34 +88,34 @@ BAD_BYTES: dict[str, tuple[bytes | None, RejectReason, str]] = {
     "oversized": (b" " * 10_001, RejectReason.OVERSIZED, "max_event_bytes"),
     "only a magic byte": (b"\0", RejectReason.MALFORMED, "5 bytes"),
     "half a schema id": (b"\0\0\0\0", RejectReason.MALFORMED, "5 bytes"),
-    "unknown schema id": (confluent(b"", 8), RejectReason.UNKNOWN_SCHEMA, "got id 8"),
+    "unknown schema id": (confluent(b"", 8), RejectReason.UNKNOWN_SCHEMA, "with the id 8"),
 }
 
 BAD_FIELDS: dict[str, tuple[dict[str, Any], RejectReason, str]] = {
-    "missing field": ({"amount": ...}, RejectReason.MISSING_FIELD, "'amount'"),
-    "missing id": ({"id": ...}, RejectReason.MISSING_FIELD, "'id'"),
+    "missing field": ({"amount": ...}, RejectReason.MISSING_FIELD, "lacks the field 'amount'"),
+    "missing id": ({"id": ...}, RejectReason.MISSING_FIELD, "lacks the field 'id'"),
     "empty id": ({"id": ""}, RejectReason.MISSING_ID, "'id'"),
-    "null id": ({"id": None}, RejectReason.ILL_TYPED_FIELD, "'id' requires string"),
-    "number as id": ({"id": 5}, RejectReason.ILL_TYPED_FIELD, "'id' requires string"),
-    "boolean for long": ({"count": True}, RejectReason.ILL_TYPED_FIELD, "'count' requires null or"),
-    "double for long": ({"count": 1.5}, RejectReason.ILL_TYPED_FIELD, "'count' requires null or"),
-    "beyond a long": ({"count": 2**63}, RejectReason.ILL_TYPED_FIELD, "'count' requires null or"),
-    "text for double": ({"amount": "9"}, RejectReason.ILL_TYPED_FIELD, "'amount' requires double"),
-    "boolean for double": ({"amount": True}, RejectReason.ILL_TYPED_FIELD, "'amount' requires"),
-    "null for double": ({"amount": None}, RejectReason.ILL_TYPED_FIELD, "'amount' requires double"),
-    "list for double": ({"amount": [1]}, RejectReason.ILL_TYPED_FIELD, "'amount' requires double"),
+    "null id": ({"id": None}, RejectReason.ILL_TYPED_FIELD, "'id' must be string"),
+    "number as id": ({"id": 5}, RejectReason.ILL_TYPED_FIELD, "'id' must be string"),
+    "boolean for long": ({"count": True}, RejectReason.ILL_TYPED_FIELD, "'count' must be null or"),
+    "double for long": ({"count": 1.5}, RejectReason.ILL_TYPED_FIELD, "'count' must be null or"),
+    "beyond a long": ({"count": 2**63}, RejectReason.ILL_TYPED_FIELD, "'count' must be null or"),
+    "text for double": ({"amount": "9"}, RejectReason.ILL_TYPED_FIELD, "'amount' must be double"),
+    "boolean for double": ({"amount": True}, RejectReason.ILL_TYPED_FIELD, "'amount' must be"),
+    "null for double": ({"amount": None}, RejectReason.ILL_TYPED_FIELD, "'amount' must be double"),
+    "list for double": ({"amount": [1]}, RejectReason.ILL_TYPED_FIELD, "'amount' must be double"),
     "beyond a double": ({"amount": 10**400}, RejectReason.ILL_TYPED_FIELD, "'amount'"),
-    "beyond a float": ({"rate": 1e300}, RejectReason.NOT_FINITE, "'rate' requires a finite"),
-    "number for text": ({"note": 1}, RejectReason.ILL_TYPED_FIELD, "'note' requires string"),
+    "beyond a float": ({"rate": 1e300}, RejectReason.NOT_FINITE, "'rate' must be a finite"),
+    "number for text": ({"note": 1}, RejectReason.ILL_TYPED_FIELD, "'note' must be string"),
     "lone surrogate": ({"note": "\ud800"}, RejectReason.ILL_TYPED_FIELD, "'note'"),
     "surrogate for double": ({"amount": "\ud800"}, RejectReason.ILL_TYPED_FIELD, "'amount'"),
-    "unknown symbol": ({"colour": "PINK"}, RejectReason.ILL_TYPED_FIELD, "'colour' requires enum"),
-    "NaN": ({"amount": float("nan")}, RejectReason.NOT_FINITE, "'amount' requires a finite"),
-    "infinity": ({"amount": float("inf")}, RejectReason.NOT_FINITE, "'amount' requires a finite"),
-    "- infinity": ({"rate": -float("inf")}, RejectReason.NOT_FINITE, "'rate' requires a finite"),
+    "unknown symbol": ({"colour": "PINK"}, RejectReason.ILL_TYPED_FIELD, "'colour' must be enum"),
+    "NaN": ({"amount": float("nan")}, RejectReason.NOT_FINITE, "'amount' must be a finite"),
+    "infinity": ({"amount": float("inf")}, RejectReason.NOT_FINITE, "'amount' must be a finite"),
+    "- infinity": ({"rate": -float("inf")}, RejectReason.NOT_FINITE, "'rate' must be a finite"),
     "NaN for long": ({"count": float("nan")}, RejectReason.ILL_TYPED_FIELD, "'count'"),
-    "label of text": ({"y": "yes"}, RejectReason.ILL_TYPED_FIELD, "'y' requires null or boolean"),
-    "label of a number": ({"y": 1}, RejectReason.ILL_TYPED_FIELD, "'y' requires null or boolean"),
+    "label of text": ({"y": "yes"}, RejectReason.ILL_TYPED_FIELD, "'y' must be null or boolean"),
+    "label of a number": ({"y": 1}, RejectReason.ILL_TYPED_FIELD, "'y' must be null or boolean"),
 }
 
 
@@ -138,9 +139,8 @@ def check_reject(made: list[Record], reason: RejectReason, says: str, origin: Or
 def check_writable(pipeline: Pipeline, made: list[Record]) -> None:
     """Assert that every record can be written, as Avro and as JSON."""
     for record in made:
-        for json_outputs in (False, True):
-            codec = TopicCodec(pipeline, json_outputs)
-            assert codec.encode(record)[1]
+        for outputs in FORMATS:
+            assert TopicCodec(pipeline, outputs).encode(record)[1]
 
 
 @pytest.mark.parametrize("case", BAD_BYTES)
@@ -154,7 +154,7 @@ def test_bytes_that_are_no_record(
         value, topic=topic, partition=2, offset=9, key=b"k\xff", headers=HEADERS, timestamp_ms=5
     )
     operator = IngestOperator(loans, 1, lambda _: None, 10_000)
-    made = [*operator.process(Record(topic, RAW, None, origin))]
+    made = [*operator.process(RawRecord.of(origin))]
     check_reject(made, reason, says, origin)
     check_writable(loans, made)
     kind = "event" if topic == "events" else "label"
@@ -168,7 +168,6 @@ def test_json_that_is_no_event(case: str, loans: Pipeline, ingest: Ingest) -> No
     value = json.dumps(changed(GOOD, changes)).encode()
     made = ingest(value, offset=3, headers=HEADERS)
     check_reject(made, reason, says, made[0].origin)
-    assert "requires" in made[0].value["detail"]
     check_writable(loans, made)
 
 
@@ -259,7 +258,7 @@ def test_labels_that_the_task_cannot_learn(
     pipeline = make_pipeline(task, schema=avro(id="string", a="double", y=label_type))
     (made,) = ingest({"event_id": "e1", "label": label}, pipeline, topic="labels")
     assert (made.topic, made.value["reason"]) == ("rejects", reason)
-    assert "requires" in made.value["detail"]
+    assert "must be" in made.value["detail"] or "must have" in made.value["detail"]
 
 
 @pytest.mark.parametrize(
@@ -306,7 +305,7 @@ def test_nan_label_in_an_event(make_pipeline: Callable[..., Pipeline], ingest: I
     """An event with a label that is not finite is one reject, not an event without a label."""
     pipeline = make_pipeline("regression")
     made = ingest({"id": "e1", "a": 1, "b": 1, "y": float("nan")}, pipeline)
-    check_reject(made, RejectReason.NOT_FINITE, "label requires a finite number", made[0].origin)
+    check_reject(made, RejectReason.NOT_FINITE, "a label must be a finite number", made[0].origin)
 
 
 def test_unknown_class_in_an_event(
@@ -330,7 +329,7 @@ def test_every_truncation_and_every_surplus(loans: Pipeline, ingest: Ingest) -> 
     for data in (whole + b"\0", confluent(body + b"\0")):
         (made,) = ingest(data, registry=registry)
         assert made.value["reason"] == RejectReason.MALFORMED
-        assert "requires" in made.value["detail"]
+        assert "ends at byte" in made.value["detail"]
 
 
 @pytest.mark.parametrize("written", [None, "string", ["null", "string"], 3])
@@ -401,7 +400,7 @@ def test_embedded_label_is_no_field(loans: Pipeline, make_origin: Callable[..., 
     """A label in an event goes with it, out of the reach of features, and is counted."""
     operator = IngestOperator(loans, 1, lambda _: None, 10_000)
     origin = make_origin(json.dumps({**GOOD, "y": False}).encode())
-    (event,) = operator.process(Record("events", RAW, None, origin))
+    (event,) = operator.process(RawRecord.of(origin))
     assert (event.topic, event.type, event.value["label"]) == ("clean", "Event", False)
     assert "y" not in event.value["fields"]
     assert operator.tally == {("received", "event"): 1, ("received", "label"): 1}
@@ -430,7 +429,7 @@ def test_label_record_on_events(loans: Pipeline, make_origin: Callable[..., Orig
     for produced in (data, confluent(data[10:])):
         for topic in ("events", "labels"):
             origin = make_origin(produced, topic=topic)
-            (made,) = operator.process(Record(topic, RAW, None, origin))
+            (made,) = operator.process(RawRecord.of(origin))
             assert (made.topic, made.type, made.value) == ("clean", "Label", value)
     assert operator.tally == {("received", "label"): 4}
 
@@ -485,7 +484,7 @@ def test_event_times(
     (made,) = ingest({"id": "e1", "a": 1, "t": value}, timed(declared))
     if expected is None:
         assert made.value["reason"] == RejectReason.TIMESTAMP_OUT_OF_RANGE
-        assert "requires" in made.value["detail"]
+        assert "must be" in made.value["detail"] or "must have" in made.value["detail"]
     else:
         assert made.value["event_time_ms"] == expected
 
@@ -689,7 +688,7 @@ def test_good_and_bad_together(loans: Pipeline, make_origin: Callable[..., Origi
 
     def run(values: list[bytes | None]) -> tuple[list[Record], Counter[tuple[str, str]]]:
         operator = IngestOperator(loans, 1, lambda _: None, 10_000)
-        records = [Record("events", RAW, None, make_origin(value)) for value in values]
+        records = [RawRecord.of(make_origin(value)) for value in values]
         return [made for record in records for made in operator.process(record)], operator.tally
 
     alone, alone_tally = run([*good])

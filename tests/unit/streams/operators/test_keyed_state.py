@@ -47,7 +47,7 @@ class KeyedStateMachine(RuleBasedStateMachine):
 
     @rule(key=KEYS)
     def pop(self, key: str) -> None:
-        assert self.store.pop(key, None) == self.plain.pop(key, None)
+        assert self.store.take(key) == self.plain.pop(key, None)
 
     @precondition(lambda self: self.plain)
     @rule(data=st.data(), value=st.integers())

@@ -16,6 +16,7 @@ from millrace.streams.operators.learning import LearningOperator
 from millrace.streams.operators.prediction import PredictionOperator
 from millrace.streams.operators.record import Record
 from millrace.streams.operators.scope import ScopedModels
+from millrace.streams.operators.slice import Slice
 from millrace.streams.topology.task import Task
 
 NOW_MS = 1_700_000_000_000
@@ -39,16 +40,18 @@ class Chain:
     def __init__(self, pipeline: Pipeline, make_vector: Make, make_label: Make) -> None:
         self.models = ScopedModels(pipeline)
         self.learning = LearningOperator(pipeline, self.models)
-        prediction = PredictionOperator(pipeline, self.models, self.learning)
+        prediction = PredictionOperator(
+            pipeline, self.models, self.learning, lambda _: pytest.fail("there are no snapshots")
+        )
         self._task = Task([prediction], lambda: 0)
         self._vector, self._label = make_vector, make_label
         self.published: list[Record] = []
 
     def event(self, i: int, x: dict[str, float]) -> None:
-        self.published += self._task.run([self._vector(f"e{i}", NOW_MS + i, **x)])
+        self.published += self._task.run(Slice([self._vector(f"e{i}", NOW_MS + i, **x)]))
 
     def label(self, i: int, y: Any) -> None:
-        self.published += self._task.run([self._label(f"e{i}", y)])
+        self.published += self._task.run(Slice([self._label(f"e{i}", y)]))
 
     def of(self, topic: str) -> list[Any]:
         return [record.value for record in self.published if record.topic == topic]
@@ -245,7 +248,7 @@ def test_replace(make_pipeline: Make, chain: Any) -> None:
     # The example at which the alert was made is the first that the replacement learns.
     assert alert["event_id"] == f"e{swapped - 60}"
     assert values[swapped:] == [False] * (600 - swapped)
-    assert ours.models.of("").replacements == {}
+    assert ours.models.of("").challengers == {}
 
 
 def test_a_replacement_that_is_no_better(make_pipeline: Make, chain: Any) -> None:
@@ -256,7 +259,7 @@ def test_a_replacement_that_is_no_better(make_pipeline: Make, chain: Any) -> Non
     stubborn(ours, [i % 2 == 0 for i in range(300)], start=400)
     assert len([each for each in ours.of("alerts") if each["source"] == "loss:own"]) == 1
     assert ours.models.of("").models["own"].first is True
-    assert ours.models.of("").replacements == {}
+    assert ours.models.of("").challengers == {}
 
 
 def test_a_replacement_that_raises(make_pipeline: Make, chain: Any) -> None:
@@ -267,7 +270,7 @@ def test_a_replacement_that_raises(make_pipeline: Make, chain: Any) -> None:
     stubborn(ours, [False] * 200, start=400, bad=1.0)
     assert [each["source"] for each in ours.of("alerts")] == ["loss:own"]
     assert ours.of("rejects") == []
-    assert ours.models.of("").replacements == {}
+    assert ours.models.of("").challengers == {}
     assert ours.models.of("").failures == {"own": 1}
     assert ours.learning.tally["learned", "own"] == 600
 

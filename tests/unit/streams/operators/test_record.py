@@ -8,7 +8,7 @@ from typing import Any
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import RejectReason
 from millrace.streams.operators.record import Origin, last_frame, reject
-from millrace.streams.topology.topics import TopicCodec
+from millrace.streams.topology.codec import TopicCodec
 
 
 def test_reject_has_the_original() -> None:

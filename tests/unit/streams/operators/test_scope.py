@@ -36,12 +36,12 @@ def test_a_model_for_each_key(keyed: Callable[..., Pipeline]) -> None:
     assert models.scope_key("anna") == "anna"
 
 
-def test_the_one_that_learned_least_recently_gives_way(keyed: Callable[..., Pipeline]) -> None:
-    """To be asked does not keep a model; to learn does."""
+def test_those_trained_least_recently_are_evicted(keyed: Callable[..., Pipeline]) -> None:
+    """A prediction does not keep models from being evicted; training does."""
     models = ScopedModels(keyed(scope="key", max_models=2))
     anna = models.of("anna")
     models.of("bert")
-    models.have_learned("anna")
+    models.mark_trained("anna")
     models.of("bert")
     models.of("cleo")
     assert [*models.by_scope_key] == ["anna", "cleo"]
@@ -55,5 +55,5 @@ def test_learning_marks_a_change(keyed: Callable[..., Pipeline]) -> None:
     models.by_scope_key.take_changes()
     models.of("anna")
     assert models.by_scope_key.take_changes() == []
-    models.have_learned("bert")
+    models.mark_trained("bert")
     assert [change.key for change in models.by_scope_key.take_changes()] == ["bert"]

@@ -40,7 +40,7 @@ from river import (
 )
 
 from millrace import catalogue
-from millrace.models.candidates.tasks import Task
+from millrace.models.pipeline.tasks import Task
 from millrace.schemas import SnapshotError
 from millrace.streams.state import snapshot
 
@@ -284,7 +284,7 @@ MALICIOUS: dict[str, bytes] = {
     "river's cache": named("river.stream.cache", "Cache", "{path}"),
     "river's downloads": named("river.datasets.credit_card", "CreditCard"),
     "our own loader": named("millrace.models.pipeline.loading", "load_pipeline", "{path}"),
-    "our own functions": named("millrace.schemas.codec.avro", "shipped", "label"),
+    "our own functions": named("millrace.schemas.files", "shipped", "label"),
     "our own unpickler": named("millrace.streams.state.snapshot", "_Unpickler", b"", ()),
 }
 

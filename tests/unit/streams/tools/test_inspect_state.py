@@ -7,7 +7,8 @@ from itertools import islice
 
 from millrace.models.pipeline.sample_events import sample_vectors
 from millrace.models.pipelines.loans import applications, pipeline
-from millrace.streams.operators.record import Origin, Record
+from millrace.streams.operators.record import EventRecord, Origin
+from millrace.streams.operators.slice import Slice
 from millrace.streams.settings import Settings
 from millrace.streams.tools.inspect_state import CandidateState, SavedState, describe
 from millrace.streams.tools.reproduce import task_factory
@@ -28,7 +29,7 @@ def learned(examples: int, seed: int = 1) -> Task:
             "label": label,
             "fields": each,
         }
-        task.run([Record("clean", "Event", event, Origin("clean", 0, offset, 0, None, None))])
+        task.run(Slice([EventRecord(event, Origin("clean", 0, offset, 0, None, None))]))
     return task
 
 
@@ -75,5 +76,5 @@ def test_writes_json_in_full_precision() -> None:
 
     first = document["candidates"][0]
     assert first["metrics"]["accuracy"] == candidates[0].metrics["accuracy"]
-    assert first["metrics"]["worst"] == "inf"
+    assert first["metrics"]["worst"] is None
     assert document["covers"] == {"0": {"clean": 30}}

@@ -17,13 +17,15 @@ from millrace.models.features import derived, fields, rolling
 from millrace.models.monitoring.drift import DriftSettings
 from millrace.models.pipeline.definition import Pending, Pipeline
 from millrace.schemas import AvroType, SettingsError, shipped
+from millrace.streams.formats.json import to_json
 from millrace.streams.operators.record import Origin, Record
 from millrace.streams.operators.routing import partition_of
+from millrace.streams.operators.slice import Slice
 from millrace.streams.state import snapshot
 from millrace.streams.topology.chain import FLOW, NAMED, AgentSpec, parse_chain
+from millrace.streams.topology.codec import TopicCodec
 from millrace.streams.topology.factory import TaskFactory
 from millrace.streams.topology.task import Task
-from millrace.streams.topology.topics import TopicCodec, to_json
 
 NOW_MS = 1_700_000_000_000
 PARTITIONS = 3
@@ -67,7 +69,7 @@ def test_every_way_to_join() -> None:
 )
 def test_other_chains_are_refused(text: str) -> None:
     """An operator that is unknown, missing, there twice or out of order is an error."""
-    with pytest.raises(SettingsError, match=r"chain requires one of default, full, split.*got '"):
+    with pytest.raises(SettingsError, match=r"chain must be one of default, full, split.*got '"):
         parse_chain(text)
 
 
@@ -108,23 +110,23 @@ class Log:
             )
             of = {partition: factory.make() for partition in range(PARTITIONS)}
             # Events and labels come as one sequence here: their order is the broker's affair.
-            topics = ["inputs"] if "ingest" in agent else factory.reads()
+            topics = ["inputs"] if "ingest" in agent else sorted(agent.reads)
             for origin_batch in self._batches(
                 [o for t in topics for o in self._topics[t]], batches
             ):
                 for partition, task in of.items():
                     mine = [each for each in origin_batch if each.partition == partition]
-                    self._write(partition, task.run([self._decode(each) for each in mine]))
+                    self._write(partition, task.run(Slice([self._decode(each) for each in mine])))
             tasks |= {f"{agent.name}/{partition}": task for partition, task in of.items()}
         return tasks
 
     def published(self) -> Published:
-        """Return what users see: predictions and alerts in order, and rejects by what they say."""
+        """Return what users see: outputs in order, and rejects by what they say."""
         found: Published = {}
         for partition in range(PARTITIONS):
             here = [
                 self._codec.decode(each)
-                for topic in ("predictions", "alerts", "rejects")
+                for topic in ("predictions", "outcomes", "alerts", "rejects")
                 for each in self._topics[topic]
                 if each.partition == partition
             ]
@@ -245,7 +247,7 @@ def produced(log: Log, pipeline: Pipeline, script: list[Any]) -> None:
                 "t": NOW_MS - 10_000_000 + count * 5_000 - back * 100,
                 "y": truth if what == "labelled" else None,
             }
-            value = to_json(record) if count % 2 else avro.encode(record)
+            value = to_json(record).encode() if count % 2 else avro.encode(record)
             made[count] = (user, event_id)
             count += 1
             log.append("inputs", partition, b"event", value)
@@ -257,7 +259,7 @@ def produced(log: Log, pipeline: Pipeline, script: list[Any]) -> None:
             to = 0 if pipeline.scope == "global" else partition_of(whose, PARTITIONS)
             label = {"event_id": event_id, "label": truth, "label_time_ms": NOW_MS, "key": whose}
             in_json = what == "json label"
-            value = to_json(label) if in_json else shipped("label").encode(label)
+            value = to_json(label).encode() if in_json else shipped("label").encode(label)
             log.append("inputs", to, b"label " if in_json else b"event", value)
 
 
@@ -296,7 +298,9 @@ def test_the_scripts_are_worth_it(scope: str, keyed: Callable[..., Pipeline]) ->
         results.append((models_of(log.run(chain, [17]), pipeline), log.published()))
     assert results[0] == results[1]
     models, published = results[0]
-    assert {name.partition("/")[0] for name in published} == {"predictions", "rejects", "alerts"}
+    assert {name.partition("/")[0] for name in published} == {
+        *("predictions", "outcomes", "rejects", "alerts")
+    }
     assert sum(version for version, _ in models.values()) > 200
     assert {name.partition("/")[0] for name in models} >= (
         {"0"} if scope == "global" else {"0", "1"}

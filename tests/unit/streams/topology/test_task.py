@@ -9,34 +9,52 @@ from typing import Any
 import pytest
 
 from millrace.models.pipeline.definition import Pipeline
-from millrace.streams.operators.base import Operator
+from millrace.streams.operators.base import RecordOperator, Topics
 from millrace.streams.operators.keyed_state import KeyedState
-from millrace.streams.operators.record import Origin, Record
-from millrace.streams.topology.task import PRIVATE, Task
+from millrace.streams.operators.record import Origin, PredictionRecord, Record
+from millrace.streams.operators.slice import Slice
+from millrace.streams.topology.task import Task
+from millrace.streams.topology.topics import INTERNAL
 
 Make = Callable[..., Any]
 
 
-class Step(Operator):
-    """Writes what it is told to for each record that it reads, and says so."""
+class Step(RecordOperator):
+    """Writes to its topics for each record that it reads, and adds its name to the path."""
 
     def __init__(self, pipeline: Pipeline, name: str, reads: str, *writes: str) -> None:
-        super().__init__(pipeline, seen=KeyedState())
+        self.seen: KeyedState[object] = KeyedState()
+        super().__init__(pipeline, Topics(frozenset({reads}), frozenset(writes)), seen=self.seen)
         self.name = name  # type: ignore[misc]
-        self.reads, self.writes = frozenset({reads}), frozenset(writes)
         self._writes = writes
 
+    @classmethod
+    def topics_in(cls, agent: object) -> Topics:
+        raise NotImplementedError
+
+    @classmethod
+    def make(cls, context: object) -> Step:
+        raise NotImplementedError
+
     def process(self, record: Record) -> Iterable[Record]:
-        self.stores["seen"][str(len(self.stores["seen"]))] = record.value["path"]
+        self.seen[str(len(self.seen))] = path_of(record)
         self.tally[self.name, record.topic] += 1
-        path = [*record.value["path"], self.name]
-        return [Record(each, "X", {"path": path}, record.origin) for each in self._writes]
+        return [made(each, [*path_of(record), self.name], record.origin) for each in self._writes]
+
+
+def made(topic: str, path: list[Any], origin: Origin) -> Record:
+    kind = PredictionRecord if topic == "predictions" else Record
+    return kind({"path": path}, origin, topic)  # type: ignore[arg-type]
+
+
+def path_of(record: Record) -> list[Any]:
+    return record.value["path"]  # type: ignore[return-value]
 
 
 @pytest.fixture
 def at() -> Callable[[str, int], Record]:
     """Make a record of a topic."""
-    return lambda topic, i: Record(topic, "X", {"path": [i]}, Origin(topic, 0, i, 0, None, None))
+    return lambda topic, i: made(topic, [i], Origin(topic, 0, i, 0, None, None))
 
 
 @pytest.fixture
@@ -46,13 +64,13 @@ def step(make_pipeline: Make) -> Callable[..., Step]:
 
 
 def paths(records: list[Record]) -> list[tuple[str, list[Any]]]:
-    return [(each.topic, each.value["path"]) for each in records]
+    return [(each.topic, path_of(each)) for each in records]
 
 
 def test_joined_topics_are_not_written(at: Make, step: Make) -> None:
     """What the next operator of the chain reads of a private topic is not published."""
     task = Task([step("a", "events", "clean", "rejects"), step("b", "clean", "features")], int)
-    assert paths(task.run([at("events", 1)])) == [
+    assert paths(task.run(Slice([at("events", 1)]))) == [
         ("rejects", [1, "a"]),
         ("features", [1, "a", "b"]),
     ]
@@ -60,9 +78,9 @@ def test_joined_topics_are_not_written(at: Make, step: Make) -> None:
 
 def test_public_topics_are_written_and_read(at: Make, step: Make) -> None:
     """What users read too is published even where an operator of the chain reads it."""
-    assert "predictions" not in PRIVATE
+    assert "predictions" not in INTERNAL
     task = Task([step("a", "features", "predictions"), step("b", "predictions", "alerts")], int)
-    assert paths(task.run([at("features", 1)])) == [
+    assert paths(task.run(Slice([at("features", 1)]))) == [
         ("predictions", [1, "a"]),
         ("alerts", [1, "a", "b"]),
     ]
@@ -71,7 +89,7 @@ def test_public_topics_are_written_and_read(at: Make, step: Make) -> None:
 def test_what_others_have_made_is_passed_on(at: Make, step: Make) -> None:
     """A topic of another agent's that the second operator reads reaches it, past the first."""
     task = Task([step("a", "examples", "alerts"), step("b", "predictions", "rejects")], int)
-    assert paths(task.run([at("predictions", 1), at("examples", 2)])) == [
+    assert paths(task.run(Slice([at("predictions", 1), at("examples", 2)]))) == [
         ("alerts", [2, "a"]),
         ("rejects", [1, "b"]),
     ]
@@ -82,15 +100,15 @@ def test_nested_operators_keep_their_stores(at: Make, step: Make) -> None:
     outer, inner = step("a", "features", "predictions"), step("b", "features")
     outer.nested = (inner,)
     task = Task([outer], int)
-    task.run([at("features", 1)])
+    task.run(Slice([at("features", 1)]))
     assert [name for name, _ in task.stores()] == ["a/seen", "b/seen"]
     assert (len(outer.stores["seen"]), len(inner.stores["seen"])) == (1, 0)
     inner.tally["b", "features"] += 1
     assert task.take_tally() == {("a", "features"): 1, ("b", "features"): 1}
 
 
-def test_batches_make_no_difference(at: Make, step: Make) -> None:
-    """Per topic, the outputs come in the order of the input, in one batch or in many."""
+def test_slices_make_no_difference(at: Make, step: Make) -> None:
+    """Per topic, the outputs come in the order of the input, in one slice or in many."""
 
     def run(size: int) -> list[tuple[str, list[Any]]]:
         task = Task(
@@ -98,26 +116,28 @@ def test_batches_make_no_difference(at: Make, step: Make) -> None:
             int,
         )
         records = [at("events", i) for i in range(12)]
-        made = [
-            each for start in range(0, 12, size) for each in task.run(records[start : start + size])
+        outputs = [
+            each
+            for start in range(0, 12, size)
+            for each in task.run(Slice(records[start : start + size]))
         ]
-        return sorted(paths(made), key=lambda each: each[0])
+        return sorted(paths(outputs), key=lambda each: each[0])
 
     assert run(1) == run(5) == run(12)
 
 
 def test_a_topic_that_nobody_reads(at: Make, step: Make) -> None:
     """A record that no operator reads, a dead letter for example, leads to nothing."""
-    assert Task([step("a", "events", "clean")], int).run([at("rejects", 1)]) == []
+    assert Task([step("a", "events", "clean")], int).run(Slice([at("rejects", 1)])) == []
 
 
 def test_predictions_are_stamped_as_they_leave(at: Make, step: Make) -> None:
     """The time of a prediction is the clock's, whether or not the chain reads it too."""
     now = iter(range(5_000, 6_000))
     task = Task([step("a", "features", "predictions"), step("b", "predictions")], now.__next__)
-    (made,) = task.run([at("features", 1)])
+    (made,) = task.run(Slice([at("features", 1)]))
     assert made.value["prediction_time_ms"] == 5_000
-    (made,) = task.run([at("features", 2)])
+    (made,) = task.run(Slice([at("features", 2)]))
     assert made.value["prediction_time_ms"] > 5_000
 
 
@@ -131,6 +151,6 @@ def test_stores_have_full_names(step: Make) -> None:
 def test_tally_is_taken_once(at: Make, step: Make) -> None:
     """The tallies of all operators are added, and begin anew."""
     task = Task([step("a", "events", "clean"), step("b", "clean")], int)
-    task.run([at("events", 1), at("events", 2)])
+    task.run(Slice([at("events", 1), at("events", 2)]))
     assert task.take_tally() == {("a", "events"): 2, ("b", "clean"): 2}
     assert task.take_tally() == {}

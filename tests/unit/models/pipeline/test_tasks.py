@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from river import anomaly, cluster, linear_model, multiclass, naive_bayes, preprocessing
 
-from millrace.models.candidates.tasks import Task
+from millrace.models.pipeline.tasks import Task
 from millrace.schemas import DefinitionError, RecordError, RejectReason
 
 ANYTHING = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary()
@@ -39,7 +39,7 @@ def test_labels(task: str, value: object, label: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("task", "value", "requires"),
+    ("task", "value", "wanted"),
     [
         ("binary", 2, "true, false, 1 or 0; got 2"),
         ("binary", "true", "true, false, 1 or 0; got 'true'"),
@@ -51,12 +51,12 @@ def test_labels(task: str, value: object, label: object) -> None:
         ("regression", "1", "a number; got '1'"),
     ],
 )
-def test_labels_of_another_type(task: str, value: object, requires: str) -> None:
-    """What cannot be a label says what the task requires."""
+def test_labels_of_another_type(task: str, value: object, wanted: str) -> None:
+    """What cannot be a label says what the task needs."""
     with pytest.raises(RecordError) as caught:
         Task(task).label(value)
     assert caught.value.reason is RejectReason.UNKNOWN_LABEL_TYPE
-    assert requires in caught.value.detail
+    assert wanted in caught.value.detail
     assert task in caught.value.detail
 
 
@@ -110,7 +110,7 @@ def test_models_that_can(task: str, model: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("task", "model", "requires"),
+    ("task", "model", "wanted"),
     [
         ("binary", linear_model.LinearRegression(), "Classifier for the task 'binary'; got Linear"),
         ("regression", linear_model.LogisticRegression(), "Regressor for the task 'regression'"),
@@ -127,11 +127,11 @@ def test_models_that_can(task: str, model: object) -> None:
     ],
     ids=lambda each: each if isinstance(each, str) else type(each).__name__,
 )
-def test_models_that_cannot(task: str, model: object, requires: str) -> None:
+def test_models_that_cannot(task: str, model: object, wanted: str) -> None:
     """A model of another kind is refused by its name, with what to use instead."""
-    with pytest.raises(DefinitionError, match=r"models\['own'\] requires") as caught:
+    with pytest.raises(DefinitionError, match=r"models\['own'\] must be") as caught:
         Task(task).check_model("own", model)
-    assert requires in str(caught.value)
+    assert wanted in str(caught.value)
 
 
 @pytest.mark.parametrize("task", Task)

@@ -78,12 +78,12 @@ class Task(StrEnum):
         last = getattr(model, "_last_step", model)
         if not isinstance(last, kinds):
             raise DefinitionError(
-                f"models[{name!r}] requires a {kinds[0].__name__} for the task {self.value!r};"
+                f"models[{name!r}] must be a {kinds[0].__name__} for the task {self.value!r};"
                 f" got {type(last).__name__}"
             )
         if self is Task.MULTICLASS and not getattr(last, "_multiclass", True):
             raise DefinitionError(
-                f"models[{name!r}] requires a model of many classes for the task 'multiclass', "
+                f"models[{name!r}] must be a model of many classes for the task 'multiclass', "
                 f"for example multiclass.OneVsRestClassifier(...); got {type(last).__name__}"
             )
 
@@ -97,7 +97,7 @@ def _number(value: object) -> float:
         number = math.inf
     if not math.isfinite(number):
         raise RecordError(
-            RejectReason.NOT_FINITE, f"a label requires a finite number; got {number}"
+            RejectReason.NOT_FINITE, f"a label must be a finite number; got {number}"
         )
     return number
 
@@ -108,5 +108,6 @@ def _unknown(task: Task, value: object) -> RecordError:
         Task.MULTICLASS: "text, a whole number or a boolean",
     }.get(task, "true, false, 1 or 0")
     return RecordError(
-        RejectReason.UNKNOWN_LABEL_TYPE, f"a {task.value} label requires {wanted}; got {value!r}"
+        RejectReason.UNKNOWN_LABEL_TYPE,
+        f"for the task {task.value!r}, a label must be {wanted}; got {value!r}",
     )

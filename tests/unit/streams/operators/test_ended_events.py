@@ -6,15 +6,15 @@ from copy import deepcopy
 
 import pytest
 
-from millrace.streams.operators.memory import Memory
+from millrace.streams.operators.ended_events import EndedEvents
 
 
 @pytest.mark.parametrize("limit", [1, 999, 1_000, 1_001, 2_500])
 def test_remembers_its_limit_at_the_least(limit: int) -> None:
     """The newest `limit` ids are known with their ends, and fewer than 2,000 beyond them."""
-    memory = Memory(limit)
+    memory = EndedEvents(limit)
     for i in range(6_000):
-        memory.remember(f"e{i}", i % 2 == 0 or None)
+        memory.add(f"e{i}", i % 2 == 0 or None)
     assert all(f"e{i}" in memory for i in range(6_000 - limit, 6_000))
     assert memory["e5998"] is True
     assert memory["e5999"] is None
@@ -25,9 +25,9 @@ def test_remembers_its_limit_at_the_least(limit: int) -> None:
 
 def test_forgotten_id_is_not_there() -> None:
     """What has been forgotten is not in the memory, and asking for it is an error."""
-    memory = Memory(1)
+    memory = EndedEvents(1)
     for i in range(3_000):
-        memory.remember(str(i), True)
+        memory.add(str(i), True)
     assert "0" not in memory
     with pytest.raises(KeyError):
         memory["0"]
@@ -35,25 +35,25 @@ def test_forgotten_id_is_not_there() -> None:
 
 def test_comes_back_from_its_segments() -> None:
     """Restored from any flush, it knows the same ids, and goes on to forget the same ones."""
-    memory, log = Memory(1_500), {}
+    memory, log = EndedEvents(1_500), {}
     for i in range(2_300):
-        memory.remember(f"e{i}", i)
+        memory.add(f"e{i}", i)
         if i % 700 == 0 or i == 2_299:
             log |= {each.key: deepcopy(each) for each in memory.segments.take_changes()}
-    restored = Memory(1_500)
+    restored = EndedEvents(1_500)
     restored.segments.restore([*log.values()])
     for each in (memory, restored):
         for i in range(2_300, 5_200):
-            each.remember(f"e{i}", i)
+            each.add(f"e{i}", i)
     assert restored.segments == memory.segments
     assert [f"e{i}" in restored for i in range(5_200)] == [f"e{i}" in memory for i in range(5_200)]
 
 
 def test_one_write_for_many_ids() -> None:
     """A thousand remembered ids are one or two changes of the state."""
-    memory = Memory(10_000)
+    memory = EndedEvents(10_000)
     for i in range(1_000):
-        memory.remember(f"e{i}", True)
+        memory.add(f"e{i}", True)
     assert len(memory.segments.take_changes()) == 1
-    memory.remember("more", True)
+    memory.add("more", True)
     assert len(memory.segments.take_changes()) == 1

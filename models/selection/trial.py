@@ -1,0 +1,70 @@
+"""The test that a challenger must pass: lower losses than the model whose place it wants.
+
+Both predict the same events, before either has learned them. The rule here is simple: after a
+warm-up, any advantage in the sum of losses wins. A valid statistical test needs no more than this
+interface.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    """What a trial has shown so far."""
+
+    UNDECIDED = "undecided"
+    WON = "won"
+    LOST = "lost"
+
+
+class Trial:
+    """Compares a challenger with the incumbent on events that both have predicted.
+
+    The challenger learns from half of the examples before it is compared on as many again.
+
+    Parameters
+    ----------
+    examples
+        That the challenger learns from before the decision, where labels come at once.
+    learned, advantage
+        Where it starts: examples learned already, and how much lower the challenger's losses
+        were in sum.
+
+    Examples
+    --------
+    >>> trial = Trial(examples=2)
+    >>> trial.count_learned()
+    >>> trial.compare(incumbent_loss=1.0, challenger_loss=0.0)
+    >>> trial.verdict
+    <Verdict.WON: 'won'>
+    """
+
+    def __init__(self, examples: int, learned: int = 0, advantage: float = 0.0) -> None:
+        self._to_compare = examples // 2
+        self._warm_up = examples - self._to_compare
+        self._learned = learned
+        self._compared = max(learned - self._warm_up, 0)
+        self._advantage = advantage
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether the challenger has learned enough to be compared."""
+        return self._learned >= self._warm_up
+
+    def count_learned(self) -> None:
+        """Count an example that the challenger has learned from."""
+        self._learned += 1
+
+    def compare(self, incumbent_loss: float | None, challenger_loss: float | None) -> None:
+        """Compare two predictions of one event; a loss is None where there was no prediction."""
+        self._compared += 1
+        if incumbent_loss is not None and challenger_loss is not None:
+            self._advantage += incumbent_loss - challenger_loss
+
+    @property
+    def verdict(self) -> Verdict:
+        """Who should predict from now on, once that is decided."""
+        if not self.is_warm or self._compared < self._to_compare:
+            return Verdict.UNDECIDED
+        return Verdict.WON if self._advantage > 0 else Verdict.LOST

@@ -1,0 +1,61 @@
+"""JSON: one object a record, for whoever reads topics without Avro."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from collections.abc import Mapping
+
+from millrace.schemas import RecordError, RejectReason
+from millrace.streams.formats.base import Format, RecordType
+
+
+class JsonFormat(Format):
+    name = "json"
+
+    def encode(self, avro: RecordType, record: Mapping[str, object]) -> bytes:  # noqa: ARG002
+        return to_json(record).encode()
+
+    def recognises(self, data: bytes) -> bool:
+        return data.startswith(b"{")
+
+    def decode(self, avro: RecordType, data: bytes) -> Mapping[str, object]:
+        try:
+            record: Mapping[str, object] = json.loads(data)
+        except ValueError as error:
+            raise RecordError(
+                RejectReason.MALFORMED, f"{avro.name} is not readable JSON: {error}"
+            ) from None
+        return record
+
+
+def to_json(value: object, indent: int | None = None) -> str:
+    """Return a value as JSON. Bytes become text in base64; NaN and infinity, null.
+
+    Examples
+    --------
+    >>> to_json({"value": float("nan"), "key": b"?"})
+    '{"value": null, "key": "Pw=="}'
+    """
+    try:
+        return _dumped(value, indent)
+    except ValueError:  # JSON has no NaN and no infinity
+        return _dumped(_finite(value), indent)
+
+
+def _dumped(value: object, indent: int | None) -> str:
+    return json.dumps(value, default=_text, ensure_ascii=False, allow_nan=False, indent=indent)
+
+
+def _finite(value: object) -> object:
+    """Copy a value with null for the numbers that JSON does not have."""
+    if isinstance(value, Mapping):
+        return {str(name): _finite(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _text(value: object) -> str:
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else str(value)

@@ -1,0 +1,134 @@
+"""Every metric: its name, its labels, what it counts. They are an interface, and do not change.
+
+A new metric is an entry here. What operators count (`Tally`) and what their state shows
+(`Reading`) is matched to an entry by name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+PREFIX = "millrace_"
+
+Kind: TypeAlias = Literal["counter", "gauge", "histogram"]
+
+
+@dataclass(frozen=True)
+class MetricName:
+    """A metric, as Prometheus sees it.
+
+    Parameters
+    ----------
+    name
+        Without the prefix, and without what a kind adds to it.
+    kind
+        Counter, gauge or histogram.
+    documentation
+        One sentence.
+    labels
+        Beside `pipeline`, which every metric has.
+    """
+
+    name: str
+    kind: Kind
+    documentation: str
+    labels: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return PREFIX + self.name
+
+    @property
+    def total(self) -> str:
+        """Name of a counter's samples."""
+        return f"{self}_total"
+
+    @property
+    def bucket(self) -> str:
+        """Name of the samples of a histogram's buckets."""
+        return f"{self}_bucket"
+
+    @property
+    def sum(self) -> str:
+        """Name of the samples of a histogram's sum."""
+        return f"{self}_sum"
+
+
+def _counter(name: str, documentation: str, *labels: str) -> MetricName:
+    return MetricName(name, "counter", documentation, labels)
+
+
+def _gauge(name: str, documentation: str, *labels: str) -> MetricName:
+    return MetricName(name, "gauge", documentation, labels)
+
+
+def _histogram(name: str, documentation: str, *labels: str) -> MetricName:
+    return MetricName(name, "histogram", documentation, labels)
+
+
+RECORDS_RECEIVED = _counter("records_received", "Records read, by kind.", "kind")
+EVENTS_REJECTED = _counter("events_rejected", "Events in rejects.", "reason")
+LABELS_REJECTED = _counter("labels_rejected", "Labels in rejects.", "reason")
+LABELS = _counter("labels", "Labels, by what became of them.", "fate")
+EVENTS_EXPIRED = _counter("events_expired", "Events that got no label in time.", "cause")
+EXAMPLES_LEARNED = _counter("examples_learned", "Examples learned from.", "model")
+
+PREDICTIONS = _counter("predictions", "Predictions made.", "model")
+OUTCOMES = _counter("outcomes", "Events and labels that have ended, by how.", "fate")
+ALERTS = _counter("alerts", "Drift alerts.", "detector", "source")
+LATENCY = _histogram(
+    "end_to_end_latency_seconds", "From the event's Kafka timestamp to its prediction."
+)
+
+PREQUENTIAL_METRIC = _gauge(
+    "prequential_metric",
+    "Prequential metric of a candidate or baseline, in the metric's own unit.",
+    *("partition", "candidate", "metric", "window"),
+)
+PREQUENTIAL_EXAMPLES = _gauge(
+    "prequential_examples",
+    "Examples that the cumulative prequential metrics rest on.",
+    *("partition", "candidate"),
+)
+PENDING = _gauge(
+    "pending",
+    "Events that wait for their labels (event) and labels for their events (label).",
+    *("partition", "kind"),
+)
+MODEL_VERSION = _gauge(
+    "model_version", "Examples learned: the most of the partition's models.", "partition"
+)
+MODELS = _gauge("models", "Model sets in memory.", "partition")
+
+AGENT_BATCH_SECONDS = _histogram("agent_batch_seconds", "To fold and commit one batch.", "agent")
+AGENT_BATCH_RECORDS = _histogram("agent_batch_records", "Records in one batch.", "agent")
+CONSUMER_LAG_RECORDS = _gauge(
+    "consumer_lag_records", "Records not read yet.", "agent", "topic", "partition"
+)
+AGENT_UP = _gauge("agent_up", "1 while an agent has its partitions.", "agent")
+AGENT_RESTARTS = _counter("agent_restarts", "Restarts after an error.", "agent")
+RECORDS_SKIPPED = _counter(
+    "records_skipped", "Expired records that were skipped (accept_gaps).", "agent", "topic"
+)
+BROKER_ERRORS = _counter("broker_errors", "Broker errors that were retried.", "agent", "error")
+MODEL_SIZE_BYTES = _gauge("model_size_bytes", "Size of the last snapshot.", "partition")
+SNAPSHOT_TIMESTAMP_SECONDS = _gauge(
+    "snapshot_timestamp_seconds", "When state was last saved; Unix time.", "agent"
+)
+RESTORE_SECONDS = _gauge("restore_seconds", "Time to restore state.", "agent")
+
+TALLIED = {
+    "received": RECORDS_RECEIVED,
+    "rejected_event": EVENTS_REJECTED,
+    "rejected_label": LABELS_REJECTED,
+    "label": LABELS,
+    "expired": EVENTS_EXPIRED,
+    "learned": EXAMPLES_LEARNED,
+}
+"""What operators count to the counter that shows it."""
+
+READINGS = {
+    each.name: each
+    for each in (PREQUENTIAL_METRIC, PREQUENTIAL_EXAMPLES, PENDING, MODEL_VERSION, MODELS)
+}
+"""What operators' state shows, by name."""

@@ -1,0 +1,58 @@
+"""Reading a worker's `/metrics`: the samples of one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from prometheus_client.parser import text_string_to_metric_families
+
+
+class Samples:
+    r"""What a worker's `/metrics` said at one moment.
+
+    Parameters
+    ----------
+    samples
+        (name, labels, value) each; names as Prometheus has them, `_total` and `_bucket` included.
+
+    Examples
+    --------
+    >>> samples = Samples.parse('made_total{what="pig"} 2.0\nmade_total{what="cat"} 3.0\n')
+    >>> samples.total("made_total"), samples.total("made_total", what="cat")
+    (5.0, 3.0)
+    >>> samples.by("what", "made_total")
+    {'pig': 2.0, 'cat': 3.0}
+    """
+
+    def __init__(self, samples: list[tuple[str, Mapping[str, str], float]]) -> None:
+        self._by_name: dict[str, list[tuple[Mapping[str, str], float]]] = {}
+        for name, labels, value in samples:
+            self._by_name.setdefault(name, []).append((labels, value))
+
+    @classmethod
+    def parse(cls, exposition: str) -> Samples:
+        """Read Prometheus' text format. Values are as precise as they were written."""
+        return cls(
+            [
+                (sample.name, sample.labels, sample.value)
+                for family in text_string_to_metric_families(exposition)
+                for sample in family.samples
+            ]
+        )
+
+    def select(self, name: str, **labels: str) -> Iterator[tuple[Mapping[str, str], float]]:
+        """Return the labels and the value of every sample that has at least these labels."""
+        for found, value in self._by_name.get(name, ()):
+            if labels.items() <= found.items():
+                yield found, value
+
+    def total(self, name: str, **labels: str) -> float:
+        """Return the sum of the samples that have at least these labels; 0 for none."""
+        return sum(value for _, value in self.select(name, **labels))
+
+    def by(self, label: str, name: str, **labels: str) -> dict[str, float]:
+        """Return the sums of such samples by the value of one label."""
+        sums: dict[str, float] = {}
+        for found, value in self.select(name, **labels):
+            sums[found[label]] = sums.get(found[label], 0.0) + value
+        return sums

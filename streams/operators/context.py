@@ -1,0 +1,45 @@
+"""What operators are made from: the definition, and what a worker knows beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+from millrace.models.candidates.model_set import ModelSet
+from millrace.models.pipeline.definition import Pipeline
+from millrace.streams.operators.scope import ScopedModels
+from millrace.streams.sources.decoder import WrittenSchema
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What the operators of one task are made from.
+
+    Parameters
+    ----------
+    pipeline
+        The definition.
+    agent
+        Names of the operators that share the agent.
+    clean_partitions
+        Partitions of the topic `clean`.
+    max_event_bytes
+        A larger record is rejected.
+    written_schema
+        Looks a schema up by its registry id.
+    load_models
+        Reads the payload of a model snapshot.
+    """
+
+    pipeline: Pipeline
+    agent: tuple[str, ...]
+    clean_partitions: int
+    max_event_bytes: int
+    written_schema: WrittenSchema
+    load_models: Callable[[bytes], ModelSet]
+
+    @cached_property
+    def models(self) -> ScopedModels:
+        """The models of the task, which prediction and learning share."""
+        return ScopedModels(self.pipeline)

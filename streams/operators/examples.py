@@ -1,0 +1,55 @@
+"""Examples: how labelled events reach learning where it has an agent of its own."""
+
+from __future__ import annotations
+
+from millrace.models.candidates.model_set import ModelSet
+from millrace.models.pipeline.definition import Pipeline
+from millrace.schemas.records import Example
+from millrace.streams.operators.keyed_state import KeyedState
+from millrace.streams.operators.label_join import Joined
+from millrace.streams.operators.record import ExampleRecord
+from millrace.streams.operators.scope import ScopedModels
+
+
+class ExampleWriter:
+    """Writes what is joined to `examples`, and knows how far the models are behind.
+
+    Parameters
+    ----------
+    pipeline
+        The definition.
+    models
+        As they came over the topic `models`.
+
+    Attributes
+    ----------
+    written
+        Scope key to the number of examples that its models will learn from.
+    """
+
+    def __init__(self, pipeline: Pipeline, models: ScopedModels) -> None:
+        self._models = models
+        self._learns_without_labels = pipeline.learns_without_labels
+        self.written: KeyedState[int] = KeyedState(pipeline.max_models)
+
+    def train(self, joined: Joined) -> list[ExampleRecord]:
+        """Return the example that learning is to read."""
+        vector, label_time_ms = joined.vector, joined.label_time_ms
+        if joined.label is None or not self._learns_without_labels:
+            scope_key = self._models.scope_key(vector["key"])
+            self.written[scope_key] = self.written.get(scope_key, 0) + 1
+        event_time_ms = vector["event_time_ms"]
+        example: Example = {
+            "event_id": vector["event_id"],
+            "key": vector["key"],
+            "event_time_ms": event_time_ms,
+            "label": joined.label,
+            "label_delay_ms": None if label_time_ms is None else label_time_ms - event_time_ms,
+            "predicted": joined.predicted,
+            "features": vector["features"],
+        }
+        return [ExampleRecord(example, joined.origin)]
+
+    def staleness(self, scope_key: str, models: ModelSet) -> int:
+        """Return how many examples the models are behind those that learn elsewhere."""
+        return self.written.get(scope_key, 0) - models.version

@@ -1,0 +1,166 @@
+"""The bytes on the input topics become events and labels, not validated yet.
+
+They are Avro in single-object encoding, Confluent wire format, or JSON, told apart by the first
+byte.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from reprlib import repr as shortened
+from typing import NamedTuple, TypeAlias
+
+from millrace.models.pipeline.definition import Pipeline
+from millrace.schemas import RecordError, RejectReason, Schema, shipped
+from millrace.schemas.codec.avro import MARKER
+from millrace.schemas.records import Fields, LabelValue
+from millrace.streams.sources.values import identity, iso_to_ms
+
+WrittenSchema: TypeAlias = Callable[[int], Schema | None]
+"""Schema registry id to the schema, or None where the registry does not have it."""
+
+_CONFLUENT_MAGIC = 0
+_CONFLUENT_HEADER_SIZE_BYTES = 5
+_LONGS = range(-(2**63), 2**63)
+
+
+class Decoded(NamedTuple):
+    """An event or a label, as its schema describes it."""
+
+    is_label: bool
+    fields: Fields
+
+
+class InputDecoder:
+    """Decodes what users produce.
+
+    Parameters
+    ----------
+    pipeline
+        The definition.
+    written_schema
+        Looks a schema up by its registry id.
+    max_event_bytes
+        A larger record is rejected.
+    """
+
+    def __init__(
+        self, pipeline: Pipeline, written_schema: WrittenSchema, max_event_bytes: int
+    ) -> None:
+        self._schema = pipeline.event_schema
+        self._written_schema = written_schema
+        self._max_event_bytes = max_event_bytes
+        self._event_time = pipeline.event_time
+        self._has_numeric_time = (
+            pipeline.event_time is not None
+            and "string" not in self._schema.types_of(pipeline.event_time)
+        )
+        self._units_per_ms = 1
+        if pipeline.event_time is not None:
+            self._units_per_ms = self._schema.units_per_ms(pipeline.event_time)
+
+    def decode(self, topic: str, data: bytes | None) -> Decoded:
+        """Return the event or label in a record of `events` or `labels`.
+
+        Raises
+        ------
+        RecordError
+            There is none; the reason says why.
+        """
+        if not data:
+            raise RecordError(RejectReason.EMPTY, "the record has no value")
+        if len(data) > self._max_event_bytes:
+            raise RecordError(
+                RejectReason.OVERSIZED,
+                f"the record has {len(data)} bytes, more than {self._max_event_bytes}"
+                " (setting max_event_bytes)",
+            )
+        if data.startswith(MARKER):
+            type_name, fields = self._schema.codec.decode(data)
+            return Decoded(type_name == "Label", fields)
+        if data[0] == _CONFLUENT_MAGIC:
+            return self._from_confluent(topic, data)
+        return self._from_json(topic, data)
+
+    def _from_confluent(self, topic: str, data: bytes) -> Decoded:
+        if len(data) < _CONFLUENT_HEADER_SIZE_BYTES:
+            raise RecordError(
+                RejectReason.MALFORMED,
+                f"a record in Confluent wire format starts with {_CONFLUENT_HEADER_SIZE_BYTES}"
+                f" bytes of header; got {data!r}",
+            )
+        schema_id = int.from_bytes(data[1:_CONFLUENT_HEADER_SIZE_BYTES])
+        written = self._written_schema(schema_id)
+        if not isinstance(written, dict):  # nor is Avro that is not a record an event
+            raise RecordError(
+                RejectReason.UNKNOWN_SCHEMA,
+                f"the schema registry has no schema of a record with the id {schema_id}",
+            )
+        body = data[_CONFLUENT_HEADER_SIZE_BYTES:]
+        if topic == "labels" or str(written.get("name")).rpartition(".")[2] == "Label":
+            return Decoded(True, {**shipped("label").read_as(body, written)})
+        return Decoded(False, {**self._schema.accepted.read_as(body, written)})
+
+    def _from_json(self, topic: str, data: bytes) -> Decoded:
+        try:
+            document = json.loads(data)
+        except (ValueError, RecursionError) as error:
+            raise RecordError(
+                RejectReason.MALFORMED,
+                f"the record is not Avro, Confluent wire format or JSON: {data[:20]!r} ({error})",
+            ) from None
+        if not isinstance(document, dict):
+            raise RecordError(
+                RejectReason.WRONG_SHAPE,
+                f"a JSON record must be an object; got {type(document).__name__}",
+            )
+        if topic == "labels":
+            return Decoded(True, _label_from_json(document))
+        time = document.get(self._event_time) if self._has_numeric_time else None
+        if isinstance(time, str):
+            document[self._event_time] = iso_to_ms(time) * self._units_per_ms
+        return Decoded(False, self._schema.from_json(document))
+
+
+def _label_from_json(document: Fields) -> Fields:
+    for name in ("event_id", "label"):
+        if name not in document:
+            raise RecordError(
+                RejectReason.MISSING_FIELD, f"a label must have {name!r}; got {[*document]}"
+            )
+    time, key = document.get("label_time_ms"), document.get("key")
+    if isinstance(time, str):
+        time = iso_to_ms(time)
+    if time is not None and type(time) is not int:
+        raise RecordError(
+            RejectReason.ILL_TYPED_FIELD, f"label_time_ms must be milliseconds; got {time!r}"
+        )
+    record: Fields = {
+        "event_id": identity(document["event_id"], "event_id"),
+        "label": _as_avro(document["label"]),
+        "label_time_ms": time,
+        "key": None if key is None else str(key),
+    }
+    try:
+        shipped("label").encode(record)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise RecordError(
+            RejectReason.ILL_TYPED_FIELD,
+            "a label must have event_id, label and key in UTF-8, and a long as label_time_ms;"
+            f" got {shortened(record)} ({error})",
+        ) from None
+    return record
+
+
+def _as_avro(label: object) -> LabelValue:
+    """Return a label as Avro would carry it: what is beyond a long is a double."""
+    try:
+        if isinstance(label, (bool, int, float, str)):
+            return float(label) if type(label) is int and label not in _LONGS else label
+    except OverflowError:
+        pass
+    raise RecordError(
+        RejectReason.UNKNOWN_LABEL_TYPE,
+        f"a label must be a boolean, a number or text; got {shortened(label)}",
+    )

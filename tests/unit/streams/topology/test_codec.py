@@ -1,0 +1,176 @@
+"""What is on each topic, under which key, in which format."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from millrace.schemas import RecordError, RejectReason
+from millrace.schemas.codec.avro import MARKER
+from millrace.schemas.records import Alert, Example, ModelSnapshot, Outcome, Predicted, Prediction
+from millrace.streams.operators.record import (
+    AlertRecord,
+    ExampleRecord,
+    Origin,
+    OutcomeRecord,
+    PredictionRecord,
+    RawRecord,
+    Record,
+    SnapshotRecord,
+    TombstoneRecord,
+    reject,
+)
+from millrace.streams.topology.codec import TopicCodec
+
+Make = Callable[..., Any]
+ORIGIN = Origin("events", 1, 2, 3, b"key", b"\xff")
+
+PREDICTION = Prediction(
+    event_id="e1",
+    key="anna",
+    event_time_ms=1,
+    prediction_time_ms=2,
+    value=True,
+    model="own",
+    model_version=3,
+    staleness_examples=0,
+    probabilities={"True": 0.75, "False": 0.25},
+    features={"a": 1, "b": 1.0, "c": True, "d": "é🌊"},
+)
+OUTCOME = Outcome(
+    event_id="e1",
+    key=None,
+    event_time_ms=1,
+    fate="joined",
+    label=True,
+    label_delay_ms=5,
+    losses={"own": 1.0},
+)
+EXAMPLE = Example(
+    event_id="e1",
+    key=None,
+    event_time_ms=1,
+    label=True,
+    label_delay_ms=None,
+    predicted={"own": Predicted(value=None, probabilities={})},
+    features={"a": 1.5},
+)
+ALERT = Alert(
+    source="input:a",
+    detector="ADWIN",
+    event_id="e1",
+    event_time_ms=1,
+    position=9,
+    mean_before=0.1,
+    mean_after=0.9,
+    action="alert",
+    model="own",
+    model_version=3,
+)
+OUTPUTS = [
+    (PredictionRecord(PREDICTION, ORIGIN), b"anna"),
+    (OutcomeRecord(OUTCOME, ORIGIN), b"e1"),
+    (AlertRecord(ALERT, ORIGIN), b"input:a"),
+    (reject(ORIGIN, RejectReason.MALFORMED, "why"), b"key"),
+]
+
+
+def typed(value: Any) -> Any:
+    """Return a value with the types in it, so that True, 1 and 1.0 differ."""
+    if isinstance(value, dict):
+        return {name: typed(each) for name, each in value.items()}
+    return type(value), value
+
+
+def read_back(codec: TopicCodec, record: Record, data: bytes) -> Record:
+    return codec.decode(ORIGIN._replace(topic=record.topic, value=data))
+
+
+@pytest.mark.parametrize(("record", "key"), OUTPUTS, ids=lambda each: getattr(each, "topic", ""))
+def test_outputs_in_avro(record: Record, key: bytes, make_pipeline: Make) -> None:
+    """An output is keyed by what it is about, and comes back from Avro as it was."""
+    codec = TopicCodec(make_pipeline())
+    written_key, data = codec.encode(record)
+    assert (written_key, data[:2]) == (key, MARKER)
+    back = read_back(codec, record, data)
+    assert (type(back), back.topic) == (type(record), record.topic)
+    assert typed(back.value) == typed(record.value)
+
+
+@pytest.mark.parametrize(("record", "key"), OUTPUTS, ids=lambda each: getattr(each, "topic", ""))
+def test_outputs_in_json(record: Record, key: bytes, make_pipeline: Make) -> None:
+    """In JSON an output has the same key and the same fields; bytes are base64."""
+    written_key, data = TopicCodec(make_pipeline(), "json").encode(record)
+    document = json.loads(data)
+    assert written_key == key
+    assert [*document] == [*record.value]
+    if record.topic == "rejects":
+        assert base64.b64decode(document["value"]) == b"\xff"
+    else:
+        assert typed(document) == typed(record.value)
+
+
+@pytest.mark.parametrize("written_as", ["avro", "json"])
+@pytest.mark.parametrize("read_as", ["avro", "json"])
+def test_agents_read_either_format(written_as: str, read_as: str, make_pipeline: Make) -> None:
+    """An agent that reads predictions reads them in any format, whatever the setting is now."""
+    record, _ = OUTPUTS[0]
+    _, data = TopicCodec(make_pipeline(), written_as).encode(record)
+    back = read_back(TopicCodec(make_pipeline(), read_as), record, data)
+    assert isinstance(back, PredictionRecord)
+    assert typed(back.value) == typed(record.value)
+
+
+@pytest.mark.parametrize("topic", ["clean", "features", "examples", "models"])
+def test_internal_topics_stay_avro(
+    topic: str, make_pipeline: Make, make_vector: Make, make_label: Make
+) -> None:
+    """What only agents read is Avro in either setting."""
+    snapshot = ModelSnapshot(scope_key="k", champion="own", version=1, covers={}, payload=b"")
+    record: Record = {
+        "clean": replace(make_label("e1", True), topic="clean"),
+        "features": make_vector("e1", key="anna"),
+        "examples": ExampleRecord(EXAMPLE, ORIGIN),
+        "models": SnapshotRecord({**snapshot, "key": None, "event_id": "-"}, ORIGIN),  # type: ignore[typeddict-unknown-key]
+    }[topic]
+    codec = TopicCodec(make_pipeline(), "json")
+    _, data = codec.encode(record)
+    assert data.startswith(MARKER)
+    back = read_back(codec, record, data)
+    assert (type(back), back.topic) == (type(record), topic)
+
+
+@pytest.mark.parametrize("topic", ["events", "labels"])
+def test_inputs_stay_raw(topic: str, make_pipeline: Make) -> None:
+    """What users produce is not decoded here: the ingest operator can reject what fails."""
+    origin = ORIGIN._replace(topic=topic, value=b"anything")
+    record = TopicCodec(make_pipeline()).decode(origin)
+    assert isinstance(record, RawRecord)
+    assert (record.topic, record.origin) == (topic, origin)
+
+
+def test_a_tombstone_names_its_models(make_pipeline: Make) -> None:
+    """A record of `models` without a value removes the models of the scope key in its key."""
+    origin = ORIGIN._replace(topic="models", key=b"learning/models/a/b", value=None)
+    record = TopicCodec(make_pipeline()).decode(origin)
+    assert isinstance(record, TombstoneRecord)
+    assert record.scope_key == "a/b"
+
+
+@pytest.mark.parametrize(
+    ("topic", "data"),
+    [
+        *(("clean", b"?"), ("features", None), ("predictions", b"{")),
+        *(("predictions", b"?"), ("examples", b"\xc3\x01"), ("examples", b"{}")),
+    ],
+)
+def test_foreign_bytes(topic: str, data: bytes | None, make_pipeline: Make) -> None:
+    """Foreign bytes on a topic that agents read are a record error, for a reject."""
+    with pytest.raises(RecordError) as caught:
+        TopicCodec(make_pipeline()).decode(ORIGIN._replace(topic=topic, value=data))
+    assert caught.value.reason is RejectReason.MALFORMED
