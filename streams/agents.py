@@ -12,8 +12,7 @@ from typing import Any
 import faust
 from faust.channels import Channel
 
-from millrace.streams.operators.record import Origin
-from millrace.streams.runtime.engine import Engine
+from millrace.streams.runtime.engine import Batch, Engine
 
 
 class BatchChannel(Channel[Any]):
@@ -25,7 +24,7 @@ class BatchChannel(Channel[Any]):
 
     async def __anext__(self) -> Any:  # Faust would have one event here; a batch is as good
         batch = await self.engine.next_batch()
-        if not batch:
+        if batch is None:
             raise StopAsyncIteration
         return batch
 
@@ -37,6 +36,6 @@ def define_agent(app: faust.App, engine: Engine) -> None:
     """Add the agent that an engine runs to the app."""
 
     @app.agent(BatchChannel(app, engine), name=engine.name)
-    async def agent(batches: AsyncIterable[list[Origin]]) -> None:
+    async def agent(batches: AsyncIterable[Batch]) -> None:
         async for batch in batches:
             await engine.process(batch)

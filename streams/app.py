@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
+from functools import partial
 
 import faust
 import structlog
@@ -18,15 +20,19 @@ from millrace.models.pipeline.loading import load_pipeline
 from millrace.schemas import BrokerError, SettingsError
 from millrace.streams.agents import define_agent
 from millrace.streams.api.health import define_pages
+from millrace.streams.interval import Interval
 from millrace.streams.kafka.admin import ensure_topics
+from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.kafka.embedded import EmbeddedBroker
+from millrace.streams.kafka.protocols import Clients
 from millrace.streams.kafka.registry import written_schema
 from millrace.streams.observability.metrics import Metrics
-from millrace.streams.runtime.assignment import Assignments
-from millrace.streams.runtime.batching import Interval, Pace
+from millrace.streams.runtime.batching import BatchLimit
 from millrace.streams.runtime.engine import Engine
 from millrace.streams.runtime.inbox import Inbox
 from millrace.streams.runtime.outbox import Outbox
+from millrace.streams.runtime.session import OFFSETS_SECONDS, Session
+from millrace.streams.runtime.takeover import Takeover
 from millrace.streams.settings import EMBEDDED, Settings, read_settings, unknown_settings
 from millrace.streams.state.log import StateLog
 from millrace.streams.state.signing import state_key
@@ -141,32 +147,71 @@ def prepare_topics(pipeline: Pipeline, settings: Settings) -> dict[str, int]:
         replication=settings.replication,
         retention_ms=int(settings.retention_hours * 3_600_000),
     )
-    return ensure_topics(settings, wanted)
+    return ensure_topics(KafkaClients(settings), wanted)
 
 
 def _engines(pipeline: Pipeline, settings: Settings, metrics: Metrics) -> tuple[Engine, ...]:
     partitions = prepare_topics(pipeline, settings)
     key = state_key(settings)
+    clients = KafkaClients(settings)
     return tuple(
-        _engine(agent, pipeline, settings, partitions, key, metrics) for agent in settings.agents
+        make_engine(agent, pipeline, settings, clients, partitions, key, metrics)
+        for agent in settings.agents
     )
 
 
-def _engine(
+def make_engine(
     agent: AgentSpec,
     pipeline: Pipeline,
     settings: Settings,
+    clients: Clients,
     partitions: dict[str, int],
     key: bytes,
     metrics: Metrics,
 ) -> Engine:
+    """Return the engine of one agent, connected to nothing yet.
+
+    Parameters
+    ----------
+    clients
+        Makes its Kafka clients, or fakes.
+    partitions
+        Topic, with prefix, to its number of partitions.
+    key
+        Signs the state.
+
+    Raises
+    ------
+    BrokerError
+        The agent's inputs have different numbers of partitions.
+    """
+    connect = make_connect(agent, pipeline, settings, clients, partitions, key, metrics)
+    return Engine(
+        agent.name,
+        connect=connect,
+        metrics=metrics,
+        limit=BatchLimit(settings.batch_records),
+        stall_seconds=settings.stall_seconds,
+    )
+
+
+def make_connect(
+    agent: AgentSpec,
+    pipeline: Pipeline,
+    settings: Settings,
+    clients: Clients,
+    partitions: dict[str, int],
+    key: bytes,
+    metrics: Metrics,
+) -> Callable[[], Session]:
+    """Return what opens a session of one agent; see `make_engine`."""
     prefix = topic_prefix(pipeline)
     codec = TopicCodec(pipeline, settings.outputs)
-    state = StateLog(pipeline, agent, settings, prefix, key)
+    state = StateLog(pipeline, agent, clients, prefix, key)
     factory = TaskFactory(
         pipeline=pipeline,
         agent=agent,
-        clean_partitions=partitions[f"{prefix}clean"],
+        clean_partitions=partitions.get(f"{prefix}clean", 1),  # without it, nothing is routed
         max_event_bytes=settings.max_event_bytes,
         written_schema=written_schema(settings),
         load_models=state.load_models,
@@ -174,30 +219,32 @@ def _engine(
     )
     topics = sorted(agent.reads)
     _check_partitions(agent, topics, partitions, prefix)
-    inbox = Inbox(agent.name, settings, prefix, topics, metrics)
-    outbox = Outbox(f"{prefix}{agent.name}", settings, prefix, codec, partitions, metrics)
-    assignments = Assignments(
+    takeover = Takeover(
         agent.name,
+        clients=clients,
         factory=factory,
-        inbox=inbox,
-        outbox=outbox,
         state=state,
         metrics=metrics,
         accept_gaps=settings.accept_gaps,
     )
     publishes = "learning" in agent and "prediction" not in agent
-    return Engine(
-        agent.name,
-        inbox=inbox,
-        outbox=outbox,
-        codec=codec,
-        state=state,
-        assignments=assignments,
-        metrics=metrics,
-        pace=Pace(settings.batch_records),
-        flush=Interval(settings.publish_seconds if publishes else settings.flush_seconds),
-        stall_seconds=settings.stall_seconds,
-    )
+    flush_seconds = settings.publish_seconds if publishes else settings.flush_seconds
+
+    def connect() -> Session:
+        guarantee = settings.guarantee
+        return Session(
+            agent.name,
+            outbox=Outbox(agent.name, clients, prefix, codec, partitions, metrics, guarantee),
+            open_inbox=partial(Inbox, agent.name, clients, prefix, topics, metrics),
+            codec=codec,
+            state=state,
+            takeover=takeover,
+            metrics=metrics,
+            flush=Interval(flush_seconds),
+            offsets=Interval(OFFSETS_SECONDS),
+        )
+
+    return connect
 
 
 def _check_partitions(

@@ -9,18 +9,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import click
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, KafkaError, TopicPartition
+from confluent_kafka import Message
 
 from millrace.models.pipeline.loading import load_pipeline
-from millrace.schemas import BrokerError, Codec, RecordError, shipped
+from millrace.schemas import Codec, RecordError, shipped
 from millrace.streams.cli.options import broker_options, pipeline_option, require_broker
-from millrace.streams.kafka.admin import partition_counts
-from millrace.streams.kafka.clients import plain_reader
+from millrace.streams.kafka.admin import count_partitions
+from millrace.streams.kafka.clients import KafkaClients
+from millrace.streams.kafka.reading import follow as follow_topic
+from millrace.streams.kafka.reading import read_to_end
 from millrace.streams.settings import Settings, read_settings
 
-_POLL_SECONDS = 0.2
-_TIMEOUT_SECONDS = 30.0
-_PASSING = {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT}
 _SHIPPED = (
     *("alert", "example", "feature_vector", "label", "model_snapshot", "prediction"),
     "reject",
@@ -57,8 +56,8 @@ def consume(
     require_broker(settings, "consume")
     decoder = Decoder(settings.pipeline)
     records = _records(settings, topic, from_beginning=from_beginning, follow=follow)
-    for number, value in enumerate(records, 1):
-        click.echo(decoder.line(value))
+    for number, record in enumerate(records, 1):
+        click.echo(decoder.line(record.value()))
         if number == limit:
             break
 
@@ -102,39 +101,14 @@ class Decoder:
 
 def _records(
     settings: Settings, topic: str, *, from_beginning: bool, follow: bool
-) -> Iterator[bytes | None]:
-    """Read every partition of a topic, to its end or for ever."""
-    partitions = partition_counts(settings).get(topic)
-    if partitions is None:
-        raise BrokerError(
-            f"topic {topic!r} requires to exist on {settings.broker!r}; got no such topic"
-        )
-    start = OFFSET_BEGINNING if from_beginning else OFFSET_END
-    unfinished = {*range(partitions)}
-    idle_seconds = 0.0
-    reader = plain_reader(settings)
-    try:
-        reader.assign([TopicPartition(topic, each, start) for each in unfinished])
-        while follow or unfinished:
-            message = reader.poll(_POLL_SECONDS)
-            if message is None:
-                idle_seconds += _POLL_SECONDS
-                if not follow and idle_seconds > _TIMEOUT_SECONDS:
-                    raise BrokerError(
-                        f"topic {topic} requires to be read to its end; got nothing for"
-                        f" {_TIMEOUT_SECONDS:.0f} s from partitions {sorted(unfinished)}"
-                    )
-                continue
-            idle_seconds = 0.0
-            error = message.error()
-            if error is None:
-                yield message.value()
-            elif error.code() == KafkaError._PARTITION_EOF:
-                unfinished.discard(message.partition() or 0)
-            elif error.code() not in _PASSING:
-                raise BrokerError(f"topic {topic} requires to be readable; got {error.str()!r}")
-    finally:
-        reader.close()
+) -> Iterator[Message]:
+    """Read every partition of a topic, to its end or forever."""
+    clients = KafkaClients(settings)
+    partitions = range(count_partitions(clients, topic))
+    if follow:
+        return follow_topic(clients, topic, partitions, from_beginning=from_beginning)
+    nothing = dict.fromkeys(partitions, 0)
+    return read_to_end(clients, topic, partitions, None if from_beginning else nothing)
 
 
 def _finite(value: Any) -> Any:

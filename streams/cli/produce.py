@@ -6,20 +6,20 @@ import json
 from typing import IO, Any
 
 import click
-from confluent_kafka import KafkaError, Message, Producer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from millrace.models.pipeline.definition import Pipeline
-from millrace.schemas import BrokerError, MillraceError, RecordError, SettingsError, shipped
+from millrace.schemas import MillraceError, RecordError, SettingsError, shipped
 from millrace.streams.cli.options import (
     broker_options,
     pipeline_option,
     require_broker,
     the_pipeline,
 )
-from millrace.streams.kafka.admin import partition_counts
-from millrace.streams.kafka.clients import producer_config
+from millrace.streams.kafka.admin import count_partitions
+from millrace.streams.kafka.clients import KafkaClients
+from millrace.streams.kafka.delivery import CheckedProducer
 from millrace.streams.operators.routing import input_partition, routing_key
 from millrace.streams.settings import Settings, read_settings
 from millrace.streams.topology.topics import topic_prefix
@@ -101,12 +101,9 @@ class Sender:
         self._pipeline = pipeline
         self._labels = labels
         self._as_avro = as_avro
-        self._failures: list[KafkaError] = []
-        self._partitions = _partitions(settings, self.topic)
-        self._producer = Producer(
-            producer_config(settings)
-            | {"on_delivery": self._on_delivery, "delivery.report.only.error": True}
-        )
+        clients = KafkaClients(settings)
+        self._partitions = count_partitions(clients, self.topic)
+        self._producer = CheckedProducer(clients)
 
     def send(self, number: int, line: bytes) -> None:
         """Send one line; one that cannot be is named on standard error and counted."""
@@ -131,13 +128,7 @@ class Sender:
         BrokerError
             It has not taken every record.
         """
-        left = self._producer.flush(_FLUSH_SECONDS)
-        if left or self._failures:
-            cause = self._failures[0].str() if self._failures else "no answer"
-            raise BrokerError(
-                f"topic {self.topic} requires to take every record; got {cause!r} for"
-                f" {len(self._failures) + left:,} of {self.sent:,}"
-            )
+        self._producer.flush(_FLUSH_SECONDS)
 
     def _avro(self, document: dict[str, Any]) -> bytes:
         if self._labels:
@@ -158,31 +149,9 @@ class Sender:
         key = None if key_field is None else document.get(key_field)
         routed_by = routing_key(pipeline, event_id, None if key is None else str(key))
         partition = input_partition(pipeline, routed_by, self._partitions)
-        while True:
-            try:
-                self._producer.produce(
-                    self.topic, value, routed_by, -1 if partition is None else partition
-                )
-            except BufferError:  # librdkafka's queue is full: wait for the broker
-                self._producer.poll(0.1)
-            else:
-                break
+        self._producer.produce(self.topic, value, routed_by, -1 if partition is None else partition)
         self.sent += 1
-        self._producer.poll(0)
-
-    def _on_delivery(self, error: KafkaError | None, _message: Message) -> None:
-        if error is not None:
-            self._failures.append(error)
-
-
-def _partitions(settings: Settings, topic: str) -> int:
-    counts = partition_counts(settings)
-    if topic not in counts:
-        raise BrokerError(
-            f"topic {topic!r} requires to exist on {settings.broker!r}; got no such topic (start"
-            " a worker, or run `millrace topics --create`)"
-        )
-    return counts[topic]
+        self._producer.poll()
 
 
 def _bar() -> Progress:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import time
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import click
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from rich.console import Console
 from rich.table import Table
 
 from millrace.models.pipeline.definition import Pipeline
-from millrace.schemas import BrokerError
 from millrace.streams.app import prepare_topics
 from millrace.streams.cli.options import (
     broker_options,
@@ -21,18 +20,11 @@ from millrace.streams.cli.options import (
     the_pipeline,
 )
 from millrace.streams.kafka.admin import partition_counts
-from millrace.streams.kafka.clients import plain_reader
+from millrace.streams.kafka.clients import KafkaClients
+from millrace.streams.kafka.protocols import Clients
+from millrace.streams.kafka.reading import watermarks
 from millrace.streams.settings import Settings, read_settings
 from millrace.streams.topology.topics import TopicSettings, topic_prefix, topic_settings
-
-_TIMEOUT_SECONDS = 10.0
-_RETRY_SECONDS = 0.2
-_PASSING = {
-    KafkaError.LEADER_NOT_AVAILABLE,
-    KafkaError.NOT_LEADER_FOR_PARTITION,
-    KafkaError.UNKNOWN_TOPIC_OR_PART,
-}
-"""What a broker may say of a topic that has only just been created."""
 
 
 @click.command()
@@ -62,18 +54,16 @@ def _table(pipeline: Pipeline, settings: Settings) -> Table:
     for column in ("partitions", "records"):
         table.add_column(column, justify="right")
     table.add_column("cleanup")
-    counts = partition_counts(settings)
-    reader = plain_reader(settings)
-    try:
-        for topic in wanted(pipeline, settings):
-            partitions = counts.get(topic.name)
-            if partitions is None:
-                row = ("missing", "-")
-            else:
-                row = (str(partitions), f"{_records(reader, topic.name, partitions):,}")
-            table.add_row(topic.name, *row, topic.config["cleanup.policy"])
-    finally:
-        reader.close()
+    clients = KafkaClients(settings)
+    counts = partition_counts(clients)
+    topics = wanted(pipeline, settings)
+    records = _records(clients, {each.name: counts.get(each.name, 0) for each in topics})
+    for topic in topics:
+        if topic.name in counts:
+            row = (str(counts[topic.name]), f"{records[topic.name]:,}")
+        else:
+            row = ("missing", "-")
+        table.add_row(topic.name, *row, topic.config["cleanup.policy"])
     return table
 
 
@@ -88,25 +78,10 @@ def wanted(pipeline: Pipeline, settings: Settings) -> list[TopicSettings]:
     )
 
 
-def _records(reader: Consumer, topic: str, partitions: int) -> int:
-    """Return how many records a topic holds, at the most: compaction leaves gaps in its offsets."""
-    ends = [_ends(reader, TopicPartition(topic, each)) for each in range(partitions)]
-    return sum(high - low for low, high in ends)
-
-
-def _ends(reader: Consumer, where: TopicPartition) -> tuple[int, int]:
-    """Return the first offset and the next one, once the partition has a leader."""
-    deadline = time.monotonic() + _TIMEOUT_SECONDS
-    while True:
-        try:
-            low, high = reader.get_watermark_offsets(where, timeout=_TIMEOUT_SECONDS)
-        except KafkaException as error:
-            cause: KafkaError = error.args[0]
-            if cause.code() not in _PASSING or time.monotonic() > deadline:
-                raise BrokerError(
-                    f"topic {where.topic}[{where.partition}] requires to be readable;"
-                    f" got {cause.str()!r}"
-                ) from error
-            time.sleep(_RETRY_SECONDS)
-        else:
-            return low, high
+def _records(clients: Clients, partitions: Mapping[str, int]) -> Counter[str]:
+    """Return how many records each topic holds at most: compaction leaves gaps in its offsets."""
+    places = [(topic, each) for topic, count in partitions.items() for each in range(count)]
+    records: Counter[str] = Counter()
+    for (topic, _), marks in watermarks(clients, places).items():
+        records[topic] += marks.high - marks.low
+    return records

@@ -1,4 +1,4 @@
-"""Topics on the broker: made where they are missing, checked where they are there."""
+"""Topics on the broker: created where they are missing, counted, waited for."""
 
 from __future__ import annotations
 
@@ -6,19 +6,18 @@ import time
 from collections.abc import Iterable
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from millrace.schemas import BrokerError
-from millrace.streams.kafka.clients import common_config, unreachable
-from millrace.streams.settings import Settings
+from millrace.streams.kafka.errors import cause_of
+from millrace.streams.kafka.protocols import Admin, Clients
 from millrace.streams.topology.topics import TopicSettings
 
 CONNECT_TIMEOUT_SECONDS = 8.0
-_LOOK_SECONDS = 0.05
+_RETRY_SECONDS = 0.05
 
 
-def partition_counts(settings: Settings) -> dict[str, int]:
+def partition_counts(clients: Clients) -> dict[str, int]:
     """Return every topic on the broker and how many partitions it has.
 
     Raises
@@ -27,13 +26,33 @@ def partition_counts(settings: Settings) -> dict[str, int]:
         The broker does not answer.
     """
     try:
-        known = AdminClient(common_config(settings)).list_topics(timeout=CONNECT_TIMEOUT_SECONDS)
+        known = clients.admin().list_topics(timeout=CONNECT_TIMEOUT_SECONDS)
     except KafkaException as error:
-        raise unreachable(settings, error) from error
+        raise BrokerError(
+            f"broker {clients.broker!r} does not answer: {cause_of(error).str()}. Start one with"
+            " `make kafka` or `docker compose up`, or leave --broker out"
+        ) from error
     return {name: len(topic.partitions) for name, topic in known.topics.items()}
 
 
-def ensure_topics(settings: Settings, topics: Iterable[TopicSettings]) -> dict[str, int]:
+def count_partitions(clients: Clients, topic: str) -> int:
+    """Return how many partitions a topic has.
+
+    Raises
+    ------
+    BrokerError
+        The broker does not answer, or has no such topic.
+    """
+    partitions = partition_counts(clients).get(topic)
+    if partitions is None:
+        raise BrokerError(
+            f"there is no topic {topic!r} on broker {clients.broker!r}. To create a pipeline's"
+            " topics, start a worker or run `millrace topics --create`"
+        )
+    return partitions
+
+
+def ensure_topics(clients: Clients, topics: Iterable[TopicSettings]) -> dict[str, int]:
     """Create the topics that are missing and return the partitions of each one.
 
     Raises
@@ -42,32 +61,29 @@ def ensure_topics(settings: Settings, topics: Iterable[TopicSettings]) -> dict[s
         The broker does not answer, or refuses.
     """
     wanted = list(topics)
-    present = partition_counts(settings)
+    present = partition_counts(clients)
     missing = [topic for topic in wanted if topic.name not in present]
     if missing:
-        admin = AdminClient(common_config(settings))
-        if settings.is_embedded:
-            _ask_for(admin, missing)
-        else:
-            _create(admin, missing)
-        present = _wait_known(settings, [topic.name for topic in missing])
+        create = _create_on_embedded if clients.is_embedded else _create
+        create(clients.admin(), missing)
+        present = _wait_known(clients, [topic.name for topic in missing])
     return {topic.name: present.get(topic.name, topic.partitions) for topic in wanted}
 
 
-def _wait_known(settings: Settings, names: list[str]) -> dict[str, int]:
-    """Wait until the broker that answers has heard of topics that another one has created.
+def _wait_known(clients: Clients, names: list[str]) -> dict[str, int]:
+    """Wait until the broker that answers knows the topics that another one has created.
 
-    That took 0.1 s on a busy broker; a consumer that asks sooner is given nothing of them.
+    That took 0.1 s on a busy broker; a consumer that asks sooner is assigned none of them.
     """
     deadline = time.monotonic() + CONNECT_TIMEOUT_SECONDS
     while True:
-        present = partition_counts(settings)
+        present = partition_counts(clients)
         if all(present.get(name) for name in names) or time.monotonic() > deadline:
             return present
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_RETRY_SECONDS)
 
 
-def _create(admin: AdminClient, missing: list[TopicSettings]) -> None:
+def _create(admin: Admin, missing: list[TopicSettings]) -> None:
     requests = [
         NewTopic(
             topic.name,
@@ -77,17 +93,16 @@ def _create(admin: AdminClient, missing: list[TopicSettings]) -> None:
         )
         for topic in missing
     ]
-    for name, done in admin.create_topics(requests, request_timeout=30).items():
+    for name, created in admin.create_topics(requests, request_timeout=30).items():
         try:
-            done.result()
+            created.result()
         except KafkaException as error:
-            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise BrokerError(
-                    f"topic {name!r} requires to be created; got {error.args[0].str()!r}"
-                ) from error
+            cause = cause_of(error)
+            if cause.code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise BrokerError(f"could not create topic {name!r}: {cause.str()}") from error
 
 
-def _ask_for(admin: AdminClient, missing: list[TopicSettings]) -> None:
+def _create_on_embedded(admin: Admin, missing: list[TopicSettings]) -> None:
     """Make topics appear on the embedded broker, which has no CreateTopics."""
     for topic in missing:
         admin.list_topics(topic.name, timeout=CONNECT_TIMEOUT_SECONDS)

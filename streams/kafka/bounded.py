@@ -1,20 +1,23 @@
-"""Calls of librdkafka that may never return.
+"""Calls of librdkafka that may never return, made with a time limit.
 
 `send_offsets_to_transaction` looks its group's coordinator up in a cache. Where that broker has
 left the cluster's metadata for a moment, as it does in a restart, librdkafka (2.16) waits for
-the forgotten connection for ever, whatever timeout it was given. So such a call runs in a thread
-of its own, which is left behind with its client when it does not come back. What it might still
-write is fenced by whoever begins anew under its transactional id (KIP-98).
+the forgotten connection forever, whatever timeout it was given. So such a call runs in a thread
+of its own, which is left behind with its client when it does not return. What it might still
+write is fenced by the next producer with its transactional id (KIP-98).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
+from concurrent.futures import Future
+from queue import SimpleQueue
 from threading import Thread
-from typing import Any
+from typing import TypeVar
 
 from millrace.schemas import BrokerError
+
+T = TypeVar("T")
 
 
 class BoundedCaller:
@@ -33,9 +36,9 @@ class BoundedCaller:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._calls: SimpleQueue[_Call | None] | None = None
+        self._calls: SimpleQueue[Callable[[], None] | None] | None = None
 
-    def call(self, seconds: float, what: str, function: Callable[[], Any]) -> Any:
+    def call(self, seconds: float, what: str, function: Callable[[], T]) -> T:
         """Return what `function` returns, or raise what it raises.
 
         Raises
@@ -46,37 +49,34 @@ class BoundedCaller:
         if self._calls is None:
             self._calls = SimpleQueue()
             # A daemon: one that is left behind must not keep the process from ending.
-            Thread(target=_serve, args=(self._calls,), name=self._name, daemon=True).start()
-        call = _Call(function)
+            Thread(target=_run, args=(self._calls,), name=self._name, daemon=True).start()
+        outcome: Future[T] = Future()
+
+        def call() -> None:
+            try:
+                outcome.set_result(function())
+            except BaseException as error:  # raised again by outcome.result
+                outcome.set_exception(error)
+
         self._calls.put(call)
         try:
-            error, result = call.outcome.get(timeout=seconds)
-        except Empty:
+            return outcome.result(seconds)
+        except TimeoutError:
+            if outcome.done():  # `function` has raised it
+                raise
             self.close()
             raise BrokerError(
-                f"{what} requires a coordinator that answers within {seconds:.0f} s; got nothing"
+                f"{what} timed out: the coordinator did not answer within {seconds:.0f} s"
             ) from None
-        if error is not None:
-            raise error
-        return result
 
     def close(self) -> None:
-        """Let the thread end, once it has come back."""
+        """Let the thread end, once its call has returned."""
         if self._calls is not None:
             self._calls.put(None)
             self._calls = None
 
 
-class _Call:
-    def __init__(self, function: Callable[[], Any]) -> None:
-        self.function = function
-        self.outcome: SimpleQueue[tuple[BaseException | None, Any]] = SimpleQueue()
-
-
-def _serve(calls: SimpleQueue[_Call | None]) -> None:
+def _run(calls: SimpleQueue[Callable[[], None] | None]) -> None:
     while (call := calls.get()) is not None:
-        try:
-            call.outcome.put((None, call.function()))
-        except BaseException as error:  # raised again where it was called from
-            call.outcome.put((error, None))
+        call()
         del call  # and with it the client, which must not outlive its use

@@ -4,42 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from typing import TypeAlias
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 
-Rebalanced = Callable[[list[TopicPartition]], None]
-Callback = Callable[[Consumer, list[TopicPartition]], None]
+from millrace.streams.kafka.protocols import Consumer, RebalanceCallback
+
+Rebalanced: TypeAlias = Callable[[list[TopicPartition]], None]
 
 
 class Callbacks:
-    """Makes callbacks that raise nothing: what one of them raised is raised after the poll.
+    """Makes callbacks that raise nothing: what one of them raises is raised after the poll.
 
-    confluent-kafka lets a KafkaException of a callback out as a bare KafkaError, which is no
-    exception: no `except` stops it, and it would end the thread in silence.
+    confluent-kafka turns a KafkaException of a callback into a bare KafkaError, which is no
+    exception: no `except` catches it, and it ends the thread without a message.
     """
 
     def __init__(self) -> None:
         self._raised: BaseException | None = None
 
-    def guarded(self, rebalanced: Rebalanced) -> Callback:
-        """Return the callback that does what `rebalanced` does, unless another one has raised."""
+    def guarded(self, rebalanced: Rebalanced) -> RebalanceCallback:
+        """Return a callback that calls `rebalanced`, unless another one has raised before."""
 
         def call(_: Consumer, partitions: list[TopicPartition]) -> None:
             if self._raised is not None:
                 return
             try:
                 rebalanced(partitions)
-            except BaseException as error:  # all of it is raised again, one level up
+            except BaseException as error:  # all of it is raised again by raise_pending
                 self._raised = error
 
         return call
 
-    def giving_up(self, gone: Rebalanced) -> Callback:
-        """Return the callback that gives partitions up, as confluent-kafka else does behind it.
+    def unassigning(self, gone: Rebalanced) -> RebalanceCallback:
+        """Return a callback that calls `gone`, and then unassigns the partitions itself.
 
-        To do so it asks for the protocol of the group first, a question that librdkafka may leave
-        unanswered while the consumer is being closed (confluentinc/librdkafka#4041). It waits for
-        the answer with the interpreter's lock held: the whole process would stand still.
+        confluent-kafka would otherwise do that after the callback. It asks for the protocol of
+        the group first, a question that librdkafka may leave unanswered while the consumer is
+        being closed (confluentinc/librdkafka#4041). It waits for the answer with the
+        interpreter's lock held, so the whole process would hang.
         """
         guarded = self.guarded(gone)
 
@@ -50,8 +53,8 @@ class Callbacks:
 
         return call
 
-    def raise_what_they_did(self) -> None:
-        """Raise what a callback raised since the last call."""
+    def raise_pending(self) -> None:
+        """Raise what a callback has raised since the last call."""
         raised, self._raised = self._raised, None
         if raised is not None:
             raise raised

@@ -1,13 +1,15 @@
-"""How Kafka clients are configured, and the first word with a broker."""
+"""Kafka clients, configured from the settings."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException
+from confluent_kafka import Consumer, Producer
+from confluent_kafka.admin import AdminClient
 
-from millrace.schemas import BrokerError
+from millrace.streams.kafka.protocols import Config
 from millrace.streams.settings import Settings
 from millrace.streams.topology.topics import MAX_RECORD_BYTES
 
@@ -19,18 +21,45 @@ _RETRY_BACKOFF_MS = 5  # doubling; a coordinator asks for a moment between two t
 _QUIET = logging.getLogger("librdkafka")
 
 
+class KafkaClients:
+    """Makes the clients of the broker that the settings name: `Clients`, but for fakes.
+
+    Parameters
+    ----------
+    settings
+        The broker, and what its clients are given besides.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.broker = settings.broker
+        self.is_embedded = settings.is_embedded
+
+    def consumer(self, group: str, config: Config) -> Consumer:
+        return Consumer({**consumer_config(self._settings, group), **config})
+
+    def reader(self) -> Consumer:
+        return plain_reader(self._settings)
+
+    def producer(self, config: Config) -> Producer:
+        return Producer({**producer_config(self._settings), **config})
+
+    def admin(self) -> AdminClient:
+        return AdminClient(common_config(self._settings))
+
+
 def common_config(settings: Settings) -> dict[str, Any]:
     """Return what every client of this deployment shares."""
     return {"bootstrap.servers": settings.bootstrap, "logger": _QUIET, **settings.kafka}
 
 
-def consumer_config(settings: Settings, group: str) -> dict[str, Any]:
+def consumer_config(settings: Settings, group: str) -> dict[str, object]:
     """Return the configuration of a consumer that commits by hand and skips nothing.
 
-    An offset that is not there any more is an error (`auto.offset.reset`), never a silent skip.
+    An offset that is not there any more is an error (`auto.offset.reset`), and never skipped.
     """
     session_ms = int(settings.session_timeout_seconds * 1000)
-    if settings.is_embedded:  # which does not hear a worker leave, and so waits for the time-out
+    if settings.is_embedded:  # which does not notice that a worker leaves until the timeout
         session_ms = min(session_ms, _EMBEDDED_SESSION_MS)
     config = {
         **common_config(settings),
@@ -58,7 +87,7 @@ def consumer_config(settings: Settings, group: str) -> dict[str, Any]:
 
 
 def _poll_interval_ms(settings: Settings, session_ms: int) -> int:
-    """Return how long a batch, or reading state back, may take: so long a rebalance waits, too.
+    """Return how long a batch, or reading state back, may take; a rebalance waits as long.
 
     A coordinator that has crashed may wait as long for a member that is gone, whatever its session.
     """
@@ -67,7 +96,7 @@ def _poll_interval_ms(settings: Settings, session_ms: int) -> int:
     return max(_POLL_SESSIONS * session_ms, _LEAST_POLL_INTERVAL_MS)
 
 
-def reader_config(settings: Settings) -> dict[str, Any]:
+def reader_config(settings: Settings) -> dict[str, object]:
     """Return the configuration of a consumer that only reads, in no group."""
     return {
         **consumer_config(settings, "millrace-reader"),
@@ -76,7 +105,7 @@ def reader_config(settings: Settings) -> dict[str, Any]:
     }
 
 
-def producer_config(settings: Settings) -> dict[str, Any]:
+def producer_config(settings: Settings) -> dict[str, object]:
     """Return the configuration of a producer that keeps order and loses nothing."""
     return {
         **common_config(settings),
@@ -94,18 +123,9 @@ def producer_config(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _ours(settings: Settings, tuning: dict[str, Any]) -> dict[str, Any]:
+def _ours(settings: Settings, tuning: Mapping[str, object]) -> dict[str, object]:
     """Return what the user has not set otherwise: tuning, on which no guarantee rests."""
     return {name: value for name, value in tuning.items() if name not in settings.kafka}
-
-
-def unreachable(settings: Settings, error: KafkaException) -> BrokerError:
-    """Return the error that says that a broker does not answer."""
-    cause: KafkaError = error.args[0]
-    return BrokerError(
-        f"broker requires a Kafka that answers; got {cause.str()!r} from {settings.broker!r}"
-        " (start one with `make kafka` or `docker compose up`, or leave --broker out)"
-    )
 
 
 def plain_reader(settings: Settings) -> Consumer:

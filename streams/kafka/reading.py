@@ -1,120 +1,194 @@
-"""Reading a topic from its beginning to its end, in no group: saved state, and what tools want.
+"""Reading topics in no group: saved state, what tools want, and what people look at.
 
-Only what is committed is read. The end is where a partition ended when the reader came to it;
-a broker that is away for a moment is waited for.
+Only what is committed is read. A broker that is away for a moment is waited for.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
+from typing import NamedTuple
 
 import structlog
-from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    OFFSET_END,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
 
 from millrace.schemas import BrokerError
-from millrace.streams.kafka.admin import partition_counts
-from millrace.streams.kafka.clients import plain_reader
-from millrace.streams.settings import Settings
+from millrace.streams.interval import Interval
+from millrace.streams.kafka.errors import cause_of, is_disconnection, is_transient
+from millrace.streams.kafka.protocols import Clients, Consumer, Place
 
+_AT_A_TIME = 1_000
 _POLL_SECONDS = 0.5
 _TIMEOUT_SECONDS = 30.0
+_RETRY_SECONDS = 0.2
 _PROGRESS_SECONDS = 5.0
 _TAIL = -2000  # RD_KAFKA_OFFSET_TAIL(n) is this less n: n before the end, or the beginning
-_PASSING = {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT}
 
 _log = structlog.get_logger(__name__)
 
 
-def count_partitions(settings: Settings, topic: str) -> int:
-    """Return how many partitions a topic has.
+class Watermarks(NamedTuple):
+    """The first offset that a partition still has, and the one behind its last."""
 
-    Raises
-    ------
-    BrokerError
-        The broker does not answer, or has no such topic.
+    low: int
+    high: int
+
+
+class TopicReader:
+    """Reads partitions, each from its offset, for as long as it is asked to.
+
+    Parameters
+    ----------
+    clients
+        Makes the consumer.
+    places
+        The partitions, and where to begin in each.
+
+    Attributes
+    ----------
+    unfinished
+        The partitions whose ends have not been reached yet.
+    idle_seconds
+        For how long nothing has come.
     """
-    partitions = partition_counts(settings).get(topic)
-    if partitions is None:
-        raise BrokerError(
-            f"topic {topic!r} requires to exist on {settings.broker!r}; got no such topic"
-        )
-    return partitions
 
+    def __init__(self, clients: Clients, places: Iterable[TopicPartition]) -> None:
+        starts = [*places]
+        topics = sorted({each.topic for each in starts})
+        self.unfinished: set[Place] = {(each.topic, each.partition) for each in starts}
+        self.idle_seconds = 0.0
+        self._topics = ", ".join(topics)
+        self._consumer = clients.reader()
+        for topic in topics:
+            with suppress(KafkaException):  # without it, finding the topic takes 0.5 s longer
+                self._consumer.list_topics(topic, timeout=_TIMEOUT_SECONDS)
+        self._consumer.assign(starts)
 
-def watermarks(settings: Settings, topic: str, partition: int) -> tuple[int, int]:
-    """Return the first offset that a partition still has, and the one behind its last.
+    def take(self, timeout_seconds: float) -> list[Message]:
+        """Return the records at hand, or those that come within the timeout.
 
-    Raises
-    ------
-    BrokerError
-        The broker does not answer.
-    """
-    reader = plain_reader(settings)
-    try:
-        low, high = reader.get_watermark_offsets(
-            TopicPartition(topic, partition), timeout=_TIMEOUT_SECONDS
-        )
-    except KafkaException as error:
-        raise BrokerError(
-            f"topic {topic}[{partition}] requires to be readable; got {error.args[0].str()!r}"
-        ) from error
-    finally:
-        reader.close()
-    return low, high
+        Raises
+        ------
+        BrokerError
+            A topic cannot be read.
+        """
+        first = self._consumer.poll(timeout_seconds)
+        if first is None:
+            self.idle_seconds += timeout_seconds
+            return []
+        messages = [first, *self._consumer.consume(_AT_A_TIME - 1, timeout=0)]
+        return [each for each in messages if self._is_record(each)]
+
+    def close(self) -> None:
+        """Free the consumer."""
+        self._consumer.close()
+
+    def _is_record(self, message: Message) -> bool:
+        error = message.error()
+        is_end = error is not None and error.code() == KafkaError._PARTITION_EOF
+        if error is not None and not is_end:
+            if not is_disconnection(error):
+                raise BrokerError(f"could not read topic {self._topics}: {error.str()}")
+            return False
+        self.idle_seconds = 0.0
+        if is_end:
+            self.unfinished.discard((message.topic() or "", message.partition() or 0))
+        return not is_end
 
 
 def read_to_end(
-    settings: Settings,
+    clients: Clients,
     topic: str,
     partitions: Iterable[int],
     last: Mapping[int, int] | None = None,
 ) -> Iterator[Message]:
     """Yield the records of some partitions of a topic, each partition in its order.
 
-    Of a partition in `last` it is only those at so many last offsets, which the marks of
-    transactions take up, too.
+    The end is where a partition ends when the reader comes to it. Where reading takes long, the
+    log says how far it is.
 
-    Where it takes long, the log says how far it is.
+    Parameters
+    ----------
+    last
+        Partition to the number of its last offsets to read; transactions' markers count, too.
 
     Raises
     ------
     BrokerError
         The topic cannot be read, or nothing came for 30 s.
     """
-    unfinished = {*partitions}
-    if not unfinished:
+    tails = last or {}
+    starts = {p: _TAIL - tails[p] if p in tails else OFFSET_BEGINNING for p in partitions}
+    if not starts:
         return
-    reader = plain_reader(settings)
-    count, idle_seconds, told = 0, 0.0, time.monotonic()
-    try:
-        with suppress(KafkaException):  # it is only that finding the topic else takes 0.5 s
-            reader.list_topics(topic, timeout=_TIMEOUT_SECONDS)
-        starts = {each: _TAIL - offsets for each, offsets in (last or {}).items()}
-        reader.assign(
-            [TopicPartition(topic, p, starts.get(p, OFFSET_BEGINNING)) for p in unfinished]
-        )
-        while unfinished:
-            message = reader.poll(_POLL_SECONDS)
-            idle_seconds = 0.0 if message is not None else idle_seconds + _POLL_SECONDS
-            if idle_seconds > _TIMEOUT_SECONDS:
+    count, progress = 0, Interval(_PROGRESS_SECONDS)
+    with closing(TopicReader(clients, _places(topic, starts))) as reader:
+        while reader.unfinished:
+            messages = reader.take(_POLL_SECONDS)
+            if reader.idle_seconds > _TIMEOUT_SECONDS:
+                unfinished = sorted(partition for _, partition in reader.unfinished)
                 raise BrokerError(
-                    f"topic {topic} requires to be read to its end; got nothing for"
-                    f" {_TIMEOUT_SECONDS:.0f} s from partitions {sorted(unfinished)}"
+                    f"timed out reading topic {topic}: nothing came for {_TIMEOUT_SECONDS:.0f} s"
+                    f" from partitions {unfinished}"
                 )
-            if message is None:
-                continue
-            error = message.error()
-            if error is None:
-                count += 1
-                yield message
-                if time.monotonic() - told > _PROGRESS_SECONDS:
-                    told = time.monotonic()
-                    _log.info("reading", topic=topic, records=count, unfinished=len(unfinished))
-            elif error.code() == KafkaError._PARTITION_EOF:
-                unfinished.discard(message.partition() or 0)
-            elif error.code() not in _PASSING and not error.retriable():
-                raise BrokerError(f"topic {topic} requires to be readable; got {error.str()!r}")
-    finally:
-        reader.close()
+            yield from messages
+            count += len(messages)
+            if progress.is_due:
+                progress.restart()
+                left = len(reader.unfinished)
+                _log.info("reading", topic=topic, records=count, unfinished_partitions=left)
+
+
+def follow(
+    clients: Clients, topic: str, partitions: Iterable[int], *, from_beginning: bool
+) -> Iterator[Message]:
+    """Yield the records of some partitions of a topic as they come, and never end.
+
+    Raises
+    ------
+    BrokerError
+        The topic cannot be read.
+    """
+    start = OFFSET_BEGINNING if from_beginning else OFFSET_END
+    places = _places(topic, dict.fromkeys(partitions, start))
+    with closing(TopicReader(clients, places)) as reader:
+        while True:
+            yield from reader.take(_POLL_SECONDS)
+
+
+def watermarks(clients: Clients, places: Iterable[Place]) -> dict[Place, Watermarks]:
+    """Return where partitions begin and end, once they have leaders.
+
+    Raises
+    ------
+    BrokerError
+        The broker does not answer, or has no such partition.
+    """
+    with closing(clients.reader()) as reader:
+        return {place: _watermarks(reader, TopicPartition(*place)) for place in places}
+
+
+def _watermarks(reader: Consumer, at: TopicPartition) -> Watermarks:
+    deadline = time.monotonic() + _TIMEOUT_SECONDS
+    while True:
+        try:
+            return Watermarks(*reader.get_watermark_offsets(at, timeout=_TIMEOUT_SECONDS))
+        except KafkaException as error:
+            cause = cause_of(error)
+            if not is_transient(cause) or time.monotonic() > deadline:
+                raise BrokerError(
+                    f"could not read the offsets of {at.topic}[{at.partition}]: {cause.str()}"
+                ) from error
+            time.sleep(_RETRY_SECONDS)
+
+
+def _places(topic: str, starts: Mapping[int, int]) -> list[TopicPartition]:
+    return [TopicPartition(topic, partition, start) for partition, start in starts.items()]

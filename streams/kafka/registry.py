@@ -43,6 +43,6 @@ def written_schema(settings: Settings) -> Callable[[int], Schema | None]:
 
 def _unreachable(settings: Settings, error: Exception) -> BrokerError:
     return BrokerError(
-        f"schema_registry_url requires a registry that answers; got {error} from"
-        f" {settings.schema_registry_url!r}"
+        f"schema registry {settings.schema_registry_url!r} does not answer: {error}. Check the"
+        " setting schema_registry_url"
     )

@@ -1,8 +1,8 @@
-"""Whether a consumer fetches what there is.
+"""Whether a consumer fetches the records that the broker has.
 
-librdkafka may come out of a broker's restart, or of an assignment soon after it, with a partition
-that it never fetches again, while it says nothing (confluentinc/librdkafka 5153). Its idea of the
-partition's end stands still with it: only the broker can tell that records wait there.
+After a broker's restart, or an assignment soon after one, librdkafka may hold a partition that it
+never fetches again, without any error (confluentinc/librdkafka 5153). Its own idea of the
+partition's end stays where it was, too: only the broker can tell that records wait there.
 """
 
 from __future__ import annotations
@@ -10,99 +10,100 @@ from __future__ import annotations
 import json
 from typing import NamedTuple
 
-from confluent_kafka import OFFSET_END, Consumer, TopicPartition
+from confluent_kafka import OFFSET_END, TopicPartition
 
-from millrace.streams.runtime.batching import Interval
+from millrace.streams.interval import Interval
+from millrace.streams.kafka.protocols import Consumer, Place
 
-LOOK_SECONDS = 10.0
+CHECK_SECONDS = 10.0
 _TIMEOUT_SECONDS = 2.0
 _STATISTICS_MS = 1_000
 
-Where = tuple[str, int]  # a topic and a partition
 
-
-class Fetched(NamedTuple):
-    """How far a partition is fetched, and how far it goes.
+class FetchPosition(NamedTuple):
+    """How far a partition has been fetched.
 
     Attributes
     ----------
-    position
-        The offset that is fetched next; negative where fetching has not begun.
+    offset
+        The next one to be fetched; negative where fetching has not begun.
     end
         The offset behind the last record that may be read.
-    state
-        Of librdkafka's fetcher, in its own word.
+    fetcher_state
+        librdkafka's word for what its fetcher does.
     """
 
-    position: int
+    offset: int
     end: int
-    state: str
+    fetcher_state: str
 
 
-class Fetching:
-    """Compares what librdkafka says of its fetching with the broker's word, look after look.
+class StallDetector:
+    """Compares how far librdkafka has fetched with how far the broker's partitions go.
 
     Parameters
     ----------
-    look_seconds
-        From one look to the next.
+    check_seconds
+        From one check to the next.
 
     Attributes
     ----------
     config
-        What the consumer needs in its configuration, to say how far it is.
-    last
-        What the last look found: of a topic, as the broker has it, and a partition.
+        Properties that the consumer must be made with, so that it reports how far it is.
+    positions
+        What the last check found, by topic and partition.
     """
 
-    def __init__(self, look_seconds: float = LOOK_SECONDS) -> None:
+    def __init__(self, check_seconds: float = CHECK_SECONDS) -> None:
+        self.check_seconds = check_seconds
         self.config = {
             "statistics.interval.ms": _STATISTICS_MS,
             "stats_cb": self._keep_statistics,
         }
         self._statistics = "{}"
-        self._look_due = Interval(look_seconds)
-        self.begin([])
+        self._check = Interval(check_seconds)
+        self.reset([])
 
-    def begin(self, partitions: list[TopicPartition]) -> None:
-        """Start anew, with these partitions."""
+    def reset(self, partitions: list[TopicPartition]) -> None:
+        """Forget what was found, and check these partitions from now on."""
         self._partitions = partitions
-        self.last: dict[Where, Fetched] = {}
+        self.positions: dict[Place, FetchPosition] = {}
 
     @property
-    def is_look_due(self) -> bool:
-        """Whether there are partitions, and the last look was some seconds ago."""
-        return bool(self._partitions) and self._look_due.is_due
+    def is_check_due(self) -> bool:
+        """Whether there are partitions, and the last check was some seconds ago."""
+        return bool(self._partitions) and self._check.is_due
 
-    def look(self, consumer: Consumer) -> dict[Where, Fetched]:
-        """Return the partitions that had records at the last look, and have not moved since.
+    def stalled(self, consumer: Consumer) -> dict[Place, FetchPosition]:
+        """Check; return the partitions that had records at the last check and did not move since.
 
-        To be called where the consumer has handed out all that it had fetched: behind a long queue
-        it fetches no more.
+        The consumer must have handed out all that it has fetched: behind a long queue it fetches
+        no more.
 
         Raises
         ------
         confluent_kafka.KafkaException
             The broker did not answer in time.
         """
-        self._look_due.restart()
-        before, self.last = self.last, self._ask(consumer)
+        self._check.restart()
+        before, self.positions = self.positions, self._ask(consumer)
         return {
-            where: now
-            for where, now in self.last.items()
-            if where in before and now.position == before[where].position
-            if max(now.position, 0) < before[where].end
+            place: now
+            for place, now in self.positions.items()
+            if place in before and now.offset == before[place].offset
+            if max(now.offset, 0) < before[place].end
         }
 
-    def _ask(self, consumer: Consumer) -> dict[Where, Fetched]:
+    def _ask(self, consumer: Consumer) -> dict[Place, FetchPosition]:
         ends = [TopicPartition(at.topic, at.partition, OFFSET_END) for at in self._partitions]
         topics = json.loads(self._statistics).get("topics", {})
         found = {}
         for at in consumer.offsets_for_times(ends, timeout=_TIMEOUT_SECONDS):
-            said = topics.get(at.topic, {}).get("partitions", {}).get(str(at.partition))
-            if said is not None and at.error is None:
-                fetched = Fetched(said["next_offset"], at.offset, said["fetch_state"])
-                found[at.topic, at.partition] = fetched
+            fetcher = topics.get(at.topic, {}).get("partitions", {}).get(str(at.partition))
+            if fetcher is not None and at.error is None:
+                found[at.topic, at.partition] = FetchPosition(
+                    fetcher["next_offset"], at.offset, fetcher["fetch_state"]
+                )
         return found
 
     def _keep_statistics(self, statistics: str) -> None:

@@ -6,10 +6,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from confluent_kafka import KafkaError, Message, Producer
-
-from millrace.schemas import BrokerError
-from millrace.streams.kafka.clients import producer_config
+from millrace.streams.kafka.clients import KafkaClients
+from millrace.streams.kafka.delivery import CheckedProducer
 from millrace.streams.replay.encoding import Outgoing
 from millrace.streams.replay.watch import Progress
 from millrace.streams.replay.window import Window, size_bytes
@@ -64,18 +62,12 @@ class Feed:
         rate: float | None = None,
         on_progress: Callable[[int], object] = lambda _: None,
     ) -> None:
-        config = producer_config(settings) | {
-            "on_delivery": self._on_delivery,
-            "delivery.report.only.error": True,
-            "linger.ms": _LINGER_MS,
-        }
-        self._producer = Producer(config)
+        self._producer = CheckedProducer(KafkaClients(settings), {"linger.ms": _LINGER_MS})
         self._topic = topic
         self._window = window
         self._watch = watch
         self._rate = rate
         self._on_progress = on_progress
-        self._failed: KafkaError | None = None
         self._started = self._looked_at = 0.0
         self._pause_seconds = _SHORTEST_PAUSE_SECONDS
         self.events = 0
@@ -109,23 +101,13 @@ class Feed:
         self.seconds = time.perf_counter() - started
 
     def _send(self, record: Outgoing) -> None:
-        while True:
-            try:
-                self._producer.produce(self._topic, record.value, record.key, record.partition)
-            except BufferError:  # librdkafka's queue is full: wait for the broker
-                self._wait()
-            else:
-                break
+        self._producer.produce(self._topic, record.value, record.key, record.partition)
         self._window.add(size_bytes(record))
         self.labels += record.is_label
         self.events += not record.is_label
 
     def _look(self) -> Progress:
-        self._producer.poll(0)
-        if self._failed is not None:
-            raise BrokerError(
-                f"topic {self._topic} requires to take every record; got {self._failed.str()!r}"
-            )
+        self._producer.poll()
         progress = self._watch.look(self.events, self.labels)
         arrived = progress.events + (progress.labels if self.labels else 0)
         self._window.advance(arrived - progress.unread)
@@ -149,6 +131,3 @@ class Feed:
             if time.perf_counter() - self._looked_at > _LONGEST_PAUSE_SECONDS:
                 self._look()
             time.sleep(min(left, _LONGEST_PAUSE_SECONDS))
-
-    def _on_delivery(self, error: KafkaError | None, _message: Message) -> None:
-        self._failed = error or self._failed

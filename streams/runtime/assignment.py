@@ -1,32 +1,25 @@
-"""What a worker has of a partition that is its own: the task, its place in the log, its state.
+"""One assigned partition: its task, and the task's place in the log.
 
-On assignment, a partition's state is read back with the input offsets that it covers. Records
-from there up to the group's committed offset are folded again in silence; from then on the task
-is live. Who had the partition before is first kept from writing to it ever again.
+Records that the state covers are never folded again. Those after them, up to the group's committed
+offset, are replayed without output: their outputs were written before. From then on the task is
+live.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
 
-import structlog
-from confluent_kafka import TopicPartition
-
-from millrace.schemas import BrokerError
-from millrace.streams.observability.metrics import Metrics
-from millrace.streams.operators.record import Origin, SnapshotRecord
+from millrace.schemas import RecordError
+from millrace.streams.operators.base import Tally
+from millrace.streams.operators.record import Origin, Record, reject
 from millrace.streams.operators.slice import Slice
-from millrace.streams.runtime.inbox import Inbox
-from millrace.streams.runtime.outbox import Outbox
 from millrace.streams.state.input_order import InputOrder
-from millrace.streams.state.log import Saved, StateLog, StateRecord
-from millrace.streams.topology.factory import TaskFactory
+from millrace.streams.state.log import StateLog
+from millrace.streams.state.records import StateRecord
+from millrace.streams.topology.codec import TopicCodec
 from millrace.streams.topology.task import Task
-
-_log = structlog.get_logger(__name__)
 
 
 @dataclass
@@ -41,6 +34,8 @@ class Assignment:
         Input topic to the first record that has not been folded and committed before.
     order
         Where the task reads several topics: the order in which it takes them.
+    flushes
+        How often the state was written.
     """
 
     partition: int
@@ -49,22 +44,40 @@ class Assignment:
     live_from: dict[str, int]
     order: InputOrder | None
     flushes: int = 0
-    _committed: dict[str, int] = field(default_factory=dict)
-    _saved: dict[str, int] = field(default_factory=dict)
+    _committed: dict[str, int] = field(init=False)
+    _saved: dict[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
         self._committed = dict(self.live_from)
         self._saved = dict(self.next_offset)
 
     def runs(self, arriving: list[Origin]) -> Iterable[tuple[bool, Iterable[Origin]]]:
-        """Return the records whose turn it is, in order, in runs that are live or are not.
-
-        A record is not live that was folded and committed before.
-        """
+        """Return the records whose turn it is, in order, in runs that are live or are not."""
         arranged = arriving if self.order is None else self.order.arrange(arriving)
         if all(self.next_offset[topic] >= at for topic, at in self.live_from.items()):
             return [(True, arranged)]
         return groupby(arranged, lambda origin: origin.offset >= self.live_from[origin.topic])
+
+    def fold(self, origins: Iterable[Origin], codec: TopicCodec) -> tuple[list[Record], Tally]:
+        """Pass records through the task; return its outputs, and what happened.
+
+        Records that were folded before are skipped: after a rebalance in the middle of a batch
+        they are read twice. A record that cannot be decoded becomes a reject.
+        """
+        records, undecodable = [], []
+        for origin in origins:
+            if origin.offset < self.next_offset[origin.topic]:
+                continue
+            self.next_offset[origin.topic] = origin.offset + 1
+            try:
+                records.append(codec.decode(origin))
+            except RecordError as error:
+                undecodable.append(reject(origin, error.reason, error.detail))
+        outputs = [*self.task.run(Slice(records)), *undecodable]
+        tally = self.task.take_tally()
+        for record in undecodable:
+            tally["rejected_event", record.value["reason"]] += 1
+        return outputs, tally
 
     @property
     def is_unsaved(self) -> bool:
@@ -79,8 +92,8 @@ class Assignment:
     def take_uncommitted(self, again: bool) -> dict[str, int]:
         """Return the offsets that have moved since the last call; with `again`, the others too.
 
-        Only with offsets in it is a transaction fenced by the group's generation. A zombie that
-        has read nothing new must not get its state, or its farewell, past its heir.
+        Only a transaction with offsets is fenced by the group's generation. A zombie that has
+        read nothing new must not write its state behind that of the next owner.
         """
         moved = {
             topic: offset
@@ -91,18 +104,18 @@ class Assignment:
         return {topic: at for topic, at in self._committed.items() if at} if again else moved
 
     def take_unwritten(self, state: StateLog, is_flushed: bool) -> Iterator[StateRecord]:
-        """Return what a commit is to write of the state: with a flush all of it, else the order."""
+        """Return what a commit writes of the state: with a flush all of it, else the order."""
         if is_flushed and self.is_unsaved:
-            if any(True for _ in self.task.stores()):
+            if has_state(self.task):
                 covers, self.flushes = dict(self.next_offset), self.flushes + 1
                 yield from state.flush(self.partition, self.task, covers, self.flushes)
             self._saved = dict(self.next_offset)
         yield from self._take_order(state, is_flushed)
 
     def _take_order(self, state: StateLog, is_flushed: bool) -> Iterator[StateRecord]:
-        """Return the order of what was folded since the last call, for it to be followed again.
+        """Return the order of what was folded since the last call, to be followed in a replay.
 
-        After a flush only what is still to follow counts: the rest is in the state.
+        After a flush only what is still to be followed counts: the rest is in the state.
         """
         if self.order is None:
             return
@@ -113,170 +126,6 @@ class Assignment:
             yield state.order(self.partition, runs)
 
 
-class Assignments:
-    """Takes partitions over, and hands them on.
-
-    Parameters
-    ----------
-    name
-        The agent's.
-    factory
-        Makes the agent's tasks.
-    inbox, outbox, state
-        The agent's.
-    metrics
-        Where the time to restore, and gaps, are reported.
-    accept_gaps
-        Whether records that the broker no longer has may be done without.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        *,
-        factory: TaskFactory,
-        inbox: Inbox,
-        outbox: Outbox,
-        state: StateLog,
-        metrics: Metrics,
-        accept_gaps: bool,
-    ) -> None:
-        self._name = name
-        self._factory = factory
-        self._inbox = inbox
-        self._outbox = outbox
-        self._state = state
-        self._metrics = metrics
-        self._accept_gaps = accept_gaps
-
-    def take(self, positions: list[TopicPartition]) -> dict[int, Assignment]:
-        """Return the partitions' tasks as they were when they were last committed.
-
-        Raises
-        ------
-        BrokerError
-            Records that are needed are gone, and gaps are not accepted.
-        SnapshotError
-            The saved state may not be loaded.
-        """
-        started = time.perf_counter()
-        partitions = sorted({each.partition for each in positions})
-        saved = self._take_over(partitions)
-        committed = self._inbox.committed(positions)
-        taken = {each: self._assignment(each, committed, saved.get(each)) for each in partitions}
-        self._load_published_models(taken)
-        seconds = time.perf_counter() - started
-        self._metrics.restore_seconds.labels(self._name).set(seconds)
-        _log.info(
-            "assigned",
-            agent=self._name,
-            partitions=partitions,
-            restored=sorted(saved),
-            restore_seconds=round(seconds, 3),
-        )
-        return taken
-
-    def release(self, partitions: Iterable[int]) -> None:
-        """Say that nothing of this worker is left open in the partitions."""
-        owned = [*partitions]
-        if self._outbox.is_transactional and owned:
-            self._state.own(owned, None)
-
-    def _take_over(self, partitions: list[int]) -> dict[int, Saved]:
-        """Read the state of partitions, once nobody else can write it."""
-        saved = self._state.read(partitions)
-        if self._outbox.is_transactional and partitions:
-            strangers = set(self._state.owners.values()) - {self._outbox.transactional_id}
-            for each in strangers:
-                _log.warning("ending what another worker left open", agent=self._name, worker=each)
-                self._outbox.fence(each)
-            self._state.own(partitions, self._outbox.transactional_id)
-            if strangers:
-                saved = self._state.read(partitions)
-        return saved
-
-    def _assignment(
-        self, partition: int, committed: dict[tuple[str, int], int], saved: Saved | None
-    ) -> Assignment:
-        task = self._factory.make()
-        if saved is not None:
-            saved.restore(task)
-        topics = self._inbox.topics
-        live_from = {topic: committed.get((topic, partition), 0) for topic in topics}
-        start = {topic: self._start(topic, partition, committed, saved, task) for topic in topics}
-        self._metrics.watch(self._name, partition, task)
-        return Assignment(
-            partition=partition,
-            task=task,
-            next_offset=start,
-            live_from=live_from,
-            order=self._order(task, saved),
-            flushes=0 if saved is None else saved.flush,
-        )
-
-    def _start(
-        self,
-        topic: str,
-        partition: int,
-        committed: dict[tuple[str, int], int],
-        saved: Saved | None,
-        task: Task,
-    ) -> int:
-        """Return where to begin: where the state ends, where the group was, or at the beginning."""
-        earliest = self._inbox.earliest(topic, partition)
-        is_stateless = not any(True for _ in task.stores())
-        at = committed.get((topic, partition))
-        if is_stateless and at is not None:
-            wanted = at  # whatever an earlier definition, which had state, has left
-        elif saved is not None and topic in saved.covers:
-            wanted = saved.covers[topic]
-        elif at is None or topic == "models":
-            return earliest  # nothing of it has been read yet, or it is compacted
-        else:
-            wanted = 0
-            _log.warning(
-                "no saved state: rebuilding it from the log",
-                agent=self._name,
-                topic=topic,
-                partition=partition,
-                from_offset=earliest,
-                to_offset=at,
-            )
-        if earliest > wanted:
-            self._meet_gap(topic, partition, wanted, earliest)
-        return max(earliest, wanted)
-
-    def _meet_gap(self, topic: str, partition: int, wanted: int, earliest: int) -> None:
-        """Refuse to go on without records that are gone, unless that is the user's will."""
-        if not self._accept_gaps:
-            raise BrokerError(
-                f"agent {self._name} requires {topic}[{partition}] from offset {wanted}; got"
-                f" {earliest}, the earliest there is: {earliest - wanted} records have expired."
-                " To go on without them, set MILLRACE_ACCEPT_GAPS=true"
-            )
-        self._metrics.skipped.labels(self._name, topic).inc(earliest - wanted)
-        _log.error(
-            "went on without records that have expired",
-            agent=self._name,
-            topic=topic,
-            partition=partition,
-            from_offset=wanted,
-            to_offset=earliest,
-        )
-
-    def _order(self, task: Task, saved: Saved | None) -> InputOrder | None:
-        """Keep the order of several inputs, where state depends on it.
-
-        Not with `models` among them: it is compacted, and cannot be read again in order.
-        """
-        topics = self._inbox.topics
-        if len(topics) < 2 or "models" in topics or not any(True for _ in task.stores()):
-            return None
-        return InputOrder(() if saved is None else saved.runs)
-
-    def _load_published_models(self, taken: dict[int, Assignment]) -> None:
-        """Begin with the newest models, where they come over a topic."""
-        if "models" in self._inbox.topics:
-            for partition, published in self._state.models(taken):
-                origin = Origin("models", partition, 0, 0, None, None)
-                taken[partition].task.run(Slice([SnapshotRecord(published, origin)]))
+def has_state(task: Task) -> bool:
+    """Return whether a task keeps anything between records."""
+    return any(True for _ in task.stores())

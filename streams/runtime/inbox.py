@@ -1,123 +1,113 @@
-"""What an agent reads: one librdkafka consumer, whose errors are told apart.
+"""What an agent reads: one consumer of its group, whose errors are told apart.
 
-Most errors pass: librdkafka goes on trying, and they are logged and counted. An offset that the
-broker no longer has is never passed over in silence; it ends the poll with an error, and the
-engine decides at the next assignment whether a gap may be accepted. So do records that the broker
-has and the consumer does not fetch: the engine begins again, with a new one.
+Most errors are transient: librdkafka tries again, and they are logged and counted. An offset that
+the broker no longer has is never skipped; it ends the poll with an error, and the next assignment
+decides whether a gap is accepted. Records that the broker has and the consumer does not fetch are
+an error, too: the engine starts again with a new consumer.
 """
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from heapq import merge
-from typing import Any
+from typing import Protocol
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from millrace.schemas import BrokerError
 from millrace.streams.kafka.callbacks import Callbacks, Rebalanced
-from millrace.streams.kafka.clients import consumer_config
-from millrace.streams.kafka.stall import LOOK_SECONDS, Fetched, Fetching, Where
+from millrace.streams.kafka.errors import cause_of, is_transient
+from millrace.streams.kafka.protocols import Clients, Place
+from millrace.streams.kafka.records import origin_of
+from millrace.streams.kafka.stall import StallDetector
 from millrace.streams.observability.metrics import Metrics
 from millrace.streams.operators.record import Origin
-from millrace.streams.settings import Settings
+from millrace.streams.runtime.lag import Lag
 
-POLL_SECONDS = 0.1
+_POLL_SECONDS = 0.1
 _TIMEOUT_SECONDS = 30.0
-_UNASKED = Fetched(position=0, end=0, state="")
-_PASSING = frozenset(
-    {
-        KafkaError._TRANSPORT,
-        KafkaError._ALL_BROKERS_DOWN,
-        KafkaError._TIMED_OUT,
-        KafkaError._RESOLVE,
-        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-        KafkaError.COORDINATOR_NOT_AVAILABLE,
-        KafkaError.NOT_COORDINATOR,
-        KafkaError.NOT_LEADER_FOR_PARTITION,
-        KafkaError.LEADER_NOT_AVAILABLE,
-        KafkaError.UNKNOWN_TOPIC_OR_PART,
-        KafkaError._UNKNOWN_TOPIC,
-        KafkaError._UNKNOWN_PARTITION,
-        KafkaError.REQUEST_TIMED_OUT,
-        KafkaError.BROKER_NOT_AVAILABLE,
-        KafkaError.REBALANCE_IN_PROGRESS,
-    }
-)
 
 _log = structlog.get_logger(__name__)
 
 
+class RebalanceListener(Protocol):
+    """Is told what happens to the partitions, from within `Inbox.poll` and `Inbox.close`."""
+
+    def on_assign(self, partitions: list[TopicPartition]) -> None: ...
+
+    def on_revoke(self, partitions: list[TopicPartition]) -> None: ...
+
+    def on_lost(self, partitions: list[TopicPartition]) -> None: ...
+
+
 class Inbox:
-    """The consuming half of an agent.
+    """The consuming half of an agent, in its group from the moment it is made.
 
     Parameters
     ----------
     name
         The agent's name: with the prefix, its consumer group.
-    settings
-        The broker's, and the session's.
+    clients
+        Makes the consumer.
     prefix
         Of the pipeline's topics and groups.
     topics
         What to read, without prefix.
     metrics
-        Where errors and lag are counted.
+        Where errors and lag are reported.
+    listener
+        Is told what happens to the partitions.
+    stalls
+        Finds partitions that are not fetched.
+    lag
+        Reports what is yet to be read.
+
+    Attributes
+    ----------
+    consumer
+        The client.
     """
 
     def __init__(
-        self, name: str, settings: Settings, prefix: str, topics: Iterable[str], metrics: Metrics
+        self,
+        name: str,
+        clients: Clients,
+        prefix: str,
+        topics: Iterable[str],
+        metrics: Metrics,
+        listener: RebalanceListener,
+        *,
+        stalls: StallDetector | None = None,
+        lag: Lag | None = None,
     ) -> None:
         self.topics = tuple(topics)
         self._without_prefix = {prefix + topic: topic for topic in self.topics}
         self._name = name
-        self._settings = settings
         self._prefix = prefix
         self._metrics = metrics
-        self._consumer: Consumer | None = None
-        self._reached: dict[Where, int] = {}
-        self._fetching = Fetching()
+        self._lag = lag or Lag(name, metrics)
+        self._stalls = stalls or StallDetector()
         self._start: list[TopicPartition] = []
-        self._is_moved = False
+        self._is_reassigned = False
         self._is_closing = False
+        self._is_drained = False
         self._callbacks = Callbacks()
-        self._has_all = False
-        self._waiting: dict[Where, tuple[int, float]] = {}
-
-    @property
-    def consumer(self) -> Consumer:
-        """The client, which must be open."""
-        assert self._consumer is not None
-        return self._consumer
-
-    @property
-    def is_open(self) -> bool:
-        return self._consumer is not None
-
-    def open(self, on_assign: Rebalanced, on_revoke: Rebalanced, on_lost: Rebalanced) -> None:
-        """Join the group. The callbacks are called from within `poll` and `close`."""
-        group = f"{self._prefix}{self._name}"
-        config = consumer_config(self._settings, group)
-        self._consumer = Consumer({**config, **self._fetching.config, "enable.partition.eof": True})
-        self._consumer.subscribe(
-            [self._prefix + topic for topic in self.topics],
-            on_assign=self._callbacks.guarded(self._unless_closing(on_assign)),
-            on_revoke=self._callbacks.giving_up(self._forgetting(on_revoke)),
-            on_lost=self._callbacks.giving_up(self._forgetting(on_lost)),
+        config = {**self._stalls.config, "enable.partition.eof": True}
+        self.consumer = clients.consumer(f"{prefix}{name}", config)
+        self.consumer.subscribe(
+            [*self._without_prefix],
+            on_assign=self._callbacks.guarded(self._unless_closing(listener.on_assign)),
+            on_revoke=self._callbacks.unassigning(self._then_forget(listener.on_revoke)),
+            on_lost=self._callbacks.unassigning(self._then_forget(listener.on_lost)),
         )
 
     def close(self) -> None:
         """Leave the group."""
-        if self._consumer is not None:
-            self._is_closing = True
-            try:
-                self._consumer.close()
-            finally:
-                self._consumer, self._is_closing = None, False
-            self._callbacks.raise_what_they_did()
+        self._is_closing = True
+        self.consumer.close()
+        self._callbacks.raise_pending()
 
     def poll(self, most_records: int) -> list[Origin]:
         """Return the records at hand, or wait a moment for one.
@@ -128,24 +118,23 @@ class Inbox:
         Raises
         ------
         BrokerError
-            The consumer met an error that it cannot go on from, or does not fetch what there is.
+            The consumer met an error that is not transient, or does not fetch what there is.
         """
         messages = self._take(most_records)
         partitions: defaultdict[int, defaultdict[str, list[Origin]]]
         partitions = defaultdict(lambda: defaultdict(list))
         for message in messages:
-            error = message.error()
-            if error is None:
-                origin = self._origin(message)
-                partitions[origin.partition][origin.topic].append(origin)
-            elif not self._is_end(message, error):
-                self._pass_over(error)
-        self._has_all = len(messages) < most_records  # of what was fetched
-        if self._has_all and self._fetching.is_look_due:
-            self._look_for_a_standstill()
+            if (error := message.error()) is not None:
+                self._note(error, message)
+                continue
+            origin = origin_of(message, self._prefix)
+            partitions[origin.partition][origin.topic].append(origin)
+        self._is_drained = len(messages) < most_records
+        if self._is_drained and self._stalls.is_check_due:
+            self._check_fetching()
         return [origin for topics in partitions.values() for origin in _by_time(topics.values())]
 
-    def committed(self, assigned: list[TopicPartition]) -> dict[Where, int]:
+    def committed(self, assigned: list[TopicPartition]) -> dict[Place, int]:
         """Return the group's offsets: topic and partition to the next record, if there is one.
 
         Raises
@@ -156,160 +145,117 @@ class Inbox:
         try:
             found = self.consumer.committed(assigned, timeout=_TIMEOUT_SECONDS) if assigned else []
         except KafkaException as error:
-            if error.args[0].code() != KafkaError._TIMED_OUT:
+            if cause_of(error).code() != KafkaError._TIMED_OUT:
                 raise
             raise BrokerError(
-                f"agent {self._name} requires the offsets of group {self._prefix}{self._name}; got"
-                f" none within {_TIMEOUT_SECONDS:.0f} s. If this goes on for minutes, the group's"
-                " coordinator waits for a transaction that has long ended: restart that broker"
+                f"timed out after {_TIMEOUT_SECONDS:.0f} s reading the offsets of group"
+                f" {self._prefix}{self._name}. If this goes on for minutes, the group's coordinator"
+                " waits for a transaction that has long ended: restart that broker"
             ) from error
-        return {self._where(each): each.offset for each in found if each.offset >= 0}
+        return {
+            (self._without_prefix[each.topic], each.partition): each.offset
+            for each in found
+            if each.offset >= 0
+        }
 
     def earliest(self, topic: str, partition: int) -> int:
         """Return the first offset that the broker still has."""
-        where = TopicPartition(self._prefix + topic, partition)
-        low, _ = self.consumer.get_watermark_offsets(where, timeout=_TIMEOUT_SECONDS)
+        at = TopicPartition(self._prefix + topic, partition)
+        low, _ = self.consumer.get_watermark_offsets(at, timeout=_TIMEOUT_SECONDS)
         return low
 
-    def start(self, offsets: dict[Where, int]) -> None:
+    def start(self, offsets: dict[Place, int]) -> None:
         """Begin to read, each partition at its offset."""
         self._begin(offsets)
-        self._is_moved = True
+        self._is_reassigned = True
         self.consumer.assign(self._start)
 
-    def positions(self, offsets: dict[Where, int]) -> list[TopicPartition]:
+    def positions(self, offsets: dict[Place, int]) -> list[TopicPartition]:
         """Return offsets as librdkafka wants them."""
         return [
             TopicPartition(self._prefix + topic, partition, offset)
             for (topic, partition), offset in offsets.items()
         ]
 
-    def report_lag(self, offsets: dict[Where, int]) -> None:
+    def report_lag(self, offsets: dict[Place, int]) -> None:
         """Report by partition how many records wait beyond `offsets`."""
         for (topic, partition), offset in offsets.items():
             at = TopicPartition(self._prefix + topic, partition)
             _, end = self.consumer.get_watermark_offsets(at, cached=True)
-            asked = self._fetching.last.get((at.topic, partition), _UNASKED)
-            # Behind the last record there may be the marks of transactions, which nobody reads.
-            read = max(offset, self._reached.get((topic, partition), 0), asked.position)
-            lag = max(max(end, asked.end) - read, 0)
-            self._metrics.lag_records.labels(self._name, topic, partition).set(lag)
-            self._note_wait((topic, partition), offset, lag)
+            self._lag.report((topic, partition), offset, end, self._is_drained)
 
     def stall(self, seconds: float) -> str:
-        """Say of which partition none was taken for so long while records wait; else nothing.
+        """Return which partition has records of which none was taken for so long, or nothing."""
+        return self._lag.stall(seconds)
 
-        Where more was fetched than is taken at once, a partition may have to wait for the others:
-        that is none.
-        """
-        for where, (offset, since) in [*self._waiting.items()]:
-            waited_seconds = time.monotonic() - since
-            if waited_seconds > seconds:
-                return (
-                    f"stalled: {where[0]}[{where[1]}] has records from offset {offset} on, and none"
-                    f" was taken for {waited_seconds:.0f} s{self._cause(where)}"
-                )
-        return ""
+    def _unless_closing(self, on_assign: Rebalanced) -> Rebalanced:
+        """Ignore what is assigned while the group is being left."""
+        return lambda partitions: None if self._is_closing else on_assign(partitions)
 
-    def _cause(self, where: Where) -> str:
-        asked = self._fetching.last.get((self._prefix + where[0], where[1]))
-        if asked is None or asked.position < asked.end:
-            return ""
-        return (
-            ": a transaction that has not ended holds them back (if it is nobody's any more,"
-            " `kafka-transactions.sh find-hanging` names it and `abort` ends it)"
-        )
-
-    def _note_wait(self, where: Where, offset: int, lag: int) -> None:
-        if not lag or not self._has_all:
-            self._waiting.pop(where, None)
-        elif self._waiting.get(where, (None,))[0] != offset:
-            self._waiting[where] = offset, time.monotonic()
-
-    def _unless_closing(self, assigned: Rebalanced) -> Rebalanced:
-        """Leave alone what is assigned while the group is being left."""
-        return lambda partitions: None if self._is_closing else assigned(partitions)
-
-    def _forgetting(self, gone: Rebalanced) -> Rebalanced:
+    def _then_forget(self, gone: Rebalanced) -> Rebalanced:
         def call(partitions: list[TopicPartition]) -> None:
             gone(partitions)
             self._begin({})
 
         return call
 
-    def _begin(self, offsets: dict[Where, int]) -> None:
+    def _begin(self, offsets: dict[Place, int]) -> None:
         self._start = self.positions(offsets)
-        self._fetching.begin(self._start)
-        self._reached.clear()
-        self._waiting.clear()
+        self._stalls.reset(self._start)
+        self._lag.reset()
 
     def _take(self, most_records: int) -> list[Message]:
-        first = self.consumer.poll(POLL_SECONDS)
-        self._callbacks.raise_what_they_did()
+        first = self.consumer.poll(_POLL_SECONDS)
+        self._callbacks.raise_pending()
         if first is None:
             return []
-        self._is_moved = False
+        self._is_reassigned = False
         rest = self.consumer.consume(most_records - 1, timeout=0)
-        self._callbacks.raise_what_they_did()
-        if self._is_moved:  # `first` is from another place: begin once more where it was said
+        self._callbacks.raise_pending()
+        if self._is_reassigned:  # `first` is from before: read again from where it was assigned
             self.consumer.assign(self._start)
             return []
         return [first, *rest]
 
-    def _look_for_a_standstill(self) -> None:
+    def _check_fetching(self) -> None:
         try:
-            standing = self._fetching.look(self.consumer)
+            stalled = self._stalls.stalled(self.consumer)
         except KafkaException as error:
-            self._pass_over(error.args[0])
+            self._tolerate(cause_of(error))
             return
-        for (topic, partition), fetched in standing.items():
+        for (topic, partition), position in self._stalls.positions.items():
+            self._lag.note_checked((self._without_prefix[topic], partition), position)
+        for (topic, partition), position in stalled.items():
             raise BrokerError(
-                f"agent {self._name} requires the records of {self._without_prefix[topic]}"
-                f"[{partition}] from offset {fetched.position} on, which the broker has; got none"
-                f" within {LOOK_SECONDS:.0f} s: librdkafka's fetcher is in state {fetched.state!r}"
+                f"agent {self._name} was not given {self._without_prefix[topic]}[{partition}] from"
+                f" offset {position.offset} on within {self._stalls.check_seconds:.0f} s, although"
+                f" the broker has records: librdkafka's fetcher is stalled in state"
+                f" {position.fetcher_state!r}"
             )
 
-    def _where(self, position: TopicPartition) -> Where:
-        return self._without_prefix[position.topic], position.partition
+    def _note(self, error: KafkaError, message: Message) -> None:
+        if error.code() == KafkaError._PARTITION_EOF:
+            place = self._without_prefix[message.topic() or ""], message.partition() or 0
+            self._lag.note_end(place, message.offset() or 0)
+        else:
+            self._tolerate(error)
 
-    def _origin(self, message: Any) -> Origin:  # Any: as declared, a message may lack all of it
-        headers = message.headers()
-        return Origin(
-            self._without_prefix[message.topic()],
-            message.partition(),
-            message.offset(),
-            message.timestamp()[1],
-            message.key(),
-            message.value(),
-            tuple(headers) if headers else (),
-        )
-
-    def _is_end(self, message: Message, error: KafkaError) -> bool:
-        """Whether a message only says that there is, for now, nothing behind this offset."""
-        if error.code() != KafkaError._PARTITION_EOF:
-            return False
-        where = self._without_prefix[message.topic() or ""], message.partition() or 0
-        self._reached[where] = message.offset() or 0
-        return True
-
-    def _pass_over(self, error: KafkaError) -> None:
-        """Count and log the news of an error that librdkafka is dealing with.
+    def _tolerate(self, error: KafkaError) -> None:
+        """Count and log a transient error.
 
         Raises
         ------
         BrokerError
-            It is another kind of error.
+            It is not transient.
         """
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
             raise BrokerError(
-                f"agent {self._name} requires records that the broker no longer has; got"
-                f" {error.str()!r}. They were dropped before they were read: give the topics more"
-                " retention, or produce no faster than the pipeline reads"
+                f"agent {self._name} needs records that the broker no longer has: {error.str()}."
+                " They expired before they were read: give the topics more retention, or produce"
+                " no faster than the pipeline reads"
             )
-        if error.fatal() or not (error.retriable() or error.code() in _PASSING):
-            raise BrokerError(
-                f"agent {self._name} requires a working consumer; got {error.str()!r}"
-            )
+        if not is_transient(error):
+            raise BrokerError(f"the consumer of agent {self._name} failed: {error.str()}")
         self._metrics.broker_errors.labels(self._name, error.name()).inc()
         _log.warning("broker error", agent=self._name, error=error.str())
 

@@ -1,9 +1,9 @@
 """The order in which a task took records from several topics.
 
-One topic partition is a log, and its order is there for ever. Where a task with state reads more
-than one (events and labels, when ingest shares its agent), how they interleaved is known only to
-the worker that did it, and a model depends on it. So it is written down with the batch, as runs
-of one topic, and followed again when records are folded again after a crash.
+One topic partition is a log, whose order never changes. Where a task with state reads more than
+one (events and labels, when ingest shares its agent), only the worker knows how they interleaved,
+and a model depends on it. So the order is written with the batch, as runs of one topic, and
+followed when records are replayed after a crash.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import TypeAlias
 from millrace.streams.operators.record import Origin
 
 Run: TypeAlias = tuple[str, int]
-"""A topic, and the offset of the last record of it before another topic's turn."""
+"""A topic, and the offset of its last record before those of another topic."""
 
 
 class InputOrder:
-    """The order of one task's inputs: followed while there is one recorded, and recorded after.
+    """The order of one task's inputs: followed as far as it is recorded, then recorded.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class InputOrder:
         return arranged
 
     def runs_to_follow(self) -> list[Run]:
-        """Return the recorded runs that are not finished yet."""
+        """Return the recorded runs whose records have not all arrived yet."""
         return [*self._recorded]
 
     def take_runs(self) -> list[Run]:
@@ -80,7 +80,7 @@ class InputOrder:
                     self._recorded.popleft()
                     break
             else:
-                break  # the run's last record is still to come
+                break  # the run's last record has not arrived yet
         return arranged
 
     def _record(self, origins: list[Origin]) -> None:

@@ -19,10 +19,12 @@ from millrace.models.pipeline.model import Model
 from millrace.models.pipeline.sample_events import sample_vectors
 from millrace.schemas.records import Features
 from millrace.streams.formats.json import to_json
-from millrace.streams.kafka.reading import count_partitions
+from millrace.streams.kafka.admin import count_partitions
+from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.operators.learning import LearningOperator
 from millrace.streams.settings import Settings
-from millrace.streams.state.log import Saved, StateLog
+from millrace.streams.state.log import StateLog
+from millrace.streams.state.records import Saved
 from millrace.streams.state.signing import state_key
 from millrace.streams.tools.reproduce import task_factory
 from millrace.streams.topology.chain import AgentSpec
@@ -116,8 +118,9 @@ def read_state(
 ) -> tuple[dict[int, Saved], TaskFactory]:
     """Return an agent's saved state by partition, and what makes tasks to put it in."""
     prefix = topic_prefix(pipeline)
-    partitions = count_partitions(settings, prefix + state_topic(agent))
-    log = StateLog(pipeline, agent, settings, prefix, state_key(settings))
+    clients = KafkaClients(settings)
+    partitions = count_partitions(clients, prefix + state_topic(agent))
+    log = StateLog(pipeline, agent, clients, prefix, state_key(settings))
     return log.read(range(partitions)), task_factory(pipeline, settings, agent, partitions)
 
 

@@ -11,14 +11,16 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
-from confluent_kafka import Message
-
 from millrace.models.candidates.model_set import ModelSet
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import BrokerError, RecordError, SettingsError, shipped
 from millrace.schemas.records import Prediction
 from millrace.streams.formats import FORMATS
-from millrace.streams.kafka.reading import count_partitions, read_to_end, watermarks
+from millrace.streams.kafka.admin import count_partitions
+from millrace.streams.kafka.clients import KafkaClients
+from millrace.streams.kafka.protocols import Clients
+from millrace.streams.kafka.reading import read_to_end, watermarks
+from millrace.streams.kafka.records import origin_of
 from millrace.streams.kafka.registry import written_schema
 from millrace.streams.operators.record import Origin, PredictionRecord, Record, reject
 from millrace.streams.operators.slice import Slice
@@ -80,13 +82,13 @@ def reproduce(
     """
     agent = _agent(settings)
     prefix = topic_prefix(pipeline)
-    partition, served = find_prediction(settings, f"{prefix}predictions", event_id, progress)
-    topic = _input_topic(pipeline, settings, agent, partition)
-    task = task_factory(pipeline, settings, agent, count_partitions(settings, topic)).make()
+    clients = KafkaClients(settings)
+    partition, served = find_prediction(clients, f"{prefix}predictions", event_id, progress)
+    topic, records = _input_topic(pipeline, clients, agent, partition)
+    task = task_factory(pipeline, settings, agent, count_partitions(clients, topic)).make()
     codec = TopicCodec(pipeline)
-    _, high = watermarks(settings, topic, partition)
-    for count, message in enumerate(read_to_end(settings, topic, [partition]), 1):
-        progress(f"folding {topic}[{partition}]", count, high)
+    for count, message in enumerate(read_to_end(clients, topic, [partition]), 1):
+        progress(f"folding {topic}[{partition}]", count, records)
         origin = origin_of(message, prefix)
         for made in fold(task, [origin], codec):
             if isinstance(made, PredictionRecord) and made.value["event_id"] == event_id:
@@ -98,7 +100,7 @@ def reproduce(
 
 
 def find_prediction(
-    settings: Settings, topic: str, event_id: str, progress: Progress
+    clients: Clients, topic: str, event_id: str, progress: Progress
 ) -> tuple[int, Prediction]:
     """Return an event's prediction and its partition.
 
@@ -107,10 +109,11 @@ def find_prediction(
     SettingsError
         There is none.
     """
-    partitions = range(count_partitions(settings, topic))
-    total = sum(watermarks(settings, topic, each)[1] for each in partitions)
+    partitions = range(count_partitions(clients, topic))
+    marks = watermarks(clients, [(topic, each) for each in partitions])
+    total = sum(each.high for each in marks.values())
     wanted = event_id.encode()
-    for count, message in enumerate(read_to_end(settings, topic, partitions), 1):
+    for count, message in enumerate(read_to_end(clients, topic, partitions), 1):
         progress(f"searching {topic}", count, total)
         data = message.value() or b""
         if wanted not in data and not data.startswith(b"{"):  # decoding all would take minutes
@@ -154,19 +157,6 @@ def fold(task: Task, origins: Iterable[Origin], codec: TopicCodec) -> Iterator[R
             yield from task.run(Slice([record]))
 
 
-def origin_of(message: Message, prefix: str) -> Origin:
-    """Return a message's place in the log, its topic without the pipeline's prefix."""
-    return Origin(
-        (message.topic() or "").removeprefix(prefix),
-        message.partition() or 0,
-        message.offset() or 0,
-        message.timestamp()[1],
-        message.key(),
-        message.value(),
-        tuple(message.headers() or ()),  # type: ignore[arg-type]  # the list that it always is
-    )
-
-
 def _agent(settings: Settings) -> AgentSpec:
     agent = next(each for each in settings.agents if "prediction" in each)
     if "learning" not in agent:
@@ -178,19 +168,19 @@ def _agent(settings: Settings) -> AgentSpec:
     return agent
 
 
-def _input_topic(pipeline: Pipeline, settings: Settings, agent: AgentSpec, partition: int) -> str:
-    """Return the one topic that the agent's task was fed from, if it is all there."""
+def _input_topic(
+    pipeline: Pipeline, clients: Clients, agent: AgentSpec, partition: int
+) -> tuple[str, int]:
+    """Return the one topic that the agent's task was fed from, if it is all there, and its size."""
     prefix = topic_prefix(pipeline)
-    marks = {
-        prefix + topic: watermarks(settings, prefix + topic, partition) for topic in agent.reads
-    }
-    for topic, (low, _) in marks.items():
+    marks = watermarks(clients, [(prefix + topic, partition) for topic in agent.reads])
+    for (topic, _), (low, _) in marks.items():
         if low > 0:
             raise BrokerError(
                 f"reproduce requires {topic}[{partition}] from its first record on; got offset"
                 f" {low} as the oldest that retention has left (setting retention_hours)"
             )
-    used = [topic for topic, (_, high) in marks.items() if high > 0]
+    used = [topic for (topic, _), (_, high) in marks.items() if high > 0]
     if len(used) > 1:
         raise BrokerError(
             f"reproduce requires one log that fixes the order of all inputs; got {used}, whose"
@@ -199,7 +189,7 @@ def _input_topic(pipeline: Pipeline, settings: Settings, agent: AgentSpec, parti
         )
     if not used:
         raise BrokerError(f"reproduce requires records on {[*marks]}; got none")
-    return used[0]
+    return used[0], marks[used[0], partition].high
 
 
 def _decoded(data: bytes) -> Prediction:

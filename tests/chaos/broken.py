@@ -13,13 +13,13 @@ import time
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from millrace.streams.interval import Interval
 from millrace.streams.kafka.clients import producer_config
 from millrace.streams.operators.record import Origin
-from millrace.streams.runtime.batching import Interval
-from millrace.streams.runtime.engine import Engine
 from millrace.streams.runtime.outbox import Outbox
+from millrace.streams.runtime.session import Session
 from millrace.streams.settings import read_settings
-from millrace.streams.state.log import StateRecord
+from millrace.streams.state.records import StateRecord
 from millrace.streams.worker.run import run_worker
 
 KINDS = ("commit-first", "state-outside")
@@ -28,19 +28,19 @@ _WINDOW_SECONDS = 1.0
 
 def commit_first() -> None:
     """Commit the input offsets of a batch before its outputs are produced."""
-    fold, commit = Engine._fold, Outbox.commit
+    fold, commit = Session.fold, Outbox.commit
 
-    async def fold_what_is_committed(self: Engine, batch: list[Origin]) -> None:
+    async def fold_what_is_committed(self: Session, batch: list[Origin]) -> None:
         ends = {(origin.topic, origin.partition): origin.offset + 1 for origin in batch}
-        ours = {where: end for where, end in ends.items() if where[1] in self._assigned}
-        self._inbox.consumer.commit(offsets=self._inbox.positions(ours), asynchronous=False)
+        ours = {where: end for where, end in ends.items() if where[1] in self.assignments}
+        self.inbox.consumer.commit(offsets=self.inbox.positions(ours), asynchronous=False)
         await asyncio.sleep(_WINDOW_SECONDS)
         await fold(self, batch)
 
     def commit_outputs(self: Outbox, consumer: Consumer, _offsets: list[TopicPartition]) -> None:
         commit(self, consumer, [])
 
-    Engine._fold = fold_what_is_committed  # type: ignore[method-assign]
+    Session.fold = fold_what_is_committed  # type: ignore[method-assign]
     Outbox.commit = commit_outputs  # type: ignore[method-assign]
 
 
@@ -50,9 +50,9 @@ def state_outside() -> None:
     producers: dict[str, Producer] = {}
 
     def put_state_at_once(self: Outbox, partition: int, entry: StateRecord) -> None:
-        if self._name not in producers:
-            producers[self._name] = Producer(producer_config(self._settings))
-        producer, topic = producers[self._name], self._prefix + entry.topic
+        if self.transactional_id not in producers:
+            producers[self.transactional_id] = Producer(producer_config(read_settings()))
+        producer, topic = producers[self.transactional_id], self._prefix + entry.topic
         producer.produce(topic, entry.value, entry.key, partition, headers=entry.headers)
         producer.flush(10)
 

@@ -15,16 +15,16 @@ from typing import Any
 
 from confluent_kafka import Message
 
-from millrace.streams.topology.codec import TopicCodec
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.sample_events import sample_vectors
 from millrace.schemas import MillraceError, shipped
+from millrace.streams.kafka.records import origin_of
 from millrace.streams.operators.record import Origin, Record
 from millrace.streams.settings import Settings
 from millrace.streams.tools.inspect_state import describe, finite, read_state
-from millrace.streams.tools.reproduce import fold, origin_of, task_factory
+from millrace.streams.tools.reproduce import fold, task_factory
+from millrace.streams.topology.codec import TopicCodec
 from millrace.streams.topology.task import Task
-
 from tests.chaos.fold import Folded, fold_partition, unstamped
 from tests.chaos.lifecycle import Fates, LabelBook
 from tests.chaos.likeness import difference

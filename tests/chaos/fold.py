@@ -12,14 +12,14 @@ from dataclasses import dataclass, field, replace
 
 from confluent_kafka import Message
 
-from millrace.streams.topology.codec import TopicCodec
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import shipped
+from millrace.streams.kafka.records import origin_of
 from millrace.streams.operators.record import Origin, Record
 from millrace.streams.settings import Settings
-from millrace.streams.tools.reproduce import fold, origin_of, task_factory
+from millrace.streams.tools.reproduce import fold, task_factory
+from millrace.streams.topology.codec import TopicCodec
 from millrace.streams.topology.task import Task
-
 
 _STAMP = "prediction_time_ms"
 _UNSTAMPED = 0

@@ -65,7 +65,7 @@ def disaster(kafka: str, unique_name: Callable[[str], str]) -> Disaster:
         all_of_them = topics.records("predictions", at_least=BEFORE + AFTER + 1)
         seen["predictions_without"] = all_of_them[BEFORE + AFTER :]
         seen["skipped"] = fourth.metrics().total("millrace_records_skipped_total")
-        (seen["gap"],) = fourth.events_logged("went on without records that have expired")
+        (seen["gap"],) = fourth.events_logged("continuing without records that have expired")
     return Disaster(**seen)
 
 

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 
 import pytest
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from millrace.schemas import BrokerError
-from millrace.streams.kafka.stall import Fetching
+from millrace.streams.kafka.clients import KafkaClients
+from millrace.streams.kafka.stall import StallDetector
 from millrace.streams.observability.metrics import Metrics
-from millrace.streams.runtime import inbox
 from millrace.streams.runtime.inbox import Inbox
 from millrace.streams.settings import Settings
 
-LOOK_SECONDS = 2.0
+CHECK_SECONDS = 2.0
 PARTITIONS = 2
 
 
@@ -33,13 +32,21 @@ class Group:
         self._producer.init_transactions(30)
         self._metrics = Metrics(name)
         self.inbox = Inbox(
-            "ingest", Settings(broker=bootstrap), f"{name}.", ["events"], self._metrics
+            "ingest",
+            KafkaClients(Settings(broker=bootstrap)),
+            f"{name}.",
+            ["events"],
+            self._metrics,
+            listener=self,
+            stalls=StallDetector(CHECK_SECONDS),
         )
-        self.inbox.open(
-            lambda _: self.inbox.start({("events", each): 0 for each in range(PARTITIONS)}),
-            lambda _: None,
-            lambda _: None,
-        )
+
+    def on_assign(self, _partitions: list[TopicPartition]) -> None:
+        self.inbox.start({("events", each): 0 for each in range(PARTITIONS)})
+
+    def on_revoke(self, _partitions: list[TopicPartition]) -> None: ...
+
+    def on_lost(self, _partitions: list[TopicPartition]) -> None: ...
 
     def produce(self, *partitions: int) -> None:
         """Begin a transaction with a record in each of these partitions."""
@@ -71,10 +78,7 @@ class Group:
 
 
 @pytest.fixture
-def group(
-    kafka: str, unique_name: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Group]:
-    monkeypatch.setattr(inbox, "Fetching", partial(Fetching, LOOK_SECONDS))
+def group(kafka: str, unique_name: Callable[[str], str]) -> Iterator[Group]:
     group = Group(kafka, unique_name("fetching"))
     try:
         group.produce(0, 1)
@@ -91,10 +95,8 @@ def test_a_partition_that_is_not_fetched_is_an_error(group: Group) -> None:
     group.produce(0, 1)
     group.commit()
 
-    with pytest.raises(
-        BrokerError, match=r"the records of events\[1\] from offset 2.*in state 'active'"
-    ):
-        group.poll(10 * LOOK_SECONDS)
+    with pytest.raises(BrokerError, match=r"events\[1\] from offset 2.*in state 'active'"):
+        group.poll(10 * CHECK_SECONDS)
     group.inbox.report_lag({("events", 1): 1})
     assert group.lag(1) > 0
 
@@ -106,7 +108,7 @@ def test_what_nobody_may_read_is_not_missed(group: Group) -> None:
         if end is not None:
             end()
 
-    assert group.poll(4 * LOOK_SECONDS) == PARTITIONS
+    assert group.poll(4 * CHECK_SECONDS) == PARTITIONS
     group.inbox.report_lag({("events", each): 3 for each in range(PARTITIONS)})
     assert [group.lag(0), group.lag(1)] == [1, 1]  # what is open; marks, and what is void, are not
 
@@ -116,10 +118,10 @@ def test_a_transaction_that_does_not_end_is_a_stall(group: Group) -> None:
     group.produce(1)
     deadline = time.monotonic() + 30
     moving = {("events", 0): 1}
-    while not (stall := group.inbox.stall(2 * LOOK_SECONDS)) and time.monotonic() < deadline:
+    while not (stall := group.inbox.stall(2 * CHECK_SECONDS)) and time.monotonic() < deadline:
         group.poll(0.5)
         moving["events", 0] += 1
         group.inbox.report_lag({**moving, ("events", 1): 1})
 
     assert stall.startswith("stalled: events[1] has records from offset 1 on, and none was taken")
-    assert "a transaction that has not ended holds them back" in stall
+    assert "an open transaction holds them back" in stall

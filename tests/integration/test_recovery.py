@@ -16,8 +16,10 @@ from confluent_kafka.admin import AdminClient
 from river import metrics
 
 from millrace.schemas import SnapshotError
+from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.observability.scraping import Samples
-from millrace.streams.state.log import Saved, StateLog
+from millrace.streams.state.log import StateLog
+from millrace.streams.state.records import Saved
 from millrace.streams.topology.chain import AgentSpec
 from tests.integration import sensors
 from tests.integration.clients import Topics, as_json
@@ -142,7 +144,7 @@ def saved_state(bootstrap: str, pipeline: str, key: str) -> Saved:
     log = StateLog(
         sensors.every_sensor,
         AgentSpec(("prediction", "learning")),
-        settings("every_sensor", pipeline, bootstrap),
+        KafkaClients(settings("every_sensor", pipeline, bootstrap)),
         f"{pipeline}.",
         key.encode(),
     )

@@ -10,22 +10,22 @@ import pytest
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from millrace.streams.operators.slice import Slice
-from millrace.streams.topology.codec import TopicCodec
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.sample_events import sample_vectors
 from millrace.models.pipelines.loans import applications
 from millrace.models.pipelines.loans import pipeline as loans
 from millrace.schemas import BrokerError, SettingsError
 from millrace.streams.app import prepare_topics
+from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.operators.record import EventRecord, Origin, Record
+from millrace.streams.operators.slice import Slice
 from millrace.streams.settings import Settings
 from millrace.streams.state.log import StateLog
 from millrace.streams.tools.inspect_state import describe, inspect_state
 from millrace.streams.tools.reproduce import Reproduction, reproduce, task_factory
 from millrace.streams.topology.chain import AgentSpec
+from millrace.streams.topology.codec import TopicCodec
 from millrace.streams.topology.task import Task
-
 
 EVENTS = 60
 LEARNER = AgentSpec(("prediction", "learning"))
@@ -86,7 +86,7 @@ def send(producer: Producer, codec: TopicCodec, pipeline: Pipeline, record: Reco
 
 
 def save(producer: Producer, pipeline: Pipeline, settings: Settings, task: Task) -> None:
-    log = StateLog(pipeline, LEARNER, settings, f"{pipeline.name}.", b"secret")
+    log = StateLog(pipeline, LEARNER, KafkaClients(settings), f"{pipeline.name}.", b"secret")
     for entry in log.flush(0, task, {"features": EVENTS}, 1):
         topic = f"{pipeline.name}.{entry.topic}"
         producer.produce(topic, entry.value, entry.key, partition=0, headers=entry.headers)

@@ -54,7 +54,7 @@ def shared(kafka: str, unique_name: Callable[[str], str]) -> Shared:
         learned = first.metrics().total("millrace_prequential_examples", **scored)
         wait_for("end of all lag", lambda: not lag_of(first))
         rebuilt = first.events_logged("no saved state: rebuilding it from the log")
-        ended = first.events_logged("ending what another worker left open")
+        ended = first.events_logged("fencing another worker's transaction")
     return Shared(*(held, made_by, exit_code, held_after, predictions, learned, rebuilt, ended))
 
 

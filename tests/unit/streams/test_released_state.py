@@ -14,10 +14,12 @@ import pytest
 from river.__version__ import __version__ as river_version
 
 from millrace.models.pipeline.sample_events import sample_vectors
+from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.operators.record import Origin
 from millrace.streams.operators.slice import Slice
 from millrace.streams.settings import Settings
-from millrace.streams.state.log import StateLog, StateRecord
+from millrace.streams.state.log import StateLog
+from millrace.streams.state.records import StateRecord
 from millrace.streams.tools.inspect_state import describe
 from millrace.streams.topology.codec import TopicCodec
 from millrace.streams.topology.factory import TaskFactory
@@ -55,7 +57,9 @@ class Released:
         self.covers: dict[str, dict[str, int]] = {}
         settings = Settings(chain=document["chain"], state_key=KEY.decode())  # type: ignore[arg-type]
         for agent in settings.agents:
-            log = StateLog(self.pipeline, agent, settings, f"{self.pipeline.name}.", KEY)
+            log = StateLog(
+                self.pipeline, agent, KafkaClients(settings), f"{self.pipeline.name}.", KEY
+            )
             log._records = _records_of(document["state"])  # type: ignore[method-assign]
             factory = TaskFactory(
                 self.pipeline, agent, 1, 10**6, lambda _: None, log.load_models, lambda: NOW_MS

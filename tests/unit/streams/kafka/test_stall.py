@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from confluent_kafka import TopicPartition
 
-from millrace.streams.kafka.stall import Fetched, Fetching
+from millrace.streams.kafka.stall import FetchPosition, StallDetector
 
 AT = ("p.events", 0)
 
@@ -16,8 +16,8 @@ AT = ("p.events", 0)
 class Client:
     """librdkafka, which is at `position`, and a broker whose partition goes to `end`."""
 
-    def __init__(self, fetching: Fetching) -> None:
-        self._keep: Any = fetching.config["stats_cb"]
+    def __init__(self, detector: StallDetector) -> None:
+        self._keep: Any = detector.config["stats_cb"]
         self.position = self.end = 0
         self.partitions = [TopicPartition(*AT)]
 
@@ -34,24 +34,24 @@ class Client:
 
 
 @pytest.fixture
-def fetching() -> Fetching:
-    return Fetching(look_seconds=-1.0)
+def detector() -> StallDetector:
+    return StallDetector(check_seconds=-1.0)
 
 
 @pytest.fixture
-def client(fetching: Fetching) -> Client:
-    client = Client(fetching)
-    fetching.begin(client.partitions)
+def client(detector: StallDetector) -> Client:
+    client = Client(detector)
+    detector.reset(client.partitions)
     return client
 
 
 def test_records_that_are_not_fetched_from_one_look_to_the_next(
-    fetching: Fetching, client: Client
+    detector: StallDetector, client: Client
 ) -> None:
     """They are found at the second look, with what librdkafka calls the state it is in."""
-    assert fetching.look(client.say(position=7, end=9)) == {}
-    assert fetching.look(client.say(position=7, end=12)) == {
-        AT: Fetched(7, 12, "validate-epoch-wait")
+    assert detector.stalled(client.say(position=7, end=9)) == {}
+    assert detector.stalled(client.say(position=7, end=12)) == {
+        AT: FetchPosition(7, 12, "validate-epoch-wait")
     }
 
 
@@ -64,25 +64,25 @@ def test_records_that_are_not_fetched_from_one_look_to_the_next(
     ],
 )
 def test_what_is_no_standstill(
-    fetching: Fetching, client: Client, first: tuple[int, int], second: tuple[int, int]
+    detector: StallDetector, client: Client, first: tuple[int, int], second: tuple[int, int]
 ) -> None:
     """A look sees one moment; only what was there, and has not come, is missed."""
-    assert fetching.look(client.say(*first)) == {}
-    assert fetching.look(client.say(*second)) == {}
+    assert detector.stalled(client.say(*first)) == {}
+    assert detector.stalled(client.say(*second)) == {}
 
 
-def test_a_new_assignment_begins_anew(fetching: Fetching, client: Client) -> None:
+def test_a_new_assignment_begins_anew(detector: StallDetector, client: Client) -> None:
     """What stood still before a rebalance may be another worker's now."""
-    fetching.look(client.say(position=7, end=9))
-    fetching.begin(client.partitions)
-    assert fetching.look(client.say(position=7, end=9)) == {}
+    detector.stalled(client.say(position=7, end=9))
+    detector.reset(client.partitions)
+    assert detector.stalled(client.say(position=7, end=9)) == {}
 
 
 def test_nothing_is_asked_without_partitions_or_statistics(
-    fetching: Fetching, client: Client
+    detector: StallDetector, client: Client
 ) -> None:
     """Before the first statistics nothing is known; with no partition no look is due."""
-    assert fetching.look(client) == {}
-    assert fetching.is_look_due
-    fetching.begin([])
-    assert not fetching.is_look_due
+    assert detector.stalled(client) == {}
+    assert detector.is_check_due
+    detector.reset([])
+    assert not detector.is_check_due

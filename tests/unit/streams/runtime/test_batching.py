@@ -1,11 +1,11 @@
-"""How large a batch may be, and what is done only now and then."""
+"""How large a batch may be."""
 
 from __future__ import annotations
 
 import pytest
 
 from millrace.streams.operators.record import Origin
-from millrace.streams.runtime.batching import Interval, Pace, slices
+from millrace.streams.runtime.batching import BatchLimit, slices
 
 LEAST, MOST = 200, 2_000
 
@@ -26,66 +26,53 @@ def test_a_batch_is_as_large_as_time_allows(
     fold_seconds: float, commit_seconds: float, records: int
 ) -> None:
     """So many as are folded in 100 ms or in 20 commits, between the least and the most."""
-    pace = Pace(MOST)
+    limit = BatchLimit(MOST)
 
-    pace.note(100, 100 * fold_seconds, commit_seconds)
+    limit.note(100, 100 * fold_seconds, commit_seconds)
 
-    assert pace.records == pytest.approx(records, abs=1)
+    assert limit.records == pytest.approx(records, abs=1)
 
 
 def test_one_slow_commit_changes_nothing() -> None:
     """The commit that wrote the state took long; the next one will not."""
-    pace = Pace(MOST)
+    limit = BatchLimit(MOST)
     for _ in range(5):
-        pace.note(100, 0.01, 0.002)
-    before = pace.records
+        limit.note(100, 0.01, 0.002)
+    before = limit.records
 
-    pace.note(100, 0.01, 1.0)
+    limit.note(100, 0.01, 1.0)
 
-    assert pace.records == before == 1_000
+    assert limit.records == before == 1_000
 
 
-def test_the_pace_follows_a_model_that_slows_down() -> None:
+def test_the_limit_follows_a_model_that_slows_down() -> None:
     """A tree that has grown is noticed within some batches."""
-    pace = Pace(MOST)
+    limit = BatchLimit(MOST)
     for _ in range(20):
-        pace.note(100, 0.005, 0.001)
+        limit.note(100, 0.005, 0.001)
 
     for _ in range(5):
-        pace.note(100, 0.02, 0.001)
+        limit.note(100, 0.02, 0.001)
 
-    assert pace.records == 500
+    assert limit.records == 500
 
 
 def test_the_first_batch_is_within_the_most() -> None:
     """Before anything is known, and behind the slowest model, the setting holds."""
-    pace = Pace(3)
-    assert pace.records == 3
+    limit = BatchLimit(3)
+    assert limit.records == 3
 
-    pace.note(1, 60.0, 0.001)
+    limit.note(1, 60.0, 0.001)
 
-    assert pace.records == 3
+    assert limit.records == 3
 
 
 def test_what_a_batch_costs_makes_none_small() -> None:
     """Where the time goes by batch, not by record, small ones would only be more of them."""
-    pace = Pace(MOST)
+    limit = BatchLimit(MOST)
     for _ in range(20):
-        pace.note(min(pace.records, 15), 0.3, 0.001)
-    assert pace.records == LEAST
-
-
-def test_an_interval_is_due_after_its_time() -> None:
-    """And not again until that time is over once more."""
-    now = 5.0
-    interval = Interval(2.0, clock=lambda: now)
-    assert not interval.is_due
-    now = 7.5
-    assert interval.is_due
-
-    interval.restart()
-
-    assert not interval.is_due
+        limit.note(min(limit.records, 15), 0.3, 0.001)
+    assert limit.records == LEAST
 
 
 def test_slices_are_all_of_a_batch() -> None:

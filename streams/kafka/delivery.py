@@ -1,0 +1,120 @@
+"""A producer whose records are delivered, or an error says which were not."""
+
+from __future__ import annotations
+
+from confluent_kafka import KafkaError, Message
+
+from millrace.schemas import BrokerError
+from millrace.streams.kafka.protocols import Clients, Config, Headers, Producer
+
+_QUEUE_FULL_SECONDS = 0.1
+
+
+class CheckedProducer:
+    """Produces without losing anything unnoticed.
+
+    Parameters
+    ----------
+    clients
+        Makes the client.
+    config
+        librdkafka's properties, besides those of every producer.
+
+    Attributes
+    ----------
+    client
+        For transactions.
+    """
+
+    def __init__(self, clients: Clients, config: Config | None = None) -> None:
+        self._failures = _Failures()
+        callbacks = {"on_delivery": self._failures.note, "delivery.report.only.error": True}
+        self.client: Producer = clients.producer({**(config or {}), **callbacks})
+        self._topics: set[str] = set()
+
+    def produce(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: str | bytes | None,
+        partition: int,
+        *,
+        timestamp_ms: int = 0,
+        headers: Headers | None = None,
+    ) -> None:
+        """Produce a record; wait where the queue is full.
+
+        Raises
+        ------
+        BrokerError
+            The queue is full, and a record in it was not delivered.
+        """
+        self._topics.add(topic)
+        while True:
+            try:
+                self.client.produce(
+                    topic, value, key, partition, timestamp=timestamp_ms, headers=headers
+                )
+            except BufferError:  # librdkafka's queue is full: wait for the broker
+                self.poll(_QUEUE_FULL_SECONDS)
+            else:
+                return
+
+    def poll(self, seconds: float = 0.0) -> None:
+        """Take what the broker has reported, and wait for it at most so long.
+
+        Raises
+        ------
+        BrokerError
+            A record was not delivered.
+        """
+        self.client.poll(seconds)
+        self.check()
+
+    def flush(self, timeout_seconds: float) -> None:
+        """Wait until the broker has every record.
+
+        Raises
+        ------
+        BrokerError
+            A record was not delivered, or not in time.
+        """
+        unacknowledged = self.client.flush(timeout_seconds)
+        self.check()
+        if unacknowledged:
+            raise BrokerError(
+                f"{unacknowledged:,} records were not acknowledged within {timeout_seconds:.0f} s"
+                f" on topic {', '.join(sorted(self._topics))}: check that the broker is up"
+            )
+        self._topics.clear()
+
+    def check(self) -> None:
+        """Raise what the reports that were taken say.
+
+        Raises
+        ------
+        BrokerError
+            A record was not delivered.
+        """
+        self._failures.check()
+
+
+class _Failures:
+    """What was not delivered.
+
+    An object of its own, without a reference to the producer that calls it: a client must be
+    freed as soon as it is let go of, not when the garbage collector finds the cycle.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._first = ""
+
+    def note(self, error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            self._first = self._first or f"{message.topic()}: {error.str()}"
+            self._count += 1
+
+    def check(self) -> None:
+        if self._count:
+            raise BrokerError(f"{self._count:,} records were not written to topic {self._first}")

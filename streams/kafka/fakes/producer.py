@@ -1,0 +1,119 @@
+"""A producer of a fake broker."""
+
+from __future__ import annotations
+
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
+
+from millrace.streams.kafka.fakes.broker import FakeBroker, Membership, fail
+from millrace.streams.kafka.protocols import Config, Headers
+
+
+class FakeProducer:
+    """Writes at once, and reports what was not delivered.
+
+    Attributes
+    ----------
+    is_cut_off
+        Set it to let the next poll report a lost connection.
+    """
+
+    def __init__(self, broker: FakeBroker, config: Config) -> None:
+        self._broker = broker
+        self._config = config
+        self._id = str(config.get("transactional.id", ""))
+        self._epoch = 0
+        self._is_in_transaction = False
+        self._undelivered: list[tuple[KafkaError, Message]] = []
+        self._lost = 0
+        self.is_cut_off = False
+
+    def produce(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: str | bytes | None,
+        partition: int,
+        *,
+        timestamp: int = 0,
+        headers: Headers | None = None,
+    ) -> None:
+        self._broker.meet_fault("produce")
+        if self._id and not self._is_in_transaction:
+            fail(KafkaError._STATE)
+        encoded = key.encode() if isinstance(key, str) else key
+        if len(encoded or b"") + len(value or b"") > self._broker.max_message_bytes:
+            fail(KafkaError.MSG_SIZE_TOO_LARGE)
+        try:
+            self._broker.meet_fault("delivery")
+            self._check_not_fenced()
+        except KafkaException as error:
+            self._lost += 1
+            self._undelivered.append((error.args[0], Message(topic=topic, partition=partition)))
+            return
+        transaction = self._broker.transaction(self._id) if self._id else None
+        if transaction is not None:
+            transaction.places.add((topic, partition))
+        self._broker.put(topic, value, encoded, partition, timestamp or None, headers, transaction)
+
+    def poll(self, _timeout: float, /) -> int:
+        if self.is_cut_off:
+            self.is_cut_off = False
+            self._call("error_cb", KafkaError(KafkaError._TRANSPORT))
+        undelivered, self._undelivered = self._undelivered, []
+        for error, message in undelivered:
+            self._call("on_delivery", error, message)
+        return len(undelivered)
+
+    def flush(self, _timeout: float, /) -> int:
+        self._broker.meet_fault("flush")
+        self.poll(0)
+        return self._broker.unacknowledged
+
+    def init_transactions(self, _timeout: float, /) -> None:
+        self._broker.meet_fault("init_transactions")
+        self._epoch = self._broker.init_transactions(self._id)
+
+    def begin_transaction(self) -> None:
+        self._broker.meet_fault("begin_transaction")
+        if not self._epoch or self._is_in_transaction:
+            fail(KafkaError._STATE)
+        self._is_in_transaction = True
+        self._lost = 0
+
+    def send_offsets_to_transaction(
+        self, positions: list[TopicPartition], group_metadata: object, _timeout: float, /
+    ) -> None:
+        self._broker.meet_fault("send_offsets_to_transaction")
+        self._check_not_fenced()
+        assert isinstance(group_metadata, Membership)
+        self._broker.check_member(group_metadata)
+        self._broker.transaction(self._id).offsets += [
+            (group_metadata.group, (at.topic, at.partition), at.offset) for at in positions
+        ]
+
+    def commit_transaction(self, _timeout: float, /) -> None:
+        self._broker.meet_fault("commit_transaction")
+        self._check_not_fenced()
+        if self._lost:
+            fail(KafkaError._FAIL, txn_requires_abort=True)
+        self._end("committed")
+
+    def abort_transaction(self, _timeout: float, /) -> None:
+        self._broker.meet_fault("abort_transaction")
+        self._check_not_fenced()
+        self._end("aborted")
+
+    def _end(self, outcome: str) -> None:
+        if not self._is_in_transaction:
+            fail(KafkaError._STATE)
+        self._is_in_transaction = False
+        self._broker.end_transaction(self._id, outcome)
+
+    def _check_not_fenced(self) -> None:
+        if self._id and self._broker.is_fenced(self._id, self._epoch):
+            fail(KafkaError._FENCED, fatal=True)
+
+    def _call(self, name: str, *arguments: object) -> None:
+        callback = self._config.get(name)
+        if callable(callback):
+            callback(*arguments)

@@ -1,0 +1,155 @@
+"""What Millrace uses of a Kafka client, as interfaces.
+
+confluent-kafka's clients have these methods, and so have the fakes (`streams.kafka.fakes`).
+Whatever needs a client is given `Clients` and asks it for one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from typing import Literal, Protocol, TypeAlias
+
+from confluent_kafka import Message, TopicPartition
+from confluent_kafka.cimpl import NewTopic
+
+Config: TypeAlias = Mapping[str, object]
+"""librdkafka's properties, and confluent-kafka's callbacks, by name."""
+
+Headers: TypeAlias = list[tuple[str, str | bytes | None]]
+
+Place: TypeAlias = tuple[str, int]
+"""A topic and a partition."""
+
+RebalanceCallback: TypeAlias = Callable[["Consumer", list[TopicPartition]], None]
+
+
+class Consumer(Protocol):
+    """Reads, and commits offsets for its group."""
+
+    def subscribe(
+        self,
+        topics: list[str],
+        /,
+        *,
+        on_assign: RebalanceCallback,
+        on_revoke: RebalanceCallback,
+        on_lost: RebalanceCallback,
+    ) -> None: ...
+
+    def assign(self, partitions: list[TopicPartition], /) -> None: ...
+
+    def unassign(self) -> None: ...
+
+    def poll(self, timeout: float, /) -> Message | None: ...
+
+    def consume(self, num_messages: int, /, timeout: float) -> list[Message]: ...
+
+    def committed(
+        self, partitions: list[TopicPartition], /, timeout: float
+    ) -> list[TopicPartition]: ...
+
+    def commit(
+        self, *, offsets: list[TopicPartition], asynchronous: Literal[False]
+    ) -> list[TopicPartition]: ...
+
+    def get_watermark_offsets(
+        self, partition: TopicPartition, /, timeout: float = ..., cached: bool = ...
+    ) -> tuple[int, int]: ...
+
+    def offsets_for_times(
+        self, partitions: list[TopicPartition], /, timeout: float
+    ) -> list[TopicPartition]: ...
+
+    def list_topics(self, topic: str, /, timeout: float) -> Metadata: ...
+
+    def consumer_group_metadata(self) -> object: ...
+
+    def close(self) -> None: ...
+
+
+class Producer(Protocol):
+    """Writes, in transactions where it has a transactional id."""
+
+    def produce(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: str | bytes | None,
+        partition: int,
+        *,
+        timestamp: int = ...,
+        headers: Headers | None = ...,
+    ) -> None: ...
+
+    def poll(self, timeout: float, /) -> int: ...
+
+    def flush(self, timeout: float, /) -> int: ...
+
+    def init_transactions(self, timeout: float, /) -> None: ...
+
+    def begin_transaction(self) -> None: ...
+
+    def send_offsets_to_transaction(
+        self, positions: list[TopicPartition], group_metadata: object, timeout: float, /
+    ) -> None: ...
+
+    def commit_transaction(self, timeout: float, /) -> None: ...
+
+    def abort_transaction(self, timeout: float, /) -> None: ...
+
+
+class Topic(Protocol):
+    """What is known of a topic."""
+
+    @property
+    def partitions(self) -> Mapping[int, object]: ...
+
+
+class Metadata(Protocol):
+    """What is known of a cluster."""
+
+    @property
+    def topics(self) -> Mapping[str, Topic]: ...
+
+
+class Admin(Protocol):
+    """Lists topics and creates them."""
+
+    def list_topics(self, topic: str | None = ..., timeout: float = ...) -> Metadata: ...
+
+    def create_topics(
+        self, new_topics: list[NewTopic], /, *, request_timeout: float
+    ) -> Mapping[str, Future[None]]: ...
+
+
+class Clients(Protocol):
+    """Makes the clients of one broker.
+
+    Attributes
+    ----------
+    broker
+        Its name, for messages.
+    is_embedded
+        Whether it is librdkafka's mock broker.
+    """
+
+    @property
+    def broker(self) -> str: ...
+
+    @property
+    def is_embedded(self) -> bool: ...
+
+    def consumer(self, group: str, config: Config) -> Consumer:
+        """Return a consumer that reads what is committed and commits offsets by hand."""
+        ...
+
+    def reader(self) -> Consumer:
+        """Return a consumer in no group, which reads what is committed and reports ends."""
+        ...
+
+    def producer(self, config: Config) -> Producer:
+        """Return a producer that keeps order and loses nothing."""
+        ...
+
+    def admin(self) -> Admin: ...

@@ -1,0 +1,248 @@
+"""Two ways to write records and to commit the input offsets that they follow from.
+
+In a transaction, records and offsets become visible together or not at all (KIP-98), fenced by
+the consumer group's generation (KIP-447). Without one, records are acknowledged before offsets
+are committed: after a crash a record may be there twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Protocol, TypeAlias
+from uuid import uuid4
+
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+
+from millrace.schemas import BrokerError
+from millrace.streams.kafka.bounded import BoundedCaller
+from millrace.streams.kafka.delivery import CheckedProducer
+from millrace.streams.kafka.protocols import Clients, Consumer, Headers, Producer
+
+_WRITE_SECONDS = 60.0
+_COORDINATOR_SECONDS = 10.0  # until the coordinator of transactions has answered
+_SLOWEST_BYTES_PER_SECOND = 1_000_000  # of a link over which a large state is still written
+
+OnError: TypeAlias = Callable[[KafkaError], None]
+
+
+class Writer(Protocol):
+    """Writes records and commits offsets. It is connected from the moment it is made.
+
+    Attributes
+    ----------
+    transactional_id
+        Empty without transactions.
+    is_in_transaction
+        Whether a transaction is open, with something written since the last commit.
+    """
+
+    transactional_id: str
+    is_in_transaction: bool
+
+    def produce(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None,
+        partition: int,
+        timestamp_ms: int,
+        headers: Headers | None,
+    ) -> None: ...
+
+    def commit(self, consumer: Consumer, offsets: list[TopicPartition]) -> bool:
+        """Commit what was written, and `offsets`; return whether there was anything to commit.
+
+        Raises
+        ------
+        BrokerError
+            A record was not delivered, or the broker did not answer in time.
+        confluent_kafka.KafkaException
+            The commit failed; where it is fatal, another worker has taken over.
+        """
+        ...
+
+    def abort(self) -> None:
+        """Take back what was written since the last commit."""
+        ...
+
+    def renew(self) -> None:
+        """Connect again, where the client must not be used any more."""
+        ...
+
+    def close(self) -> None:
+        """Free what the writer holds; what is not committed is lost."""
+        ...
+
+
+class TransactionalWriter:
+    """Exactly once: records and offsets in one transaction.
+
+    Parameters
+    ----------
+    clients
+        Makes the producer.
+    name
+        Each transactional id begins with it.
+    on_error
+        Called with the errors of the connection, which librdkafka handles itself. It must not
+        refer to the writer: a client must be freed as soon as it is let go of.
+    """
+
+    def __init__(self, clients: Clients, name: str, on_error: OnError) -> None:
+        self._clients = clients
+        self._name = name
+        self._on_error = on_error
+        self._bounded = BoundedCaller(f"commit-{name}")
+        self.is_in_transaction = False
+        self._uncommitted_bytes = 0
+        self._is_lost = True  # until it is connected
+        self.renew()
+
+    def produce(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None,
+        partition: int,
+        timestamp_ms: int,
+        headers: Headers | None,
+    ) -> None:
+        self._begin()
+        self._uncommitted_bytes += len(value or b"")
+        self._producer.produce(
+            topic, value, key, partition, timestamp_ms=timestamp_ms, headers=headers
+        )
+
+    def commit(self, consumer: Consumer, offsets: list[TopicPartition]) -> bool:
+        if not offsets and not self.is_in_transaction:
+            return False
+        self._begin()
+        group = consumer.consumer_group_metadata() if offsets else None
+        seconds = _COORDINATOR_SECONDS + self._uncommitted_bytes / _SLOWEST_BYTES_PER_SECOND
+        commit = partial(_commit, self._producer.client, offsets, group, seconds)
+        try:
+            self._bounded.call(seconds, f"committing as {self.transactional_id}", commit)
+        except BrokerError:
+            self._is_lost = True  # it is still busy with it, perhaps forever
+            raise
+        self.is_in_transaction = False
+        return True
+
+    def abort(self) -> None:
+        """Take back what was written since the last commit; the client is not used again.
+
+        Another worker may have fenced it, and what it drops it reports as not delivered.
+        """
+        if self.is_in_transaction and not self._is_lost:
+            abort = partial(self._producer.client.abort_transaction, _COORDINATOR_SECONDS)
+            with suppress(KafkaException, BrokerError):  # then nothing of it can become visible
+                self._bounded.call(_COORDINATOR_SECONDS, "aborting", abort)
+        self.is_in_transaction = False
+        self._is_lost = True
+
+    def renew(self) -> None:
+        if self._is_lost:
+            self.transactional_id = f"{self._name}-{uuid4()}"
+            self._connect()
+            self._is_lost = False
+
+    def close(self) -> None:
+        self._bounded.close()
+
+    def _connect(self) -> None:
+        self._connection = _Connection(self._on_error)
+        config = {"transactional.id": self.transactional_id, "error_cb": self._connection.note}
+        self._producer = CheckedProducer(self._clients, config)
+        self._producer.client.init_transactions(_COORDINATOR_SECONDS)
+
+    def _begin(self) -> None:
+        if self.is_in_transaction:
+            return
+        if self._is_lost:
+            raise BrokerError(
+                f"transactional id {self.transactional_id} is not used any more: its transaction"
+                " was aborted or timed out"
+            )
+        self._producer.poll()  # for the news of a lost connection
+        if self._connection.is_lost:  # see streams.kafka.bounded: its next commit might hang
+            self._connect()
+        self._producer.client.begin_transaction()
+        self.is_in_transaction = True
+        self._uncommitted_bytes = 0
+
+
+class AcknowledgedWriter:
+    """At least once: records are acknowledged, then offsets are committed.
+
+    Parameters
+    ----------
+    clients
+        Makes the producer.
+    on_error
+        Called with the errors of the connection, which librdkafka handles itself.
+    """
+
+    transactional_id = ""
+    is_in_transaction = False
+
+    def __init__(self, clients: Clients, on_error: OnError) -> None:
+        self._producer = CheckedProducer(clients, {"error_cb": on_error})
+
+    def produce(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None,
+        partition: int,
+        timestamp_ms: int,
+        headers: Headers | None,
+    ) -> None:
+        self._producer.produce(
+            topic, value, key, partition, timestamp_ms=timestamp_ms, headers=headers
+        )
+
+    def commit(self, consumer: Consumer, offsets: list[TopicPartition]) -> bool:
+        self._producer.flush(_WRITE_SECONDS)
+        if offsets:
+            consumer.commit(offsets=offsets, asynchronous=False)
+        return True
+
+    def abort(self) -> None:
+        """Take nothing back: what was written may be there twice after a crash."""
+
+    def renew(self) -> None:
+        """Keep the client: nobody fences it."""
+
+    def close(self) -> None:
+        """Hold nothing: the client is freed with the writer."""
+
+
+class _Connection:
+    """Whether a client has lost a connection; without a reference to the client, see above."""
+
+    def __init__(self, on_error: OnError) -> None:
+        self._on_error = on_error
+        self.is_lost = False
+
+    def note(self, error: KafkaError) -> None:
+        self._on_error(error)
+        self.is_lost = True
+
+
+def fence(clients: Clients, transactional_id: str) -> None:
+    """Abort what a worker that is gone has left open, and keep it from ever writing again.
+
+    Initializing a transactional id ends whatever was begun under it (KIP-98).
+    """
+    producer = clients.producer({"transactional.id": transactional_id})
+    producer.init_transactions(_COORDINATOR_SECONDS)
+
+
+def _commit(
+    producer: Producer, offsets: list[TopicPartition], group: object, timeout_seconds: float
+) -> None:
+    if offsets:
+        producer.send_offsets_to_transaction(offsets, group, timeout_seconds)
+    producer.commit_transaction(timeout_seconds)

@@ -1,0 +1,199 @@
+"""One connection of an agent to Kafka: its consumer, its producer, the tasks of its partitions.
+
+A session lives until the first error. Then the open transaction is aborted, the session is closed
+without a commit, and the engine connects again: the next session begins from the last commit.
+Between batches nothing is in flight, so a rebalance, which librdkafka announces only while it is
+polled, finds every task at rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from itertools import groupby
+from operator import attrgetter
+
+import structlog
+from confluent_kafka import TopicPartition
+
+from millrace.schemas import RecordError
+from millrace.streams.interval import Interval
+from millrace.streams.kafka.protocols import Place
+from millrace.streams.observability.metrics import Metrics
+from millrace.streams.operators.record import Origin, Record, reject
+from millrace.streams.runtime.assignment import Assignment
+from millrace.streams.runtime.batching import slices
+from millrace.streams.runtime.inbox import Inbox, RebalanceListener
+from millrace.streams.runtime.outbox import Outbox
+from millrace.streams.runtime.takeover import Takeover
+from millrace.streams.state.log import StateLog
+from millrace.streams.topology.codec import TopicCodec
+
+OFFSETS_SECONDS = 0.1  # between commits without a transaction: a broker is slow to store offsets
+
+_log = structlog.get_logger(__name__)
+
+
+class Session:
+    """Polls, folds and commits. All of it but `fold` runs in the agent's Kafka thread.
+
+    Parameters
+    ----------
+    agent
+        The agent's name.
+    outbox
+        What the agent writes and commits.
+    open_inbox
+        Joins the group, whose rebalances the session is told of.
+    codec
+        Bytes to records.
+    state
+        Where the agent's state is kept.
+    takeover
+        Makes the tasks of partitions, with the state that they had.
+    metrics
+        Where what happens is counted.
+    flush, offsets
+        When the state is due, and offsets of batches without output.
+
+    Attributes
+    ----------
+    assignments
+        Partition to its task.
+    is_ready
+        Whether the agent has been given its partitions.
+    is_broken
+        Whether an error has occurred: then nothing is committed any more.
+    """
+
+    def __init__(
+        self,
+        agent: str,
+        *,
+        outbox: Outbox,
+        open_inbox: Callable[[RebalanceListener], Inbox],
+        codec: TopicCodec,
+        state: StateLog,
+        takeover: Takeover,
+        metrics: Metrics,
+        flush: Interval,
+        offsets: Interval,
+    ) -> None:
+        self._agent = agent
+        self._codec = codec
+        self._state = state
+        self._takeover = takeover
+        self._metrics = metrics
+        self._flush = flush
+        self._offsets = offsets
+        self.is_ready = self.is_broken = False
+        self.assignments: dict[int, Assignment] = {}
+        self.outbox = outbox
+        self.inbox = open_inbox(self)
+
+    def poll(self, most_records: int) -> list[Origin]:
+        """Return the records at hand; where there are none, use the moment to commit."""
+        origins = self.inbox.poll(most_records)
+        if not origins:
+            self._commit_leftovers()
+        return origins
+
+    async def fold(self, origins: list[Origin]) -> None:
+        """Pass a batch through the tasks; other agents have their turn after every slice."""
+        for partition, batch in groupby(origins, attrgetter("partition")):
+            assignment = self.assignments.get(partition)
+            if assignment is None:
+                continue  # revoked while the batch was polled, and not committed
+            for is_live, run in assignment.runs([*batch]):
+                for part in slices(run):
+                    outputs, tally = assignment.fold(part, self._codec)
+                    if is_live:  # else they were written and counted before
+                        self._put(outputs)
+                        self.outbox.tally += tally
+                    await asyncio.sleep(0)
+
+    def commit(self, is_last: bool = False) -> None:
+        """Commit outputs with their offsets and, when it is due or the last time, the state.
+
+        Offsets of batches without output may wait: to fold those again would repeat nothing.
+        """
+        is_flushed = is_last or self._flush.is_due
+        for partition, assignment in self.assignments.items():
+            for entry in assignment.take_unwritten(self._state, is_flushed):
+                self.outbox.put_state(partition, entry)
+        with_offsets = is_flushed or self.outbox.is_in_transaction or self._offsets.is_due
+        offsets = self._take_offsets(again=is_flushed) if with_offsets else {}
+        self.outbox.commit(self.inbox.consumer, self.inbox.positions(offsets))
+        if is_flushed:
+            self._flush.restart()
+            self._metrics.flush_timestamp.labels(self._agent).set(time.time())
+        if with_offsets:
+            self._offsets.restart()
+        self.inbox.report_lag(self._next_offsets())
+
+    def close(self) -> None:
+        """Leave the group: with a last commit, or, where the session is broken, without any."""
+        if self.is_broken:
+            self.outbox.abort()
+        try:
+            self.inbox.close()  # which revokes, and so commits
+        finally:
+            self.outbox.abort()  # where the last commit failed
+            self._drop()
+            self.outbox.close()
+
+    def on_assign(self, partitions: list[TopicPartition]) -> None:
+        """Take partitions over from their previous owners."""
+        self.outbox.renew()
+        self.assignments = self._takeover.take(self.inbox, self.outbox.transactional_id, partitions)
+        self.inbox.start(self._next_offsets())
+        self._metrics.up.labels(self._agent).set(1)
+        self._flush.restart()
+        self.is_ready = True
+
+    def on_revoke(self, _partitions: list[TopicPartition]) -> None:
+        """Commit, and hand the partitions on; a broken session commits nothing."""
+        if not self.is_broken:
+            self.commit(is_last=True)
+            self._takeover.release(self.outbox.transactional_id, self.assignments)
+        self._drop()
+
+    def on_lost(self, partitions: list[TopicPartition]) -> None:
+        """Abort: another worker has the partitions already."""
+        _log.warning("lost partitions to another worker", agent=self._agent, lost=len(partitions))
+        self.outbox.abort()
+        self._drop()
+
+    def _put(self, outputs: list[Record]) -> None:
+        for record in outputs:
+            try:
+                self.outbox.put(record)
+            except RecordError as error:  # a value that no Avro type holds, like text cut in half
+                self.outbox.put(reject(record.origin, error.reason, error.detail))
+                self.outbox.tally["rejected_event", error.reason.value] += 1
+
+    def _commit_leftovers(self) -> None:
+        assignments = self.assignments.values()
+        is_unsaved = self._flush.is_due and any(each.is_unsaved for each in assignments)
+        if is_unsaved or any(each.is_uncommitted for each in assignments):
+            self.commit()
+        self.inbox.report_lag(self._next_offsets())
+
+    def _take_offsets(self, again: bool) -> dict[Place, int]:
+        return {
+            (topic, partition): offset
+            for partition, assignment in self.assignments.items()
+            for topic, offset in assignment.take_uncommitted(again).items()
+        }
+
+    def _next_offsets(self) -> dict[Place, int]:
+        return {
+            (topic, partition): offset
+            for partition, assignment in self.assignments.items()
+            for topic, offset in assignment.next_offset.items()
+        }
+
+    def _drop(self) -> None:
+        self.assignments = {}
+        self._metrics.forget(self._agent)

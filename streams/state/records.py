@@ -1,0 +1,94 @@
+"""What is written to a state topic, and what is read back of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypedDict
+
+from confluent_kafka import Message
+
+from millrace.streams.kafka.protocols import Headers
+from millrace.streams.operators.keyed_state import Change
+from millrace.streams.state.input_order import Run
+from millrace.streams.topology.task import Task
+
+MANIFEST = "manifest"
+"""Key of the record that ends a flush."""
+
+OWNER = "owner"
+"""Key of the record that names the transactional id that writes a partition."""
+
+ORDER = "order/"
+"""What the keys of recorded runs begin with."""
+
+
+class StateRecord(NamedTuple):
+    """One entry of a state topic (named without prefix); a `value` of None removes it."""
+
+    topic: str
+    key: str
+    value: bytes | None
+    headers: Headers
+
+    @property
+    def flush(self) -> int:
+        """The number of the flush that wrote it."""
+        return int(dict(self.headers)["flush"] or 0)
+
+    @property
+    def sequence(self) -> int:
+        """The place of the change among those of its store."""
+        return int(dict(self.headers)["sequence"] or 0)
+
+
+class Manifest(TypedDict):
+    """How far the state of a partition goes, and how much there is of it.
+
+    `covers` maps an input topic to the first offset that the state has not seen; `sizes` a store
+    to its number of entries; `definition` says what the shape of the state depends on.
+    """
+
+    covers: dict[str, int]
+    sizes: dict[str, int]
+    definition: str
+
+
+@dataclass
+class Saved:
+    """The state of one partition as its last manifest has it.
+
+    Attributes
+    ----------
+    covers
+        Input topic to the first offset that the state has not seen.
+    flush
+        The number of the flush that wrote it.
+    entries
+        Store to what is in it.
+    runs
+        The order in which records from `covers` on were taken.
+    """
+
+    covers: dict[str, int]
+    flush: int
+    entries: dict[str, list[Change]] = field(default_factory=dict)
+    runs: list[Run] = field(default_factory=list)
+
+    def restore(self, task: Task) -> None:
+        """Fill the empty stores of a task."""
+        for name, store in task.stores():
+            store.restore(self.entries.get(name, []))
+
+
+def state_record(
+    topic: str, key: str, value: bytes | None, *, flush: int = 0, sequence: int = 0
+) -> StateRecord:
+    """Return a record to write; without `flush`, one that belongs to none."""
+    headers: Headers = [("flush", str(flush).encode()), ("sequence", str(sequence).encode())]
+    return StateRecord(topic, key, value, headers)
+
+
+def read_record(topic: str, message: Message) -> StateRecord:
+    """Return a record as it was read."""
+    key, headers = message.key() or b"", message.headers() or []
+    return StateRecord(topic, key.decode(), message.value(), [*dict(headers).items()])
