@@ -1,13 +1,10 @@
-"""`millrace demo`: a stream with a drift in it, played to a real worker on an embedded broker."""
+"""`millrace demo`: a stream with a drift in it, sent to a real worker on an embedded broker."""
 
 from __future__ import annotations
 
 import click
-from rich.console import Console
-from rich.text import Text
+from rich.console import Console, Group
 
-from millrace.models.candidates.baselines import baselines
-from millrace.models.pipelines.loans import pipeline
 from millrace.schemas import MillraceError
 from millrace.streams.cli import EXIT_INTERRUPTED
 from millrace.streams.cli.options import chain_option
@@ -16,11 +13,11 @@ from millrace.streams.demo.display import display
 from millrace.streams.demo.player import play
 from millrace.streams.demo.script import Plan
 from millrace.streams.demo.state import DemoState
-from millrace.streams.demo.summary import summary
+from millrace.streams.demo.summary import WIDTH, summary
 
 _NOTES = """\b
-Needs nothing installed and nothing started: the broker is inside this process, the worker in one
-of its own, and both are gone afterwards. Without a terminal it prints plain lines."""
+Nothing needs to be installed or started: the broker is part of this process, the worker runs in a
+process of its own, and both are stopped at the end. Without a terminal it prints plain lines."""
 
 
 @click.command(epilog=_NOTES)
@@ -30,7 +27,7 @@ of its own, and both are gone afterwards. Without a terminal it prints plain lin
     default=20_000,
     show_default=True,
     metavar="N",
-    help="Loan applications to play.",
+    help="Loan applications to send.",
 )
 @click.option(
     "--rate",
@@ -38,32 +35,26 @@ of its own, and both are gone afterwards. Without a terminal it prints plain lin
     default=450,
     show_default=True,
     metavar="N",
-    help="Of them per second.",
+    help="Loan applications per second.",
 )
 @chain_option
 def demo(events: int, rate: float, chain: str | None) -> int:
     """See it work: a live stream with a drift in it.
 
-    Loan applications are predicted as they come, and learned when it is known what became of
-    them. Half-way the rule changes. Watch the drift being found, and the model being replaced.
+    Each loan application is predicted when it comes, and learned from once its outcome is known.
+    Half-way, the rule for granting loans changes: watch how the drift is detected and the model
+    replaced.
     """
     console = Console(highlight=False)
-    plan = Plan(events=events, rate=rate)
-    state = DemoState(plan, pipeline, [*pipeline.models, *baselines(pipeline.task)])
+    state = DemoState(Plan(events=events, rate=rate))
     try:
-        with display(state, console) as shown:
-            play(state, shown, chain or "default")
+        with display(state, console) as show:
+            play(state, show, chain or "default")
     except KeyboardInterrupt:
-        _print(summary(state, interrupted=True), console)
+        console.print(Group(*summary(state, interrupted=True)), width=WIDTH)
         return EXIT_INTERRUPTED
-    _print(summary(state), console)
+    console.print(Group(*summary(state)), width=WIDTH)
     found = discrepancies(state)
     if found:
-        raise MillraceError(f"the demo requires accounts that add up; got {'; '.join(found)}")
+        raise MillraceError(f"the demo's counts do not add up: {'; '.join(found)}")
     return 0
-
-
-def _print(lines: list[str], console: Console) -> None:
-    for line in lines:
-        is_heading = line and not line.startswith(" ")
-        console.print(Text(line, style="bold" if is_heading else ""), soft_wrap=True)

@@ -4,36 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from millrace.streams.demo.script import EXPECTED_REJECTS
+from millrace.streams.demo.script import EXPECTED_REJECTS, PREFIX, Kind
 from millrace.streams.demo.state import DemoState
 
 
 def discrepancies(state: DemoState) -> list[str]:
-    """Say what does not add up after everything was sent and done; empty when all does."""
-    sums = {
-        "events sent": (state.events_sent, state.predictions + sum(state.rejected_events.values())),
-        "labels sent": (state.labels_sent, state.learned + sum(state.rejected_labels.values())),
-        "predictions made": (state.predictions, state.predictions_read),
-        "alerts raised": (state.alerts_counted, len(state.alerts)),
-    }
-    fates = {
-        "events sent": "predicted or rejected",
-        "labels sent": "learned or rejected",
-        "predictions made": f"read from {state.pipeline.name}.predictions",
-        "alerts raised": f"read from {state.pipeline.name}.alerts",
-    }
-    found = [
-        f"{given:,} {what} but {arrived:,} {fates[what]}"
-        for what, (given, arrived) in sums.items()
-        if given != arrived
+    """Return what does not add up once everything is sent and done; empty if all does."""
+    events_done = state.predicted + state.rejected
+    labels_done = state.learned + sum(state.rejected_labels.values())
+    accounts = [
+        (state.events_sent, "events sent", events_done, "predicted or rejected"),
+        (state.sent[Kind.LABEL], "labels sent", labels_done, "learned or rejected"),
+        (state.predicted, "events predicted", state.predictions_read, f"on {PREFIX}predictions"),
+        (state.alerts_raised, "alerts raised", len(state.alerts), f"on {PREFIX}alerts"),
     ]
-    if state.rejected_events != EXPECTED_REJECTS:
-        found.append(
-            f"bad records sent to be rejected as {listed(EXPECTED_REJECTS)}"
-            f" but events rejected as {listed(state.rejected_events)}"
-        )
-    if state.rejected_labels:
-        found.append(f"only good labels sent but rejected {listed(state.rejected_labels)}")
+    found = [
+        f"{count:,} {what} but {arrived:,} {outcome}"
+        for count, what, arrived, outcome in accounts
+        if count != arrived
+    ]
+    for what, expected, rejected in (
+        ("events", EXPECTED_REJECTS, state.rejected_events),
+        ("labels", {}, state.rejected_labels),
+    ):
+        if rejected != expected:
+            found.append(f"{what} rejected: {listed(rejected)}; expected: {listed(expected)}")
     return found
 
 

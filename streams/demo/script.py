@@ -1,6 +1,6 @@
-"""What is played: events and labels as a data team would produce them, and a few bad records.
+"""What the demo sends: events and labels as a data team would produce them, and a few invalid ones.
 
-Every second event and every second label is JSON, the others are Avro: `ingest` takes either.
+Every second event and every second label is JSON, the others are Avro: `ingest` takes both.
 """
 
 from __future__ import annotations
@@ -8,34 +8,38 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any, NamedTuple
+from enum import Enum
+from typing import NamedTuple, TypeAlias
 
 from millrace.models.pipelines.loans import applications, pipeline
 from millrace.schemas import RejectReason, shipped
+from millrace.streams.topology.topics import topic_prefix
 
-_LONGEST_LABEL_DELAY = 300
+PREFIX = topic_prefix(pipeline)
+"""What the names of the demo's topics begin with."""
+
+_MAX_LABEL_DELAY = 300
+
+_Row: TypeAlias = Mapping[str, object]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How much is played, and how fast.
+    """How much is sent, and how fast.
 
     Parameters
     ----------
     events
-        Loan applications; bad records come on top.
+        Loan applications; invalid records are sent in addition.
     rate
-        Of them, per second.
-    seed
-        Of the applicants.
+        Loan applications per second.
     """
 
     events: int
     rate: float
-    seed: int = 42
 
     @property
     def drift_at(self) -> int:
@@ -45,81 +49,82 @@ class Plan:
     @property
     def label_delay(self) -> int:
         """Events between an event and its label."""
-        return min(_LONGEST_LABEL_DELAY, self.events // 10)
+        return min(_MAX_LABEL_DELAY, self.events // 10)
 
 
-class Kind(StrEnum):
+class Kind(Enum):
+    """What a record is; an invalid one is sent to the topic of the events."""
+
     EVENT = "event"
     LABEL = "label"
-    BAD = "bad record"
+    INVALID = "invalid"
 
 
 class Outgoing(NamedTuple):
-    """A record to produce; a bad one goes where events go."""
+    """A record to produce."""
 
     kind: Kind
-    key: bytes
     value: bytes
 
 
-BAD: Mapping[str, RejectReason] = {
-    "garbage": RejectReason.MALFORMED,
-    "a field missing": RejectReason.MISSING_FIELD,
-    "not a number": RejectReason.NOT_FINITE,
-    "no id": RejectReason.MISSING_ID,
-    "Avro cut short": RejectReason.MALFORMED,
-}
-"""What is wrong with each bad record, and the reason with which it must be rejected."""
+INVALID: tuple[tuple[RejectReason, Callable[[_Row], bytes]], ...] = (
+    (RejectReason.MALFORMED, lambda _: b"\x17 this is not a loan application"),
+    (RejectReason.MISSING_FIELD, lambda row: _json(_without("salary", row))),
+    (RejectReason.NOT_FINITE, lambda row: _avro({**row, "salary": math.nan})),
+    (RejectReason.MISSING_ID, lambda row: _json({**row, "application_id": ""})),
+    (RejectReason.MALFORMED, lambda row: _avro(row)[:-12]),
+)
+"""How each invalid record is made from a valid application, and why it must be rejected."""
 
-EXPECTED_REJECTS: Mapping[str, int] = Counter(reason.value for reason in BAD.values())
+EXPECTED_REJECTS: Mapping[str, int] = Counter(reason.value for reason, _ in INVALID)
 
 
 def script(plan: Plan) -> Iterator[Outgoing]:
     """Yield every record in the order in which it is produced.
 
-    The label of event i comes right before event i + `label_delay`; those that are left come at
-    the end. The bad records are spread evenly, none of them at the drift.
+    The label of event i comes right before event i + `label_delay`, the last labels after all
+    events. Invalid records are spread evenly, and none is near the drift.
+
+    Records are made in a thread, where no KeyboardInterrupt is raised: River's generator calls
+    `eval`, and after one that passed through `eval`, CPython ends the process with SIGINT at exit.
     """
-    bad_after = {(2 * i + 1) * plan.events // (2 * len(BAD) + 2): i for i in range(len(BAD))}
-    unlabelled: deque[tuple[int, dict[str, Any]]] = deque()
-    for index, row in enumerate(applications(plan.events, plan.seed, plan.drift_at)):
-        if len(unlabelled) == plan.label_delay:
-            yield _label(*unlabelled.popleft())
+    records = _records(plan)
+    with ThreadPoolExecutor(1) as thread:
+        yield from iter(lambda: thread.submit(next, records, None).result(), None)
+
+
+def _records(plan: Plan) -> Iterator[Outgoing]:
+    parts = 2 * len(INVALID) + 2
+    invalid = {(2 * i + 1) * plan.events // parts: make for i, (_, make) in enumerate(INVALID)}
+    labels: deque[Outgoing] = deque()
+    for index, row in enumerate(applications(plan.events, drift_at=plan.drift_at)):
+        if len(labels) == plan.label_delay:
+            yield labels.popleft()
         yield _event(index, row)
-        unlabelled.append((index, row))
-        if index in bad_after:
-            yield Outgoing(Kind.BAD, b"bad", bad_records(row)[bad_after[index]])
-    for each in unlabelled:
-        yield _label(*each)
+        labels.append(_label(index, row))
+        if index in invalid:
+            yield Outgoing(Kind.INVALID, invalid[index](row))
+    yield from labels
 
 
-def bad_records(row: Mapping[str, Any]) -> list[bytes]:
-    """Return what `BAD` describes, in that order, made from a good application."""
-    without_salary = {name: value for name, value in row.items() if name != "salary"}
-    return [
-        b"\x17 this is not a loan application",
-        json.dumps(without_salary).encode(),
-        _avro({**row, "salary": math.nan}),
-        json.dumps({**row, "application_id": ""}).encode(),
-        _avro(row)[:-12],
-    ]
+def _event(index: int, row: _Row) -> Outgoing:
+    value = _json(_without("granted", row)) if index % 2 else _avro(row)
+    return Outgoing(Kind.EVENT, value)
 
 
-def _event(index: int, row: dict[str, Any]) -> Outgoing:
-    question = {name: value for name, value in row.items() if name != "granted"}
-    value = json.dumps(question).encode() if index % 2 else _avro(question)
-    return Outgoing(Kind.EVENT, _key(row), value)
+def _label(index: int, row: _Row) -> Outgoing:
+    label = {"event_id": row["application_id"], "label": row["granted"]}
+    value = _json(label) if index % 2 else shipped("label").encode(label)
+    return Outgoing(Kind.LABEL, value)
 
 
-def _label(index: int, row: dict[str, Any]) -> Outgoing:
-    answer = {"event_id": row["application_id"], "label": row["granted"]}
-    value = json.dumps(answer).encode() if index % 2 else shipped("label").encode(answer)
-    return Outgoing(Kind.LABEL, _key(row), value)
+def _without(field: str, row: _Row) -> _Row:
+    return {name: value for name, value in row.items() if name != field}
 
 
-def _avro(row: Mapping[str, Any]) -> bytes:
+def _json(document: _Row) -> bytes:
+    return json.dumps(document).encode()
+
+
+def _avro(row: _Row) -> bytes:
     return pipeline.event_schema.accepted.encode({**row, "granted": None})
-
-
-def _key(row: Mapping[str, Any]) -> bytes:
-    return str(row["application_id"]).encode()

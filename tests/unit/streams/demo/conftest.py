@@ -1,41 +1,38 @@
-"""A state of the demo, and pages of `/metrics` to feed it with."""
+"""A state of the demo, and what it is fed with."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import pytest
 
-from millrace.models.pipelines.loans import pipeline
 from millrace.schemas.records import Alert, Prediction
 from millrace.streams.demo.script import EXPECTED_REJECTS, Kind, Plan
 from millrace.streams.demo.state import DemoState
-from millrace.streams.worker.subprocess import Samples
-
-CANDIDATES = [*pipeline.models, "no_change", "prior"]
+from millrace.streams.observability import names
+from millrace.streams.observability.scraping import Samples
 
 
 @pytest.fixture
 def state() -> DemoState:
-    return DemoState(Plan(events=1_000, rate=100.0), pipeline, CANDIDATES)
+    return DemoState(Plan(events=1_000, rate=100.0))
 
 
 @pytest.fixture
 def samples() -> Callable[..., Samples]:
-    """Return a factory of what a worker says after so many predictions and lessons."""
+    """Return a factory of what `/metrics` says after so many predictions and labels."""
     return _samples
 
 
 def _samples(
-    predictions: int = 0,
+    predicted: int = 0,
     learned: int = 0,
     accuracy: Mapping[str, float] | None = None,
     rejected: Mapping[str, int] | None = None,
-    **more: float,
+    more: Mapping[str, float] | None = None,
 ) -> Samples:
     quality = [
-        ("millrace_prequential_metric", {"candidate": name, "metric": metric, "window": window}, v)
+        (str(names.PREQUENTIAL_METRIC), {"candidate": name, "metric": metric, "window": window}, v)
         for name, value in (accuracy or {}).items()
         for metric, window, v in [
             ("accuracy", "rolling", value),
@@ -43,18 +40,18 @@ def _samples(
             ("f1", "rolling", 0.123),
         ]
     ]
-    events = [
-        ("millrace_events_rejected_total", {"reason": reason}, float(count))
+    rejects = [
+        (names.EVENTS_REJECTED.total, {"reason": reason}, float(count))
         for reason, count in (rejected or {}).items()
     ]
     return Samples(
         [
-            ("millrace_predictions_total", {"model": "hoeffding_tree"}, float(predictions)),
-            ("millrace_examples_learned_total", {"model": "hoeffding_tree"}, float(learned)),
-            ("millrace_model_version", {"partition": "0"}, float(learned)),
+            (names.PREDICTIONS.total, {}, float(predicted)),
+            (names.EXAMPLES_LEARNED.total, {}, float(learned)),
+            (str(names.MODEL_VERSION), {}, float(learned)),
             *quality,
-            *events,
-            *((f"millrace_{name}", {}, value) for name, value in more.items()),
+            *rejects,
+            *((name, {}, value) for name, value in (more or {}).items()),
         ]
     )
 
@@ -64,20 +61,24 @@ def alert() -> Callable[..., Alert]:
     return _alert
 
 
-def _alert(event_id: str = "540", **changes: Any) -> Alert:
-    made: dict[str, Any] = {
-        "source": "loss:hoeffding_tree",
-        "detector": "ADWIN",
-        "event_id": event_id,
-        "event_time_ms": 0,
-        "position": 541,
-        "mean_before": 0.04,
-        "mean_after": 0.49,
-        "action": "replace",
-        "model": "hoeffding_tree",
-        "model_version": 540,
-    }
-    return Alert(**(made | changes))
+def _alert(
+    event_id: str = "540",
+    source: str = "loss:hoeffding_tree",
+    action: str = "replace",
+    means: tuple[float, float] = (0.04, 0.49),
+) -> Alert:
+    return Alert(
+        source=source,
+        detector="ADWIN",
+        event_id=event_id,
+        event_time_ms=0,
+        position=541,
+        mean_before=means[0],
+        mean_after=means[1],
+        action=action,
+        model="hoeffding_tree",
+        model_version=540,
+    )
 
 
 @pytest.fixture
@@ -85,35 +86,36 @@ def prediction() -> Callable[..., Prediction]:
     return _prediction
 
 
-def _prediction(event_id: str = "7", **changes: Any) -> Prediction:
-    made: dict[str, Any] = {
-        "event_id": event_id,
-        "key": None,
-        "event_time_ms": 0,
-        "prediction_time_ms": 0,
-        "value": True,
-        "probabilities": {"True": 0.984, "False": 0.016},
-        "features": {},
-        "model": "hoeffding_tree",
-        "model_version": 1_234,
-        "staleness_examples": 0,
-    }
-    return Prediction(**(made | changes))
+def _prediction(
+    event_id: str = "7", value: bool | None = True, probability: float | None = 0.984
+) -> Prediction:
+    return Prediction(
+        event_id=event_id,
+        key=None,
+        event_time_ms=0,
+        prediction_time_ms=0,
+        value=value,
+        probabilities={} if probability is None else {str(value): probability},
+        features={},
+        model="hoeffding_tree",
+        model_version=1_234,
+        staleness_examples=0,
+    )
 
 
 @pytest.fixture
-def finished(state: DemoState) -> DemoState:
-    """Return a state at whose end everything adds up, after a drift and a recovery."""
-    for kind, count in {Kind.EVENT: 1_000, Kind.BAD: 5, Kind.LABEL: 1_000}.items():
+def finished() -> DemoState:
+    """Return a state that adds up, at the end, after a drift and a recovery."""
+    state = DemoState(Plan(events=1_000, rate=100.0))
+    for kind, count in {Kind.EVENT: 1_000, Kind.INVALID: 5, Kind.LABEL: 1_000}.items():
         for _ in range(count):
             state.count_sent(kind)
     readings = [(400, 0.95), (500, 0.96), (520, 0.49), (600, 0.5), (800, 0.7), (900, 0.955)]
     for learned, accuracy in readings:
-        state.observe(_samples(accuracy={"hoeffding_tree": accuracy}, learned=learned), 1.0)
-    page = _samples(
-        1_000, 1_000, {"hoeffding_tree": 0.97}, EXPECTED_REJECTS, alerts_total=1, pending=0
-    )
-    state.observe(page, 61.0)
+        state.observe(_samples(learned=learned, accuracy={"hoeffding_tree": accuracy}), 1.0)
+    more = {names.ALERTS.total: 1.0}
+    accuracies = {"hoeffding_tree": 0.97}
+    state.observe(_samples(1_000, 1_000, accuracies, EXPECTED_REJECTS, more), 61.0)
     state.predictions_read = 1_000
-    state.add_alert(_alert())
+    state.alerts.append(_alert())
     return state

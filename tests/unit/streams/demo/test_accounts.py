@@ -2,37 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from millrace.streams.demo.accounts import discrepancies
 from millrace.streams.demo.state import DemoState
 
 
-def test_when_all_adds_up_there_is_nothing_to_say(finished: DemoState) -> None:
+def test_a_demo_that_adds_up_has_no_discrepancy(finished: DemoState) -> None:
     """Events are predicted or rejected, labels learned, topics hold what metrics count."""
     assert discrepancies(finished) == []
 
 
 @pytest.mark.parametrize(
-    ("attribute", "value", "said"),
+    ("attribute", "value", "found"),
     [
-        ("predictions", 999, "1,005 events sent but 1,004 predicted or rejected"),
+        ("predicted", 999, "1,005 events sent but 1,004 predicted or rejected"),
         ("learned", 998, "1,000 labels sent but 998 learned or rejected"),
-        ("predictions_read", 1_001, "1,000 predictions made but 1,001 read from loans.predictions"),
-        ("alerts", [], "1 alerts raised but 0 read from loans.alerts"),
-        ("rejected_events", {"malformed": 5}, "but events rejected as 5 malformed"),
+        ("predictions_read", 1_001, "1,000 events predicted but 1,001 on loans.predictions"),
+        ("alerts", [], "1 alerts raised but 0 on loans.alerts"),
         (
-            "rejected_labels",
-            {"orphan_label": 2},
-            "only good labels sent but rejected 2 orphan_label",
+            "rejected_events",
+            {"malformed": 5},
+            "events rejected: 5 malformed;"
+            " expected: 2 malformed, 1 missing_field, 1 missing_id, 1 not_finite",
         ),
+        ("rejected_labels", {"orphan_label": 2}, "labels rejected: 2 orphan_label; expected: none"),
     ],
 )
-def test_whatever_does_not_add_up_is_said(
-    finished: DemoState, attribute: str, value: Any, said: str
+def test_each_discrepancy_is_named(
+    finished: DemoState, attribute: str, value: object, found: str
 ) -> None:
-    """Each account is checked, and named with both of its numbers."""
+    """The message has both numbers of the account."""
     setattr(finished, attribute, value)
-    assert said in "; ".join(discrepancies(finished))
+    assert found in discrepancies(finished)
+
+
+def test_rejected_labels_are_accounted_for(finished: DemoState) -> None:
+    """A label that was rejected was not lost, though none should be rejected."""
+    finished.learned, finished.rejected_labels = 998, {"late_label": 2}
+    assert discrepancies(finished) == ["labels rejected: 2 late_label; expected: none"]

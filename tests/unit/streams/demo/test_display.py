@@ -9,82 +9,83 @@ import pytest
 from rich.console import Console
 
 from millrace.schemas.records import Alert
-from millrace.streams.demo.display import LiveView, PlainLines, display
-from millrace.streams.demo.script import Kind
+from millrace.streams.demo.display import display
 from millrace.streams.demo.state import DemoState, Phase
-from millrace.streams.worker.subprocess import Samples
-
-
-def printed(console: Console) -> list[str]:
-    assert isinstance(console.file, StringIO)
-    return console.file.getvalue().splitlines()
+from millrace.streams.observability.scraping import Samples
 
 
 @pytest.fixture
-def console() -> Console:
-    return Console(file=StringIO(), width=80)
+def output() -> StringIO:
+    return StringIO()
 
 
-def test_a_terminal_gets_a_screen_of_its_own(state: DemoState) -> None:
-    """It is entered, drawn on and left again."""
-    console = Console(file=StringIO(), force_terminal=True, width=80, height=24, _environ={})
-    shown = display(state, console)
-    assert isinstance(shown, LiveView)
-    with shown:
-        shown.update()
-    output = "\n".join(printed(console))
-    assert (
-        output.index("\x1b[?1049h") < output.index("hoeffding_tree") < output.index("\x1b[?1049l")
-    )
+@pytest.fixture
+def console(output: StringIO) -> Console:
+    return Console(file=output, width=80)
 
 
-def test_anything_else_gets_plain_lines(state: DemoState, console: Console) -> None:
-    """Neither a pipe nor a dumb terminal can draw."""
-    dumb = Console(file=StringIO(), force_terminal=True, _environ={"TERM": "dumb"})
-    assert isinstance(display(state, console), PlainLines)
-    assert isinstance(display(state, dumb), PlainLines)
+def test_a_terminal_gets_a_screen_of_its_own(state: DemoState, output: StringIO) -> None:
+    """It is entered, drawn on whenever the state is shown, and left again."""
+    console = Console(file=output, force_terminal=True, width=80, height=24, _environ={})
+    with display(state, console) as show:
+        state.enter(Phase.FINISHING)
+        assert Phase.FINISHING.value not in output.getvalue()
+        show()
+        assert Phase.FINISHING.value in output.getvalue()
+    assert output.getvalue().startswith("\x1b[?1049h")
+    assert "\x1b[?1049l" in output.getvalue()
 
 
-def test_phases_are_printed_once(state: DemoState, console: Console) -> None:
-    """None is left out, however seldom the state is shown, nor repeated, however often."""
-    with PlainLines(state, console) as lines:
-        lines.update()
-        lines.update()
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_anything_else_gets_plain_lines(
+    state: DemoState, output: StringIO, is_terminal: bool
+) -> None:
+    """Neither a dumb terminal nor a pipe gets escape codes."""
+    console = Console(file=output, force_terminal=is_terminal, _environ={"TERM": "dumb"})
+    with display(state, console) as show:
+        show()
+    assert output.getvalue() == f"   0 s  {Phase.STARTING.value}\n"
+
+
+def test_each_phase_is_printed_once(state: DemoState, console: Console, output: StringIO) -> None:
+    """Phases that pass between two updates are printed, too."""
+    with display(state, console) as show:
+        show()
+        show()
         state.enter(Phase.AFTER_DRIFT)
         state.enter(Phase.FINISHING)
-        lines.update()
-    assert printed(console) == [
-        "   0 s  starting a broker and a worker",
-        "   0 s  drift: loans are granted by age from now on",
-        "   0 s  all sent, waiting for the last labels to be learned",
-    ]
+        show()
+        show()
+    phases = (Phase.STARTING, Phase.AFTER_DRIFT, Phase.FINISHING)
+    assert output.getvalue().splitlines() == [f"   0 s  {phase.value}" for phase in phases]
 
 
-def test_alerts_are_printed_as_they_come(
-    state: DemoState, console: Console, alert: Callable[..., Alert]
+def test_each_alert_is_printed_once(
+    state: DemoState, console: Console, output: StringIO, alert: Callable[..., Alert]
 ) -> None:
-    """One line each, whatever the width."""
-    with PlainLines(state, console) as lines:
-        lines.update()
-        state.add_alert(alert())
-        lines.update()
-        lines.update()
-    assert printed(console)[1:] == [
-        "   0 s  alert: loss:hoeffding_tree 0.04 → 0.49 by ADWIN, action replace,"
-        " +40 events from the drift"
+    """An alert is one line, however narrow the console."""
+    with display(state, console) as show:
+        show()
+        state.alerts.append(alert())
+        show()
+        show()
+    assert output.getvalue().splitlines()[1:] == [
+        "   0 s  Alert: loss:hoeffding_tree  ADWIN 0.04 → 0.49  replace  +40 events after the drift"
     ]
 
 
 def test_progress_is_printed_every_five_seconds(
-    state: DemoState, console: Console, samples: Callable[..., Samples]
+    state: DemoState, console: Console, output: StringIO, samples: Callable[..., Samples]
 ) -> None:
-    """Often enough to see that it lives, rarely enough for a log."""
-    state.count_sent(Kind.EVENT)
-    with PlainLines(state, console) as lines:
-        for tenths in range(130):
-            state.observe(samples(10 * tenths, 5, {"hoeffding_tree": 0.9}), tenths / 10)
-            lines.update()
-    progress = printed(console)[2:]
-    assert [line[:6] for line in progress] == ["   5 s", "  10 s"]
-    assert "1 events sent, 500 predicted, 5 learned" in progress[0]
-    assert "hoeffding_tree right in 90.0 % of the last 500" in progress[0]
+    """A line has the counts and the accuracy of the champion, once labels have been learned."""
+    with display(state, console) as show:
+        for tenths in range(160):
+            learned = 5 if tenths >= 51 else 0
+            state.observe(samples(10 * tenths, learned, {"hoeffding_tree": 0.9}), tenths / 10)
+            show()
+    progress = output.getvalue().splitlines()[1:]
+    assert [line[:6] for line in progress] == ["   5 s", "  10 s", "  15 s"]
+    assert progress[0] == (
+        "   5 s  events/s 100, predicted 510, learned 5, unlabelled 0, rejected 0,"
+        " latency p50 -, p99 -, accuracy of hoeffding_tree 90.0 %"
+    )

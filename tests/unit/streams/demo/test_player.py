@@ -1,89 +1,63 @@
-"""The player, with a clock of its own and nobody at the other end."""
+"""The player, with a fake clock, producer, worker and topics."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError, TopicPartition
 
-from millrace.schemas import BrokerError
+from millrace.schemas import BrokerError, shipped
+from millrace.schemas.records import Alert, Prediction
 from millrace.streams.demo.player import Player
-from millrace.streams.demo.script import BAD, EXPECTED_REJECTS, Kind, Outgoing
+from millrace.streams.demo.script import EXPECTED_REJECTS, Kind, Outgoing
 from millrace.streams.demo.state import DemoState, Phase
-from millrace.streams.replay.watch import Watch
-from millrace.streams.settings import Settings
-from millrace.streams.worker.subprocess import Samples
+from millrace.streams.kafka.delivery import CheckedProducer
+from millrace.streams.kafka.fakes import FakeBroker, FakeClients
+from millrace.streams.kafka.fakes.broker import START_MS
+from millrace.streams.kafka.reading import TopicReader
+from millrace.streams.observability.scraping import Samples
 
-EVENT = Outgoing(Kind.EVENT, b"1", b"event")
+EVENT = Outgoing(Kind.EVENT, b"event")
+INVALID = Outgoing(Kind.INVALID, b"invalid")
+LABEL = Outgoing(Kind.LABEL, b"label")
 
 
 class Clock:
-    """Time that passes only in sleep."""
+    """Time that passes only in sleep, for a broker, too, with actions at certain times."""
 
-    def __init__(self) -> None:
+    def __init__(self, broker: FakeBroker) -> None:
+        self._broker = broker
         self.now = 0.0
+        self.later: dict[float, Callable[[], object]] = {}
 
     def __call__(self) -> float:
         return self.now
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
+        self._broker.now_ms = START_MS + round(1_000 * self.now)
+        for due in [each for each in self.later if each <= self.now]:
+            self.later.pop(due)()
 
 
-class Producer:
-    """Takes note of what is produced, and when."""
+class Watch:
+    """A worker that has done all but `behind` of the events, and all labels."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self.produced: list[tuple[str, bytes, bytes, int]] = []
-        self.times: list[float] = []
-        self.error: Any = None
-
-    def produce(
-        self, topic: str, value: bytes, key: bytes, partition: int, on_delivery: Any
-    ) -> None:
-        self.produced.append((topic, value, key, partition))
-        self.times.append(self._clock.now)
-        if self.error is not None:
-            on_delivery(self.error, None)
-
-    def poll(self, timeout: float) -> None:
-        return
-
-
-class Worker:
-    """Has done with all but `behind` of the events, and learns from every label."""
-
-    def __init__(self, state: DemoState, make: Callable[..., Samples]) -> None:
-        self._state = state
+    def __init__(self, make: Callable[..., Samples]) -> None:
         self._make = make
-        self.behind: Iterable[int] = iter(())
+        self.behind: Iterator[int] = iter(())
+        self.samples = make()
 
-    def metrics(self) -> Samples:
-        sent = self._state.sent
-        page = self._make(
-            max(sent[Kind.EVENT] - next(iter(self.behind), 0), 0),
-            sent[Kind.LABEL],
-            {"hoeffding_tree": 0.9},
-            EXPECTED_REJECTS if sent[Kind.BAD] else {},
-            agent_up=1,
-        )
-        received = [
-            ("millrace_records_received_total", {"kind": "event"}, self._state.events_sent),
-            ("millrace_records_received_total", {"kind": "label"}, self._state.labels_sent),
-        ]
-        samples = [
-            (name, labels, value) for name, each in page._by_name.items() for labels, value in each
-        ]
-        return Samples([*samples, *received])
-
-    def failing(self) -> dict[str, str]:
-        return {}
-
-    def last_lines(self) -> str:
-        return ""
+    def look(self, events: int, labels: int) -> SimpleNamespace:
+        behind = next(self.behind, 0)
+        rejected = EXPECTED_REJECTS if events > 5 else {}
+        predicted = events - sum(rejected.values()) - behind
+        self.samples = self._make(predicted, labels, {"hoeffding_tree": 0.9}, rejected)
+        missing = [f"{behind} of {events} events, {labels} labels"] if behind else []
+        return SimpleNamespace(missing=lambda *sent: missing if sent == (events, labels) else [])
 
 
 class Play:
@@ -91,21 +65,26 @@ class Play:
 
     def __init__(self, state: DemoState, make: Callable[..., Samples]) -> None:
         self.state = state
-        self.clock = Clock()
-        self.producer = Producer(self.clock)
-        self.worker = Worker(state, make)
+        topics = ("events", "labels", "alerts", "predictions")
+        self.broker = FakeBroker({f"loans.{topic}": 2 for topic in topics})
+        self.clock = Clock(self.broker)
+        self.watch = Watch(make)
         self.shown: list[float] = []
-        display = SimpleNamespace(update=lambda: self.shown.append(state.seconds))
-        tail = SimpleNamespace(read_into=self._read)
-        watch = Watch(
-            self.worker, state.pipeline, Settings(chain="full"), clock=self.clock, stall_seconds=5
-        )
+        clients = FakeClients(self.broker)
+        places = [TopicPartition(f"loans.{topic}", 1, 0) for topic in ("alerts", "predictions")]
         self.player = Player(
-            state, display, self.producer, tail, watch, "loans.", self.clock, self.clock.sleep
+            state,
+            lambda: self.shown.append(state.seconds),
+            CheckedProducer(clients),
+            TopicReader(clients, places),
+            self.watch,
+            self.clock,
+            self.clock.sleep,
         )
 
-    def _read(self, state: DemoState) -> None:
-        state.predictions_read = state.sent[Kind.EVENT]
+    def times(self, topic: str) -> list[int]:
+        """Return when each record of a topic was produced, in milliseconds."""
+        return [each.timestamp()[1] for each in self.broker.records(f"loans.{topic}")]
 
 
 @pytest.fixture
@@ -113,72 +92,88 @@ def play(state: DemoState, samples: Callable[..., Samples]) -> Play:
     return Play(state, samples)
 
 
-def test_events_and_bad_records_share_a_topic(play: Play) -> None:
-    """Everything goes to partition 0, where the one model of the pipeline lives."""
-    play.player.send_all(
-        [EVENT, Outgoing(Kind.BAD, b"b", b"bad"), Outgoing(Kind.LABEL, b"1", b"label")]
-    )
-    assert play.producer.produced == [
-        ("loans.events", b"event", b"1", 0),
-        ("loans.events", b"bad", b"b", 0),
-        ("loans.labels", b"label", b"1", 0),
-    ]
-    assert play.state.sent == {Kind.EVENT: 1, Kind.BAD: 1, Kind.LABEL: 1}
+def test_events_and_invalid_records_share_a_topic(play: Play) -> None:
+    """Everything goes to partition 0, where the only model of the pipeline is."""
+    play.player.send_all([EVENT, INVALID, LABEL])
+    assert play.broker.values("loans.events") == [b"event", b"invalid"]
+    assert play.broker.values("loans.labels") == [b"label"]
+    assert play.state.sent == {Kind.EVENT: 1, Kind.INVALID: 1, Kind.LABEL: 1}
 
 
-def test_events_are_paced(play: Play) -> None:
-    """100 of them per second, one every 10 ms, in whole naps."""
+def test_events_are_sent_at_an_even_pace(play: Play) -> None:
+    """One every 10 ms, at 100 events per second; what comes between does not wait."""
+    play.player.send_all([EVENT, LABEL] * 300)
+    times = play.times("events")
+    assert times[0] == pytest.approx(START_MS + 10, abs=1)
+    assert times[-1] - times[0] == pytest.approx(2_990, abs=20)
+    assert play.times("labels") == times
+
+
+def test_the_state_is_shown_four_times_a_second(play: Play) -> None:
+    """It is up to date: the time is that since the player was made."""
     play.player.send_all([EVENT] * 300)
-    first, last = play.producer.times[0], play.producer.times[-1]
-    assert last - first == pytest.approx(2.99, abs=0.02)
-
-
-def test_the_display_is_kept_fresh(play: Play) -> None:
-    """Four times a second, or a nap less."""
-    play.player.send_all([EVENT] * 300)
-    assert 11 <= len(play.shown) <= 13
+    assert 11 <= len(play.shown) <= 12
     assert play.shown == sorted(play.shown)
+    assert play.shown[0] == pytest.approx(0.25, abs=0.011)
+    assert play.state.predicted > 250
 
 
-def test_it_holds_back_while_the_worker_is_behind(play: Play) -> None:
-    """With 2,000 on their way nothing is sent, and afterwards the pace is the same as before."""
-    play.worker.behind = iter([0, 2_000, 2_000, 2_000, 0])
-    play.state.sent[Kind.EVENT] = 5_000
-    play.player.send_all([EVENT] * 100)
-    gaps = [b - a for a, b in zip(play.producer.times, play.producer.times[1:], strict=False)]
-    assert max(gaps) == pytest.approx(0.77, abs=0.03)
-    assert sorted(gaps)[-2] < 0.025
-    assert min(gaps) > 0.005
-
-
-def test_it_ends_when_all_is_done_and_seen(play: Play) -> None:
-    """As long as an event is missing it goes on looking, and no longer."""
-    play.worker.behind = iter([0, 1])
-    play.player.send_all([EVENT] + [Outgoing(Kind.BAD, b"b", b"bad")] * len(BAD))
-    play.player.finish()
-    assert play.clock.now < 1
-    assert play.state.phase is Phase.FINISHING
-    assert play.state.predictions == 1
-    assert play.state.predictions_read == 1
-
-
-def test_it_does_not_wait_for_ever_for_what_does_not_add_up(play: Play) -> None:
-    """What was expected to be rejected was not sent: after ten seconds that is for the summary."""
+def test_alerts_and_predictions_are_read_meanwhile(
+    play: Play, alert: Callable[..., Alert], prediction: Callable[..., Prediction]
+) -> None:
+    """They are decoded, and no other topic is read."""
+    play.broker.put("loans.alerts", shipped("alert").encode(alert()), partition=1)
+    play.broker.put("loans.predictions", shipped("prediction").encode(prediction()), partition=1)
     play.player.send_all([EVENT])
+    assert play.state.alerts == [alert()]
+    assert [*play.state.newest_predictions] == [prediction()]
+
+
+def test_it_pauses_while_the_worker_is_behind(play: Play) -> None:
+    """With 2,000 events in flight nothing is sent; afterwards the pace is the same as before."""
+    play.state.predicted = play.state.sent[Kind.EVENT] = 5_000
+    play.watch.behind = iter([0, 2_000, 2_000, 2_000, 1_950])
+    play.player.send_all([EVENT] * 80)
+    gaps = sorted(second - first for first, second in pairwise(play.times("events")))
+    assert gaps[-1] == pytest.approx(760, abs=30)
+    assert 5 < gaps[0] <= gaps[-2] < 25
+
+
+def test_it_ends_when_everything_is_done_and_read(
+    play: Play, prediction: Callable[..., Prediction]
+) -> None:
+    """It waits for the worker, then for the topics, and no longer."""
+    play.watch.behind = iter([1] * 10)
+    made = shipped("prediction").encode(prediction())
+    play.clock.later[5.0] = lambda: play.broker.put("loans.predictions", made, partition=1)
+    play.player.send_all([EVENT] + [INVALID] * 5)
     play.player.finish()
-    assert 10 <= play.clock.now < 11
+    assert play.clock.now == pytest.approx(5.0, abs=0.02)
+    assert play.state.phases[-1] is Phase.FINISHING
+    assert (play.state.predicted, play.state.predictions_read) == (1, 1)
 
 
-def test_a_record_that_is_not_taken_ends_it(play: Play) -> None:
-    """Loss is an error, at once."""
-    play.producer.error = SimpleNamespace(str=lambda: "Broker: Not enough replicas")
-    with pytest.raises(BrokerError, match=r"requires to take every record; got 'Broker: Not"):
-        play.player.send_all([EVENT] * 10)
+def test_it_ends_at_once_when_nothing_is_missing(play: Play) -> None:
+    """The worker is asked once more after the last record."""
+    play.player.send_all([EVENT] + [INVALID] * 5)
+    play.state.predictions_read = 1
+    before = play.clock.now
+    play.player.finish()
+    assert play.clock.now == before
+    assert play.state.predicted == 1
 
 
-def test_a_worker_that_stands_still_ends_it(play: Play) -> None:
-    """Nothing moves for the stall time of the watch, with events missing."""
-    play.player.send_all([EVENT] * 10)
-    play.worker.behind = iter([3] * 1_000)
-    with pytest.raises(BrokerError, match="3 events neither predicted nor rejected"):
-        play.player.finish()
+def test_it_waits_ten_seconds_for_what_does_not_add_up(play: Play) -> None:
+    """The invalid records that are expected were not sent: that is for the summary to tell."""
+    play.player.send_all([EVENT])
+    before = play.clock.now
+    play.player.finish()
+    assert play.clock.now - before == pytest.approx(10, abs=0.02)
+
+
+def test_a_record_that_is_not_delivered_ends_it(play: Play) -> None:
+    """A demo that has lost a record cannot add up."""
+    play.broker.fail_next("delivery", KafkaError.NOT_ENOUGH_REPLICAS)
+    with pytest.raises(BrokerError, match=r"not written to topic loans\.events"):
+        play.player.send_all([EVENT, EVENT])
+    assert play.broker.values("loans.events") == []

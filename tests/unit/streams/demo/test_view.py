@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from io import StringIO
 
 import pytest
 from rich.console import Console
@@ -12,13 +11,13 @@ from rich.screen import Screen
 from millrace.schemas.records import Alert, Prediction
 from millrace.streams.demo.script import Kind
 from millrace.streams.demo.state import DemoState, Phase
-from millrace.streams.demo.view import View
+from millrace.streams.demo.view import view
 
 
 def draw(state: DemoState, width: int = 80, height: int = 24) -> list[str]:
-    console = Console(file=StringIO(), width=width, height=height, color_system=None)
+    console = Console(width=width, height=height, color_system=None)
     with console.capture() as capture:
-        console.print(Screen(View(state)), end="")
+        console.print(Screen(view(state, width)), end="")
     return [line.rstrip() for line in capture.get().split("\n")]
 
 
@@ -26,37 +25,57 @@ def line_with(text: str, lines: list[str]) -> int:
     return next(number for number, line in enumerate(lines) if text in line)
 
 
-@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40), (200, 60)])
-def test_it_fits(
+@pytest.mark.parametrize(
+    ("width", "height", "alerts", "predictions"), [(80, 24, 4, 2), (110, 40, 14, 8)]
+)
+def test_it_fills_the_terminal(
     finished: DemoState,
     alert: Callable[..., Alert],
     prediction: Callable[..., Prediction],
     width: int,
     height: int,
+    alerts: int,
+    predictions: int,
 ) -> None:
-    """With more alerts and predictions than there is room for, the last line is a prediction."""
+    """Alerts and predictions share what the other parts leave, the newest of each at the top."""
     for number in range(30):
-        finished.add_alert(alert(str(number)))
-        finished.add_prediction(prediction(str(number)))
+        finished.alerts.append(alert(str(1_500 + number)))
+        finished.newest_predictions.append(prediction(str(number)))
     lines = draw(finished, width, height)
     assert len(lines) == height
     assert max(map(len, lines)) <= width
-    newest = line_with("newest predictions", lines) + 1
-    assert "application      29" in lines[newest]
-    assert "application      28" in lines[newest + 1]
+    first = line_with("newest of 31 on loans.alerts", lines) + 1
+    last = line_with("newest on loans.predictions", lines)
+    shown = lines[first : last - 1]
+    assert [line.split()[-2] for line in shown] == [f"+{1_029 - n:,}" for n in range(alerts)]
+    assert lines[last - 1] == ""
+    assert [line.split()[1] for line in lines[last + 1 :]] == [
+        str(29 - n) for n in range(predictions)
+    ]
 
 
 def test_nothing_moves(
     state: DemoState, finished: DemoState, prediction: Callable[..., Prediction]
 ) -> None:
     """Empty or full, every part has its place."""
-    empty = DemoState(state.plan, state.pipeline, state.curves)
-    finished.add_prediction(prediction())
-    for part in ("events/s", "hoeffding_tree", "newest alerts", "newest predictions"):
-        assert line_with(part, draw(empty)) == line_with(part, draw(finished))
+    finished.newest_predictions.append(prediction())
+    for part in ("events/s", "hoeffding_tree ★", "loans.alerts", "loans.predictions"):
+        assert line_with(part, draw(state)) == line_with(part, draw(finished))
 
 
-def test_the_numbers_stand_below_their_names(finished: DemoState) -> None:
+def test_the_bar_shows_how_much_is_sent(state: DemoState) -> None:
+    """Half of the bar, for half of the events; seconds are shown once they are known."""
+    assert draw(state)[0].endswith("loan applications")
+    for _ in range(500):
+        state.count_sent(Kind.EVENT)
+    state.seconds = 7.4
+    title, bar = draw(state)[:2]
+    assert title.endswith(" 7 s")
+    assert bar.endswith("500 of 1,000 events")
+    assert bar.split()[0] == "━" * 27
+
+
+def test_numbers_are_below_their_names(finished: DemoState) -> None:
     """Right-aligned, so that they do not jump when they grow."""
     lines = draw(finished)
     names, numbers = lines[line_with("events/s", lines) :][:2]
@@ -65,36 +84,39 @@ def test_the_numbers_stand_below_their_names(finished: DemoState) -> None:
         assert numbers[:end].endswith(f" {number}")
 
 
-def test_the_champion_is_marked_and_the_dip_drawn(finished: DemoState) -> None:
-    """The row of the champion shows both accuracies and the curve, the mark is at its middle."""
+def test_accuracy_is_recent_and_overall(finished: DemoState) -> None:
+    """The row of the champion has both numbers and its curve."""
     lines = draw(finished)
     row = lines[line_with("hoeffding_tree ★", lines)]
-    assert "97.0 %" in row
-    assert "48.5 %" in row
-    mark = lines[line_with("▲ drift", lines)].index("▲")
-    assert row[mark] == "█"
-    assert row[mark + 1] in "▂▃"
+    assert row.split()[2:6] == ["97.0", "%", "48.5", "%"]
+    assert row.endswith("█")
+    assert "last 500   overall" in lines[line_with("over time", lines)]
 
 
-def test_the_drift_is_marked_only_once_it_is_there(state: DemoState) -> None:
-    """Before, the view does not give it away."""
-    state.count_sent(Kind.EVENT)
-    assert not any("▲" in line for line in draw(state))
-
-
-def test_an_alert_is_one_line(finished: DemoState) -> None:
-    """Source, detector, evidence, action, and its distance from the drift."""
-    lines = draw(finished)
-    shown = lines[line_with("newest alerts", lines) + 1].split()
-    assert shown == [
-        *("loss:hoeffding_tree", "ADWIN", "0.04", "→", "0.49", "replace", "+40", "events")
-    ]
+@pytest.mark.parametrize(
+    ("value", "probability", "shown"),
+    [
+        (True, 0.984, ["granted", "98.4", "%"]),
+        (False, 0.8, ["refused", "80.0", "%"]),
+        (None, None, ["undecided", "-"]),
+    ],
+)
+def test_a_prediction_is_a_row(
+    state: DemoState,
+    prediction: Callable[..., Prediction],
+    value: bool | None,
+    probability: float | None,
+    shown: list[str],
+) -> None:
+    """Its event, what is predicted, how probable that is, by which version of which model."""
+    state.newest_predictions.append(prediction("7007", value, probability))
+    lines = draw(state)
+    row = lines[line_with("newest on loans.predictions", lines) + 1]
+    assert row.split() == ["application", "7,007", *shown, "hoeffding_tree", "1,234"]
 
 
 @pytest.mark.parametrize("phase", list(Phase))
 def test_every_phase_has_its_line(state: DemoState, phase: Phase) -> None:
-    """Below the progress bar it says what is going on, within the width."""
+    """What is going on is below the progress bar."""
     state.enter(phase)
-    line = draw(state)[2]
-    assert line.endswith(".")
-    assert len(line) <= 80
+    assert draw(state)[2] == f" {phase.value}"
