@@ -49,7 +49,7 @@ def bundled_names() -> tuple[str, ...]:
     >>> [name for name in bundled_names() if name.startswith(("I", "P", "T"))]
     ['ImageSegments', 'Phishing', 'TrumpApproval']
     """
-    return tuple(sorted(_bundled()))
+    return tuple(_bundled())
 
 
 def load_bundled(name: str) -> tuple[pd.DataFrame, str, Task]:
@@ -89,10 +89,9 @@ def _bundled() -> dict[str, _Make]:
 
 
 def _is_bundled(kind: type) -> bool:
-    if not issubclass(kind, FileDataset) or issubclass(kind, RemoteDataset):
+    if issubclass(kind, RemoteDataset):
         return False
-    source = cast(_Make, kind)()
-    return source.task in _TASKS and source.path.is_file()
+    return cast(_Make, kind)().task in _TASKS
 
 
 def _row(x: dict[str, object], label: str, y: object) -> dict[str, object]:

@@ -116,7 +116,7 @@ def _in_one_line(target: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        if error.name is not None and f"{target}.".startswith(f"{error.name}."):
+        if f"{target}.".startswith(f"{error.name}."):
             raise DefinitionError(
                 f"pipeline must be a module that exists; got {target!r}: there is no {error.name!r}"
             ) from error

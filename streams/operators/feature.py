@@ -9,7 +9,7 @@ which the user's code raises, or makes something that is not a number, a boolean
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, MutableMapping
-from typing import Any, Self, cast
+from typing import Self, cast
 
 from millrace.models.features.base import Entry, Store
 from millrace.models.pipeline.definition import Pipeline
@@ -68,7 +68,7 @@ class FeatureOperator(RecordOperator):
             cause = "" if error.__cause__ is None else f" ({last_frame(error.__cause__)})"
             detail = error.detail + cause
             return [self._fail("event", record.origin, error.reason, error, detail)]
-        except Exception as error:  # user code may raise anything: the record is set aside
+        except Exception as error:  # the user's code may raise anything
             return [self._fail("event", record.origin, RejectReason.FEATURE_ERROR, error)]
         vector: FeatureVector = {
             "event_id": event["event_id"],
@@ -92,11 +92,9 @@ class FeatureOperator(RecordOperator):
         return features
 
 
-def _plain(name: str, value: Any) -> bool | int | float | str:
-    """Turn a NumPy scalar into Python's own, which is what goes over the wire."""
-    if type(value) in _PLAIN:
-        return value  # type: ignore[no-any-return] # it is what it says
+def _plain(name: str, value: object) -> bool | int | float | str:
+    """Turn a NumPy scalar into Python's own, which is what is written to topics."""
     plain = value.item() if hasattr(value, "item") else value
-    if isinstance(plain, (bool, float, str)) or (isinstance(plain, int) and plain in _LONGS):
+    if isinstance(plain, bool | float | str) or (isinstance(plain, int) and plain in _LONGS):
         return plain
     raise TypeError(f"feature {name!r} must be a number, a boolean or text; got {value!r}")

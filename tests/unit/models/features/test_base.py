@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError
+from datetime import timedelta
+
 import pytest
 
+from millrace import calendar, derived, fields, rolling
 from millrace.models.features import Feature, StatelessFeature, Store
 from millrace.models.features.base import check_field, require
 from millrace.schemas import DefinitionError
@@ -35,6 +39,23 @@ def test_a_feature_says_what_it_gives_and_how(payment):
         with pytest.raises(TypeError, match=f"abstract methods {missing}"):
             kind()
     Doubled().check(payment)
+
+
+@pytest.mark.parametrize(
+    "feature",
+    [
+        fields("a"),
+        derived("a", abs),
+        calendar("hour"),
+        rolling("a", "sum", window=timedelta(hours=1)),
+    ],
+    ids=lambda feature: type(feature).__name__,
+)
+def test_features_do_not_change(feature):
+    """A definition holds what it was checked with."""
+    for name in vars(feature):
+        with pytest.raises(FrozenInstanceError):
+            setattr(feature, name, "other")
 
 
 def test_stores_of_one_name_are_the_same():

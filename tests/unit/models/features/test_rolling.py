@@ -9,7 +9,7 @@ import pytest
 
 from millrace import rolling
 from millrace.models.features.window import Window
-from millrace.schemas import DefinitionError
+from millrace.schemas import DefinitionError, EventSchema
 
 HOUR = timedelta(hours=1)
 HOUR_MS = 3_600_000
@@ -197,6 +197,11 @@ def test_fields_that_do_not_fit_are_refused(field, by, message, payment):
         rolling(field, "sum", window=HOUR, by=by).check(payment)
 
 
-def test_fields_that_fit_are_accepted(payment):
-    """Any number that may be null, grouped by any primitive field."""
-    rolling("amount", "sum", window=HOUR, by="country").check(payment)
+@pytest.mark.parametrize(
+    "kind", ["boolean", "int", "long", "float", "double", ["null", "int", "double"]]
+)
+def test_fields_that_fit_are_accepted(kind):
+    """Any number or boolean that may be null, grouped by any primitive field."""
+    fields = [{"name": "amount", "type": kind}, {"name": "country", "type": "string"}]
+    schema = EventSchema({"type": "record", "name": "Payment", "fields": fields})
+    rolling("amount", "sum", window=HOUR, by="country").check(schema)

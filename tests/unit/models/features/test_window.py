@@ -1,4 +1,4 @@
-"""Windows of event time, held against the plainest thing that could be right."""
+"""Windows of event time, compared with the simplest implementation that could be right."""
 
 import math
 import pickle
@@ -81,7 +81,7 @@ def test_order_of_arrival_does_not_matter_to_what_is_held(times, random):
 
 
 @given(events, events)
-def test_a_pickled_window_goes_on_as_if_nothing_had_happened(before, after):
+def test_a_pickled_window_is_equivalent(before, after):
     """State that is written and read back sees what it would have seen."""
     window = Window(SPAN_MS, 5)
     for event in before:
@@ -114,6 +114,7 @@ def test_reading_an_empty_window_gives_nothing():
     """A window without values has no newest time and no values."""
     window = Window(SPAN_MS)
     assert (window.values(0), window.newest_ms, len(window)) == ([], None, 0)
+    assert (window.span_ms, window.max_events) == (SPAN_MS, 256)
 
 
 @given(st.lists(values, min_size=1, max_size=50))

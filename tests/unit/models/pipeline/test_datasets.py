@@ -1,17 +1,31 @@
-"""River's own data sets come as tables, with nothing fetched."""
+"""River's own data sets come as tables, with nothing downloaded."""
 
 from __future__ import annotations
 
 import socket
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from river import datasets
 
-from millrace.models.candidates.tasks import Task
 from millrace.models.pipeline.datasets import bundled_names, load_bundled
 from millrace.models.pipeline.tables import records
+from millrace.models.pipeline.tasks import Task
 from millrace.schemas import DefinitionError
+
+LABELS = {
+    "AirlinePassengers": "passengers",
+    "Bananas": "label",
+    "ChickWeights": "weight",
+    "ImageSegments": "category",
+    "Phishing": "is_phishing",
+    "SP500Stocks": "next_day_return",
+    "Shuttle": "anomaly",
+    "TrumpApproval": "five_thirty_eight",
+    "WaterFlow": "water_flow",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -19,17 +33,14 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make any connection an error."""
 
     def refuse(*args: Any) -> None:
-        raise AssertionError("a data set was fetched")
+        raise AssertionError("a data set was downloaded")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
 
 
 def test_one_of_each_task_is_there() -> None:
-    """The sets of the shipped pipelines are bundled; fetched and many-label ones are not."""
-    names = bundled_names()
-    assert {"Phishing", "ImageSegments", "TrumpApproval", "Shuttle"} <= {*names}
-    assert not {"Elec2", "CreditCard", "HTTP", "SolarFlare", "Yeast", "FileDataset"} & {*names}
-    assert [*names] == sorted(names)
+    """Sets that are part of River, with one label; none that it downloads or that have several."""
+    assert bundled_names() == tuple(sorted(LABELS))
 
 
 @pytest.mark.parametrize(
@@ -49,6 +60,12 @@ def test_rows_label_and_task(name: str, rows: int, label: str, task: Task) -> No
     assert frame.columns[-1] == label
 
 
+@pytest.mark.parametrize("name", [each for each in LABELS if each != "Shuttle"])
+def test_labels_are_named_as_in_the_file(name: str) -> None:
+    """The column of the label has the name that River's own file gives it."""
+    assert load_bundled(name)[1] == LABELS[name]
+
+
 @pytest.mark.parametrize("name", [each for each in bundled_names() if each != "Shuttle"])
 def test_events_are_rivers_rows(name: str) -> None:
     """Row by row, in order, events hold the values that River gives, as plain Python."""
@@ -64,12 +81,23 @@ def test_events_are_rivers_rows(name: str) -> None:
             assert value == wanted or isinstance(value, int)  # dates end as milliseconds
 
 
+@pytest.fixture
+def in_tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Make the local time zone one that is not UTC."""
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("in_tokyo")
 def test_dates_are_milliseconds_since_the_epoch() -> None:
     """A date without a zone is UTC, one with a zone is converted."""
     month = next(records(load_bundled("AirlinePassengers")[0], "id"))["month"]
     assert month == -662_688_000_000  # 1949-01-01T00:00Z
-    time = next(records(load_bundled("WaterFlow")[0], "id"))["Time"]
-    assert time == 1_647_770_400_000  # 2022-03-20T11:00+01:00
+    hour = next(records(load_bundled("WaterFlow")[0], "id"))["Time"]
+    assert hour == 1_647_770_400_000  # 2022-03-20T11:00+01:00
 
 
 @pytest.mark.parametrize("name", ["ImageSegments", "image_segments", "imagesegments"])
@@ -81,5 +109,8 @@ def test_names_in_either_case(name: str) -> None:
 @pytest.mark.parametrize("name", ["Elec2", "phish", ""])
 def test_unknown_name_lists_what_is_there(name: str) -> None:
     """A name that is not bundled is refused with those that are."""
-    with pytest.raises(DefinitionError, match=f"ImageSegments, Phishing.*; got '{name}'"):
+    with pytest.raises(DefinitionError) as caught:
         load_bundled(name)
+    assert str(caught.value) == (
+        f"data set must be one of {', '.join(sorted(LABELS))}; got {name!r}"
+    )

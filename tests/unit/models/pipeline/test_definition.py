@@ -146,7 +146,7 @@ def test_factories(factory: Any) -> None:
             "models['own'] must be a callable that returns a fresh model, for example lambda: ",
         ),
         ({"models": {"own": "tree"}}, "models['own'] must be a callable"),
-        ({"models": {"own": linear_model.LinearRegression}}, "models['own'] requires a Classifier"),
+        ({"models": {"own": linear_model.LinearRegression}}, "models['own'] must be a Classifier"),
         ({"features": [fields("no")]}, "fields(): name must be a field of the schema"),
         ({"features": [fields("tags")]}, "'tags'"),
         (

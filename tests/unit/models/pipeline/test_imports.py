@@ -15,7 +15,7 @@ SLOW = {"pandas": 0.3, "scipy": 0.5}
     ("module", "slow"),
     [
         ("millrace.models.features", set()),
-        ("millrace.models.candidates.tasks", set()),
+        ("millrace.models.pipeline.tasks", set()),
         ("millrace.models.pipeline.tables", {"pandas"}),
         ("millrace.models.pipeline.inference", {"pandas"}),
     ],

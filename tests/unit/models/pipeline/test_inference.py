@@ -11,10 +11,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from millrace.models.candidates.tasks import Task
 from millrace.models.pipeline.inference import infer, infer_task
 from millrace.models.pipeline.loading import load_pipeline
 from millrace.models.pipeline.tables import records
+from millrace.models.pipeline.tasks import Task
 from millrace.schemas import DefinitionError, EventSchema
 
 MODELS = {

@@ -127,6 +127,7 @@ def test_classes_of_a_file_can_be_unpickled(write: Write) -> None:
     path = write(GOOD, "my-visits.v2.py")
     model = load_pipeline(str(path)).models["t"]()
     assert type(model).__module__ == module_name(Path("elsewhere/my-visits.v2.py"))
+    assert type(model).__module__ == "pipeline_my_visits_v2"  # as saved state names it
     assert type(pickle.loads(pickle.dumps(model))) is type(model)
 
 
@@ -198,6 +199,13 @@ def test_syntax_error_says_the_place(write: Write) -> None:
     """A syntax error is shown with its line."""
     path = write("x = 1\nx = = 2\n")
     assert message(str(path)).startswith(f"{path}:2: SyntaxError: invalid syntax")
+
+
+def test_a_file_that_python_cannot_read_is_named(write: Write) -> None:
+    """Where no line can be given, the file is."""
+    path = write("x = 1\0")
+    assert message(str(path)).startswith(f"{path}: ")
+    assert message(str(path)).endswith("null bytes")
 
 
 def test_wrong_definition_says_the_place(write: Write) -> None:

@@ -16,7 +16,6 @@ import pytest
 
 COMMAND = (str(Path(sys.executable).parent / "millrace"),)
 MODULE = (sys.executable, "-m", "millrace.streams.cli")
-WORKER = (sys.executable, "-P", "-m", "millrace.streams.cli")  # as `replay` starts workers
 
 OWN = {
     "models/mine.py": "from river.linear_model import LogisticRegression as Mine\n",
@@ -45,7 +44,6 @@ CASES: dict[str, tuple[Sequence[str], str, dict[str, str], dict[str, str]]] = {
     "command, by module": (COMMAND, "visits", {}, SHADOWS),
     "command, PYTHONPATH=.": (COMMAND, "visits", {"PYTHONPATH": "."}, {}),
     "python -m, by file": (MODULE, "visits.py:pipeline", {}, {}),
-    "worker, by module": (WORKER, "visits:pipeline", {}, SHADOWS),
 }
 
 

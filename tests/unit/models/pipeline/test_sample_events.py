@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from datetime import timedelta
 
 from millrace import Pipeline, calendar, catalogue, derived, fields, rolling
@@ -12,43 +14,85 @@ SCHEMA = {
     "name": "Sale",
     "fields": [
         {"name": "id", "type": "string"},
-        {"name": "price", "type": "double"},
-        {"name": "items", "type": ["null", "int"]},
         {"name": "shop", "type": {"type": "enum", "name": "Shop", "symbols": ["N", "S"]}},
+        {"name": "is_member", "type": "boolean"},
+        {"name": "items", "type": ["null", "int"]},
+        {"name": "visits", "type": "long"},
+        {"name": "discount", "type": "float"},
+        {"name": "price", "type": "double"},
+        {"name": "town", "type": "string"},
+        {"name": "nothing", "type": ["null"]},
+        {"name": "tags", "type": {"type": "array", "items": "string"}},
         {"name": "label", "type": ["null", "boolean"]},
     ],
 }
+PRIMITIVE = ("shop", "is_member", "items", "visits", "discount", "price", "town")
 
 
-def pipeline() -> Pipeline:
-    return Pipeline(
-        name="sales",
-        schema=SCHEMA,
-        event_id="id",
-        label="label",
-        task="binary",
-        features=[
-            fields("price", "items", "shop"),
+def pipeline(**changes: object) -> Pipeline:
+    given: dict[str, object] = {
+        "name": "sales",
+        "schema": SCHEMA,
+        "event_id": "id",
+        "label": "label",
+        "task": "binary",
+        "features": [
+            fields(*PRIMITIVE),
             derived("broken", lambda sale: 1 / 0),
-            calendar("hour"),
-            rolling("price", "mean", window=timedelta(minutes=1)),
+            derived("names", ",".join),
+            derived("nulls", lambda sale: sum(value is None for value in sale.values())),
+            calendar("hour", "day_of_month"),
+            rolling("price", "mean", "count", window=timedelta(seconds=9)),
         ],
-        models={"tree": catalogue.hoeffding_tree},
+        "models": {"tree": catalogue.hoeffding_tree},
+    }
+    return Pipeline(**(given | changes))  # type: ignore[arg-type]
+
+
+def test_vectors_have_the_features_and_types_of_the_pipeline() -> None:
+    """They hold what the features make; the label and what raises are absent."""
+    vectors = sample_vectors(pipeline())
+    assert len(vectors) == SAMPLE_SIZE == 64
+    types = [str, bool, int, int, float, float, str]
+    for vector in vectors:
+        assert [type(vector[name]) for name in PRIMITIVE] == types
+        assert vector["names"] == ",".join(each["name"] for each in SCHEMA["fields"][:-1])
+        assert vector["nulls"] == 2
+        assert "broken" not in vector
+    assert {each["shop"] for each in vectors} == {"N", "S"}
+    assert {each["is_member"] for each in vectors} == {True, False}
+    assert {each["town"] for each in vectors} == {"", "a", "b", "c", "north", "south"}
+
+
+def test_numbers_are_of_any_sign_and_of_many_sizes() -> None:
+    """From hundredths to ten thousands, about a third of them negative."""
+    prices = [float(each["price"]) for each in sample_vectors(pipeline())]
+    assert len({*prices}) == SAMPLE_SIZE
+    assert 10 < sum(price < 0 for price in prices) < 30
+    sizes = sorted(map(abs, prices))
+    assert 0.01 <= sizes[0] < 0.1
+    assert 1_000 < sizes[-1] < 10_000
+
+
+def test_events_are_of_four_keys_a_second_apart() -> None:
+    """Windows see events of their own key: in 9 seconds, three at most."""
+    vectors = sample_vectors(pipeline())
+    assert [each["price_count_9s"] for each in vectors[:12]] == [1] * 4 + [2] * 4 + [3] * 4
+    assert {each["price_count_9s"] for each in vectors[12:]} == {3}
+    assert {(each["hour"], each["day_of_month"]) for each in vectors} == {(0, 3)}
+
+
+def test_vectors_never_change() -> None:
+    """Digests of models are compared between releases: the vectors stay as they are."""
+    vectors = json.dumps(sample_vectors(pipeline())).encode()
+    assert hashlib.sha256(vectors).hexdigest() == (
+        "7757186009d65ba2346de63a295ba3c58537270d4bedfb787e43165f958c0ac3"
     )
 
 
-def test_is_the_same_every_time() -> None:
-    """Two definitions that are the same have the same vectors."""
-    assert sample_vectors(pipeline()) == sample_vectors(pipeline())
-    assert len(sample_vectors(pipeline())) == SAMPLE_SIZE
-
-
-def test_has_the_features_and_types_of_the_pipeline() -> None:
-    """Vectors hold what the features make; the label and what raises are absent."""
-    vectors = sample_vectors(pipeline())
-
-    assert {*vectors[0]} == {"price", "items", "shop", "hour", "price_mean_1m"}
-    assert {type(each["price"]) for each in vectors} == {float}
-    assert {type(each["items"]) for each in vectors} == {int}
-    assert {each["shop"] for each in vectors} == {"N", "S"}
-    assert len({each["price"] for each in vectors}) == SAMPLE_SIZE
+def test_a_pipeline_without_a_label_has_vectors() -> None:
+    """Every field is made up."""
+    unlabelled = pipeline(label=None, features=[derived("names", ",".join)])
+    assert sample_vectors(unlabelled)[0]["names"] == ",".join(
+        each["name"] for each in SCHEMA["fields"]
+    )
