@@ -11,7 +11,7 @@ is not here is no lesser one: any callable that returns a River model will do.
 from __future__ import annotations
 
 import numbers
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -29,9 +29,9 @@ from river import (
 )
 
 from millrace.models.candidates.accelerated import linear, trees
-from millrace.models.pipeline.model import ModelFactory
+from millrace.models.candidates.names import check_name
+from millrace.models.pipeline.model import Model, ModelFactory
 from millrace.models.pipeline.tasks import Task
-from millrace.schemas import DefinitionError
 
 SEED = 42
 """Of every model that draws random numbers."""
@@ -127,30 +127,6 @@ def half_space_trees(*, numeric: bool = True) -> Any:
     return (scaler if numeric else _encoded(scaler)) | anomaly.HalfSpaceTrees(seed=SEED)
 
 
-_CLASSIFIERS: Mapping[str, Callable[..., Any]] = {
-    each.__name__: each
-    for each in (
-        logistic_regression,
-        hoeffding_tree,
-        hoeffding_adaptive_tree,
-        adaptive_random_forest,
-        leveraging_bagging,
-        aggregated_mondrian_forest,
-        gaussian_naive_bayes,
-        knn,
-        alma,
-    )
-}
-_REGRESSORS: Mapping[str, Callable[..., Any]] = {
-    each.__name__: each
-    for each in (linear_regression, hoeffding_tree_regressor, adaptive_random_forest_regressor)
-}
-_MODELS = {
-    Task.BINARY: _CLASSIFIERS,
-    Task.MULTICLASS: _CLASSIFIERS,
-    Task.REGRESSION: _REGRESSORS,
-    Task.ANOMALY: {"half_space_trees": half_space_trees},
-}
 _TWO_CLASSES = frozenset({"logistic_regression", "alma"})
 _TEXT_AS_IT_IS = frozenset(
     {
@@ -160,17 +136,6 @@ _TEXT_AS_IT_IS = frozenset(
         "leveraging_bagging",
     }
 )
-
-
-def names(task: Task | str) -> tuple[str, ...]:
-    """Return the names of the models that can do `task`.
-
-    Examples
-    --------
-    >>> names("regression")
-    ('linear_regression', 'hoeffding_tree_regressor', 'adaptive_random_forest_regressor')
-    """
-    return tuple(_MODELS[Task(task)])
 
 
 def factory(name: str, task: Task | str, numeric: bool = True) -> ModelFactory:
@@ -200,17 +165,14 @@ def factory(name: str, task: Task | str, numeric: bool = True) -> ModelFactory:
     'apple'
     """
     task = Task(task)
-    if name not in _MODELS[task]:
-        raise DefinitionError(
-            f"a model of the catalogue for the task {task.value!r} requires one of"
-            f" {', '.join(names(task))}; got {name!r}"
-        )
+    check_name(name, task)
     options = {}
     if task is Task.MULTICLASS and name in _TWO_CLASSES:
         options["many_classes"] = True
     if not numeric and name not in _TEXT_AS_IT_IS:
         options["numeric"] = False
-    return partial(_MODELS[task][name], **options)
+    made: Callable[..., Model] = globals()[name]
+    return partial(made, **options)
 
 
 def _scaled(numeric: bool) -> Any:

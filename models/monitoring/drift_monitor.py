@@ -11,7 +11,7 @@ from typing import Any
 
 from river.drift import ADWIN
 
-from millrace.models.monitoring.drift import Detector, make_detector
+from millrace.models.monitoring.detectors import Detector, make_detector
 
 _RECENT = 128  # values among which a change is placed
 _LARGEST = 1e150  # its square is a float, NaN is not below it

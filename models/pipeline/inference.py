@@ -15,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 from pandas.api import types
 
+from millrace.models.candidates.names import check_name
 from millrace.models.pipeline.tables import Column, avro_type, field_names, free_event_id
 from millrace.models.pipeline.tasks import Task
 from millrace.schemas import DefinitionError
@@ -115,7 +116,7 @@ def infer(
         raise DefinitionError(f"table must have a column beside the label; got only {label!r}")
     position = columns.index(label)
     chosen = infer_task(frame.iloc[:, position]) if task is None else Task(task)
-    _check_model(model, chosen)
+    check_name(model, chosen)
     names, event_id = field_names(columns), free_event_id(columns)
     row_number: Schema = {"name": event_id, "type": "string", "doc": "Number of the row, from 0."}
     row = [_field(frame.iloc[:, i], names[i], i == position) for i in range(len(columns))]
@@ -150,13 +151,6 @@ def infer_task(labels: Column) -> Task:
         if distinct > 20 and distinct > len(known) / 20:
             return Task.REGRESSION
     return Task.MULTICLASS
-
-
-def _check_model(model: str, task: Task) -> None:
-    """Refuse a model that the catalogue does not have for the task."""
-    from millrace.models.candidates import catalogue  # noqa: PLC0415 - imports River: 0.7 s
-
-    catalogue.factory(model, task)
 
 
 def _field(column: Column, name: str, is_label: bool) -> Schema:

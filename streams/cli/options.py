@@ -6,14 +6,15 @@ An option that is not given leaves its setting to the environment.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from millrace.models.pipeline.definition import Pipeline
-from millrace.models.pipeline.loading import load_pipeline
 from millrace.schemas import SettingsError
 from millrace.streams.settings import EMBEDDED, Settings
+
+if TYPE_CHECKING:
+    from millrace.models.pipeline.definition import Pipeline
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _Decorator = Callable[[_Command], _Command]
@@ -61,8 +62,7 @@ def require_pipeline(settings: Settings, command: str) -> str:
     """
     if not settings.pipeline:
         raise SettingsError(
-            f"`millrace {command}` requires a pipeline (--pipeline path/file.py or"
-            " MILLRACE_PIPELINE); got none"
+            f"`millrace {command}` needs a pipeline: --pipeline path/file.py or MILLRACE_PIPELINE"
         )
     return settings.pipeline
 
@@ -75,12 +75,15 @@ def the_pipeline(settings: Settings, command: str) -> Pipeline:
     SettingsError, DefinitionError
         None was given, or it is wrong.
     """
-    pipeline = load_pipeline(require_pipeline(settings, command))
+    spec = require_pipeline(settings, command)
+    from millrace.models.pipeline.loading import load_pipeline  # imports River: a second
+
+    pipeline = load_pipeline(spec)
     return pipeline.with_name(settings.pipeline_name or pipeline.name)
 
 
 def require_broker(settings: Settings, command: str) -> None:
-    """Refuse the embedded broker, of which another process has nothing to give or to get.
+    """Refuse the embedded broker, which belongs to another process and is empty.
 
     Raises
     ------
@@ -89,8 +92,7 @@ def require_broker(settings: Settings, command: str) -> None:
     """
     if settings.broker == EMBEDDED:
         raise SettingsError(
-            f"`millrace {command}` requires a broker (--broker host:port or MILLRACE_BROKER);"
-            " got none"
+            f"`millrace {command}` needs a broker: --broker host:port or MILLRACE_BROKER"
         )
 
 
@@ -101,5 +103,5 @@ def _properties(
     pairs = [each.partition("=") for each in given]
     for key, equals, _ in pairs:
         if not key or not equals:
-            raise click.BadParameter("requires KEY=VALUE, for example sasl.username=anna")
+            raise click.BadParameter("must be KEY=VALUE, for example sasl.username=anna")
     return {key: value for key, _, value in pairs} or None

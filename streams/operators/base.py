@@ -13,13 +13,13 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Self, TypeAlias
 
-from millrace.models.pipeline.definition import OnError, Pipeline
 from millrace.schemas import RejectReason
 from millrace.streams.operators.keyed_state import StateStore
 from millrace.streams.operators.record import Origin, Record, RejectRecord, last_frame, reject
 from millrace.streams.operators.slice import Slice
 
 if TYPE_CHECKING:
+    from millrace.models.pipeline.definition import Pipeline
     from millrace.streams.operators.context import Context
 
 Kind: TypeAlias = Literal["event", "label"]
@@ -64,8 +64,6 @@ class Operator(ABC):
     ----------
     name
         The job that it does.
-    is_chained_by_default
-        Whether it shares the agent of the operator before it in the chain `default`.
     runs_within
         Name of the operator that calls this one itself where the two share an agent.
     tally
@@ -75,7 +73,6 @@ class Operator(ABC):
     """
 
     name: ClassVar[str]
-    is_chained_by_default: ClassVar[bool] = False
     runs_within: ClassVar[str] = ""
 
     def __init__(self, pipeline: Pipeline, topics: Topics, **stores: StateStore) -> None:
@@ -83,7 +80,7 @@ class Operator(ABC):
         self.stores: dict[str, StateStore] = stores
         self.tally: Tally = Counter()
         self.nested: tuple[Operator, ...] = ()
-        self._stops_on_error = pipeline.on_error is OnError.STOP
+        self._stops_on_error = pipeline.on_error == "stop"
 
     @classmethod
     @abstractmethod

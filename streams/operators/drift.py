@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Self, cast
 
-from millrace.models.monitoring.drift import Detector
+from millrace.models.monitoring.detectors import Detector
 from millrace.models.monitoring.drift_monitor import DriftMonitor, Evidence
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.tasks import Task

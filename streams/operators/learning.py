@@ -46,7 +46,6 @@ class LearningOperator(RecordOperator):
     """
 
     name = "learning"
-    is_chained_by_default = True
     runs_within = "prediction"
 
     def __init__(self, pipeline: Pipeline, models: ScopedModels) -> None:

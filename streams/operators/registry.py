@@ -1,28 +1,36 @@
 """Every operator, in the order in which a record meets them.
 
 A new operator is a module and an entry here: chains, topics, tasks, metrics and saved state
-follow from its class.
+follow from its class. Classes are imported when they are needed, so that reading the settings
+does not wait for River.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
 
 from millrace.streams.operators.base import Operator
-from millrace.streams.operators.drift import DriftOperator
-from millrace.streams.operators.feature import FeatureOperator
-from millrace.streams.operators.ingest import IngestOperator
-from millrace.streams.operators.learning import LearningOperator
-from millrace.streams.operators.prediction import PredictionOperator
 
-OPERATORS: Mapping[str, type[Operator]] = {
-    each.name: each
-    for each in (
-        IngestOperator,
-        FeatureOperator,
-        PredictionOperator,
-        LearningOperator,
-        DriftOperator,
-    )
+_CLASSES: Mapping[str, str] = {
+    "ingest": "IngestOperator",
+    "feature": "FeatureOperator",
+    "prediction": "PredictionOperator",
+    "learning": "LearningOperator",
+    "drift": "DriftOperator",
 }
-"""Name to class."""
+
+OPERATORS = tuple(_CLASSES)
+"""Names of the operators; each has the module of this package that is called so."""
+
+CHAINED_BY_DEFAULT = frozenset({"learning"})
+"""Those that share the agent of the operator before them, in the chain `default`."""
+
+
+@cache
+def operator_class(name: str) -> type[Operator]:
+    """Return the class of an operator."""
+    module = import_module(f"millrace.streams.operators.{name}")
+    found: type[Operator] = getattr(module, _CLASSES[name])
+    return found

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import NamedTuple, TypeAlias, cast
 
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import shipped
 from millrace.streams.operators.routing import GLOBAL_PARTITION, input_partition, routing_key
+
+Row: TypeAlias = Mapping[str, object]
 
 _ABSENT = object()
 _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
@@ -52,21 +54,26 @@ class Encoder:
         self._pipeline = pipeline
         self._partitions = partitions
         self._type = pipeline.event_schema.accepted
-        self._fields = [_Field(each) for each in self._type.schema["fields"]]
+        schema = pipeline.event_schema
+        optional = {name: ("null",) for name in (pipeline.label,) if name is not None}
+        self._fields = [
+            _Field(name, (*schema.types_of(name), *optional.get(name, ())), declared)
+            for name, declared in zip(schema.field_names, self._type.fields, strict=True)
+        ]
         self._label = next((each for each in self._fields if each.name == pipeline.label), None)
 
-    def event(self, row: Mapping[str, Any]) -> Outgoing:
+    def event(self, row: Row) -> Outgoing:
         """Return an event with its label inside."""
         key, partition = self._route(row)
         return Outgoing(self._encode(row), key, partition, False)
 
-    def question(self, row: Mapping[str, Any]) -> Outgoing:
+    def question(self, row: Row) -> Outgoing:
         """Return an event without its label."""
         if self._label is not None:
             row = {**row, self._label.name: None}
         return self.event(row)
 
-    def answer(self, row: Mapping[str, Any]) -> Outgoing | None:
+    def answer(self, row: Row) -> Outgoing | None:
         """Return an event's label as a record of its own, or None where the row has none."""
         if self._label is None or row.get(self._label.name) is None:
             return None
@@ -79,9 +86,13 @@ class Encoder:
             "key": self._identity(row)[1],
         }
         key, partition = self._route(row)
-        return Outgoing(shipped("label").encode(record), key, partition, True)
+        try:
+            return Outgoing(shipped("label").encode(record), key, partition, True)
+        except (TypeError, ValueError, OverflowError, AttributeError):
+            rejected = json.dumps(record, default=str).encode()  # ingest says what is wrong
+            return Outgoing(rejected, key, partition, True)
 
-    def _encode(self, row: Mapping[str, Any]) -> bytes:
+    def _encode(self, row: Row) -> bytes:
         record = {each.name: each.fit(row.get(each.name, each.default)) for each in self._fields}
         if _ABSENT not in record.values():
             try:
@@ -91,11 +102,11 @@ class Encoder:
         fitting = {name: value for name, value in record.items() if value is not _ABSENT}
         return json.dumps({**row, **fitting}, default=str).encode()  # ingest says what is wrong
 
-    def _identity(self, row: Mapping[str, Any]) -> tuple[str, str | None]:
+    def _identity(self, row: Row) -> tuple[str, str | None]:
         key = None if self._pipeline.key is None else row.get(self._pipeline.key)
         return str(row.get(self._pipeline.event_id)), None if key is None else str(key)
 
-    def _route(self, row: Mapping[str, Any]) -> tuple[bytes | None, int]:
+    def _route(self, row: Row) -> tuple[bytes | None, int]:
         routed_by = routing_key(self._pipeline, *self._identity(row))
         partition = input_partition(self._pipeline, routed_by, self._partitions)
         key = None if routed_by is None else routed_by.encode()
@@ -109,21 +120,20 @@ class _Field:
     be written as 0 and 1, and a whole number beside an empty cell may have become a float.
     """
 
-    def __init__(self, declared: Mapping[str, Any]) -> None:
-        kind = declared["type"]
-        branches = kind if isinstance(kind, list) else [kind]
-        names = [each["type"] if isinstance(each, dict) else each for each in branches]
-        self.name: str = declared["name"]
-        self.default = declared.get("default", None if "null" in names else _ABSENT)
-        self._types = {each for name in names for each in _PYTHON_TYPES.get(name, ())}
-        self._fits: list[tuple[type, type, Callable[[Any], bool]]] = [
+    def __init__(self, name: str, types: Collection[str], declared: Row) -> None:
+        self.name = name
+        self.default = declared.get("default", None if "null" in types else _ABSENT)
+        self._types = {each for kind in types for each in _PYTHON_TYPES.get(kind, ())}
+        self._fits: list[tuple[type, type, Callable[[object], bool]]] = [
             (int, bool, lambda value: value in (0, 1)),
             (int, str, lambda _: True),
-            (float, int, float.is_integer),
+            (float, int, lambda value: cast(float, value).is_integer()),
         ]
 
-    def fit(self, value: Any) -> Any:
+    def fit(self, value: object) -> object:
         """Return `value` as the field takes it, or what no field takes."""
+        if hasattr(value, "item"):  # a scalar of NumPy
+            value = value.item()
         kind = type(value)
         if kind in self._types:
             return value
@@ -133,9 +143,7 @@ class _Field:
         return _ABSENT
 
 
-def in_order(
-    rows: Iterable[Mapping[str, Any]], encoder: Encoder, label_delay: int
-) -> Iterator[Outgoing]:
+def in_order(rows: Iterable[Row], encoder: Encoder, label_delay: int) -> Iterator[Outgoing]:
     """Return the records of all rows, each label `label_delay` events after its own.
 
     With a delay, the label of event i comes right before event i + delay, and those that are

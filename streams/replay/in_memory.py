@@ -9,10 +9,10 @@ River's `progressive_val_score`, to the last bit.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, cast
 
 from millrace.models.candidates.model_set import ModelSet
 from millrace.models.pipeline.definition import Pipeline
@@ -29,20 +29,19 @@ from millrace.streams.operators.record import (
     Record,
     RejectRecord,
 )
+from millrace.streams.operators.registry import OPERATORS
 from millrace.streams.operators.slice import Slice
-from millrace.streams.replay.encoding import Encoder, Outgoing, in_order
+from millrace.streams.replay.encoding import Encoder, Outgoing, Row, in_order
 from millrace.streams.replay.report import combined_metrics
 from millrace.streams.settings import Settings
-from millrace.streams.topology.chain import FLOW, AgentSpec
+from millrace.streams.topology.chain import AgentSpec
 from millrace.streams.topology.factory import TaskFactory
 from millrace.streams.topology.task import Task
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Row: TypeAlias = Mapping[str, object]
-
-_AGENT = AgentSpec(FLOW)
+_AGENT = AgentSpec(OPERATORS)
 _SLICE_RECORDS = 200
 
 
@@ -216,10 +215,10 @@ def run(
 def with_ids(rows: Iterable[Row] | pd.DataFrame, pipeline: Pipeline) -> Iterator[Row]:
     """Return rows as dictionaries, with the pipeline's event id where none of them has one."""
     name = pipeline.event_id
-    if not isinstance(rows, Iterable) or hasattr(rows, "columns"):
+    if hasattr(rows, "columns"):
         from millrace.models.pipeline.tables import records  # noqa: PLC0415 - imports pandas
 
-        yield from records(rows, name)
+        yield from records(cast("pd.DataFrame", rows), name)
         return
     each = iter(rows)
     first = next(each, None)

@@ -1,22 +1,57 @@
-"""What a replay has shown: the worker's own numbers, put together from its `/metrics`."""
+"""What a replay has shown: the numbers of `/metrics` at its end, put together."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import TypedDict
 
 from millrace.models.candidates.baselines import baselines
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.tasks import Task
+from millrace.streams.observability import names
 from millrace.streams.observability.scraping import Samples
-from millrace.streams.settings import Settings
 
-Report: TypeAlias = dict[str, Any]
 
-_LATENCY = "millrace_end_to_end_latency_seconds_bucket"
-_QUALITY = "millrace_prequential_metric"
-_EXAMPLES = "millrace_prequential_examples"
+class Latency(TypedDict):
+    """In seconds; None where no worker predicted."""
+
+    p50: float | None
+    p99: float | None
+
+
+class Report(TypedDict):
+    """What `--report` writes as JSON.
+
+    `chain` is the worker's, or `in memory`. `metrics` maps candidate to metric to value, and
+    `rejects` what was rejected (event or label) to reason to count.
+    """
+
+    pipeline: str
+    task: str
+    model: str
+    scope: str
+    chain: str
+    events: int
+    predictions: int
+    rejected: int
+    labels: int
+    learned: int
+    alerts: int
+    metrics: dict[str, dict[str, float | None]]
+    metrics_combined_from_partitions: int
+    throughput_events_per_second: float | None
+    seconds: float
+    latency_seconds: Latency
+    rejects: dict[str, dict[str, int]]
+    labels_by_fate: dict[str, int]
+    alerts_by_source: dict[str, int]
+
+
+IN_MEMORY = "in memory"
+"""What a report says of how it ran, where no worker did."""
+
+_EXAMPLES = str(names.PREQUENTIAL_EXAMPLES)
 _TO_COMPARE = {
     Task.BINARY: ("accuracy", True),
     Task.MULTICLASS: ("accuracy", True),
@@ -26,16 +61,18 @@ _TO_COMPARE = {
 
 
 def make_report(
-    pipeline: Pipeline, settings: Settings, samples: Samples, *, events: int, seconds: float
+    pipeline: Pipeline, samples: Samples, *, ran: str, events: int, seconds: float
 ) -> Report:
-    """Return the report, ready to be written as JSON.
+    """Return the report.
 
     Parameters
     ----------
-    pipeline, settings
+    pipeline
         What was run.
     samples
-        The worker's metrics at the end.
+        The metrics at the end.
+    ran
+        How it was run: the chain of a worker, or `in memory`.
     events
         How many were produced.
     seconds
@@ -48,37 +85,38 @@ def make_report(
         "task": str(pipeline.task),
         "model": pipeline.champion,
         "scope": str(pipeline.scope),
-        "chain": settings.chain,
+        "chain": ran,
         "events": events,
-        "predictions": int(samples.total("millrace_predictions_total")),
-        "rejected": int(samples.total("millrace_events_rejected_total")),
-        "labels": int(samples.total("millrace_records_received_total", kind="label")),
-        "learned": int(samples.total("millrace_examples_learned_total")),
-        "alerts": int(samples.total("millrace_alerts_total")),
+        "predictions": int(samples.total(names.PREDICTIONS.total)),
+        "rejected": int(samples.total(names.EVENTS_REJECTED.total)),
+        "labels": int(samples.total(names.RECORDS_RECEIVED.total, kind="label")),
+        "learned": int(samples.total(names.EXAMPLES_LEARNED.total)),
+        "alerts": int(samples.total(names.ALERTS.total)),
         "metrics": combined_metrics(samples),
         "metrics_combined_from_partitions": len(measured),
         "throughput_events_per_second": events / seconds if seconds else None,
         "seconds": seconds,
         "latency_seconds": {
-            name: quantile(samples, share) for name, share in (("p50", 0.5), ("p99", 0.99))
+            "p50": None if ran == IN_MEMORY else quantile(samples, 0.5),
+            "p99": None if ran == IN_MEMORY else quantile(samples, 0.99),
         },
         "rejects": {
-            "event": _counts(samples.by("reason", "millrace_events_rejected_total")),
-            "label": _counts(samples.by("reason", "millrace_labels_rejected_total")),
+            "event": _counts(samples.by("reason", names.EVENTS_REJECTED.total)),
+            "label": _counts(samples.by("reason", names.LABELS_REJECTED.total)),
         },
-        "labels_by_fate": _counts(samples.by("fate", "millrace_labels_total")),
-        "alerts_by_source": _counts(samples.by("source", "millrace_alerts_total")),
+        "labels_by_fate": _counts(samples.by("fate", names.LABELS.total)),
+        "alerts_by_source": _counts(samples.by("source", names.ALERTS.total)),
     }
 
 
 def combined_metrics(samples: Samples) -> dict[str, dict[str, float | None]]:
-    """Return candidate to metric to value, over all examples; one that never spoke has no metric.
+    """Return candidate to metric to value, over all examples; without a prediction, none.
 
     Several partitions are averaged by their examples: exact for what is a mean over examples
     (accuracy, MAE, log loss; RMSE by way of its square), an approximation for the rest.
     """
     parts: dict[tuple[str, str], list[tuple[float, float]]] = {}
-    for labels, value in samples.select(_QUALITY, window="cumulative"):
+    for labels, value in samples.select(str(names.PREQUENTIAL_METRIC), window="cumulative"):
         where = {name: labels[name] for name in ("partition", "candidate")}
         weight = samples.total(_EXAMPLES, **where)
         parts.setdefault((labels["candidate"], labels["metric"]), []).append((weight, value))
@@ -95,7 +133,9 @@ def quantile(samples: Samples, share: float) -> float | None:
 
     None before the first prediction; the last finite bound where it lies beyond that.
     """
-    counts = {float(bound): count for bound, count in samples.by("le", _LATENCY).items()}
+    counts = {
+        float(bound): count for bound, count in samples.by("le", names.LATENCY.bucket).items()
+    }
     total = counts.get(math.inf, 0.0)
     below, lower = 0.0, 0.0
     for bound, count in sorted(counts.items()):
@@ -108,7 +148,7 @@ def quantile(samples: Samples, share: float) -> float | None:
 
 
 def beaten_by(report: Report, pipeline: Pipeline) -> str | None:
-    """Say which baseline the champion does not beat, and by what metric; None if it beats all.
+    """Return which baseline the champion does not beat, and by what metric; None if it beats all.
 
     The metric is the task's first, or the pipeline's own first where it has its own.
     """

@@ -1,4 +1,4 @@
-"""One replay from end to end: broker, worker, feed, report."""
+"""One replay from end to end: in memory, or through a worker."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from itertools import chain, islice
 from millrace.models.pipeline.definition import Pipeline
 from millrace.streams.app import prepare_topics
 from millrace.streams.kafka.embedded import EmbeddedBroker
+from millrace.streams.operators.record import PredictionRecord
 from millrace.streams.replay.encoding import Encoder, in_order
 from millrace.streams.replay.feed import Feed
-from millrace.streams.replay.report import Report, make_report
+from millrace.streams.replay.in_memory import InMemory
+from millrace.streams.replay.report import IN_MEMORY, Report, make_report
 from millrace.streams.replay.source import Source
 from millrace.streams.replay.watch import Watch
 from millrace.streams.replay.window import Window, growth
@@ -24,6 +26,7 @@ from millrace.streams.worker.subprocess import WorkerProcess
 
 _SAMPLE = 200
 _PREPARED = 100_000
+_STRIDE = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +45,40 @@ class Pace:
     rate: float | None = None
 
 
-def replay(
+def replay_in_memory(
+    source: Source,
+    pipeline: Pipeline,
+    label_delay: int,
+    *,
+    on_progress: Callable[[int], object] = lambda _: None,
+) -> Report:
+    """Stream a table through the pipeline in this process, and return the report.
+
+    Parameters
+    ----------
+    source
+        The rows.
+    pipeline
+        What to run.
+    label_delay
+        Events between an event and its label; 0 for the label inside the event.
+    on_progress
+        Called with the number of events predicted.
+    """
+    started = time.perf_counter()
+    memory = InMemory(pipeline, 1, time.time_ns() // 1_000_000)
+    rows = source.events(pipeline.event_id)
+    predicted = 0
+    for record in memory.fold(in_order(rows, Encoder(pipeline, 1), label_delay)):
+        predicted += isinstance(record, PredictionRecord)
+        if predicted % _STRIDE == 0:
+            on_progress(predicted)
+    seconds = time.perf_counter() - started
+    events = len(source.frame)
+    return make_report(pipeline, memory.samples(), ran=IN_MEMORY, events=events, seconds=seconds)
+
+
+def replay_through_worker(
     source: Source,
     pipeline: Pipeline,
     settings: Settings,
@@ -51,7 +87,7 @@ def replay(
     on_ready: Callable[[], object] = lambda: None,
     on_progress: Callable[[int], object] = lambda _: None,
 ) -> Report:
-    """Stream a table through a worker of its own and return what the worker says of it.
+    """Stream a table through a worker in a process of its own, and return the report.
 
     Parameters
     ----------
@@ -71,7 +107,7 @@ def replay(
     Raises
     ------
     MillraceError
-        The worker ended or failed, or no longer gets any further.
+        The worker ended or failed, or makes no more progress.
     """
     with ExitStack() as stack:
         if settings.broker == EMBEDDED:
@@ -89,9 +125,8 @@ def replay(
         worker.wait_ready()
         on_ready()
         feed.run(chain(prepared, records))
-        return make_report(
-            pipeline, settings, watch.samples, events=feed.events, seconds=feed.seconds
-        )
+        samples, events, seconds = watch.samples, feed.events, feed.seconds
+        return make_report(pipeline, samples, ran=settings.chain, events=events, seconds=seconds)
 
 
 def own_name(pipeline: Pipeline, now: datetime | None = None) -> str:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from millrace.models.pipeline.datasets import load_bundled
 from millrace.models.pipeline.inference import infer
-from millrace.models.pipeline.tables import read_table, records
+from millrace.models.pipeline.tables import Cell, read_table, records
 from millrace.models.pipeline.tasks import Task
 from millrace.schemas import SettingsError
 
@@ -46,11 +44,9 @@ class Source:
 
     def head(self, limit: int | None) -> Source:
         """Return the first rows only."""
-        if limit is None:
-            return self
-        return Source(self.frame.head(limit), self.name, self.label, self.task, self.shipped)
+        return self if limit is None else replace(self, frame=self.frame.head(limit))
 
-    def events(self, event_id: str) -> Iterator[dict[str, Any]]:
+    def events(self, event_id: str) -> Iterator[dict[str, Cell]]:
         """Return one event per row."""
         return records(self.frame, event_id)
 
@@ -66,6 +62,8 @@ def read_source(text: str) -> Source:
     path = Path(text)
     if path.is_file() or path.suffix or len(path.parts) > 1:
         return Source(read_table(path), path.name.partition(".")[0])
+    from millrace.models.pipeline.datasets import load_bundled  # noqa: PLC0415 - imports River
+
     frame, label, task = load_bundled(text)
     name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", text).lower()
     shipped = f"{_SHIPPED}.{name}"
@@ -103,14 +101,14 @@ def define(
     """
     if pipeline is not None:
         if label or model or task:
-            raise SettingsError("--pipeline requires no --label, --model or --task: it has its own")
+            raise SettingsError("--label, --model and --task cannot be combined with --pipeline")
         return pipeline
     if source.shipped and not (label or model or task):
         return source.shipped
     label = label or source.label
     if label is None or model is None:
         raise SettingsError(
-            "a replay requires --pipeline, or --label and --model to make one from the table;"
+            "a replay needs --pipeline, or --label and --model to make one from the table;"
             f" got --label {label}, --model {model}, and the columns {[*map(str, source.frame)]}"
         )
     found = infer(source.frame, label, model, name=source.name, task=task or source.task)

@@ -9,12 +9,13 @@ from typing import Protocol
 
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import BrokerError
+from millrace.streams.observability import names
 from millrace.streams.observability.scraping import Samples
 from millrace.streams.settings import Settings
 
 STALL_SECONDS = 60.0
 
-_LIVE = ("millrace_model_version", "millrace_pending", "millrace_prequential_examples")
+_LIVE = (names.MODEL_VERSION, names.PENDING, names.PREQUENTIAL_EXAMPLES)
 """Gauges that move within a batch, where counters move after it: a slow model is no stall."""
 
 _READS = {"learning": "examples", "drift": "predictions"}
@@ -131,9 +132,9 @@ class Watch:
             The worker ended.
         """
         samples = self._worker.metrics()
-        if samples.total("millrace_agent_up"):  # else it was too busy to answer
+        if samples.total(str(names.AGENT_UP)):  # else it was too busy to answer
             self.samples = samples
-        if self._is_embedded and self.samples.total("millrace_agent_restarts_total"):
+        if self._is_embedded and self.samples.total(names.AGENT_RESTARTS.total):
             raise BrokerError(f"the replay requires agents that do not fail; got {self._cause()}")
         progress = self._progress()
         missing = progress.missing(sent_events, sent_labels)
@@ -142,28 +143,28 @@ class Watch:
 
     def _progress(self) -> Progress:
         samples = self.samples
-        received = samples.by("kind", "millrace_records_received_total")
-        predictions = int(samples.total("millrace_predictions_total"))
+        received = samples.by("kind", names.RECORDS_RECEIVED.total)
+        predictions = int(samples.total(names.PREDICTIONS.total))
         labels = int(received.get("label", 0))
-        corrected = samples.total("millrace_labels_total", fate="corrected")
+        corrected = samples.total(names.LABELS.total, fate="corrected")
         return Progress(
             received_events=int(received.get("event", 0)),
             received_labels=labels,
             predictions=predictions,
-            rejected_events=int(samples.total("millrace_events_rejected_total")),
-            learned=int(samples.total("millrace_examples_learned_total")),
-            rejected_labels=int(samples.total("millrace_labels_rejected_total")),
-            held_labels=int(samples.total("millrace_pending", kind="label") + corrected),
+            rejected_events=int(samples.total(names.EVENTS_REJECTED.total)),
+            learned=int(samples.total(names.EXAMPLES_LEARNED.total)),
+            rejected_labels=int(samples.total(names.LABELS_REJECTED.total)),
+            held_labels=int(samples.total(str(names.PENDING), kind="label") + corrected),
             lessons=labels + (predictions if self._learns_without_labels else 0),
             unread=self._unread(predictions),
         )
 
     def _unread(self, predictions: int) -> int:
         """Return how far the agents that read predictions or examples are behind."""
-        joined = int(self.samples.total("millrace_labels_total", fate="joined"))
+        joined = int(self.samples.total(names.LABELS.total, fate="joined"))
         examples = joined + (predictions if self._learns_without_labels else 0)
         made = {"predictions": predictions, "examples": examples}
-        read = self.samples.by("agent", "millrace_agent_batch_records_sum")
+        read = self.samples.by("agent", names.AGENT_BATCH_RECORDS.sum)
         unread = 0
         for agent in self._late:
             due = sum(made[_READS[each]] for each in agent.operators)
@@ -171,7 +172,7 @@ class Watch:
         return unread
 
     def _check_moving(self, progress: Progress, missing: list[str]) -> None:
-        seen = (progress, *(self.samples.total(name) for name in _LIVE))
+        seen = (progress, *(self.samples.total(str(name)) for name in _LIVE))
         if seen != self._seen or not missing:
             self._seen, self._seen_at = seen, self._clock()
         elif self._clock() - self._seen_at > self._stall_seconds:

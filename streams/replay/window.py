@@ -13,9 +13,10 @@ from collections.abc import Iterable
 from millrace.models.pipeline.definition import Pipeline
 from millrace.streams.operators.base import Operator
 from millrace.streams.operators.record import Origin, RawRecord, Record
+from millrace.streams.operators.registry import OPERATORS
 from millrace.streams.operators.slice import Slice
 from millrace.streams.replay.encoding import Outgoing
-from millrace.streams.topology.chain import FLOW, AgentSpec
+from millrace.streams.topology.chain import AgentSpec
 from millrace.streams.topology.codec import TopicCodec
 from millrace.streams.topology.factory import TaskFactory
 from millrace.streams.topology.topics import INPUTS
@@ -109,7 +110,7 @@ def growth(
     """
     factory = TaskFactory(
         pipeline=pipeline,
-        agent=AgentSpec(FLOW),
+        agent=AgentSpec(OPERATORS),
         clean_partitions=1,
         max_event_bytes=2**31,
         written_schema=lambda _: None,

@@ -13,15 +13,15 @@ from functools import cached_property
 
 from millrace.schemas import SettingsError
 from millrace.streams.operators.base import Topics
-from millrace.streams.operators.registry import OPERATORS
+from millrace.streams.operators.registry import CHAINED_BY_DEFAULT, OPERATORS, operator_class
 
-FLOW = tuple(OPERATORS)
-"""Every operator, in the order in which a record meets them."""
-
-_DEFAULT = "".join(
-    ("+" if each.is_chained_by_default else ",") + name for name, each in OPERATORS.items()
-)
-NAMED = {"default": _DEFAULT.strip(","), "full": "+".join(FLOW), "split": ",".join(FLOW)}
+NAMED = {
+    "default": "".join(
+        ("+" if name in CHAINED_BY_DEFAULT else ",") + name for name in OPERATORS
+    ).strip(","),
+    "full": "+".join(OPERATORS),
+    "split": ",".join(OPERATORS),
+}
 """Name of a chain to the chain written out."""
 
 
@@ -63,7 +63,7 @@ class AgentSpec:
 
     @cached_property
     def _topics(self) -> Topics:
-        each = [OPERATORS[name].topics_in(self.operators) for name in self.operators]
+        each = [operator_class(name).topics_in(self.operators) for name in self.operators]
         return Topics(
             frozenset().union(*(one.reads for one in each)),
             frozenset().union(*(one.writes for one in each)),
@@ -90,9 +90,9 @@ def parse_chain(text: str) -> tuple[AgentSpec, ...]:
         AgentSpec(tuple(operator.strip() for operator in agent.split("+")))
         for agent in written_out.split(",")
     )
-    if tuple(operator for agent in agents for operator in agent.operators) != FLOW:
+    if tuple(operator for agent in agents for operator in agent.operators) != OPERATORS:
         raise SettingsError(
-            f"chain must be one of {', '.join(NAMED)}, or {', '.join(FLOW)} in this order,"
+            f"chain must be one of {', '.join(NAMED)}, or {', '.join(OPERATORS)} in this order,"
             f" joined by ',' or '+'; got {text!r}"
         )
     return agents

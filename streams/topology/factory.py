@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from millrace.models.candidates.model_set import ModelSet
 from millrace.models.pipeline.definition import Pipeline
 from millrace.streams.operators.context import Context
-from millrace.streams.operators.registry import OPERATORS
+from millrace.streams.operators.registry import operator_class
 from millrace.streams.sources.decoder import WrittenSchema
 from millrace.streams.topology.chain import AgentSpec
 from millrace.streams.topology.task import Task
@@ -54,6 +54,6 @@ class TaskFactory:
             written_schema=self.written_schema,
             load_models=self.load_models,
         )
-        chain = [OPERATORS[name] for name in self.agent.operators]
+        chain = [operator_class(name) for name in self.agent.operators]
         operators = [each.make(context) for each in chain if each.runs_within not in self.agent]
         return Task(operators, self.clock_ms)

@@ -8,9 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from millrace.models.pipeline.definition import Pipeline
 from millrace.streams.topology.chain import AgentSpec
+
+if TYPE_CHECKING:
+    from millrace.models.pipeline.definition import Pipeline
 
 MAX_RECORD_BYTES = 16 * 1024 * 1024
 """Limit of the topics that Millrace writes: room for a large model, or a large dead letter."""

@@ -99,6 +99,24 @@ def test_an_inferred_pipeline_scores_as_river_does(tmp_path):
     assert load_pipeline(str(tmp_path / "kept" / "pipeline.py")).name == "people"
 
 
+def test_in_memory_equals_a_worker(tmp_path):
+    """By default no worker runs, and the report is the same but for how long it took."""
+    _write(tmp_path / "people.csv", [*_people(400)])
+    reports = []
+    for number, how in enumerate(([], ["--chain", "default"])):
+        done = _replay(
+            *(tmp_path / "people.csv", "--label", "kind", "--model", "hoeffding_tree"),
+            *("--label-delay", 30, "--report", tmp_path / f"{number}.json", *how),
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        reports.append(json.loads((tmp_path / f"{number}.json").read_text()))
+    assert reports[0]["latency_seconds"] == {"p50": None, "p99": None}
+    for report in reports:
+        for name in ("chain", "seconds", "throughput_events_per_second", "latency_seconds"):
+            del report[name]
+    assert reports[0] == reports[1]
+
+
 def _is_event(row):
     return math.isfinite(row["price"]) and row["items"] != 2.5
 
@@ -159,9 +177,9 @@ def test_a_worker_that_cannot_start_is_an_error(tmp_path):
     (tmp_path / "odd_pipeline.py").write_text(
         "import sys\n"
         "assert 'worker' not in sys.argv, 'not in a worker'\n"
-        "from models.pipelines.phishing import pipeline\n"
+        "from millrace.models.pipelines.phishing import pipeline\n"
     )
-    done = _replay("Phishing", "--pipeline", tmp_path / "odd_pipeline.py")
+    done = _replay("Phishing", "--embedded", "--pipeline", tmp_path / "odd_pipeline.py")
     assert done.returncode == 2
     assert done.stderr.startswith("Error: the worker ended with exit code 2: ")
     assert "not in a worker" in done.stderr

@@ -15,7 +15,7 @@ import pytest
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from millrace.streams.observability.scraping import Samples
-from millrace.streams.topology.chain import FLOW
+from millrace.streams.operators.registry import OPERATORS
 from tests.integration import sensors
 from tests.integration.clients import Sent, Topics, as_json, avro, avro_label
 from tests.integration.workers import Worker, settings, wait_for
@@ -342,7 +342,7 @@ def test_topics_are_kept_as_asked(kafka: str, flow: Flow) -> None:
     admin = AdminClient({"bootstrap.servers": kafka})
     known = admin.list_topics(timeout=10).topics
     names = [name for name in known if name.startswith(f"{flow.name}.")]
-    state = {f"state.{each}" for each in FLOW}
+    state = {f"state.{each}" for each in OPERATORS}
     streams = {"clean", "features", "predictions", "examples", "alerts", "rejects"}
     inputs = {"events", "labels"}
     assert {name.partition(".")[2] for name in names} == state | streams | inputs | {"models"}

@@ -3,7 +3,8 @@
 import pytest
 from river import drift
 
-from millrace.models.monitoring.drift import DriftPolicy, DriftSettings, make_detector
+from millrace.models.monitoring.detectors import make_detector
+from millrace.models.monitoring.drift import DriftPolicy, DriftSettings
 from millrace.schemas import DefinitionError
 
 
@@ -30,15 +31,15 @@ class TestSettings:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"loss": "adwinn"}, "drift.loss requires one of 'adwin', 'kswin'.*got 'adwinn'"),
-            ({"inputs": {"price": 3}}, r"drift.inputs\['price'\] requires.*got 3"),
-            ({"predictions": drift.ADWIN()}, "drift.predictions requires.*got ADWIN"),
+            ({"loss": "adwinn"}, "drift.loss must be one of 'adwin', 'kswin'.*got 'adwinn'"),
+            ({"inputs": {"price": 3}}, r"drift.inputs\['price'\] must be.*got 3"),
+            ({"predictions": drift.ADWIN()}, "drift.predictions must be.*got ADWIN"),
             ({"loss": dict}, r"a callable that returns a river.base.DriftDetector; got \{\}"),
-            ({"inputs": drift.KSWIN}, r"drift.inputs requires .* seed.*drift.KSWIN\(seed=1\)"),
-            ({"policy": "retrain"}, "drift.policy requires one of 'alert', 'reset', 'replace'"),
-            ({"cooldown": -1}, "drift.cooldown requires a whole number of at least 0; got -1"),
+            ({"inputs": drift.KSWIN}, r"drift.inputs must be .* seed.*drift.KSWIN\(seed=1\)"),
+            ({"policy": "retrain"}, "drift.policy must be one of 'alert', 'reset', 'replace'"),
+            ({"cooldown": -1}, "drift.cooldown must be a whole number of 0 or more; got -1"),
             ({"cooldown": 1.5}, "drift.cooldown"),
-            ({"replacement_after": 0}, "drift.replacement_after .* at least 1; got 0"),
+            ({"replacement_after": 0}, "drift.replacement_after .* 1 or more; got 0"),
             ({"replacement_after": True}, "drift.replacement_after"),
         ],
     )

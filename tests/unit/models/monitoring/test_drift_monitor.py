@@ -7,7 +7,7 @@ import random
 import pytest
 from river import base, drift
 
-from millrace.models.monitoring.drift import make_detector
+from millrace.models.monitoring.detectors import make_detector
 from millrace.models.monitoring.drift_monitor import DriftMonitor, Evidence
 
 DETECTORS = ["adwin", "kswin", "page_hinkley"]

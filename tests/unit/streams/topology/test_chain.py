@@ -19,10 +19,11 @@ from millrace.models.pipeline.definition import Pending, Pipeline
 from millrace.schemas import AvroType, SettingsError, shipped
 from millrace.streams.formats.json import to_json
 from millrace.streams.operators.record import Origin, Record
+from millrace.streams.operators.registry import OPERATORS
 from millrace.streams.operators.routing import partition_of
 from millrace.streams.operators.slice import Slice
 from millrace.streams.state import snapshot
-from millrace.streams.topology.chain import FLOW, NAMED, AgentSpec, parse_chain
+from millrace.streams.topology.chain import NAMED, AgentSpec, parse_chain
 from millrace.streams.topology.codec import TopicCodec
 from millrace.streams.topology.factory import TaskFactory
 from millrace.streams.topology.task import Task
@@ -34,7 +35,7 @@ Make = Callable[..., Any]
 Published = dict[str, list[Any]]
 
 CHAINS = [
-    "".join(itertools.chain(*zip(FLOW, (*joints, ""), strict=True)))
+    "".join(itertools.chain(*zip(OPERATORS, (*joints, ""), strict=True)))
     for joints in itertools.product(",+", ",+", "+", ",+")
 ]
 
@@ -48,8 +49,8 @@ def test_names_stand_for_chains(name: str) -> None:
 def test_every_way_to_join() -> None:
     """Any of the four joints may be a topic or a call; spaces do not matter."""
     for joints in itertools.product([",", "+", " , ", " + "], repeat=4):
-        agents = parse_chain("".join(itertools.chain(*zip(FLOW, (*joints, ""), strict=True))))
-        assert tuple(each for agent in agents for each in agent.operators) == FLOW
+        agents = parse_chain("".join(itertools.chain(*zip(OPERATORS, (*joints, ""), strict=True))))
+        assert tuple(each for agent in agents for each in agent.operators) == OPERATORS
         assert len(agents) == 1 + sum("," in joint for joint in joints)
 
 

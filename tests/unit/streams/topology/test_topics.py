@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from millrace.models.pipeline.definition import Pipeline
-from millrace.streams.topology.chain import FLOW, parse_chain
+from millrace.streams.operators.registry import OPERATORS
+from millrace.streams.topology.chain import parse_chain
 from millrace.streams.topology.topics import (
     MAX_RECORD_BYTES,
     TOPICS,
@@ -33,7 +34,7 @@ OUTPUTS = {"predictions", "outcomes", "alerts", "rejects"}
     [
         ("default", {"clean", "features"}, {"ingest", "feature", "prediction-learning", "drift"}),
         ("full", set(), {"ingest-feature-prediction-learning-drift"}),
-        ("split", {"clean", "features", "examples"}, {*FLOW}),
+        ("split", {"clean", "features", "examples"}, {*OPERATORS}),
         (
             "ingest+feature,prediction+learning,drift",
             {"features"},

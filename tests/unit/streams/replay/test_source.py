@@ -68,5 +68,5 @@ def test_too_little_is_an_error_that_lists_the_columns(table, tmp_path):
 
 def test_too_much_is_an_error(table, tmp_path):
     """A pipeline has its own label, so another one is a mistake."""
-    with pytest.raises(SettingsError, match="--pipeline requires no --label"):
+    with pytest.raises(SettingsError, match="cannot be combined with --pipeline"):
         define(table, tmp_path, pipeline="p.py", label="is_big")

@@ -10,7 +10,6 @@ from river import metrics
 
 from millrace.streams.observability.scraping import Samples
 from millrace.streams.replay.report import beaten_by, combined_metrics, make_report, quantile
-from millrace.streams.settings import read_settings
 
 BUCKET = "millrace_end_to_end_latency_seconds_bucket"
 
@@ -82,7 +81,7 @@ def test_the_report_counts_what_the_worker_counted(make_pipeline):
             *_quality("1", "own", 0),
         ]
     )
-    made = make_report(make_pipeline(), read_settings(), samples, events=6, seconds=2.0)
+    made = make_report(make_pipeline(), samples, ran="default", events=6, seconds=2.0)
     expected = {
         "model": "own",
         "scope": "global",

@@ -1,0 +1,67 @@
+"""Drift detectors: those that a definition can name, and a user's own.
+
+A new detector is an entry of `DETECTORS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+from river import base, drift
+
+from millrace.schemas import DefinitionError
+
+Detector: TypeAlias = str | Callable[[], object]
+"""One of `DETECTORS`, or a callable that returns a fresh `base.DriftDetector`."""
+
+DETECTORS: Mapping[str, Callable[[], base.DriftDetector]] = {
+    "adwin": drift.ADWIN,
+    # it tests at every value: River's default alpha, 0.005, is a false alarm in 1,000 values
+    "kswin": lambda: drift.KSWIN(alpha=1e-4, seed=1),
+    "page_hinkley": drift.PageHinkley,
+}
+"""Name to a callable that returns a fresh detector."""
+
+
+def make_detector(detector: Detector, parameter: str = "detector") -> base.DriftDetector:
+    """Return a fresh River detector.
+
+    Parameters
+    ----------
+    detector
+        What the definition says.
+    parameter
+        Where it says so, for the error.
+
+    Raises
+    ------
+    DefinitionError
+        Not a name of one, nor a callable that returns one; or one that draws random numbers
+        without a seed, which no replay could repeat.
+
+    Examples
+    --------
+    >>> make_detector("adwin").delta
+    0.002
+    """
+    factory = DETECTORS.get(detector) if isinstance(detector, str) else detector
+    if not callable(factory):
+        raise _no_detector(parameter, detector)
+    made = factory()
+    if not isinstance(made, base.DriftDetector):
+        raise _no_detector(parameter, made)
+    if getattr(made, "seed", 0) is None:
+        raise DefinitionError(
+            f"{parameter} must be a detector with a seed, for example"
+            f" lambda: drift.{type(made).__name__}(seed=1); got seed=None"
+        )
+    return made
+
+
+def _no_detector(parameter: str, got: object) -> DefinitionError:
+    choices = ", ".join(repr(each) for each in DETECTORS)
+    return DefinitionError(
+        f"{parameter} must be one of {choices}, or a callable that returns a"
+        f" river.base.DriftDetector; got {got!r}"
+    )
