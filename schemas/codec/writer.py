@@ -42,15 +42,15 @@ _PRIMITIVES: dict[str, Write] = {
 }
 
 
-def record_writer(schema: object, header: bytes = b"") -> Write | None:
+def record_writer(schema: object, header: bytes) -> Write | None:
     """Return the function that writes a header and a record; None where a field is not plain.
 
     Examples
     --------
     >>> fields = [{"name": "id", "type": "string"}, {"name": "n", "type": ["null", "long"]}]
-    >>> write = record_writer({"type": "record", "name": "R", "fields": fields})
+    >>> write = record_writer({"type": "record", "name": "R", "fields": fields}, b"H")
     >>> write({"id": "a", "n": 1}).hex()
-    '02610202'
+    '4802610202'
     """
     try:
         return _compiled(plain(schema), header)

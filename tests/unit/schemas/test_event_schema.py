@@ -16,7 +16,6 @@ from millrace.schemas import (
     DefinitionError,
     EventSchema,
     RecordError,
-    RejectReason,
     event_schema,
     shipped,
 )
@@ -62,6 +61,17 @@ def test_file_that_is_missing(tmp_path: Path) -> None:
         DefinitionError, match=r"^schema must be a readable file; got '.*visit\.avsc': No"
     ):
         EventSchema(tmp_path / "visit.avsc")
+
+
+@pytest.mark.parametrize(
+    "declared", ["boolean", "int", "long", "float", "double", "string", COLOUR, TIMESTAMP], ids=str
+)
+def test_what_a_model_can_see(declared: object) -> None:
+    """A number, a boolean, text and an enum can be a feature as they are, optional or not."""
+    assert visits(f=declared).is_primitive("f")
+    assert visits(f=["null", declared]).is_primitive("f")
+    assert not visits(f=["null", declared, "bytes"]).is_primitive("f")
+    assert not visits(f={"type": "array", "items": declared}).is_primitive("f")
 
 
 def test_types_of_fields() -> None:
@@ -210,9 +220,11 @@ def test_json_without_its_label() -> None:
 def test_json_that_lacks_a_field(missing: str) -> None:
     """A field without default has to be there, nullable or not, and is named."""
     document = {k: v for k, v in DOCUMENT.items() if k != missing}
-    with pytest.raises(RecordError, match=f"lacks the field '{missing}'") as caught:
+    with pytest.raises(RecordError, match="missing_field: ") as caught:
         typed().from_json(document)
-    assert caught.value.reason is RejectReason.MISSING_FIELD
+    assert caught.value.detail == (
+        f"the event lacks the field '{missing}'; its fields are {[*document]}"
+    )
 
 
 @pytest.mark.parametrize(

@@ -113,11 +113,20 @@ def test_every_exported_name_exists() -> None:
         assert hasattr(schemas, name)
 
 
-@pytest.mark.parametrize("kind", [Fate, RejectReason])
-def test_values_are_what_they_are_called(kind: type[StrEnum]) -> None:
+FATES = "joined early corrected duplicate late_correction late orphan expired evicted"
+REASONS = """
+    empty malformed unknown_schema wrong_shape missing_field ill_typed_field not_finite missing_id
+    missing_key timestamp_out_of_range unknown_label_type oversized wrong_partition
+    duplicate_event duplicate_label late_correction late_label orphan_label
+    feature_error predict_error learn_error
+"""
+
+
+@pytest.mark.parametrize(("kind", "values"), [(Fate, FATES), (RejectReason, REASONS)])
+def test_values_are_what_they_are_called(kind: type[StrEnum], values: str) -> None:
     """A fate or a reason is its own name in lower case: a field's value and a metric's label."""
+    assert [f"{each}" for each in kind] == values.split()
     assert [each.value for each in kind] == [each.name.lower() for each in kind]
-    assert [f"{each}" for each in kind] == [each.value for each in kind]
 
 
 def test_a_label_that_no_model_learns_from_has_a_fate_of_the_same_name() -> None:

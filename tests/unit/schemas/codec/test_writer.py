@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from millrace.schemas import AvroType, shipped
 from millrace.schemas.codec.avro import HEADER_SIZE_BYTES
+from millrace.schemas.codec.reader import record_reader
 from millrace.schemas.codec.writer import record_writer
 from tests.unit.schemas.avro_schemas import (
     FEATURE,
@@ -123,15 +124,38 @@ def test_text_of_any_size(size: int) -> None:
     assert avro.decode(avro.encode(value)) == value
 
 
+PRIMITIVES = ("null", "boolean", "int", "long", "double", "string")
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        *PRIMITIVES,
+        *({"type": each} for each in PRIMITIVES),
+        *(["null", each] for each in PRIMITIVES[1:]),
+        *([each, "null"] for each in PRIMITIVES[1:]),
+        FEATURE,
+        ["null", *FEATURE],
+        record("long", name="In"),
+    ],
+    ids=str,
+)
+def test_plain_types_are_compiled(declared: Any) -> None:
+    """No record of plain types, of maps or of records of them, is left to fastavro."""
+    for each in (declared, map_of(declared), record(declared, name="Outer")):
+        assert record_writer(record(each), b"") is not None
+        assert record_reader(record(each)) is not None
+
+
 @pytest.mark.parametrize(
     "declared", ["bytes", "float", ["long", "string"], ["long", "double", "null"]]
 )
 def test_other_types_are_left_to_fastavro(declared: Any) -> None:
     """No writer is made for a record with a field that is not plain, however deep it lies."""
-    assert record_writer(record(declared)) is None
-    assert record_writer(record(record("long", declared, name="In"))) is None
-    assert record_writer(record(map_of(declared))) is None
-    assert record_writer(record("long")) is not None
+    assert record_writer(record(declared), b"") is None
+    assert record_writer(record(record("long", declared, name="In")), b"") is None
+    assert record_writer(record(map_of(declared)), b"") is None
+    assert record_writer(record("long"), b"") is not None
 
 
 def test_a_missing_field_has_its_default() -> None:
