@@ -29,9 +29,27 @@ from river import (
 )
 
 from millrace.models.candidates.accelerated import linear, trees
-from millrace.models.candidates.names import check_name
+from millrace.models.candidates.names import check_name, names
 from millrace.models.pipeline.model import Model, ModelFactory
 from millrace.models.pipeline.tasks import Task
+
+__all__ = [
+    "adaptive_random_forest",
+    "adaptive_random_forest_regressor",
+    "aggregated_mondrian_forest",
+    "alma",
+    "factory",
+    "gaussian_naive_bayes",
+    "half_space_trees",
+    "hoeffding_adaptive_tree",
+    "hoeffding_tree",
+    "hoeffding_tree_regressor",
+    "knn",
+    "leveraging_bagging",
+    "linear_regression",
+    "logistic_regression",
+    "names",
+]
 
 SEED = 42
 """Of every model that draws random numbers."""

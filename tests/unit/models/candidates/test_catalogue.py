@@ -43,7 +43,10 @@ def test_names_are_known_for_every_task():
 )
 def test_an_unknown_model_is_refused_with_those_there_are(name, task):
     """A name that is misspelt, or that cannot do the task."""
-    with pytest.raises(DefinitionError, match=rf"task '{task}' .*hoeffding_tree.*got '{name}'"):
+    with pytest.raises(
+        DefinitionError,
+        match=rf"for the task '{task}', model must be one of .*hoeffding_tree.*got '{name}'",
+    ):
         catalogue.factory(name, task)
 
 
