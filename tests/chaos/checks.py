@@ -18,10 +18,11 @@ from confluent_kafka import Message
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.sample_events import sample_vectors
 from millrace.schemas import MillraceError, shipped
+from millrace.streams.formats.json import to_json
 from millrace.streams.kafka.records import origin_of
 from millrace.streams.operators.record import Origin, Record
 from millrace.streams.settings import Settings
-from millrace.streams.tools.inspect_state import describe, finite, read_state
+from millrace.streams.tools.inspect_state import describe, read_state
 from millrace.streams.tools.reproduce import fold, task_factory
 from millrace.streams.topology.codec import TopicCodec
 from millrace.streams.topology.task import Task
@@ -31,7 +32,8 @@ from tests.chaos.likeness import difference
 from tests.chaos.load import Ledger
 from tests.chaos.topics import PARTITIONS, read
 
-_TOPICS = ("events", "labels", "clean", "features", "predictions", "alerts", "rejects")
+_FOLDED = ("features", "predictions", "outcomes", "alerts", "rejects")
+_TOPICS = ("events", "labels", "clean", *_FOLDED)
 INPUTS = ("events", "labels")
 _MOST_SHOWN = 5
 
@@ -94,7 +96,7 @@ class Checker:
             )
             for partition in range(PARTITIONS)
         ]
-        for topic in ("features", "predictions", "alerts", "rejects"):
+        for topic in _FOLDED:
             add(f"{topic} equal the fold's", self._topic_equals(topic, folded))
         add("fate of every label", self._labels())
         add("saved state equals the fold's", self._state_equals(folded))
@@ -170,12 +172,9 @@ class Checker:
         agents = self._settings.agents
         if topic == "rejects":
             inputs = {"events": "ingest", "labels": "ingest"}
-            inputs |= {
-                task_factory(self._pipeline, self._settings, each, PARTITIONS).reads()[0]: each.name
-                for each in agents[1:]
-            }
+            inputs |= {topic: each.name for each in agents[1:] for topic in each.reads}
             return inputs[value["topic"]], value
-        writer = {"features": "feature", "predictions": "prediction", "alerts": "drift"}[topic]
+        writer = {"features": "feature", "alerts": "drift"}.get(topic, "prediction")
         if topic == "alerts" and value["source"].startswith("loss:"):
             writer = "learning"
         return next(each.name for each in agents if writer in each), value
@@ -244,7 +243,7 @@ class Checker:
         vectors = sample_vectors(self._pipeline)
         learner = next(each for each in self._settings.agents if "learning" in each)
         wanted = [
-            finite(asdict(row))
+            json.loads(to_json(asdict(row)))
             for partition, each in enumerate(folded)
             for row in describe(partition, each.tasks[learner.name], vectors)
         ]
@@ -295,8 +294,7 @@ def _plain(data: bytes, topic: str) -> Any:
     """Return what two records on a topic must have in common: all but the time of a prediction."""
     if topic == "features":
         return data
-    name = {"predictions": "prediction", "alerts": "alert", "rejects": "reject"}[topic]
-    value = shipped(name).decode(data)
+    value = shipped(topic.removesuffix("s")).decode(data)
     return unstamped(value) if topic == "predictions" else value
 
 

@@ -64,7 +64,7 @@ def fold_partition(
     folded = Folded()
     for agent in settings.agents[1:]:
         factory = task_factory(pipeline, settings, agent, partitions)
-        task, (topic,) = factory.make(), factory.reads()
+        task, (topic,) = factory.make(), agent.reads
         if topic == "clean":
             origins = [origin_of(each, prefix) for each in logs[topic]]
         else:
