@@ -117,20 +117,14 @@ class EventSchema:
 
     def _in_envelope(self, envelope: Schema) -> Schema:
         """Return the schema of `Event` with the user's fields, all but the label."""
-        fields = {
-            "namespace": "events",
-            **without_logical_types(self.as_written.schema),
-            "name": f"{self.as_written.name}Fields",
-            "fields": [
-                without_logical_types(field)
-                for name, field in self._fields.items()
-                if name != self.label
-            ],
-        }
+        own = without_logical_types(self.as_written.schema)
+        fields = [each for each in record_fields(own) if each["name"] != self.label]
+        name = f"{self.as_written.name}Fields"
+        record = {"namespace": "events", **own, "name": name, "fields": fields}
         return envelope | {
             "fields": [
-                field | {"type": fields} if field["name"] == "fields" else field
-                for field in record_fields(envelope)
+                each | {"type": record} if each["name"] == "fields" else each
+                for each in record_fields(envelope)
             ]
         }
 

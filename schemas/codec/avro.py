@@ -49,6 +49,8 @@ class Decoder(NamedTuple):
         """
         try:
             record, end = self.read(data, start)
+        except MemoryError:  # no fault of the record
+            raise
         except Exception as error:
             raise RecordError(
                 RejectReason.MALFORMED, f"could not decode the bytes as {self.name}: {error!r}"

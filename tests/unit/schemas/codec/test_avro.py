@@ -10,7 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from millrace.schemas import AvroType, Codec, DefinitionError, RecordError, RejectReason, shipped
-from millrace.schemas.codec.avro import HEADER_SIZE_BYTES, MARKER, without_logical_types
+from millrace.schemas.codec.avro import (
+    HEADER_SIZE_BYTES,
+    MARKER,
+    Decoder,
+    without_logical_types,
+)
 from tests.unit.schemas.avro_schemas import ENUM, KEYS, LONGS, TEXTS, VALUES, record
 
 
@@ -273,6 +278,21 @@ def test_broken_bytes_of_an_earlier_version() -> None:
     for data in (whole[:-1], whole[:HEADER_SIZE_BYTES], whole + b"\0"):
         with pytest.raises(RecordError, match=r"^malformed: "):
             avro.decode(data)
+
+
+def test_lack_of_memory_is_no_fault_of_the_record() -> None:
+    """Any error in reading is the record's, but for a lack of memory."""
+
+    def raising(error: Exception) -> Decoder:
+        def read(data: bytes, start: int) -> tuple[object, int]:
+            raise error
+
+        return Decoder("R", read)
+
+    with pytest.raises(MemoryError):
+        raising(MemoryError()).decode(b"")
+    with pytest.raises(RecordError, match=r"could not decode the bytes as R: OSError\('x'\)"):
+        raising(OSError("x")).decode(b"")
 
 
 def test_an_earlier_version_that_is_no_avro() -> None:
