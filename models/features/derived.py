@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from millrace.models.features.base import Feature, StatelessFeature, require
 from millrace.schemas import EventSchema, RecordError, RejectReason
-from millrace.schemas.records import Event, Features
+from millrace.schemas.records import Event, Features, Fields
 
-FeatureValue: TypeAlias = bool | int | float | str
+Function: TypeAlias = Callable[[Fields], bool | int | float | str | None]
+"""Computes a feature from the fields of an event, by name."""
 
 
-def derived(name: str, function: Callable[[Mapping[str, Any]], FeatureValue | None]) -> Feature:
+def derived(name: str, function: Function) -> Feature:
     """Return a feature computed from the event's fields by a pure function.
 
     Parameters
@@ -39,7 +40,7 @@ def derived(name: str, function: Callable[[Mapping[str, Any]], FeatureValue | No
 @dataclass(frozen=True)
 class _Derived(StatelessFeature):
     name: str
-    function: Callable[[Mapping[str, Any]], FeatureValue | None]
+    function: Function
 
     @property
     def names(self) -> tuple[str, ...]:

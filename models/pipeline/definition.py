@@ -228,10 +228,9 @@ class Pipeline:
             is_name = _NAME.fullmatch(name) is not None and name not in _RESERVED
             must = f"models must have names that consist of {_NAME_PARTS}, not {sorted(_RESERVED)}"
             require(is_name, must, name)
-            is_model = hasattr(factory, "learn_one") and not isinstance(factory, type)
             must = f"models[{name!r}] must be a callable that returns a fresh model,"
             example = "for example lambda: HoeffdingTreeClassifier()"
-            require(callable(factory) and not is_model, f"{must} {example}", factory)
+            require(callable(factory), f"{must} {example}", factory)
             Task(self.task).check_model(name, factory())
 
     def _check_features(self) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from enum import StrEnum
-from typing import Any
 
 from river import base
 
@@ -33,7 +32,7 @@ class Task(StrEnum):
     REGRESSION = "regression"
     ANOMALY = "anomaly"
 
-    def __reduce_ex__(self, _protocol: object) -> tuple[Any, ...]:
+    def __reduce_ex__(self, _protocol: object) -> tuple[type[Task], tuple[str]]:
         """Pickle by value: Python 3.11.2 would go through `getattr`, which no snapshot may hold."""
         return Task, (self.value,)
 
@@ -71,7 +70,7 @@ class Task(StrEnum):
         DefinitionError
             Naming the model and the River interface that it lacks.
         """
-        kinds: tuple[Any, ...] = {
+        kinds: tuple[type, ...] = {
             Task.REGRESSION: (base.Regressor,),
             Task.ANOMALY: (base.AnomalyDetector, base.SupervisedAnomalyDetector),
         }.get(self, (base.Classifier,))
@@ -96,9 +95,7 @@ def _number(value: object) -> float:
     except OverflowError:  # a whole number that no float can hold
         number = math.inf
     if not math.isfinite(number):
-        raise RecordError(
-            RejectReason.NOT_FINITE, f"a label must be a finite number; got {number}"
-        )
+        raise RecordError(RejectReason.NOT_FINITE, f"a label must be a finite number; got {number}")
     return number
 
 

@@ -1,1 +1,1 @@
-"""Pipelines to begin from, one for each task; each is a file that a user could have written."""
+"""Pipelines to start from, one for each task; each is a file that a user could have written."""

@@ -1,7 +1,7 @@
 """Patches of photographs, sky or grass or five others: many classes.
 
-`millrace replay ImageSegments` streams the data. Logistic regression knows two classes only, so
-that it takes part as one model against the rest for each class.
+`millrace replay ImageSegments` streams the data. Logistic regression has only two classes, so that
+one is trained for each class, against the rest.
 """
 
 from pathlib import Path

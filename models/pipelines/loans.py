@@ -1,9 +1,9 @@
-"""Loan applications, granted by a rule that changes half-way: two classes and a concept drift.
+"""Loan applications, granted by a rule that changes halfway: two classes and a concept drift.
 
 The stream is the generator of Agrawal, Imielinski and Swami (Database Mining: A Performance
 Perspective, 1993). At first a loan is granted when income covers it; after the drift, only to
-applicants of 40 to 59 years. What the model has learned is then worth nothing, its loss rises,
-and a replacement takes its place.
+applicants of 40 to 59 years. What the model has learned is then wrong, its loss rises, and a
+challenger takes its place.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from random import Random
-from typing import Any
 
 from river.datasets.synth import Agrawal
 
@@ -24,7 +23,7 @@ _MEAN_GAP_MS = 30_000
 _BY_INCOME, _BY_AGE = 8, 0  # numbers of the generator's functions
 
 
-def total_income(application: Mapping[str, Any]) -> float:
+def total_income(application: Mapping[str, float]) -> float:
     """Return what an applicant earns in a year, commission included."""
     return float(application["salary"] + application["commission"])
 
@@ -53,7 +52,7 @@ pipeline = Pipeline(
 
 def applications(
     n_events: int, seed: int = 42, drift_at: int | None = None
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[dict[str, object]]:
     """Yield loan applications with their labels, the same ones for the same seed.
 
     Parameters

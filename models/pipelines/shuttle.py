@@ -1,6 +1,6 @@
 """Sensor readings from a space shuttle: how odd is each? Anomaly scores, no label needed.
 
-`millrace replay Shuttle` streams the data. The model learns without the labels; they serve to
+`millrace replay Shuttle` streams the data. The model learns without the labels; they are used to
 evaluate it.
 """
 

@@ -1,6 +1,6 @@
-"""An approval rating from those of five pollsters: a number.
+"""An approval rating, predicted from those of five pollsters: a number.
 
-`millrace replay TrumpApproval` streams the data. The rating moves slowly, so that the last value
+`millrace replay TrumpApproval` streams the data. The rating changes slowly, so that the last value
 is hard to beat.
 """
 

@@ -31,6 +31,7 @@ SCHEMA = {
         {"name": "country", "type": "string"},
     ],
 }
+ENUM = {"type": "enum", "name": "E", "symbols": ["X"]}
 WITHOUT_FEATURES = {**SCHEMA, "fields": [*SCHEMA["fields"][:3], SCHEMA["fields"][6]]}
 
 
@@ -78,6 +79,10 @@ def test_schema_from_a_file(tmp_path: Path) -> None:
 def test_frozen_and_renamed() -> None:
     """A pipeline does not change; under another name it is another one, the same otherwise."""
     pipeline = visits()
+    with pytest.raises(TypeError):
+        Pipeline("visits")  # type: ignore[call-arg, misc]
+    with pytest.raises(FrozenInstanceError):
+        pipeline.pending.limit = 1  # type: ignore[misc]
     with pytest.raises(FrozenInstanceError):
         pipeline.name = "x"  # type: ignore[misc]
     renamed = pipeline.with_name("other")
@@ -110,7 +115,11 @@ def test_factories(factory: Any) -> None:
         ({"name": "Visits"}, "name must consist of lower-case letters"),
         ({"name": ""}, "name must consist"),
         ({"name": "-a"}, "name must consist"),
-        ({"name": "a.b"}, "a letter or a digit; got 'a.b'"),
+        (
+            {"name": "a.b"},
+            "name must consist of lower-case letters, digits, '-' and '_', and begin with a letter"
+            " or a digit; got 'a.b'",
+        ),
         ({"name": 5}, "name must consist"),
         (
             {"task": "ranking"},
@@ -139,8 +148,12 @@ def test_factories(factory: Any) -> None:
         ({"allow_non_finite": ["price", "no"]}, "allow_non_finite must be fields of the schema"),
         ({"models": {}}, "models must have one or more entries; got {}"),
         ({"models": {"Tree": linear_model.LogisticRegression}}, "models must have names that"),
-        ({"models": {"prior": linear_model.LogisticRegression}}, "not ['no_change', 'prior']; got"),
-        ({"models": {"no_change": linear_model.LogisticRegression}}, "got 'no_change'"),
+        ({"models": {"prior": linear_model.LogisticRegression}}, "models must have names that"),
+        (
+            {"models": {"no_change": linear_model.LogisticRegression}},
+            "models must have names that consist of lower-case letters, digits, '-' and '_', and"
+            " begin with a letter or a digit, not ['no_change', 'prior']; got 'no_change'",
+        ),
         (
             {"models": {"own": linear_model.LogisticRegression()}},
             "models['own'] must be a callable that returns a fresh model, for example lambda: ",
@@ -148,7 +161,7 @@ def test_factories(factory: Any) -> None:
         ({"models": {"own": "tree"}}, "models['own'] must be a callable"),
         ({"models": {"own": linear_model.LinearRegression}}, "models['own'] must be a Classifier"),
         ({"features": [fields("no")]}, "fields(): name must be a field of the schema"),
-        ({"features": [fields("tags")]}, "'tags'"),
+        ({"features": [fields("tags")]}, "fields(): name must be a field of numbers"),
         (
             {"features": [fields("age"), fields("age")]},
             "features must have each name once; got 'age'",
@@ -160,8 +173,8 @@ def test_factories(factory: Any) -> None:
             "schema must have a field to predict from, beside id, key, event time and label;"
             " got ['id', 'user', 'at', 'bought']",
         ),
-        ({"schema": {**SCHEMA, "name": "Label"}}, "'Label'"),
-        ({"schema": "no.avsc"}, "'no.avsc'"),
+        ({"schema": {**SCHEMA, "name": "Label"}}, "the schema's name must not be 'Label'"),
+        ({"schema": "no.avsc"}, "schema must be"),
         ({"rolling_window": 0}, "rolling_window must be above 0; got 0"),
         ({"max_models": 0}, "max_models must be above 0; got 0"),
         (
@@ -175,7 +188,30 @@ def test_errors(changes: dict[str, Any], message: str) -> None:
     """The message names the parameter, what it must be and what was given."""
     with pytest.raises(DefinitionError) as caught:
         visits(**changes)
-    assert message in str(caught.value)
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize("kind", ["string", "int", "long", "boolean", ["null", "string"], ENUM])
+def test_types_of_keys(kind: Any) -> None:
+    """A key may be text, an integer, a boolean, a symbol, or missing."""
+    schema = {**SCHEMA, "fields": [*SCHEMA["fields"], {"name": "k", "type": kind}]}
+    assert visits(schema=schema, key="k", scope="key").key == "k"
+
+
+@pytest.mark.parametrize(
+    ("role", "kind"),
+    [
+        ("event_id", "string"),
+        ("event_id", "int"),
+        ("event_id", "long"),
+        ("event_time", "string"),
+        ("event_time", "long"),
+    ],
+)
+def test_types_of_ids_and_times(role: str, kind: str) -> None:
+    """An id is text or an integer, a time is text or milliseconds."""
+    schema = {**SCHEMA, "fields": [*SCHEMA["fields"], {"name": "r", "type": kind}]}
+    assert getattr(visits(schema=schema, **{role: "r"}), role) == "r"
 
 
 @pytest.mark.parametrize(
@@ -220,7 +256,9 @@ def test_limits_by_default() -> None:
     ],
 )
 def test_pending_is_bounded(changes: dict[str, Any], message: str) -> None:
-    """Events wait, but not without end."""
+    """Events wait, but not without end; the limits are given by name."""
+    with pytest.raises(TypeError):
+        Pending(1)  # type: ignore[misc]
     with pytest.raises(DefinitionError) as caught:
         Pending(**changes)
     assert str(caught.value) == message
@@ -231,7 +269,7 @@ def test_pending_is_bounded(changes: dict[str, Any], message: str) -> None:
     [
         ("binary", "int", True),
         ("binary", "string", False),
-        ("multiclass", {"type": "enum", "name": "E", "symbols": ["X"]}, True),
+        ("multiclass", ENUM, True),
         ("multiclass", "double", False),
         ("regression", ["null", "float"], True),
         ("regression", "boolean", False),
