@@ -1,15 +1,15 @@
-"""The benchmark: Millrace beside its peers, on one broker, with the same data and the same models.
+"""The benchmark: Millrace compared with its peers on one broker, with the same events and models.
 
-Outside the flow of records: it starts what it measures as anybody would, one process each, and
-looks at it from outside. `make bench` runs it; `python -m bench --help` says what there is to
-choose; docs/performance.md says what is measured, and what was found.
+It starts each contestant as a user would, in a process of its own, and measures it from outside.
+`make bench` runs it, `python -m bench --help` lists the options, and docs/performance.md describes
+what is measured and what was found.
 
 ::
 
-    data ─► topics (events, filled first) ─► one contestant ─► topics (predictions) ─► watch
-                                                                                        │
-                                          table, plot, guard ◄─ results/*.json ◄─ parts ┘
+    data ─► topic `events` ─► one contestant ─► topic `predictions` ─► reader ─► measure
+                                                                                   │
+                                      tables, plot, guard ◄─ results/*.json ◄─ parts
 
-The package needs nothing but Millrace's own requirements. Contestants that need others get
-virtual environments of their own in `.bench/`; so does the plot.
+Only `bench.pipeline` (the public API) and `bench.subjects.fold` (the operators in memory) import
+Millrace; everything else treats it as a program. See bench/pyproject.toml for the dependencies.
 """

@@ -1,4 +1,4 @@
-"""Leaves out of the doctests what runs under other interpreters, or as a process with a job."""
+"""Excludes from the doctests what runs in other interpreters or needs a job."""
 
 from __future__ import annotations
 

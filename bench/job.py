@@ -1,6 +1,6 @@
-"""What a contestant is told: one object, in the environment variable `BENCH_JOB`.
+"""What a contestant has to do: one job, passed as JSON in the environment variable `BENCH_JOB`.
 
-Contestants run under interpreters of their own, so this imports the standard library alone.
+Contestants run in interpreters of their own, so this module imports only the standard library.
 """
 
 from __future__ import annotations
@@ -8,43 +8,24 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict, dataclass
-from typing import Any
 
-VARIABLE = "BENCH_JOB"
+_VARIABLE = "BENCH_JOB"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One run of one contestant.
+    """One run of one contestant."""
 
-    Parameters
-    ----------
-    name
-        Of this run and no other: topics and consumer groups begin with it.
-    model
-        Function of `models.candidates.catalogue` that makes the model.
-    events
-        How many there are.
-    schema
-        Avro schema of an event: `id`, the features, `label`, and `key` where `keyed`.
-    features
-        Names of the features, in order.
-    bootstrap
-        Of the broker; empty for a contestant that needs none.
-    keyed
-        Whether events have a key, and Millrace one model for each partition.
-    windows
-        Whether Millrace keeps a window of values for every key: state that grows with the keys.
-    """
-
-    name: str
-    model: str
+    name: str  # unique to the run: its topics and consumer groups start with it
+    model: str  # as in Millrace's catalogue
     events: int
-    schema: dict[str, Any]
     features: list[str]
-    bootstrap: str = ""
-    keyed: bool = False
-    windows: bool = False
+    bootstrap: str
+    embedded: bool  # whether the broker is librdkafka's embedded one
+    partitions: int = 1
+    workers: int = 1  # processes that share the partitions
+    keyed: bool = False  # whether events have a key; Millrace then has one model per partition
+    windows: bool = False  # whether Millrace keeps a rolling window per key, and one model
 
     @property
     def input_topic(self) -> str:
@@ -54,10 +35,19 @@ class Job:
     def output_topic(self) -> str:
         return f"{self.name}.predictions"
 
-    def as_text(self) -> str:
-        return json.dumps(asdict(self))
+    @property
+    def schema(self) -> dict[str, object]:
+        """The Avro schema of an event."""
+        texts = ["id", "key"] if self.keyed else ["id"]
+        types = dict.fromkeys(texts, "string") | dict.fromkeys(self.features, "double")
+        fields = [{"name": name, "type": kind} for name, kind in types.items()]
+        label = {"name": "label", "type": "boolean"}
+        return {"type": "record", "name": "BenchEvent", "fields": [*fields, label]}
+
+    def as_environment(self) -> dict[str, str]:
+        return {_VARIABLE: json.dumps(asdict(self))}
 
     @classmethod
     def from_environment(cls) -> Job:
         """Return the job that this process was started for."""
-        return cls(**json.loads(os.environ[VARIABLE]))
+        return cls(**json.loads(os.environ[_VARIABLE]))

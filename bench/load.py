@@ -1,47 +1,59 @@
-"""A steady load, from a process of its own: events at a fixed rate, each at its time.
+"""A steady load from a process of its own: events at a fixed rate, each at its due time.
 
-Started by `bench.parts.latency` as `python -m bench.load`. Reads what to do from standard input,
-as a line of JSON, says that it is ready, and reads when to start. An event is due at `start +
-number / rate` on the machine's monotonic clock whether or not the one before it was taken, so
-that a contestant that stands still is not spared the events of that time ("coordinated
-omission"). Prints how far behind its own plan it has been.
-
-The producer is as it comes, and so gathers records for 5 ms: sending every event by itself would
-keep the broker busier than the contestant does.
+An event is due whether or not the one before it has been taken: a contestant that stalls is not
+spared the events of that time ("coordinated omission"). The producer has librdkafka's defaults,
+and so gathers records for 5 ms: sending each on its own would keep the broker too busy.
 """
 
 from __future__ import annotations
 
-import json
-import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from typing import TypeAlias
 
 from confluent_kafka import Producer
 
 from bench import data
+from bench.job import Job
+
+Load: TypeAlias = "Connection[float, float]"
+"""Takes the time to start; returns the longest delay of an event, in seconds, after the last."""
 
 _SLEEP_SECONDS = 0.001
+_FLUSH_SECONDS = 60.0
 
 
-def main() -> None:
-    plan = json.loads(sys.stdin.readline())
-    first, count = plan["first"], plan["count"]
-    values = data.encode(data.load(), first + count)[first:]
-    producer = Producer({"bootstrap.servers": plan["bootstrap"], "enable.idempotence": True})
-    producer.list_topics(plan["topic"], timeout=10)
-    print("ready", flush=True)
-    start = float(sys.stdin.readline())
-    behind, rate = 0.0, plan["rate"]
-    for number, value in enumerate(values):
+@contextmanager
+def prepare(job: Job, first: int, rate: float) -> Iterator[Load]:
+    """Prepare a load of a job's events from number `first` on, at `rate` events/s."""
+    context = get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_produce, args=(job, first, rate, theirs), daemon=True)
+    process.start()
+    theirs.close()  # so that `recv` raises if the process exits
+    try:
+        ours.recv()  # it is ready
+        yield ours
+    finally:
+        process.kill()
+        process.join()
+
+
+def _produce(job: Job, first: int, rate: float, load: Load) -> None:
+    records = data.records(job)[first:]
+    producer = Producer({"bootstrap.servers": job.bootstrap, "enable.idempotence": True})
+    producer.list_topics(job.input_topic, timeout=10)
+    load.send(0.0)
+    start, behind = load.recv(), 0.0
+    for number, (key, value, partition) in enumerate(records):
         due = start + number / rate
         while (now := time.monotonic()) < due:
             time.sleep(min(due - now, _SLEEP_SECONDS))
         behind = max(behind, now - due)
-        producer.produce(plan["topic"], value, str(first + number).encode(), 0)
+        producer.produce(job.input_topic, value, key, partition)
         producer.poll(0)
-    producer.flush(60)
-    print(json.dumps({"behind_seconds": behind}))
-
-
-if __name__ == "__main__":
-    main()
+    producer.flush(_FLUSH_SECONDS)
+    load.send(behind)

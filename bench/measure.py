@@ -1,160 +1,128 @@
-"""One run of one contestant: events per second, CPU and memory, seen from outside.
+"""One run of one contestant: events per second, CPU time and memory, measured from outside.
 
-A contestant is started, and given a few hundred events to warm up on. When their predictions are
-there, it has nothing to do: it is imported, connected and in its group. Then all other events
-are written in one Kafka transaction, which shows them to nobody until it is committed: so no
-producer runs beside the contestant. The clock starts with that commit and stops when the last
-prediction is visible to a reader of committed records. Reading, decoding, all of the model's
-work, writing and committing are in it; nothing of the start is.
-
-The embedded broker has no transactions: there the clock starts with the first event written.
+When the predictions of its first events are visible, the contestant is connected and idle. All
+other events are then written in one Kafka transaction. The clock starts with its commit and stops
+when the last prediction is visible to a reader of committed records. The embedded broker has no
+transactions: there, the clock starts with the first event written.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
 
-from bench.broker import Broker, Record
-from bench.contestants import Contestant, Running
+from confluent_kafka import Consumer, TopicPartition
+
+from bench.broker import Broker
+from bench.contestants import Command
+from bench.data import Record
 from bench.job import Job
-from bench.process import cpu_seconds, peak_rss_bytes
-from bench.watch import Outputs
+from bench.process import Process, used
+from bench.results import Result
 
-WARM_UP = 500
-READY_SECONDS = 90.0
-_SILENT_SECONDS = 60.0
-_CHECK_SECONDS = 1.0
+_READY_SECONDS = 90.0
+_SLOWEST_PER_SECOND = 500
+_POLL_SECONDS = 0.02
+_MAX_RECORDS = 10_000
 
 
-@dataclass(frozen=True)
-class Measured:
-    """What was seen of a run.
+@dataclass
+class Run:
+    """A contestant at work, and a consumer that sees its predictions when they are committed."""
 
-    Attributes
-    ----------
-    first, last
-        How many predictions were visible when the clock started, and when it stopped.
-    seconds
-        In between.
-    cpu_seconds
-        Of the contestant's processes, in between; None where the system does not tell.
-    peak_rss_bytes
-        The most memory that they have had.
-    """
+    broker: Broker
+    job: Job
+    processes: list[Process]
+    consumer: Consumer
+    count: int = 0  # predictions so far
+    seen: list[tuple[float, int]] = field(default_factory=list)  # seconds, count after each poll
 
-    first: int
-    last: int
-    seconds: float
-    cpu_seconds: float | None
-    peak_rss_bytes: int | None
+    def warm_up(self, records: Sequence[Record]) -> None:
+        """Have records predicted before the clock starts; raise RuntimeError on a timeout."""
+        seconds = ready_seconds(len(records))
+        if len(self.processes) > 1:
+            self._wait_shared(seconds)
+        self.broker.fill(self.job.input_topic, records)
+        self.wait(len(records), seconds)
+        if self.count < len(records):
+            raise RuntimeError(
+                f"timed out after {seconds:.0f} s: {self.count} of {len(records)} predictions"
+                f" are visible; {self.processes[0].last_lines()}"
+            )
 
-    @property
-    def events_per_second(self) -> float:
-        return (self.last - self.first) / self.seconds
-
-    def as_result(self) -> dict[str, Any]:
-        """Return what is kept of it in bench/results."""
-        cpu, events = self.cpu_seconds, self.last - self.first
+    def measure(self, records: Sequence[Record], limit_seconds: float) -> Result:
+        """Give an idle contestant all records at once; what it does within the limit counts."""
+        first = self.count
+        with self.broker.prepare(self.job.input_topic, records) as show:
+            before, started = used(self.processes), time.monotonic()
+            show()
+        self.wait(first + len(records), started + limit_seconds - time.monotonic())
+        after, events = used(self.processes), self.count - first
+        if not events:
+            raise RuntimeError(f"no prediction was visible within {limit_seconds:.0f} s")
+        seconds = next(at for at, count in self.seen if count == self.count) - started
         return {
-            "first": self.first,
-            "last": self.last,
-            "seconds": self.seconds,
-            "events_per_second": self.events_per_second,
-            "cpu_seconds_per_million": None if cpu is None else cpu / events * 1e6,
-            "peak_rss_bytes": self.peak_rss_bytes,
+            "first": first,
+            "last": self.count,
+            "seconds": seconds,
+            "events_per_second": events / seconds,
+            "cpu_seconds_per_million": before and after and (after[0] - before[0]) / events * 1e6,
+            "peak_rss_bytes": after and after[1],
         }
 
+    def wait(self, count: int, seconds: float, *, at_once: bool = False) -> None:
+        """Poll until `count` predictions are visible or the time is over.
 
-def throughput(
-    contestant: Contestant,
-    job: Job,
-    broker: Broker,
-    records: Sequence[Record],
-    *,
-    limit_seconds: float,
-    warm_up: int = WARM_UP,
-    partitions: int = 1,
-    ready_seconds: float = READY_SECONDS,
-    when_ready: Callable[[Running], object] = lambda _: None,
-) -> Measured:
-    """Run a contestant over records, to the last one or to the limit.
+        A poll takes 20 ms or, with `at_once`, ends with the first record. That shows better when
+        it became visible, and takes more CPU time.
+        """
+        deadline = time.monotonic() + seconds
+        while self.count < count and time.monotonic() < deadline:
+            first = self.consumer.consume(1, _POLL_SECONDS) if at_once else []
+            rest = self.consumer.consume(_MAX_RECORDS, 0 if at_once else _POLL_SECONDS)
+            self.count += sum(each.error() is None for each in first + rest)
+            self.seen.append((time.monotonic(), self.count))
+            for process in self.processes:
+                process.check_alive()
 
-    Parameters
-    ----------
-    contestant, job, broker, records
-        Who does what, where.
-    limit_seconds
-        On the clock, after which the run counts with what there is.
-    warm_up
-        Records that come before the clock starts.
-    partitions
-        Of the input and the output topic.
-    ready_seconds
-        How long the warm-up may take.
-    when_ready
-        Called before the warm-up, to wait for more than a start.
-
-    Raises
-    ------
-    RuntimeError
-        It ended, or has nothing more to say.
-    """
-    broker.create([job.input_topic, job.output_topic], partitions)
-    try:
-        with (
-            Outputs(broker.bootstrap, job.output_topic) as outputs,
-            contestant.start(job, broker) as running,
-        ):
-            when_ready(running)
-            broker.fill(job.input_topic, records[:warm_up])
-            wait(outputs, running, lambda: outputs.count >= warm_up, ready_seconds)
-            return sprint(outputs, running, broker, job, records[warm_up:], limit_seconds)
-    finally:
-        broker.delete(f"{job.name}.")
+    def _wait_shared(self, seconds: float) -> None:
+        """Wait until every process has partitions."""
+        deadline = time.monotonic() + seconds
+        while self.broker.members(self.job.name) < len(self.processes):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{len(self.processes)} workers do not share the partitions")
+            time.sleep(_POLL_SECONDS)
 
 
-def sprint(
-    outputs: Outputs,
-    running: Running,
-    broker: Broker,
-    job: Job,
-    records: Sequence[Record],
-    limit_seconds: float,
-) -> Measured:
-    """Give a contestant that waits for work all of it at once, and see how long it takes."""
-    first = outputs.count
-    with broker.prepare(job.input_topic, records) as show:
-        used = cpu_seconds(running.pids)
-        began = time.monotonic()
-        show()
-    wait(
-        outputs,
-        running,
-        lambda: outputs.count >= first + len(records) or time.monotonic() - began > limit_seconds,
-        limit_seconds + _SILENT_SECONDS,
+def ready_seconds(events: int) -> float:
+    """Return how long a contestant may take to start and to work through `events`."""
+    return _READY_SECONDS + events / _SLOWEST_PER_SECOND
+
+
+@contextmanager
+def started(broker: Broker, job: Job, command: Command) -> Iterator[Run]:
+    """Run a contestant on existing topics for the length of the block."""
+    with ExitStack() as stack:
+        consumer = stack.enter_context(closing(_consumer(broker.bootstrap, job.output_topic)))
+        workers = [stack.enter_context(Process(command(job), job)) for _ in range(job.workers)]
+        yield Run(broker, job, workers, consumer)
+
+
+def _consumer(bootstrap: str, topic: str) -> Consumer:
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": "bench-reader",
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "isolation.level": "read_committed",
+            "fetch.wait.max.ms": 10,
+            "fetch.queue.backoff.ms": 5,
+            "log_level": 0,
+        }
     )
-    used_then = cpu_seconds(running.pids)
-    if outputs.count == first:
-        raise RuntimeError(f"no prediction was visible within {limit_seconds:.0f} s")
-    ended = next(at for at, count in outputs.seen if count == outputs.count)
-    cpu = None if used is None or used_then is None else used_then - used
-    return Measured(first, outputs.count, ended - began, cpu, peak_rss_bytes(running.pids))
-
-
-def wait(
-    outputs: Outputs, running: Running, done: Callable[[], object], timeout_seconds: float
-) -> None:
-    """Look at the outputs until it is done, and now and then at the contestant."""
-    deadline = time.monotonic() + timeout_seconds
-    checked = time.monotonic()
-    while not done():
-        outputs.look()
-        now = time.monotonic()
-        if now - checked > _CHECK_SECONDS:
-            running.check_alive()
-            checked = now
-        if now > deadline:
-            raise RuntimeError(f"nothing more than {outputs.count} predictions became visible")
+    partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+    consumer.assign([TopicPartition(topic, each, 0) for each in partitions])
+    return consumer

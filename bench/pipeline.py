@@ -1,4 +1,4 @@
-"""The pipeline that Millrace runs here; which one, the job says."""
+"""The pipeline that Millrace runs in the benchmark, as the job defines it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _job = Job.from_environment()
 _windows = [rolling(_job.features[0], "count", "mean", window=timedelta(hours=1))]
 
 pipeline = Pipeline(
-    name="bench",
+    name=_job.name,
     schema=_job.schema,
     event_id="id",
     key="key" if _job.keyed else None,

@@ -1,117 +1,87 @@
-"""What the parts of a benchmark share: the broker, the stream, the choices, and a list of steps."""
+"""What the parts of the benchmark share: the broker, the options and the results."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from subprocess import SubprocessError
+
+import click
+from confluent_kafka import KafkaException
 
 from bench import data
-from bench.broker import EMBEDDED_EVENTS, Broker, Record
-from bench.contestants import CONTESTANTS, Contestant
+from bench.broker import Broker
+from bench.contestants import Command
 from bench.job import Job
-from millrace.streams.operators.routing import partition_of
+from bench.measure import started
+from bench.results import Result
 
-MODELS = ("logistic_regression", "hoeffding_tree", "adaptive_random_forest")
+# So many that the bare loop takes a second or more, and Millrace a few seconds.
 _EVENTS = {"logistic_regression": 90_000, "hoeffding_tree": 60_000, "adaptive_random_forest": 4_000}
-"""So many that the bare loop takes a second or more, and Millrace some seconds."""
+MODELS = LOGISTIC, TREE, FOREST = tuple(_EVENTS)
+WARM_UP = 500
 
-Result = dict[str, Any]
+_EMBEDDED_EVENTS = 5_000  # fit into the embedded broker, together with their larger predictions
+_FAILURES = (RuntimeError, OSError, EOFError, SubprocessError, KafkaException)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choice:
-    """What was chosen on the command line, or by default.
-
-    Parameters
-    ----------
-    rounds
-        How often everything is measured, one contestant after another in each.
-    models, contestants
-        Names; none for a part's own.
-    events
-        In a run; None for as many as suit the model.
-    limit_seconds
-        After which a run is cut short, and counts with what there is.
-    load_seconds
-        How long a load lasts over which latency is measured.
-    shares
-        Such loads, as shares of the most that a contestant takes.
-    keys
-        Sizes of the keyed state.
-    """
-
-    rounds: int = 3
-    models: tuple[str, ...] = ()
-    contestants: tuple[str, ...] = ()
-    events: int | None = None
-    limit_seconds: float = 30.0
-    load_seconds: float = 6.0
-    shares: tuple[float, ...] = (0.25, 0.5, 0.75)
-    keys: tuple[int, ...] = (1_000, 10_000, 100_000)
-
-
-@dataclass(frozen=True)
-class Step:
-    """One thing to measure.
-
-    Attributes
-    ----------
-    about
-        What it is: contestant, model, round and so on; part of the result.
-    run
-        Measures it and returns the rest of the result.
-    """
-
-    about: Result
-    run: Callable[[], Result]
-
-
-@dataclass(frozen=True)
 class Session:
-    """One call of the benchmark."""
+    """One part's measurements, with the options of the command line."""
 
     broker: Broker
-    choice: Choice
-    stream: data.Stream = field(default_factory=data.load)
+    results: list[Result] = field(default_factory=list)
+    rounds: int
+    models: tuple[str, ...]  # none for the part's own
+    contestants: tuple[str, ...]  # none for the part's own
+    events: int | None
+    limit_seconds: float
+    load_seconds: float
+    shares: tuple[float, ...]
+    keys: tuple[int, ...]
 
-    def models(self, default: tuple[str, ...]) -> tuple[str, ...]:
-        return self.choice.models or default
+    def choose(self, names: Sequence[str]) -> list[str]:
+        """Return the chosen contestants, by default `names`, that can run on the broker."""
+        chosen = self.contestants or names
+        return [each for each in chosen if self.broker.is_real or not each.endswith("-eos")]
 
-    def contestants(self, default: tuple[str, ...]) -> list[Contestant]:
-        """Return those chosen, or a part's own, that can run on the broker."""
-        chosen = [CONTESTANTS[name] for name in self.choice.contestants or default]
-        return [each for each in chosen if self.broker.is_real or not each.needs_transactions]
-
-    def events(self, model: str) -> int:
-        """Return how many events a run has."""
-        count = self.choice.events or _EVENTS[model]
-        return count if self.broker.is_real else min(count, EMBEDDED_EVENTS)
-
-    def job(self, model: str, events: int, *, keyed: bool = False, windows: bool = False) -> Job:
-        """Return a job under a name of its own."""
-        features = self.stream.features
+    def job(self, model: str) -> Job:
+        """Return a job with a unique name and with as many events as suit the model."""
+        events = self.events or _EVENTS[model]
         return Job(
             name=f"bench-{uuid.uuid4().hex[:8]}",
             model=model,
-            events=events,
-            schema=data.schema(features, keyed=keyed),
-            features=features,
+            events=events if self.broker.is_real else min(events, _EMBEDDED_EVENTS),
+            features=[*data.rows(1)[0][0]],
             bootstrap=self.broker.bootstrap,
-            keyed=keyed,
-            windows=windows,
+            embedded=not self.broker.is_real,
         )
 
-    def records(self, count: int) -> list[Record]:
-        """Return events without keys, for one partition."""
-        values = data.encode(self.stream, count)
-        return [(str(number).encode(), value, 0) for number, value in enumerate(values)]
+    def throughput(
+        self, command: Command, job: Job, keys: Sequence[str] = (), warm_up: int = 0
+    ) -> Result:
+        """Run a contestant over a job's events, the first `warm_up` before the clock starts."""
+        records = data.records(job, keys)
+        first = warm_up or min(WARM_UP, len(records) // 2)
+        with self.broker.topics(job), started(self.broker, job, command) as run:
+            run.warm_up(records[:first])
+            return run.measure(records[first:], self.limit_seconds)
 
-    def keyed_records(self, keys: list[str], partitions: int) -> list[Record]:
-        """Return one event for each key, on the partition where Millrace keeps that key."""
-        values = data.encode_keyed(self.stream, keys)
-        return [
-            (key.encode(), value, partition_of(key, partitions))
-            for key, value in zip(keys, values, strict=True)
-        ]
+    def attempt(self, about: Result, measure: Callable[..., Result], *args: object) -> Result:
+        """Measure something; keep and return the result, or the error."""
+        try:
+            found = measure(*args)
+        except _FAILURES as error:
+            found = {"error": str(error) or type(error).__name__}
+        self.keep({**about, **found})
+        return found
+
+    def keep(self, result: Result) -> None:
+        """Print a result and add it to the others."""
+        click.echo(
+            " ".join(
+                f"{k}={v:.5g}" if isinstance(v, float) else f"{k}={v}" for k, v in result.items()
+            )
+        )
+        self.results.append(result)

@@ -1,204 +1,105 @@
 """How long an event waits for its prediction, under a steady load.
 
-First the most that a contestant takes of a steady load, then a load of 25, 50 and 75 % of that. An
-event's latency runs from the moment at which it was due to be produced to the moment at which its
-prediction was visible to a reader of committed records: producer, broker twice, and reader are in
-it. They share the machine with the contestant, so the maximum is taken beside them, too: where
-cores are few, it is well below what the contestant takes of a backlog, with the machine to itself.
+First the maximum rate that a contestant sustains, then loads of 25, 50 and 75 % of it. An event's
+latency runs from the time it was due to be produced to the time its prediction was visible to a
+reader of committed records.
 """
 
 from __future__ import annotations
 
-import json
-import math
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
-from functools import partial
-from itertools import pairwise
+from dataclasses import replace
+from typing import TypeAlias
 
-from bench import measure
-from bench.contestants import Contestant, Running
-from bench.job import Job
-from bench.session import MODELS, Result, Session, Step
-from bench.venvs import REPOSITORY
-from bench.watch import Outputs
+import numpy as np
+import numpy.typing as npt
+
+from bench import data
+from bench.contestants import CONTESTANTS
+from bench.load import prepare
+from bench.measure import started
+from bench.results import Result
+from bench.session import LOGISTIC, WARM_UP, Session
 
 _CONTESTANTS = ("handwritten", "full", "full-eos", "default", "default-eos")
-_SETTLE_SECONDS = 1.0
+_START_SECONDS = 0.2
+_SETTLE = 1.0  # seconds after the start of a load that do not count
 _LATE_SECONDS = 20.0
 _TRIALS = 3
 
-
-def steps(session: Session) -> list[Step]:
-    """The maximum and three loads of every contestant, once."""
-    found = []
-    for model in session.models(MODELS[:1]):
-        for contestant in session.contestants(_CONTESTANTS):
-            found += _Loads(session, contestant, model).steps()
-    return found
+Seen: TypeAlias = Sequence[tuple[float, int]]
+"""Seconds and number of predictions: when the first event was due, and after each poll."""
 
 
-class _Loads:
-    def __init__(self, session: Session, contestant: Contestant, model: str) -> None:
-        self._session = session
-        self._contestant = contestant
-        self._model = model
-        self._most = 0.0
-
-    def steps(self) -> list[Step]:
-        about = {"contestant": self._contestant.name, "model": self._model}
-        loads = [
-            Step({**about, "share": each}, partial(self._load, each))
-            for each in self._session.choice.shares
-        ]
-        return [Step({**about, "share": None}, self._maximum), *loads]
-
-    def _maximum(self) -> Result:
-        """Find the most that is taken of a steady load, beginning with what is of a backlog.
-
-        Offering more than is taken costs the machine, too, so each trial offers less than the one
-        before it. They warm up broker and all, which the loads then find as they would be.
-        """
-        events = self._session.events(self._model)
-        measured = measure.throughput(
-            self._contestant,
-            self._session.job(self._model, events),
-            self._session.broker,
-            self._session.records(events),
-            limit_seconds=self._session.choice.limit_seconds,
-            warm_up=min(measure.WARM_UP, events // 2),
-        )
-        offered, taken = measured.events_per_second, []
-        for _ in range(_TRIALS):
-            taken.append(self._run(offered, late_seconds=0.0)["taken_per_second"])
-            offered = (offered + taken[-1]) / 2
-        self._most = max(taken)
-        return {**measured.as_result(), "sustained_per_second": self._most}
-
-    def _load(self, share: float) -> Result:
-        if not self._most:
-            raise RuntimeError("a load requires the contestant's maximum, which was not measured")
-        return self._run(self._most * share, _LATE_SECONDS)
-
-    def _run(self, rate: float, late_seconds: float) -> Result:
-        broker = self._session.broker
-        count = int(rate * (self._session.choice.load_seconds + _SETTLE_SECONDS))
-        count = count if broker.is_real else min(count, self._session.events(self._model))
-        job = self._session.job(self._model, count + measure.WARM_UP)
-        broker.create([job.input_topic, job.output_topic])
-        try:
-            with (
-                Outputs(broker.bootstrap, job.output_topic) as outputs,
-                self._contestant.start(job, broker) as running,
-            ):
-                broker.fill(job.input_topic, self._session.records(measure.WARM_UP))
-                measure.wait(
-                    outputs,
-                    running,
-                    lambda: outputs.count >= measure.WARM_UP,
-                    measure.READY_SECONDS,
+def latency(session: Session) -> None:
+    """From due to visible, at shares of each contestant's maximum rate."""
+    for model in session.models or (LOGISTIC,):
+        for name in session.choose(_CONTESTANTS):
+            about = {"contestant": name, "model": model}
+            found = session.attempt({**about, "share": None}, _maximum, session, name, model)
+            for share in session.shares if "error" not in found else ():
+                rate = share * found["sustained_per_second"]
+                session.attempt(
+                    {**about, "share": share}, _load, session, name, model, rate, _LATE_SECONDS
                 )
-                return _under_load(outputs, running, job, rate, count, late_seconds)
-        finally:
-            broker.delete(f"{job.name}.")
 
 
-def _under_load(
-    outputs: Outputs, running: Running, job: Job, rate: float, count: int, late_seconds: float
-) -> Result:
-    plan = {
-        "bootstrap": job.bootstrap,
-        "topic": job.input_topic,
-        "first": measure.WARM_UP,
-        "count": count,
-        "rate": rate,
-    }
-    with subprocess.Popen(
-        [sys.executable, "-P", "-m", "bench.load"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=REPOSITORY,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-    ) as load:
-        assert load.stdin is not None
-        assert load.stdout is not None
-        try:
-            load.stdin.write(json.dumps(plan) + "\n")
-            load.stdin.flush()
-            if load.stdout.readline().strip() != "ready":
-                raise RuntimeError("the load did not start")
-            start, before = time.monotonic() + 0.2, outputs.count
-            load.stdin.write(f"{start!r}\n")
-            load.stdin.flush()
-            looks = len(outputs.seen)
-            _watch(outputs, running, before + count, count / rate + late_seconds)
-            behind = json.loads(load.stdout.readline() or "{}").get("behind_seconds")
-        finally:
-            load.kill()
-    settled = int(rate * _SETTLE_SECONDS) if count > rate * _SETTLE_SECONDS * 2 else 0
-    seen = [(start, before), *outputs.seen[looks:]]
-    waits = latencies(seen, before, start, rate)[settled:]
+def _maximum(session: Session, name: str, model: str) -> Result:
+    """Find the maximum rate, starting with that of a backlog.
+
+    Offering more than is taken costs CPU time, too, so each trial offers less than the one before
+    it. The trials also warm up the broker for the loads that follow.
+    """
+    found = session.throughput(CONTESTANTS[name], session.job(model))
+    rate, taken = found["events_per_second"], []
+    for _ in range(_TRIALS):
+        taken.append(_load(session, name, model, rate, 0)["taken_per_second"])
+        rate = (rate + taken[-1]) / 2
+    return {**found, "sustained_per_second": max(taken)}
+
+
+def _load(session: Session, name: str, model: str, rate: float, late_seconds: float) -> Result:
+    """Run a contestant under a load; wait `late_seconds` after its end for predictions."""
+    broker, job, duration = session.broker, session.job(model), _SETTLE + session.load_seconds
+    count = int(rate * duration) if broker.is_real else min(int(rate * duration), job.events)
+    job = replace(job, events=WARM_UP + count)
+    with (
+        broker.topics(job),
+        started(broker, job, CONTESTANTS[name]) as run,
+        prepare(job, WARM_UP, rate) as load,
+    ):
+        run.warm_up(data.records(replace(job, events=WARM_UP)))
+        polls, start = len(run.seen), time.monotonic() + _START_SECONDS
+        load.send(start)
+        run.wait(WARM_UP + count, count / rate + late_seconds, at_once=True)
+        seen, behind_seconds = [(start, WARM_UP), *run.seen[polls:]], load.recv()
+    if run.count == WARM_UP:
+        raise RuntimeError(f"no prediction was visible at {rate:,.0f} events/s")
+    waits, settled = latencies(seen, rate), int(count * _SETTLE / duration)
+    waits = waits[min(settled, len(waits) - 1) :]
+    p50, p99, p999 = np.quantile(waits, [0.5, 0.99, 0.999], method="inverted_cdf").tolist()
     return {
         "rate": rate,
-        "taken_per_second": pace(seen, start + count / rate / 2, start + count / rate),
+        "taken_per_second": taken_per_second(seen, start + count / rate / 2, start + count / rate),
         "events": len(waits),
-        "unseen": before + count - outputs.count,
-        "load_behind_seconds": behind,
-        **{name: quantile(waits, share) for name, share in _QUANTILES.items()},
+        "unseen": WARM_UP + count - run.count,
+        "load_behind_seconds": behind_seconds,
+        "p50_seconds": p50,
+        "p99_seconds": p99,
+        "p999_seconds": p999,
     }
 
 
-_QUANTILES = {"p50_seconds": 0.5, "p99_seconds": 0.99, "p999_seconds": 0.999}
+def latencies(seen: Seen, rate: float) -> npt.NDArray[np.float64]:
+    """Return the latency of each event: on one partition, predictions are in the events' order."""
+    at, counts = (np.array(each) for each in zip(*seen, strict=True))
+    visible = np.repeat(at[1:], np.diff(counts))
+    return np.asarray(visible - at[0] - np.arange(len(visible)) / rate)
 
 
-def _watch(outputs: Outputs, running: Running, until: int, timeout_seconds: float) -> None:
-    """Look closely until all predictions are there, or it takes too long for a steady load."""
-    deadline = time.monotonic() + timeout_seconds
-    while outputs.look_closely() < until and time.monotonic() < deadline:
-        pass
-    running.check_alive()
-
-
-def latencies(
-    seen: Sequence[tuple[float, int]], before: int, start: float, rate: float
-) -> list[float]:
-    """Return the wait of each event: on one partition, the n-th prediction is the n-th event's.
-
-    Examples
-    --------
-    >>> latencies([(0.0, 10), (1.5, 12), (3.0, 13)], before=10, start=1.0, rate=1.0)
-    [0.5, -0.5, 0.0]
-    """
-    return [
-        at - (start + (number - before) / rate)
-        for (_, previous), (at, count) in pairwise(seen)
-        for number in range(previous, count)
-    ]
-
-
-def pace(seen: Sequence[tuple[float, int]], begin: float, end: float) -> float:
-    """Return how many predictions became visible per second of a stretch of time.
-
-    Examples
-    --------
-    >>> pace([(0.0, 10), (1.5, 12), (3.0, 18), (4.0, 30)], begin=1.0, end=3.0)
-    4.0
-    """
-    first, last = (max(count for at, count in seen if at <= moment) for moment in (begin, end))
-    return (last - first) / (end - begin)
-
-
-def quantile(values: Sequence[float], share: float) -> float | None:
-    """Return the smallest value that `share` of them do not exceed; None of no values.
-
-    Examples
-    --------
-    >>> quantile([3.0, 1.0, 2.0, 4.0], 0.5)
-    2.0
-    """
-    ordered = sorted(values)
-    return ordered[max(math.ceil(len(ordered) * share) - 1, 0)] if ordered else None
+def taken_per_second(seen: Seen, begin: float, end: float) -> float:
+    """Return the rate at which predictions became visible between two times."""
+    at, counts = (np.array(each) for each in zip(*seen, strict=True))
+    first, last = counts[np.searchsorted(at, [begin, end], side="right") - 1]
+    return float((last - first) / (end - begin))

@@ -1,75 +1,102 @@
-"""Millrace with more workers, and over more partitions: one model for each partition."""
+"""Millrace with more workers, more partitions and more state.
+
+`workers` and `partitions` have one model per partition. `keys` and `restore` have one model, and a
+rolling window per key, which the first event of the key creates. Then `keys` starts the clock, and
+keys come in a seeded random order; `restore` starts another worker, which restores the state.
+"""
 
 from __future__ import annotations
 
+import re
 import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from itertools import cycle, islice, product
+from random import Random
+from urllib.request import ProxyHandler, build_opener
 
-from bench import data, measure
-from bench.contestants import Contestant, Running, Workers, millrace
+from bench import data
+from bench.contestants import CONTESTANTS, millrace
 from bench.job import Job
-from bench.session import MODELS, Result, Session, Step
-from millrace.streams.settings import Guarantee
-from millrace.streams.topology.chain import parse_chain
+from bench.measure import ready_seconds, started
+from bench.process import Process
+from bench.results import Result
+from bench.session import LOGISTIC, TREE, Session
+from dev.kafka import free_port
 
-WORKERS = (1, 2)
-PARTITIONS = (1, 4, 16, 64)
-_PARTITIONS_OF_WORKERS = 8
-_BALANCE_SECONDS = 60.0
-_LOOK_SECONDS = 0.2
-
-
-def worker_steps(session: Session) -> list[Step]:
-    """The same stream, shared by one worker and by two."""
-    return [
-        _step(session, model, number, workers, _PARTITIONS_OF_WORKERS)
-        for number in range(session.choice.rounds)
-        for model in session.models(MODELS[:2])
-        for workers in WORKERS
-    ]
+_FULL = CONTESTANTS["full"]
+_EVENTS_WITH_KEYS = 20_000
+_SEED = 7
+_POLL_SECONDS = 0.05
 
 
-def partition_steps(session: Session) -> list[Step]:
-    """The same stream, spread over more and more partitions, with one worker."""
-    return [
-        _step(session, model, number, 1, partitions)
-        for number in range(session.choice.rounds)
-        for model in session.models(MODELS[:1])
-        for partitions in PARTITIONS
-    ]
+def workers(session: Session) -> None:
+    """Events/s with 1 and 2 workers."""
+    _scale(session, (LOGISTIC, TREE), workers=(1, 2), partitions=(8,))
 
 
-def _step(session: Session, model: str, number: int, workers: int, partitions: int) -> Step:
-    about = {"model": model, "round": number, "workers": workers, "partitions": partitions}
-    return Step({"contestant": "full", **about}, lambda: _run(session, model, workers, partitions))
+def partitions(session: Session) -> None:
+    """Events/s with 1 to 64 partitions."""
+    _scale(session, (LOGISTIC,), workers=(1,), partitions=(1, 4, 16, 64))
 
 
-def _run(session: Session, model: str, workers: int, partitions: int) -> Result:
-    events = session.events(model)
-    keys = data.balanced_keys(partitions)
-    keys = [keys[number % len(keys)] for number in range(events)]
-    start = millrace("full", Guarantee.AT_LEAST_ONCE, workers=workers, partitions=partitions)
-    job = session.job(model, events, keyed=True)
-    measured = measure.throughput(
-        Contestant("full", "", start),
-        job,
-        session.broker,
-        session.keyed_records(keys, partitions),
-        limit_seconds=session.choice.limit_seconds,
-        warm_up=min(measure.WARM_UP, events // 2),
-        partitions=partitions,
-        when_ready=lambda running: _wait_balanced(session, job, running, workers),
-    )
-    return measured.as_result()
+def keys(session: Session) -> None:
+    """Events/s as keyed state grows."""
+    for number, count in product(range(session.rounds), session.keys):
+        random = Random(_SEED)
+        names = [*map(str, range(count))]
+        names += [str(random.randrange(count)) for _ in range(_EVENTS_WITH_KEYS)]
+        about = {"contestant": "full", "model": LOGISTIC, "keys": count, "round": number}
+        job = _job_with_windows(session, len(names))
+        session.attempt(about, session.throughput, _FULL, job, names, count)
 
 
-def _wait_balanced(session: Session, job: Job, running: Running, workers: int) -> None:
-    """Wait until every worker has partitions."""
-    assert isinstance(running, Workers)
-    running.wait_ready(measure.READY_SECONDS)
-    (agent,) = parse_chain("full")
-    deadline = time.monotonic() + _BALANCE_SECONDS
-    while session.broker.members(f"{job.name}.{agent.name}") < workers:
-        running.check_alive()
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"{workers} workers did not share the partitions")
-        time.sleep(_LOOK_SECONDS)
+def restore(session: Session) -> None:
+    """Time to restore state, by its size."""
+    for count in session.keys:
+        about = {"contestant": "full", "model": LOGISTIC, "keys": count}
+        session.attempt(about, _restore, session, count)
+
+
+def _scale(
+    session: Session, models: Sequence[str], workers: Sequence[int], partitions: Sequence[int]
+) -> None:
+    models = session.models or models
+    axes = product(range(session.rounds), models, workers, partitions)
+    for number, model, shared_by, count in axes:
+        about = {"contestant": "full", "model": model, "round": number}
+        about |= {"workers": shared_by, "partitions": count}
+        job = replace(session.job(model), keyed=True, workers=shared_by, partitions=count)
+        names = [*islice(cycle(data.balanced_keys(count)), job.events)]
+        session.attempt(about, session.throughput, _FULL, job, names)
+
+
+def _job_with_windows(session: Session, events: int) -> Job:
+    return replace(session.job(LOGISTIC), events=events, keyed=True, windows=True)
+
+
+def _restore(session: Session, count: int) -> Result:
+    job, port = _job_with_windows(session, count), free_port()
+    command = millrace("full", web_port=port)
+    with session.broker.topics(job):
+        with started(session.broker, job, command) as run:
+            run.warm_up(data.records(job, [*map(str, range(count))]))
+        began = time.monotonic()
+        with Process(command(job), job) as process:
+            while not _get(port, "readyz"):
+                process.check_alive()
+                if time.monotonic() - began > ready_seconds(count):
+                    raise RuntimeError(f"the worker is not ready: {process.last_lines()}")
+                time.sleep(_POLL_SECONDS)
+            ready = time.monotonic() - began
+            restored = re.findall(r"(?m)^millrace_restore_seconds\S* (\S+)$", _get(port, "metrics"))
+            return {"ready_seconds": ready, "restore_seconds": max(map(float, restored))}
+
+
+def _get(port: int, page: str) -> str:
+    """Return a page of a worker; nothing if it does not answer with success."""
+    opener = build_opener(ProxyHandler({}))
+    with suppress(OSError), opener.open(f"http://127.0.0.1:{port}/{page}") as response:
+        return str(response.read(), "utf-8")
+    return ""

@@ -1,7 +1,7 @@
-"""Where an event's time goes inside Millrace: the chain `full` in memory, with no Kafka at all.
+"""Where an event's time goes inside Millrace: the chain `full` in memory, without Kafka.
 
-It writes to standard output the seconds that all events have spent with each operator, and on the
-way to bytes. What learning takes is within prediction, which calls it.
+It prints the seconds that the events spent in each operator and in encoding; learning is part of
+prediction, which calls it. No other module of the benchmark imports what is inside Millrace.
 """
 
 from __future__ import annotations
@@ -11,66 +11,68 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from typing import Any
+from typing import TypeAlias
 
 from bench import data
 from bench.job import Job
 from bench.pipeline import pipeline
 from millrace.models.candidates.model_set import ModelSet
-from millrace.streams.operators.record import Origin
+from millrace.streams.operators.record import Origin, Record
+from millrace.streams.operators.slice import Slice
 from millrace.streams.topology.chain import parse_chain
+from millrace.streams.topology.codec import TopicCodec
 from millrace.streams.topology.factory import TaskFactory
-from millrace.streams.topology.topics import TopicCodec
 from millrace.streams.worker.run import tune_interpreter
 
 _SLICE_RECORDS = 200
+Fold: TypeAlias = Callable[[Slice], list[Record]]
 
 
 def main() -> None:
-    job = Job.from_environment()
-    now_ms = time.time_ns() // 1_000_000
-    values = data.encode(data.load(), job.events)
+    job, now_ms = Job.from_environment(), time.time_ns() // 1_000_000
     origins = [
-        Origin("events", 0, offset, now_ms, b"", value) for offset, value in enumerate(values)
+        Origin("events", 0, offset, now_ms, key, value)
+        for offset, (key, value, _) in enumerate(data.records(job))
     ]
-    (full,) = parse_chain("full")
+    (agent,) = parse_chain("full")
     task = TaskFactory(
         pipeline=pipeline,
-        agent=full,
+        agent=agent,
         clean_partitions=1,
         max_event_bytes=1 << 20,
         written_schema=lambda _: None,
-        load_models=_no_models,
+        load_models=_load_models,
         clock_ms=lambda: now_ms,
     ).make()
-    codec = TopicCodec(pipeline)
-    seconds: dict[str, float] = defaultdict(float)
+    codec, stages = TopicCodec(pipeline), defaultdict[str, float](float)
     for operator in task.operators:
-        operator.run = _timed(operator.name, operator.run, seconds)  # type: ignore[method-assign,assignment]
-    encode = _timed("to bytes", lambda made: [codec.encode(each) for each in made], seconds)
+        operator.run = _timed(operator.run, operator.name, stages)  # type: ignore[method-assign,assignment]
     tune_interpreter()
     started = time.perf_counter()
     for begin in range(0, len(origins), _SLICE_RECORDS):
-        encode(task.run([codec.decode(each) for each in origins[begin : begin + _SLICE_RECORDS]]))
-    total = time.perf_counter() - started
-    seconds["between"] = total - sum(seconds.values())
-    json.dump({"events": len(origins), "seconds": total, "stages": seconds}, sys.stdout)
+        given = Slice([codec.decode(each) for each in origins[begin : begin + _SLICE_RECORDS]])
+        made = task.run(given)
+        folded = time.perf_counter()
+        for each in made:
+            codec.encode(each)
+        stages["encoding"] += time.perf_counter() - folded
+    seconds = time.perf_counter() - started
+    stages["between"] = seconds - sum(stages.values())
+    json.dump({"seconds": seconds, "stages": stages}, sys.stdout)
 
 
-def _timed(
-    name: str, call: Callable[[Any], Any], seconds: dict[str, float]
-) -> Callable[[Any], Any]:
-    def timed(given: Any) -> Any:
+def _timed(run: Fold, stage: str, stages: dict[str, float]) -> Fold:
+    def timed(slice_: Slice) -> list[Record]:
         started = time.perf_counter()
-        made = call(given)
-        seconds[name] += time.perf_counter() - started
+        made = run(slice_)
+        stages[stage] += time.perf_counter() - started
         return made
 
     return timed
 
 
-def _no_models(_payload: bytes) -> ModelSet:
-    raise AssertionError("in one agent, models come from nowhere else")
+def _load_models(_payload: bytes) -> ModelSet:
+    raise AssertionError("an agent that trains its models loads none")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""A Faust pipeline of four agents, as Faust's user guide writes one: one agent, one topic.
+"""A Faust pipeline of four agents, each with a topic, as in Faust's user guide.
 
-The same four as in Millrace's default chain: clean, make features, predict and learn, watch for
+They do the jobs of Millrace's default chain: clean, make features, predict and train, watch for
 drift. Records go from agent to agent as JSON, Faust's default; `events` is read as it is.
 """
 
@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
+from typing import Any, TypeAlias
 
 import faust
 from river import drift
 
 from bench.job import Job
 from bench.learner import Learner
+
+Stream: TypeAlias = "faust.StreamT[Any]"
 
 job = Job.from_environment()
 learner = Learner(job)
@@ -37,8 +39,7 @@ alerts = app.topic(f"{job.name}.alerts", internal=True, partitions=1)
 
 
 @app.agent(events)
-async def ingest(stream: Any) -> None:
-    """Decode, and pass on what has all of its features."""
+async def ingest(stream: Stream) -> None:
     async for value in stream:
         event_id, fields, label = learner.decode(value)
         if all(name in fields for name in job.features):
@@ -46,8 +47,7 @@ async def ingest(stream: Any) -> None:
 
 
 @app.agent(clean)
-async def feature(stream: Any) -> None:
-    """Choose what the model sees."""
+async def feature(stream: Stream) -> None:
     async for event in stream:
         vector = {name: event["fields"][name] for name in job.features}
         record = {"id": event["id"], "features": vector, "label": event["label"]}
@@ -55,16 +55,14 @@ async def feature(stream: Any) -> None:
 
 
 @app.agent(features)
-async def prediction(stream: Any) -> None:
-    """Predict, then learn."""
+async def prediction(stream: Stream) -> None:
     async for record in stream:
         key, value = learner.handle((record["id"], record["features"], record["label"]))
         await predictions.send(key=key, value=value)
 
 
 @app.agent(predictions)
-async def watch(stream: Any) -> None:
-    """Look for drift in what is predicted."""
+async def watch(stream: Stream) -> None:
     async for value in stream:
         detector.update(json.loads(value)["probability"])  # type: ignore[no-untyped-call]  # River's
         if detector.drift_detected:

@@ -2,79 +2,88 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from bench import data
-from bench.job import Job
-from bench.learner import decoder
+from bench.learner import Learner
 from millrace.streams.operators.routing import partition_of
 
 
-@pytest.fixture(autouse=True)
-def no_stream_is_kept():
-    """Read anew in every test."""
-    data.load.cache_clear()
-    yield
-    data.load.cache_clear()
-
-
 @pytest.fixture
-def made_up(monkeypatch: pytest.MonkeyPatch) -> data.Stream:
-    """Give the stream for those who have no file."""
+def generated(monkeypatch):
+    """Give the stream of those who have no file."""
     monkeypatch.delenv("ELEC2", raising=False)
-    return data.load()
+    return data.rows(data.ROWS)
 
 
-def test_the_made_up_stream_has_the_shape_of_elec2(made_up):
-    """As many rows and features, both classes, and no two thirds with one concept."""
-    assert len(made_up.rows) == 45_312
-    assert made_up.features == [*data.FEATURES]
-    shares = Counter(label for _, label in made_up.rows)
-    assert 0.25 < shares[True] / len(made_up.rows) < 0.75
+def test_the_generated_stream_has_the_shape_of_elec2(generated):
+    """It has as many rows, eight features and both classes in similar numbers."""
+    assert data.name() == "generated"
+    assert len(generated) == 45_312
+    assert {len(features) for features, _ in generated} == {8}
+    assert 0.4 < Counter(label for _, label in generated)[True] / len(generated) < 0.6
 
 
-def test_the_made_up_stream_is_always_the_same(made_up):
-    """Another call, another process: the same rows."""
-    assert data._made_up() == made_up.rows
+def test_the_generated_stream_is_always_the_same(generated):
+    """Another process, which has no cache, generates the same rows."""
+    assert data._load.__wrapped__("") == generated
 
 
 def test_a_file_is_read_as_it_is(tmp_path, monkeypatch):
-    """The last column is the label, columns that are not numbers are left out."""
+    """The last column is the label, and columns without numbers are left out."""
     path = tmp_path / "elec2.csv"
-    path.write_text("date,day,price in $,class\n0.5,b'2',0.1,UP\n1e-3,b'3',0.2,DOWN\n")
+    path.write_text("date,day,price in $,up,class\n0.1,b2,0.3,1,UP\n1e-3,b3,0.2,0,DOWN\n")
     monkeypatch.setenv("ELEC2", str(path))
-    assert data.load().name == "Elec2"
-    assert data.load().rows == [
-        ({"date": 0.5, "price_in__": 0.1}, True),
-        ({"date": 0.001, "price_in__": 0.2}, False),
+    assert data.name() == "Elec2"
+    assert data.rows(2) == [
+        ({"date": 0.1, "price_in_": 0.3, "up": 1.0}, True),
+        ({"date": 0.001, "price_in_": 0.2, "up": 0.0}, False),
     ]
 
 
-def test_contestants_read_what_was_written(made_up):
-    """Every contestant's decoder gives the row back, to the last bit."""
-    job = Job(name="any", model="any", events=3, schema=data.schema(made_up.features), features=[])
-    decode = decoder(job)
-    for number, (value, row) in enumerate(
-        zip(data.encode(made_up, 3), made_up.first(3), strict=True)
-    ):
-        assert decode(value) == (str(number), *row)
+@pytest.mark.parametrize(
+    ("text", "label"), [("1", True), ("0", False), ("yes", True), ("no", False)]
+)
+def test_labels_are_told_apart(tmp_path, monkeypatch, text, label):
+    """A class may be a number or a word."""
+    path = tmp_path / "any.csv"
+    path.write_text(f"x,class\n0.5,{text}\n0.5,{text}\n")
+    monkeypatch.setenv("ELEC2", str(path))
+    assert [each for _, each in data.rows(2)] == [label, label]
 
 
-def test_keys_spread_evenly():
-    """Every partition gets as many keys, and so as many events, as any other."""
-    counts = Counter(partition_of(key, 16) for key in data.balanced_keys(16))
-    assert counts == dict.fromkeys(range(16), 8)
+def test_a_long_run_starts_over_at_the_first_row(tmp_path, monkeypatch):
+    """A stream with fewer rows than a run has events is repeated."""
+    path = tmp_path / "short.csv"
+    path.write_text("x,class\n0.5,1\n0.25,0\n")
+    monkeypatch.setenv("ELEC2", str(path))
+    assert [features["x"] for features, _ in data.rows(5)] == [0.5, 0.25, 0.5, 0.25, 0.5]
 
 
-@pytest.mark.parametrize("contestant", ["quix", "bytewax"])
-def test_peers_run_the_same_river(contestant, repository):
-    """Models are compared with themselves: every environment pins Millrace's own River."""
-    pinned = re.compile(r"^river==(\S+)", re.MULTILINE)
-    ours = pinned.search((repository / "requirements.lock").read_text())
-    theirs = pinned.search((repository / f"bench/requirements-{contestant}.txt").read_text())
-    assert ours is not None
-    assert theirs is not None
-    assert theirs[1] == ours[1]
+def test_contestants_read_what_was_written(generated, job):
+    """Every contestant decodes the rows to the last bit, in one partition and in order."""
+    job = replace(job, features=[*generated[0][0]])
+    records = data.records(job)
+    assert [(key, partition) for key, _, partition in records] == [(b"0", 0), (b"1", 0), (b"2", 0)]
+    decoded = [Learner(job).decode(value) for _, value, _ in records]
+    assert decoded == [(str(number), *generated[number]) for number in range(3)]
+
+
+def test_records_with_keys_go_to_the_partition_of_their_key(generated, job):
+    """They carry the key, and are where Millrace keeps that key."""
+    job = replace(job, features=[*generated[0][0]], keyed=True, partitions=4)
+    keys = ["anna", "bert", "cleo", "anna"]
+    records = data.records(job, keys)
+    assert [key.decode() for key, _, _ in records] == keys
+    assert [partition for _, _, partition in records] == [partition_of(key, 4) for key in keys]
+    assert Learner(job).decode(records[1][1])[1]["key"] == "bert"
+
+
+def test_keys_are_balanced():
+    """Every partition gets as many keys as any other, one partition after another."""
+    keys = data.balanced_keys(16)
+    assert len({*keys}) == len(keys) == 8 * 16
+    assert [partition_of(key, 16) for key in keys] == [*range(16)] * 8

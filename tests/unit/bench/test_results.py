@@ -1,114 +1,150 @@
-"""What is kept of a benchmark, and what is made of it."""
+"""What is kept of a benchmark, and the tables that are made of it."""
 
 from __future__ import annotations
 
 import json
 
+import pandas as pd
 import pytest
-from click.testing import CliRunner
 
-from bench import guard, results, table
-from bench.parts import PARTS
-from bench.parts.throughput import seconds_between
-from bench.targets import Target
+from bench import results, tables
+from bench.parts import DEFAULT, NEED_KAFKA, PARTS
 
 
-def run_of(contestant, number, ratio, **more):
-    """Return a run as `throughput` gives it."""
-    return {
-        "contestant": contestant,
-        "model": "logistic_regression",
-        "round": number,
-        "events_per_second": ratio * 1000,
-        "cpu_seconds_per_million": 20.0,
-        "peak_rss_bytes": 100_000_000,
-        "ratio_to_bare": ratio,
-        **more,
+@pytest.fixture
+def saved(tmp_path, runs):
+    """Save runs as the part `throughput`, and read them."""
+    results.save(tmp_path, "throughput", "a broker", "generated", runs)
+    return results.read(tmp_path)
+
+
+def test_results_are_one_table(tmp_path, saved, runs):
+    """Every run of every part is a row, with what it was measured on."""
+    results.save(tmp_path, "restore", "a broker", "generated", [{"keys": 10, "ready_seconds": 2.5}])
+    found = results.read(tmp_path)
+    assert found["part"].tolist() == ["restore"] + ["throughput"] * len(runs)
+    assert found["ready_seconds"].tolist()[0] == 2.5
+    assert {*found["broker"]} == {"a broker"}
+
+
+def test_results_do_not_name_the_machine(tmp_path, saved):
+    """What is published describes the machine and no more."""
+    document = json.loads((tmp_path / "throughput.json").read_text())
+    assert {*document["machine"]} == {"cpus", "architecture", "system", "python"}
+
+
+def test_runs_that_failed_are_not_counted(saved):
+    """They stay in the results, but not among those of the part."""
+    assert len(saved) == 7
+    assert len(results.of_part(saved, "throughput")) == 6
+    assert results.of_part(saved, "latency").empty
+
+
+def test_ratios_compare_runs_of_one_round(saved):
+    """A run without its base in the same round has no ratio."""
+    good = results.of_part(saved, "throughput").iloc[1:]  # the first round has no bare loop
+    found = results.ratios(good, good["contestant"] == "bare", "events_per_second")
+    assert found.isna().tolist() == [True, True, False, False, False]
+    assert found.dropna().tolist() == pytest.approx([1.0, 0.6, 0.2])
+
+
+def test_targets_are_medians_of_ratios(saved):
+    """The ratio of medians (0.55 / 0.3) is not the median of the ratios of the rounds."""
+    found = tables.targets(results.of_part(saved, "throughput")).set_index("ratio in a round")
+    assert found["measured"].to_dict() == {
+        "full / bare, logistic_regression": "0.55 (0.5 to 0.6)",
+        "full / bytewax, logistic_regression": "2.12 (1.25 to 3)",
+    }
+    assert found["target"].tolist() == [0.5, 1.0]
+
+
+def test_a_table_shows_what_was_and_what_was_not_measured(saved):
+    """Medians of the rounds come first; a contestant that failed is named at the end."""
+    lines = tables.text(saved, "throughput").splitlines()
+    assert lines[0].startswith("throughput: a broker, generated data, ")
+    assert "| logistic_regression | full | 550 | 0.55 (0.5 to 0.6) | 20 | 100 |" in lines
+    assert lines[-1] == "| quix | logistic_regression | 1 | no wheel |"
+    assert tables.text(saved, "latency") == ""
+
+
+def test_a_part_that_failed_has_a_table_of_errors(tmp_path, runs):
+    """Without one good run there are no medians to show."""
+    results.save(tmp_path, "throughput", "a broker", "generated", runs[-1:])
+    lines = tables.text(results.read(tmp_path), "throughput").splitlines()
+    assert [line[:8] for line in lines[2:]] == ["| contes", "| --- | ", "| quix |"]
+
+
+def test_exactly_once_is_compared_within_its_chain(tmp_path, run_of):
+    """Each chain has its own base."""
+    runs = [
+        run_of(name, 0, ratio)
+        for name, ratio in (
+            ("full", 0.4),
+            ("full-eos", 0.3),
+            ("default", 0.2),
+            ("default-eos", 0.1),
+        )
+    ]
+    results.save(tmp_path, "guarantee", "a broker", "generated", runs)
+    table = tables.TABLES["guarantee"](results.read(tmp_path))
+    assert dict(zip(table["contestant"], table["ratio"], strict=True)) == {
+        "full": "1",
+        "full-eos": "0.75",
+        "default": "1",
+        "default-eos": "0.5",
     }
 
 
-RUNS = [
-    run_of("full", 0, 0.5),
-    run_of("bytewax", 0, 0.4),
-    run_of("full", 1, 0.6),
-    run_of("bytewax", 1, 0.2),
-    {"contestant": "quix", "model": "logistic_regression", "round": 1, "error": "no wheel"},
-]
+def test_growth_is_compared_with_the_smallest(tmp_path, run_of):
+    """Whatever the order of the runs."""
+    runs = [run_of("full", 0, 0.2, keys=1000), run_of("full", 0, 0.4, keys=10)]
+    results.save(tmp_path, "keys", "a broker", "generated", runs)
+    table = tables.TABLES["keys"](results.read(tmp_path))
+    assert dict(zip(table["keys"], table["ratio"], strict=True)) == {1000: "0.5", 10: "1"}
 
 
-def save(folder, runs, append=False):
-    results.save(folder, "throughput", "a broker", "made-up", runs, append)
-    document = results.read(folder, "throughput")
-    assert document is not None
-    return document
+def test_memory_and_time_may_be_unknown(tmp_path, run_of):
+    """Where the system has no /proc, a table has a dash."""
+    runs = [run_of("full", 0, 0.5, cpu_seconds_per_million=None, peak_rss_bytes=None)]
+    results.save(tmp_path, "throughput", "a broker", "generated", runs)
+    text = tables.text(results.read(tmp_path), "throughput")
+    assert "| logistic_regression | full | 500 | 0.5 | - | - |" in text
 
 
-def test_appended_rounds_are_rounds_of_their_own(tmp_path):
-    """A ratio is one of a round, so later runs must not be taken for earlier ones."""
-    save(tmp_path, RUNS[:2])
-    document = save(tmp_path, RUNS[:2], append=True)
-    assert [run["round"] for run in document["runs"]] == [0, 0, 1, 1]
-    assert len(save(tmp_path, RUNS[:2])["runs"]) == 2
+def test_what_is_in_the_repository_can_be_shown():
+    """There are results of every part, and a table of each."""
+    runs = results.read()
+    assert {*tables.TABLES} == {*PARTS} == {*runs["part"]}
+    for part in PARTS:
+        assert tables.text(runs, part).count("| --- |") >= 1
 
 
-def test_results_do_not_name_the_machine(tmp_path):
-    """What is published says what kind of machine it was, and no more."""
-    assert set(save(tmp_path, RUNS)["machine"]) == {"cpus", "architecture", "system", "python"}
+def test_parts_are_known_by_name():
+    """What is a default or needs Kafka is a part."""
+    assert {*DEFAULT, *NEED_KAFKA} <= {*PARTS}
 
 
-def test_a_target_is_held_against_each_round():
-    """The ratio of medians is not the median of ratios."""
-    target = Target("full", "bytewax", "logistic_regression", 1.0)
-    assert target.measured(RUNS) == [pytest.approx(1.25), pytest.approx(3.0)]
-    assert Target("full", "bare", "logistic_regression", 1.0).measured(RUNS) == [0.5, 0.6]
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("full", "full"),
+        (131_659.4, "131,659"),
+        (100.4, "100"),
+        (12.345, "12.3"),
+        (0.00464, "0.00464"),
+        (8.0, "8"),
+        (float("nan"), "-"),
+    ],
+)
+def test_numbers_have_three_digits_or_more(value, text):
+    """Small numbers keep three significant digits, large ones every whole digit."""
+    assert f"| {text} |" in tables.markdown(pd.DataFrame({"any": [value]}))
 
 
-def test_a_table_shows_what_was_and_what_was_not_measured(tmp_path):
-    """A contestant that could not be installed is not passed over in silence."""
-    measured, ratios, failed = table.tables(save(tmp_path, RUNS))
-    assert [row[0] for row in measured.rows] == ["Millrace full, at least once", "Bytewax"]
-    assert measured.rows[0][2] == "0.550 (0.500 to 0.600)"
-    assert ["full / bytewax, logistic_regression", "2.12 (1.25 to 3.00)", "1"] in ratios.rows
-    assert failed.rows == [["quix, model logistic_regression", "no wheel"]]
-
-
-def test_every_part_has_a_table():
-    """What can be measured can be shown."""
-    assert set(table._TABLES) == set(PARTS)
-
-
-def test_the_bare_loop_is_held_against_the_same_events():
-    """A contestant that stopped early is not compared with events that it never saw."""
-    marks = [0.0, 1.0, 4.0]
-    assert seconds_between(marks, 0, 250) == 1.0
-    assert seconds_between(marks, 250, 500) == 3.0
-    assert seconds_between(marks, 125, 10_000) == 3.5
-
-
-def guarded(tmp_path, baseline, *more):
-    save(tmp_path, RUNS)
-    path = tmp_path / "baseline.json"
-    path.write_text(json.dumps(baseline))
-    arguments = ["--results", str(tmp_path), "--baseline", str(path), *more]
-    return CliRunner().invoke(guard.main, arguments), path
-
-
-def test_the_guard_lets_through_what_is_within_the_tolerance(tmp_path):
-    """A median of 0.55 against 0.7 is 21 % less."""
-    done, _ = guarded(tmp_path, {"full / bare, logistic_regression": 0.7})
-    assert done.exit_code == 0, done.output
-
-
-@pytest.mark.parametrize("name", ["full / bare, logistic_regression", "default / bare, any"])
-def test_the_guard_stops_what_has_become_slower_or_is_gone(tmp_path, name):
-    """So does a ratio that the baseline has and nobody measured."""
-    done, _ = guarded(tmp_path, {name: 0.8})
-    assert done.exit_code == 1
-    assert name in done.output
-
-
-def test_the_guard_takes_a_new_baseline(tmp_path):
-    """With --accept, what is measured is what the next one is held against."""
-    done, path = guarded(tmp_path, {}, "--accept")
-    assert done.exit_code == 0, done.output
-    assert json.loads(path.read_text()) == {"full / bare, logistic_regression": 0.55}
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [([0.5, 0.25, 1.0], "0.5 (0.25 to 1)"), ([0.5], "0.5"), ([0.5, 0.5001], "0.5")],
+)
+def test_a_spread_is_shown_if_there_is_one(values, text):
+    """The median comes first, then the smallest and the largest."""
+    assert tables.spread(pd.Series(values)) == text
