@@ -52,18 +52,19 @@ lint: $(INSTALLED) ## Check style, formatting, types and layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --config-file bench/pyproject.toml
 	$(BIN)/lint-imports
 
 .PHONY: bench
-bench: $(INSTALLED) ## Measure it beside its peers, half an hour or so; BENCH="latency --help" chooses
+bench: $(INSTALLED) ## Compare Millrace with its peers: half an hour; BENCH="latency --help" chooses
 	@$(BIN)/python -m bench $(BENCH)
 
 .PHONY: bench-all
-bench-all: $(INSTALLED) ## All of the benchmark, with up to a million keys: an hour and more
+bench-all: $(INSTALLED) ## Run the whole benchmark, with up to a million keys: over an hour
 	@$(BIN)/python -m bench all --keys 1000 --keys 10000 --keys 100000 --keys 1000000
 
 .PHONY: bench-guard
-bench-guard: $(INSTALLED) ## Measure in short, and fail where it has become slower: 8 minutes
+bench-guard: $(INSTALLED) ## Run a short benchmark, and fail if Millrace has become slower: 8 minutes
 	@$(BIN)/python -m bench throughput --rounds 2 --results .bench/guard \
 		--contestant handwritten --contestant full --contestant default --contestant split
 	@$(BIN)/python -m bench.guard --results .bench/guard
