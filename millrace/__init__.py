@@ -41,8 +41,8 @@ _MODULES = {
         *("BrokerError", "DefinitionError", "MillraceError"),
         *("RecordError", "SettingsError", "SnapshotError"),
     ),
+    "millrace.streams.replay.in_memory": ("Result", "run"),
 }
-_MODULES["millrace.streams.replay.in_memory"] = ("Result", "run")
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [

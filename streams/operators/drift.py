@@ -26,7 +26,7 @@ from millrace.streams.operators.keyed_state import KeyedState
 from millrace.streams.operators.record import AlertRecord, PredictionRecord, Record
 
 _PREDICTION = "prediction"
-_HELD = "predictions"
+_BUFFERED = "predictions"
 _WATCHED_AT_A_TIME = 32
 _NUMBERS = frozenset({bool, int, float})
 
@@ -46,9 +46,9 @@ class DriftOperator(RecordOperator):
         self._task = Task(pipeline.task)
         self._settings = pipeline.drift
         self._monitors: KeyedState[DriftMonitor] = KeyedState()
-        self._held: KeyedState[list[Prediction]] = KeyedState()
+        self._buffer: KeyedState[list[Prediction]] = KeyedState()
         topics = self.topics_in([self.name])
-        super().__init__(pipeline, topics, monitors=self._monitors, held=self._held)
+        super().__init__(pipeline, topics, monitors=self._monitors, held=self._buffer)
 
     @classmethod
     def topics_in(cls, agent: Collection[str]) -> Topics:  # noqa: ARG003 - the same in each
@@ -61,36 +61,36 @@ class DriftOperator(RecordOperator):
     def process(self, record: Record) -> Iterable[Record]:
         if not isinstance(record, PredictionRecord):
             return ()
-        held = self._held.changing(_HELD, list)
-        held.append(record.value)
-        if len(held) < _WATCHED_AT_A_TIME:
+        buffered = self._buffer.changing(_BUFFERED, list)
+        buffered.append(record.value)
+        if len(buffered) < _WATCHED_AT_A_TIME:
             return ()
-        self._held[_HELD] = []
+        self._buffer[_BUFFERED] = []
         return [
             AlertRecord(_alert(source, evidence, prediction), record.origin)
-            for source, evidence, prediction in self._watch(held)
+            for source, evidence, prediction in self._watch(buffered)
         ]
 
-    def _watch(self, held: list[Prediction]) -> Iterator[tuple[str, Evidence, Prediction]]:
+    def _watch(self, buffered: list[Prediction]) -> Iterator[tuple[str, Evidence, Prediction]]:
         """Pass each monitor its values; return what it found, at which prediction."""
-        vectors = [each["features"] for each in held]
+        vectors = [each["features"] for each in buffered]
         for name in dict.fromkeys(chain.from_iterable(vectors)):
             values = [each.get(name) for each in vectors]
-            yield from self._watch_source(f"input:{name}", self._input_detector(name), held, values)
-        predicted = [*map(self._predicted, held)]
-        yield from self._watch_source(_PREDICTION, self._settings.predictions, held, predicted)
+            yield from self._watch_source(f"input:{name}", self._input_detector(name), buffered, values)
+        predicted = [*map(self._predicted, buffered)]
+        yield from self._watch_source(_PREDICTION, self._settings.predictions, buffered, predicted)
 
     def _watch_source(
         self,
         source: str,
         detector: Detector | None,
-        held: list[Prediction],
+        buffered: list[Prediction],
         values: Sequence[object],
     ) -> Iterator[tuple[str, Evidence, Prediction]]:
-        """Pass the monitor of one source the numbers among `values`, one for each of `held`."""
+        """Pass the monitor of one source the numbers among `values`, one for each of `buffered`."""
         if not {*map(type, values)} <= _NUMBERS:
             places = [place for place, value in enumerate(values) if type(value) in _NUMBERS]
-            held, values = [held[each] for each in places], [values[each] for each in places]
+            buffered, values = [buffered[each] for each in places], [values[each] for each in places]
         if detector is None or not values:
             return
         monitor = self._monitors.get(source)
@@ -100,7 +100,7 @@ class DriftOperator(RecordOperator):
             monitor = DriftMonitor(detector, cooldown, scaled=not is_probability)
         self._monitors[source] = monitor
         for place, evidence in monitor.take(cast(Sequence[float], values)):
-            yield source, evidence, held[place]
+            yield source, evidence, buffered[place]
 
     def _predicted(self, prediction: Prediction) -> float | None:
         value, probabilities = prediction["value"], prediction["probabilities"]

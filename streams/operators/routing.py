@@ -1,7 +1,7 @@
 """Which partition a record belongs on: one rule for the ingest operator and for whoever produces.
 
 A record that is produced to the partition where its model lives needs no other: with scope
-`global` that is partition 0, else the one that its key says.
+`global` that is partition 0, else the one of its key.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ from millrace.streams.state.signing import sign, verified
 
 _TRUSTED_CLASSES = ("river", "millrace.models", "millrace.schemas")
 _TRUSTED_FUNCTIONS = ("river",)
-# These read or write files, fetch, or run code when they are called: no state is made of them.
+# These read or write files, fetch, or run code when they are called: not part of any state.
 _WITHHELD = (
     *("river.checks", "river.datasets", "river.evaluate", "river.stream"),
     *("millrace.models.pipeline.datasets", "millrace.models.pipeline.inference"),
@@ -69,7 +69,7 @@ _TEXT_METHODS = ("casefold", "lower", "split", "strip", "upper")
 _ALLOWED = frozenset((module, name) for module, names in _LISTED.items() for name in names.split())
 
 
-def dump(obj: Any, key: bytes) -> bytes:
+def dump(obj: object, key: bytes) -> bytes:
     """Return `obj` signed with `key`.
 
     Parameters
@@ -96,7 +96,7 @@ def dump(obj: Any, key: bytes) -> bytes:
         pickled = pickle.dumps(obj, protocol=5)
     except Exception as error:  # a part's own __reduce__ may raise whatever it likes
         raise SnapshotError(
-            f"state requires parts that can be pickled; got {error}."
+            f"a part of the state cannot be pickled: {error}."
             " Define functions and classes at the top of a module, not as a lambda or in a function"
         ) from error
     stamp = json.dumps(_stamp()).encode()
@@ -120,7 +120,7 @@ def load(data: bytes, key: bytes, allow: Iterable[str] = ()) -> Any:
     ------
     SnapshotError
         Unsigned, cut off, changed, signed with another key, of another version, or holding
-        what a model's state does not hold. The message says which, and what to do.
+        what is no part of a model's state. The message says which, and what to do.
     """
     body = verified(data, key)
     stamp_size = int.from_bytes(body[:4], "big")
@@ -133,8 +133,8 @@ def load(data: bytes, key: bytes, allow: Iterable[str] = ()) -> Any:
         raise
     except Exception as error:  # an unpickled object's own code may raise whatever it likes
         raise SnapshotError(
-            f"a snapshot requires code that fits it; got {type(error).__name__}: {error}."
-            " If the pipeline's own classes changed, delete its state topics to learn anew"
+            f"the snapshot does not fit the code: {type(error).__name__}: {error}."
+            " If the pipeline's own classes changed, delete its state topics to start over"
         ) from error
 
 
@@ -146,7 +146,7 @@ class _Unpickler(pickle.Unpickler):
         self._allow = allow
         self._renamed = renamed
 
-    def find_class(self, module: str, name: str) -> Any:
+    def find_class(self, module: str, name: str) -> object:
         """Return what a pickle names, if it may be part of the state."""
         module, name = self._renamed.get((module, name), (module, name))
         if (module, name) == ("builtins", "getattr"):
@@ -162,7 +162,7 @@ class _Unpickler(pickle.Unpickler):
             raise _refused(module, name)
         return found
 
-    def _bound_method(self, owner: Any, name: str) -> Any:
+    def _bound_method(self, owner: object, name: str) -> object:
         # Pickle writes a bound method as getattr(owner, name); some River models hold one.
         found = None if name.startswith("__") else getattr(owner, name, None)
         if owner is str and name in _TEXT_METHODS:
@@ -176,7 +176,7 @@ class _Unpickler(pickle.Unpickler):
     def _is_trusted_module(self, module: str) -> bool:
         return _is_in(module, self._allow) or _is_in(module, _TRUSTED_CLASSES)
 
-    def _is_trusted(self, found: Any) -> bool:
+    def _is_trusted(self, found: object) -> bool:
         module = getattr(found, "__module__", None) or ""
         if isinstance(found, type):
             named = (module, found.__qualname__) in _ALLOWED
@@ -186,7 +186,7 @@ class _Unpickler(pickle.Unpickler):
         return False
 
 
-def _is_compiled(found: Any) -> bool:
+def _is_compiled(found: object) -> bool:
     return type(found).__name__ == "cython_function_or_method"
 
 
@@ -199,7 +199,7 @@ def _is_in(module: str, packages: tuple[str, ...]) -> bool:
 
 
 @cache
-def _stamp() -> dict[str, Any]:
+def _stamp() -> dict[str, int | str]:
     return {
         "state": STATE_VERSION,
         "river": river_version,
@@ -219,6 +219,6 @@ def _check_stamp(stamp: Mapping[str, object]) -> None:
 
 def _refused(module: str, name: str) -> SnapshotError:
     return SnapshotError(
-        f"a snapshot requires parts from River, Millrace or the pipeline's own module;"
+        "a snapshot may hold parts of River, of Millrace and of the pipeline's own module;"
         f" got {module}.{name}. If it belongs to the model, define it in the pipeline's module"
     )

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from millrace.models.pipeline.loading import load_pipeline
 from millrace.streams.settings import Settings
 
 _DEFAULT = re.compile(r"\$\{\w+:-([^}]*)\}")
@@ -100,6 +101,7 @@ def test_the_worker_gets_settings_that_exist_and_hold(
     assert settings.web_host == "0.0.0.0"
     assert not settings.is_embedded
     assert settings.state_key.get_secret_value()
+    assert load_pipeline(settings.pipeline).name == "loans"
 
 
 def test_the_worker_finds_the_broker_where_it_is_advertised(compose: dict[str, Any]) -> None:

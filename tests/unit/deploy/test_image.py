@@ -66,9 +66,12 @@ def test_the_image_gets_what_it_is_built_of(repository: Path) -> None:
     """.dockerignore keeps everything out but the sources, and lets every package in."""
     kept = (repository / ".dockerignore").read_text().splitlines()
     assert kept[1] == "*"
-    for name in ("pyproject.toml", "requirements-runtime.lock", "schemas", "models", "streams"):
+    packages = ("millrace", "schemas", "models", "streams")
+    for name in ("pyproject.toml", "requirements-runtime.lock", *packages):
         assert f"!{name}" in kept
         assert (repository / name).exists()
+    links = [each for each in (repository / "millrace").iterdir() if each.is_symlink()]
+    assert {each.resolve().name for each in links} == {*packages[1:]}
 
 
 @pytest.mark.parametrize("lock", _LOCKS)
