@@ -1,5 +1,12 @@
-"""Millrace's streams: operators, the engine that runs them on Kafka, and the command line.
+"""Everything that runs: the operators, the engine that feeds them from Kafka, the command line.
 
-Importing any module connects to nothing and starts nothing; `streams.app.create_app` is the one
-place where everything is put together.
+`app.create_app` is the one place where everything is put together. Importing a module connects to
+nothing and starts nothing. Where to look:
+
+- `operators` what happens to a record; `topology` which operators share an agent, and the topics
+- `sources` what users' records look like; `formats` how outputs are written
+- `runtime` batches, commits and rebalances; `state` what is saved, and how it is signed
+- `kafka` clients, topics, reading; `observability` metrics and logs; `settings`
+- `app`, `agents`, `api`, `worker` a worker's process, its Faust agents and its pages
+- `replay`, `tools`, `demo`, `cli` what people run
 """

@@ -3,11 +3,14 @@
 ::
 
     events, labels ─► ingest ─► clean ─► feature ─► features ─► prediction ─► predictions ─► drift
-                                                                    │  ▲                       │
-                                                               examples models                 │
-                                                                    ▼  │                       ▼
-                                                                 learning ──────────────► alerts
+                         │                                       │  │  ▲                       │
+                         ▼                              outcomes ◄  │  │                       ▼
+                      rejects                                 examples models                alerts
+                                                                    ▼  │                       ▲
+                                                                  learning ────────────────────┘
 
-Each is a pure fold over the records of one partition (`base`), with keyed state (`state`).
-`topology.task` chains them; `runtime.engine` feeds them from Kafka and commits their outputs.
+Each is a pure fold over slices of the records of one partition (`base`, `slice`, `record`), with
+keyed state (`keyed_state`). A label meets its event in `label_join`, and what became of the two is
+written by `outcomes`. `registry` lists the operators; `topology` chains them; `runtime` feeds them
+from Kafka and commits what they make.
 """
