@@ -8,10 +8,12 @@ from collections.abc import Iterable
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.cimpl import NewTopic
 
+from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import BrokerError
 from millrace.streams.kafka.errors import cause_of
 from millrace.streams.kafka.protocols import Admin, Clients
-from millrace.streams.topology.topics import TopicSettings
+from millrace.streams.settings import Settings
+from millrace.streams.topology.topics import TopicSettings, topic_prefix, topic_settings
 
 CONNECT_TIMEOUT_SECONDS = 8.0
 _RETRY_SECONDS = 0.05
@@ -68,6 +70,28 @@ def ensure_topics(clients: Clients, topics: Iterable[TopicSettings]) -> dict[str
         create(clients.admin(), missing)
         present = _wait_known(clients, [topic.name for topic in missing])
     return {topic.name: present.get(topic.name, topic.partitions) for topic in wanted}
+
+
+def topics_wanted(pipeline: Pipeline, settings: Settings) -> list[TopicSettings]:
+    """Return the topics that a pipeline needs in the chain that is set."""
+    return topic_settings(
+        settings.agents,
+        prefix=topic_prefix(pipeline),
+        partitions=settings.partitions,
+        replication=settings.replication,
+        retention_ms=int(settings.retention_hours * 3_600_000),
+    )
+
+
+def prepare_topics(clients: Clients, pipeline: Pipeline, settings: Settings) -> dict[str, int]:
+    """Create a pipeline's topics where they are missing; return the partitions of each.
+
+    Raises
+    ------
+    BrokerError
+        The broker does not answer, or refuses.
+    """
+    return ensure_topics(clients, topics_wanted(pipeline, settings))
 
 
 def _wait_known(clients: Clients, names: list[str]) -> dict[str, int]:

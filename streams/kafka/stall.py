@@ -8,6 +8,8 @@ partition's end stays where it was, too: only the broker can tell that records w
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 from confluent_kafka import OFFSET_END, TopicPartition
@@ -45,6 +47,8 @@ class StallDetector:
     ----------
     check_seconds
         From one check to the next.
+    clock
+        Seconds, monotonic.
 
     Attributes
     ----------
@@ -54,14 +58,18 @@ class StallDetector:
         What the last check found, by topic and partition.
     """
 
-    def __init__(self, check_seconds: float = CHECK_SECONDS) -> None:
+    def __init__(
+        self,
+        check_seconds: float = CHECK_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.check_seconds = check_seconds
         self.config = {
             "statistics.interval.ms": _STATISTICS_MS,
             "stats_cb": self._keep_statistics,
         }
         self._statistics = "{}"
-        self._check = Interval(check_seconds)
+        self._check = Interval(check_seconds, clock)
         self.reset([])
 
     def reset(self, partitions: list[TopicPartition]) -> None:

@@ -117,12 +117,10 @@ class Engine:
         other agents can close, too.
         """
         await self._finish_batch()
-        session, self._session = self._session, None
-        if session is not None:
-            try:
-                await self._in_thread(session.close)
-            except Exception:
-                _log.error("closed without a last commit", agent=self.name, reason=self._error)
+        try:
+            await self._in_thread(self._disconnect)
+        except Exception:
+            _log.error("closed without a last commit", agent=self.name, reason=self._error)
         self._thread.shutdown()
 
     @property
@@ -151,6 +149,11 @@ class Engine:
             self._session = self._connect()
         origins = self._session.poll(self._limit.records)
         return Batch(self._session, origins) if origins else None
+
+    def _disconnect(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
 
     async def _process(self, batch: Batch) -> None:
         started = time.perf_counter()
@@ -187,10 +190,8 @@ class Engine:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), backoff_seconds)
             return
-        session, self._session = self._session, None
         self._is_restart_due = False
-        if session is not None:
-            await self._in_thread(session.close)
+        await self._in_thread(self._disconnect)
 
     def _break(self, error: BaseException) -> None:
         if self._session is not None:

@@ -56,13 +56,13 @@ class Inbox:
     topics
         What to read, without prefix.
     metrics
-        Where errors and lag are reported.
-    listener
-        Is told what happens to the partitions.
+        Where errors are counted.
     stalls
         Finds partitions that are not fetched.
     lag
         Reports what is yet to be read.
+    listener
+        Is told what happens to the partitions.
 
     Attributes
     ----------
@@ -77,18 +77,17 @@ class Inbox:
         prefix: str,
         topics: Iterable[str],
         metrics: Metrics,
+        stalls: StallDetector,
+        lag: Lag,
         listener: RebalanceListener,
-        *,
-        stalls: StallDetector | None = None,
-        lag: Lag | None = None,
     ) -> None:
         self.topics = tuple(topics)
         self._without_prefix = {prefix + topic: topic for topic in self.topics}
         self._name = name
         self._prefix = prefix
         self._metrics = metrics
-        self._lag = lag or Lag(name, metrics)
-        self._stalls = stalls or StallDetector()
+        self._stalls = stalls
+        self._lag = lag
         self._start: list[TopicPartition] = []
         self._is_reassigned = False
         self._is_closing = False

@@ -24,7 +24,7 @@ from millrace.streams.state.records import StateRecord
 from millrace.streams.topology.codec import TopicCodec
 from millrace.streams.topology.topics import MAX_RECORD_BYTES
 
-_REJECT_VALUE_BYTES = MAX_RECORD_BYTES - 64 * 1024
+_REJECT_VALUE_BYTES = (MAX_RECORD_BYTES - 64 * 1024) * 3 // 4  # JSON writes bytes in base64
 _STATE_VALUE_BYTES = MAX_RECORD_BYTES - 1024
 
 

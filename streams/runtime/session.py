@@ -30,8 +30,6 @@ from millrace.streams.runtime.takeover import Takeover
 from millrace.streams.state.log import StateLog
 from millrace.streams.topology.codec import TopicCodec
 
-OFFSETS_SECONDS = 0.1  # between commits without a transaction: a broker is slow to store offsets
-
 _log = structlog.get_logger(__name__)
 
 

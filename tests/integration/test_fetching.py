@@ -14,6 +14,7 @@ from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.kafka.stall import StallDetector
 from millrace.streams.observability.metrics import Metrics
 from millrace.streams.runtime.inbox import Inbox
+from millrace.streams.runtime.lag import Lag
 from millrace.streams.settings import Settings
 
 CHECK_SECONDS = 2.0
@@ -37,8 +38,9 @@ class Group:
             f"{name}.",
             ["events"],
             self._metrics,
+            StallDetector(CHECK_SECONDS),
+            Lag("ingest", self._metrics),
             listener=self,
-            stalls=StallDetector(CHECK_SECONDS),
         )
 
     def on_assign(self, _partitions: list[TopicPartition]) -> None:

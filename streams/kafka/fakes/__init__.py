@@ -35,6 +35,9 @@ from millrace.streams.kafka.protocols import Config
 __all__ = ["FakeAdmin", "FakeBroker", "FakeClients", "FakeConsumer", "FakeProducer"]
 
 
+_STRICT = {"auto.offset.reset": "error"}
+
+
 class FakeClients:
     """Makes fake clients of one broker: what one worker has.
 
@@ -53,7 +56,7 @@ class FakeClients:
         self.producers: list[FakeProducer] = []
 
     def consumer(self, group: str, config: Config) -> FakeConsumer:
-        self.consumers.append(FakeConsumer(self._broker, group, config))
+        self.consumers.append(FakeConsumer(self._broker, group, {**_STRICT, **config}))
         return self.consumers[-1]
 
     def reader(self) -> FakeConsumer:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.cimpl import NewTopic
 
-from millrace.streams.kafka.fakes.broker import FakeBroker
+from millrace.streams.kafka.fakes.broker import FakeBroker, fail
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,16 @@ class FakeAdmin:
         created: dict[str, Future[None]] = {}
         for each in new_topics:
             created[each.topic] = Future()
-            if each.topic in self._broker.topics:
-                error = KafkaError(KafkaError.TOPIC_ALREADY_EXISTS)
-                created[each.topic].set_exception(KafkaException(error))
+            try:
+                self._create(each)
+            except KafkaException as error:
+                created[each.topic].set_exception(error)
             else:
-                self._broker.create(each.topic, each.num_partitions)
                 created[each.topic].set_result(None)
         return created
+
+    def _create(self, topic: NewTopic) -> None:
+        self._broker.meet_fault("creation")
+        if topic.topic in self._broker.topics:
+            fail(KafkaError.TOPIC_ALREADY_EXISTS)
+        self._broker.create(topic.topic, topic.num_partitions)

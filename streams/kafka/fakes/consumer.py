@@ -192,7 +192,7 @@ class FakeConsumer:
     def _next_of(self, place: Place) -> Message | None:
         log = self._log(place)
         if not log.start <= self._positions[place] <= log.end:
-            if self._config["auto.offset.reset"] == "error":
+            if self._config.get("auto.offset.reset") == "error":
                 return _event(place, KafkaError._AUTO_OFFSET_RESET, self._positions.pop(place))
             self._positions[place] = log.start
         self._positions[place], message = log.committed(self._positions[place])

@@ -13,19 +13,19 @@ class FakeProducer:
 
     Attributes
     ----------
-    is_cut_off
-        Set it to let the next poll report a lost connection.
+    transactional_id
+        Empty without transactions.
     """
 
     def __init__(self, broker: FakeBroker, config: Config) -> None:
         self._broker = broker
         self._config = config
-        self._id = str(config.get("transactional.id", ""))
+        self.transactional_id = str(config.get("transactional.id", ""))
         self._epoch = 0
         self._is_in_transaction = False
         self._undelivered: list[tuple[KafkaError, Message]] = []
         self._lost = 0
-        self.is_cut_off = False
+        self._errors: list[KafkaError] = []
 
     def produce(
         self,
@@ -38,7 +38,7 @@ class FakeProducer:
         headers: Headers | None = None,
     ) -> None:
         self._broker.meet_fault("produce")
-        if self._id and not self._is_in_transaction:
+        if self.transactional_id and not self._is_in_transaction:
             fail(KafkaError._STATE)
         encoded = key.encode() if isinstance(key, str) else key
         if len(encoded or b"") + len(value or b"") > self._broker.max_message_bytes:
@@ -50,15 +50,17 @@ class FakeProducer:
             self._lost += 1
             self._undelivered.append((error.args[0], Message(topic=topic, partition=partition)))
             return
-        transaction = self._broker.transaction(self._id) if self._id else None
+        transaction = (
+            self._broker.transaction(self.transactional_id) if self.transactional_id else None
+        )
         if transaction is not None:
             transaction.places.add((topic, partition))
         self._broker.put(topic, value, encoded, partition, timestamp or None, headers, transaction)
 
     def poll(self, _timeout: float, /) -> int:
-        if self.is_cut_off:
-            self.is_cut_off = False
-            self._call("error_cb", KafkaError(KafkaError._TRANSPORT))
+        errors, self._errors = self._errors, []
+        for error in errors:
+            self._call("error_cb", error)
         undelivered, self._undelivered = self._undelivered, []
         for error, message in undelivered:
             self._call("on_delivery", error, message)
@@ -71,7 +73,7 @@ class FakeProducer:
 
     def init_transactions(self, _timeout: float, /) -> None:
         self._broker.meet_fault("init_transactions")
-        self._epoch = self._broker.init_transactions(self._id)
+        self._epoch = self._broker.init_transactions(self.transactional_id)
 
     def begin_transaction(self) -> None:
         self._broker.meet_fault("begin_transaction")
@@ -87,7 +89,7 @@ class FakeProducer:
         self._check_not_fenced()
         assert isinstance(group_metadata, Membership)
         self._broker.check_member(group_metadata)
-        self._broker.transaction(self._id).offsets += [
+        self._broker.transaction(self.transactional_id).offsets += [
             (group_metadata.group, (at.topic, at.partition), at.offset) for at in positions
         ]
 
@@ -103,14 +105,18 @@ class FakeProducer:
         self._check_not_fenced()
         self._end("aborted")
 
+    def report(self, error: KafkaError) -> None:
+        """Let the next poll report an error of the connection."""
+        self._errors.append(error)
+
     def _end(self, outcome: str) -> None:
         if not self._is_in_transaction:
             fail(KafkaError._STATE)
         self._is_in_transaction = False
-        self._broker.end_transaction(self._id, outcome)
+        self._broker.end_transaction(self.transactional_id, outcome)
 
     def _check_not_fenced(self) -> None:
-        if self._id and self._broker.is_fenced(self._id, self._epoch):
+        if self.transactional_id and self._broker.is_fenced(self.transactional_id, self._epoch):
             fail(KafkaError._FENCED, fatal=True)
 
     def _call(self, name: str, *arguments: object) -> None:

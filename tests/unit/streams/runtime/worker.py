@@ -8,23 +8,21 @@ from collections.abc import Iterable
 from typing import Any
 
 from millrace.models.pipeline.definition import Pipeline
-from millrace.streams.app import make_connect, topic_prefix
 from millrace.streams.kafka.admin import ensure_topics
-from millrace.streams.kafka.fakes import FakeBroker, FakeClients, FakeConsumer
+from millrace.streams.kafka.fakes import FakeBroker, FakeClients, FakeConsumer, FakeProducer
 from millrace.streams.observability.metrics import Metrics
-from millrace.streams.runtime.batching import BatchLimit
+from millrace.streams.runtime.assembly import Assembly
 from millrace.streams.runtime.engine import Engine
 from millrace.streams.runtime.session import Session
 from millrace.streams.settings import Settings
-from millrace.streams.topology.topics import topic_settings
+from millrace.streams.topology.topics import topic_prefix, topic_settings
 
 KEY = b"a key for tests"
-NEVER, ALWAYS = 600.0, 1e-9
-"""Seconds between two flushes of the state: with the last commit alone, or with every one."""
+FLUSH_SECONDS = 10.0
 
 
 class FakeWorker:
-    """A worker whose only agent has every operator, unless the settings say otherwise.
+    """A worker of one agent, by default one that has every operator.
 
     Parameters
     ----------
@@ -32,42 +30,83 @@ class FakeWorker:
         Shared with other workers.
     pipeline
         The definition.
+    agent
+        Which of the chain's agents: the one that begins with this operator.
     settings
         Besides the defaults of the tests.
+
+    Attributes
+    ----------
+    seconds
+        What the worker's clock says.
     """
 
-    def __init__(self, broker: FakeBroker, pipeline: Pipeline, **settings: Any) -> None:
-        defaults = {
-            "broker": "fake",
-            "chain": "full",
-            "partitions": 1,
-            "flush_seconds": NEVER,
-            "outputs": "json",
-        }
-        own = Settings(**(defaults | settings))
+    def __init__(
+        self, broker: FakeBroker, pipeline: Pipeline, agent: str = "ingest", **settings: Any
+    ) -> None:
+        defaults = {"broker": "fake", "chain": "full", "partitions": 1, "outputs": "json"}
+        own = Settings(**(defaults | {"flush_seconds": FLUSH_SECONDS} | settings))
+        self.seconds = 1_000.0
         self.clients = FakeClients(broker)
         self.metrics = Metrics(pipeline.name)
-        self.agent = own.agents[0]
-        self._pipeline = pipeline.name
-        prefix = topic_prefix(pipeline)
+        self.agent = next(each for each in own.agents if each.operators[0] == agent)
         wanted = topic_settings(
-            own.agents, prefix=prefix, partitions=own.partitions, replication=1, retention_ms=1
+            own.agents,
+            prefix=topic_prefix(pipeline),
+            partitions=own.partitions,
+            replication=1,
+            retention_ms=1,
         )
-        partitions = ensure_topics(self.clients, wanted)
-        self.connect = make_connect(
-            self.agent, pipeline, own, self.clients, partitions, KEY, self.metrics
+        self._pipeline = pipeline.name
+        self._assembly = Assembly(
+            self.agent,
+            pipeline,
+            own,
+            self.clients,
+            ensure_topics(self.clients, wanted),
+            KEY,
+            self.metrics,
+            clock=lambda: self.seconds,
         )
 
-    def engine(self, **changes: Any) -> Engine:
+    def connect(self) -> Session:
+        """Return a session, not assigned anything yet."""
+        return self._assembly.connect()
+
+    def start(self) -> Session:
+        """Return a session that has been assigned its partitions, in which nothing is yet."""
+        session = self.connect()
+        assert session.poll(1) == []
+        return session
+
+    def engine(self, backoff_seconds: float = 0.0) -> Engine:
         """Return an engine that restarts at once after an error."""
-        defaults = {"limit": BatchLimit(1_000), "stall_seconds": 60.0, "backoff_seconds": 0.0}
-        options: Any = defaults | changes
-        return Engine(self.agent.name, connect=self.connect, metrics=self.metrics, **options)
+        return self._assembly.engine(backoff_seconds)
 
     @property
     def consumer(self) -> FakeConsumer:
         """The consumer of the newest session."""
         return next(each for each in reversed(self.clients.consumers) if each.group)
+
+    @property
+    def producer(self) -> FakeProducer:
+        """The producer of the newest session."""
+        ours = [each for each in self.clients.producers if each.transactional_id]
+        return next(each for each in reversed(ours) if self.group in each.transactional_id)
+
+    @property
+    def group(self) -> str:
+        """The agent's consumer group."""
+        return f"{self._pipeline}.{self.agent.name}"
+
+    @property
+    def state_topic(self) -> str:
+        """The topic of the agent's state."""
+        return f"{self._pipeline}.state.{self.agent.name}"
+
+    def pass_time(self, seconds: float = FLUSH_SECONDS + 0.1) -> None:
+        """Let time pass: by default until the state is due."""
+        self.seconds += seconds
 
     def count(self, name: str, **labels: str) -> float:
         """Return what a metric says, and 0 where it says nothing."""
@@ -84,17 +123,23 @@ def work(session: Session, most_records: int = 1_000) -> int:
     return len(origins)
 
 
+def crash(worker: FakeWorker) -> None:
+    """Let a worker vanish without a word: its group drops it after a while."""
+    worker.consumer.evict()
+
+
 def put_events(broker: FakeBroker, numbers: Iterable[int], partition: int = 0) -> None:
-    """Produce events, each with its label and a timestamp of its own."""
+    """Produce events, each with its label, its number as its id and its timestamp."""
     for number in numbers:
         event = {"id": str(number), "a": number % 7, "b": number % 3, "y": number % 2 == 0}
-        broker.put("p.events", json.dumps(event).encode(), partition=partition, timestamp_ms=number)
+        value = json.dumps(event).encode()
+        broker.put("p.events", value, partition=partition, timestamp_ms=number)
 
 
 def put_label(broker: FakeBroker, event_id: int, label: bool, timestamp_ms: int) -> None:
     """Produce a label."""
-    document = json.dumps({"event_id": str(event_id), "label": label})
-    broker.put("p.labels", document.encode(), timestamp_ms=timestamp_ms)
+    document = {"event_id": str(event_id), "label": label}
+    broker.put("p.labels", json.dumps(document).encode(), timestamp_ms=timestamp_ms)
 
 
 def predictions(broker: FakeBroker, partition: int = 0) -> list[dict[str, Any]]:
@@ -103,3 +148,13 @@ def predictions(broker: FakeBroker, partition: int = 0) -> list[dict[str, Any]]:
     for each in made:
         del each["prediction_time_ms"]
     return made
+
+
+def versions(broker: FakeBroker) -> list[tuple[str, int]]:
+    """Return of each prediction its event, and how many examples its model had learned."""
+    return [(each["event_id"], each["model_version"]) for each in predictions(broker)]
+
+
+def in_order(count: int) -> list[tuple[str, int]]:
+    """Return what `versions` are where every event was learned exactly once, in its order."""
+    return [(str(number), number) for number in range(count)]

@@ -1,0 +1,151 @@
+"""Putting an agent's runtime together: the one place that knows how its parts are made."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from millrace.models.pipeline.definition import Pipeline
+from millrace.schemas import BrokerError
+from millrace.streams.interval import Interval
+from millrace.streams.kafka.protocols import Clients
+from millrace.streams.kafka.registry import written_schema
+from millrace.streams.kafka.stall import StallDetector
+from millrace.streams.observability.metrics import Metrics
+from millrace.streams.runtime.batching import BatchLimit
+from millrace.streams.runtime.engine import Engine
+from millrace.streams.runtime.inbox import Inbox, RebalanceListener
+from millrace.streams.runtime.lag import Lag
+from millrace.streams.runtime.outbox import Outbox
+from millrace.streams.runtime.session import Session
+from millrace.streams.runtime.takeover import Takeover
+from millrace.streams.settings import Settings
+from millrace.streams.state.log import StateLog
+from millrace.streams.topology.chain import AgentSpec
+from millrace.streams.topology.codec import TopicCodec
+from millrace.streams.topology.factory import TaskFactory
+from millrace.streams.topology.topics import topic_prefix
+
+_OFFSETS_SECONDS = 0.1  # between commits without a transaction: a broker is slow to store offsets
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """What the engine of one agent is made of.
+
+    Parameters
+    ----------
+    agent, pipeline, settings
+        What is run, and how.
+    clients
+        Makes its Kafka clients, or fakes.
+    partitions
+        Topic, with prefix, to its number of partitions.
+    key
+        Signs the state.
+    metrics
+        Where what happens is counted.
+    clock
+        Seconds, monotonic.
+    """
+
+    agent: AgentSpec
+    pipeline: Pipeline
+    settings: Settings
+    clients: Clients
+    partitions: Mapping[str, int]
+    key: bytes
+    metrics: Metrics
+    clock: Callable[[], float] = time.monotonic
+
+    def engine(self, backoff_seconds: float = 0.1) -> Engine:
+        """Return the agent's engine, connected to nothing yet.
+
+        Raises
+        ------
+        BrokerError
+            The agent's inputs have different numbers of partitions.
+        """
+        self._check_partitions()
+        return Engine(
+            self.agent.name,
+            connect=self.connect,
+            metrics=self.metrics,
+            limit=BatchLimit(self.settings.batch_records),
+            stall_seconds=self.settings.stall_seconds,
+            backoff_seconds=backoff_seconds,
+        )
+
+    def connect(self) -> Session:
+        """Return a session: a consumer in the agent's group, a producer, no tasks yet."""
+        state = StateLog(self.pipeline, self.agent, self.clients, self._prefix, self.key)
+        codec = TopicCodec(self.pipeline, self.settings.outputs)
+        return Session(
+            self.agent.name,
+            outbox=self._outbox(codec),
+            open_inbox=self._inbox,
+            codec=codec,
+            state=state,
+            takeover=self._takeover(state),
+            metrics=self.metrics,
+            flush=Interval(self._flush_seconds, self.clock),
+            offsets=Interval(_OFFSETS_SECONDS, self.clock),
+        )
+
+    @property
+    def _prefix(self) -> str:
+        return topic_prefix(self.pipeline)
+
+    @property
+    def _flush_seconds(self) -> float:
+        publishes = "learning" in self.agent and "prediction" not in self.agent
+        return self.settings.publish_seconds if publishes else self.settings.flush_seconds
+
+    def _inbox(self, listener: RebalanceListener) -> Inbox:
+        name = self.agent.name
+        stalls = StallDetector(clock=self.clock)
+        lag = Lag(name, self.metrics, self.clock)
+        topics = sorted(self.agent.reads)
+        return Inbox(name, self.clients, self._prefix, topics, self.metrics, stalls, lag, listener)
+
+    def _outbox(self, codec: TopicCodec) -> Outbox:
+        return Outbox(
+            self.agent.name,
+            self.clients,
+            self._prefix,
+            codec,
+            self.partitions,
+            self.metrics,
+            self.settings.guarantee,
+        )
+
+    def _takeover(self, state: StateLog) -> Takeover:
+        factory = TaskFactory(
+            pipeline=self.pipeline,
+            agent=self.agent,
+            # A chain without the topic routes nothing to it.
+            clean_partitions=self.partitions.get(f"{self._prefix}clean", 1),
+            max_event_bytes=self.settings.max_event_bytes,
+            written_schema=written_schema(self.settings),
+            load_models=state.load_models,
+            clock_ms=lambda: time.time_ns() // 1_000_000,
+        )
+        return Takeover(
+            self.agent.name,
+            clients=self.clients,
+            factory=factory,
+            state=state,
+            metrics=self.metrics,
+            accept_gaps=self.settings.accept_gaps,
+        )
+
+    def _check_partitions(self) -> None:
+        """Refuse topics that one agent cannot read side by side."""
+        topics = [self._prefix + topic for topic in sorted(self.agent.reads)]
+        counts = {topic: self.partitions[topic] for topic in topics}
+        if len({*counts.values()}) > 1:
+            raise BrokerError(
+                f"the topics of agent {self.agent.name} must have the same number of partitions;"
+                f" got {counts}. Create them with equal numbers"
+            )

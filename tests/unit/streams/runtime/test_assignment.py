@@ -1,0 +1,207 @@
+"""A task at its place in the log: what is folded, what is live, what is committed and saved."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from millrace.models.pipeline.definition import Pipeline
+from millrace.streams.kafka.fakes import FakeBroker, FakeClients
+from millrace.streams.operators.record import Origin
+from millrace.streams.runtime.assignment import Assignment
+from millrace.streams.state.input_order import InputOrder
+from millrace.streams.state.log import StateLog
+from millrace.streams.topology.chain import AgentSpec, parse_chain
+from millrace.streams.topology.codec import TopicCodec
+from millrace.streams.topology.factory import TaskFactory
+from tests.unit.streams.runtime.worker import KEY
+
+(EVERYTHING,) = parse_chain("full")
+INGEST = AgentSpec(("ingest",))
+
+
+@pytest.fixture
+def pipeline(make_pipeline: Callable[..., Pipeline]) -> Pipeline:
+    return make_pipeline()
+
+
+@pytest.fixture
+def make_assignment(pipeline: Pipeline) -> Callable[..., Assignment]:
+    """Make one whose state covers `events` up to 5, of 8 that are committed."""
+
+    def make(agent: AgentSpec = EVERYTHING, order: InputOrder | None = None) -> Assignment:
+        factory = TaskFactory(
+            pipeline,
+            agent,
+            1,
+            10**6,
+            lambda _: None,
+            lambda _: pytest.fail("no models here"),
+            lambda: 0,
+        )
+        return Assignment(
+            partition=0,
+            task=factory.make(),
+            next_offset={"events": 5, "labels": 0},
+            live_from={"events": 8, "labels": 0},
+            order=order,
+        )
+
+    return make
+
+
+@pytest.fixture
+def state(pipeline: Pipeline) -> StateLog:
+    return StateLog(pipeline, EVERYTHING, FakeClients(FakeBroker()), "p.", KEY)
+
+
+def events(*offsets: int, topic: str = "events") -> list[Origin]:
+    made = []
+    for offset in offsets:
+        event = {"id": str(offset), "a": 1.0, "b": 2.0, "y": True}
+        made.append(Origin(topic, 0, offset, 0, None, json.dumps(event).encode()))
+    return made
+
+
+def runs_of(assignment: Assignment, arriving: list[Origin]) -> list[tuple[bool, list[int]]]:
+    return [(live, [each.offset for each in run]) for live, run in assignment.runs(arriving)]
+
+
+def test_what_was_committed_before_is_not_live(make_assignment: Callable[..., Assignment]) -> None:
+    """A batch is cut where it becomes live, which may be in the middle of it."""
+    assert runs_of(make_assignment(), events(5, 6, 7, 8, 9)) == [
+        (False, [5, 6, 7]),
+        (True, [8, 9]),
+    ]
+
+
+def test_each_topic_becomes_live_by_itself(make_assignment: Callable[..., Assignment]) -> None:
+    """A label that was never committed is live, between events that were."""
+    arriving = [*events(6), *events(0, topic="labels"), *events(7)]
+    assert runs_of(make_assignment(), arriving) == [(False, [6]), (True, [0]), (False, [7])]
+
+
+def test_once_live_it_stays_live(make_assignment: Callable[..., Assignment]) -> None:
+    """Then a batch is not cut any more."""
+    assignment = make_assignment()
+    assignment.next_offset["events"] = 8
+    assert runs_of(assignment, events(8, 9)) == [(True, [8, 9])]
+
+
+def test_records_are_folded_in_the_order_that_was_recorded(
+    make_assignment: Callable[..., Assignment],
+) -> None:
+    """Those whose turn it is not wait for the others."""
+    assignment = make_assignment(order=InputOrder([("events", 5), ("labels", 0), ("events", 6)]))
+    assert runs_of(assignment, events(5, 6)) == [(False, [5])]
+    assert runs_of(assignment, events(0, topic="labels")) == [(True, [0]), (False, [6])]
+
+
+def test_a_record_is_folded_once(
+    make_assignment: Callable[..., Assignment], pipeline: Pipeline
+) -> None:
+    """What comes again after a rebalance in the middle of a batch is skipped."""
+    assignment, codec = make_assignment(), TopicCodec(pipeline)
+
+    first, tally = assignment.fold(events(4, 5, 6), codec)
+    again, nothing = assignment.fold(events(5, 6), codec)
+
+    predicted = [each.value["event_id"] for each in first if each.topic == "predictions"]
+    assert predicted == ["5", "6"]
+    assert tally["received", "event"] == 2
+    assert (again, +nothing) == ([], {})
+    assert assignment.next_offset == {"events": 7, "labels": 0}
+
+
+def test_offsets_are_committed_once(make_assignment: Callable[..., Assignment]) -> None:
+    """Those that have moved beyond what is committed, and none while it is replayed."""
+    assignment = make_assignment()
+    assert assignment.take_uncommitted(again=False) == {}
+    assert not assignment.is_uncommitted
+    assignment.next_offset["events"] = 8
+    assert not assignment.is_uncommitted
+
+    assignment.next_offset["events"] = 9
+
+    assert assignment.is_uncommitted
+    assert assignment.take_uncommitted(again=False) == {"events": 9}
+    assert assignment.take_uncommitted(again=False) == {}
+    assert not assignment.is_uncommitted
+
+
+def test_a_topic_that_was_not_assigned_before_counts_from_0(
+    make_assignment: Callable[..., Assignment],
+) -> None:
+    """The first record of a topic of which nothing is committed is committed like any other."""
+    assignment = make_assignment()
+    assignment.next_offset["labels"] = 1
+    assert assignment.is_uncommitted
+    assert assignment.take_uncommitted(again=False) == {"labels": 1}
+
+
+def test_a_flush_commits_them_again(make_assignment: Callable[..., Assignment]) -> None:
+    """So that the group fences it; never an offset before the committed one, and never 0."""
+    assert make_assignment().take_uncommitted(again=True) == {"events": 8}
+
+
+def test_a_flush_writes_what_has_changed_since_the_last(
+    make_assignment: Callable[..., Assignment], pipeline: Pipeline, state: StateLog
+) -> None:
+    """It is numbered, covers what was folded, and is not repeated without another record."""
+    assignment, codec = make_assignment(), TopicCodec(pipeline)
+    assert not assignment.is_unsaved
+    assert [*assignment.take_unwritten(state, is_flushed=True)] == []
+    assignment.fold(events(5), codec)
+    assert assignment.is_unsaved
+    assert [*assignment.take_unwritten(state, is_flushed=False)] == []
+
+    written = [*assignment.take_unwritten(state, is_flushed=True)]
+
+    assert written[-1].key == "manifest"
+    assert {each.flush for each in written} == {assignment.flushes} == {1}
+    assert not assignment.is_unsaved
+    assert [*assignment.take_unwritten(state, is_flushed=True)] == []
+    assignment.fold(events(6), codec)
+    assert {each.flush for each in assignment.take_unwritten(state, is_flushed=True)} == {2}
+
+
+def test_an_agent_without_state_writes_none(
+    make_assignment: Callable[..., Assignment], pipeline: Pipeline, state: StateLog
+) -> None:
+    """There is no manifest of nothing; and what was folded counts as saved."""
+    assignment = make_assignment(INGEST)
+    assignment.fold(events(5), TopicCodec(pipeline))
+    assert assignment.is_unsaved
+    assert [*assignment.take_unwritten(state, is_flushed=True)] == []
+    assert not assignment.is_unsaved
+    assert assignment.flushes == 0
+
+
+def test_the_order_of_inputs_is_written_with_each_commit(
+    make_assignment: Callable[..., Assignment], state: StateLog
+) -> None:
+    """Once, and only where there is one."""
+    assignment = make_assignment(order=InputOrder())
+    [*assignment.runs(events(8, 9))]
+
+    (written,) = assignment.take_unwritten(state, is_flushed=False)
+
+    assert written.key == "order/000000000001"
+    assert [*assignment.take_unwritten(state, is_flushed=False)] == []
+
+
+def test_after_a_flush_only_what_is_yet_to_be_followed_is_kept(
+    make_assignment: Callable[..., Assignment], pipeline: Pipeline, state: StateLog
+) -> None:
+    """Runs whose records are in the state are removed, the others are written again."""
+    assignment = make_assignment(order=InputOrder([("events", 5), ("labels", 3)]))
+    for _, run in assignment.runs(events(5)):
+        assignment.fold(run, TopicCodec(pipeline))
+
+    written = [*assignment.take_unwritten(state, is_flushed=True)]
+
+    assert written[-2].key == "manifest"
+    assert written[-1].key == "order/000000000001"
+    assert state._load(written[-1].value or b"") == [("labels", 3)]

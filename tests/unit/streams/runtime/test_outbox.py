@@ -1,0 +1,252 @@
+"""What an agent writes: where it goes, what is refused, and when it counts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError
+
+from millrace.models.pipeline.definition import Pipeline
+from millrace.schemas import BrokerError, RecordError, RejectReason
+from millrace.schemas.records import Prediction
+from millrace.streams.kafka.fakes import FakeBroker, FakeClients
+from millrace.streams.observability.metrics import Metrics
+from millrace.streams.operators.record import Origin, PredictionRecord, reject
+from millrace.streams.runtime.outbox import Outbox
+from millrace.streams.settings import Guarantee
+from millrace.streams.state.records import StateRecord, state_record
+from millrace.streams.topology.codec import TopicCodec
+from millrace.streams.topology.topics import MAX_RECORD_BYTES
+
+TOPICS = {"p.predictions": 4, "p.rejects": 1, "p.models": 4, "p.state.learning": 4}
+LARGEST_STATE = MAX_RECORD_BYTES - 1024
+LARGEST_REJECT = (MAX_RECORD_BYTES - 64 * 1024) * 3 // 4
+
+
+@pytest.fixture
+def broker() -> FakeBroker:
+    return FakeBroker(TOPICS)
+
+
+@pytest.fixture
+def clients(broker: FakeBroker) -> FakeClients:
+    return FakeClients(broker)
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics("p")
+
+
+@pytest.fixture
+def make_outbox(
+    clients: FakeClients, metrics: Metrics, make_pipeline: Callable[..., Pipeline]
+) -> Callable[..., Outbox]:
+    def make(guarantee: Guarantee = Guarantee.EXACTLY_ONCE) -> Outbox:
+        codec = TopicCodec(make_pipeline(), "json")
+        return Outbox("learning", clients, "p.", codec, TOPICS, metrics, guarantee)
+
+    return make
+
+
+@pytest.fixture
+def outbox(make_outbox: Callable[..., Outbox]) -> Outbox:
+    return make_outbox()
+
+
+def prediction(event_id: str = "1", *, partition: int | None = None, **origin: Any) -> Any:
+    value: Prediction = {
+        "event_id": event_id,
+        "key": None,
+        "event_time_ms": 0,
+        "prediction_time_ms": 0,
+        "value": True,
+        "model": "own",
+        "model_version": 0,
+        "staleness_examples": 0,
+        "probabilities": {},
+        "features": {},
+    }
+    given = {"topic": "features", "partition": 1, "offset": 0, "timestamp_ms": 7} | origin
+    record = PredictionRecord(value, Origin(key=None, value=b"", **given))
+    record.partition = partition
+    return record
+
+
+def commit(outbox: Outbox, clients: FakeClients) -> None:
+    outbox.commit(clients.consumer("g", {}), [])
+
+
+def counted(metrics: Metrics, name: str, **labels: str) -> float | None:
+    return metrics.registry.get_sample_value(f"millrace_{name}", {"pipeline": "p", **labels})
+
+
+def test_outputs_go_where_their_origin_was(
+    outbox: Outbox, clients: FakeClients, broker: FakeBroker
+) -> None:
+    """To the same partition, with the key and the time of the event."""
+    outbox.put(prediction())
+    commit(outbox, clients)
+    (record,) = broker.records("p.predictions", 1)
+    assert json.loads(record.value() or b"")["event_id"] == "1"
+    assert (record.key(), record.timestamp()[1]) == (b"1", 7)
+
+
+@pytest.mark.parametrize(("partition", "to"), [(3, 3), (4, 0), (0, 0)])
+def test_outputs_may_go_elsewhere(
+    outbox: Outbox, clients: FakeClients, broker: FakeBroker, partition: int, to: int
+) -> None:
+    """Within the partitions that the topic has."""
+    outbox.put(prediction(partition=partition))
+    commit(outbox, clients)
+    assert len(broker.records("p.predictions", to)) == 1
+
+
+def test_a_record_without_a_time_is_given_the_brokers(
+    outbox: Outbox, clients: FakeClients, broker: FakeBroker
+) -> None:
+    """A client may produce without one: then it is -1."""
+    outbox.put(prediction(timestamp_ms=-1))
+    commit(outbox, clients)
+    (record,) = broker.records("p.predictions", 1)
+    assert record.timestamp()[1] == broker.now_ms
+
+
+def test_a_value_that_cannot_be_written_is_said_to_be_so(
+    outbox: Outbox, clients: FakeClients, broker: FakeBroker
+) -> None:
+    """Text cut in the middle of a character, for example: nothing of it is written."""
+    with pytest.raises(RecordError, match="Prediction") as raised:
+        outbox.put(prediction("\ud800"))
+    assert raised.value.reason is RejectReason.ILL_TYPED_FIELD
+    commit(outbox, clients)
+    assert broker.topics["p.predictions"][1].end == 0
+
+
+@pytest.mark.parametrize(
+    ("size", "kept"), [(LARGEST_REJECT, LARGEST_REJECT), (LARGEST_REJECT + 1, LARGEST_REJECT)]
+)
+def test_the_original_in_a_reject_is_cut(outbox: Outbox, size: int, kept: int) -> None:
+    """To what the topic takes; how large it was stays known."""
+    origin = Origin("events", 0, 0, 0, None, b"x" * size)
+    record = reject(origin, RejectReason.MALFORMED, "too large")
+    outbox.put(record)
+    assert len(record.value["value"] or b"") == kept
+    assert record.value["value_size_bytes"] == size
+
+
+def test_a_reject_without_a_value(outbox: Outbox) -> None:
+    """A tombstone has nothing to cut."""
+    outbox.put(reject(Origin("events", 0, 0, 0, None, None), RejectReason.MALFORMED, "empty"))
+
+
+def test_state_goes_to_its_partition(
+    outbox: Outbox, clients: FakeClients, broker: FakeBroker, metrics: Metrics
+) -> None:
+    """With its key and headers; the size of a model is a metric."""
+    outbox.put_state(2, state_record("models", "learning/models/", b"123", flush=7, sequence=4))
+    outbox.put_state(2, state_record("state.learning", "learning/pending/1", None))
+    commit(outbox, clients)
+    (model,) = broker.records("p.models", 2)
+    assert (model.key(), model.value()) == (b"learning/models/", b"123")
+    assert model.headers() == [("flush", b"7"), ("sequence", b"4")]
+    (entry,) = broker.records("p.state.learning", 2)
+    assert (entry.key(), entry.value()) == (b"learning/pending/1", None)
+    assert counted(metrics, "model_size_bytes", partition="2") == 3
+
+
+def test_state_up_to_the_limit_is_written(
+    outbox: Outbox, clients: FakeClients, broker: FakeBroker
+) -> None:
+    """To the last byte, with the room that its key and headers need."""
+    outbox.put_state(0, StateRecord("models", "learning/models/", bytes(LARGEST_STATE), []))
+    commit(outbox, clients)
+    assert len(broker.values("p.models")) == 1
+
+
+def test_state_beyond_the_limit_is_an_error(outbox: Outbox) -> None:
+    """It says which entry is too large, by which limit, and what to do."""
+    entry = StateRecord("models", "learning/models/", bytes(LARGEST_STATE + 1), [])
+    with pytest.raises(BrokerError, match=r"'learning/models/' of models\[3\] has 16776193 bytes"):
+        outbox.put_state(3, entry)
+    assert not outbox.is_in_transaction
+
+
+def test_what_happened_counts_when_it_is_committed(
+    outbox: Outbox, clients: FakeClients, metrics: Metrics
+) -> None:
+    """Not before, and once."""
+    outbox.put(prediction())
+    outbox.tally["label", "orphan"] += 1
+    assert counted(metrics, "labels_total", fate="orphan") is None
+    for _ in range(2):
+        commit(outbox, clients)
+    assert counted(metrics, "labels_total", fate="orphan") == 1
+    assert counted(metrics, "predictions_total", model="own") == 1
+    assert counted(metrics, "end_to_end_latency_seconds_count") == 1
+
+
+def test_what_happened_waits_for_a_transaction(
+    outbox: Outbox, clients: FakeClients, metrics: Metrics
+) -> None:
+    """Where a batch led to no output: it might be folded again after a crash."""
+    outbox.tally["label", "orphan"] += 1
+    commit(outbox, clients)
+    assert counted(metrics, "labels_total", fate="orphan") is None
+    outbox.put(prediction())
+    commit(outbox, clients)
+    assert counted(metrics, "labels_total", fate="orphan") == 1
+
+
+def test_what_is_aborted_does_not_count(
+    outbox: Outbox, clients: FakeClients, broker: FakeBroker, metrics: Metrics
+) -> None:
+    """Neither the outputs nor what led to them."""
+    outbox.put(prediction("1"))
+    outbox.tally["label", "orphan"] += 1
+    outbox.abort()
+    assert not outbox.is_in_transaction
+    outbox.renew()
+    outbox.put(prediction("2"))
+    commit(outbox, clients)
+    assert [each.key() for each in broker.records("p.predictions", 1)] == [b"2"]
+    assert counted(metrics, "labels_total", fate="orphan") is None
+    assert counted(metrics, "predictions_total", model="own") == 1
+
+
+def test_transactional_ids_belong_to_one_worker(make_outbox: Callable[..., Outbox]) -> None:
+    """They begin with the group's name, and no two are the same."""
+    first, second = make_outbox().transactional_id, make_outbox().transactional_id
+    assert first.startswith("p.learning-")
+    assert first != second
+
+
+def test_at_least_once_has_no_transactions(
+    make_outbox: Callable[..., Outbox], clients: FakeClients, broker: FakeBroker, metrics: Metrics
+) -> None:
+    """An output is visible at once, and counted when it is acknowledged."""
+    outbox = make_outbox(Guarantee.AT_LEAST_ONCE)
+    outbox.put(prediction())
+    assert (outbox.transactional_id, outbox.is_in_transaction) == ("", False)
+    assert len(broker.records("p.predictions", 1)) == 1
+    assert counted(metrics, "predictions_total", model="own") is None
+    commit(outbox, clients)
+    assert counted(metrics, "predictions_total", model="own") == 1
+
+
+@pytest.mark.parametrize("guarantee", [*Guarantee])
+def test_errors_of_the_connection_are_counted(
+    make_outbox: Callable[..., Outbox],
+    clients: FakeClients,
+    metrics: Metrics,
+    guarantee: Guarantee,
+) -> None:
+    """librdkafka handles them itself; the agent's name is on them."""
+    outbox = make_outbox(guarantee)
+    clients.producers[-1].report(KafkaError(KafkaError._TRANSPORT))
+    outbox.put(prediction())
+    clients.producers[-1].poll(0)
+    assert counted(metrics, "broker_errors_total", agent="learning", error="_TRANSPORT") == 1

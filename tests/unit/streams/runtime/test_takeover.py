@@ -1,0 +1,245 @@
+"""How a worker takes partitions over: whose they were, where it begins, and what may be missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from confluent_kafka import KafkaError
+from structlog.testing import capture_logs
+
+from millrace.schemas import BrokerError
+from millrace.streams.kafka.fakes import FakeBroker
+from tests.unit.streams.runtime.worker import (
+    FakeWorker,
+    crash,
+    in_order,
+    put_events,
+    versions,
+    work,
+)
+
+MakeWorker = Callable[..., FakeWorker]
+
+
+def test_a_new_pipeline_begins_at_the_beginning(
+    broker: FakeBroker, make_worker: MakeWorker
+) -> None:
+    """Nothing was read before, so everything is live, and there is nothing to warn of."""
+    put_events(broker_with_topics(broker, make_worker), range(3))
+    with capture_logs() as logs:
+        session = make_worker().connect()
+        session.poll(1)
+    assignment = session.assignments[0]
+    assert (assignment.next_offset, assignment.live_from) == (
+        {"events": 0, "labels": 0},
+        {"events": 0, "labels": 0},
+    )
+    (assigned,) = logs
+    assert (assigned["event"], assigned["log_level"]) == ("assigned", "info")
+    assert (assigned["partitions"], assigned["restored"]) == ([0], [])
+    assert assigned["restore_seconds"] >= 0
+
+
+def broker_with_topics(broker: FakeBroker, make_worker: MakeWorker) -> FakeBroker:
+    make_worker()
+    return broker
+
+
+def test_what_expired_before_anything_was_read_is_no_gap(
+    broker: FakeBroker, make_worker: MakeWorker
+) -> None:
+    """A new pipeline takes the log as retention has left it."""
+    worker = make_worker()
+    put_events(broker, range(5))
+    broker.expire("p.events", before=2)
+
+    assert work(worker.connect()) == 3
+
+
+def test_without_state_it_begins_where_the_group_was(
+    broker: FakeBroker, make_worker: MakeWorker
+) -> None:
+    """An agent that keeps nothing between records has nothing to rebuild."""
+    first, second = (make_worker(chain="default") for _ in range(2))
+    put_events(broker, range(3))
+    assert work(first.connect()) == 3
+    crash(first)
+    put_events(broker, range(3, 5))
+
+    with capture_logs() as logs:
+        assert work(second.connect()) == 2
+    assert "rebuilding" not in str(logs)
+
+
+def test_state_that_is_gone_is_rebuilt_from_the_log(
+    broker: FakeBroker, make_worker: MakeWorker
+) -> None:
+    """It is said where from and where to; outputs are not written again."""
+    first, second = make_worker(), make_worker()
+    put_events(broker, range(4))
+    work(first.connect())
+    crash(first)
+
+    with capture_logs() as logs:
+        session = second.connect()
+        work(session)
+
+    (rebuilding,) = [each for each in logs if each["event"].startswith("no saved state")]
+    assert rebuilding["log_level"] == "warning"
+    assert {name: rebuilding[name] for name in ("topic", "partition")} == {
+        "topic": "events",
+        "partition": 0,
+    }
+    assert (rebuilding["from_offset"], rebuilding["to_offset"]) == (0, 4)
+    assert session.assignments[0].live_from == {"events": 4, "labels": 0}
+    assert versions(broker) == in_order(4)
+
+
+def test_a_gap_is_refused(broker: FakeBroker, make_worker: MakeWorker) -> None:
+    """Records that the state needs have expired: the error counts them and says what to do."""
+    first, second = make_worker(), make_worker()
+    put_events(broker, range(5))
+    work(first.connect())
+    crash(first)
+    broker.expire("p.events", before=3)
+
+    with pytest.raises(
+        BrokerError, match=r"needs events\[0\] from offset 0 on.* 3: 3 records.*ACCEPT_GAPS=true"
+    ):
+        second.connect().poll(1)
+    assert second.count("records_skipped_total", agent=second.agent.name, topic="events") == 0
+
+
+def test_a_gap_behind_the_state_is_refused(broker: FakeBroker, make_worker: MakeWorker) -> None:
+    """Also where the state itself is there, but records after it have expired."""
+    first, second = make_worker(), make_worker()
+    session = first.start()
+    put_events(broker, range(5))
+    work(session)
+    session.close()
+    put_events(broker, range(5, 9))
+    broker.expire("p.events", before=6)
+
+    with pytest.raises(BrokerError, match=r"from offset 5 on.* 6: 1 records"):
+        second.connect().poll(1)
+
+
+def test_what_the_state_covers_may_expire(broker: FakeBroker, make_worker: MakeWorker) -> None:
+    """Up to the very offset at which it ends."""
+    first, second = make_worker(), make_worker()
+    session = first.start()
+    put_events(broker, range(5))
+    work(session)
+    session.close()
+    put_events(broker, range(5, 7))
+    broker.expire("p.events", before=5)
+
+    assert work(second.connect()) == 2
+
+
+def test_a_gap_is_accepted_on_request(broker: FakeBroker, make_worker: MakeWorker) -> None:
+    """It is logged as an error and counted, and the worker continues behind it."""
+    first, second = make_worker(), make_worker(accept_gaps=True)
+    put_events(broker, range(5))
+    work(first.connect())
+    crash(first)
+    broker.expire("p.events", before=3)
+
+    with capture_logs() as logs:
+        assert work(second.connect()) == 2
+
+    (gap,) = [each for each in logs if each["event"].startswith("continuing without records")]
+    assert (gap["log_level"], gap["topic"], gap["partition"]) == ("error", "events", 0)
+    assert (gap["from_offset"], gap["to_offset"]) == (0, 3)
+    assert second.count("records_skipped_total", agent=second.agent.name, topic="events") == 3
+
+
+def test_only_other_workers_are_fenced(broker: FakeBroker, make_worker: MakeWorker) -> None:
+    """A worker that is told of the same partitions once more does not fence itself."""
+    worker = make_worker()
+    session = worker.start()
+    put_events(broker, range(3))
+    with capture_logs() as logs:
+        worker.consumer.assign_again()
+        work(session)
+
+    assert [each["event"] for each in logs] == ["assigned"]
+    assert versions(broker) == in_order(3)
+
+
+def test_ownership_that_cannot_be_recorded_is_an_error(
+    broker: FakeBroker, make_worker: MakeWorker
+) -> None:
+    """Otherwise nobody would fence this worker when it is gone."""
+    worker = make_worker()
+    broker.fail_next("delivery", KafkaError._MSG_TIMED_OUT)
+
+    with pytest.raises(BrokerError, match=rf"not written to topic {worker.state_topic}"):
+        worker.connect().poll(1)
+
+
+def test_each_previous_owner_is_fenced(broker: FakeBroker, make_worker: MakeWorker) -> None:
+    """Partitions of several workers that are gone may come to one."""
+    gone = [make_worker(partitions=2) for _ in range(2)]
+    sessions = [each.connect() for each in gone]
+    for session in sessions * 2:
+        session.poll(1)
+    put_events(broker, [0], partition=0)
+    put_events(broker, [1], partition=1)
+    ids = sorted(each.outbox.transactional_id for each in sessions)
+    for worker in gone:
+        crash(worker)
+
+    with capture_logs() as logs:
+        assert work(make_worker(partitions=2).connect()) == 2
+
+    assert [each["worker"] for each in logs if "fencing" in each["event"]] == ids
+
+
+def test_a_worker_without_transactions_claims_nothing(
+    broker: FakeBroker, make_worker: MakeWorker
+) -> None:
+    """There is nothing open that anybody would have to abort."""
+    worker = make_worker(processing_guarantee="at_least_once")
+    session = worker.start()
+    session.close()
+    assert broker.records(worker.state_topic) == []
+
+
+def test_where_no_partition_is_left_nothing_is_claimed(
+    broker: FakeBroker, make_worker: MakeWorker
+) -> None:
+    """A worker more than there are partitions is ready, and waits."""
+    first, second = make_worker(), make_worker()
+    one, two = first.start(), second.connect()
+    for session in (two, one, two):
+        session.poll(1)
+    assert ([*one.assignments], [*two.assignments]) == ([], [0])
+    assert one.is_ready
+    assert first.count("restore_seconds", agent=first.agent.name) >= 0
+
+
+def test_prediction_apart_begins_with_the_newest_published_models(
+    broker: FakeBroker, make_worker: MakeWorker
+) -> None:
+    """They are read from their topic, before the first event is predicted."""
+    learner, predictor = (make_worker(name, chain="split") for name in ("learning", "prediction"))
+    worker = make_worker("ingest", chain="split")
+    feature = make_worker("feature", chain="split")
+    put_events(broker, range(6))
+    for each in (worker, feature, predictor):
+        work(each.connect())
+    learning = learner.connect()
+    work(learning)
+    learning.close()
+    put_events(broker, range(6, 8))
+    for each in (worker, feature):
+        crash(each)
+    for each in (make_worker("ingest", chain="split"), make_worker("feature", chain="split")):
+        work(each.connect())
+    crash(predictor)
+
+    work(make_worker("prediction", chain="split").connect())
+
+    assert [version for _, version in versions(broker)] == [0] * 6 + [6, 6]
