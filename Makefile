@@ -15,6 +15,8 @@ FAULTS ?= 15
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+DOCS_VENV := .docs/venv
+DOCS_INSTALLED := $(DOCS_VENV)/.installed
 
 # Sets the shell variable `python`, or stops. A pyenv shim or a Debian without python3-venv is
 # there by name and cannot do the work, so each is asked.
@@ -69,6 +71,11 @@ bench-guard: $(INSTALLED) ## Run a short benchmark, and fail if Millrace has bec
 		--contestant handwritten --contestant full --contestant default --contestant split
 	@$(BIN)/python -m bench.guard --results .bench/guard
 
+.PHONY: docs
+docs: $(DOCS_INSTALLED) ## Build the documentation into docs/_build/html; a warning is an error
+	@$(DOCS_VENV)/bin/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build/html
+	@echo "The documentation is in docs/_build/html/index.html"
+
 .PHONY: kafka
 kafka: $(INSTALLED) ## Start a real Kafka on 127.0.0.1 (KAFKA_PORT, 9092); needs Java 17 and Maven
 	@$(BIN)/python -m dev.kafka start --port $(KAFKA_PORT)
@@ -100,14 +107,16 @@ lock: ## Pin what pyproject.toml requires, with hashes; UPGRADE=--upgrade for th
 	$(PIP_COMPILE) --extra dev --build-deps-for editable \
 		--output-file requirements.lock pyproject.toml; \
 	$(PIP_COMPILE) --build-deps-for wheel --constraint requirements.lock \
-		--output-file requirements-runtime.lock pyproject.toml
+		--output-file requirements-runtime.lock pyproject.toml; \
+	$(PIP_COMPILE) --constraint requirements.lock \
+		--output-file docs/requirements.lock pyproject.toml docs/requirements.in
 
 .PHONY: clean
 clean: ## Remove what was made here: .venv, caches, the development Kafka and its data
 	@if [ -e .kafka/kafka.pid ]; then \
 		echo "make clean requires that no development Kafka runs: make kafka-stop" >&2; exit 2; \
 	fi
-	rm -rf $(VENV) .kafka .bench .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .docs docs/_build .kafka .bench .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	rm -rf build dist *.egg-info .coverage .coverage.* coverage.xml millrace-*-data
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -124,4 +133,13 @@ $(VENV)/.locked: requirements.lock
 
 $(INSTALLED): $(VENV)/.locked pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+# The documentation has an environment of its own: neither the demo nor the tests wait for it.
+$(DOCS_INSTALLED): docs/requirements.lock
+	@set -e; $(FIND_PYTHON); \
+	echo "Making $(DOCS_VENV) with $$python: once, about a minute"; \
+	"$$python" -m venv --clear $(DOCS_VENV)
+	@$(DOCS_VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+		-r docs/requirements.lock
 	@touch $@
