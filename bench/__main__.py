@@ -17,7 +17,6 @@ from bench.parts import DEFAULT, NEED_KAFKA, PARTS
 from bench.process import REPOSITORY, interpreter
 from bench.session import LOGISTIC, MODELS, Session
 
-_TERMINATED = 143
 _EPILOG = "\b\nParts:\n" + "\n".join(
     f"  {name:11} {part.__doc__}{' (default)' if name in DEFAULT else ''}"
     for name, part in PARTS.items()
@@ -48,7 +47,7 @@ def main(parts: tuple[str, ...], folder: Path, broker: str, is_drawn: bool, **op
     maximum rate, for latency) and --keys (for keys and restore) may be repeated. Results are
     written to bench/results, or to --results.
     """
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))  # stops what was started
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # stops what was started
     with open_broker(broker) as opened:
         if opened.is_real:
             _warm_up(Session(broker=opened, **options))
@@ -61,16 +60,22 @@ def main(parts: tuple[str, ...], folder: Path, broker: str, is_drawn: bool, **op
             results.save(folder, name, opened.kind, data.name(), session.results)
             click.echo(f"\n{tables.text(results.read(folder), name)}")
     if is_drawn:
-        plot = [interpreter("plot"), "-m", "bench.plot", str(folder.resolve())]
-        subprocess.run(plot, cwd=REPOSITORY, check=True)
+        _draw(folder.resolve())
 
 
 def _warm_up(session: Session) -> None:
     """Keep a broker that may have just been started busy until its JVM has compiled hot paths."""
     for name in ("handwritten", "full-eos"):
-        session.attempt(
-            {"warm-up": name}, session.throughput, CONTESTANTS[name], session.job(LOGISTIC)
-        )
+        command, job = CONTESTANTS[name], session.job(LOGISTIC)
+        session.attempt({"warm-up": name}, session.throughput, command, job)
+
+
+def _draw(folder: Path) -> None:
+    try:
+        plot = [interpreter("plot"), "-m", "bench.plot", str(folder)]
+        subprocess.run(plot, cwd=REPOSITORY, check=True)
+    except subprocess.CalledProcessError as error:
+        raise click.ClickException(f"the plots were not drawn: {error}") from None
 
 
 if __name__ == "__main__":

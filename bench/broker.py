@@ -46,9 +46,7 @@ class Broker:
             for done in admin.create_topics(wanted).values():
                 done.result(_ADMIN_SECONDS)
         # The embedded broker creates a topic that is asked for; a real one takes a moment.
-        while not all(
-            admin.list_topics(each, timeout=10).topics[each].partitions for each in names
-        ):
+        while not all(admin.list_topics(one, timeout=10).topics[one].partitions for one in names):
             time.sleep(_POLL_SECONDS)
         try:
             yield

@@ -11,11 +11,8 @@ from bench.job import Job
 from bench.process import interpreter
 from dev.kafka import free_port
 
-Command: TypeAlias = Callable[[Job], list[str]]
-"""Returns a program and its arguments."""
-
-BARE = "bare"
-"""The River loop without Kafka, with which the contestants are compared."""
+Command: TypeAlias = Callable[[Job], list[str]]  # returns a program and its arguments
+BARE = "bare"  # the River loop without Kafka, with which the contestants are compared
 
 
 def script(module: str, environment: str = "") -> Command:

@@ -28,11 +28,8 @@ _TRUE = frozenset({"1", "1.0", "true", "up", "yes"})
 _KEYS_PER_PARTITION = 8
 _MARKER = b"\xc3\x01"  # Avro 1.12 specification, "Single-object encoding"
 
-Row: TypeAlias = tuple[dict[str, float], bool]
-"""Features and label."""
-
-Record: TypeAlias = tuple[bytes, bytes, int]
-"""Key, value and partition."""
+Row: TypeAlias = tuple[dict[str, float], bool]  # features and label
+Record: TypeAlias = tuple[bytes, bytes, int]  # key, value and partition
 
 
 def name() -> str:

@@ -21,9 +21,7 @@ from river.tree import HoeffdingTreeClassifier
 
 from bench.job import Job
 
-Event: TypeAlias = tuple[str, dict[str, float], bool]
-"""Event id, features and label."""
-
+Event: TypeAlias = tuple[str, dict[str, float], bool]  # event id, features and label
 _HEADER_BYTES = 10  # Avro's single-object encoding: a marker and the schema's fingerprint
 _SEED = 42  # that of Millrace's catalogue
 

@@ -12,23 +12,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
-from typing import TypeAlias
 
 from confluent_kafka import Producer
 
 from bench import data
 from bench.job import Job
 
-Load: TypeAlias = "Connection[float, float]"
-"""Takes the time to start; returns the longest delay of an event, in seconds, after the last."""
-
 _SLEEP_SECONDS = 0.001
 _FLUSH_SECONDS = 60.0
 
 
 @contextmanager
-def prepare(job: Job, first: int, rate: float) -> Iterator[Load]:
-    """Prepare a load of a job's events from number `first` on, at `rate` events/s."""
+def prepare(job: Job, first: int, rate: float) -> Iterator[Connection[float, float]]:
+    """Prepare a load of a job's events from number `first` on, at `rate` events/s.
+
+    Send it the time to start; at the end, it sends the longest delay of an event, in seconds.
+    """
     context = get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_produce, args=(job, first, rate, theirs), daemon=True)
@@ -42,7 +41,7 @@ def prepare(job: Job, first: int, rate: float) -> Iterator[Load]:
         process.join()
 
 
-def _produce(job: Job, first: int, rate: float, load: Load) -> None:
+def _produce(job: Job, first: int, rate: float, load: Connection[float, float]) -> None:
     records = data.records(job)[first:]
     producer = Producer({"bootstrap.servers": job.bootstrap, "enable.idempotence": True})
     producer.list_topics(job.input_topic, timeout=10)

@@ -24,6 +24,7 @@ from bench.results import Result
 
 _READY_SECONDS = 90.0
 _SLOWEST_PER_SECOND = 500
+_STALL_SECONDS = 5.0
 _POLL_SECONDS = 0.02
 _MAX_RECORDS = 10_000
 
@@ -47,22 +48,23 @@ class Run:
         self.broker.fill(self.job.input_topic, records)
         self.wait(len(records), seconds)
         if self.count < len(records):
-            raise RuntimeError(
-                f"timed out after {seconds:.0f} s: {self.count} of {len(records)} predictions"
-                f" are visible; {self.processes[0].last_lines()}"
-            )
+            raise self._timed_out(seconds, self.count, len(records))
 
     def measure(self, records: Sequence[Record], limit_seconds: float) -> Result:
-        """Give an idle contestant all records at once; what it does within the limit counts."""
+        """Give an idle contestant all records at once; what it does within the limit counts.
+
+        Raises RuntimeError if it exits or stalls.
+        """
         first = self.count
         with self.broker.prepare(self.job.input_topic, records) as show:
             before, started = used(self.processes), time.monotonic()
             show()
         self.wait(first + len(records), started + limit_seconds - time.monotonic())
         after, events = used(self.processes), self.count - first
-        if not events:
-            raise RuntimeError(f"no prediction was visible within {limit_seconds:.0f} s")
         seconds = next(at for at, count in self.seen if count == self.count) - started
+        is_stalled = events < len(records) and limit_seconds - seconds > _STALL_SECONDS
+        if not events or is_stalled:
+            raise self._timed_out(limit_seconds, events, len(records))
         return {
             "first": first,
             "last": self.count,
@@ -75,8 +77,7 @@ class Run:
     def wait(self, count: int, seconds: float, *, at_once: bool = False) -> None:
         """Poll until `count` predictions are visible or the time is over.
 
-        A poll takes 20 ms or, with `at_once`, ends with the first record. That shows better when
-        it became visible, and takes more CPU time.
+        `at_once` ends a poll with its first record: more exact, at the cost of more polls.
         """
         deadline = time.monotonic() + seconds
         while self.count < count and time.monotonic() < deadline:
@@ -86,6 +87,10 @@ class Run:
             self.seen.append((time.monotonic(), self.count))
             for process in self.processes:
                 process.check_alive()
+
+    def _timed_out(self, seconds: float, events: int, wanted: int) -> RuntimeError:
+        found = f"timed out after {seconds:.0f} s with {events} of {wanted} predictions visible"
+        return RuntimeError("; ".join([found, *(each.last_lines() for each in self.processes)]))
 
     def _wait_shared(self, seconds: float) -> None:
         """Wait until every process has partitions."""

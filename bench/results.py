@@ -16,9 +16,7 @@ from typing import Any, TypeAlias
 
 import pandas as pd
 
-Result: TypeAlias = dict[str, Any]
-"""A run: what it is about, and its figures or its error."""
-
+Result: TypeAlias = dict[str, Any]  # a run: what it is about, and its figures or its error
 FOLDER = Path(__file__).with_name("results")
 _PACKAGES = ("millrace", "river", "confluent-kafka", "faust-streaming")
 _ABOUT: list[str | list[str]] = ["part", "broker", "data", "machine", "versions"]

@@ -79,9 +79,6 @@ class Session:
 
     def keep(self, result: Result) -> None:
         """Print a result and add it to the others."""
-        click.echo(
-            " ".join(
-                f"{k}={v:.5g}" if isinstance(v, float) else f"{k}={v}" for k, v in result.items()
-            )
-        )
+        short = {name: f"{v:.5g}" if isinstance(v, float) else v for name, v in result.items()}
+        click.echo(" ".join(f"{name}={value}" for name, value in short.items()))
         self.results.append(result)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -28,9 +27,6 @@ _SETTLE = 1.0  # seconds after the start of a load that do not count
 _LATE_SECONDS = 20.0
 _TRIALS = 3
 
-Seen: TypeAlias = Sequence[tuple[float, int]]
-"""Seconds and number of predictions: when the first event was due, and after each poll."""
-
 
 def latency(session: Session) -> None:
     """From due to visible, at shares of each contestant's maximum rate."""
@@ -46,11 +42,7 @@ def latency(session: Session) -> None:
 
 
 def _maximum(session: Session, name: str, model: str) -> Result:
-    """Find the maximum rate, starting with that of a backlog.
-
-    Offering more than is taken costs CPU time, too, so each trial offers less than the one before
-    it. The trials also warm up the broker for the loads that follow.
-    """
+    """Find the maximum rate. Offering more takes CPU time, too, so each trial offers less."""
     found = session.throughput(CONTESTANTS[name], session.job(model))
     rate, taken = found["events_per_second"], []
     for _ in range(_TRIALS):
@@ -91,14 +83,17 @@ def _load(session: Session, name: str, model: str, rate: float, late_seconds: fl
     }
 
 
-def latencies(seen: Seen, rate: float) -> npt.NDArray[np.float64]:
-    """Return the latency of each event: on one partition, predictions are in the events' order."""
+def latencies(seen: Sequence[tuple[float, int]], rate: float) -> npt.NDArray[np.float64]:
+    """Return the latency of each event: on one partition, predictions are in the events' order.
+
+    `seen` has the time and the number of predictions when the first was due, and after each poll.
+    """
     at, counts = (np.array(each) for each in zip(*seen, strict=True))
     visible = np.repeat(at[1:], np.diff(counts))
     return np.asarray(visible - at[0] - np.arange(len(visible)) / rate)
 
 
-def taken_per_second(seen: Seen, begin: float, end: float) -> float:
+def taken_per_second(seen: Sequence[tuple[float, int]], begin: float, end: float) -> float:
     """Return the rate at which predictions became visible between two times."""
     at, counts = (np.array(each) for each in zip(*seen, strict=True))
     first, last = counts[np.searchsorted(at, [begin, end], side="right") - 1]

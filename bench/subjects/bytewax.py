@@ -1,7 +1,6 @@
 """Bytewax, with its Kafka connector and the model as the state of a stateful step.
 
-Without a recovery store, which is its default: the model is lost with the process, and every event
-is read again.
+Without a recovery store, its default: the model is lost with the process, and all is read again.
 """
 
 from __future__ import annotations

@@ -50,8 +50,8 @@ def main() -> None:
     tune_interpreter()
     started = time.perf_counter()
     for begin in range(0, len(origins), _SLICE_RECORDS):
-        given = Slice([codec.decode(each) for each in origins[begin : begin + _SLICE_RECORDS]])
-        made = task.run(given)
+        slice_ = origins[begin : begin + _SLICE_RECORDS]
+        made = task.run(Slice([codec.decode(each) for each in slice_]))
         folded = time.perf_counter()
         for each in made:
             codec.encode(each)

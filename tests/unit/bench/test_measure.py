@@ -13,7 +13,7 @@ from bench import measure
 from bench.measure import Run
 from bench.parts.latency import latencies, taken_per_second
 from bench.parts.throughput import seconds_between
-from bench.process import Process, run_in_memory, used
+from bench.process import Process, used
 
 RECORDS = [(b"key", b"value", 0)] * 10
 
@@ -109,14 +109,21 @@ def test_a_run_ends_at_the_limit(started):
 
 def test_a_run_without_predictions_fails(started):
     """There is no rate to report."""
-    with pytest.raises(RuntimeError, match="no prediction was visible within 0 s"):
+    with pytest.raises(RuntimeError, match="timed out after 0 s with 0 of 10 predictions visible"):
         started().measure(RECORDS, limit_seconds=0.01)
+
+
+def test_a_run_that_stalls_fails(started, monkeypatch):
+    """What it predicted before is no rate, and the last log lines say why."""
+    monkeypatch.setattr(measure, "_STALL_SECONDS", 0.02)
+    with pytest.raises(RuntimeError, match="with 4 of 10 predictions visible; its last lines"):
+        started(4).measure(RECORDS, limit_seconds=0.1)
 
 
 def test_a_warm_up_times_out(started, monkeypatch):
     """The error has the numbers and the last log lines."""
     monkeypatch.setattr(measure, "_READY_SECONDS", 0.01)
-    with pytest.raises(RuntimeError, match=r"3 of 10 predictions are visible; its last lines"):
+    with pytest.raises(RuntimeError, match="3 of 10 predictions visible; its last lines"):
         started(3).warm_up(RECORDS)
 
 
@@ -199,12 +206,3 @@ def test_a_process_is_observed_and_stopped(job):
 def test_a_process_that_is_gone_has_used_nothing_that_can_be_read():
     """Without /proc, or without the process, there are no figures."""
     assert used([FakeProcess()]) is None
-
-
-def test_the_bare_loop_notes_its_time_on_the_way(job, monkeypatch):
-    """The marks are those of the events that it was asked for."""
-    monkeypatch.delenv("ELEC2", raising=False)
-    found = run_in_memory("bare", job)
-    assert [events for events, _ in found["marks"]] == [0, 3]
-    assert found["events_per_second"] == pytest.approx(3 / found["seconds"])
-    assert 0 <= found["accuracy"] <= 1
