@@ -51,7 +51,8 @@ def test_file_that_is_no_schema(text: str, tmp_path: Path) -> None:
     """A file that is no JSON, or no Avro record, is a DefinitionError."""
     path = tmp_path / "visit.avsc"
     path.write_text(text)
-    with pytest.raises(DefinitionError):
+    message = f"schema must be JSON; got '{path}': Expecting" if text == "{" else "must be"
+    with pytest.raises(DefinitionError, match=message):
         EventSchema(path)
 
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from millrace.schemas import AvroType, RecordError, RejectReason, shipped
+from millrace.schemas.codec import reader
 from millrace.schemas.codec.avro import HEADER_SIZE_BYTES
 from millrace.schemas.codec.reader import record_reader
 from tests.unit.schemas.avro_schemas import ENUM, FEATURE, by_fastavro, map_of, record
@@ -206,6 +207,20 @@ def test_maps_of_another_shape_than_the_one_before(branch: str) -> None:
         found = avro.decode(avro.header + by_fastavro(schema, {"a": each}))["a"]
         assert [*found.items()] == [*each.items()]
         assert [*map(type, found.values())] == [*map(type, each.values())]
+
+
+@pytest.mark.parametrize("values", ["double", FEATURE], ids=str)
+def test_a_map_of_the_shape_before_is_read_in_one_step(
+    values: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A map of doubles is not read entry by entry where the names are those of the one before."""
+    avro = AvroType(record(map_of(values), "string"))
+    one, another = [{"a": {"x": x, "y": 1.0}, "b": "after"} for x in (0.5, 2.0)]
+    assert avro.decode(avro.encode(one)) == one
+    monkeypatch.setattr(reader, "_read_map", None)
+    assert avro.decode(avro.encode(another)) == another
+    with pytest.raises(RecordError):
+        avro.decode(avro.encode({"a": {"x": 0.5}, "b": "after"}))
 
 
 @pytest.mark.parametrize("declared", ["bytes", "float", {"type": "array", "items": "long"}, ENUM])
