@@ -19,30 +19,30 @@ _MILLRACE = ("full", "default", "split")
 
 def throughput(runs: pd.DataFrame, target: Path) -> None:
     """Draw each contestant's median ratio to the bare loop, with its spread, by model."""
-    models = runs["model"].unique()
-    size = (4.2 * len(models), 3.2)
-    figure, axes = plt.subplots(1, len(models), figsize=size, squeeze=False, layout="constrained")
-    for axis, model in zip(axes[0], models, strict=True):
-        ratios = runs[(runs["model"] == model) & (runs["contestant"] != "bare")]
-        found = ratios.groupby("contestant")["ratio_to_bare"].agg(["median", "min", "max"])
-        found = found.sort_values("median")
+    count = runs["model"].nunique()
+    size = (4.2 * count, 3.2)
+    figure, axes = plt.subplots(1, count, figsize=size, squeeze=False, layout="constrained")
+    for axis, (model, group) in zip(axes[0], runs.groupby("model", sort=False), strict=True):
+        ratios = group[group["contestant"] != "bare"].groupby("contestant")["ratio_to_bare"]
+        found = ratios.agg(["median", "min", "max"]).sort_values("median")
         errors = [found["median"] - found["min"], found["max"] - found["median"]]
         colours = [_OURS if name.startswith(_MILLRACE) else _THEIRS for name in found.index]
         axis.barh(found.index, found["median"], xerr=errors, color=colours, capsize=3)
         axis.axvline(1, color="black", linewidth=0.8, linestyle=":")
-        axis.set(title=model.replace("_", " "), xlabel="events/s, bare River loop = 1")
+        axis.set(title=str(model).replace("_", " "), xlabel="events/s, bare River loop = 1")
     figure.savefig(target, dpi=120)
 
 
 def latency(runs: pd.DataFrame, target: Path) -> None:
     """Draw p50 and p99 over the load, for each contestant."""
     figure, axis = plt.subplots(figsize=(6, 3.6), layout="constrained")
-    for number, (name, loads) in enumerate(runs.dropna(subset="share").groupby("contestant")):
+    contestants = runs.dropna(subset="share").groupby("contestant", sort=False)
+    for number, (name, loads) in enumerate(contestants):
         for quantile, style in (("p50", "o-"), ("p99", "o--")):
             waits, label = loads[f"{quantile}_seconds"] * 1000, f"{name}, {quantile}"
             axis.plot(loads["share"] * 100, waits, style, color=f"C{number}", label=label)
     axis.set(xlabel="load, % of the contestant's maximum", ylabel="ms", yscale="log")
-    axis.legend(fontsize=7)
+    axis.legend(fontsize=7, handlelength=4)
     figure.savefig(target, dpi=120)
 
 
