@@ -121,6 +121,7 @@ def _alerts(state: DemoState) -> Iterator[RenderableType]:
     yield alert_table(state, "source", state.alerts)
     if any(alert["action"] == "replace" for alert in state.alerts):
         yield (
-            "Action `replace`: a fresh model is trained beside the one that drifted, and takes its"
-            f" place if it predicts the next {pipeline.drift.replacement_after:,} labels better."
+            "Action `replace`: a challenger, which is a fresh model, learns the next"
+            f" {pipeline.drift.replacement_after:,} labels beside the model that drifted, and takes"
+            " its place if it predicts better."
         )

@@ -80,12 +80,12 @@ def test_progress_is_printed_every_five_seconds(
     """A line has the counts and the accuracy of the champion, once labels have been learned."""
     with display(state, console) as show:
         for tenths in range(160):
-            learned = 5 if tenths >= 51 else 0
+            learned = 5 if tenths >= 50 else 0
             state.observe(samples(10 * tenths, learned, {"hoeffding_tree": 0.9}), tenths / 10)
             show()
     progress = output.getvalue().splitlines()[1:]
     assert [line[:6] for line in progress] == ["   5 s", "  10 s", "  15 s"]
     assert progress[0] == (
-        "   5 s  events/s 100, predicted 510, learned 5, unlabelled 0, rejected 0,"
+        "   5 s  events/s 100, predicted 500, learned 5, unlabelled 0, rejected 0,"
         " latency p50 -, p99 -, accuracy of hoeffding_tree 90.0 %"
     )
