@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 
 from millrace.models.pipelines import loans
-from millrace.streams.app import prepare_topics
 from millrace.streams.demo.accounts import discrepancies
 from millrace.streams.demo.script import PREFIX, Kind, Outgoing, script
 from millrace.streams.demo.state import DemoState, Phase
+from millrace.streams.kafka.admin import prepare_topics
 from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.kafka.delivery import CheckedProducer
 from millrace.streams.kafka.embedded import EmbeddedBroker
@@ -61,7 +61,7 @@ def play(state: DemoState, show: Callable[[], None], chain: str) -> None:
         broker = stack.enter_context(EmbeddedBroker())
         settings = _settings(broker.address, chain)
         clients = KafkaClients(settings)
-        partitions = prepare_topics(loans.pipeline, settings)
+        partitions = prepare_topics(clients, loans.pipeline, settings)
         places = [
             TopicPartition(topic, partition, OFFSET_BEGINNING)
             for topic in (f"{PREFIX}alerts", f"{PREFIX}predictions")
