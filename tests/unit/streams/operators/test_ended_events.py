@@ -1,4 +1,4 @@
-"""The ends of events are remembered, as many as were asked for, and not many more."""
+"""Events that have ended are remembered: as many as the limit says, and few more."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import pytest
 from millrace.streams.operators.ended_events import EndedEvents
 
 
+@pytest.mark.parametrize("count", [5_001, 5_500, 6_000])
 @pytest.mark.parametrize("limit", [1, 999, 1_000, 1_001, 2_500])
-def test_remembers_its_limit_at_the_least(limit: int) -> None:
-    """The newest `limit` ids are known with their ends, and fewer than 2,000 beyond them."""
+def test_the_newest_are_remembered(limit: int, count: int) -> None:
+    """The newest `limit` ids are known with their labels, and fewer than 2,000 beyond them."""
     memory = EndedEvents(limit)
-    for i in range(6_000):
+    for i in range(count):
         memory.add(f"e{i}", i % 2 == 0 or None)
-    assert all(f"e{i}" in memory for i in range(6_000 - limit, 6_000))
-    assert memory["e5998"] is True
-    assert memory["e5999"] is None
-    known = sum(f"e{i}" in memory for i in range(6_000))
+    assert all(f"e{i}" in memory for i in range(count - limit, count))
+    assert memory[f"e{count - 1}"] is ((count - 1) % 2 == 0 or None)
+    known = sum(f"e{i}" in memory for i in range(count))
     assert known < limit + 2_000
     assert sum(len(segment) for segment in memory.segments.values()) == known
 

@@ -700,3 +700,12 @@ def test_good_and_bad_together(loans: Pipeline, make_origin: Callable[..., Origi
     rejected = {which: n for (what, which), n in tally.items() if what == "rejected_event"}
     expected = Counter(each[1].value for each in [*BAD_BYTES.values(), *BAD_FIELDS.values()])
     assert rejected == expected
+
+
+def test_the_whole_id_of_a_schema_counts(ingest: Ingest, loans: Pipeline) -> None:
+    """A schema id is four bytes, the highest first; the record follows right behind."""
+    body = single_object(loans, FULL)[10:]
+    for schema_id in (1, 0x01020304, 2**32 - 1):
+        registry = {schema_id: loans.event_schema.as_written.schema}
+        (made,) = ingest(confluent(body, schema_id), registry=registry)
+        assert made.value["event_id"] == "e1"

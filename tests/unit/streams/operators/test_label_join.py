@@ -250,3 +250,10 @@ def test_outcomes_of_labels_that_are_not_used(
     ]
     assert [each["key"] for each in labels] == ["k", None, None, None, None]
     assert all(each["losses"] == {} and each["label_delay_ms"] is None for each in labels)
+
+
+def test_readings(operator: Apart, make_vector: Make, make_label: Make) -> None:
+    """Metrics show how many events wait for labels, and labels for events."""
+    made_by(operator, make_vector("e1"), make_vector("e2"), make_label("x", True))
+    readings = {(each.metric, *each.labels): each.value for each in operator.operator.readings()}
+    assert readings == {("pending", "event"): 2, ("pending", "label"): 1}
