@@ -98,7 +98,7 @@ def field_names(columns: Iterable[str]) -> list[str]:
     ['region_centroid_col', '_1', 'a_b_2', 'a_b']
     """
     columns = [*columns]
-    taken = {each for each in columns if _avro_name(each) == each}
+    taken = {*columns}
     names = []
     for column in columns:
         name = _avro_name(column)
@@ -120,8 +120,8 @@ def avro_type(column: Column) -> str | dict[str, str]:
     if types.is_bool_dtype(column.dtype):
         return "boolean"
     if types.is_integer_dtype(column.dtype):
-        is_too_large = types.is_unsigned_integer_dtype(column.dtype) and column.max() >= 2**63
-        return "string" if is_too_large else "long"
+        is_unsigned = types.is_unsigned_integer_dtype(column.dtype)
+        return "string" if is_unsigned and bool((column >= 2**63).any()) else "long"
     if types.is_float_dtype(column.dtype):
         return "double"
     if types.is_datetime64_any_dtype(column.dtype):

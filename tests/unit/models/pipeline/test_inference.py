@@ -39,6 +39,8 @@ def forget_modules(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_types_and_missing_cells(people: pd.DataFrame) -> None:
     """Types follow the column; features are nullable where cells are missing, the label always."""
     schema = infer(people, "y", "hoeffding_tree", name="people").schema
+    assert (schema["type"], schema["name"], schema["namespace"]) == ("record", "Row", "table")
+    assert schema["fields"][-1] == {"name": "y", "type": ["null", "long"], "default": None}
     assert {f["name"]: f["type"] for f in schema["fields"]} == {
         "event_id": "string",
         "name": "string",
@@ -67,6 +69,7 @@ def test_types_and_missing_cells(people: pd.DataFrame) -> None:
         ([*range(21)] * 19, Task.REGRESSION),
         ([0.0, 1.0], Task.REGRESSION),
         (["a", "b"], Task.MULTICLASS),
+        ([str(number) for number in range(21)], Task.MULTICLASS),
     ],
 )
 def test_task_follows_from_the_labels(labels: Any, task: Task) -> None:
@@ -121,15 +124,18 @@ def test_text_labels_do_not_make_features_text(people: pd.DataFrame) -> None:
 
 def test_what_cannot_be_inferred(people: pd.DataFrame) -> None:
     """A wrong label, a wrong model and a table of one column are refused with what there is."""
-    with pytest.raises(DefinitionError, match=r"^label must be one of the columns \['name'.*'z'"):
+    with pytest.raises(DefinitionError, match=r"^label must be one of .* \['name'.*; got 'z'$"):
         infer(people, "z", "hoeffding_tree", name="people")
     with pytest.raises(DefinitionError, match=r"hoeffding_tree_regressor.*got 'hoeffding_tree'"):
         infer(people, "height", "hoeffding_tree", name="people")
-    with pytest.raises(DefinitionError, match=r"table must have a column beside .* only 'y'$"):
+    with pytest.raises(DefinitionError, match=r"^table must have a column beside .* only 'y'$"):
         infer(people[["y"]], "y", "hoeffding_tree", name="people")
 
 
-@pytest.mark.parametrize(("name", "given"), [("-_-", "table"), ("Élan 2", "lan-2"), ("a.b", "a-b")])
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [("-_-", "table"), ("Élan 2", "lan-2"), ("a.b", "a-b"), ("_x_", "x"), ("X__1", "x__1")],
+)
 def test_names_of_pipelines(name: str, given: str, people: pd.DataFrame) -> None:
     """What a topic's prefix cannot hold is replaced."""
     assert infer(people, "y", "hoeffding_tree", name=name).name == given

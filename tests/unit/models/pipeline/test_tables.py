@@ -84,7 +84,7 @@ def test_files_that_cannot_be_used(
         path.write_bytes(content)
     with pytest.raises(DefinitionError) as caught:
         read_table(path)
-    assert str(caught.value).startswith("table must be ")
+    assert str(caught.value).startswith("table must be a ")
     assert message.format(path=repr(str(path))) in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -104,6 +104,20 @@ def test_an_id_is_added_where_no_column_gives_it() -> None:
     assert [event["event_id"] for event in records(frame, "event_id")] == [7, 8]
     assert [event["row"] for event in records(frame, "row")] == ["0", "1"]
     assert [*next(records(frame, "row"))] == ["row", "event_id", "y"]
+    assert [*next(records(frame, "y"))] == ["event_id", "y"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "names"),
+    [
+        (["region-centroid-col", "1", ""], ["region_centroid_col", "_1", "_"]),
+        (["a b", "a_b", "a-b"], ["a_b_2", "a_b", "a_b_3"]),
+        (["a b", "a_b_2", "a_b"], ["a_b_3", "a_b_2", "a_b"]),
+    ],
+)
+def test_columns_are_renamed_where_avro_requires_it(columns: list[str], names: list[str]) -> None:
+    """What no name can hold is replaced; a number tells apart what would be the same."""
+    assert field_names(columns) == names
 
 
 def test_the_name_of_an_added_id_is_free() -> None:
@@ -121,6 +135,8 @@ def test_the_name_of_an_added_id_is_free() -> None:
         ([2**63 - 1], "UInt64", "long"),
         ([2**63], "UInt64", "string"),
         ([2**63 - 1], "Int64", "long"),
+        ([2**63, 1, None], "UInt64", "string"),
+        ([None], "UInt64", "long"),
         ([1.0, None], "Float64", "double"),
         (["a", None], "string", "string"),
         (["2020-01-01"], "datetime64[ns]", {"type": "long", "logicalType": "timestamp-millis"}),
