@@ -113,6 +113,13 @@ class StatelessFeature(Feature):
         return self.extract
 
 
+def plain(value: object) -> object:
+    """Return a scalar of NumPy as Python's own, and anything else as it is."""
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
+        return value.item()
+    return value
+
+
 def check_field(parameter: str, name: str, schema: EventSchema) -> None:
     """Refuse a name that is no field of the schema, or one of a type that no model can see."""
     known = schema.field_names

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from millrace.models.features.base import Feature, StatelessFeature, require
+from millrace.models.features.base import Feature, StatelessFeature, plain, require
 from millrace.schemas import EventSchema, RecordError, RejectReason
 from millrace.schemas.records import Event, Features, Fields
 
@@ -51,13 +51,11 @@ class _Derived(StatelessFeature):
 
     def extract(self, event: Event) -> Features:
         try:
-            value: object = self.function(event["fields"])
+            value = plain(self.function(event["fields"]))
         except Exception as error:  # the user's code may raise anything
             raise self._failed(f"raised {error!r}") from error
         if value is None:
             return {}
-        if getattr(value, "ndim", None) == 0:  # a scalar of NumPy
-            value = value.item()  # type: ignore[attr-defined]
         if not isinstance(value, bool | int | float | str):
             raise self._failed(f"must return a boolean, a number, text or None; got {value!r}")
         if isinstance(value, float) and not math.isfinite(value):

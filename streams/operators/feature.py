@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, MutableMapping
 from typing import Self, cast
 
-from millrace.models.features.base import Entry, Store
+from millrace.models.features.base import Entry, Store, plain
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import RecordError, RejectReason
 from millrace.schemas.records import Event, Features, FeatureVector
@@ -88,13 +88,13 @@ class FeatureOperator(RecordOperator):
         for extract in self._extractors:
             features.update(extract(event))
         if not {*map(type, features.values())} <= _PLAIN:
-            features = {name: _plain(name, value) for name, value in features.items()}
+            features = {name: _checked(name, value) for name, value in features.items()}
         return features
 
 
-def _plain(name: str, value: object) -> bool | int | float | str:
-    """Turn a NumPy scalar into Python's own, which is what is written to topics."""
-    plain = value.item() if hasattr(value, "item") else value
-    if isinstance(plain, bool | float | str) or (isinstance(plain, int) and plain in _LONGS):
-        return plain
+def _checked(name: str, value: object) -> bool | int | float | str:
+    """Return a value as it is written to topics, where scalars are Python's own."""
+    found = plain(value)
+    if isinstance(found, bool | float | str) or (isinstance(found, int) and found in _LONGS):
+        return found
     raise TypeError(f"feature {name!r} must be a number, a boolean or text; got {value!r}")

@@ -1,20 +1,33 @@
-"""A valid event becomes the features that a model sees, or a dead letter that says where not."""
+"""A valid event becomes the features that a model sees, or a dead letter that names the cause."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import numpy as np
 import pytest
 
-from millrace.models.features import calendar, derived, fields, rolling
+from millrace.models.features import (
+    Feature,
+    StatelessFeature,
+    Store,
+    Stores,
+    calendar,
+    derived,
+    fields,
+    rolling,
+)
 from millrace.models.pipeline.definition import Pipeline
-from millrace.schemas import RecordError
-from millrace.schemas.records import Event, RejectReason
+from millrace.schemas import EventSchema, RecordError
+from millrace.schemas.records import Event, Features, RejectReason
+from millrace.streams.operators.context import Context
 from millrace.streams.operators.feature import FeatureOperator
 from millrace.streams.operators.record import EventRecord, Record
+from millrace.streams.operators.slice import Slice
 from millrace.streams.topology.codec import TopicCodec
 
 Make = Callable[..., Any]
@@ -60,45 +73,95 @@ def test_default_features(make_pipeline: Make, make_event: Make) -> None:
     assert made.value["features"] == {"b": 2.0}
 
 
-def test_labels_pass_through(make_pipeline: Make, make_label: Make) -> None:
-    """A label goes on as it is, in its place."""
-    label = make_label("e1", True)
-    (made,) = FeatureOperator(make_pipeline()).process(label)
-    assert (made.topic, made.type, made.value) == ("features", "Label", label.value)
+def test_labels_pass_through(make_pipeline: Make, make_event: Make, make_label: Make) -> None:
+    """A label is passed on as it is, in its place among the events; nothing else is."""
+    label = replace(make_label("e1", True), topic="clean")
+    operator = FeatureOperator(make_pipeline())
+    made = operator.run(Slice([make_event(), label, make_event("e2")]))
+    assert [(each.topic, each.type) for each in made] == [
+        ("features", "FeatureVector"),
+        ("features", "Label"),
+        ("features", "FeatureVector"),
+    ]
+    assert made[1].value == label.value
+    assert [*operator.process(made[0])] == []
 
 
-@pytest.mark.parametrize(
-    ("function", "says"),
-    [
-        (lambda x: x["nothing"], "KeyError: 'nothing' at"),
-        (lambda x: 1 / 0, "ZeroDivisionError: division by zero at"),
-        (lambda x: [1], "must "),
-        (lambda x: {"a": 1}, "must "),
-        (lambda x: b"bytes", "must "),
-        (lambda x: 2**63, "must "),
-        (lambda x: 1j, "must "),
-        (lambda x: np.array([1, 2]), "must "),
-    ],
-)
-def test_code_that_fails(
-    function: Callable[[Any], Any], says: str, make_pipeline: Make, make_event: Make
+class Given(StatelessFeature):
+    """A feature of the user's own, of one value."""
+
+    names = ("given",)
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+    def check(self, schema: EventSchema) -> None:
+        """Any schema will do."""
+
+    def extract(self, event: Event) -> Features:
+        return {"given": self.value}  # type: ignore[dict-item] # what it should not be, at times
+
+
+NOT_FEATURES = [[1], {"a": 1}, b"bytes", 1j, None, 2**63, -(2**63) - 1, np.array([1])]
+
+
+@pytest.mark.parametrize("value", NOT_FEATURES, ids=str)
+def test_what_no_feature_can_be_is_a_reject(
+    value: object, make_pipeline: Make, make_event: Make
 ) -> None:
-    """A function that raises, or makes what no feature can be, is one reject that names it."""
-    pipeline: Pipeline = make_pipeline(features=(fields("a"), derived("odd", function)))
+    """Whatever gives it, a value that is no number, boolean or text is named in the reject."""
+    pipeline: Pipeline = make_pipeline(features=(fields("a"), Given(value)))
     operator = FeatureOperator(pipeline)
     (made,) = operator.process(make_event("e1"))
     assert (made.topic, made.value["reason"]) == ("rejects", RejectReason.FEATURE_ERROR)
-    assert says in made.value["detail"]
-    assert "odd" in made.value["detail"] or "test_feature.py:" in made.value["detail"]
+    assert "feature 'given'" in made.value["detail"]
     assert (made.value["topic"], made.value["offset"], made.value["value"]) == (
-        "clean", 4, b"original"
-    )  # fmt: skip
+        *("clean", 4, b"original"),
+    )
     assert operator.tally == {("rejected_event", "feature_error"): 1}
     assert TopicCodec(pipeline).encode(made)
 
 
+@pytest.mark.parametrize("value", [b"bytes", 2**63])
+def test_the_message_says_what_a_feature_must_be(
+    value: object, make_pipeline: Make, make_event: Make
+) -> None:
+    """It names the feature, the types there are, and what was made."""
+    (made,) = FeatureOperator(make_pipeline(features=(Given(value),))).process(make_event())
+    must = f"TypeError: feature 'given' must be a number, a boolean or text; got {value!r} at "
+    assert made.value["detail"].startswith(must)
+
+
+@pytest.mark.parametrize(
+    ("function", "cause"),
+    [
+        (lambda x: x["nothing"], "KeyError: 'nothing' at "),
+        (lambda x: 1 / 0, "ZeroDivisionError: division by zero at "),
+    ],
+)
+def test_code_that_raises(
+    function: Callable[[Any], Any], cause: str, make_pipeline: Make, make_event: Make
+) -> None:
+    """A function that raises is one reject, with its name and the line of the user's code."""
+    pipeline: Pipeline = make_pipeline(features=(fields("a"), derived("odd", function)))
+    (made,) = FeatureOperator(pipeline).process(make_event("e1"))
+    assert re.fullmatch(
+        rf"derived\('odd'\) raised .* \({re.escape(cause)}\S*test_feature.py:\d+\)",
+        made.value["detail"],
+    )
+
+
+def test_a_value_that_is_refused_has_no_line(make_pipeline: Make, make_event: Make) -> None:
+    """Where nothing was raised, the message is all there is."""
+    pipeline = make_pipeline(features=(derived("odd", lambda _: [1]),))
+    (made,) = FeatureOperator(pipeline).process(make_event())
+    assert made.value["detail"] == (
+        "derived('odd') must return a boolean, a number, text or None; got [1]"
+    )
+
+
 def test_a_failure_is_one_events_own(make_pipeline: Make, make_event: Make) -> None:
-    """After an event that fails the next one goes on."""
+    """After an event that fails the next one is not affected."""
     pipeline = make_pipeline(features=(derived("ratio", lambda x: 1 / x["a"]),))
     operator = FeatureOperator(pipeline)
     made = [each for a in (0.0, 4.0) for each in operator.process(make_event(a=a))]
@@ -123,10 +186,10 @@ def test_scalars_are_made_plain(
     given: Any, plain: Any, make_pipeline: Make, make_event: Make
 ) -> None:
     """NumPy's numbers become Python's, so that a model sees the same in any chain."""
-    pipeline = make_pipeline(features=(derived("x", lambda _: given),))
-    (made,) = FeatureOperator(pipeline).process(make_event())
-    value = made.value["features"]["x"]
-    assert (value, type(value)) == (plain, type(plain))
+    features = (derived("x", lambda _: given), Given(given))
+    (made,) = FeatureOperator(make_pipeline(features=features)).process(make_event())
+    for value in made.value["features"].values():
+        assert (value, type(value)) == (plain, type(plain))
 
 
 def test_nothing_is_absent(make_pipeline: Make, make_event: Make) -> None:
@@ -169,8 +232,70 @@ def test_windows_are_bounded(windowed: Pipeline, make_event: Make) -> None:
     assert len(operator.stores["windows"]) == 2
 
 
+class Seen(Feature):
+    """How many events there were, in a store of its own and one that features share."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.name,)
+
+    def check(self, schema: EventSchema) -> None:
+        """Any schema will do."""
+
+    def bind(self, stores: Stores) -> Callable[[Event], Features]:
+        own, shared = stores(Store[int](self.name)), stores(Store[int]("shared"))
+
+        def extract(event: Event) -> Features:
+            own["events"] = own.get("events", 0) + 1
+            shared[self.name] = own["events"]
+            return {self.name: own["events"]}
+
+        return extract
+
+
+def test_features_get_the_stores_that_they_ask_for(make_pipeline: Make, make_event: Make) -> None:
+    """Features that ask for one name share a store; each store is saved state of its own."""
+    operator = FeatureOperator(make_pipeline(features=(Seen("one"), Seen("two"))))
+    for number in (1, 2):
+        (made,) = operator.process(make_event())
+        assert made.value["features"] == {"one": number, "two": number}
+    assert operator.stores == {
+        "one": {"events": 2},
+        "shared": {"one": 2, "two": 2},
+        "two": {"events": 2},
+    }
+    changes = operator.stores["shared"].take_changes()
+    assert [(each.key, each.value) for each in changes] == [("one", 2), ("two", 2)]
+    assert {store.limit for store in operator.stores.values()} == {100_000}
+
+
+def test_without_state_there_are_no_stores(make_pipeline: Make) -> None:
+    """An agent of features that keep nothing has nothing to save."""
+    features = (fields("a"), derived("x", lambda _: 1), calendar("hour"))
+    assert FeatureOperator(make_pipeline(features=features)).stores == {}
+
+
+def test_it_is_made_for_any_agent(make_pipeline: Make, make_event: Make) -> None:
+    """It reads and writes the same topics, whatever it shares an agent with."""
+    context = Context(
+        pipeline=make_pipeline(),
+        agent=("feature",),
+        clean_partitions=1,
+        max_event_bytes=1,
+        written_schema=lambda _: None,
+        load_models=lambda _: None,  # type: ignore[arg-type, return-value] # not asked for
+    )
+    operator = FeatureOperator.make(context)
+    assert operator.name == "feature"
+    assert operator.topics == ({"clean"}, {"features", "rejects"})
+    assert [each.topic for each in operator.process(make_event())] == ["features"]
+
+
 def test_stop_on_error(make_pipeline: Make, make_event: Make) -> None:
-    """With `on_error="stop"` a function that raises stops the agent: nothing is set aside."""
+    """With `on_error="stop"` a function that raises stops the agent: nothing is rejected."""
     pipeline = make_pipeline(features=(derived("r", lambda x: 1 / x["a"]),), on_error="stop")
     operator = FeatureOperator(pipeline)
     with pytest.raises(RecordError, match=r"derived\('r'\)"):
