@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from millrace.models.candidates import catalogue
-    from millrace.models.features import Feature, calendar, derived, fields, rolling
+    from millrace.models.features import (
+        Feature,
+        StatelessFeature,
+        Store,
+        calendar,
+        derived,
+        fields,
+        rolling,
+    )
     from millrace.models.monitoring.drift import DriftPolicy, DriftSettings
     from millrace.models.pipeline.definition import OnError, Pending, Pipeline, Scope
     from millrace.models.pipeline.loading import load_pipeline
@@ -33,7 +41,10 @@ if TYPE_CHECKING:
 _MODULES = {
     "millrace.models.candidates": ("catalogue",),
     "millrace.models.pipeline.tasks": ("Task",),
-    "millrace.models.features": ("Feature", "calendar", "derived", "fields", "rolling"),
+    "millrace.models.features": (
+        *("Feature", "StatelessFeature", "Store"),
+        *("calendar", "derived", "fields", "rolling"),
+    ),
     "millrace.models.monitoring.drift": ("DriftPolicy", "DriftSettings"),
     "millrace.models.pipeline.definition": ("OnError", "Pending", "Pipeline", "Scope"),
     "millrace.models.pipeline.loading": ("load_pipeline",),
@@ -60,6 +71,8 @@ __all__ = [
     "Scope",
     "SettingsError",
     "SnapshotError",
+    "StatelessFeature",
+    "Store",
     "Task",
     "calendar",
     "catalogue",
