@@ -1,38 +1,45 @@
-"""Settings: one frozen object, read once, handed down.
+"""Settings: one frozen object, read once at start and passed down.
 
-Each comes from an environment variable with the prefix `MILLRACE_` (`MILLRACE_BROKER`), or from
-a command's option, which wins.
+Each comes from an environment variable with the prefix `MILLRACE_` (`MILLRACE_BROKER`), or from an
+option of the command line, which takes precedence.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Literal, TypeAlias
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableSetting
 
+from millrace.models.pipeline.definition import Pipeline
+from millrace.models.pipeline.loading import load_pipeline
 from millrace.schemas import SettingsError
 from millrace.streams.formats import FORMATS
 from millrace.streams.topology.chain import AgentSpec, parse_chain
+
+LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
+LogFormat: TypeAlias = Literal["auto", "console", "json"]
 
 _PREFIX = "MILLRACE_"
 EMBEDDED = "embedded"
 _SECRET = ("kafka", "state_key")
 _EMBEDDED_ELSEWHERE = "embedded://"
+_EXTRA = ("Extra inputs are not permitted", "is not a setting")
+_JSON_EXAMPLE = '{"security.protocol": "SASL_SSL"}'
 
 
 class Guarantee(StrEnum):
-    """What a crash may do to outputs. Learning is exactly once in either."""
+    """How often an output is written if a worker crashes. Learning is exactly once in either."""
 
     EXACTLY_ONCE = "exactly_once"
     AT_LEAST_ONCE = "at_least_once"
 
 
 class Settings(BaseSettings):
-    """Everything that a deployment may choose.
+    """All settings of a deployment.
 
     Raises
     ------
@@ -42,39 +49,74 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="forbid")
 
-    pipeline: str = Field("", description="Definition, as module:attribute or file.py:attribute.")
+    pipeline: str = Field(
+        "",
+        description="Pipeline: path/file.py or package.module, followed by :attribute unless the"
+        " attribute is `pipeline`.",
+    )
     pipeline_name: str = Field("", description="Another name for the pipeline and its topics.")
-    broker: str = Field(EMBEDDED, description="Bootstrap servers, or 'embedded'.")
+    broker: str = Field(
+        EMBEDDED,
+        description="Bootstrap servers of Kafka; `embedded` is a broker inside the worker.",
+    )
     kafka: dict[str, str] = Field(
         default_factory=dict,
-        description="More librdkafka properties for every client, for example TLS and SASL.",
+        description="librdkafka properties for every client, for TLS and SASL for example.",
     )
     schema_registry_url: str = Field(
         "",
+        description="Address of the schema registry, for events in Confluent wire format.",
         validation_alias=AliasChoices(
             "schema_registry_url", "MILLRACE_SCHEMA_REGISTRY_URL", "SCHEMA_REGISTRY_URL"
         ),
     )
-    chain: str = Field("default", description="Which operators share an agent.")
-    partitions: int = Field(4, ge=1, description="Of topics that do not exist yet.")
-    replication: int = Field(-1, ge=-1, description="Of such topics; -1 for the broker's default.")
-    retention_hours: float = Field(168, gt=0, description="Of such topics.")
-    processing_guarantee: Guarantee = Guarantee.EXACTLY_ONCE
+    chain: str = Field(
+        "default",
+        description="Which operators share an agent: default, full, split, or written out, for"
+        " example ingest,feature+prediction+learning,drift.",
+    )
+    partitions: int = Field(4, ge=1, description="Partitions of a topic that is created.")
+    replication: int = Field(
+        -1, ge=-1, description="Replicas of a topic that is created; -1 for the broker's default."
+    )
+    retention_hours: float = Field(
+        168, gt=0, description="Hours for which a topic that is created keeps its records."
+    )
+    processing_guarantee: Guarantee = Field(
+        Guarantee.EXACTLY_ONCE, description="How often an output is written if a worker crashes."
+    )
     outputs: str = Field("avro", description="Format of the topics that users consume.")
-    max_event_bytes: int = Field(512 * 1024, ge=1, description="A larger record is rejected.")
-    batch_records: int = Field(2_000, ge=1, description="Records in one transaction, at most.")
-    flush_seconds: float = Field(10, gt=0, description="Between two writes of the state.")
-    publish_seconds: float = Field(1, gt=0, description="The same, where prediction follows it.")
-    stall_seconds: float = Field(60, gt=0, description="Without progress, until it is a stall.")
-    accept_gaps: bool = Field(False, description="Go on without input that has expired.")
-    session_timeout_seconds: float = Field(45, gt=0, description="Until a silent worker is out.")
-    group_instance_id: str = Field("", description="Static membership: a name for this worker.")
-    state_key: SecretStr = Field(SecretStr(""), description="Signs saved state.")
-    processes: int = Field(1, ge=1, description="Workers on this machine, supervised.")
-    web_host: str = "127.0.0.1"
-    web_port: int = Field(6066, ge=0, le=65535)
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: Literal["auto", "console", "json"] = "auto"
+    max_event_bytes: int = Field(
+        512 * 1024, ge=1, description="Largest event or label; a larger one is rejected."
+    )
+    batch_records: int = Field(2_000, ge=1, description="Most records in one transaction.")
+    flush_seconds: float = Field(10, gt=0, description="Seconds between two writes of the state.")
+    publish_seconds: float = Field(
+        1,
+        gt=0,
+        description="Seconds between two versions of the models, where prediction has its own"
+        " agent.",
+    )
+    stall_seconds: float = Field(
+        60, gt=0, description="Seconds without progress after which an agent is stalled."
+    )
+    accept_gaps: bool = Field(False, description="Skip input that expired before it was read.")
+    session_timeout_seconds: float = Field(
+        45, gt=0, description="Seconds without a heartbeat after which a worker is evicted."
+    )
+    group_instance_id: str = Field(
+        "", description="Name of this worker, for static membership of its consumer groups."
+    )
+    state_key: SecretStr = Field(SecretStr(""), description="Key that signs saved state.")
+    processes: int = Field(1, ge=1, description="Worker processes on this machine.")
+    web_host: str = Field(
+        "127.0.0.1", description="Address of the server of /metrics, /healthz and /readyz."
+    )
+    web_port: int = Field(6066, ge=0, le=65535, description="Port of that server; 0 for any.")
+    log_level: LogLevel = Field("info", description="Least severe messages that are logged.")
+    log_format: LogFormat = Field(
+        "auto", description="Format of the log; auto is console on a terminal, else json."
+    )
 
     @field_validator("chain")
     @classmethod
@@ -101,49 +143,88 @@ class Settings(BaseSettings):
 
     @property
     def bootstrap(self) -> str:
-        """Bootstrap servers as clients want them."""
+        """Bootstrap servers in the form that clients take."""
         return self.broker.removeprefix(_EMBEDDED_ELSEWHERE)
 
     @property
     def guarantee(self) -> Guarantee:
-        """What the broker can give of what is asked for: the embedded one has no isolation."""
+        """The guarantee in force: the embedded broker has no transactions."""
         return Guarantee.AT_LEAST_ONCE if self.is_embedded else self.processing_guarantee
+
+    def require_pipeline(self) -> str:
+        """Return where the pipeline's definition is.
+
+        Raises
+        ------
+        SettingsError
+            None is set.
+        """
+        if not self.pipeline:
+            raise SettingsError(
+                "pipeline must be path/file.py or package.module; got none. Add --pipeline, or set"
+                f" {_PREFIX}PIPELINE"
+            )
+        return self.pipeline
+
+    def load_pipeline(self) -> Pipeline:
+        """Return the pipeline, under the name that `pipeline_name` gives it.
+
+        Raises
+        ------
+        SettingsError, DefinitionError
+            None is set, or its definition is wrong.
+        """
+        pipeline = load_pipeline(self.require_pipeline())
+        return pipeline.with_name(self.pipeline_name) if self.pipeline_name else pipeline
+
+
+def variable(name: str) -> str:
+    """Return the environment variable of a setting.
+
+    Examples
+    --------
+    >>> variable("flush_seconds")
+    'MILLRACE_FLUSH_SECONDS'
+    """
+    return _PREFIX + name.upper()
 
 
 def unknown_settings(environment: Iterable[str]) -> list[str]:
-    """Return the names that look like settings and are none: perhaps misspelt.
+    """Return the variables that have the prefix of settings but name none: perhaps misspelt.
 
     Examples
     --------
     >>> unknown_settings(["MILLRACE_BROKER", "MILLRACE_BROKERS", "PATH"])
     ['MILLRACE_BROKERS']
     """
-    known = {f"{_PREFIX}{name.upper()}" for name in Settings.model_fields}
+    known = {*map(variable, Settings.model_fields)}
     return sorted(name for name in environment if name.startswith(_PREFIX) and name not in known)
 
 
-def read_settings(**given: Any) -> Settings:
+def read_settings(**given: object) -> Settings:
     """Return the settings: those given that are not None, then the environment's.
 
     Raises
     ------
     SettingsError
-        Naming the setting, what it requires and what it got.
+        A value is wrong; the message names the setting and its variable.
     """
+    chosen = {name: value for name, value in given.items() if value is not None}
     try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})
+        return Settings(**chosen)  # type: ignore[arg-type]  # pydantic checks the types
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise SettingsError(
-            f"setting {name} (MILLRACE_{name.upper()}): {_lower(first['msg'])};"
-            f" got {'a secret' if name.startswith(_SECRET) else repr(first.get('input'))}"
-        ) from None
+        raise SettingsError(_explain(error)) from None
     except UnreadableSetting as error:
         raise SettingsError(
-            f"settings of several values (MILLRACE_KAFKA) must be JSON; got {error}"
-        ) from None
+            f"kafka must be a JSON object of texts, for example {_JSON_EXAMPLE};"
+            f" got another text ({variable('kafka')})"
+        ) from error
 
 
-def _lower(sentence: str) -> str:
-    return sentence[:1].lower() + sentence[1:]
+def _explain(error: ValidationError) -> str:
+    """Say what is wrong with the first wrong setting."""
+    first = error.errors()[0]
+    name = ".".join(map(str, first["loc"]))
+    must = first["msg"].replace("Input should", "must").replace(*_EXTRA)
+    got = "a secret" if name.startswith(_SECRET) else repr(first["input"])
+    return f"{name} {must}; got {got} ({variable(str(first['loc'][0]))})"

@@ -13,7 +13,7 @@ from millrace.streams.settings import Guarantee, Settings, read_settings
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take away whatever settings this machine has."""
+    """Remove the settings of this machine."""
     for name in os.environ:
         if name.startswith("MILLRACE_") or name == "SCHEMA_REGISTRY_URL":
             monkeypatch.delenv(name)
@@ -24,6 +24,14 @@ def test_defaults() -> None:
     settings = read_settings()
     assert (settings.broker, settings.chain, settings.outputs) == ("embedded", "default", "avro")
     assert settings.web_host == "127.0.0.1"
+    assert (settings.partitions, settings.replication, settings.retention_hours) == (4, -1, 168)
+    assert (settings.max_event_bytes, settings.batch_records) == (512 * 1024, 2_000)
+    assert (settings.flush_seconds, settings.publish_seconds, settings.stall_seconds) == (10, 1, 60)
+    assert (settings.processes, settings.web_port) == (1, 6066)
+    assert settings.session_timeout_seconds == 45
+    assert (settings.accept_gaps, settings.group_instance_id) == (False, "")
+    assert (settings.log_level, settings.log_format) == ("info", "auto")
+    assert settings.state_key.get_secret_value() == ""
     assert [agent.name for agent in settings.agents] == [
         "ingest", "feature", "prediction-learning", "drift"
     ]  # fmt: skip
@@ -55,46 +63,62 @@ def test_registry_by_either_name(name: str, monkeypatch: pytest.MonkeyPatch) -> 
     ("name", "value", "expected"),
     [
         ("partitions", "0", "greater than or equal to 1"),
-        ("partitions", "many", "valid integer"),
+        ("partitions", "many", "a valid integer"),
         ("replication", "-2", "greater than or equal to -1"),
+        ("retention_hours", "0", "greater than 0"),
         ("web_port", "65536", "less than or equal to 65535"),
+        ("web_port", "-1", "greater than or equal to 0"),
         ("flush_seconds", "0", "greater than 0"),
+        ("publish_seconds", "0", "greater than 0"),
+        ("stall_seconds", "0", "greater than 0"),
+        ("session_timeout_seconds", "0", "greater than 0"),
         ("batch_records", "0", "greater than or equal to 1"),
+        ("max_event_bytes", "0", "greater than or equal to 1"),
+        ("processes", "0", "greater than or equal to 1"),
         ("processing_guarantee", "twice", "'exactly_once' or 'at_least_once'"),
         ("log_level", "loud", "'debug', 'info', 'warning' or 'error'"),
-        ("kafka", "[1]", "valid dictionary"),
+        ("log_format", "xml", "'auto', 'console' or 'json'"),
+        ("kafka", "[1]", "a valid dictionary"),
     ],
 )
 def test_errors_name_the_setting(
     name: str, value: str, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A wrong value is an error: the setting, its variable, what is required, what it got."""
+    """A wrong value is an error with the setting, what it must be, what it got, its variable."""
     monkeypatch.setenv(f"MILLRACE_{name.upper()}", value)
     with pytest.raises(SettingsError) as caught:
         read_settings()
     message = str(caught.value)
-    assert message.startswith(f"setting {name} (MILLRACE_{name.upper()}): ")
-    assert expected in message
-    assert message.endswith(f"; got {value!r}" if name != "kafka" else "; got a secret")
+    got = "a secret" if name == "kafka" else repr(value)
+    assert message.startswith(f"{name} must be {expected}")
+    assert message.endswith(f"; got {got} (MILLRACE_{name.upper()})")
+
+
+def test_errors_do_not_show_secrets() -> None:
+    """A property may hold a password, so that its value is not repeated."""
+    with pytest.raises(SettingsError) as caught:
+        read_settings(kafka={"sasl.password": 1234})
+    expected = "kafka.sasl.password must be a valid string; got a secret (MILLRACE_KAFKA)"
+    assert str(caught.value) == expected
 
 
 def test_broken_json_is_a_settings_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A setting that is no JSON where it must be is named too."""
+    """A setting that is not JSON but must be is named, with an example and without its value."""
     monkeypatch.setenv("MILLRACE_KAFKA", "security.protocol=SSL")
-    with pytest.raises(SettingsError, match=r"MILLRACE_KAFKA.* must be JSON; got .*kafka"):
+    with pytest.raises(SettingsError, match=r"kafka must be a JSON object.*\(MILLRACE_KAFKA\)"):
         read_settings()
 
 
 @pytest.mark.parametrize("chain", ["", "nothing", "ingest", "default,default"])
 def test_unknown_chain(chain: str) -> None:
-    """A chain that does not exist is refused, with those that do."""
+    """A chain that does not exist is an error that lists those that do."""
     with pytest.raises(SettingsError, match=r"chain must be one of default, full, split.*; got "):
         read_settings(chain=chain)
 
 
 def test_unknown_setting() -> None:
-    """What is not a setting is refused by name."""
-    with pytest.raises(SettingsError, match="setting colour"):
+    """A name that is not a setting is an error."""
+    with pytest.raises(SettingsError, match="colour is not a setting; got 'blue'"):
         read_settings(colour="blue")
 
 
@@ -129,6 +153,31 @@ def test_brokers(broker: str, embedded: bool, bootstrap: str) -> None:
 
 
 def test_an_unknown_format_is_refused() -> None:
-    """`outputs` names one of the formats that there are; the message lists them."""
+    """The error lists the formats that exist."""
     with pytest.raises(SettingsError, match=r"outputs must be one of avro, json; got 'xml'"):
         read_settings(outputs="xml")
+
+
+PIPELINE = "millrace.models.pipelines.loans"
+
+
+def test_the_pipeline_is_loaded_under_its_own_name_or_another() -> None:
+    """`pipeline_name` renames the pipeline that `pipeline` names."""
+    assert read_settings(pipeline=PIPELINE).load_pipeline().name == "loans"
+    renamed = read_settings(pipeline=PIPELINE, pipeline_name="credits").load_pipeline()
+    assert renamed.name == "credits"
+
+
+def test_no_pipeline() -> None:
+    """Without a pipeline, the error names the option and the variable."""
+    for call in (read_settings().load_pipeline, read_settings().require_pipeline):
+        with pytest.raises(SettingsError, match=r"^pipeline must be .*--pipeline.*_PIPELINE$"):
+            call()
+    assert read_settings(pipeline="p.py").require_pipeline() == "p.py"
+
+
+def test_every_setting_is_described() -> None:
+    """The command line and the documentation show a sentence for each."""
+    for name, field in Settings.model_fields.items():
+        assert (field.description or "")[:1].isalpha(), name
+        assert (field.description or "").endswith("."), name
