@@ -1,7 +1,10 @@
 """The command line: one module per command, and here what they share.
 
-A command's module is imported when the command runs, so that `--help` does not wait for River
-and Faust. Whatever Millrace raises on purpose is one line on standard error and exit code 2.
+A new command is a module with a function of its name, and an entry in `SECTIONS`. The module is
+imported when the command runs, and itself imports River, pandas and Faust when it needs them, so
+that `--help` and errors in the arguments are fast.
+
+An error that Millrace raises on purpose is one line on standard error, and the exit code is 2.
 """
 
 from __future__ import annotations
@@ -9,8 +12,7 @@ from __future__ import annotations
 import importlib
 import logging
 import sys
-from collections.abc import Sequence
-from importlib.util import find_spec
+from collections.abc import Mapping, Sequence
 
 import click
 
@@ -19,17 +21,24 @@ from millrace.schemas.errors import MillraceError
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
 
-COMMANDS = {
-    "demo": "See it work: a live stream with a drift in it. Nothing to install or start.",
-    "replay": "Stream a file of rows through a pipeline and report how it did.",
-    "check": "Check a pipeline file and print what it describes.",
-    "topics": "List a pipeline's topics on a broker, or create them.",
-    "worker": "Run a pipeline until it is told to stop.",
-    "produce": "Send events or labels, one JSON object per line.",
-    "consume": "Print a topic, one JSON object per line.",
-    "state": "Show what the saved models have learned, and their digests.",
-    "reproduce": "Make a prediction again from the log, and compare.",
+SECTIONS: Mapping[str, Mapping[str, str]] = {
+    "Commands": {
+        "demo": "See it work: a live stream with a drift in it.",
+        "replay": "Stream a table through a pipeline and report how it did.",
+        "check": "Check a pipeline file and print what it describes.",
+        "worker": "Run a pipeline until SIGTERM or Ctrl-C.",
+        "produce": "Send events or labels, one JSON object per line.",
+        "consume": "Print a topic, one JSON object per line.",
+    },
+    "Operate": {
+        "topics": "List a pipeline's topics on a broker, or create them.",
+        "state": "Show what the saved models have learned.",
+        "reproduce": "Make the prediction of an event again, from the log alone.",
+    },
 }
+"""Heading to command to what it does, in the order of the help."""
+
+COMMANDS = [name for section in SECTIONS.values() for name in section]
 
 EPILOG = """\b
 Examples:
@@ -40,26 +49,27 @@ Examples:
   millrace produce --pipeline pipeline.py --broker localhost:9092 events.jsonl
   millrace consume loans.predictions --broker localhost:9092 --follow
 
-Options may also come from the environment: MILLRACE_BROKER, MILLRACE_PIPELINE and so on."""
+Options that several commands share can also be set in the environment: MILLRACE_PIPELINE,
+MILLRACE_BROKER and so on."""
 
 
 class _Commands(click.Group):
-    """Commands in the order in which one needs them, each imported when it is asked for."""
+    """Commands in the order of `SECTIONS`, each imported when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's interface
-        return [name for name in COMMANDS if _is_there(name)]
+        return COMMANDS
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in self.list_commands(ctx):
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(
-            importlib.import_module(f"millrace.streams.cli.{cmd_name}"), cmd_name
-        )
+        module = importlib.import_module(f"{__name__}.{cmd_name}")
+        command: click.Command = getattr(module, cmd_name)
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, COMMANDS[name]) for name in self.list_commands(ctx)])
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        for heading, commands in SECTIONS.items():
+            with formatter.section(heading):
+                formatter.write_dl([*commands.items()])
 
 
 @click.group(
@@ -71,8 +81,8 @@ class _Commands(click.Group):
 def cli() -> None:
     """Online machine learning on Kafka.
 
-    Events come in on a topic, predictions go out on another, and River models learn from
-    every label as it arrives.
+    Events come in on one topic, predictions go out on another, and River models learn from every
+    label as it arrives.
     """
 
 
@@ -84,26 +94,18 @@ def main() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code.
 
-    0 is success, 2 an error that the user can see the cause of, 130 an interruption.
+    It is 0 for success, 2 for an error that the user can correct, and 130 after Ctrl-C.
     """
-    # What librdkafka has to say is the worker's to log; a command says what it leads to.
+    # librdkafka logs for the worker; a command reports an error that follows from it.
     logging.getLogger("librdkafka").addHandler(logging.NullHandler())
     try:
         code = cli.main([*arguments], prog_name="millrace", standalone_mode=False)
     except MillraceError as error:
-        return _say(" ".join(str(error).split()))
+        click.echo(f"Error: {' '.join(str(error).split())}", err=True)
+        return EXIT_ERROR
     except click.ClickException as error:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return EXIT_INTERRUPTED
     return code if isinstance(code, int) else 0
-
-
-def _say(message: str) -> int:
-    click.echo(f"Error: {message}", err=True)
-    return EXIT_ERROR
-
-
-def _is_there(command: str) -> bool:
-    return find_spec(f"millrace.streams.cli.{command}") is not None

@@ -1,4 +1,4 @@
-"""`python -m streams.cli` is `millrace`."""
+"""`python -m millrace.streams.cli` is `millrace`."""
 
 from millrace.streams.cli import main
 

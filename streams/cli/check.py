@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 from rich.table import Table
 
-from millrace.models.candidates.baselines import baselines
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.loading import load_pipeline
-from millrace.streams.cli.options import chain_option
-from millrace.streams.settings import Settings, read_settings
+from millrace.streams.cli.options import chain_option, pass_settings
+from millrace.streams.settings import Settings
 from millrace.streams.topology.topics import topic_prefix, topics_of
+
+if TYPE_CHECKING:
+    from millrace.models.monitoring.detectors import Detector  # imports River
 
 _WIDTH = 110
 
@@ -22,13 +24,14 @@ _WIDTH = 110
 @click.command()
 @click.argument("spec", metavar="PIPELINE")
 @chain_option
-def check(spec: str, chain: str | None) -> None:
+@pass_settings
+def check(settings: Settings, spec: str) -> None:
     """Check a pipeline file and print what it describes.
 
-    PIPELINE is path/file.py or package.module, with :attribute where it is not `pipeline`. No
-    broker is needed. A mistake is named in one line, and the exit code is 2.
+    PIPELINE is path/file.py or package.module, followed by :attribute unless the attribute is
+    `pipeline`. No broker is needed. If the definition is wrong, the error is one line and the exit
+    code is 2.
     """
-    settings = read_settings(chain=chain)
     pipeline = load_pipeline(spec)
     console = Console(highlight=False, width=None if Console().is_terminal else _WIDTH)
     console.print(_summary(pipeline))
@@ -38,7 +41,9 @@ def check(spec: str, chain: str | None) -> None:
 
 
 def _summary(pipeline: Pipeline) -> Table:
-    """Return the facts that are one line each."""
+    """Return the facts of one line each."""
+    from millrace.models.candidates.baselines import baselines
+
     table = Table(title=f"Pipeline {pipeline.name}", title_justify="left", show_header=False)
     table.add_column(style="bold")
     table.add_column()
@@ -46,13 +51,14 @@ def _summary(pipeline: Pipeline) -> Table:
     key = f", by the field {pipeline.key}" if pipeline.key else ""
     for name, value in {
         "task": f"{pipeline.task}{_learning(pipeline)}",
-        "champion": f"{champion}, which serves",
+        "champion": f"{champion}, whose predictions are published",
         "challengers": ", ".join(challengers) or "none",
         "baselines": ", ".join(baselines(pipeline.task)),
         "features": ", ".join(name for each in pipeline.features for name in each.names),
         "scope": f"{pipeline.scope}{key}",
         "drift": _drift(pipeline),
-        "labels": f"awaited for {pipeline.pending.ttl}, {pipeline.pending.limit:,} events at most",
+        "labels": f"awaited for {pipeline.pending.ttl}, by at most {pipeline.pending.limit:,}"
+        " events",
     }.items():
         table.add_row(name, value)
     return table
@@ -65,18 +71,18 @@ def _learning(pipeline: Pipeline) -> str:
 def _drift(pipeline: Pipeline) -> str:
     drift = pipeline.drift
     watched = {"loss": drift.loss, "inputs": drift.inputs, "predictions": drift.predictions}
-    said = [f"{name} {_detector(each)}" for name, each in watched.items() if each]
-    return f"{', '.join(said) or 'not watched'}; policy {drift.policy}"
+    shown = [f"{name} {_detector(each)}" for name, each in watched.items() if each]
+    return f"{', '.join(shown) or 'not watched'}; policy {drift.policy}"
 
 
-def _detector(detector: Any) -> str:
+def _detector(detector: Detector | Mapping[str, Detector]) -> str:
     if isinstance(detector, Mapping):
         return f"({', '.join(f'{name} {_detector(each)}' for name, each in detector.items())})"
     return detector if isinstance(detector, str) else getattr(detector, "__name__", "custom")
 
 
 def _fields(pipeline: Pipeline) -> Table:
-    """Return the event's fields, their types and what each is for."""
+    """Return the event's fields, their types and their roles."""
     schema = pipeline.event_schema
     table = Table(title=f"Event {schema.as_written.name}", title_justify="left")
     for column in ("field", "type", "role"):
@@ -96,7 +102,7 @@ def _fields(pipeline: Pipeline) -> Table:
 
 
 def _topics(pipeline: Pipeline, settings: Settings) -> Table:
-    """Return the topics that the chain has, who they are for, and what they hold."""
+    """Return the topics of the chain: who they are for, and what they hold."""
     table = Table(title=f"Topics (chain {settings.chain})", title_justify="left")
     for column in ("topic", "for", "cleanup", "holds"):
         table.add_column(column)

@@ -7,13 +7,14 @@ from rich.console import Console, Group
 
 from millrace.schemas import MillraceError
 from millrace.streams.cli import EXIT_INTERRUPTED
-from millrace.streams.cli.options import chain_option
+from millrace.streams.cli.options import chain_option, pass_settings
 from millrace.streams.demo.accounts import discrepancies
 from millrace.streams.demo.display import display
 from millrace.streams.demo.player import play
 from millrace.streams.demo.script import Plan
 from millrace.streams.demo.state import DemoState
 from millrace.streams.demo.summary import WIDTH, summary
+from millrace.streams.settings import Settings
 
 _NOTES = """\b
 Nothing needs to be installed or started: the broker is part of this process, the worker runs in a
@@ -38,7 +39,8 @@ process of its own, and both are stopped at the end. Without a terminal it print
     help="Loan applications per second.",
 )
 @chain_option
-def demo(events: int, rate: float, chain: str | None) -> int:
+@pass_settings
+def demo(settings: Settings, events: int, rate: float) -> int:
     """See it work: a live stream with a drift in it.
 
     Each loan application is predicted when it comes, and learned from once its outcome is known.
@@ -49,7 +51,7 @@ def demo(events: int, rate: float, chain: str | None) -> int:
     state = DemoState(Plan(events=events, rate=rate))
     try:
         with display(state, console) as show:
-            play(state, show, chain or "default")
+            play(state, show, settings.chain)
     except KeyboardInterrupt:
         console.print(Group(*summary(state, interrupted=True)), width=WIDTH)
         return EXIT_INTERRUPTED

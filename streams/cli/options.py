@@ -1,107 +1,129 @@
-"""Options that several commands share, and their way into the settings.
+"""Options that are settings, and their way to a command.
 
-An option that is not given leaves its setting to the environment.
+An option has its setting's description and default. What is not given as an option comes from the
+environment. A command takes all settings as one object::
+
+    @click.command()
+    @pipeline_option
+    @running_broker
+    @pass_settings
+    def topics(settings: Settings) -> None: ...
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from functools import wraps
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 import click
 
 from millrace.schemas import SettingsError
-from millrace.streams.settings import EMBEDDED, Settings
+from millrace.streams.settings import EMBEDDED, Settings, read_settings
 
-if TYPE_CHECKING:
-    from millrace.models.pipeline.definition import Pipeline
-
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-_Decorator = Callable[[_Command], _Command]
-
-pipeline_option: _Decorator[Any] = click.option(
-    "--pipeline",
-    "-p",
-    metavar="SPEC",
-    help="The pipeline: path/file.py or package.module, with :attribute if not `pipeline`.",
-)
-chain_option: _Decorator[Any] = click.option(
-    "--chain",
-    metavar="CHAIN",
-    help="Which operators share an agent: default, full, split, or written out, for example"
-    " ingest,feature+prediction+learning,drift.",
-)
+P = ParamSpec("P")
+R = TypeVar("R")
+Command = TypeVar("Command", bound=Callable[..., object])
 
 
-def broker_options(command: _Command) -> _Command:
-    """Add --broker and --kafka."""
-    broker = click.option(
-        "--broker",
-        "-b",
-        metavar="HOST:PORT",
-        help="Kafka's bootstrap servers; without it, a broker embedded in the process.",
+class Decorator(Protocol):
+    """Adds an option to a command."""
+
+    def __call__(self, command: Command, /) -> Command: ...
+
+
+def setting(
+    name: str, *flags: str, metavar: str = "", choices: Iterable[str] = (), help: str = ""
+) -> Decorator:
+    """Return an option for a setting.
+
+    Parameters
+    ----------
+    name
+        The setting.
+    flags
+        What the user types; by default the name.
+    metavar
+        What the help calls the value.
+    choices
+        The values that there are.
+    help
+        By default the setting's description, and its default.
+    """
+    field = Settings.model_fields[name]
+    default = f" [default: {field.default}]" if field.default else ""
+    return click.option(
+        *(flags or [f"--{name.replace('_', '-')}"]),
+        name,
+        type=click.Choice([*map(str, choices)]) if choices else str,
+        metavar=metavar or None,
+        help=help or f"{field.description}{default}",
+        expose_value=False,
+        callback=_keep,
     )
-    kafka = click.option(
+
+
+def _keep(context: click.Context, option: click.Parameter, value: str | None) -> None:
+    """Keep the value for `pass_settings`."""
+    context.ensure_object(dict)[option.name] = value
+
+
+pipeline_option = setting("pipeline", "--pipeline", "-p", metavar="SPEC")
+chain_option = setting("chain", metavar="CHAIN")
+
+
+def broker_option(help: str = "") -> Decorator:
+    """Return --broker."""
+    return setting("broker", "--broker", "-b", metavar="HOST:PORT", help=help)
+
+
+def kafka_option(command: Command) -> Command:
+    """Add --kafka."""
+    return click.option(
         "--kafka",
         metavar="KEY=VALUE",
         multiple=True,
-        callback=_properties,
-        help="A librdkafka property for every client, for example security.protocol=SASL_SSL."
-        " May be repeated.",
-    )
-    return broker(kafka(command))
+        expose_value=False,
+        callback=_keep_properties,
+        help="librdkafka property for every client, for example security.protocol=SASL_SSL. May be"
+        " repeated.",
+    )(command)
 
 
-def require_pipeline(settings: Settings, command: str) -> str:
-    """Return the pipeline's spec.
-
-    Raises
-    ------
-    SettingsError
-        None was given.
-    """
-    if not settings.pipeline:
-        raise SettingsError(
-            f"`millrace {command}` needs a pipeline: --pipeline path/file.py or MILLRACE_PIPELINE"
-        )
-    return settings.pipeline
+def running_broker(command: Command) -> Command:
+    """Add --broker and --kafka, for a command that reads or writes what a worker has there."""
+    return broker_option("Bootstrap servers of Kafka.")(kafka_option(command))
 
 
-def the_pipeline(settings: Settings, command: str) -> Pipeline:
-    """Return the pipeline that the settings name, under the name that they give it.
-
-    Raises
-    ------
-    SettingsError, DefinitionError
-        None was given, or it is wrong.
-    """
-    spec = require_pipeline(settings, command)
-    from millrace.models.pipeline.loading import load_pipeline  # imports River: a second
-
-    pipeline = load_pipeline(spec)
-    return pipeline.with_name(settings.pipeline_name or pipeline.name)
+def _keep_properties(context: click.Context, option: click.Parameter, given: Sequence[str]) -> None:
+    pairs = [each.partition("=") for each in given]
+    for key, equals, _ in pairs:
+        if not key or not equals:
+            raise click.BadParameter("must be KEY=VALUE, for example sasl.username=anna")
+    context.ensure_object(dict)[option.name] = {key: value for key, _, value in pairs} or None
 
 
-def require_broker(settings: Settings, command: str) -> None:
+def pass_settings(command: Callable[Concatenate[Settings, P], R]) -> Callable[P, R]:
+    """Pass the settings to a command, as its first argument."""
+
+    @wraps(command)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        given = click.get_current_context().ensure_object(dict)
+        return command(read_settings(**given), *args, **kwargs)
+
+    return call
+
+
+def require_broker(settings: Settings) -> None:
     """Refuse the embedded broker, which belongs to another process and is empty.
 
     Raises
     ------
     SettingsError
-        No broker was given.
+        No other broker is set.
     """
     if settings.broker == EMBEDDED:
         raise SettingsError(
-            f"`millrace {command}` needs a broker: --broker host:port or MILLRACE_BROKER"
+            "broker must be the address of a running broker; got none. Add --broker host:port, or"
+            " set MILLRACE_BROKER"
         )
-
-
-def _properties(
-    _context: click.Context, _option: click.Parameter, given: Sequence[str]
-) -> dict[str, str] | None:
-    """Return what was given as `KEY=VALUE`, or None where nothing was."""
-    pairs = [each.partition("=") for each in given]
-    for key, equals, _ in pairs:
-        if not key or not equals:
-            raise click.BadParameter("must be KEY=VALUE, for example sasl.username=anna")
-    return {key: value for key, _, value in pairs} or None

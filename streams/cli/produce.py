@@ -1,27 +1,30 @@
-"""`millrace produce`: events or labels, one JSON object per line, onto their topic."""
+"""`millrace produce`: events or labels, one JSON object per line, to their topic."""
 
 from __future__ import annotations
 
 import json
-from typing import IO, Any
+from typing import IO
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from millrace.models.pipeline.definition import Pipeline
-from millrace.schemas import MillraceError, RecordError, SettingsError, shipped
+from millrace.schemas import MillraceError, RecordError, shipped
+from millrace.schemas.records import Fields
 from millrace.streams.cli.options import (
-    broker_options,
+    pass_settings,
     pipeline_option,
     require_broker,
-    the_pipeline,
+    running_broker,
 )
 from millrace.streams.kafka.admin import count_partitions
 from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.kafka.delivery import CheckedProducer
+from millrace.streams.kafka.protocols import Clients
 from millrace.streams.operators.routing import input_partition, routing_key
-from millrace.streams.settings import Settings, read_settings
+from millrace.streams.settings import Settings
+from millrace.streams.sources.decoder import InputDecoder
 from millrace.streams.topology.topics import topic_prefix
 
 _FLUSH_SECONDS = 60.0
@@ -35,28 +38,32 @@ Examples:
 
 @click.command(epilog=_EXAMPLES)
 @pipeline_option
-@broker_options
+@running_broker
 @click.argument("file", type=click.File("rb"), default="-")
 @click.option("--labels", is_flag=True, help="The lines are labels, not events.")
 @click.option(
     "--format",
-    "form",
+    "target",
     type=click.Choice(["json", "avro"]),
     default="json",
-    help="On the topic: as it comes, or in Avro single-object encoding. [default: json]",
+    help="Write each line as it is, or check it and write it as Avro. [default: json]",
 )
-def produce(file: IO[bytes], labels: bool, form: str, **given: Any) -> None:
+@pass_settings
+def produce(settings: Settings, file: IO[bytes], labels: bool, target: str) -> None:
     """Send events or labels, one JSON object per line.
 
-    FILE is a path, or - for standard input. A label is an object with `event_id`, `label` and, if
-    you like, `label_time_ms` and `key`. A line that is no JSON object is named on standard error,
-    the others go out, and the exit code is 2. What is wrong with an object, the pipeline says
-    in its topic `rejects`.
+    FILE is a path, or - for standard input. A label is an object with `event_id`, `label` and,
+    optionally, `label_time_ms` and `key`.
+
+    A line that is not a JSON object is reported on standard error and skipped, and the exit code
+    is 2. The pipeline writes other objects that it cannot use to its topic `rejects`, with the
+    reason.
     """
-    settings = read_settings(**given)
-    require_broker(settings, "produce")
-    pipeline = the_pipeline(settings, "produce")
-    sender = Sender(pipeline, settings, labels=labels, as_avro=form == "avro")
+    require_broker(settings)
+    pipeline = settings.load_pipeline()
+    sender = Sender(
+        KafkaClients(settings), pipeline, settings, labels=labels, as_avro=target == "avro"
+    )
     with _bar() as bar:
         task = bar.add_task(sender.topic, total=None, sent=0)
         for number, line in enumerate(file, 1):
@@ -67,24 +74,30 @@ def produce(file: IO[bytes], labels: bool, form: str, **given: Any) -> None:
         bar.update(task, sent=sender.sent)
     what = "labels" if labels else "events"
     click.echo(f"{sender.sent:,} {what} sent to {sender.topic}", err=True)
-    if sender.bad_lines:
-        raise MillraceError(
-            f"every line requires a JSON object; got {sender.bad_lines:,} that do not fit,"
-            " named above"
-        )
+    if sender.skipped:
+        raise MillraceError(f"{sender.skipped:,} lines were skipped: see above")
 
 
 class Sender:
-    """Sends lines to a pipeline's topic, to the partition where their model lives.
+    """Sends lines to a pipeline's topic, each to the partition where its model is.
 
     Parameters
     ----------
+    clients
+        Of the broker.
     pipeline, settings
-        Whose topic, on which broker.
+        Whose topic.
     labels
         Whether the lines are labels.
     as_avro
-        Whether they go out as Avro.
+        Whether they are written as Avro.
+
+    Attributes
+    ----------
+    topic
+        Where they go.
+    sent, skipped
+        Number of lines that were sent, and of those that were reported.
 
     Raises
     ------
@@ -93,65 +106,74 @@ class Sender:
     """
 
     def __init__(
-        self, pipeline: Pipeline, settings: Settings, *, labels: bool, as_avro: bool
+        self,
+        clients: Clients,
+        pipeline: Pipeline,
+        settings: Settings,
+        *,
+        labels: bool,
+        as_avro: bool,
     ) -> None:
-        self.topic = topic_prefix(pipeline) + ("labels" if labels else "events")
-        self.sent = 0
-        self.bad_lines = 0
+        self._name = "labels" if labels else "events"
+        self.topic = topic_prefix(pipeline) + self._name
+        self.sent = self.skipped = 0
         self._pipeline = pipeline
-        self._labels = labels
+        self._id_field = "event_id" if labels else pipeline.event_id
+        self._key_field = "key" if labels else pipeline.key
+        self._encode = shipped("label").encode if labels else pipeline.event_schema.accepted.encode
+        self._decoder = InputDecoder(pipeline, lambda _: None, settings.max_event_bytes)
         self._as_avro = as_avro
-        clients = KafkaClients(settings)
         self._partitions = count_partitions(clients, self.topic)
         self._producer = CheckedProducer(clients)
 
     def send(self, number: int, line: bytes) -> None:
-        """Send one line; one that cannot be is named on standard error and counted."""
-        if not line.strip():
+        """Send a line, or report on standard error why it cannot be sent."""
+        line = line.strip()
+        if not line:
             return
         try:
-            document = json.loads(line)
-            if not isinstance(document, dict):
-                raise SettingsError(f"requires a JSON object; got {type(document).__name__}")
-            value = self._avro(document) if self._as_avro else line.strip()
-        except (ValueError, TypeError, OverflowError, RecursionError, MillraceError) as error:
-            self.bad_lines += 1
-            click.echo(f"line {number}: {' '.join(str(error).split())}", err=True)
-            return
-        self._produce(value, document)
+            document = _parse(line)
+            value = self._avro(line) if self._as_avro else line
+        except RecordError as error:
+            self._skip(number, error.detail)
+        except (ValueError, TypeError, OverflowError, RecursionError) as error:
+            self._skip(number, str(error))
+        else:
+            self._produce(value, document)
 
     def finish(self) -> None:
-        """Wait until the broker has everything.
+        """Wait until the broker has every record.
 
         Raises
         ------
         BrokerError
-            It has not taken every record.
+            A record was not delivered.
         """
         self._producer.flush(_FLUSH_SECONDS)
 
-    def _avro(self, document: dict[str, Any]) -> bytes:
-        if self._labels:
-            optional = {"label_time_ms": None, "key": None}
-            return shipped("label").encode({**optional, **document})
-        schema = self._pipeline.event_schema
-        try:
-            return schema.accepted.encode(schema.from_json(document))
-        except RecordError as error:
-            raise SettingsError(error.detail) from error
+    def _avro(self, line: bytes) -> bytes:
+        """Return a line as Avro, decoded by the rules of ingest."""
+        return self._encode(self._decoder.decode(self._name, line).fields)
 
-    def _produce(self, value: bytes, document: dict[str, Any]) -> None:
-        pipeline = self._pipeline
-        id_field, key_field = pipeline.event_id, pipeline.key
-        if self._labels:
-            id_field, key_field = "event_id", "key"
-        event_id = str(document.get(id_field, ""))
-        key = None if key_field is None else document.get(key_field)
-        routed_by = routing_key(pipeline, event_id, None if key is None else str(key))
-        partition = input_partition(pipeline, routed_by, self._partitions)
+    def _skip(self, number: int, reason: str) -> None:
+        self.skipped += 1
+        click.echo(f"line {number}: {' '.join(reason.split())}", err=True)
+
+    def _produce(self, value: bytes, document: Fields) -> None:
+        event_id = str(document.get(self._id_field, ""))
+        key = None if self._key_field is None else document.get(self._key_field)
+        routed_by = routing_key(self._pipeline, event_id, None if key is None else str(key))
+        partition = input_partition(self._pipeline, routed_by, self._partitions)
         self._producer.produce(self.topic, value, routed_by, -1 if partition is None else partition)
-        self.sent += 1
         self._producer.poll()
+        self.sent += 1
+
+
+def _parse(line: bytes) -> Fields:
+    document = json.loads(line)
+    if not isinstance(document, dict):
+        raise ValueError(f"must be a JSON object; got {type(document).__name__}")  # noqa: TRY004
+    return document
 
 
 def _bar() -> Progress:

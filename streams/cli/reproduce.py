@@ -1,8 +1,8 @@
-"""`millrace reproduce`: make a prediction again from the log, and say whether it is the same."""
+"""`millrace reproduce`: make a prediction again from the log, and compare."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -10,15 +10,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from millrace.streams.cli.options import (
-    broker_options,
     chain_option,
+    pass_settings,
     pipeline_option,
     require_broker,
-    the_pipeline,
+    running_broker,
 )
-from millrace.streams.settings import read_settings
-from millrace.streams.tools.reproduce import COMPARED, Reproduction
-from millrace.streams.tools.reproduce import reproduce as reproduce_prediction
+from millrace.streams.kafka.clients import KafkaClients
+from millrace.streams.settings import Settings
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+    from millrace.streams.tools.reproduce import Reproduction
 
 EXIT_DIFFERENT = 1
 _REPORT_EVERY = 500
@@ -27,21 +31,24 @@ _REPORT_EVERY = 500
 @click.command()
 @click.argument("event_id")
 @pipeline_option
-@broker_options
+@running_broker
 @chain_option
-def reproduce(event_id: str, **given: Any) -> int:
+@pass_settings
+def reproduce(settings: Settings, event_id: str) -> int:
     """Make the prediction of an event again, from the log alone.
 
-    Finds the prediction of EVENT_ID, passes the log through fresh models from its first record
-    up to that event, predicts, and compares value, probabilities, features, model and version.
-    The exit code is 0 where they are identical, 1 where they differ, and 2 where it cannot be
-    done, for example because retention has removed the beginning of the log.
+    Finds the prediction of EVENT_ID, passes the log to untrained models from its first record up
+    to that event, predicts, and compares value, probabilities, features, model and version.
+
+    The exit code is 0 if they are identical and 1 if they differ. It is 2 if the prediction cannot
+    be made again, for example because the beginning of the log has expired.
     """
-    settings = read_settings(**given)
-    require_broker(settings, "reproduce")
-    pipeline = the_pipeline(settings, "reproduce")
+    require_broker(settings)
+    pipeline = settings.load_pipeline()
+    from millrace.streams.tools.reproduce import reproduce as reproduce_prediction
+
     with _progress_bar() as bar:
-        shown: dict[str, Any] = {}
+        shown: dict[str, TaskID] = {}
 
         def advance(what: str, done: int, total: int) -> None:
             if what not in shown:
@@ -49,13 +56,14 @@ def reproduce(event_id: str, **given: Any) -> int:
             if done % _REPORT_EVERY == 0:
                 bar.update(shown[what], completed=done)
 
-        result = reproduce_prediction(pipeline, settings, event_id, advance)
+        clients = KafkaClients(settings)
+        result = reproduce_prediction(clients, pipeline, settings, event_id, advance)
     Console(highlight=False).print(_report(result))
     return EXIT_DIFFERENT if result.differences else 0
 
 
 def _progress_bar() -> Progress:
-    """Return a bar on standard error that goes when it is done."""
+    """Return a bar on standard error that disappears when it is done."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -67,19 +75,18 @@ def _progress_bar() -> Progress:
 
 
 def _report(result: Reproduction) -> Table | str:
-    served, different = result.served, result.differences
+    published, different = result.published, result.differences
     where = (
-        f"{served['event_id']} at {result.topic}[{result.partition}]@{result.offset},"
-        f" by {served['model']} version {served['model_version']:,},"
+        f"{published['event_id']} at {result.topic}[{result.partition}]@{result.offset},"
+        f" by {published['model']} version {published['model_version']:,},"
         f" made again from {result.records:,} records"
     )
     if not different:
-        value = f"value {served['value']!r}, probabilities {served['probabilities']}"
+        value = f"value {published['value']!r}, probabilities {published['probabilities']}"
         return f"identical: {where}\n{value}"
     table = Table(title=f"DIFFERENT: {where}", title_justify="left")
-    for column in ("field", "as served", "made again"):
+    for column in ("field", "published", "made again"):
         table.add_column(column, overflow="fold")
-    for name in COMPARED:
-        if name in different:
-            table.add_row(name, *(repr(each) for each in different[name]))
+    for name, values in different.items():
+        table.add_row(name, *map(repr, values))
     return table

@@ -2,43 +2,49 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 from rich.table import Table
 
 from millrace.streams.cli.options import (
-    broker_options,
     chain_option,
+    pass_settings,
     pipeline_option,
     require_broker,
-    the_pipeline,
+    running_broker,
 )
-from millrace.streams.settings import read_settings
-from millrace.streams.tools.inspect_state import SavedState, inspect_state
+from millrace.streams.kafka.clients import KafkaClients
+from millrace.streams.settings import Settings
+
+if TYPE_CHECKING:
+    from millrace.streams.tools.inspect_state import SavedState
 
 _DIGEST_SHOWN = 12
 
 
 @click.command()
 @pipeline_option
-@broker_options
+@running_broker
 @chain_option
-@click.option("--json", "as_json", is_flag=True, help="Everything, in full precision.")
-def state(as_json: bool, **given: Any) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print everything, in full precision.")
+@pass_settings
+def state(settings: Settings, as_json: bool) -> None:
     """Show what the saved models have learned.
 
-    For every partition, scope key and candidate: its version (examples learned), its metrics
-    since the beginning, and a digest of what it predicts on a fixed probe and of its metrics.
-    Two runs over the same log have the same digests. A running worker saves its state every few
-    seconds (MILLRACE_FLUSH_SECONDS) and when it stops. The state is signed: MILLRACE_STATE_KEY
-    must be the workers' own.
+    Each candidate of each partition and scope key has a version (the examples it has learned),
+    metrics over all of them, and a digest of its metrics and of what it predicts for a fixed
+    sample. Two runs over the same log have the same digests.
+
+    A worker saves its state every few seconds (MILLRACE_FLUSH_SECONDS) and when it stops. The
+    state is signed, so set MILLRACE_STATE_KEY as for the workers.
     """
-    settings = read_settings(**given)
-    require_broker(settings, "state")
-    pipeline = the_pipeline(settings, "state")
-    saved = inspect_state(pipeline, settings)
+    require_broker(settings)
+    pipeline = settings.load_pipeline()
+    from millrace.streams.tools.inspect_state import inspect_state
+
+    saved = inspect_state(KafkaClients(settings), pipeline, settings)
     if as_json:
         click.echo(saved.to_json())
     else:
@@ -46,7 +52,12 @@ def state(as_json: bool, **given: Any) -> None:
 
 
 def _table(saved: SavedState) -> Table:
-    table = Table(title=f"{saved.pipeline}, saved by {saved.agent}", title_justify="left")
+    table = Table(
+        title=f"{saved.pipeline}, saved by {saved.agent}",
+        title_justify="left",
+        caption="* champion",
+        caption_justify="left",
+    )
     for column in ("partition", "covers", "scope key", "model"):
         table.add_column(column)
     table.add_column("version", justify="right")

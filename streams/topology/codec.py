@@ -31,7 +31,7 @@ _RECORDS: Mapping[str, type[Record]] = {
         *(ExampleRecord, SnapshotRecord, AlertRecord, RejectRecord),
     )
 }
-_SHIPPED: Mapping[str, RecordType] = {
+SHIPPED: Mapping[str, RecordType] = {
     each.name: each
     for each in map(
         shipped,
@@ -41,6 +41,7 @@ _SHIPPED: Mapping[str, RecordType] = {
         ),
     )
 }
+"""Name of an Avro type to the type: every record that Millrace writes, but for a user's events."""
 
 
 class TopicCodec:
@@ -55,7 +56,7 @@ class TopicCodec:
     """
 
     def __init__(self, pipeline: Pipeline, outputs: str = "avro") -> None:
-        self._internal = Codec(_SHIPPED.values())
+        self._internal = Codec(SHIPPED.values())
         self._clean = pipeline.event_schema.clean_codec
         self._outputs = FORMATS[outputs]
 
@@ -91,7 +92,7 @@ class TopicCodec:
         """
         key = _key(record)
         if record.topic in OUTPUTS:
-            return key, self._outputs.encode(_SHIPPED[record.type], record.value)
+            return key, self._outputs.encode(SHIPPED[record.type], record.value)
         codec = self._clean if record.topic == "clean" else self._internal
         return key, codec.encode(record.type, record.value)
 
@@ -99,7 +100,7 @@ class TopicCodec:
         (type_name,) = TOPICS[topic].types
         for each in FORMATS.values():
             if each.recognises(data):
-                return type_name, each.decode(_SHIPPED[type_name], data)
+                return type_name, each.decode(SHIPPED[type_name], data)
         return self._internal.decode(data)  # which says what is wrong
 
 

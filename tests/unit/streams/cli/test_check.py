@@ -35,14 +35,14 @@ def write(tmp_path):
     return write
 
 
-def test_a_right_file_is_summed_up(write, capsys):
-    """Task, models, features, roles, drift and topics are all there."""
+def test_a_valid_file_is_summarized(write, capsys):
+    """Task, models, features, roles, drift and topics are shown."""
     assert run(["check", write()]) == 0
     out = capsys.readouterr().out
     rows = [" ".join(line.replace("│", " ").split()) for line in out.splitlines()]
     for row in (
         "task binary",
-        "champion alma, which serves",
+        "champion alma, whose predictions are published",
         "challengers knn",
         "features price, is_dear",
         "scope key, by the field customer",
@@ -58,7 +58,7 @@ def test_a_right_file_is_summed_up(write, capsys):
 
 
 def test_the_topics_follow_the_chain(write, capsys):
-    """Another chain has other agents, and so other topics for their state."""
+    """Another chain has other agents, which have other topics for their state."""
     assert run(["check", write(), "--chain", "split"]) == 0
     out = capsys.readouterr().out
     assert "shop.state.learning" in out
@@ -66,7 +66,7 @@ def test_the_topics_follow_the_chain(write, capsys):
 
 
 def test_a_wrong_file_is_an_error_that_names_the_mistake(write, capsys):
-    """A typing mistake in the task is answered with the tasks there are."""
+    """A misspelt task is an error that lists the tasks."""
     assert run(["check", write("binery")]) == 2
     err = capsys.readouterr().err
     assert "shop_pipeline.py" in err

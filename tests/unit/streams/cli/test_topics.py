@@ -1,0 +1,53 @@
+"""`millrace topics` lists what a broker has of a pipeline, and creates what is missing."""
+
+from __future__ import annotations
+
+import pytest
+
+LOANS = ["-p", "millrace.models.pipelines.loans"]
+
+
+@pytest.fixture
+def rows(call):
+    """Run the command; return the cells of the row of each topic."""
+
+    def rows(*arguments):
+        code, out, _ = call("topics", *LOANS, *arguments)
+        assert code == 0
+        assert "loans on fake" in out
+        lines = [line.replace("│", " ").split() for line in out.splitlines() if "loans." in line]
+        return {topic: cells for topic, *cells in lines}
+
+    return rows
+
+
+def test_missing_topics_are_listed_and_not_created(rows, broker):
+    """Without --create nothing changes."""
+    assert rows()["loans.events"] == ["missing", "-", "delete"]
+    assert broker.topics == {}
+
+
+def test_topics_are_created(rows, broker):
+    """With four partitions, unless --partitions says otherwise."""
+    found = rows("--create")
+    assert found["loans.events"] == ["4", "0", "delete"]
+    assert found["loans.models"] == ["4", "0", "compact"]
+    assert {*found} == {*broker.topics}
+    broker.topics.clear()
+    assert rows("--create", "--partitions", "2")["loans.events"] == ["2", "0", "delete"]
+
+
+def test_topics_of_the_chain_are_listed(rows):
+    """Agents of another chain have other topics for their state."""
+    assert "loans.state.prediction-learning" in rows()
+    assert "loans.state.learning" in rows("--chain", "split")
+
+
+def test_records_are_counted(rows, broker):
+    """Over all partitions, without those that expired."""
+    broker.create("loans.events", 2)
+    for partition in (0, 0, 0, 1):
+        broker.put("loans.events", b"{}", partition=partition)
+    assert rows()["loans.events"] == ["2", "4", "delete"]
+    broker.expire("loans.events", before=2)
+    assert rows()["loans.events"] == ["2", "2", "delete"]
