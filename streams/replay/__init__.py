@@ -1,13 +1,14 @@
-"""Replay: a table of rows as a stream, through the pipeline that would serve it live.
+"""Replay: a table of rows as a stream of events, and a report of how a pipeline did.
 
-Every row becomes an event, in the file's order, and its label follows, inside the event or some
-events later. What runs is the worker itself, in a process of its own, with Kafka between; what
-is reported is what its `/metrics` says. With one partition the metrics are those that River's
-`progressive_val_score` gives on the same rows, to the last digit, whatever the speed.
+Every row becomes an event, in the order of the table. Its label is inside the event, or follows
+some events later. The pipeline runs in this process (`in_memory`), or in a worker with Kafka
+between, whose `/metrics` give the report. On one partition the metrics are those of River's
+`progressive_val_score` on the same rows, to the last digit, whatever the speed.
 
 ::
 
-    source ─► encoding ─► feed ─► events ─► worker ─► /metrics ─► watch ─► report
+    source ─► encoding ─► in_memory ─────────────────────────────────────────► report
+                 └──────► feed ─► events ─► worker ─► /metrics ─► watch ─────────┘
                            ▲                                        │
                            └────────────────── window ◄─────────────┘
 """

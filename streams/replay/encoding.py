@@ -1,7 +1,7 @@
 """From rows to records on `events`, in the order in which events and labels would come live.
 
 Events are Avro in single-object encoding, of the pipeline's own type with an optional label. A
-row that does not fit the type goes out as JSON, and so to `rejects`, like any bad event.
+row that does not fit the type is sent as JSON: ingest rejects it, as any invalid event.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import NamedTuple, TypeAlias, cast
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple, Protocol, TypeAlias, cast, runtime_checkable
 
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import shipped
@@ -17,7 +18,8 @@ from millrace.streams.operators.routing import GLOBAL_PARTITION, input_partition
 
 Row: TypeAlias = Mapping[str, object]
 
-_ABSENT = object()
+_UNFIT = object()
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "null": (type(None),),
     "boolean": (bool,),
@@ -28,6 +30,17 @@ _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "enum": (str,),
 }
+
+
+@runtime_checkable
+class _Scalar(Protocol):
+    """What a scalar of NumPy has. NumPy itself is not imported."""
+
+    ndim: int
+
+    def astype(self, dtype: str, /) -> _Scalar: ...
+
+    def item(self) -> object: ...
 
 
 class Outgoing(NamedTuple):
@@ -51,104 +64,126 @@ class Encoder:
     """
 
     def __init__(self, pipeline: Pipeline, partitions: int) -> None:
+        schema = pipeline.event_schema
         self._pipeline = pipeline
         self._partitions = partitions
-        self._type = pipeline.event_schema.accepted
-        schema = pipeline.event_schema
-        optional = {name: ("null",) for name in (pipeline.label,) if name is not None}
+        self._type = schema.accepted
+        fields = zip(schema.field_names, self._type.fields, strict=True)
+        optional = {pipeline.label: ("null",)}
         self._fields = [
-            _Field(name, (*schema.types_of(name), *optional.get(name, ())), declared)
-            for name, declared in zip(schema.field_names, self._type.fields, strict=True)
+            _Field(
+                name,
+                (*schema.types_of(name), *optional.get(name, ())),
+                declared,
+                schema.units_per_ms(name),
+            )
+            for name, declared in fields
         ]
         self._label = next((each for each in self._fields if each.name == pipeline.label), None)
 
     def event(self, row: Row) -> Outgoing:
         """Return an event with its label inside."""
-        key, partition = self._route(row)
-        return Outgoing(self._encode(row), key, partition, False)
+        return self._outgoing(row, self._encode(row), is_label=False)
 
-    def question(self, row: Row) -> Outgoing:
-        """Return an event without its label."""
-        if self._label is not None:
-            row = {**row, self._label.name: None}
-        return self.event(row)
+    def event_without_label(self, row: Row) -> Outgoing:
+        """Return an event whose label is null."""
+        return self.event(row if self._label is None else {**row, self._label.name: None})
 
-    def answer(self, row: Row) -> Outgoing | None:
-        """Return an event's label as a record of its own, or None where the row has none."""
+    def label(self, row: Row) -> Outgoing | None:
+        """Return an event's label as a record of its own; None where the row has none."""
         if self._label is None or row.get(self._label.name) is None:
             return None
         given = row[self._label.name]
-        label = self._label.fit(given)
+        fit = self._label.fit(given)
+        event_id, key = self._identity(row)
         record = {
-            "event_id": self._identity(row)[0],
-            "label": given if label is _ABSENT else label,
+            "event_id": event_id,
+            "label": given if fit is _UNFIT else fit,
             "label_time_ms": None,
-            "key": self._identity(row)[1],
+            "key": key,
         }
-        key, partition = self._route(row)
         try:
-            return Outgoing(shipped("label").encode(record), key, partition, True)
+            value = shipped("label").encode(record)
         except (TypeError, ValueError, OverflowError, AttributeError):
-            rejected = json.dumps(record, default=str).encode()  # ingest says what is wrong
-            return Outgoing(rejected, key, partition, True)
+            value = _as_json(record)
+        return self._outgoing(row, value, is_label=True)
 
     def _encode(self, row: Row) -> bytes:
         record = {each.name: each.fit(row.get(each.name, each.default)) for each in self._fields}
-        if _ABSENT not in record.values():
+        if _UNFIT not in record.values():
             try:
                 return self._type.encode(record)
             except (TypeError, ValueError, OverflowError, AttributeError):
                 pass  # a symbol that an enum does not have, for example
-        fitting = {name: value for name, value in record.items() if value is not _ABSENT}
-        return json.dumps({**row, **fitting}, default=str).encode()  # ingest says what is wrong
+        return _as_json({**row, **{k: v for k, v in record.items() if v is not _UNFIT}})
+
+    def _outgoing(self, row: Row, value: bytes, *, is_label: bool) -> Outgoing:
+        routed_by = routing_key(self._pipeline, *self._identity(row))
+        partition = input_partition(self._pipeline, routed_by, self._partitions)
+        return Outgoing(
+            value,
+            None if routed_by is None else routed_by.encode(),
+            GLOBAL_PARTITION if partition is None else partition,
+            is_label,
+        )
 
     def _identity(self, row: Row) -> tuple[str, str | None]:
         key = None if self._pipeline.key is None else row.get(self._pipeline.key)
         return str(row.get(self._pipeline.event_id)), None if key is None else str(key)
 
-    def _route(self, row: Row) -> tuple[bytes | None, int]:
-        routed_by = routing_key(self._pipeline, *self._identity(row))
-        partition = input_partition(self._pipeline, routed_by, self._partitions)
-        key = None if routed_by is None else routed_by.encode()
-        return key, GLOBAL_PARTITION if partition is None else partition
-
 
 class _Field:
-    """A field of the event type, and how a cell is made to fit it without a loss.
+    """A field of the event type, and how a cell is converted to it without a loss.
 
-    A table knows fewer types than a schema: an id of digits is read as a number, a boolean may
-    be written as 0 and 1, and a whole number beside an empty cell may have become a float.
+    Tables know fewer types than a schema: an id of digits is read as a number, a boolean may be
+    written as 0 and 1, and a whole number in a column with empty cells becomes a float.
     """
 
-    def __init__(self, name: str, types: Collection[str], declared: Row) -> None:
+    def __init__(self, name: str, types: Collection[str], declared: Row, units_per_ms: int) -> None:
         self.name = name
-        self.default = declared.get("default", None if "null" in types else _ABSENT)
+        self.default = declared.get("default", None if "null" in types else _UNFIT)
         self._types = {each for kind in types for each in _PYTHON_TYPES.get(kind, ())}
-        self._fits: list[tuple[type, type, Callable[[object], bool]]] = [
+        self._units_per_ms = units_per_ms
+        self._conversions: list[tuple[type, type, Callable[[object], bool]]] = [
             (int, bool, lambda value: value in (0, 1)),
             (int, str, lambda _: True),
             (float, int, lambda value: cast(float, value).is_integer()),
         ]
 
     def fit(self, value: object) -> object:
-        """Return `value` as the field takes it, or what no field takes."""
-        if hasattr(value, "item"):  # a scalar of NumPy
-            value = value.item()
+        """Return `value` as the field takes it, or `_UNFIT`."""
         kind = type(value)
         if kind in self._types:
             return value
-        for given, wanted, holds in self._fits:
-            if kind is given and wanted in self._types and holds(value):
+        for given, wanted, fits in self._conversions:
+            if kind is given and wanted in self._types and fits(value):
                 return wanted(value)
-        return _ABSENT
+        plain = self._plain(value)
+        return _UNFIT if plain is value else self.fit(plain)
+
+    def _plain(self, value: object) -> object:
+        """Return a value of NumPy or pandas as Python's own, and a time in the field's unit."""
+        kind = type(value).__name__
+        if kind in ("NAType", "NaTType"):
+            return None
+        if isinstance(value, datetime) and int in self._types:
+            since = (value if value.tzinfo else value.replace(tzinfo=UTC)) - _EPOCH
+            return since // timedelta(microseconds=1) * self._units_per_ms // 1_000
+        if isinstance(value, _Scalar) and value.ndim == 0:
+            return (value.astype("datetime64[us]") if kind == "datetime64" else value).item()
+        return value
+
+
+def _as_json(record: Row) -> bytes:
+    return json.dumps(record, default=str).encode()  # ingest rejects it, and says why
 
 
 def in_order(rows: Iterable[Row], encoder: Encoder, label_delay: int) -> Iterator[Outgoing]:
-    """Return the records of all rows, each label `label_delay` events after its own.
+    """Yield the records of all rows, each label `label_delay` events after its own.
 
-    With a delay, the label of event i comes right before event i + delay, and those that are
-    left at the end come then: the order of `river.stream.simulate_qa`. Without one (0), labels
-    are inside their events.
+    With a delay, the label of event i comes directly before event i + delay, and labels that are
+    left come at the end: the order of `river.stream.simulate_qa`. With 0, labels are inside their
+    events.
     """
     if not label_delay:
         yield from map(encoder.event, rows)
@@ -157,8 +192,8 @@ def in_order(rows: Iterable[Row], encoder: Encoder, label_delay: int) -> Iterato
     for row in rows:
         if len(waiting) == label_delay:
             yield from _known(waiting.popleft())
-        yield encoder.question(row)
-        waiting.append(encoder.answer(row))
+        yield encoder.event_without_label(row)
+        waiting.append(encoder.label(row))
     for label in waiting:
         yield from _known(label)
 

@@ -1,4 +1,4 @@
-"""Produces a replay's records no faster than the worker lets go of them."""
+"""Produces a replay's records, no faster than the worker processes them."""
 
 from __future__ import annotations
 
@@ -6,43 +6,43 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.kafka.delivery import CheckedProducer
+from millrace.streams.kafka.protocols import Clients
 from millrace.streams.replay.encoding import Outgoing
 from millrace.streams.replay.watch import Progress
 from millrace.streams.replay.window import Window, size_bytes
-from millrace.streams.settings import Settings
 
-_LONGEST_PAUSE_SECONDS = 0.5
-_SHORTEST_PAUSE_SECONDS = 0.02
+LOOK_SECONDS = 0.05
+"""Time between two looks at the worker: each look takes milliseconds of its time."""
+
 _LINGER_MS = 20  # fewer, larger requests: the broker is on the same machine as the worker
-_STRIDE = 64
-"""Records between two looks at the clock."""
 
 
 class Looks(Protocol):
-    """What is asked of `streams.replay.watch.Watch`."""
+    """What a feed needs of `streams.replay.watch.Watch`."""
 
     def look(self, sent_events: int, sent_labels: int) -> Progress: ...
 
 
 class Feed:
-    """Sends records and waits until the last of them is done.
+    """Sends records and waits until the worker has processed the last of them.
 
     Parameters
     ----------
-    settings
-        Where the broker is.
+    clients
+        Of the broker.
     topic
         The pipeline's `events`, with its prefix.
     window
-        How much may be on its way.
+        How much may be in flight.
     watch
-        Knows how far the worker is.
+        Says how far the worker is.
     rate
-        Records per second at the most; None for as fast as the worker takes them.
+        Records per second at most; None for as fast as the worker processes them.
     on_progress
-        Told how many events are done.
+        Called with the number of events that are done.
+    clock, sleep
+        Seconds, monotonic.
 
     Attributes
     ----------
@@ -54,25 +54,27 @@ class Feed:
 
     def __init__(
         self,
-        settings: Settings,
+        clients: Clients,
         topic: str,
         window: Window,
         watch: Looks,
         *,
         rate: float | None = None,
         on_progress: Callable[[int], object] = lambda _: None,
+        clock: Callable[[], float] = time.perf_counter,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._producer = CheckedProducer(KafkaClients(settings), {"linger.ms": _LINGER_MS})
+        self.events = self.labels = 0
+        self.seconds = 0.0
+        self._producer = CheckedProducer(clients, {"linger.ms": _LINGER_MS})
         self._topic = topic
         self._window = window
         self._watch = watch
         self._rate = rate
         self._on_progress = on_progress
-        self._started = self._looked_at = 0.0
-        self._pause_seconds = _SHORTEST_PAUSE_SECONDS
-        self.events = 0
-        self.labels = 0
-        self.seconds = 0.0
+        self._clock = clock
+        self._sleep = sleep
+        self._looked_at = 0.0
 
     def run(self, records: Iterable[Outgoing]) -> None:
         """Send every record, in order, and wait until all are predicted, learned or rejected.
@@ -80,31 +82,36 @@ class Feed:
         Raises
         ------
         BrokerError
-            A record was not taken, or the worker does not get any further.
+            A record was not delivered, or the worker makes no progress.
         MillraceError
             The worker ended.
         """
-        self._started = started = time.perf_counter()
+        started = self._looked_at = self._clock()
         for number, record in enumerate(records):
-            if self._rate is not None:
-                self._wait_until(started + number / self._rate)
-            elif (
-                number % _STRIDE == 0
-                and time.perf_counter() - self._looked_at > _LONGEST_PAUSE_SECONDS
-            ):
-                self._look()
-            while self._window.is_full:
-                self._wait()
+            due = started + number / self._rate if self._rate else started
+            while self._window.is_full or self._clock() < due:
+                self._wait(due)
             self._send(record)
         while self._look().missing(self.events, self.labels):
-            time.sleep(self._pause_seconds)
-        self.seconds = time.perf_counter() - started
+            self._sleep(LOOK_SECONDS)
+        self.seconds = self._clock() - started
 
     def _send(self, record: Outgoing) -> None:
         self._producer.produce(self._topic, record.value, record.key, record.partition)
         self._window.add(size_bytes(record))
         self.labels += record.is_label
         self.events += not record.is_label
+        self._look_if_due()
+
+    def _wait(self, due: float) -> None:
+        """Wait until the next record is due, or the worker may have made room for it."""
+        seconds = due - self._clock()
+        self._sleep(min(seconds, LOOK_SECONDS) if seconds > 0 else LOOK_SECONDS)
+        self._look_if_due()
+
+    def _look_if_due(self) -> None:
+        if self._clock() - self._looked_at >= LOOK_SECONDS:
+            self._look()
 
     def _look(self) -> Progress:
         self._producer.poll()
@@ -112,22 +119,5 @@ class Feed:
         arrived = progress.events + (progress.labels if self.labels else 0)
         self._window.advance(arrived - progress.unread)
         self._on_progress(progress.events)
-        self._looked_at = now = time.perf_counter()
-        if self._window.passed:
-            # Until half of what is on its way should be done: each look costs the worker time.
-            record_seconds = (now - self._started) / self._window.passed
-            half_seconds = self._window.on_their_way * record_seconds / 2
-            self._pause_seconds = min(
-                max(half_seconds, _SHORTEST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS
-            )
+        self._looked_at = self._clock()
         return progress
-
-    def _wait(self) -> None:
-        time.sleep(self._pause_seconds)
-        self._look()
-
-    def _wait_until(self, due: float) -> None:
-        while (left := due - time.perf_counter()) > 0:
-            if time.perf_counter() - self._looked_at > _LONGEST_PAUSE_SECONDS:
-                self._look()
-            time.sleep(min(left, _LONGEST_PAUSE_SECONDS))

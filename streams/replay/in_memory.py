@@ -2,19 +2,18 @@
 
 For notebooks, for tests of a pipeline, and for `millrace replay`. Rows become the records that a
 producer would send; the operators of the chain `full` fold them, in slices as the engine does; and
-what a worker would write to topics is returned. One partition's results equal a worker's, and
+what a worker would write to topics is returned. On one partition the results equal a worker's, and
 River's `progressive_val_score`, to the last bit.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, cast
 
-from millrace.models.candidates.model_set import ModelSet
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import SettingsError
 from millrace.schemas.records import Alert, Outcome, Prediction, Reject
@@ -55,12 +54,12 @@ class InMemory:
     partitions
         Of the inputs.
     now_ms
-        The time at which all records are produced: milliseconds since the Unix epoch.
+        When all records are produced: milliseconds since the Unix epoch.
 
     Attributes
     ----------
     metrics
-        What a worker's `/metrics` would show, but for latency, which means nothing here.
+        What a worker's `/metrics` would show, without the latency, which means nothing here.
     """
 
     def __init__(self, pipeline: Pipeline, partitions: int, now_ms: int) -> None:
@@ -69,8 +68,6 @@ class InMemory:
             agent=_AGENT,
             clean_partitions=partitions,
             max_event_bytes=Settings.model_fields["max_event_bytes"].default,
-            written_schema=lambda _: None,
-            load_models=_refuse,
             clock_ms=lambda: now_ms,
         )
         self.metrics = Metrics(pipeline.name)
@@ -80,7 +77,7 @@ class InMemory:
             self.metrics.watch(_AGENT.name, part.number, part.task)
 
     def fold(self, produced: Iterable[Outgoing]) -> Iterator[Record]:
-        """Fold what was produced, and yield what a worker would write, partition by partition."""
+        """Fold what was produced, and yield what a worker would write."""
         for outgoing in produced:
             part = self._parts[outgoing.partition]
             part.add(outgoing, self._now_ms)
@@ -114,7 +111,7 @@ class _Partition:
         self.next_offset += 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """What a pipeline made of rows: the records of its output topics, in order, as dictionaries.
 
@@ -123,14 +120,15 @@ class Result:
     predictions, alerts, rejects, outcomes
         As the topics of these names would hold them.
     metrics
-        Candidate or baseline to metric to value, over all examples (prequential).
+        Candidate or baseline to metric to value, over all examples (prequential). Empty for a
+        candidate without an example, None for a value that is not finite.
 
     Examples
     --------
     >>> from millrace.models.pipelines.loans import applications, pipeline
     >>> result = run(pipeline, applications(200))
-    >>> len(result.predictions), result.rejects
-    (200, [])
+    >>> result
+    Result(predictions: 200, alerts: 0, rejects: 0, outcomes: 200)
     >>> result.frame("outcomes")[["event_id", "fate", "label"]].head(1).values.tolist()
     [['0', 'joined', False]]
     """
@@ -141,6 +139,10 @@ class Result:
     outcomes: list[Outcome] = field(default_factory=list)
     metrics: dict[str, dict[str, float | None]] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        lists = ("predictions", "alerts", "rejects", "outcomes")
+        return f"Result({', '.join(f'{name}: {len(getattr(self, name))}' for name in lists)})"
+
     def frame(self, name: str) -> pd.DataFrame:
         """Return one of the lists as a table, or `metrics` with a row for each candidate.
 
@@ -149,7 +151,7 @@ class Result:
         SettingsError
             There is no such list.
         """
-        import pandas as pd  # noqa: PLC0415 - half a second that a run without tables need not pay
+        import pandas as pd  # noqa: PLC0415 - takes half a second, which not every run needs
 
         names = [*vars(self)]
         if name not in names:
@@ -184,53 +186,76 @@ def run(
     pipeline
         The definition.
     rows
-        Events with their labels: dictionaries, or a table. Rows without the pipeline's event id
-        get the number of the row as their id, from 0.
+        Events with their labels: dictionaries, or a table. Characters that a field's name cannot
+        have are replaced by `_`. Rows without the pipeline's event id get the number of the row,
+        from 0. A missing cell of a table is null.
     partitions
         Of the inputs: with the scopes `partition` and `key`, each has its own models.
     label_delay
         Events between an event and its label; 0 for the label inside the event.
     clock
         Seconds since the Unix epoch, read once: all rows are produced at that time, which is
-        their event time where the pipeline has no other.
+        their event time unless the pipeline has a field for it.
 
     Raises
     ------
     SettingsError
-        `partitions` or `label_delay` is out of range.
+        `partitions` or `label_delay` is out of range, or a row is not a dictionary.
     """
-    if partitions < 1:
-        raise SettingsError(f"partitions must be at least 1; got {partitions!r}")
-    if label_delay < 0:
-        raise SettingsError(f"label_delay must be 0 or more events; got {label_delay!r}")
+    _check_count("partitions", partitions, least=1)
+    _check_count("label_delay", label_delay, least=0)
     memory = InMemory(pipeline, partitions, int(clock() * 1000))
     result = Result()
-    produced = in_order(with_ids(rows, pipeline), Encoder(pipeline, partitions), label_delay)
-    for record in memory.fold(produced):
+    events = with_ids(named(as_rows(rows)), pipeline.event_id)
+    for record in memory.fold(in_order(events, Encoder(pipeline, partitions), label_delay)):
         result._add(record)
+    result.metrics.update({name: {} for name in pipeline.models})
     result.metrics.update(combined_metrics(memory.samples()))
     return result
 
 
-def with_ids(rows: Iterable[Row] | pd.DataFrame, pipeline: Pipeline) -> Iterator[Row]:
-    """Return rows as dictionaries, with the pipeline's event id where none of them has one."""
-    name = pipeline.event_id
-    if hasattr(rows, "columns"):
-        from millrace.models.pipeline.tables import records  # noqa: PLC0415 - imports pandas
-
-        yield from records(cast("pd.DataFrame", rows), name)
-        return
-    each = iter(rows)
-    first = next(each, None)
-    if first is None:
-        return
-    if name in first:
-        yield first
-        yield from each
-        return
-    for number, row in enumerate(chain([first], each)):
-        yield {name: str(number), **row}
+def _check_count(parameter: str, value: object, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise SettingsError(f"{parameter} must be a whole number of {least} or more; got {value!r}")
 
 
-def _refuse(_payload: bytes) -> ModelSet:
-    raise SettingsError("a pipeline in memory has no topic of models to read")
+def as_rows(rows: Iterable[Row] | pd.DataFrame) -> Iterable[Row]:
+    """Return a table as dictionaries of Python's own values, None where a cell is missing."""
+    if not hasattr(rows, "columns"):
+        return rows
+    frame = cast("pd.DataFrame", rows)
+    if not frame.columns.is_unique:
+        raise SettingsError(f"rows must have columns of different names; got {[*frame.columns]}")
+    cells = frame.astype(object).where(frame.notna(), None)
+    values = cells.itertuples(index=False, name=None)
+    return (dict(zip(frame.columns, each, strict=True)) for each in values)
+
+
+def named(rows: Iterable[Row]) -> Iterator[Row]:
+    """Yield rows under names that Avro can have: those that a table's columns would get."""
+    known: dict[tuple[object, ...], Sequence[str]] = {}
+    for row in rows:
+        if not isinstance(row, Mapping):
+            raise SettingsError(f"a row must be a dictionary; got {row!r}")
+        keys = tuple(row)
+        if keys not in known:
+            known[keys] = _field_names(keys)
+        yield dict(zip(known[keys], row.values(), strict=True))
+
+
+def _field_names(keys: tuple[object, ...]) -> list[str]:
+    names = [*map(str, keys)]
+    if all(each.isascii() and each.isidentifier() for each in names):
+        return names
+    from millrace.models.pipeline.tables import field_names  # noqa: PLC0415 - imports pandas
+
+    return field_names(names)
+
+
+def with_ids(rows: Iterable[Row], event_id: str) -> Iterator[Row]:
+    """Yield rows with their number as the event id, unless the first row has one."""
+    source = iter(rows)
+    for first in source:
+        has_ids = event_id in first
+        for number, row in enumerate(chain([first], source)):
+            yield row if has_ids else {event_id: str(number), **row}

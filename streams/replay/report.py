@@ -1,4 +1,4 @@
-"""What a replay has shown: the numbers of `/metrics` at its end, put together."""
+"""The result of a replay: the numbers of `/metrics` at its end, put together."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from millrace.streams.observability.scraping import Samples
 
 
 class Latency(TypedDict):
-    """In seconds; None where no worker predicted."""
+    """Quantiles in seconds; None without a worker or a prediction."""
 
     p50: float | None
     p99: float | None
@@ -23,8 +23,8 @@ class Latency(TypedDict):
 class Report(TypedDict):
     """What `--report` writes as JSON.
 
-    `chain` is the worker's, or `in memory`. `metrics` maps candidate to metric to value, and
-    `rejects` what was rejected (event or label) to reason to count.
+    `chain` is the worker's, or `in memory`. `metrics` maps candidate to metric to value; `rejects`
+    maps event and label to reason to count.
     """
 
     pipeline: str
@@ -49,7 +49,7 @@ class Report(TypedDict):
 
 
 IN_MEMORY = "in memory"
-"""What a report says of how it ran, where no worker did."""
+"""In place of a chain, where no worker ran."""
 
 _EXAMPLES = str(names.PREQUENTIAL_EXAMPLES)
 _TO_COMPARE = {
@@ -72,7 +72,7 @@ def make_report(
     samples
         The metrics at the end.
     ran
-        How it was run: the chain of a worker, or `in memory`.
+        The chain of the worker, or `in memory`.
     events
         How many were produced.
     seconds
@@ -110,10 +110,10 @@ def make_report(
 
 
 def combined_metrics(samples: Samples) -> dict[str, dict[str, float | None]]:
-    """Return candidate to metric to value, over all examples; without a prediction, none.
+    """Return candidate to metric to value, over all examples.
 
-    Several partitions are averaged by their examples: exact for what is a mean over examples
-    (accuracy, MAE, log loss; RMSE by way of its square), an approximation for the rest.
+    Several partitions are averaged, weighted by their examples. That is exact for means over
+    examples (accuracy, MAE, log loss; RMSE by its square), and an approximation for other metrics.
     """
     parts: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for labels, value in samples.select(str(names.PREQUENTIAL_METRIC), window="cumulative"):
@@ -131,7 +131,7 @@ def combined_metrics(samples: Samples) -> dict[str, dict[str, float | None]]:
 def quantile(samples: Samples, share: float) -> float | None:
     """Return a quantile of the latency in seconds, interpolated within its bucket.
 
-    None before the first prediction; the last finite bound where it lies beyond that.
+    Beyond the last finite bound it is that bound; before the first prediction it is None.
     """
     counts = {
         float(bound): count for bound, count in samples.by("le", names.LATENCY.bucket).items()
@@ -148,9 +148,9 @@ def quantile(samples: Samples, share: float) -> float | None:
 
 
 def beaten_by(report: Report, pipeline: Pipeline) -> str | None:
-    """Return which baseline the champion does not beat, and by what metric; None if it beats all.
+    """Say which baseline the champion does not beat, and by which metric; None if it beats all.
 
-    The metric is the task's first, or the pipeline's own first where it has its own.
+    The metric is the first of the pipeline's own, or else the task's.
     """
     metric, more_is_better = _TO_COMPARE[Task(pipeline.task)]
     if pipeline.metrics:

@@ -1,4 +1,4 @@
-"""One replay from end to end: in memory, or through a worker."""
+"""A replay from end to end: in memory, or through a worker."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from itertools import chain, islice
 
 from millrace.models.pipeline.definition import Pipeline
-from millrace.streams.app import prepare_topics
+from millrace.streams.kafka.admin import prepare_topics
+from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.kafka.embedded import EmbeddedBroker
 from millrace.streams.operators.record import PredictionRecord
 from millrace.streams.replay.encoding import Encoder, in_order
@@ -31,14 +32,14 @@ _STRIDE = 200
 
 @dataclass(frozen=True, kw_only=True)
 class Pace:
-    """How the rows come.
+    """How rows become a stream.
 
     Parameters
     ----------
     label_delay
         Events between an event and its label; 0 for the label inside the event.
     rate
-        Records per second; None for as fast as the worker takes them.
+        Records per second; None for as fast as the worker processes them.
     """
 
     label_delay: int = 0
@@ -95,10 +96,10 @@ def replay_through_worker(
         The rows.
     pipeline, settings
         What to run; `settings.pipeline` is the spec that `pipeline` was loaded from. With the
-        broker `embedded`, a broker is started here; with another one, `settings.pipeline_name`
-        should keep this run apart from others.
+        broker `embedded`, a broker is started here. On any other one, `settings.pipeline_name`
+        should be new, so that the topics of several runs do not mix.
     pace
-        How the rows come.
+        How rows become a stream.
     on_ready
         Called once the worker is ready and before the first event.
     on_progress
@@ -107,21 +108,22 @@ def replay_through_worker(
     Raises
     ------
     MillraceError
-        The worker ended or failed, or makes no more progress.
+        The worker ended or failed, or makes no progress.
     """
     with ExitStack() as stack:
         if settings.broker == EMBEDDED:
             broker = stack.enter_context(EmbeddedBroker())
             settings = settings.model_copy(update={"broker": broker.address})
+        clients = KafkaClients(settings)
         topic = f"{topic_prefix(pipeline)}events"
-        partitions = prepare_topics(pipeline, settings)[topic]
+        partitions = prepare_topics(clients, pipeline, settings)[topic]
         worker = stack.enter_context(WorkerProcess(settings))
         encoder = Encoder(pipeline, partitions)
         window = _window(source, pipeline, settings, encoder)
         records = in_order(source.events(pipeline.event_id), encoder, pace.label_delay)
         watch = Watch(worker, pipeline, settings)
-        feed = Feed(settings, topic, window, watch, rate=pace.rate, on_progress=on_progress)
-        prepared = [*islice(records, _PREPARED)]  # while the worker starts; it then has the machine
+        feed = Feed(clients, topic, window, watch, rate=pace.rate, on_progress=on_progress)
+        prepared = [*islice(records, _PREPARED)]  # now, while the worker starts
         worker.wait_ready()
         on_ready()
         feed.run(chain(prepared, records))
@@ -130,7 +132,7 @@ def replay_through_worker(
 
 
 def own_name(pipeline: Pipeline, now: datetime | None = None) -> str:
-    """Return a name for one replay on a broker that lasts, so that runs do not mix.
+    """Return a new name for a pipeline, so that the topics of several runs do not mix.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Where a replay's rows come from, and its pipeline: given, shipped or inferred."""
+"""The rows of a replay, and its pipeline: given, shipped or inferred."""
 
 from __future__ import annotations
 
@@ -27,13 +27,11 @@ class Source:
     frame
         One row per event.
     name
-        What a pipeline inferred from it is called.
-    label
-        The column of the labels, where the source itself says it.
-    task
-        The same.
+        Name of a pipeline that is inferred from it.
+    label, task
+        The column of the labels and the task, where the source declares them.
     shipped
-        Spec of the pipeline that Millrace ships for it; empty for none.
+        Spec of the pipeline that comes with Millrace for it; empty for none.
     """
 
     frame: pd.DataFrame
@@ -57,7 +55,7 @@ def read_source(text: str) -> Source:
     Raises
     ------
     DefinitionError
-        There is neither, or it cannot be read.
+        There is no such file or data set, or it cannot be read.
     """
     path = Path(text)
     if path.is_file() or path.suffix or len(path.parts) > 1:
@@ -79,37 +77,39 @@ def define(
     model: str | None = None,
     task: str | None = None,
 ) -> str:
-    """Return the spec of the pipeline for a source, written to `directory` where it is inferred.
+    """Return the spec of the pipeline for a source. An inferred one is written to `directory`.
 
     Parameters
     ----------
     source
         The table.
     directory
-        Where an inferred definition goes.
+        Of an inferred definition.
     pipeline
-        Spec of a pipeline that exists; then none of the following may be given.
+        Spec of a pipeline; cannot be combined with what follows.
     label, model, task
         See `models.pipeline.inference.infer`.
 
     Raises
     ------
     SettingsError
-        What is given is too much or not enough.
+        Too much is given, or not enough.
     DefinitionError
-        Nothing can be inferred from it.
+        No pipeline can be inferred.
     """
     if pipeline is not None:
         if label or model or task:
-            raise SettingsError("--label, --model and --task cannot be combined with --pipeline")
+            raise SettingsError(
+                "--label, --model and --task cannot be combined with --pipeline, which has its own"
+            )
         return pipeline
     if source.shipped and not (label or model or task):
         return source.shipped
     label = label or source.label
     if label is None or model is None:
         raise SettingsError(
-            "a replay needs --pipeline, or --label and --model to make one from the table;"
-            f" got --label {label}, --model {model}, and the columns {[*map(str, source.frame)]}"
+            "no pipeline: add --pipeline, or --label and --model to make one from the table. Its"
+            f" columns are {[*map(str, source.frame)]}; got --label {label}, --model {model}"
         )
     found = infer(source.frame, label, model, name=source.name, task=task or source.task)
     return found.write_definition(directory)

@@ -15,14 +15,14 @@ _MOST_REASONS = 5
 
 
 def print_report(report: Report, pipeline: Pipeline, console: Console) -> None:
-    """Print how the candidates did, what became of the rows, and what to beware of."""
+    """Print the metrics of the candidates, the counts, and warnings."""
     heading = f"{report['pipeline']} ({report['task']}), prequential over all examples"
     console.print(heading, style="bold")
     console.print(_quality(report, pipeline))
     for line in _facts(report):
         console.print(line, soft_wrap=True)
     for warning in _warnings(report, pipeline):
-        console.print(f"Beware: {warning}", style="yellow", soft_wrap=True)
+        console.print(f"Warning: {warning}", style="yellow", soft_wrap=True)
 
 
 def _quality(report: Report, pipeline: Pipeline) -> Table:
@@ -31,7 +31,9 @@ def _quality(report: Report, pipeline: Pipeline) -> Table:
     metrics = [*dict.fromkeys(name for each in by_candidate.values() for name in each)]
     partitions = report["metrics_combined_from_partitions"]
     table = Table(
-        caption=f"means over {partitions} partitions, by examples" if partitions > 1 else None
+        caption=f"means over {partitions} partitions, weighted by examples"
+        if partitions > 1
+        else None
     )
     table.add_column("model")
     for name in metrics:
@@ -65,7 +67,7 @@ def _facts(report: Report) -> Iterator[str]:
     if median is not None and worst is not None:
         yield (
             f"latency {median * 1000:,.0f} ms (median), {worst * 1000:,.0f} ms (99th percentile):"
-            " from produced to predicted, time in the queue included"
+            " from produced to predicted, including the time in the queue"
         )
 
 
@@ -75,7 +77,7 @@ def _warnings(report: Report, pipeline: Pipeline) -> Iterator[str]:
         yield f"{', '.join(without)} made no prediction that could be evaluated{_why(report)}."
     beaten = beaten_by(report, pipeline)
     if beaten is not None:
-        yield f"{beaten}. It is not worth serving yet."
+        yield f"{beaten}."
 
 
 def _why(report: Report) -> str:
@@ -84,8 +86,8 @@ def _why(report: Report) -> str:
     ):
         return ""
     return (
-        ": in this chain, prediction follows the models that learning publishes now and then"
-        " (MILLRACE_PUBLISH_SECONDS). Replay more slowly: --rate"
+        ": in this chain, prediction uses the models that learning publishes every second"
+        " (MILLRACE_PUBLISH_SECONDS). Replay more slowly, with --rate"
     )
 
 

@@ -1,4 +1,4 @@
-"""How far the worker is, from its `/metrics`, and whether it gets any further."""
+"""How far a worker is, from its `/metrics`, and whether it makes progress."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from millrace.streams.settings import Settings
 STALL_SECONDS = 60.0
 
 _LIVE = (names.MODEL_VERSION, names.PENDING, names.PREQUENTIAL_EXAMPLES)
-"""Gauges that move within a batch, where counters move after it: a slow model is no stall."""
+"""Gauges that change within a batch, where counters change after it: a slow model is no stall."""
 
-_READS = {"learning": "examples", "drift": "predictions"}
-"""What the operators after prediction read, where they begin an agent of their own."""
+_MADE = frozenset({"predictions", "examples"})
+"""Topics that agents after prediction read."""
 
 
 class Watched(Protocol):
-    """What is asked of a worker; `streams.worker.subprocess.WorkerProcess` is one."""
+    """What a watch needs of a worker; `streams.worker.subprocess.WorkerProcess` is one."""
 
     def metrics(self) -> Samples: ...
 
@@ -34,56 +34,42 @@ class Watched(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """What has become of the records produced so far.
+    """What the worker has done so far.
 
     Attributes
     ----------
-    received_events, received_labels
-        By ingest; a label inside an event counts.
-    predictions, rejected_events
-        An event's two ends.
-    learned, rejected_labels, held_labels
-        A label's ends: held, because its event was rejected, or replaced by a correction.
-    lessons
-        Of how many examples the models will learn.
+    received
+        Events read by ingest.
+    events
+        Events predicted or rejected.
+    examples
+        Labels read by ingest, inside events too, and events that models learn from without labels.
+    labels
+        Those of `examples` that were learned, rejected, replaced by a correction, or held because
+        their events were rejected.
     unread
-        Records that the agents after prediction have yet to read.
+        Predictions and examples that later agents have yet to read.
     """
 
-    received_events: int
-    received_labels: int
-    predictions: int
-    rejected_events: int
-    learned: int
-    rejected_labels: int
-    held_labels: int
-    lessons: int
+    received: int
+    events: int
+    examples: int
+    labels: int
     unread: int
 
-    @property
-    def events(self) -> int:
-        """Events predicted or rejected."""
-        return self.predictions + self.rejected_events
-
-    @property
-    def labels(self) -> int:
-        """Labels, or events where models learn without labels, learned or rejected."""
-        return self.learned + self.rejected_labels + self.held_labels
-
     def missing(self, sent_events: int, sent_labels: int) -> list[str]:
-        """Say what is yet to come when so much has been produced; empty when all is done."""
-        unlearned = max(self.lessons, sent_labels) - self.labels
+        """Say what is left to do when so much has been produced; empty when all is done."""
         counts = {
-            "events not read": sent_events - self.received_events,
+            "events not read": sent_events - self.received,
             "events neither predicted nor rejected": sent_events - self.events,
-            "labels neither learned nor rejected": unlearned,
+            "labels neither learned nor rejected": max(self.examples, sent_labels) - self.labels,
             "predictions or examples not read": self.unread,
         }
         return [f"{count} {what}" for what, count in counts.items() if count]
 
 
 class Watch:
-    """Looks at a worker again and again, and raises when there is no point in going on.
+    """Looks at a worker repeatedly, and raises an error when it cannot finish.
 
     Parameters
     ----------
@@ -92,14 +78,14 @@ class Watch:
     pipeline, settings
         What it runs, and how.
     stall_seconds
-        Without any progress for so long, while something is missing, is an error.
+        Time without progress, while something is missing, after which it has stalled.
     clock
         Seconds, monotonic.
 
     Attributes
     ----------
     samples
-        What `/metrics` said last.
+        The newest `/metrics`.
     """
 
     def __init__(
@@ -113,7 +99,7 @@ class Watch:
         self.samples = Samples([])
         self._worker = worker
         self._learns_without_labels = pipeline.learns_without_labels
-        self._late = [each for each in settings.agents if each.operators[0] in _READS]
+        self._later = [each for each in settings.agents if each.reads <= _MADE]
         self._is_embedded = settings.is_embedded
         self._stall_seconds = stall_seconds
         self._clock = clock
@@ -126,8 +112,8 @@ class Watch:
         Raises
         ------
         BrokerError
-            An agent failed on the embedded broker, where what is lost cannot be read again; or
-            nothing has moved for `stall_seconds`.
+            An agent failed on the embedded broker, which cannot give its input again; or the
+            worker has stalled.
         MillraceError
             The worker ended.
         """
@@ -135,41 +121,35 @@ class Watch:
         if samples.total(str(names.AGENT_UP)):  # else it was too busy to answer
             self.samples = samples
         if self._is_embedded and self.samples.total(names.AGENT_RESTARTS.total):
-            raise BrokerError(f"the replay requires agents that do not fail; got {self._cause()}")
+            raise BrokerError(f"an agent of the worker failed: {self._cause()}")
         progress = self._progress()
-        missing = progress.missing(sent_events, sent_labels)
-        self._check_moving(progress, missing)
+        self._check_moving(progress, progress.missing(sent_events, sent_labels))
         return progress
 
     def _progress(self) -> Progress:
-        samples = self.samples
-        received = samples.by("kind", names.RECORDS_RECEIVED.total)
-        predictions = int(samples.total(names.PREDICTIONS.total))
-        labels = int(received.get("label", 0))
-        corrected = samples.total(names.LABELS.total, fate="corrected")
+        total = self.samples.total
+        predictions = int(total(names.PREDICTIONS.total))
+        unlabelled = predictions if self._learns_without_labels else 0
+        labels = int(total(names.RECORDS_RECEIVED.total, kind="label"))
+        held = total(str(names.PENDING), kind="label") + total(names.LABELS.total, fate="corrected")
+        learned = total(names.EXAMPLES_LEARNED.total) + total(names.LABELS_REJECTED.total)
         return Progress(
-            received_events=int(received.get("event", 0)),
-            received_labels=labels,
-            predictions=predictions,
-            rejected_events=int(samples.total(names.EVENTS_REJECTED.total)),
-            learned=int(samples.total(names.EXAMPLES_LEARNED.total)),
-            rejected_labels=int(samples.total(names.LABELS_REJECTED.total)),
-            held_labels=int(samples.total(str(names.PENDING), kind="label") + corrected),
-            lessons=labels + (predictions if self._learns_without_labels else 0),
-            unread=self._unread(predictions),
+            received=int(total(names.RECORDS_RECEIVED.total, kind="event")),
+            events=predictions + int(total(names.EVENTS_REJECTED.total)),
+            examples=labels + unlabelled,
+            labels=int(learned + held),
+            unread=self._unread(predictions, unlabelled),
         )
 
-    def _unread(self, predictions: int) -> int:
-        """Return how far the agents that read predictions or examples are behind."""
+    def _unread(self, predictions: int, unlabelled: int) -> int:
+        """Return how many records the agents that read predictions or examples are behind."""
         joined = int(self.samples.total(names.LABELS.total, fate="joined"))
-        examples = joined + (predictions if self._learns_without_labels else 0)
-        made = {"predictions": predictions, "examples": examples}
+        made = {"predictions": predictions, "examples": joined + unlabelled}
         read = self.samples.by("agent", names.AGENT_BATCH_RECORDS.sum)
-        unread = 0
-        for agent in self._late:
-            due = sum(made[_READS[each]] for each in agent.operators)
-            unread += max(due - int(read.get(agent.name, 0)), 0)
-        return unread
+        return sum(
+            max(sum(made[topic] for topic in agent.reads) - int(read.get(agent.name, 0)), 0)
+            for agent in self._later
+        )
 
     def _check_moving(self, progress: Progress, missing: list[str]) -> None:
         seen = (progress, *(self.samples.total(str(name)) for name in _LIVE))
@@ -177,11 +157,11 @@ class Watch:
             self._seen, self._seen_at = seen, self._clock()
         elif self._clock() - self._seen_at > self._stall_seconds:
             raise BrokerError(
-                f"the replay requires progress; got none for {self._stall_seconds:.0f} s with"
-                f" {', '.join(missing)}; {self._cause()}"
+                f"the worker made no progress for {self._stall_seconds:.0f} s, with"
+                f" {', '.join(missing)}: {self._cause()}"
             )
 
     def _cause(self) -> str:
         failing = self._worker.failing()
-        said = "; ".join(f"agent {name}: {error}" for name, error in failing.items())
-        return said or f"the worker's last words: {self._worker.last_lines()}"
+        errors = "; ".join(f"agent {name}: {error}" for name, error in failing.items())
+        return errors or f"the end of its log is: {self._worker.last_lines()}"

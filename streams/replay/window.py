@@ -1,8 +1,8 @@
-"""How much may be on its way: the embedded broker drops the oldest records of a full partition.
+"""How much may be in flight: the embedded broker silently drops the oldest records of a partition.
 
-It keeps about 5 MB or 100,000 records of each partition of each topic. Every record that has been
-produced and has not passed the last agent may still be unread on any of them, so the records on
-their way are bounded by what the fullest topic would hold, at half of what it takes.
+It keeps about 5 MB or 100,000 records of each. A record that has been produced, and has not passed
+the last agent, may be unread on any topic. So the window limits what is in flight to half of what
+the fullest topic can keep.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from millrace.streams.topology.topics import INPUTS
 MAX_BYTES = 5 * 1024 * 1024 // 2
 MAX_RECORDS = 40_000
 _FRAMING_BYTES = 24
-"""Of a record in Kafka's log beside key and value: lengths, offset, time, its part of a batch."""
+"""Of a record in Kafka's log besides key and value: lengths, offset, time, its part of a batch."""
 
 
 class Window:
-    """The records on their way.
+    """The records in flight.
 
     Parameters
     ----------
     growth
-        How many times as large as an event is what becomes of it on the fullest topic.
+        Bytes on the fullest topic for each byte on `events`.
     max_bytes, max_records
         The window is full at either.
 
     Attributes
     ----------
     passed
-        Records that have arrived since the beginning.
+        Records that left the window since the beginning.
 
     Examples
     --------
@@ -54,69 +54,57 @@ class Window:
     def __init__(
         self, growth: float, max_bytes: int = MAX_BYTES, max_records: int = MAX_RECORDS
     ) -> None:
+        self.passed = 0
         self._growth = growth
         self._max_bytes = max_bytes
         self._max_records = max_records
         self._sizes: deque[int] = deque()
         self._bytes = 0
-        self.passed = 0
 
     @property
     def is_full(self) -> bool:
         """Whether the next record must wait. There is always room for one."""
-        return self.on_their_way > 0 and (
-            self.on_their_way >= self._max_records or self._bytes * self._growth >= self._max_bytes
+        return bool(self._sizes) and (
+            len(self._sizes) >= self._max_records or self._bytes * self._growth >= self._max_bytes
         )
 
-    @property
-    def on_their_way(self) -> int:
-        """Records that have not arrived yet."""
-        return len(self._sizes)
-
     def add(self, size_bytes: int) -> None:
-        """Count a record that is produced."""
+        """Add a record that was produced."""
         self._sizes.append(size_bytes)
         self._bytes += size_bytes
 
     def advance(self, passed: int) -> None:
-        """Let go of the oldest records: `passed` have arrived since the beginning."""
+        """Remove the oldest records, until `passed` have left since the beginning."""
         while self.passed < passed and self._sizes:
             self._bytes -= self._sizes.popleft()
             self.passed += 1
 
 
 def size_bytes(record: Outgoing) -> int:
-    """Return what a record takes on `events`."""
-    return len(record.value) + len(record.key or b"") + _FRAMING_BYTES
+    """Return the size of a record on `events`."""
+    return _size_bytes(record.key, record.value)
 
 
 def growth(
     pipeline: Pipeline, events: Iterable[Outgoing], *, now_ms: int, outputs: str = "avro"
 ) -> float:
-    """Return the bytes that events lead to on the fullest topic, per byte on `events`.
+    """Return the bytes on the fullest topic for each byte on `events`.
 
-    Measured by passing the events through the pipeline's operators here, which are pure.
+    Measured by passing a sample through the pipeline's operators, which are pure, in this process.
 
     Parameters
     ----------
     pipeline
         The definition.
     events
-        A sample, with labels inside.
+        The sample, with labels inside.
     now_ms
-        When they would be produced: milliseconds since the Unix epoch.
+        When it is produced: milliseconds since the Unix epoch.
     outputs
-        Format of the output topics.
+        Format of the topics that users consume.
     """
-    factory = TaskFactory(
-        pipeline=pipeline,
-        agent=AgentSpec(OPERATORS),
-        clean_partitions=1,
-        max_event_bytes=2**31,
-        written_schema=lambda _: None,
-        load_models=lambda _: None,  # type: ignore[arg-type,return-value] # there are none to load
-        clock_ms=lambda: now_ms,
-    )
+    agent = AgentSpec(OPERATORS)
+    factory = TaskFactory(pipeline, agent, clean_partitions=1, max_event_bytes=2**31)
     operators = factory.make().operators
     codec = TopicCodec(pipeline, outputs)
     by_topic: Counter[str] = Counter()
@@ -125,7 +113,7 @@ def growth(
         by_topic["events"] += size_bytes(event)
         try:
             _fold(RawRecord.of(origin), operators, codec, by_topic)
-        except Exception:  # user code where on_error is stop: the worker will meet it and say so
+        except Exception:  # the user's code, with on_error="stop": the worker reports it
             break
     return max(by_topic.values(), default=1) / (by_topic["events"] or 1)
 
@@ -135,9 +123,12 @@ def _fold(
 ) -> None:
     """Pass a record through every operator that reads it, and add up what they write."""
     if record.topic not in INPUTS:
-        key, value = codec.encode(record)
-        by_topic[record.topic] += len(key or b"") + len(value) + _FRAMING_BYTES
+        by_topic[record.topic] += _size_bytes(*codec.encode(record))
     for operator in operators:
         if record.topic in operator.topics.reads:
             for made in operator.run(Slice([record])):
                 _fold(made, operators, codec, by_topic)
+
+
+def _size_bytes(key: bytes | None, value: bytes) -> int:
+    return len(key or b"") + len(value) + _FRAMING_BYTES

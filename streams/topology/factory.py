@@ -7,11 +7,20 @@ from dataclasses import dataclass
 
 from millrace.models.candidates.model_set import ModelSet
 from millrace.models.pipeline.definition import Pipeline
+from millrace.schemas import Schema, SettingsError
 from millrace.streams.operators.context import Context
 from millrace.streams.operators.registry import operator_class
 from millrace.streams.sources.decoder import WrittenSchema
 from millrace.streams.topology.chain import AgentSpec
 from millrace.streams.topology.task import Task
+
+
+def _know_no_schema(_schema_id: int) -> Schema | None:
+    return None
+
+
+def _read_no_models(_payload: bytes) -> ModelSet:
+    raise SettingsError("outside a worker there is no topic of models to read")
 
 
 @dataclass(frozen=True)
@@ -29,20 +38,20 @@ class TaskFactory:
     max_event_bytes
         A larger record is rejected.
     written_schema
-        Looks a schema up by its registry id.
+        Looks a schema up by its registry id; by default there is no registry.
     load_models
-        Reads the payload of a model snapshot.
+        Reads the payload of a model snapshot; by default there are none.
     clock_ms
-        Milliseconds since the Unix epoch.
+        Milliseconds since the Unix epoch; by default 0.
     """
 
     pipeline: Pipeline
     agent: AgentSpec
     clean_partitions: int
     max_event_bytes: int
-    written_schema: WrittenSchema
-    load_models: Callable[[bytes], ModelSet]
-    clock_ms: Callable[[], int]
+    written_schema: WrittenSchema = _know_no_schema
+    load_models: Callable[[bytes], ModelSet] = _read_no_models
+    clock_ms: Callable[[], int] = lambda: 0
 
     def make(self) -> Task:
         """Return the task of one partition."""

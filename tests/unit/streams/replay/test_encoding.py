@@ -1,24 +1,30 @@
-"""Rows become records that the ingest operator takes for what they are."""
+"""Rows become the records that a producer would send."""
 
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta, timezone
 from zlib import crc32
 
+import numpy as np
+import pandas as pd
 import pytest
-from river import stream
+from river import anomaly, stream
 
 from millrace.schemas import shipped
 from millrace.streams.replay.encoding import Encoder, in_order
 
-ROWS = [{"id": str(i), "a": i / 2, "b": None, "y": i % 2 == 0} for i in range(7)]
+CET = timezone(timedelta(hours=1))
+ROWS = [{"id": str(i), "a": i / 2, "b": None, "n": None, "y": i % 2 == 0} for i in range(7)]
 
 
 @pytest.fixture
 def pipeline(make_pipeline, avro):
     nullable = (["null", "double"], None)
-    schema = avro(id="string", a="double", b=nullable, y=(["null", "boolean"], None))
-    return make_pipeline(schema=schema)
+    time = {"type": "long", "logicalType": "timestamp-micros"}
+    number = (["null", time], None)
+    label = (["null", "boolean"], None)
+    return make_pipeline(schema=avro(id="string", a="double", b=nullable, n=number, y=label))
 
 
 def _decoded(pipeline, outgoing):
@@ -26,32 +32,45 @@ def _decoded(pipeline, outgoing):
 
 
 def test_an_event_carries_its_row_and_label(pipeline):
-    """A row goes out as Avro of the pipeline's own type, label inside, to partition 0."""
+    """A row is sent as Avro of the pipeline's own type, label inside, to partition 0."""
     sent = Encoder(pipeline, 4).event(ROWS[0])
     assert _decoded(pipeline, sent) == ("Loan", ROWS[0])
     assert (sent.key, sent.partition, sent.is_label) == (b"0", 0, False)
 
 
-def test_a_question_keeps_its_label_back(pipeline):
-    """With a delay the event goes out without the label, and the row is left as it was."""
+def test_an_event_can_be_sent_without_its_label(pipeline):
+    """With a delay the label of the event is null, and the row is not changed."""
     row = dict(ROWS[0])
-    assert _decoded(pipeline, Encoder(pipeline, 4).question(row))[1]["y"] is None
+    assert _decoded(pipeline, Encoder(pipeline, 4).event_without_label(row))[1] == {
+        **row,
+        "y": None,
+    }
     assert row == ROWS[0]
 
 
-def test_an_answer_is_a_label_record(pipeline):
-    """A label of its own names its event; a row without a label has none."""
+def test_a_label_is_a_record_of_its_own(pipeline):
+    """It names its event; a row without a label has none."""
     encoder = Encoder(pipeline, 4)
-    sent = encoder.answer(ROWS[1])
+    sent = encoder.label(ROWS[1])
     assert sent is not None
-    assert sent.is_label
+    assert (sent.key, sent.partition, sent.is_label) == (b"1", 0, True)
     assert shipped("label").decode(sent.value) == {
         "event_id": "1",
         "label": False,
         "label_time_ms": None,
         "key": None,
     }
-    assert encoder.answer({**ROWS[1], "y": None}) is None
+    assert encoder.label({**ROWS[1], "y": None}) is None
+    assert encoder.label({"id": "1"}) is None
+
+
+def test_without_a_label_in_the_pipeline_there_is_none_to_send(make_pipeline, avro):
+    """Events are sent as they are, and no label follows."""
+    schema = avro(id="string", a="double")
+    models = {"trees": lambda: anomaly.HalfSpaceTrees(seed=1)}
+    pipeline = make_pipeline("anomaly", schema=schema, label=None, models=models)
+    sent = [*in_order([{"id": "1", "a": 0.5}], Encoder(pipeline, 1), 1)]
+    assert [_decoded(pipeline, each)[1] for each in sent] == [{"id": "1", "a": 0.5}]
 
 
 @pytest.mark.parametrize(
@@ -61,27 +80,63 @@ def test_an_answer_is_a_label_record(pipeline):
         ("a", 3, 3.0),
         ("y", 1, True),
         ("y", 0, False),
+        ("y", np.bool_(True), True),
+        ("a", np.float32(0.5), 0.5),
+        ("n", np.int8(3), 3),
+        ("n", 3.0, 3),
+        ("n", pd.NA, None),
+        ("n", pd.NaT, None),
+        ("n", datetime(2025, 3, 3, 9, 30), 1_740_994_200_000_000),
+        ("n", datetime(2025, 3, 3, 10, 30, tzinfo=CET), 1_740_994_200_000_000),
+        ("n", pd.Timestamp("2025-03-03T09:30:00"), 1_740_994_200_000_000),
+        ("n", np.datetime64("2025-03-03T09:30:00", "ns"), 1_740_994_200_000_000),
+        ("n", np.datetime64("2025-03-03T09:30:00", "s"), 1_740_994_200_000_000),
     ],
 )
-def test_a_cell_that_fits_without_a_loss_is_made_to_fit(pipeline, field, given, sent):
-    """Ids of digits and booleans written as 0 and 1 are what a table makes of them."""
+def test_a_cell_is_converted_without_a_loss(pipeline, field, given, sent):
+    """Digits, 0 and 1, whole floats, scalars of NumPy and pandas, times in the field's unit."""
     record = _decoded(pipeline, Encoder(pipeline, 4).event({**ROWS[0], field: given}))[1]
     assert record[field] == sent
     assert type(record[field]) is type(sent)
 
 
 @pytest.mark.parametrize(
-    "change", [{"a": "three"}, {"y": 2}, {"a": None}, {"a": True}, {"id": None}, {"y": "no"}]
+    "change",
+    [
+        *({"a": "three"}, {"y": 2}, {"a": None}, {"a": True}, {"id": None}, {"y": "no"}),
+        *({"id": 1.5}, {"n": 1.5}, {"a": [1, 2]}, {"n": 2**63}),
+    ],
 )
 def test_a_row_that_does_not_fit_goes_out_as_json(pipeline, change):
-    """What cannot be Avro is sent all the same, so that ingest rejects it like any bad event."""
+    """What is not valid Avro is sent all the same, and ingest rejects it as any invalid event."""
     row = {**ROWS[0], **change}
     assert json.loads(Encoder(pipeline, 4).event(row).value) == row
 
 
 def test_a_missing_column_goes_out_as_json(pipeline):
-    """A field that has no default and no column is for ingest to name."""
-    assert json.loads(Encoder(pipeline, 4).event({"id": "1"}).value)["id"] == "1"
+    """Ingest names a field that has no default and no column; others get their default."""
+    assert json.loads(Encoder(pipeline, 4).event({"id": "1"}).value) == {
+        "id": "1",
+        "b": None,
+        "n": None,
+        "y": None,
+    }
+
+
+def test_what_json_cannot_hold_is_sent_as_text(pipeline):
+    """An array in a cell, for example: ingest rejects it."""
+    sent = Encoder(pipeline, 4).event({**ROWS[0], "a": np.array([1, 2])})
+    assert json.loads(sent.value)["a"] == "[1 2]"
+
+
+def test_a_label_that_does_not_fit_is_sent_as_json(pipeline):
+    """Ingest rejects it; a label that fits another type is passed on as it is."""
+    sent = Encoder(pipeline, 4).label({**ROWS[0], "y": {1}})
+    assert sent is not None
+    assert json.loads(sent.value)["label"] == "{1}"
+    other = Encoder(pipeline, 4).label({**ROWS[0], "y": "no"})
+    assert other is not None
+    assert shipped("label").decode(other.value)["label"] == "no"
 
 
 def test_keyed_records_go_where_ingest_would_put_them(make_pipeline, avro):
@@ -91,15 +146,17 @@ def test_keyed_records_go_where_ingest_would_put_them(make_pipeline, avro):
     encoder = Encoder(pipeline, 4)
     for key in ("anna", "bert", "cleo"):
         row = {"id": "1", "k": key, "a": 1.0, "y": True}
-        event, label = encoder.event(row), encoder.answer(row)
+        event, label = encoder.event(row), encoder.label(row)
         assert label is not None
         assert event.partition == label.partition == crc32(key.encode()) % 4
         assert event.key == label.key == key.encode()
+        assert shipped("label").decode(label.value)["key"] == key
+    assert encoder.event({"id": "1", "k": None, "a": 1.0, "y": True})[1:3] == (None, 0)
 
 
 @pytest.mark.parametrize("delay", [1, 3, 7, 50])
 def test_labels_come_in_rivers_order(pipeline, delay):
-    """With a delay, questions and answers alternate exactly as in River's simulate_qa."""
+    """With a delay, events and labels alternate exactly as in River's simulate_qa."""
     dataset = [({"id": row["id"]}, row["y"]) for row in ROWS]
     expected = [
         (int(x["id"]), y is not None)

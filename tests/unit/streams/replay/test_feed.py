@@ -1,122 +1,136 @@
-"""The feed sends everything, in order, and never more than the window takes."""
+"""The feed sends everything, in order, and never more than the window holds."""
 
 from __future__ import annotations
 
-import time
-
 import pytest
-from confluent_kafka import TopicPartition
+from confluent_kafka import KafkaError
 
 from millrace.schemas import BrokerError
-from millrace.streams.kafka.clients import plain_reader
-from millrace.streams.kafka.embedded import EmbeddedBroker
+from millrace.streams.kafka.fakes import FakeBroker, FakeClients
 from millrace.streams.replay.encoding import Outgoing
-from millrace.streams.replay.feed import Feed
+from millrace.streams.replay.feed import LOOK_SECONDS, Feed
 from millrace.streams.replay.watch import Progress
 from millrace.streams.replay.window import Window
-from millrace.streams.settings import read_settings
 
 RECORDS = [Outgoing(b"value %d" % i, b"%d" % i, i % 2, i % 5 == 4) for i in range(300)]
 
 
-class FakeWatch:
-    """A worker that has done, at every look, what was sent at the look before."""
+class World:
+    """A broker, and a worker that processes so many records a second, as time passes."""
 
-    def __init__(self):
-        self.done = (0, 0)
-        self.most_on_their_way = 0
+    def __init__(self, speed: float = 10_000.0) -> None:
+        self.broker = FakeBroker({"p.events": 2})
+        self.now = 0.0
+        self.speed = speed
+        self.unread = 0
+        self.looks: list[float] = []
+        self.most_in_flight = 0
+        self.shown: list[int] = []
+        self._done = self._done_at = 0.0
 
-    def look(self, sent_events, sent_labels):
-        done_events, done_labels = self.done
-        on_their_way = sent_events + sent_labels - done_events - done_labels
-        self.most_on_their_way = max(self.most_on_their_way, on_their_way)
-        self.done = (sent_events, sent_labels)
+    def clock(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        assert 0 < seconds <= LOOK_SECONDS
+        self.now += seconds
+
+    def look(self, sent_events: int, sent_labels: int) -> Progress:
+        self.looks.append(self.now)
+        sent = sent_events + sent_labels
+        self.most_in_flight = max(self.most_in_flight, sent - int(self._done))
+        self._done = min(self._done + (self.now - self._done_at) * self.speed, sent)
+        self._done_at = self.now
+        done = [each.is_label for each in RECORDS[: int(self._done)]]
         return Progress(
-            received_events=done_events,
-            received_labels=done_labels,
-            predictions=done_events,
-            rejected_events=0,
-            learned=done_labels,
-            rejected_labels=0,
-            held_labels=0,
-            lessons=done_labels,
-            unread=0,
+            received=sent_events,
+            events=done.count(False),
+            examples=sent_labels,
+            labels=done.count(True),
+            unread=self.unread,
+        )
+
+    def feed(self, window: Window | None = None, **options: float) -> Feed:
+        return Feed(
+            FakeClients(self.broker),
+            "p.events",
+            window or Window(1.0),
+            self,
+            on_progress=self.shown.append,
+            clock=self.clock,
+            sleep=self.sleep,
+            **options,
         )
 
 
-class SteadyWatch(FakeWatch):
-    """A worker that does 200 events a second, and counts how often it is looked at."""
-
-    def __init__(self):
-        super().__init__()
-        self.started = time.perf_counter()
-        self.looks = 0
-
-    def look(self, sent_events, sent_labels):
-        self.looks += 1
-        able = int((time.perf_counter() - self.started) * 200)
-        self.done = (min(able, sent_events), sent_labels)
-        return super().look(sent_events, sent_labels)
+@pytest.fixture
+def world():
+    return World()
 
 
-@pytest.fixture(scope="module")
-def settings():
-    with EmbeddedBroker() as broker:
-        yield read_settings(broker=broker.address)
-
-
-def _written(settings, topic, partition, number):
-    """Read that many records; the end of the partition is passed over until they have come."""
-    reader = plain_reader(settings)
-    try:
-        reader.assign([TopicPartition(topic, partition, 0)])
-        messages = []
-        while len(messages) < number and (message := reader.poll(10)) is not None:
-            if message.error() is None:
-                messages.append((message.value(), message.key()))
-        return messages
-    finally:
-        reader.close()
-
-
-def test_every_record_is_sent_in_order(settings):
-    """What is on a partition is what was to go there, in the same order."""
-    feed = Feed(settings, "p.events", Window(1.0), FakeWatch())
+def test_every_record_is_sent_in_order(world):
+    """Each partition has what was sent there, in the same order, with its key."""
+    feed = world.feed()
     feed.run(RECORDS)
     assert (feed.events, feed.labels) == (240, 60)
-    assert feed.seconds > 0
     for partition in (0, 1):
-        expected = [(each.value, each.key) for each in RECORDS if each.partition == partition]
-        assert _written(settings, "p.events", partition, 150) == expected
+        expected = [(each.key, each.value) for each in RECORDS if each.partition == partition]
+        written = world.broker.records("p.events", partition)
+        assert [(each.key(), each.value()) for each in written] == expected
 
 
-def test_no_more_is_on_its_way_than_the_window_takes(settings):
+def test_no_more_is_in_flight_than_the_window_holds(world):
     """A full window waits for the worker."""
-    watch = FakeWatch()
-    Feed(settings, "q.events", Window(1.0, max_records=50), watch).run(RECORDS[:120])
-    assert watch.most_on_their_way <= 50
+    world.feed(Window(1.0, max_records=50)).run(RECORDS)
+    assert world.most_in_flight == 50
 
 
-def test_a_worker_is_looked_at_when_half_of_what_is_on_its_way_should_be_done(settings):
-    """Not every 20 ms: the answer takes time from its work. And the end is not overslept."""
-    watch = SteadyWatch()
-    feed = Feed(settings, "h.events", Window(1.0, max_records=100), watch)
-    feed.run([each for each in RECORDS if not each.is_label])
-    assert 240 / 200 <= feed.seconds < 240 / 200 + 0.3
-    assert watch.looks < 25
+def test_records_that_later_agents_have_not_read_stay_in_flight(world):
+    """What was predicted may still be unread on the topic of the predictions."""
+    world.unread = 20
+    feed = world.feed(Window(1.0, max_records=50))
+    feed._send(RECORDS[0])
+    for record in RECORDS[1:50]:
+        feed._send(record)
+    world.now += 1.0
+    feed._look()
+    assert feed._window.passed == 30
 
 
-def test_a_rate_is_kept(settings):
-    """Ninety records at 1,000 a second take the time that they should."""
-    feed = Feed(settings, "r.events", Window(1.0), FakeWatch(), rate=1000.0)
-    feed.run(RECORDS[:90])
-    assert feed.seconds >= 0.089
+def test_the_end_is_waited_for(world):
+    """`seconds` is from the first record to the last one done, and progress is reported."""
+    world.speed = 200.0
+    feed = world.feed()
+    feed.run(RECORDS)
+    assert 300 / 200 <= feed.seconds <= 300 / 200 + 2 * LOOK_SECONDS
+    assert world.shown[-1] == 240
+    assert world.shown == sorted(world.shown)
 
 
-def test_a_record_that_the_broker_refuses_is_an_error(settings):
-    """Nothing is lost in silence."""
-    tiny = settings.model_copy(update={"kafka": {"message.timeout.ms": "50"}, "broker": "[::1]:1"})
-    feed = Feed(tiny, "s.events", Window(1.0, max_records=1), FakeWatch())
-    nobody = RECORDS[:1] * 1000
-    with pytest.raises(BrokerError, match=r"not written to topic s\.events"):
-        feed.run(nobody)
+def test_the_worker_is_not_looked_at_too_often(world):
+    """Each look takes its time, however many records are sent in between."""
+    world.speed = 200.0
+    world.feed(Window(1.0, max_records=10), rate=100.0).run(RECORDS)
+    gaps = [b - a for a, b in zip(world.looks, world.looks[1:], strict=False)]
+    assert min(gaps[:-1]) >= LOOK_SECONDS
+    assert max(gaps) <= 2 * LOOK_SECONDS
+
+
+def test_a_rate_is_kept(world):
+    """At 1,000 a second, the record with number n is sent after n milliseconds."""
+    world.feed(rate=1000.0).run(RECORDS[:90])
+    assert world.now == pytest.approx(0.089, abs=2 * LOOK_SECONDS)
+    assert world.now >= 0.089
+
+
+def test_without_a_rate_nothing_is_waited_for_but_the_end(world):
+    """All records are sent at once if the window holds them."""
+    world.feed().run(RECORDS)
+    assert len(world.looks) <= 2
+
+
+def test_a_record_that_is_not_delivered_is_an_error(world):
+    """Nothing is lost unnoticed."""
+    world.broker.fail_next("delivery", KafkaError._MSG_TIMED_OUT)
+    with pytest.raises(BrokerError, match=r"p\.events"):
+        world.feed().run(RECORDS)

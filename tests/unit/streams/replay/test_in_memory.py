@@ -1,4 +1,4 @@
-"""`millrace.run`: the worker's fold in memory, equal to River and to any cut of the log."""
+"""`millrace.run`: the worker's fold in memory, equal to River's results."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from river import base, evaluate, metrics
 
-from millrace import Pipeline, SettingsError, run
+from millrace import Pipeline, SettingsError, catalogue, run
 from millrace.streams.operators.record import Origin, RawRecord
 from millrace.streams.operators.registry import OPERATORS
 from millrace.streams.operators.slice import Slice
@@ -117,13 +117,15 @@ def test_rows_without_ids_are_numbered(as_table: bool, make_pipeline: Make, rows
 
 
 def test_no_rows(make_pipeline: Make) -> None:
-    """Of nothing comes nothing."""
-    result = run(make_pipeline(), [])
-    assert (result.predictions, result.outcomes, result.rejects) == ([], [], [])
+    """Without rows there are no records, and the candidates have no metrics."""
+    for rows in ([], iter(()), pd.DataFrame()):
+        result = run(make_pipeline(), rows)
+        assert (result.predictions, result.outcomes, result.rejects) == ([], [], [])
+        assert result.metrics == {"own": {}}
 
 
 def test_models_by_key_and_partition(make_pipeline: Make, avro: Make, rows: Make) -> None:
-    """Over several partitions every event is predicted once, by the models of its key."""
+    """With several partitions every event is predicted once, by the models of its key."""
     schema = avro(id="string", user="string", a="double", b="double", y=["null", "boolean"])
     pipeline = make_pipeline(schema=schema, key="user", scope="key")
     given = [{**row, "user": f"u{i % 5}"} for i, row in enumerate(rows())]
@@ -138,7 +140,7 @@ def test_models_by_key_and_partition(make_pipeline: Make, avro: Make, rows: Make
 
 
 def test_what_cannot_be_used_is_a_reject(make_pipeline: Make, rows: Make) -> None:
-    """A row that is no event is rejected with its reason, and the others are predicted."""
+    """A row that is not a valid event is rejected with a reason; the others are predicted."""
     given = rows(count=5)
     given[2]["a"] = math.nan
     given[3]["b"] = "text"
@@ -149,7 +151,7 @@ def test_what_cannot_be_used_is_a_reject(make_pipeline: Make, rows: Make) -> Non
 
 
 def test_scalars_of_numpy(make_pipeline: Make, avro: Make) -> None:
-    """Rows may hold NumPy's scalars, as rows taken from arrays do."""
+    """Rows may hold scalars of NumPy, as rows from arrays do."""
     schema = avro(id="string", a="double", b="long", y=["null", "boolean"])
     plain = {"id": "e1", "a": 0.5, "b": 3, "y": True}
     given = {"id": "e1", "a": np.float32(0.5), "b": np.int16(3), "y": np.bool_(True)}
@@ -160,7 +162,7 @@ def test_scalars_of_numpy(make_pipeline: Make, avro: Make) -> None:
 
 
 def test_a_label_of_no_type_is_a_reject(make_pipeline: Make) -> None:
-    """A label that Avro has no type for is rejected, delayed or not; its event is predicted."""
+    """A label that Avro has no type for is rejected; if it is delayed, its event is predicted."""
     row = {"id": "e1", "a": 1.0, "b": 2.0, "y": {1, 2}}
     assert len(run(make_pipeline(), [row]).rejects) == 1
     delayed = run(make_pipeline(), [row], label_delay=1)
@@ -168,7 +170,7 @@ def test_a_label_of_no_type_is_a_reject(make_pipeline: Make) -> None:
 
 
 def test_frames(make_pipeline: Make, rows: Make) -> None:
-    """Each list is there as a table, and the metrics with a row for each candidate."""
+    """Each list is available as a table, and the metrics with a row for each candidate."""
     result = run(make_pipeline(), rows(count=20))
     assert result.frame("predictions")["event_id"].tolist() == [f"e{i}" for i in range(20)]
     assert result.frame("outcomes")["fate"].unique().tolist() == ["joined"]
@@ -181,12 +183,15 @@ def test_frames(make_pipeline: Make, rows: Make) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"partitions": 0}, "partitions must be at least 1; got 0"),
-        ({"label_delay": -1}, "label_delay must be 0 or more events; got -1"),
+        ({"partitions": 0}, "partitions must be a whole number of 1 or more; got 0"),
+        ({"partitions": "2"}, "partitions must be a whole number of 1 or more; got '2'"),
+        ({"partitions": True}, "partitions must be a whole number of 1 or more; got True"),
+        ({"label_delay": -1}, "label_delay must be a whole number of 0 or more; got -1"),
+        ({"label_delay": 1.5}, "label_delay must be a whole number of 0 or more; got 1.5"),
     ],
 )
-def test_wrong_options(options: dict[str, int], message: str, make_pipeline: Make) -> None:
-    """An option that is out of range is named."""
+def test_wrong_options(options: dict[str, Any], message: str, make_pipeline: Make) -> None:
+    """An option that is out of range is an error that names it."""
     with pytest.raises(SettingsError, match=message):
         run(make_pipeline(), [], **options)
 
@@ -203,3 +208,116 @@ def test_users_errors_come_out(make_pipeline: Make, rows: Make) -> None:
     models = {"broken": Broken}
     with pytest.raises(ZeroDivisionError):
         run(make_pipeline(models=models, on_error="stop"), rows(count=1))
+
+
+ODD = {
+    "type": "record",
+    "name": "Odd",
+    "fields": [
+        {"name": "id", "type": "string"},
+        {"name": "seen_at", "type": {"type": "long", "logicalType": "timestamp-micros"}},
+        {"name": "city", "type": ["null", "string"], "default": None},
+        {"name": "size", "type": ["null", "long"], "default": None},
+        {"name": "price", "type": ["null", "double"], "default": None},
+        {"name": "is_new", "type": ["null", "boolean"], "default": None},
+        {"name": "y", "type": ["null", "boolean"], "default": None},
+    ],
+}
+FRAME = pd.DataFrame(
+    {
+        "id": [*"abcd"],
+        "seen_at": pd.date_range("2023-11-14", periods=4, freq="h"),
+        "city": pd.Categorical(["rome", None, "oslo", "rome"]),
+        "size": [1, 2, None, 4],
+        "price": [1.5, math.nan, 2.0, 3.0],
+        "is_new": [True, None, False, True],
+        "y": [True, False, None, True],
+    },
+    index=[0, 0, 1, 1],
+)
+FEATURES = [
+    {"city": "rome", "size": 1, "price": 1.5, "is_new": True},
+    {"size": 2},
+    {"city": "oslo", "price": 2.0, "is_new": False},
+    {"city": "rome", "size": 4, "price": 3.0, "is_new": True},
+]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda frame: frame,
+        lambda frame: frame.convert_dtypes(),
+        lambda frame: frame.convert_dtypes(dtype_backend="pyarrow"),
+        lambda frame: frame.assign(seen_at=frame["seen_at"].dt.tz_localize("UTC")),
+        lambda frame: frame.assign(size=frame["size"].astype("Int16")),
+    ],
+)
+def test_columns_of_any_type(change: Callable[[Any], Any], make_pipeline: Make) -> None:
+    """Dates, categories, missing cells, NumPy's and pandas' types, an index that repeats."""
+    models = {"own": catalogue.hoeffding_tree}
+    pipeline = make_pipeline(schema=ODD, event_time="seen_at", models=models)
+    result = run(pipeline, change(FRAME), clock=lambda: NOW)
+    assert result.rejects == []
+    assert [each["features"] for each in result.predictions] == FEATURES
+    start = 1_699_920_000_000
+    assert [each["event_time_ms"] - start for each in result.predictions] == [
+        hour * 3_600_000 for hour in range(4)
+    ]
+    assert [each["event_id"] for each in result.outcomes] == ["a", "b", "d"]
+
+
+@pytest.mark.parametrize("as_table", [True, False])
+def test_names_that_avro_cannot_have(as_table: bool, make_pipeline: Make, avro: Make) -> None:
+    """Names are those that `replay` gives to the columns of a table."""
+    schema = avro(id="string", a_b="double", _1="double", y=["null", "boolean"])
+    given = [{"id": "e1", "a-b": 0.5, 1: 2.0, "y": True}]
+    result = run(make_pipeline(schema=schema), pd.DataFrame(given) if as_table else given)
+    assert [each["features"] for each in result.predictions] == [{"a_b": 0.5, "_1": 2.0}]
+
+
+def test_names_may_differ_from_row_to_row(make_pipeline: Make, avro: Make) -> None:
+    """A row may lack a field that has a default."""
+    schema = avro(id="string", a_b=(["null", "double"], None), b="double", y=["null", "boolean"])
+    given = [{"id": "1", "a-b": 0.5, "b": 1.0, "y": True}, {"id": "2", "b": 2.0, "y": True}]
+    result = run(make_pipeline(schema=schema), given)
+    assert [each["features"] for each in result.predictions] == [{"a_b": 0.5, "b": 1.0}, {"b": 2.0}]
+
+
+def test_an_id_that_is_missing_later_is_a_reject(make_pipeline: Make, rows: Make) -> None:
+    """Only if the first row has no id, rows are numbered."""
+    first, second = rows(count=2)
+    del second["id"]
+    assert [each["reason"] for each in run(make_pipeline(), [first, second]).rejects] == [
+        "missing_field"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([({"a": 1.0}, True)], r"a row must be a dictionary; got \(\{'a': 1.0\}, True\)"),
+        ("data.csv", "a row must be a dictionary; got 'd'"),
+        (pd.DataFrame([[1, 2]], columns=["a", "a"]), "columns of different names; got .*'a', 'a'"),
+    ],
+)
+def test_rows_of_another_kind(given: Any, message: str, make_pipeline: Make) -> None:
+    """River's pairs, a path, and a column that is there twice are errors."""
+    with pytest.raises(SettingsError, match=message):
+        run(make_pipeline(), given)
+
+
+def test_a_result_shows_how_much_there_is(make_pipeline: Make, rows: Make) -> None:
+    """A notebook does not print every record."""
+    expected = "Result(predictions: 3, alerts: 0, rejects: 0, outcomes: 3)"
+    assert repr(run(make_pipeline(), rows(count=3))) == expected
+
+
+def test_alerts_are_returned(make_pipeline: Make, make_rows: Make) -> None:
+    """A drift in the stream is in `alerts`, with its source."""
+    given = [
+        {"id": str(i), **x, "y": y}
+        for i, (x, y) in enumerate(make_rows("binary", 3_000, flip_at=1_500))
+    ]
+    result = run(make_pipeline(), given)
+    assert "loss:own" in {each["source"] for each in result.alerts}

@@ -1,20 +1,39 @@
-"""The window holds back what the embedded broker could not hold."""
+"""The window limits what is in flight to what the embedded broker can keep."""
 
 from __future__ import annotations
 
-from millrace.streams.replay.encoding import Encoder
+from river import base
+
+from millrace.streams.replay.encoding import Encoder, Outgoing
 from millrace.streams.replay.window import Window, growth, size_bytes
 
 NOW_MS = 1_700_000_000_000
 
 
 def test_the_window_is_full_at_its_bytes():
-    """What an event leads to on the fullest topic counts, not the event alone."""
+    """Bytes count on the fullest topic, not on `events`."""
     window = Window(growth=3.0, max_bytes=900)
     window.add(100)
     window.add(100)
     assert not window.is_full
-    window.add(100)
+    window.add(99)
+    assert not window.is_full
+    window.add(1)
+    assert window.is_full
+
+
+def test_half_of_what_the_broker_keeps_is_used():
+    """By default: 2.5 MB or 40,000 records."""
+    window = Window(growth=1.0)
+    window.add(5 * 1024 * 1024 // 2 - 1)
+    assert not window.is_full
+    window.add(1)
+    assert window.is_full
+    window = Window(growth=1.0)
+    for _ in range(39_999):
+        window.add(1)
+    assert not window.is_full
+    window.add(1)
     assert window.is_full
 
 
@@ -27,20 +46,23 @@ def test_the_window_is_full_at_its_records():
     assert window.is_full
 
 
-def test_records_that_have_arrived_make_room():
-    """The total that has arrived lets go of the oldest; a total gone down changes nothing."""
+def test_records_that_passed_make_room():
+    """The oldest leave, up to the total; a smaller total changes nothing."""
     window = Window(growth=1.0, max_bytes=100)
     for size in (60, 30, 20):
         window.add(size)
     window.advance(1)
     assert not window.is_full
     window.advance(0)
+    assert window.passed == 1
     window.add(60)
     assert window.is_full
+    window.advance(10)
+    assert (window.passed, window.is_full) == (4, False)
 
 
 def test_one_record_always_passes():
-    """A record larger than the window does not stop the replay for ever."""
+    """A record larger than the window does not block the replay forever."""
     window = Window(growth=1.0, max_bytes=10)
     assert not window.is_full
     window.add(1_000_000)
@@ -50,7 +72,7 @@ def test_one_record_always_passes():
 
 
 def test_growth_is_measured_on_the_fullest_topic(make_pipeline):
-    """Long names of features, which an event does not carry, make its predictions larger."""
+    """Predictions have the names of features, which events do not: long names need more room."""
     short = make_pipeline()
     rows = [{"id": str(i), "a": 1.0, "b": 2.0, "y": True} for i in range(20)]
     events = [Encoder(short, 1).event(row) for row in rows]
@@ -75,3 +97,33 @@ def test_growth_is_measured_on_the_fullest_topic(make_pipeline):
 def test_growth_of_nothing_is_harmless(make_pipeline):
     """No sample, no division by zero."""
     assert growth(make_pipeline(), [], now_ms=NOW_MS) == 1.0
+
+
+def test_growth_is_measured_until_the_users_code_raises_an_exception(make_pipeline):
+    """With on_error="stop" the worker reports it; the size of the events is known anyway."""
+
+    class Broken(base.Classifier):
+        def learn_one(self, x, y):
+            return
+
+        def predict_one(self, x):
+            return 1 / 0
+
+    pipeline = make_pipeline(models={"broken": Broken}, on_error="stop")
+    events = [Encoder(pipeline, 1).event({"id": "1", "a": 1.0, "b": 2.0, "y": True})]
+    assert growth(pipeline, events, now_ms=NOW_MS) >= 1.0
+
+
+def test_growth_depends_on_the_format(make_pipeline):
+    """JSON repeats the names of all fields."""
+    pipeline = make_pipeline()
+    rows = [{"id": str(i), "a": 1.0, "b": 2.0, "y": True} for i in range(20)]
+    events = [Encoder(pipeline, 1).event(row) for row in rows]
+    in_json = growth(pipeline, events, now_ms=NOW_MS, outputs="json")
+    assert in_json > 1.5 * growth(pipeline, events, now_ms=NOW_MS)
+
+
+def test_a_record_takes_its_key_and_value_and_its_framing():
+    """About 24 bytes more than key and value."""
+    assert size_bytes(Outgoing(b"12345", b"123", 0, False)) == 32
+    assert size_bytes(Outgoing(b"12345", None, 0, False)) == 29
