@@ -1,7 +1,7 @@
 """Faust agents: one for each group of chained operators, with no logic of their own.
 
-Faust supervises them, restarts one that raises, starts and stops them with the worker. What they
-iterate over is a channel of batches, which librdkafka fills off the event loop.
+Faust supervises them: it restarts one that raises, and starts and stops them with the worker. What
+they iterate over is a channel of batches, which librdkafka fills off the event loop.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from faust.channels import Channel
 from millrace.streams.runtime.engine import Batch, Engine
 
 
-class BatchChannel(Channel[Any]):
+class BatchChannel(Channel[Batch]):
     """A Faust channel whose next value is the engine's next batch."""
 
-    def __init__(self, app: faust.App, engine: Engine, **kwargs: Any) -> None:
+    def __init__(self, app: faust.App, engine: Engine, **options: Any) -> None:
         self.engine = engine
-        super().__init__(app, **kwargs)
+        super().__init__(app, **options)
 
-    async def __anext__(self) -> Any:  # Faust would have one event here; a batch is as good
+    async def __anext__(self) -> Batch:  # type: ignore[override]  # Faust takes any value
         batch = await self.engine.next_batch()
         if batch is None:
             raise StopAsyncIteration
         return batch
 
-    def _clone_args(self) -> Mapping[str, Any]:
+    def _clone_args(self) -> Mapping[str, object]:
         return {**super()._clone_args(), "engine": self.engine}
 
 

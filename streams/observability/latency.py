@@ -18,13 +18,13 @@ LATENCY_BUCKETS_SECONDS = (
 class LatencyHistogram(Collector):
     """Counts latencies in buckets.
 
-    `prometheus_client.Histogram` takes a lock and searches its buckets for every value, which at
-    one value per event would cost as much as a small model.
+    `prometheus_client.Histogram` takes a lock and searches its buckets for every value. With one
+    value per event that would cost as much as a small model.
 
     Parameters
     ----------
     name, documentation
-        As Prometheus sees them.
+        Of the metric.
     labels
         Name to value.
     """
@@ -36,13 +36,13 @@ class LatencyHistogram(Collector):
         self._sum_seconds = 0.0
 
     def observe(self, seconds: Iterable[float]) -> None:
-        """Add values."""
-        for value, count in Counter(seconds).items():  # to the millisecond, and so often equal
+        """Add latencies."""
+        for value, count in Counter(seconds).items():  # whole milliseconds, many of them equal
             self._counts[bisect_left(LATENCY_BUCKETS_SECONDS, value)] += count
             self._sum_seconds += value * count
 
     def collect(self) -> Iterator[Metric]:
-        """Return the histogram as Prometheus wants it: cumulative buckets."""
+        """Return the histogram with cumulative buckets, as Prometheus expects it."""
         family = HistogramMetricFamily(*self._family, labels=[*self._labels])
         total, buckets = 0, []
         bounds = [*(str(each) for each in LATENCY_BUCKETS_SECONDS), "+Inf"]

@@ -1,4 +1,4 @@
-"""Logs: structured, for people on a terminal and as JSON otherwise."""
+"""Logs: structured, readable on a terminal and JSON otherwise."""
 
 from __future__ import annotations
 
@@ -11,9 +11,14 @@ from millrace.streams.settings import Settings
 
 
 def configure_logging(settings: Settings, process: int | None = None) -> None:
-    """Send structlog's lines, and those of the libraries, to standard error in one form.
+    """Write the lines of structlog and of all libraries to standard error, in one format.
 
-    With `process`, every line says which of several processes it is from.
+    Parameters
+    ----------
+    settings
+        Level and format.
+    process
+        Number of this process, where several share the log; a field of every line.
     """
     on_terminal = sys.stderr.isatty()
     as_json = settings.log_format == "json" or (settings.log_format == "auto" and not on_terminal)

@@ -1,7 +1,7 @@
 """What Prometheus sees of a worker.
 
-Counters and histograms are written once a batch. What a task's state already knows (prequential
-metrics, waiting events) is read from it when Prometheus asks, and costs nothing in between.
+Counters and histograms are updated once per batch. What the state of a task shows (prequential
+metrics, events that wait for labels) is read when Prometheus scrapes, and costs nothing in between.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _BATCH_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 
 
 class TaskCollector(Collector):
-    """Reads, when asked, what the state of every running task shows."""
+    """Collects what the state of every running task shows, at each scrape."""
 
     def __init__(self, pipeline: str) -> None:
         self._pipeline = pipeline
@@ -87,11 +87,11 @@ class Metrics:
         self.restore_seconds = self._gauge(names.RESTORE_SECONDS)
 
     def watch(self, agent: str, partition: int, task: Task) -> None:
-        """Show what a task knows, until it is forgotten."""
+        """Show the state of a task until `forget`."""
         self._tasks.tasks[agent, partition] = task
 
     def forget(self, agent: str) -> None:
-        """Show no more of an agent whose partitions are gone."""
+        """Remove what is shown of an agent's partitions: they are revoked."""
         self.up.labels(agent).set(0)
         self._tasks.tasks = {
             where: task for where, task in self._tasks.tasks.items() if where[0] != agent
@@ -99,12 +99,12 @@ class Metrics:
         self.lag_records.remove_by_labels({"agent": agent})
 
     def count(self, tally: Tally) -> None:
-        """Add what operators have counted."""
+        """Add what operators counted."""
         for (what, which), number in tally.items():
             self._tallied[what].labels(which).inc(number)
 
     def count_published(self, records: Iterable[Record], now_ms: float) -> None:
-        """Add records that have become visible now: predictions, outcomes, alerts."""
+        """Count predictions, outcomes and alerts that became visible at `now_ms`."""
         predictions: Counter[str] = Counter()
         outcomes: Counter[str] = Counter()
         latencies: list[float] = []
@@ -150,7 +150,7 @@ class Metrics:
 
 
 class _Labelled(Generic[M]):
-    """A metric that already knows its pipeline."""
+    """A metric whose label `pipeline` is set."""
 
     def __init__(self, metric: M, pipeline: str) -> None:
         self._metric = metric
@@ -161,5 +161,5 @@ class _Labelled(Generic[M]):
         return found
 
     def remove_by_labels(self, labels: dict[str, str]) -> None:
-        """Remove every series that has these labels."""
+        """Remove every series with these labels."""
         self._metric.remove_by_labels(labels)

@@ -1,7 +1,7 @@
 """Every metric: its name, its labels, what it counts. They are an interface, and do not change.
 
-A new metric is an entry here. What operators count (`Tally`) and what their state shows
-(`Reading`) is matched to an entry by name.
+A new metric is an entry here. `TALLIED` and `READINGS` match what operators count (`Tally`) and
+what their state shows (`Reading`) to an entry.
 """
 
 from __future__ import annotations
@@ -21,13 +21,18 @@ class MetricName:
     Parameters
     ----------
     name
-        Without the prefix, and without what a kind adds to it.
+        Without the prefix, and without the suffix of its kind, such as `_total`.
     kind
         Counter, gauge or histogram.
     documentation
         One sentence.
     labels
-        Beside `pipeline`, which every metric has.
+        In addition to `pipeline`, which every metric has.
+
+    Examples
+    --------
+    >>> str(ALERTS), ALERTS.total, LATENCY.bucket
+    ('millrace_alerts', 'millrace_alerts_total', 'millrace_end_to_end_latency_seconds_bucket')
     """
 
     name: str
@@ -69,15 +74,15 @@ def _histogram(name: str, documentation: str, *labels: str) -> MetricName:
 RECORDS_RECEIVED = _counter("records_received", "Records read, by kind.", "kind")
 EVENTS_REJECTED = _counter("events_rejected", "Events in rejects.", "reason")
 LABELS_REJECTED = _counter("labels_rejected", "Labels in rejects.", "reason")
-LABELS = _counter("labels", "Labels, by what became of them.", "fate")
+LABELS = _counter("labels", "Labels, by fate.", "fate")
 EVENTS_EXPIRED = _counter("events_expired", "Events that got no label in time.", "cause")
 EXAMPLES_LEARNED = _counter("examples_learned", "Examples learned from.", "model")
 
-PREDICTIONS = _counter("predictions", "Predictions made.", "model")
-OUTCOMES = _counter("outcomes", "Events and labels that have ended, by how.", "fate")
+PREDICTIONS = _counter("predictions", "Predictions published.", "model")
+OUTCOMES = _counter("outcomes", "Events and labels that have ended, by fate.", "fate")
 ALERTS = _counter("alerts", "Drift alerts.", "detector", "source")
 LATENCY = _histogram(
-    "end_to_end_latency_seconds", "From the event's Kafka timestamp to its prediction."
+    "end_to_end_latency_seconds", "From the event's Kafka timestamp to its committed prediction."
 )
 
 PREQUENTIAL_METRIC = _gauge(
@@ -87,7 +92,7 @@ PREQUENTIAL_METRIC = _gauge(
 )
 PREQUENTIAL_EXAMPLES = _gauge(
     "prequential_examples",
-    "Examples that the cumulative prequential metrics rest on.",
+    "Examples behind the cumulative metrics.",
     *("partition", "candidate"),
 )
 PENDING = _gauge(
@@ -96,12 +101,12 @@ PENDING = _gauge(
     *("partition", "kind"),
 )
 MODEL_VERSION = _gauge(
-    "model_version", "Examples learned: the most of the partition's models.", "partition"
+    "model_version", "Most examples that a model of the partition has learned.", "partition"
 )
 MODELS = _gauge("models", "Model sets in memory.", "partition")
 
-AGENT_BATCH_SECONDS = _histogram("agent_batch_seconds", "To fold and commit one batch.", "agent")
-AGENT_BATCH_RECORDS = _histogram("agent_batch_records", "Records in one batch.", "agent")
+AGENT_BATCH_SECONDS = _histogram("agent_batch_seconds", "Time to fold and commit a batch.", "agent")
+AGENT_BATCH_RECORDS = _histogram("agent_batch_records", "Records in a batch.", "agent")
 CONSUMER_LAG_RECORDS = _gauge(
     "consumer_lag_records", "Records not read yet.", "agent", "topic", "partition"
 )
@@ -115,7 +120,7 @@ MODEL_SIZE_BYTES = _gauge("model_size_bytes", "Size of the last snapshot.", "par
 SNAPSHOT_TIMESTAMP_SECONDS = _gauge(
     "snapshot_timestamp_seconds", "When state was last saved; Unix time.", "agent"
 )
-RESTORE_SECONDS = _gauge("restore_seconds", "Time to restore state.", "agent")
+RESTORE_SECONDS = _gauge("restore_seconds", "Time to read state back.", "agent")
 
 TALLIED = {
     "received": RECORDS_RECEIVED,
@@ -125,10 +130,10 @@ TALLIED = {
     "expired": EVENTS_EXPIRED,
     "learned": EXAMPLES_LEARNED,
 }
-"""What operators count to the counter that shows it."""
+"""Name that operators count under to the counter that shows it."""
 
 READINGS = {
     each.name: each
     for each in (PREQUENTIAL_METRIC, PREQUENTIAL_EXAMPLES, PENDING, MODEL_VERSION, MODELS)
 }
-"""What operators' state shows, by name."""
+"""Name of a reading to the gauge that shows it."""

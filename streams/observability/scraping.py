@@ -1,4 +1,4 @@
-"""Reading a worker's `/metrics`: the samples of one moment."""
+"""Reading a worker's `/metrics`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 
 class Samples:
-    r"""What a worker's `/metrics` said at one moment.
+    r"""The samples of one scrape.
 
     Parameters
     ----------
     samples
-        (name, labels, value) each; names as Prometheus has them, `_total` and `_bucket` included.
+        (name, labels, value) each; names with the suffixes of Prometheus, `_total` and `_bucket`.
 
     Examples
     --------
@@ -31,7 +31,7 @@ class Samples:
 
     @classmethod
     def parse(cls, exposition: str) -> Samples:
-        """Read Prometheus' text format. Values are as precise as they were written."""
+        """Return the samples in Prometheus' text format, in full precision."""
         return cls(
             [
                 (sample.name, sample.labels, sample.value)
@@ -41,17 +41,17 @@ class Samples:
         )
 
     def select(self, name: str, **labels: str) -> Iterator[tuple[Mapping[str, str], float]]:
-        """Return the labels and the value of every sample that has at least these labels."""
+        """Yield labels and value of every sample that has at least these labels."""
         for found, value in self._by_name.get(name, ()):
             if labels.items() <= found.items():
                 yield found, value
 
     def total(self, name: str, **labels: str) -> float:
-        """Return the sum of the samples that have at least these labels; 0 for none."""
+        """Return the sum of the samples that have at least these labels; 0 without any."""
         return sum(value for _, value in self.select(name, **labels))
 
     def by(self, label: str, name: str, **labels: str) -> dict[str, float]:
-        """Return the sums of such samples by the value of one label."""
+        """Return value of `label` to the sum of its samples that have at least these labels."""
         sums: dict[str, float] = {}
         for found, value in self.select(name, **labels):
             sums[found[label]] = sums.get(found[label], 0.0) + value

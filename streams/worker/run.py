@@ -1,4 +1,4 @@
-"""Run a worker until it is told to stop."""
+"""Run a worker in this process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from millrace.streams.app import create_app
 from millrace.streams.observability.logging import configure_logging
 from millrace.streams.settings import Settings
 
-_SWITCH_SECONDS = 0.0005  # a tenth of Python's own
+_SWITCH_SECONDS = 0.0005  # a tenth of Python's default
 
 
 class _Worker(faust.Worker):
@@ -22,15 +22,15 @@ class _Worker(faust.Worker):
     process: int | None
 
     def on_setup_root_logger(self, _logger: Logger, _level: int) -> None:
-        """Put Millrace's logging in the place of what Faust has just set up."""
+        """Replace the logging that Faust has just set up."""
         configure_logging(self.settings, self.process)
 
 
 def tune_interpreter() -> None:
-    """Look for garbage less often, and let threads have their turn sooner.
+    """Collect garbage less often, and switch between threads sooner.
 
-    A batch makes thousands of objects, and no cycles. And what an agent has folded is committed
-    in a thread of its own, which at each of its calls waits for another agent's fold.
+    A batch makes thousands of objects, but no reference cycles. And an agent commits in a thread
+    of its own, which at each call waits for the fold of another agent.
     """
     gc.collect()
     gc.freeze()
@@ -41,10 +41,15 @@ def tune_interpreter() -> None:
 def run_worker(settings: Settings, process: int | None = None) -> int:
     """Run a worker in this process; return its exit code.
 
-    With `process`, it is one of several on this machine, and its log says which.
+    SIGTERM and SIGINT stop it cleanly: the current batch is committed, the state is saved, and
+    the worker leaves its consumer groups, so that another one takes over at once.
 
-    SIGTERM and SIGINT stop it cleanly: the batch at hand is committed, the state is saved, and
-    the consumer groups are left, so that another worker takes over at once.
+    Parameters
+    ----------
+    settings
+        The worker's.
+    process
+        Its number, if it is one of several on this machine: a field of every log line.
 
     Raises
     ------
@@ -55,7 +60,7 @@ def run_worker(settings: Settings, process: int | None = None) -> int:
     tune_interpreter()
     worker = _Worker(create_app(settings), quiet=True, redirect_stdouts=False)
     worker.settings, worker.process = settings, process
-    worker.spinner = None  # it writes terminal codes even where there is no terminal
+    worker.spinner = None  # it writes terminal codes even if there is no terminal
     try:
         worker.execute_from_commandline()
     except SystemExit as stop:

@@ -1,7 +1,7 @@
-"""A worker of one's own: `millrace worker` as a subprocess of a command that needs one.
+"""A worker as a subprocess of a command that needs one: `replay` and `demo`.
 
-`replay` and `demo` run the real thing, in a process of its own, and see of it what anybody would:
-topics, and the pages of its web server. The worker stops with its parent, however that ends.
+The command sees of it what any user would: its topics, and the pages of its web server. The
+worker stops when its parent ends, however that ends.
 """
 
 from __future__ import annotations
@@ -15,20 +15,39 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from types import TracebackType
-from typing import Any
 
 from millrace.schemas import MillraceError
 from millrace.streams.observability.scraping import Samples
-from millrace.streams.settings import Settings
+from millrace.streams.settings import Settings, variable
 
 READY_SECONDS = 60.0
 _STOP_SECONDS = 20.0
 _REQUEST_SECONDS = 30.0
 _POLL_SECONDS = 0.05
 _LAST_LINES = 5
-_PREFIX = "MILLRACE_"
-_UNPREFIXED = {"schema_registry_url": "SCHEMA_REGISTRY_URL"}
+
+
+def worker_command(*arguments: str) -> Sequence[str]:
+    """Return the command of a worker that stops when its standard input ends."""
+    # -P: the working directory must not shadow what is installed; pipelines search it last.
+    return (
+        *(sys.executable, "-P", "-m", "millrace.streams.cli", "worker", "--stop-with-stdin"),
+        *arguments,
+    )
+
+
+def worker_environment(settings: Settings) -> dict[str, str]:
+    """Return this process' environment, with these settings in place of its own."""
+    values = settings.model_dump() | {"state_key": settings.state_key.get_secret_value()}
+    inherited = {name: v for name, v in os.environ.items() if not name.startswith(variable(""))}
+    given = {variable(name): _text(value) for name, value in values.items()}
+    return {**inherited, **given, "PYTHONUNBUFFERED": "1"}
+
+
+def _text(value: object) -> str:
+    return json.dumps(value) if isinstance(value, dict) else str(value)
 
 
 class WorkerProcess:
@@ -37,16 +56,18 @@ class WorkerProcess:
     Parameters
     ----------
     settings
-        The worker's. The broker must be one that another process can reach, so not `embedded`;
-        the web server gets a free port on loopback.
+        The worker's. Another process must be able to reach the broker, so it is not `embedded`.
+        The web server gets a free port on loopback.
+    command
+        What to run, if not `worker_command()`.
 
     Attributes
     ----------
     web_port
-        Where `/metrics`, `/healthz` and `/readyz` are, on 127.0.0.1.
+        Of `/metrics`, `/healthz` and `/readyz`, on 127.0.0.1.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, command: Sequence[str] = ()) -> None:
         self.web_port = _free_port()
         changes = {"web_host": "127.0.0.1", "web_port": self.web_port, "processes": 1}
         self.settings = settings.model_copy(update=changes)
@@ -54,14 +75,13 @@ class WorkerProcess:
         self._connection = http.client.HTTPConnection(
             "127.0.0.1", self.web_port, timeout=_REQUEST_SECONDS
         )
-        # -P: the working directory must not shadow what is installed; pipelines search it last.
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "millrace.streams.cli", "worker", "--stop-with-stdin"],
+        self._process = subprocess.Popen(  # noqa: S603 - Millrace's own command
+            command or worker_command(),
             env=worker_environment(self.settings),
             stdin=subprocess.PIPE,
             stdout=self._log,
             stderr=self._log,
-            start_new_session=True,  # Ctrl-C is for the parent, who stops the worker in order
+            start_new_session=True,  # Ctrl-C is for the parent, which stops the worker cleanly
         )
 
     def __enter__(self) -> WorkerProcess:
@@ -81,7 +101,7 @@ class WorkerProcess:
         Raises
         ------
         MillraceError
-            The worker ended, with the last lines of its log, or took too long.
+            The worker ended, or took too long; with the end of its log.
         """
         deadline = time.monotonic() + timeout_seconds
         while True:
@@ -90,20 +110,20 @@ class WorkerProcess:
             if status == http.client.OK:
                 return
             if time.monotonic() > deadline:
-                waiting = json.loads(page)["waiting"] if page else "its web server"
+                waiting = ", ".join(json.loads(page)["waiting"]) if page else "its web server"
                 raise MillraceError(
-                    f"the worker requires to be ready within {timeout_seconds:.0f} s;"
-                    f" got none of {waiting}; {self.last_lines()}"
+                    f"the worker was not ready within {timeout_seconds:.0f} s, waiting for"
+                    f" {waiting}; the end of its log is: {self.last_lines()}"
                 )
             time.sleep(_POLL_SECONDS)
 
     def metrics(self) -> Samples:
-        """Return what `/metrics` says now; nothing where the worker is too busy to answer.
+        """Return the samples of `/metrics`; none if the worker is too busy to answer.
 
         Raises
         ------
         MillraceError
-            The worker ended, with the last lines of its log.
+            The worker ended; with the end of its log.
         """
         _, page = self._get("/metrics")
         if not page:
@@ -111,25 +131,25 @@ class WorkerProcess:
         return Samples.parse(page)
 
     def failing(self) -> dict[str, str]:
-        """Return the agents that do not do their work, and why."""
+        """Return the agents that fail, and why."""
         _, page = self._get("/healthz")
         failing: dict[str, str] = json.loads(page)["failing"] if page else {}
         return failing
 
     def check_alive(self) -> None:
-        """Raise where the worker has ended.
+        """Raise an error if the worker has ended.
 
         Raises
         ------
         MillraceError
-            With the last lines of its log.
+            With the end of its log.
         """
         code = self._process.poll()
         if code is not None:
             raise MillraceError(f"the worker ended with exit code {code}: {self.last_lines()}")
 
     def last_lines(self) -> str:
-        """Return the end of the worker's log in one line, or its error alone."""
+        """Return the last lines of the worker's log in one line, or only its error."""
         log = self._log.fileno()  # pread: the worker shares the position and writes there
         text = os.pread(log, os.fstat(log).st_size, 0).decode(errors="replace")
         lines = [line for line in text.replace("\b", "").splitlines() if line.strip()]
@@ -137,7 +157,7 @@ class WorkerProcess:
         return errors[-1] if errors else " | ".join(lines[-_LAST_LINES:]) or "its log is empty"
 
     def stop(self) -> None:
-        """End the worker: in order where it can, by force where it takes too long."""
+        """Stop the worker cleanly, or kill it if that takes too long."""
         self._connection.close()
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
@@ -150,7 +170,7 @@ class WorkerProcess:
             self._log.close()
 
     def _get(self, page: str) -> tuple[int, str]:
-        """Return the status and the text of a page; 0 and nothing where nobody answers."""
+        """Return the status and the text of a page; 0 and nothing if there is no answer."""
         try:
             self._connection.request("GET", page)
             response = self._connection.getresponse()
@@ -165,19 +185,3 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def worker_environment(settings: Settings) -> dict[str, str]:
-    """Return this process' environment with the settings in the place of its own."""
-    values = settings.model_dump()
-    values["state_key"] = settings.state_key.get_secret_value()
-    inherited = {name: v for name, v in os.environ.items() if not name.startswith(_PREFIX)}
-    return {
-        **inherited,
-        **{_UNPREFIXED.get(name, _PREFIX + name.upper()): _text(v) for name, v in values.items()},
-        "PYTHONUNBUFFERED": "1",
-    }
-
-
-def _text(value: Any) -> str:
-    return json.dumps(value) if isinstance(value, dict) else str(value)
