@@ -1,9 +1,8 @@
-"""What the saved models are: version, metrics and a digest, so that two runs can be compared.
+"""The saved models: version, metrics and a digest of each, so that two runs can be compared.
 
-Beside the flow: it reads the state of the agent that learns, as another worker would take it
-over, and says of every model how many examples it has learned, how it did, and a digest of what
-it says now. Two models with equal digests say the same of every feature vector of a fixed probe
-and have the same metrics, to the last bit.
+The state of the agent that learns is read as another worker would take it over. Two models with
+equal digests predict the same for every feature vector of a fixed sample and have the same
+metrics, to the last bit.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from millrace.models.pipeline.sample_events import sample_vectors
 from millrace.schemas.records import Features
 from millrace.streams.formats.json import to_json
 from millrace.streams.kafka.admin import count_partitions
-from millrace.streams.kafka.clients import KafkaClients
+from millrace.streams.kafka.protocols import Clients
 from millrace.streams.operators.learning import LearningOperator
 from millrace.streams.settings import Settings
 from millrace.streams.state.log import StateLog
@@ -40,19 +39,19 @@ class CandidateState:
     Attributes
     ----------
     partition, scope_key, model
-        Which one; `scope_key` is empty but with the scope `key`.
+        Which one; `scope_key` is empty unless the scope is `key`.
     is_champion
-        Whether it serves.
+        Whether its predictions are published.
     version
         Examples that it has learned.
     measured
-        Examples that its metrics are made of; with the scope `key`, those of all its partition.
+        Examples behind its metrics; with the scope `key`, those of the whole partition.
     metrics
-        Metric to value since the beginning, in full precision.
+        Metric to value over all examples, in full precision.
     failures
-        How often it raised.
+        How often it raised an exception.
     digest
-        SHA-256, in hexadecimal, of its predictions on the probe and of its metrics.
+        SHA-256, in hexadecimal, of its metrics and of its predictions for the sample.
     """
 
     partition: int
@@ -82,22 +81,23 @@ class SavedState:
     candidates: list[CandidateState]
 
     def to_json(self) -> str:
-        """Return all of it as JSON; numbers that JSON does not have become null."""
+        """Return all of it as JSON; NaN and infinity become null."""
         return to_json(asdict(self), indent=2)
 
 
-def inspect_state(pipeline: Pipeline, settings: Settings) -> SavedState:
+def inspect_state(clients: Clients, pipeline: Pipeline, settings: Settings) -> SavedState:
     """Read the saved models of a pipeline and describe them.
 
     Raises
     ------
     BrokerError
-        The broker does not answer, or has no state of such an agent (another chain?).
+        The broker does not answer, or has no state of such an agent: perhaps the workers run
+        another chain.
     SnapshotError
-        The state is signed with another key, or of another definition.
+        The state is signed with another key, or belongs to another definition.
     """
     agent = learning_agent(settings)
-    saved, factory = read_state(pipeline, settings, agent)
+    saved, factory = read_state(clients, pipeline, settings, agent)
     candidates = []
     vectors = sample_vectors(pipeline)
     for partition, state in sorted(saved.items()):
@@ -109,23 +109,22 @@ def inspect_state(pipeline: Pipeline, settings: Settings) -> SavedState:
 
 
 def learning_agent(settings: Settings) -> AgentSpec:
-    """Return the agent that holds the learning operator."""
+    """Return the agent that learns."""
     return next(each for each in settings.agents if "learning" in each)
 
 
 def read_state(
-    pipeline: Pipeline, settings: Settings, agent: AgentSpec
+    clients: Clients, pipeline: Pipeline, settings: Settings, agent: AgentSpec
 ) -> tuple[dict[int, Saved], TaskFactory]:
-    """Return an agent's saved state by partition, and what makes tasks to put it in."""
+    """Return an agent's saved state by partition, and what makes tasks to restore it to."""
     prefix = topic_prefix(pipeline)
-    clients = KafkaClients(settings)
     partitions = count_partitions(clients, prefix + state_topic(agent))
     log = StateLog(pipeline, agent, clients, prefix, state_key(settings))
     return log.read(range(partitions)), task_factory(pipeline, settings, agent, partitions)
 
 
 def describe(partition: int, task: Task, vectors: Iterable[Features]) -> list[CandidateState]:
-    """Return what is known of every model of one partition, by scope key and name."""
+    """Describe every model of one partition, by scope key and name."""
     learning = next(each for each in task.operators if isinstance(each, LearningOperator))
     evaluation = learning.evaluation
     metrics = evaluation.cumulative() if evaluation else {}
@@ -149,19 +148,19 @@ def describe(partition: int, task: Task, vectors: Iterable[Features]) -> list[Ca
 
 
 def _digest(models: ModelSet, name: str, metrics: dict[str, float], vectors: list[Features]) -> str:
-    answers = [_answers(models, models.models[name], vectors), repr(sorted(metrics.items()))]
+    parts = [_predictions(models, models.models[name], vectors), repr(sorted(metrics.items()))]
     if name in models.challengers:
-        answers.append(_answers(models, models.challengers[name].model, vectors))
-    return hashlib.sha256("\n".join(answers).encode()).hexdigest()
+        parts.append(_predictions(models, models.challengers[name].model, vectors))
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def _answers(models: ModelSet, model: Model, vectors: list[Features]) -> str:
+def _predictions(models: ModelSet, model: Model, vectors: list[Features]) -> str:
     """Return what a model predicts for each vector, as text in which any two floats differ."""
     predict = predictor(model, models.task, probabilities=True)
-    answers = []
+    predictions = []
     for vector in vectors:
         try:
-            answers.append(repr(sorted(predict(dict(vector)).items())))
-        except Exception as error:  # a user's model may raise, for the same vectors each time
-            answers.append(type(error).__name__)
-    return "\n".join(answers)
+            predictions.append(repr(sorted(predict(dict(vector)).items())))
+        except Exception as error:  # a user's model may raise one, for the same vectors each time
+            predictions.append(type(error).__name__)
+    return "\n".join(predictions)

@@ -1,23 +1,19 @@
 """Making a prediction again: from the log alone, with the model version that made it.
 
-Beside the flow: a model is a function of its definition and a prefix of a log. So a prediction
-is made again by passing the log through a fresh task, from its first record to the event, and
-must come out the same.
+A model is a function of its definition and a prefix of a log. So a prediction is made again by
+passing the log through a new task, from its first record to the event, and must be identical.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, cast
 
-from millrace.models.candidates.model_set import ModelSet
 from millrace.models.pipeline.definition import Pipeline
-from millrace.schemas import BrokerError, RecordError, SettingsError, shipped
+from millrace.schemas import BrokerError, RecordError, SettingsError
 from millrace.schemas.records import Prediction
 from millrace.streams.formats import FORMATS
 from millrace.streams.kafka.admin import count_partitions
-from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.kafka.protocols import Clients
 from millrace.streams.kafka.reading import read_to_end, watermarks
 from millrace.streams.kafka.records import origin_of
@@ -34,22 +30,22 @@ from millrace.streams.topology.topics import topic_prefix
 COMPARED = ("value", "probabilities", "features", "model", "model_version")
 
 Progress = Callable[[str, int, int], object]
-"""Told what is read, how many records of it so far, and how many there are at the most."""
+"""Called with what is read, how many records of it so far, and how many there are at most."""
 
 
 @dataclass(frozen=True)
 class Reproduction:
-    """A prediction, and the one that the log leads to.
+    """The published prediction of an event, and the one that the log leads to.
 
     Attributes
     ----------
     topic, partition, offset
-        Where the event is in the log that was passed through.
+        Where the event is in the log.
     records
-        How many records that were.
+        How many records of the log were read, to the event and including it.
     """
 
-    served: Prediction
+    published: Prediction
     again: Prediction
     topic: str
     partition: int
@@ -57,73 +53,43 @@ class Reproduction:
     records: int
 
     @property
-    def differences(self) -> dict[str, tuple[Any, Any]]:
-        """Field to (as served, as made again), for those that are not identical."""
-        served: dict[str, Any] = {**self.served}
-        again: dict[str, Any] = {**self.again}
+    def differences(self) -> dict[str, tuple[object, object]]:
+        """Field to (as published, as made again), for those that are not identical."""
+        published: dict[str, object] = {**self.published}
+        again: dict[str, object] = {**self.again}
         return {
-            name: (served[name], again[name])
+            name: (published[name], again[name])
             for name in COMPARED
-            if repr(served[name]) != repr(again[name]) and not _same_map(served[name], again[name])
+            if not _identical(published[name], again[name])
         }
 
 
 def reproduce(
-    pipeline: Pipeline, settings: Settings, event_id: str, progress: Progress
+    clients: Clients, pipeline: Pipeline, settings: Settings, event_id: str, progress: Progress
 ) -> Reproduction:
     """Make the prediction of an event again.
 
     Raises
     ------
     SettingsError
-        The event has no prediction, or prediction and learning are apart in this chain.
+        The event has no prediction, or prediction and learning have separate agents in this chain.
     BrokerError
         The broker does not answer, or its log does not lead to the prediction any more.
     """
     agent = _agent(settings)
-    prefix = topic_prefix(pipeline)
-    clients = KafkaClients(settings)
-    partition, served = find_prediction(clients, f"{prefix}predictions", event_id, progress)
-    topic, records = _input_topic(pipeline, clients, agent, partition)
+    prefix, codec = topic_prefix(pipeline), TopicCodec(pipeline)
+    partition, published = _find(clients, f"{prefix}predictions", event_id, codec, progress)
+    topic, records = _input_topic(clients, agent, prefix, partition)
     task = task_factory(pipeline, settings, agent, count_partitions(clients, topic)).make()
-    codec = TopicCodec(pipeline)
     for count, message in enumerate(read_to_end(clients, topic, [partition]), 1):
-        progress(f"folding {topic}[{partition}]", count, records)
+        progress(f"reading {topic}[{partition}]", count, records)
         origin = origin_of(message, prefix)
         for made in fold(task, [origin], codec):
             if isinstance(made, PredictionRecord) and made.value["event_id"] == event_id:
-                return Reproduction(served, made.value, topic, partition, origin.offset, count)
+                return Reproduction(published, made.value, topic, partition, origin.offset, count)
     raise BrokerError(
-        f"reproduce requires the event in {topic}[{partition}], which led to its prediction;"
-        f" got none with the id {event_id!r}"
-    )
-
-
-def find_prediction(
-    clients: Clients, topic: str, event_id: str, progress: Progress
-) -> tuple[int, Prediction]:
-    """Return an event's prediction and its partition.
-
-    Raises
-    ------
-    SettingsError
-        There is none.
-    """
-    partitions = range(count_partitions(clients, topic))
-    marks = watermarks(clients, [(topic, each) for each in partitions])
-    total = sum(each.high for each in marks.values())
-    wanted = event_id.encode()
-    for count, message in enumerate(read_to_end(clients, topic, partitions), 1):
-        progress(f"searching {topic}", count, total)
-        data = message.value() or b""
-        if wanted not in data and not data.startswith(b"{"):  # decoding all would take minutes
-            continue
-        prediction: Prediction = _decoded(data)
-        if prediction["event_id"] == event_id:
-            return message.partition() or 0, prediction
-    raise SettingsError(
-        f"reproduce requires an event that has a prediction on {topic}; got none for {event_id!r}"
-        " (not predicted yet, rejected, or gone by the topic's retention)"
+        f"event {event_id!r} was predicted, but is not in {topic}[{partition}]: the prediction"
+        " cannot be made again. Check that --pipeline and --chain are those of the worker"
     )
 
 
@@ -131,18 +97,12 @@ def task_factory(
     pipeline: Pipeline, settings: Settings, agent: AgentSpec, partitions: int
 ) -> TaskFactory:
     """Return what makes an agent's tasks outside a worker: its predictions carry no time."""
-
-    def refuse(_: bytes) -> ModelSet:
-        raise SettingsError("a chain with prediction apart from learning has no model of its own")
-
     return TaskFactory(
         pipeline=pipeline,
         agent=agent,
         clean_partitions=partitions,
         max_event_bytes=settings.max_event_bytes,
         written_schema=written_schema(settings),
-        load_models=refuse,
-        clock_ms=lambda: 0,
     )
 
 
@@ -158,48 +118,69 @@ def fold(task: Task, origins: Iterable[Origin], codec: TopicCodec) -> Iterator[R
 
 
 def _agent(settings: Settings) -> AgentSpec:
+    """Return the agent that predicts, if it learns, too."""
     agent = next(each for each in settings.agents if "prediction" in each)
     if "learning" not in agent:
         raise SettingsError(
-            "reproduce requires a chain that keeps prediction and learning together, where a"
-            " prediction follows from one log (--chain default or full);"
-            f" got {settings.chain!r}, where it depends on when a model arrived"
+            "chain must keep prediction and learning in one agent, as default and full do; got"
+            f" {settings.chain!r}. Otherwise a prediction depends on when a model arrived, which"
+            " the log does not say"
         )
     return agent
 
 
+def _find(
+    clients: Clients, topic: str, event_id: str, codec: TopicCodec, progress: Progress
+) -> tuple[int, Prediction]:
+    """Return the partition of an event's prediction, and the prediction."""
+    partitions = range(count_partitions(clients, topic))
+    marks = watermarks(clients, [(topic, each) for each in partitions])
+    total = sum(each.high - each.low for each in marks.values())
+    text = event_id.encode()
+    for count, message in enumerate(read_to_end(clients, topic, partitions), 1):
+        progress(f"searching {topic}", count, total)
+        data = message.value() or b""
+        if text not in data and FORMATS["avro"].recognises(data):
+            continue  # decoding them all would take minutes
+        record = codec.decode(origin_of(message, topic.removesuffix("predictions")))
+        if isinstance(record, PredictionRecord) and record.value["event_id"] == event_id:
+            return message.partition() or 0, record.value
+    raise SettingsError(
+        f"event {event_id!r} has no prediction on topic {topic}: it was not predicted yet, was"
+        " rejected, or the prediction has expired"
+    )
+
+
 def _input_topic(
-    pipeline: Pipeline, clients: Clients, agent: AgentSpec, partition: int
+    clients: Clients, agent: AgentSpec, prefix: str, partition: int
 ) -> tuple[str, int]:
-    """Return the one topic that the agent's task was fed from, if it is all there, and its size."""
-    prefix = topic_prefix(pipeline)
-    marks = watermarks(clients, [(prefix + topic, partition) for topic in agent.reads])
+    """Return the one topic that the agent's task has read, and the offset of its end."""
+    marks = watermarks(clients, [(prefix + topic, partition) for topic in sorted(agent.reads)])
     for (topic, _), (low, _) in marks.items():
         if low > 0:
             raise BrokerError(
-                f"reproduce requires {topic}[{partition}] from its first record on; got offset"
-                f" {low} as the oldest that retention has left (setting retention_hours)"
+                f"the log is incomplete: {topic}[{partition}] begins at offset {low}, because older"
+                " records have expired. A prediction is made again from offset 0; to keep records"
+                " longer, set MILLRACE_RETENTION_HOURS before the topics are created"
             )
     used = [topic for (topic, _), (_, high) in marks.items() if high > 0]
+    if not used:
+        raise BrokerError(f"the log is empty: partition {partition} of {_names(marks)}")
     if len(used) > 1:
         raise BrokerError(
-            f"reproduce requires one log that fixes the order of all inputs; got {used}, whose"
-            " order in chain 'full' is known only since the last saved state. Events that carry"
-            " their labels, labels produced to `events`, or chain 'default' keep it"
+            f"the order of events and labels is not in the log: {' and '.join(used)} both have"
+            " records. Use the chain default, produce labels to `events`, or put them inside their"
+            " events"
         )
-    if not used:
-        raise BrokerError(f"reproduce requires records on {[*marks]}; got none")
     return used[0], marks[used[0], partition].high
 
 
-def _decoded(data: bytes) -> Prediction:
-    prediction = shipped("prediction")
-    form = next((each for each in FORMATS.values() if each.recognises(data)), FORMATS["avro"])
-    return cast(Prediction, form.decode(prediction, data))
+def _names(places: Iterable[tuple[str, int]]) -> str:
+    return ", ".join(topic for topic, _ in places)
 
 
-def _same_map(served: Any, again: Any) -> bool:
-    """Whether two maps hold the same in another order: Avro gives them none."""
-    if not isinstance(served, dict) or not isinstance(again, dict):
-        return False
-    return {k: repr(v) for k, v in served.items()} == {k: repr(v) for k, v in again.items()}
+def _identical(one: object, other: object) -> bool:
+    """Whether two values are the same to the last bit; the entries of a map have no order."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return {k: repr(v) for k, v in one.items()} == {k: repr(v) for k, v in other.items()}
+    return repr(one) == repr(other)

@@ -19,6 +19,7 @@ from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.sample_events import sample_vectors
 from millrace.schemas import MillraceError, shipped
 from millrace.streams.formats.json import to_json
+from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.kafka.records import origin_of
 from millrace.streams.operators.record import Origin, Record
 from millrace.streams.settings import Settings
@@ -223,7 +224,9 @@ class Checker:
 
     def _state_equals(self, folded: list[Folded]) -> Iterator[str]:
         for agent in self._settings.agents[1:]:
-            saved, factory = read_state(self._pipeline, self._settings, agent)
+            saved, factory = read_state(
+                KafkaClients(self._settings), self._pipeline, self._settings, agent
+            )
             for partition, each in enumerate(folded):
                 if agent.name not in each.covers:
                     continue

@@ -16,7 +16,8 @@ from typing import Any
 from dev.java import REPOSITORY
 from dev.kafka import KafkaBroker
 from millrace.models.pipeline.loading import load_pipeline
-from millrace.streams.app import prepare_topics
+from millrace.streams.kafka.admin import prepare_topics
+from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.settings import Settings
 from tests.chaos.checks import Checker, Findings
 from tests.chaos.faults import KINDS, Faults
@@ -155,7 +156,7 @@ class Run:
         """Run it all; whatever happens, no worker is left behind."""
         report = Report(self._plan)
         self._started = time.monotonic()
-        prepare_topics(self.pipeline, self.settings)
+        prepare_topics(KafkaClients(self.settings), self.pipeline, self.settings)
         watch = Watch(self._broker.bootstrap, f"{self.prefix}predictions")
         try:
             self._do_harm(watch, report)

@@ -15,7 +15,7 @@ from millrace.models.pipeline.sample_events import sample_vectors
 from millrace.models.pipelines.loans import applications
 from millrace.models.pipelines.loans import pipeline as loans
 from millrace.schemas import BrokerError, SettingsError
-from millrace.streams.app import prepare_topics
+from millrace.streams.kafka.admin import prepare_topics
 from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.operators.record import EventRecord, Origin, Record
 from millrace.streams.operators.slice import Slice
@@ -42,7 +42,7 @@ def make_log(
     ) -> tuple[Pipeline, Settings]:
         pipeline = loans.with_name(f"again-{abs(hash(request.node.name))}")
         settings = Settings(broker=kafka, state_key="secret", partitions=1)
-        prepare_topics(pipeline, settings)
+        prepare_topics(KafkaClients(settings), pipeline, settings)
         producer = Producer({"bootstrap.servers": kafka, "enable.idempotence": True})
         codec, task = TopicCodec(pipeline), learning(pipeline, settings)
         for record in vectors(pipeline, settings):
@@ -93,7 +93,7 @@ def save(producer: Producer, pipeline: Pipeline, settings: Settings, task: Task)
 
 
 def again(pipeline: Pipeline, settings: Settings, event_id: str = "50") -> Reproduction:
-    return reproduce(pipeline, settings, event_id, lambda *_: None)
+    return reproduce(KafkaClients(settings), pipeline, settings, event_id, lambda *_: None)
 
 
 def test_makes_the_same_prediction_again(make_log: Callable[..., Any]) -> None:
@@ -101,7 +101,7 @@ def test_makes_the_same_prediction_again(make_log: Callable[..., Any]) -> None:
     result = again(*make_log())
 
     assert result.differences == {}
-    assert result.served["model_version"] == 50
+    assert result.published["model_version"] == 50
     assert (result.offset, result.records) == (50, 51)
 
 
@@ -116,7 +116,7 @@ def test_says_what_differs(make_log: Callable[..., Any]) -> None:
 
 def test_names_an_event_without_a_prediction(make_log: Callable[..., Any]) -> None:
     """An unknown event is an error that says so."""
-    with pytest.raises(SettingsError, match="got none for 'nobody'"):
+    with pytest.raises(SettingsError, match="event 'nobody' has no prediction"):
         again(*make_log(), "nobody")
 
 
@@ -124,7 +124,7 @@ def test_refuses_a_chain_in_which_models_arrive_at_any_time(make_log: Callable[.
     """Where prediction is apart from learning, the log alone does not lead to a prediction."""
     pipeline, settings = make_log()
 
-    with pytest.raises(SettingsError, match="keeps prediction and learning together"):
+    with pytest.raises(SettingsError, match="keep prediction and learning in one agent"):
         again(pipeline, settings.model_copy(update={"chain": "split"}))
 
 
@@ -137,7 +137,7 @@ def test_refuses_a_log_without_its_beginning(kafka: str, make_log: Callable[...,
     for each in deleted.values():
         each.result(timeout=10)
 
-    with pytest.raises(BrokerError, match="got offset 10 as the oldest"):
+    with pytest.raises(BrokerError, match="begins at offset 10"):
         again(pipeline, settings)
 
 
@@ -147,7 +147,7 @@ def test_describes_the_saved_state(make_log: Callable[..., Any]) -> None:
     task = learning(pipeline, settings)
     task.run(vectors(pipeline, settings))
 
-    saved = inspect_state(pipeline, settings)
+    saved = inspect_state(KafkaClients(settings), pipeline, settings)
 
     assert saved.covers == {0: {"features": EVENTS}}
     assert saved.candidates == describe(0, task, sample_vectors(pipeline))
