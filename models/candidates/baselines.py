@@ -1,25 +1,24 @@
-"""Baselines: what a model must beat to be worth serving.
+"""Baselines: what a model must beat to be worth running.
 
 They run beside the models of every pipeline, predict and learn at the same places in the log,
-and show in the same metrics. On a stream where labels stay the same for a while, the no-change
-baseline is hard to beat (Zliobaite et al. 2015), and a user should be told.
+and appear in the same metrics. On a stream where labels stay the same for a while, the no-change
+baseline is hard to beat (Zliobaite et al. 2015), and users should see that.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 from river import base, dummy, stats
 from river.base.typing import ClfTarget
 
+from millrace.models.pipeline.model import Model
 from millrace.models.pipeline.tasks import Task
 
 
-def baselines(task: Task | str) -> dict[str, Any]:
-    """Return fresh baselines of a task, as River models, by name.
+def baselines(task: Task | str) -> dict[str, Model]:
+    """Return fresh baselines for a task, as River models, by name.
 
-    `no_change` repeats the last label; `prior` says what is most common, the mean, or how
-    often there was an anomaly.
+    `no_change` predicts the last label; `prior` predicts the most common class, the mean, or the
+    share of anomalies.
 
     Examples
     --------
@@ -40,8 +39,8 @@ def baselines(task: Task | str) -> dict[str, Any]:
 class MostCommon(base.Classifier):
     """Predicts the most common class so far; of equally common ones, the one seen first.
 
-    It says what River's `PriorClassifier` says, but keeps the answer instead of counting all
-    classes at every prediction: it runs beside every model, on every event.
+    Equivalent to River's `PriorClassifier`, but it keeps the most common class instead of
+    counting all classes at every prediction: it runs beside every model, on every event.
 
     Examples
     --------
@@ -62,7 +61,7 @@ class MostCommon(base.Classifier):
     def _multiclass(self) -> bool:
         return True
 
-    def learn_one(self, x: object, y: ClfTarget) -> None:  # noqa: ARG002 - looks at no feature
+    def learn_one(self, x: object, y: ClfTarget) -> None:  # noqa: ARG002 - ignores the features
         counts = self.counts
         counts[y] = count = counts.get(y, 0) + 1
         if y == self.most_common:
@@ -95,18 +94,18 @@ class LastValue(base.Regressor):
     def __init__(self) -> None:
         self.last: float | None = None
 
-    def learn_one(self, x: object, y: float) -> None:  # noqa: ARG002 - looks at no feature
+    def learn_one(self, x: object, y: float) -> None:  # noqa: ARG002 - ignores the features
         self.last = y
 
-    def predict_one(  # type: ignore[override] # None: as River's classifiers before they learn
+    def predict_one(  # type: ignore[override]  # None, as River's classifiers before they learn
         self,
-        x: object,  # noqa: ARG002 - looks at no feature
+        x: object,  # noqa: ARG002 - ignores the features
     ) -> float | None:
         return self.last
 
 
 class _LabelScorer(base.AnomalyDetector):
-    """An anomaly detector that looks at labels and not at features."""
+    """An anomaly detector that learns from labels and not from features."""
 
     @property
     def _supervised(self) -> bool:
@@ -114,7 +113,7 @@ class _LabelScorer(base.AnomalyDetector):
 
 
 class LastAnomaly(_LabelScorer):
-    """Scores 1.0 after an event that was an anomaly, and else 0.0.
+    """Scores 1.0 if the last labelled event was an anomaly, and 0.0 otherwise.
 
     Examples
     --------
@@ -127,11 +126,11 @@ class LastAnomaly(_LabelScorer):
     def __init__(self) -> None:
         self.last = 0.0
 
-    def learn_one(self, x: object, y: bool | None = None) -> None:  # noqa: ARG002 - looks at no feature
+    def learn_one(self, x: object, y: bool | None = None) -> None:  # noqa: ARG002 - ignores the features
         if y is not None:
             self.last = float(y)
 
-    def score_one(self, x: object) -> float:  # noqa: ARG002 - looks at no feature
+    def score_one(self, x: object) -> float:  # noqa: ARG002 - ignores the features
         return self.last
 
 
@@ -151,10 +150,10 @@ class AnomalyRate(_LabelScorer):
         self.labels = 0
         self.anomalies = 0
 
-    def learn_one(self, x: object, y: bool | None = None) -> None:  # noqa: ARG002 - looks at no feature
+    def learn_one(self, x: object, y: bool | None = None) -> None:  # noqa: ARG002 - ignores the features
         if y is not None:
             self.labels += 1
             self.anomalies += bool(y)
 
-    def score_one(self, x: object) -> float:  # noqa: ARG002 - looks at no feature
+    def score_one(self, x: object) -> float:  # noqa: ARG002 - ignores the features
         return self.anomalies / self.labels if self.labels else 0.0

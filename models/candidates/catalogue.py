@@ -4,8 +4,8 @@ Each function returns a fresh model, so that it can stand in `Pipeline.models` a
 
     models={"tree": catalogue.hoeffding_tree, "linear": catalogue.logistic_regression}
 
-`factory` chooses by name instead, and adapts the model to many classes and to text. A model that
-is not here is no lesser one: any callable that returns a River model will do.
+`factory` chooses a model by name, and adapts it to many classes and to text. Models outside the
+catalogue work as well: any callable that returns a fresh River model is a factory.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from __future__ import annotations
 import numbers
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from river import (
     anomaly,
+    base,
     compose,
     ensemble,
     forest,
@@ -52,10 +52,10 @@ __all__ = [
 ]
 
 SEED = 42
-"""Of every model that draws random numbers."""
+"""Seed of every model that draws random numbers."""
 
 
-def logistic_regression(*, many_classes: bool = False, numeric: bool = True) -> Any:
+def logistic_regression(*, many_classes: bool = False, numeric: bool = True) -> Model:
     """Return scaled logistic regression; for many classes, one against the rest of each.
 
     Examples
@@ -67,42 +67,43 @@ def logistic_regression(*, many_classes: bool = False, numeric: bool = True) -> 
     return _scaled(numeric) | (multiclass.OneVsRestClassifier(model) if many_classes else model)
 
 
-def alma(*, many_classes: bool = False, numeric: bool = True) -> Any:
+def alma(*, many_classes: bool = False, numeric: bool = True) -> Model:
     """Return scaled ALMA, an approximate large margin classifier (Gentile 2001)."""
-    model = linear_model.ALMAClassifier()  # type: ignore[no-untyped-call] # River's
+    model = linear_model.ALMAClassifier()  # type: ignore[no-untyped-call]  # River's
     return _scaled(numeric) | (multiclass.OneVsRestClassifier(model) if many_classes else model)
 
 
-def gaussian_naive_bayes(*, numeric: bool = True) -> Any:
+def gaussian_naive_bayes(*, numeric: bool = True) -> Model:
     """Return naive Bayes with a normal distribution for each feature and class."""
-    model = naive_bayes.GaussianNB()  # type: ignore[no-untyped-call] # River's
+    model = naive_bayes.GaussianNB()  # type: ignore[no-untyped-call]  # River's
     return model if numeric else _encoded() | model
 
 
-def hoeffding_tree() -> Any:
+def hoeffding_tree() -> Model:
     """Return a Hoeffding tree (Domingos and Hulten 2000), which splits on text as it is.
 
-    River's, but for the time it takes; so are the trees of the ensembles, see `accelerated.trees`.
+    It is equivalent to River's and faster, as are the trees of the ensembles; see
+    `accelerated.trees`.
     """
     return trees.HoeffdingTreeClassifier()
 
 
-def hoeffding_adaptive_tree() -> Any:
+def hoeffding_adaptive_tree() -> Model:
     """Return a Hoeffding tree that replaces branches when they drift (Bifet and Gavalda 2009)."""
     return tree.HoeffdingAdaptiveTreeClassifier(seed=SEED)
 
 
-def adaptive_random_forest() -> Any:
+def adaptive_random_forest() -> Model:
     """Return an adaptive random forest of 10 trees (Gomes et al. 2017)."""
     return trees.ARFClassifier(seed=SEED)
 
 
-def leveraging_bagging() -> Any:
+def leveraging_bagging() -> Model:
     """Return leveraging bagging of 10 Hoeffding trees (Bifet, Holmes and Pfahringer 2010)."""
     return ensemble.LeveragingBaggingClassifier(trees.HoeffdingTreeClassifier(), seed=SEED)
 
 
-def knn(*, numeric: bool = True) -> Any:
+def knn(*, numeric: bool = True) -> Model:
     """Return the vote of the 5 nearest of the newest 1,000 examples, scaled.
 
     The search is exact. River's default, an approximate graph, is faster and needs a seed:
@@ -112,30 +113,30 @@ def knn(*, numeric: bool = True) -> Any:
     return _scaled(numeric) | neighbors.KNNClassifier(engine=nearest)
 
 
-def aggregated_mondrian_forest(*, numeric: bool = True) -> Any:
+def aggregated_mondrian_forest(*, numeric: bool = True) -> Model:
     """Return an aggregated Mondrian forest of 10 trees (Mourtada, Gaiffas and Scornet 2021)."""
     model = forest.AMFClassifier(seed=SEED)
     return model if numeric else _encoded() | model
 
 
-def linear_regression(*, numeric: bool = True) -> Any:
+def linear_regression(*, numeric: bool = True) -> Model:
     """Return scaled linear regression, by stochastic gradient descent."""
     return _scaled(numeric) | linear_model.LinearRegression()
 
 
-def hoeffding_tree_regressor(*, numeric: bool = True) -> Any:
+def hoeffding_tree_regressor(*, numeric: bool = True) -> Model:
     """Return a Hoeffding tree with a linear model or the mean in each leaf."""
     model = tree.HoeffdingTreeRegressor()
     return model if numeric else _encoded() | model
 
 
-def adaptive_random_forest_regressor(*, numeric: bool = True) -> Any:
+def adaptive_random_forest_regressor(*, numeric: bool = True) -> Model:
     """Return an adaptive random forest of 10 regression trees (Gomes et al. 2018)."""
     model = forest.ARFRegressor(seed=SEED)
     return model if numeric else _encoded() | model
 
 
-def half_space_trees(*, numeric: bool = True) -> Any:
+def half_space_trees(*, numeric: bool = True) -> Model:
     """Return half-space trees (Tan, Ting and Liu 2011), on features brought into [0, 1].
 
     Scores are in [0, 1], and 0 until the first 250 events have been seen. The trees look at the
@@ -164,7 +165,7 @@ def factory(name: str, task: Task | str, numeric: bool = True) -> ModelFactory:
     name
         One of `names(task)`.
     task
-        What it is for: a model of two classes is made one of many for `multiclass`.
+        What it predicts: for `multiclass`, models of two classes are wrapped, one against the rest.
     numeric
         Whether every feature is a number or a boolean. If not, models that cannot take text
         get it one-hot encoded: each distinct text becomes a feature, and is kept.
@@ -172,7 +173,7 @@ def factory(name: str, task: Task | str, numeric: bool = True) -> ModelFactory:
     Raises
     ------
     DefinitionError
-        There is no such model for the task; the message lists those there are.
+        The catalogue has no such model for the task; the message lists those that it has.
 
     Examples
     --------
@@ -193,14 +194,14 @@ def factory(name: str, task: Task | str, numeric: bool = True) -> ModelFactory:
     return partial(made, **options)
 
 
-def _scaled(numeric: bool) -> Any:
+def _scaled(numeric: bool) -> base.Transformer:
     """Scale numbers; for models of distances and sums, an absent one-hot feature is a zero."""
     scaler = linear.StandardScaler()
     return scaler if numeric else _encoded(scaler, drop_zeros=True)
 
 
-def _encoded(scaler: Any = None, drop_zeros: bool = False) -> Any:
-    """Encode text as one feature per distinct value, beside the numbers."""
-    number: Any = compose.SelectType(numbers.Number)
+def _encoded(scaler: base.Transformer | None = None, drop_zeros: bool = False) -> base.Transformer:
+    """Encode text as one feature for each distinct value, beside the numbers."""
+    number = compose.SelectType(numbers.Number)
     text = compose.SelectType(str) | preprocessing.OneHotEncoder(drop_zeros=drop_zeros)
-    return (number if scaler is None else number | scaler) + text
+    return compose.TransformerUnion(number if scaler is None else number | scaler, text)

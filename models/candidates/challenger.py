@@ -1,53 +1,64 @@
-"""A fresh model that competes for the place of one that has drifted."""
+"""A fresh model that competes for the place of one whose loss has drifted."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from millrace.models.candidates.evaluation import loss
-from millrace.models.candidates.predicting import learner
+from millrace.models.candidates.candidate import Candidate
 from millrace.models.pipeline.model import Model
-from millrace.models.pipeline.tasks import Task
 from millrace.models.selection.trial import Trial, Verdict
 from millrace.schemas.records import Features, LabelValue, Predicted
 
+_MARK = ".challenger@"  # the name of a candidate has no dot
 
-def challenger_name(incumbent: str) -> str:
-    """Return the name of the challenger of a model: no model of a pipeline has such a name.
+
+def incumbent_of(name: str) -> str:
+    """Return the incumbent of the challenger `name`; a candidate is its own.
 
     Examples
     --------
-    >>> challenger_name("hoeffding_tree")
-    'hoeffding_tree.challenger'
+    >>> incumbent_of("hoeffding_tree.challenger@1056"), incumbent_of("hoeffding_tree")
+    ('hoeffding_tree', 'hoeffding_tree')
     """
-    return f"{incumbent}.challenger"
+    return name.partition(_MARK)[0]
 
 
 class Challenger:
-    """A model that learns beside the incumbent until a trial decides which of the two predicts.
+    """A candidate that learns beside an incumbent until a trial decides which of the two stays.
 
     Parameters
     ----------
     incumbent
-        Name of the model whose place it competes for.
-    model
-        Fresh.
-    task
-        What both predict.
+        Name of the candidate whose place it competes for.
+    since
+        Version of the models at which it was made.
+    candidate
+        Untrained.
     trial
-        How they are compared.
+        How the two are compared.
+
+    Attributes
+    ----------
+    name
+        What it predicts under, until it takes the incumbent's place. No other candidate ever has
+        this name, so that a late label is never compared with what an earlier challenger
+        predicted.
     """
 
-    def __init__(self, incumbent: str, model: Model, task: Task, trial: Trial) -> None:
+    def __init__(self, incumbent: str, since: int, candidate: Candidate, trial: Trial) -> None:
         self.incumbent = incumbent
-        self.name = challenger_name(incumbent)
-        self.model = model
-        self._task = task
+        self.name = f"{incumbent}{_MARK}{since}"
+        self.candidate = candidate
         self._trial = trial
 
     @property
+    def model(self) -> Model:
+        """Its River model."""
+        return self.candidate.model
+
+    @property
     def predicts(self) -> bool:
-        """Whether it predicts events, to be compared: not before it has learned enough."""
+        """Whether it predicts events: only once it has learned enough to be compared."""
         return self._trial.is_warm
 
     @property
@@ -55,26 +66,20 @@ class Challenger:
         """What the trial has shown so far."""
         return self._trial.verdict
 
-    def learn(
-        self, features: Features, label: LabelValue | None, predicted: Mapping[str, Predicted]
-    ) -> None:
-        """Compare what both predicted at the event, if both did; then learn.
+    def compare(self, predicted: Mapping[str, Predicted], losses: Mapping[str, float]) -> None:
+        """Compare the losses of the two at an event, if this challenger predicted it.
 
         Parameters
         ----------
-        features
-            As they were at the event.
-        label
-            None where models learn without labels: then there is nothing to compare.
         predicted
             What each candidate predicted at the event.
+        losses
+            Loss of each candidate that made a prediction, by name.
         """
-        if label is not None and self.name in predicted:
-            self._trial.compare(
-                *(
-                    loss(self._task, label, predicted[name]["value"])
-                    for name in (self.incumbent, self.name)
-                )
-            )
-        learner(self.model)(features, label)
+        if self.name in predicted:
+            self._trial.compare(losses.get(self.incumbent), losses.get(self.name))
+
+    def learn(self, features: Features, label: LabelValue | None) -> None:
+        """Learn from one example, as the incumbent does."""
+        self.candidate.learn(features, label)
         self._trial.count_learned()

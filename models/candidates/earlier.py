@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
+from typing import TypedDict, cast
 
+from millrace.models.candidates.candidate import Candidate
 from millrace.models.candidates.challenger import Challenger
 from millrace.models.pipeline.model import Model
 from millrace.models.pipeline.tasks import Task
@@ -19,18 +22,42 @@ class Replacement:
     _learned: int
     _advantage: float
 
-    def as_challenger(self, incumbent: str) -> Challenger:
+    def as_challenger(self, incumbent: str, version: int) -> Challenger:
         """Return the challenger that it stands for, at the same place of its trial."""
         trial = Trial(self._trial, self._learned, self._advantage)
-        return Challenger(incumbent, self.model, self._task, trial)
+        candidate = Candidate(self.model, self._task)
+        return Challenger(incumbent, version - self._learned, candidate, trial)
 
 
-def upgraded(state: Mapping[str, object]) -> dict[str, object]:
+class _Models01(TypedDict):
+    """What release 0.1 saved of a `ModelSet`."""
+
+    task: Task
+    champion: str
+    models: dict[str, Model]
+    asks_probabilities: bool
+    version: int
+    replacements: dict[str, Replacement]
+    failures: Counter[str]
+
+
+def upgraded(state: Mapping[str, object]) -> Mapping[str, object]:
     """Return the attributes of a saved `ModelSet` as this release has them."""
-    upgraded = {**state}
-    replacements = upgraded.pop("replacements", None)
-    if isinstance(replacements, dict):
-        upgraded["challengers"] = {
-            name: each.as_challenger(name) for name, each in replacements.items()
-        }
-    return upgraded
+    return _upgraded_01(cast(_Models01, state)) if "replacements" in state else state
+
+
+def _upgraded_01(state: _Models01) -> dict[str, object]:
+    task, champion, version = state["task"], state["champion"], state["version"]
+    return {
+        "task": task,
+        "champion": champion,
+        "candidates": {
+            name: Candidate(model, task, state["asks_probabilities"] or name == champion)
+            for name, model in state["models"].items()
+        },
+        "challengers": {
+            name: each.as_challenger(name, version) for name, each in state["replacements"].items()
+        },
+        "version": version,
+        "failures": state["failures"],
+    }

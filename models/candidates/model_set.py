@@ -7,21 +7,19 @@ that their metrics can be compared. A challenger joins them after a drift.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from millrace.models.candidates.baselines import baselines
-from millrace.models.candidates.challenger import Challenger
+from millrace.models.candidates.candidate import Candidate
+from millrace.models.candidates.challenger import Challenger, incumbent_of
 from millrace.models.candidates.earlier import upgraded
-from millrace.models.candidates.evaluation import measures_probabilities
-from millrace.models.candidates.predicting import Predict, learner, predictor
+from millrace.models.candidates.metrics import measures_probabilities
 from millrace.models.monitoring.drift import DriftPolicy
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.model import Model
 from millrace.models.pipeline.tasks import Task
 from millrace.models.selection.trial import Trial, Verdict
 from millrace.schemas.records import Features, LabelValue, Predicted
-
-_COMPILED = frozenset({"_predictors", "_learners"})
 
 
 class ModelSet:
@@ -36,37 +34,41 @@ class ModelSet:
     ----------
     champion
         Name of the model whose predictions are published.
+    candidates
+        Name to candidate, in the order of the definition, with the baselines last.
+    challengers
+        Name of the candidate whose place each one competes for to the challenger.
     version
         Examples learned from: a model is a function of its definition and that many examples.
-    challengers
-        Name of the model whose place each one competes for to the challenger.
     failures
-        Candidate to how often it raised an exception; one that fails does not stop the champion.
+        Name of a candidate to how often it, or its challenger, raised an exception; one that
+        fails does not stop the champion.
     """
 
     def __init__(self, pipeline: Pipeline) -> None:
         self.task = Task(pipeline.task)
         self.champion = pipeline.champion
-        self.models: dict[str, Model] = {
-            name: factory() for name, factory in pipeline.models.items()
+        fresh: dict[str, Model] = {name: factory() for name, factory in pipeline.models.items()}
+        # Probabilities cost as much as a small model, and only the champion's are published.
+        measured = measures_probabilities(self.task, pipeline.metrics)
+        self.candidates = {
+            name: Candidate(model, self.task, measured or name == self.champion)
+            for name, model in (fresh | baselines(self.task)).items()
         }
-        self.models |= baselines(self.task)
-        # They cost as much as a small model, and only the champion's are published.
-        self.asks_probabilities = measures_probabilities(self.task, pipeline.metrics)
-        self.version = 0
         self.challengers: dict[str, Challenger] = {}
+        self.version = 0
         self.failures: Counter[str] = Counter()
-        self._compile()
-
-    def __getstate__(self) -> dict[str, object]:
-        return {name: value for name, value in vars(self).items() if name not in _COMPILED}
 
     def __setstate__(self, state: dict[str, object]) -> None:
         vars(self).update(upgraded(state))
-        self._compile()
+
+    @property
+    def models(self) -> dict[str, Model]:
+        """Name to River model, in the order of `candidates`."""
+        return {name: each.model for name, each in self.candidates.items()}
 
     def predict(self, features: Features) -> dict[str, Predicted]:
-        """Return what each model predicts, in the order of the definition. Changes no model.
+        """Return what each candidate predicts, in order; then each challenger. Changes no model.
 
         Raises
         ------
@@ -74,19 +76,35 @@ class ModelSet:
             Whatever the champion raises.
         """
         predicted = {}
-        for name, predict in self._asked():
+        for name, candidate in self._predicting().items():
             try:
-                predicted[name] = predict(features)
-            except Exception:
+                predicted[name] = candidate.predict(features)
+            except Exception:  # a user's model may raise anything
                 if name == self.champion:
                     raise
-                self.failures[name] += 1
+                self.failures[incumbent_of(name)] += 1
                 predicted[name] = Predicted(value=None, probabilities={})
         return predicted
 
-    def learn(
-        self, features: Features, label: LabelValue | None, predicted: Mapping[str, Predicted]
-    ) -> None:
+    def compare(self, predicted: Mapping[str, Predicted], losses: Mapping[str, float]) -> None:
+        """Compare challengers at a labelled event; one that has won takes its incumbent's place.
+
+        Parameters
+        ----------
+        predicted
+            What each candidate predicted at the event.
+        losses
+            Loss of each candidate that made a prediction, by name.
+        """
+        for name, challenger in [*self.challengers.items()]:
+            challenger.compare(predicted, losses)
+            if challenger.verdict is Verdict.UNDECIDED:
+                continue
+            del self.challengers[name]
+            if challenger.verdict is Verdict.WON:
+                self._replace(name, challenger.model)
+
+    def learn(self, features: Features, label: LabelValue | None) -> None:
         """Let every model learn from one example.
 
         Parameters
@@ -95,8 +113,6 @@ class ModelSet:
             As they were at the event.
         label
             None where models learn without labels.
-        predicted
-            What each model predicted at the event.
 
         Raises
         ------
@@ -105,60 +121,35 @@ class ModelSet:
         """
         self.version += 1
         raised = None
-        for name, learn_one in self._learners:
+        for name, candidate in self.candidates.items():
             try:
-                learn_one(features, label)
+                candidate.learn(features, label)
             except Exception as error:  # a user's model may raise anything
                 self.failures[name] += 1
                 raised = error if name == self.champion else raised
-        for challenger in [*self.challengers.values()] if self.challengers else ():
-            self._train_challenger(challenger, features, label, predicted)
+        for name, challenger in [*self.challengers.items()]:
+            try:
+                challenger.learn(features, label)
+            except Exception:  # the incumbent stays
+                self.failures[name] += 1
+                del self.challengers[name]
         if raised is not None:
             raise raised
 
-    def react(self, name: str, policy: DriftPolicy, pipeline: Pipeline) -> None:
-        """Apply the policy to a model whose loss has drifted."""
+    def handle_drift(self, name: str, policy: DriftPolicy, pipeline: Pipeline) -> None:
+        """Apply the policy to the candidate `name`, whose loss has drifted."""
         if policy is DriftPolicy.RESET:
-            self._put(name, pipeline.models[name]())
+            self._replace(name, pipeline.models[name]())
         elif policy is DriftPolicy.REPLACE:
+            candidate = Candidate(pipeline.models[name](), self.task)
             trial = Trial(pipeline.drift.replacement_after)
-            fresh = pipeline.models[name]()
-            self.challengers[name] = Challenger(name, fresh, self.task, trial)
+            self.challengers[name] = Challenger(name, self.version, candidate, trial)
 
-    def _asked(self) -> Iterator[tuple[str, Predict]]:
-        """Return who predicts, and how."""
-        yield from self._predictors
-        for challenger in self.challengers.values() if self.challengers else ():
-            if challenger.predicts:
-                yield challenger.name, predictor(challenger.model, self.task)
+    def _predicting(self) -> dict[str, Candidate]:
+        if not self.challengers:
+            return self.candidates
+        ready = [each for each in self.challengers.values() if each.predicts]
+        return self.candidates | {each.name: each.candidate for each in ready}
 
-    def _train_challenger(
-        self,
-        challenger: Challenger,
-        features: Features,
-        label: LabelValue | None,
-        predicted: Mapping[str, Predicted],
-    ) -> None:
-        slot = challenger.incumbent
-        try:
-            challenger.learn(features, label, predicted)
-        except Exception:  # a user's model may raise anything; the incumbent stays
-            self.failures[slot] += 1
-            del self.challengers[slot]
-            return
-        if challenger.verdict is not Verdict.UNDECIDED:
-            del self.challengers[slot]
-        if challenger.verdict is Verdict.WON:
-            self._put(slot, challenger.model)
-
-    def _put(self, name: str, model: Model) -> None:
-        self.models[name] = model
-        self._compile()
-
-    def _compile(self) -> None:
-        """Find out once, not at every event, how each model is asked and trained."""
-        self._predictors = [
-            (name, predictor(model, self.task, self.asks_probabilities or name == self.champion))
-            for name, model in self.models.items()
-        ]
-        self._learners = [(name, learner(model)) for name, model in self.models.items()]
+    def _replace(self, name: str, model: Model) -> None:
+        self.candidates[name] = self.candidates[name].with_model(model)

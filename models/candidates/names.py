@@ -1,6 +1,7 @@
-"""The names of the catalogue's models: apart from the models, so that to know them takes no River.
+"""The names of the catalogue's models.
 
-A new model is a function in `catalogue`, and its name here.
+They are apart from the models, so that a name can be checked without importing what all models
+need, which takes two seconds. To add a model, write its function in `catalogue` and its name here.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _NAMES = {
 
 
 def names(task: Task | str) -> tuple[str, ...]:
-    """Return the names of the models that can do `task`.
+    """Return the names of the models for `task`.
 
     Examples
     --------
@@ -35,12 +36,12 @@ def names(task: Task | str) -> tuple[str, ...]:
 
 
 def check_name(name: str, task: Task | str) -> None:
-    """Refuse a model that the catalogue does not have for the task.
+    """Raise an error if the catalogue has no model of this name for the task.
 
     Raises
     ------
     DefinitionError
-        Listing those that it has.
+        Listing the names that it has.
     """
     if name not in names(task):
         raise DefinitionError(

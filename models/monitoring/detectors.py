@@ -1,6 +1,6 @@
-"""Drift detectors: those that a definition can name, and a user's own.
+"""Drift detectors: those that a definition can name, and users' own.
 
-A new detector is an entry of `DETECTORS`.
+To add a detector, add it to `DETECTORS`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ Detector: TypeAlias = str | Callable[[], object]
 
 DETECTORS: Mapping[str, Callable[[], base.DriftDetector]] = {
     "adwin": drift.ADWIN,
-    # it tests at every value: River's default alpha, 0.005, is a false alarm in 1,000 values
+    # It tests at every value; with River's default alpha of 0.005, there is a false alarm in every
+    # thousand values.
     "kswin": lambda: drift.KSWIN(alpha=1e-4, seed=1),
     "page_hinkley": drift.PageHinkley,
 }
@@ -30,15 +31,15 @@ def make_detector(detector: Detector, parameter: str = "detector") -> base.Drift
     Parameters
     ----------
     detector
-        What the definition says.
+        A name or a callable, as in the definition.
     parameter
-        Where it says so, for the error.
+        What the definition calls it, for the error.
 
     Raises
     ------
     DefinitionError
-        Not a name of one, nor a callable that returns one; or one that draws random numbers
-        without a seed, which no replay could repeat.
+        Neither a name nor a callable that returns a detector; or a detector that draws random
+        numbers without a seed, so that no replay could repeat it.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""One alert, with evidence, of what a River drift detector finds in a stream of numbers."""
+"""Watches one stream of numbers with a River drift detector: one alert for each change."""
 
 from __future__ import annotations
 
@@ -7,23 +7,24 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from math import isnan, sqrt
-from typing import Any
 
+from river import base
 from river.drift import ADWIN
 
 from millrace.models.monitoring.detectors import Detector, make_detector
 
-_RECENT = 128  # values among which a change is placed
-_LARGEST = 1e150  # its square is a float, NaN is not below it
-_WARM_UP = 100  # values that a scale is taken from; all of them are recent
+_RECENT = 128  # values kept, among which a change is located
+_LARGEST = 1e150  # its square is still a float
+_WARM_UP = 100  # values from which the scale is estimated; fewer than are kept
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a detector found.
+    """A change that a detector found.
 
-    The change is placed where, among the newest 128 values, the means before and after it differ
-    most for their number (the maximum of the CUSUM statistic, Hinkley 1971).
+    Among the newest 128 values, the change is located where the CUSUM statistic has its maximum
+    (Hinkley 1971): where the difference of the means before and after, weighted by how many
+    values they are of, is largest.
 
     Examples
     --------
@@ -34,7 +35,7 @@ class Evidence:
     detector: str
     """Class in River."""
     position: int
-    """How many values had been seen, the one at which the detector fired included."""
+    """Number of the value at which the detector fired, from 1."""
     mean_before: float
     """Mean of the values from the start of the detector to the change."""
     mean_after: float
@@ -42,25 +43,25 @@ class Evidence:
 
 
 class DriftMonitor:
-    """Watches one stream of numbers and reports each change of it once.
+    """Watches one stream of numbers and reports each change once.
 
-    A detector that fires is put away, and a fresh one learns what is normal from then on: a
-    change is not reported over again for as long as it lasts. NaN, infinity and what is beyond
-    1e150 are passed over, since one of them would blind a detector for good.
+    A detector that fires is replaced by a fresh one, so that a change is not reported again for
+    as long as it lasts. NaN, infinity and values beyond 1e150 in size are skipped: after one of
+    them, a detector would never fire again.
 
     Parameters
     ----------
     detector
-        Name, or a callable that returns a fresh River detector. It is called once.
+        A name, or a callable that returns a fresh River detector. It is called once.
     cooldown
-        Values after a report in which the monitor is silent. The detector goes on learning.
+        How many values after a report there is no other one. The detector is updated as usual.
     only_increase
-        Whether a fall of the mean is no news: right for a loss.
+        Whether only a rise of the mean is reported, as is right for a loss.
     scaled
-        Whether the detector sees the values in units of six standard deviations of its first
-        100. ADWIN and Page-Hinkley are made for values that span about 1: of what spans 0.001
-        they see nothing, and of what spans 1,000 Page-Hinkley sees a drift in everything. Right
-        for inputs and for errors of a regression, needless for classes and probabilities.
+        Whether the detector gets the values in units of six standard deviations of the first 100.
+        ADWIN and Page-Hinkley are made for values that span about 1: where they span 0.001,
+        neither ever fires; where they span 1,000, Page-Hinkley fires all the time. Right for
+        inputs and for errors of a regression, needless for classes and probabilities.
 
     Examples
     --------
@@ -82,7 +83,7 @@ class DriftMonitor:
         only_increase: bool = False,
         scaled: bool = False,
     ) -> None:
-        self._unused = make_detector(detector)  # copied at each start: a callable may not pickle
+        self._unused = make_detector(detector)  # copied, since a callable may not pickle
         self._cooldown = cooldown
         self._only_increase = only_increase
         self._scaled = scaled
@@ -91,7 +92,7 @@ class DriftMonitor:
         self._start()
 
     def update(self, value: float) -> Evidence | None:
-        """Take in the next value, and return the evidence if it shows a drift."""
+        """Process the next value, and return the evidence if the detector fires."""
         self._position += 1
         if not -_LARGEST < value < _LARGEST:
             return None
@@ -101,33 +102,33 @@ class DriftMonitor:
         if self._count <= self._warm_up:
             self._warm()
             return None
-        is_drift = _watch(self._detector)((value - self._centre) * self._factor)
+        is_drift = _update_of(self._detector)((value - self._centre) * self._factor)
         return self._fired() if is_drift else None
 
-    def take(self, values: Sequence[float]) -> list[tuple[int, Evidence]]:
-        """Take in values, and return the evidence found, each with the place of its value.
+    def update_many(self, values: Sequence[float]) -> list[tuple[int, Evidence]]:
+        """Process values, and return each evidence with the index of its value.
 
-        It finds what one `update` after the other would, at half the cost.
+        Equivalent to one `update` after the other, at half the cost.
         """
         if not _are_ordinary(values):
             each = map(self.update, values)
-            return [(place, evidence) for place, evidence in enumerate(each) if evidence]
+            return [(index, evidence) for index, evidence in enumerate(each) if evidence]
         found: list[tuple[int, Evidence]] = []
         taken = 0
         while taken < len(values):
             if self._count < self._warm_up:
                 evidence, more = self.update(values[taken]), 1
             else:
-                evidence, more = self._take_until_fired(values[taken:])
+                evidence, more = self._update_until_fired(values[taken:])
             taken += more
             if evidence is not None:
                 found.append((taken - 1, evidence))
         return found
 
-    def _take_until_fired(self, values: Sequence[float]) -> tuple[Evidence | None, int]:
+    def _update_until_fired(self, values: Sequence[float]) -> tuple[Evidence | None, int]:
         centre, factor = self._centre, self._factor
         unseen = iter([(value - centre) * factor for value in values])
-        is_drift = any(map(_watch(self._detector), unseen))
+        is_drift = any(map(_update_of(self._detector), unseen))
         taken = len(values) - len([*unseen])
         seen = values[:taken]
         self._position += taken
@@ -141,11 +142,12 @@ class DriftMonitor:
         self._recent: deque[float] = deque(maxlen=_RECENT)
         self._count = 0
         self._total = 0.0
-        self._centre, self._factor = 0.0, 1.0
+        self._centre: float = 0.0
+        self._factor: float = 1.0
         self._warm_up = _WARM_UP if self._scaled else 0
 
     def _warm(self) -> None:
-        """Hold back the first values, and hand them over once their scale is known."""
+        """Hold the first values back until their scale is known."""
         if self._count < self._warm_up:
             return
         self._centre = self._total / self._count
@@ -179,21 +181,22 @@ class DriftMonitor:
         return means
 
 
-def _watch(detector: Any) -> Callable[[float], bool]:
-    """Return the function that shows a detector a value and says whether it sees a drift.
+def _update_of(detector: base.DriftDetector) -> Callable[[float], bool]:
+    """Return the function that updates a detector and returns whether it fires.
 
-    What River's ADWIN wraps says so itself, in half the time.
+    River's ADWIN wraps one that returns this, and takes half the time.
     """
     if type(detector) is ADWIN:
-        return detector._helper.update
+        update: Callable[[float], bool] = detector._helper.update
+        return update
 
-    def shows_drift(value: float) -> bool:
+    def update_and_look(value: float) -> bool:
         detector.update(value)
         return bool(detector.drift_detected)
 
-    return shows_drift
+    return update_and_look
 
 
 def _are_ordinary(values: Sequence[float]) -> bool:
-    """Whether there is no NaN, no infinity and nothing too large to be squared among them."""
+    """Whether there is no NaN, no infinity and nothing too large to be squared among the values."""
     return min(values) > -_LARGEST and max(values) < _LARGEST and not isnan(sum(values))

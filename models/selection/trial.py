@@ -1,8 +1,8 @@
-"""The test that a challenger must pass: lower losses than the model whose place it wants.
+"""The test that a challenger must pass: lower losses than the incumbent.
 
-Both predict the same events, before either has learned them. The rule here is simple: after a
-warm-up, any advantage in the sum of losses wins. A valid statistical test needs no more than this
-interface.
+Both predict the same events, before either has learned from them. The rule here is simple: after
+a warm-up, any advantage in the sum of losses wins. A valid statistical test needs no more than
+this interface.
 """
 
 from __future__ import annotations
@@ -21,28 +21,31 @@ class Verdict(StrEnum):
 class Trial:
     """Compares a challenger with the incumbent on events that both have predicted.
 
-    The challenger learns from half of the examples before it is compared on as many again.
+    The challenger learns from half of the examples before it predicts, and is then compared on as
+    many events, though on one at least.
 
     Parameters
     ----------
     examples
-        That the challenger learns from before the decision, where labels come at once.
+        How many the challenger has learned from at the decision, where labels come at once.
     learned, advantage
-        Where it starts: examples learned already, and how much lower the challenger's losses
-        were in sum.
+        Where the trial starts: examples learned already, and by how much the sum of the
+        challenger's losses is below the incumbent's.
 
     Examples
     --------
     >>> trial = Trial(examples=2)
     >>> trial.count_learned()
+    >>> trial.is_warm
+    True
     >>> trial.compare(incumbent_loss=1.0, challenger_loss=0.0)
     >>> trial.verdict
     <Verdict.WON: 'won'>
     """
 
     def __init__(self, examples: int, learned: int = 0, advantage: float = 0.0) -> None:
-        self._to_compare = examples // 2
-        self._warm_up = examples - self._to_compare
+        self._warm_up = examples - examples // 2
+        self._to_compare = max(examples // 2, 1)
         self._learned = learned
         self._compared = max(learned - self._warm_up, 0)
         self._advantage = advantage
@@ -57,14 +60,17 @@ class Trial:
         self._learned += 1
 
     def compare(self, incumbent_loss: float | None, challenger_loss: float | None) -> None:
-        """Compare two predictions of one event; a loss is None where there was no prediction."""
+        """Compare two predictions of one event.
+
+        A loss is None where there was no prediction: the event counts, and is no advantage.
+        """
         self._compared += 1
         if incumbent_loss is not None and challenger_loss is not None:
             self._advantage += incumbent_loss - challenger_loss
 
     @property
     def verdict(self) -> Verdict:
-        """Who should predict from now on, once that is decided."""
-        if not self.is_warm or self._compared < self._to_compare:
+        """Which of the two is to predict from now on, once that is decided."""
+        if self._compared < self._to_compare:
             return Verdict.UNDECIDED
         return Verdict.WON if self._advantage > 0 else Verdict.LOST

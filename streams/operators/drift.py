@@ -76,7 +76,9 @@ class DriftOperator(RecordOperator):
         vectors = [each["features"] for each in buffered]
         for name in dict.fromkeys(chain.from_iterable(vectors)):
             values = [each.get(name) for each in vectors]
-            yield from self._watch_source(f"input:{name}", self._input_detector(name), buffered, values)
+            yield from self._watch_source(
+                f"input:{name}", self._input_detector(name), buffered, values
+            )
         predicted = [*map(self._predicted, buffered)]
         yield from self._watch_source(_PREDICTION, self._settings.predictions, buffered, predicted)
 
@@ -90,7 +92,10 @@ class DriftOperator(RecordOperator):
         """Pass the monitor of one source the numbers among `values`, one for each of `buffered`."""
         if not {*map(type, values)} <= _NUMBERS:
             places = [place for place, value in enumerate(values) if type(value) in _NUMBERS]
-            buffered, values = [buffered[each] for each in places], [values[each] for each in places]
+            buffered, values = (
+                [buffered[each] for each in places],
+                [values[each] for each in places],
+            )
         if detector is None or not values:
             return
         monitor = self._monitors.get(source)
@@ -99,7 +104,7 @@ class DriftOperator(RecordOperator):
             cooldown = self._settings.cooldown
             monitor = DriftMonitor(detector, cooldown, scaled=not is_probability)
         self._monitors[source] = monitor
-        for place, evidence in monitor.take(cast(Sequence[float], values)):
+        for place, evidence in monitor.update_many(cast(Sequence[float], values)):
             yield source, evidence, buffered[place]
 
     def _predicted(self, prediction: Prediction) -> float | None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
-from millrace.models.candidates.evaluation import losses
+from millrace.models.candidates.losses import losses
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.tasks import Task
 from millrace.schemas.records import Fate, FeatureVector, Label, LabelValue, Predicted

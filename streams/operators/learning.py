@@ -13,7 +13,8 @@ from collections.abc import Collection, Iterable
 from typing import Self
 
 from millrace.models.candidates.baselines import baselines
-from millrace.models.candidates.evaluation import Prequential, losses
+from millrace.models.candidates.evaluation import Prequential
+from millrace.models.candidates.losses import losses
 from millrace.models.candidates.model_set import ModelSet
 from millrace.models.monitoring.drift import DriftPolicy
 from millrace.models.monitoring.drift_monitor import DriftMonitor, Evidence
@@ -91,7 +92,7 @@ class LearningOperator(RecordOperator):
             models = self.models.of(scope_key)
             self.models.mark_trained(scope_key)
             try:
-                models.learn(joined.vector["features"], joined.label, joined.predicted)
+                models.learn(joined.vector["features"], joined.label)
             except Exception as error:  # the champion is the user's own: it may raise anything
                 made.append(self._fail("label", joined.origin, RejectReason.LEARN_ERROR, error))
             else:
@@ -120,9 +121,16 @@ class LearningOperator(RecordOperator):
             if evidence is not None:
                 models = self.models.of(scope_key)
                 made.append(self._alert(name, evidence, models.version, joined))
-                models.react(name, self._policy, self._pipeline)
+                models.handle_drift(name, self._policy, self._pipeline)
                 self.models.mark_trained(scope_key)
+        self._compare(joined, scope_key)
         return made
+
+    def _compare(self, joined: Joined, scope_key: str) -> None:
+        models = self.models.by_scope_key.get(scope_key)
+        if models is not None and models.challengers:
+            models.compare(joined.predicted, joined.losses)
+            self.models.mark_trained(scope_key)
 
     def _alert(self, name: str, evidence: Evidence, version: int, joined: Joined) -> AlertRecord:
         alert = Alert(

@@ -28,7 +28,7 @@ RENAMED: Mapping[int, Mapping[Name, Name]] = {
             *("millrace.models.monitoring.drift_monitor", "DriftMonitor"),
         ),
         ("models.evaluation", "Prequential"): (f"{_CANDIDATES}.evaluation", "Prequential"),
-        ("models.evaluation", "_Scores"): (f"{_CANDIDATES}.evaluation", "_Scores"),
+        ("models.evaluation", "_Scores"): (f"{_CANDIDATES}.scores", "Scores"),
         ("models.linear", "LogisticRegression"): (
             *(f"{_CANDIDATES}.accelerated.linear", "LogisticRegression"),
         ),

@@ -1,4 +1,4 @@
-"""What every model of the catalogue and every baseline must do to be predicted."""
+"""What every model of the catalogue and every baseline must do."""
 
 import math
 import pickle
@@ -9,8 +9,8 @@ import pytest
 
 from millrace import catalogue
 from millrace.models.candidates.baselines import baselines
-from millrace.models.candidates.evaluation import loss
-from millrace.models.candidates.model_set import learner, predictor
+from millrace.models.candidates.losses import loss
+from millrace.models.candidates.predicting import learner, predictor
 from millrace.models.pipeline.tasks import Task
 
 # Half-space trees say nothing before 250 events, a Hoeffding tree does not split before 200, a

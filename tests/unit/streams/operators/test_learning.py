@@ -316,3 +316,25 @@ def test_a_reaction_is_saved(make_pipeline: Make, make_rows: Make, chain: Any) -
             break
     assert [each["action"] for each in ours.of("alerts")] == ["reset"]
     assert [change.key for change in ours.models.by_scope_key.take_changes()] == [""]
+
+
+def test_labels_decide_a_trial_where_models_learn_without_them(
+    make_pipeline: Make, make_rows: Make, chain: Any
+) -> None:
+    """A challenger is compared and saved when a label comes, though nothing learns from it."""
+    drift = DriftSettings(
+        policy="replace", replacement_after=20, loss=lambda: PageHinkley(threshold=1.0)
+    )
+    ours = chain(make_pipeline("anomaly", label=None, drift=drift))
+    trials, saved = [], []
+    for i, (x, _) in enumerate(make_rows("anomaly", 400)):
+        ours.event(i, x)
+        ours.models.by_scope_key.take_changes()
+        ours.label(i, i >= 200)
+        trials.append(len(ours.models.of("").challengers))
+        saved += [i for _ in ours.models.by_scope_key.take_changes()]
+    (alert,) = ours.of("alerts")
+    began = trials.index(1)
+    assert trials == [0] * began + [1] * 20 + [0] * (380 - began)
+    assert alert["event_id"] == f"e{began}"
+    assert saved == [*range(began, began + 21)]

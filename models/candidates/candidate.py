@@ -1,0 +1,49 @@
+"""One model among those that predict every event: how it is asked and how it is trained."""
+
+from __future__ import annotations
+
+from millrace.models.candidates.predicting import learner, predictor
+from millrace.models.pipeline.model import Model
+from millrace.models.pipeline.tasks import Task
+
+
+class Candidate:
+    """A River model, with the functions that ask it for a prediction and train it.
+
+    Which methods of the model these are depends on its class and on the task; that is found out
+    once, not at every event.
+
+    Parameters
+    ----------
+    model
+        A River model.
+    task
+        What it predicts.
+    probabilities
+        Whether its predictions hold the probabilities of classes.
+
+    Examples
+    --------
+    >>> from river.dummy import NoChangeClassifier
+    >>> candidate = Candidate(NoChangeClassifier(), Task.BINARY)
+    >>> candidate.learn({"x": 1.0}, True)
+    >>> candidate.predict({"x": 2.0})
+    {'value': True, 'probabilities': {}}
+    """
+
+    __slots__ = ("_probabilities", "_task", "learn", "model", "predict")
+
+    def __init__(self, model: Model, task: Task, probabilities: bool = False) -> None:
+        self.model = model
+        self.predict = predictor(model, task, probabilities)
+        self.learn = learner(model)
+        self._task = task
+        self._probabilities = probabilities
+
+    def __reduce__(self) -> tuple[type[Candidate], tuple[Model, Task, bool]]:
+        """Pickle what it was made of: functions of functions cannot be pickled."""
+        return Candidate, (self.model, self._task, self._probabilities)
+
+    def with_model(self, model: Model) -> Candidate:
+        """Return a candidate that is asked for the same, of another model."""
+        return Candidate(model, self._task, self._probabilities)

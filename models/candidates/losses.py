@@ -1,0 +1,50 @@
+"""The loss of a prediction: how wrong it was, as one number that is lower where it was better.
+
+Drift monitors watch it, trials compare by it, and the topic `outcomes` has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from millrace.models.pipeline.tasks import Task
+from millrace.schemas.records import LabelValue, Predicted
+
+_CLASSIFICATION = frozenset({Task.BINARY, Task.MULTICLASS})
+
+
+def loss(task: Task, label: LabelValue, value: LabelValue) -> float:
+    """Return how wrong a prediction was.
+
+    Returns
+    -------
+    float
+        0 or 1 for a class, the absolute error for a number, and for an anomaly the distance of
+        the score from the label, in [0, 1].
+
+    Examples
+    --------
+    >>> loss(Task.MULTICLASS, "sky", "grass"), loss(Task.REGRESSION, 3.0, 2.5)
+    (1.0, 0.5)
+    """
+    if task in _CLASSIFICATION:
+        return 0.0 if value == label else 1.0
+    error = abs(float(label) - float(value))
+    return min(error, 1.0) if task is Task.ANOMALY else error
+
+
+def losses(task: Task, label: LabelValue, predicted: Mapping[str, Predicted]) -> dict[str, float]:
+    """Return the loss of each candidate that made a prediction, by name.
+
+    Examples
+    --------
+    >>> tree = Predicted(value="cloudy", probabilities={})
+    >>> untrained = Predicted(value=None, probabilities={})
+    >>> losses(Task.MULTICLASS, "sunny", {"tree": tree, "untrained": untrained})
+    {'tree': 1.0}
+    """
+    return {
+        name: loss(task, label, value)
+        for name, each in predicted.items()
+        if (value := each["value"]) is not None
+    }

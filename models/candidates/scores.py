@@ -1,0 +1,158 @@
+"""The metrics of one model: River's over all examples, and one over the newest."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
+from itertools import compress
+from math import fsum
+from operator import eq, sub
+from typing import cast
+
+from river import metrics
+from river.metrics.base import Metric
+
+from millrace.models.candidates.metrics import (
+    MetricFactory,
+    check_metric,
+    reads_confusion_matrix,
+    reads_probabilities,
+)
+from millrace.models.pipeline.tasks import Task
+from millrace.schemas.records import LabelValue, Predicted, Probabilities
+
+
+class Scores:
+    """Measures the predictions of one model.
+
+    Metrics that look at the value are apart from those that look at the probabilities, which
+    not every prediction has. Those that are functions of a confusion matrix share one.
+
+    Parameters
+    ----------
+    task
+        What the model predicts; decides the rolling metric (accuracy, MAE or ROC AUC).
+    factories
+        Name to a callable that returns a fresh River metric.
+    rolling_window
+        Examples in the rolling metric.
+
+    Raises
+    ------
+    DefinitionError
+        A metric that cannot measure the task.
+
+    Attributes
+    ----------
+    examples
+        How many predictions have been measured.
+
+    Examples
+    --------
+    >>> scores = Scores(Task.REGRESSION, {"mae": metrics.MAE}, rolling_window=1)
+    >>> predicted = [Predicted(value=value, probabilities={}) for value in (1.0, 2.5)]
+    >>> scores.update_all([2.0, 2.0], predicted)
+    >>> scores.cumulative(), scores.rolling()
+    ({'mae': 0.75}, {'mae': 0.5})
+    """
+
+    def __init__(
+        self, task: Task, factories: Mapping[str, MetricFactory], rolling_window: int
+    ) -> None:
+        matrix = metrics.ConfusionMatrix()  # type: ignore[no-untyped-call]  # River's
+        self._task = task
+        self._metrics: dict[str, Metric] = {}
+        self._matrix: metrics.ConfusionMatrix | None = None
+        self._by_value: list[Metric] = []
+        self._by_probabilities: list[Metric] = []
+        for name, factory in factories.items():
+            if reads_confusion_matrix(factory, task):
+                self._metrics[name] = factory(cm=matrix)
+                self._matrix = matrix
+            else:
+                self._metrics[name] = metric = factory()
+                reads = reads_probabilities(metric, task)
+                (self._by_probabilities if reads else self._by_value).append(metric)
+            check_metric(name, self._metrics[name], task)
+        self._newest: deque[object] = deque(maxlen=rolling_window)
+        self.examples = 0
+        self._examples_with_probabilities = 0
+
+    def update_all(self, labels: Sequence[LabelValue], predicted: Sequence[Predicted]) -> None:
+        """Measure predictions against their labels, in order; those without a value are skipped."""
+        values = [each["value"] for each in predicted]
+        if None in values:
+            has_value = [value is not None for value in values]
+            labels, predicted = [*compress(labels, has_value)], [*compress(predicted, has_value)]
+            values = [*compress(values, has_value)]
+        self.examples += len(values)
+        pairs = [*zip(labels, values, strict=True)]
+        if self._matrix is not None:
+            _count(pairs, self._matrix)
+        for metric in self._by_value:
+            for label, value in pairs:
+                metric.update(label, value)
+        if self._by_probabilities:
+            for label, each in zip(labels, predicted, strict=True):
+                if each["probabilities"]:
+                    self._update_by_probabilities(label, each["probabilities"])
+        if self._task is Task.REGRESSION:
+            self._newest.extend(map(abs, map(sub, labels, values)))
+        elif self._task is Task.ANOMALY:
+            self._newest.extend(pairs)
+        else:
+            self._newest.extend(map(eq, labels, values))
+
+    def cumulative(self) -> dict[str, float]:
+        """Return metric to value over all examples; a metric that has measured none is absent."""
+        if not self.examples:
+            return {}
+        return {
+            name: float(each.get())
+            for name, each in deepcopy(self._metrics).items()  # `get` adds zeros to River's matrix
+            if self._examples_with_probabilities or not reads_probabilities(each, self._task)
+        }
+
+    def rolling(self) -> dict[str, float]:
+        """Return metric to value over the newest examples."""
+        if not self._newest:
+            return {}
+        if self._task is Task.ANOMALY:
+            return _rolling_roc_auc(cast(deque[tuple[bool, float]], self._newest))
+        name = "mae" if self._task is Task.REGRESSION else "accuracy"
+        return {name: fsum(cast(deque[float], self._newest)) / len(self._newest)}
+
+    def _update_by_probabilities(self, label: LabelValue, probabilities: Probabilities) -> None:
+        self._examples_with_probabilities += 1
+        by_class: dict[bool, float] | dict[str, float]
+        if self._task is Task.BINARY:
+            by_class = {
+                False: probabilities.get("False", 0.0),
+                True: probabilities.get("True", 0.0),
+            }
+        else:  # of many classes, the label is named as text, as they are
+            label, by_class = str(label), dict(probabilities)
+        for metric in self._by_probabilities:
+            metric.update(label, by_class)
+
+
+def _count(pairs: Iterable[tuple[object, object]], matrix: metrics.ConfusionMatrix) -> None:
+    """Add labels and what was predicted to a confusion matrix.
+
+    Equal pairs are added together, at a tenth of the cost: whole numbers lose nothing by it.
+    """
+    for (label, value), count in Counter(pairs).items():
+        matrix.update(label, value, count)  # type: ignore[no-untyped-call]  # River's
+        matrix.n_samples += count - 1
+
+
+def _rolling_roc_auc(newest: deque[tuple[bool, float]]) -> dict[str, float]:
+    if len({label for label, _ in newest}) < 2:
+        return {}  # without both anomalies and ordinary events there is no order to measure
+    metric: Metric = metrics.RollingROCAUC(  # type: ignore[no-untyped-call]  # River's
+        window_size=len(newest)
+    )
+    for label, score in newest:
+        metric.update(label, score)
+    return {"roc_auc": float(metric.get())}

@@ -1,0 +1,204 @@
+"""Predictions are River's, whatever the model and the task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+from river import (
+    anomaly,
+    base,
+    compose,
+    dummy,
+    linear_model,
+    naive_bayes,
+    preprocessing,
+    tree,
+)
+
+from millrace.models.candidates.predicting import learner, predictor
+from millrace.models.pipeline.tasks import Task
+
+X = {"a": 1.0, "b": -2.0}
+
+MODELS: dict[Task, list[Callable[[], object]]] = {
+    Task.BINARY: [
+        linear_model.LogisticRegression,
+        lambda: preprocessing.StandardScaler() | linear_model.LogisticRegression(),
+        tree.HoeffdingTreeClassifier,
+        linear_model.ALMAClassifier,
+        dummy.NoChangeClassifier,
+    ],
+    Task.MULTICLASS: [
+        naive_bayes.GaussianNB,
+        tree.HoeffdingTreeClassifier,
+        dummy.PriorClassifier,
+    ],
+    Task.REGRESSION: [linear_model.LinearRegression, tree.HoeffdingTreeRegressor],
+    Task.ANOMALY: [lambda: anomaly.HalfSpaceTrees(n_trees=3, window_size=10, seed=1)],
+}
+CASES = [
+    pytest.param(task, make, id=f"{task}-{type(make()).__name__}")
+    for task, models in MODELS.items()
+    for make in models
+]
+
+
+def stream(task: Task) -> Iterator[tuple[dict[str, float], object]]:
+    for i in range(60):
+        a, b = (i * 37 % 101) / 50 - 1, (i * 53 % 97) / 50 - 1
+        yield (
+            {"a": a, "b": b},
+            {
+                Task.REGRESSION: a - b,
+                Task.MULTICLASS: "xyz"[int(a - b > -0.3) + int(a - b > 0.5)],
+            }.get(task, a > b),
+        )
+
+
+@pytest.mark.parametrize(("task", "make"), CASES)
+def test_predictions_are_those_of_the_model(task, make):
+    """A value is `predict_one`'s or `score_one`'s; probabilities are `predict_proba_one`'s."""
+    model, alone = make(), make()
+    predict, ask, learn = predictor(model, task), predictor(model, task, True), learner(model)
+    for x, y in stream(task):
+        value = alone.score_one(x) if task is Task.ANOMALY else alone.predict_one(x)
+        assert predict(x) == {"value": value, "probabilities": {}}
+        by_class = alone.predict_proba_one(x) if task.is_classification else {}
+        assert ask(x) == {"value": value, "probabilities": {str(k): p for k, p in by_class.items()}}
+        learn(x, y)
+        alone.learn_one(*((x, y) if alone._supervised else (x,)))
+
+
+class Fixed(base.Classifier):
+    """Predicts what it is made with."""
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+    def learn_one(self, x, y):
+        pass
+
+    def predict_one(self, x):
+        return self.value
+
+
+class Probable(base.Classifier):
+    """Has the probabilities that it is made with."""
+
+    def __init__(self, by_class: dict[object, float]) -> None:
+        self.by_class = by_class
+
+    def learn_one(self, x, y):
+        pass
+
+    def predict_proba_one(self, x):
+        return self.by_class
+
+
+class Cautious(Probable):
+    """Predicts no class, although it has probabilities."""
+
+    def predict_one(self, x):
+        return None
+
+
+def test_a_model_without_probabilities_predicts_a_class():
+    """It is not asked for probabilities, which River's base class would refuse to give."""
+    assert predictor(Fixed("sky"), Task.MULTICLASS, True)(X) == {
+        "value": "sky",
+        "probabilities": {},
+    }
+
+
+def test_a_pipeline_without_probabilities_predicts_a_class():
+    """Its last step decides, and not the pipeline, which has all methods."""
+    pipeline = compose.Select("a") | Fixed(True)
+    assert predictor(pipeline, Task.BINARY, True)(X) == {"value": True, "probabilities": {}}
+
+
+@pytest.mark.parametrize(
+    ("by_class", "value"),
+    [
+        ({False: 0.25, True: 0.75}, True),
+        ({False: 0.5, True: 0.5}, False),
+        ({True: 0.5, False: 0.5}, True),
+        ({}, None),
+    ],
+)
+def test_the_first_of_the_likeliest_classes_is_predicted(by_class, value):
+    """As River's own `predict_one` does, which would ask for the probabilities once more."""
+    probabilities = {str(label): each for label, each in by_class.items()}
+    found = predictor(Probable(by_class), Task.BINARY, True)(X)
+    assert found == {"value": value, "probabilities": probabilities}
+    assert found["value"] is Probable(by_class).predict_one(X)
+
+
+def test_a_models_own_way_to_predict_is_kept():
+    """A class of its own `predict_one` is not replaced by the likeliest one."""
+    found = predictor(Cautious({True: 1.0}), Task.BINARY, True)(X)
+    assert found == {"value": None, "probabilities": {"True": 1.0}}
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(np.int64(3), 3), (np.bool_(True), True), (np.str_("sky"), "sky"), ("sky", "sky"), (2, 2)],
+)
+@pytest.mark.parametrize("probabilities", [False, True])
+def test_classes_are_values_of_python(value, expected, probabilities):
+    """What NumPy wraps is unwrapped, so that it can be written to a topic."""
+    models = [Fixed(value), Probable({value: 1.0})]
+    for model in models:
+        found = predictor(model, Task.MULTICLASS, probabilities)(X)["value"]
+        assert (found, type(found)) == (expected, type(expected))
+
+
+@pytest.mark.parametrize(("value", "expected"), [(np.float32(0.5), 0.5), (3, 3.0), (0.1, 0.1)])
+def test_numbers_and_scores_are_floats(value, expected):
+    """Whatever kind of number a model returns."""
+
+    class Detector(base.AnomalyDetector):
+        def learn_one(self, x):
+            pass
+
+        def score_one(self, x):
+            return value
+
+    for found in (
+        predictor(Fixed(value), Task.REGRESSION)(X),
+        predictor(Detector(), Task.ANOMALY)(X),
+    ):
+        assert found == {"value": expected, "probabilities": {}}
+        assert type(found["value"]) is float
+
+
+def test_an_untrained_regressor_may_predict_none():
+    """None is not made a number."""
+    assert predictor(Fixed(None), Task.REGRESSION)(X) == {"value": None, "probabilities": {}}
+
+
+class Recorder(base.AnomalyDetector):
+    """Keeps the arguments that it learned from."""
+
+    def __init__(self, supervised: bool) -> None:
+        self.supervised = supervised
+        self.learned: list[tuple[object, ...]] = []
+
+    @property
+    def _supervised(self) -> bool:
+        return self.supervised
+
+    def learn_one(self, *args):
+        self.learned.append(args)
+
+    def score_one(self, x):
+        return 0.0
+
+
+@pytest.mark.parametrize(("supervised", "expected"), [(True, [(X, True)]), (False, [(X,)])])
+def test_only_supervised_models_get_the_label(supervised, expected):
+    """Others learn from the features alone."""
+    model = Recorder(supervised)
+    learner(model)(X, True)
+    assert model.learned == expected

@@ -1,0 +1,165 @@
+"""The scores of one model: what is measured, what is left out, and how much is kept."""
+
+from __future__ import annotations
+
+import pickle
+import random
+
+import pytest
+from river import metrics
+
+from millrace.models.candidates.metrics import default_metrics
+from millrace.models.candidates.scores import Scores
+from millrace.models.pipeline.tasks import Task
+from millrace.schemas import DefinitionError
+from millrace.schemas.records import Predicted
+
+NO_VALUE = Predicted(value=None, probabilities={"True": 1.0})
+
+
+def predicted(value: object, **probabilities: float) -> Predicted:
+    return {"value": value, "probabilities": probabilities}
+
+
+@pytest.mark.parametrize(
+    ("task", "labels", "values", "cumulative", "rolling"),
+    [
+        (
+            Task.BINARY,
+            [True, True, False, True],
+            [False, True, True, True],
+            {"accuracy": 0.5, "f1": 2 / 3},
+            {"accuracy": 2 / 3},
+        ),
+        (
+            Task.REGRESSION,
+            [1.0, 2.0, 3.0, 5.0],
+            [2.0, 2.0, 5.0, 4.0],
+            {"mae": 1.0, "rmse": 1.5**0.5, "r2": 1 - 6 / 8.75},
+            {"mae": 1.0},
+        ),
+        (
+            Task.ANOMALY,
+            [True, True, False, False],
+            [0.1, 0.9, 0.5, 0.2],
+            {"roc_auc": 0.5},
+            {"roc_auc": 1.0},
+        ),
+    ],
+)
+def test_metrics_over_all_and_over_the_newest_examples(task, labels, values, cumulative, rolling):
+    """The rolling metric leaves out the first of four examples in a window of three."""
+    scores = Scores(task, default_metrics(task), rolling_window=3)
+    scores.update_all(labels, [predicted(each) for each in values])
+    assert scores.rolling() == pytest.approx(rolling)
+    found = scores.cumulative()
+    assert found == pytest.approx(cumulative)
+    assert all(type(each) is float for each in found.values())
+    assert scores.examples == 4
+
+
+@pytest.mark.parametrize("task", Task)
+def test_predictions_without_a_value_are_not_measured(task):
+    """Wherever they are among others; a model that predicted nothing has no metrics."""
+    measured, none = (Scores(task, default_metrics(task), 10) for _ in range(2))
+    none.update_all([True, True], [NO_VALUE, NO_VALUE])
+    assert (none.examples, none.cumulative(), none.rolling()) == (0, {}, {})
+    measured.update_all(
+        [True, False, True, True], [NO_VALUE, predicted(0.0), NO_VALUE, predicted(1.0)]
+    )
+    alone = Scores(task, default_metrics(task), 10)
+    alone.update_all([False, True], [predicted(0.0), predicted(1.0)])
+    assert measured.cumulative() == alone.cumulative()
+    assert measured.rolling() == alone.rolling() != {}
+    assert measured.examples == 2
+
+
+def test_probabilities_of_a_prediction_without_a_value_are_not_measured():
+    """Values and probabilities stay together."""
+    scores = Scores(Task.BINARY, {"log_loss": metrics.LogLoss}, 10)
+    scores.update_all([True, False], [NO_VALUE, predicted(False, **{"True": 0.5, "False": 0.5})])
+    assert scores.cumulative() == {"log_loss": pytest.approx(0.693147, abs=1e-6)}
+
+
+def test_a_metric_of_probabilities_is_absent_where_there_are_none():
+    """River would show 0, which is the best log loss there is."""
+    measured = {"accuracy": metrics.Accuracy, "log_loss": metrics.LogLoss}
+    scores = Scores(Task.BINARY, measured, 10)
+    scores.update_all([True], [predicted(True)])
+    assert scores.cumulative() == {"accuracy": 1.0}
+    scores.update_all([True], [predicted(True, **{"True": 0.5, "False": 0.5})])
+    found = scores.cumulative()
+    assert found == {"accuracy": 1.0, "log_loss": pytest.approx(0.693147, abs=1e-6)}
+
+
+@pytest.mark.parametrize(("label", "loss"), [(True, 1.386294), (False, 0.287682)])
+def test_probabilities_of_two_classes_are_those_of_booleans(label, loss):
+    """Records name classes as text, and River knows them as booleans."""
+    scores = Scores(Task.BINARY, {"log_loss": metrics.LogLoss, "ce": metrics.CrossEntropy}, 10)
+    scores.update_all([label], [predicted(False, **{"True": 0.25, "False": 0.75})])
+    assert scores.cumulative() == pytest.approx({"log_loss": loss, "ce": loss}, abs=1e-5)
+
+
+def test_a_class_without_a_probability_has_none():
+    """It is taken for 0, which River limits to its smallest probability."""
+    scores = Scores(Task.BINARY, {"ce": metrics.CrossEntropy}, 10)
+    scores.update_all([False, True], [predicted(True, **{"True": 1.0}), predicted(False, x=1.0)])
+    assert scores.cumulative()["ce"] == pytest.approx(34.538, abs=1e-3)
+
+
+def test_probabilities_of_many_classes_are_named_as_text():
+    """As in the record, whatever type the label has."""
+    scores = Scores(Task.MULTICLASS, {"entropy": metrics.CrossEntropy}, 10)
+    scores.update_all([3], [predicted(3, **{"3": 0.25, "4": 0.75})])
+    assert scores.cumulative() == {"entropy": pytest.approx(1.386294, abs=1e-6)}
+
+
+def test_rolling_roc_auc_needs_both_kinds_of_label():
+    """While all of the newest events are ordinary, there is no order to measure."""
+    scores = Scores(Task.ANOMALY, default_metrics(Task.ANOMALY), rolling_window=2)
+    scores.update_all([True, False], [predicted(0.9), predicted(0.1)])
+    assert scores.rolling() == {"roc_auc": 1.0}
+    scores.update_all([False], [predicted(0.2)])
+    assert scores.rolling() == {}
+
+
+def test_metrics_of_a_definition_are_rivers():
+    """Those that share a confusion matrix, others, and those from a callable of the user's."""
+    chosen = {
+        "hits": metrics.Accuracy,
+        "recall": metrics.Recall,
+        "macro": metrics.MacroRecall,
+        "auc": metrics.ROCAUC,
+        "entropy": metrics.CrossEntropy,
+        "f2": lambda: metrics.FBeta(beta=2),
+        "kappa": metrics.CohenKappa,
+        "mcc": metrics.MCC,
+    }
+    scores = Scores(Task.BINARY, chosen, 10)
+    own = {name: make() for name, make in chosen.items()}
+    rng = random.Random(5)
+    for _ in range(50):
+        label, p = rng.random() < 0.4, rng.random()
+        scores.update_all([label], [predicted(p > 0.5, **{"True": p, "False": 1 - p})])
+        for metric in own.values():
+            metric.update(label, p > 0.5 if metric.requires_labels else {True: p, False: 1 - p})
+    assert scores.cumulative() == {name: metric.get() for name, metric in own.items()}
+
+
+@pytest.mark.parametrize("task", Task)
+def test_reading_changes_nothing(task):
+    """Scores that are read after every example are saved as those that never were."""
+    read, unread = (Scores(task, default_metrics(task), 100) for _ in range(2))
+    for i in range(20):
+        for each in (read, unread):
+            each.update_all([i % 3 == 0], [predicted(i % 2 / 2)])
+        assert read.cumulative() | read.rolling()
+    assert pickle.dumps(read) == pickle.dumps(unread)
+
+
+def test_a_metric_that_cannot_measure_the_task_is_refused():
+    """Before anything is measured."""
+    with pytest.raises(DefinitionError, match=r"metrics\['mine'\] must be a River"):
+        Scores(Task.REGRESSION, {"mine": metrics.Accuracy}, 10)
+    with pytest.raises(DefinitionError, match=r"metrics\['mine'\] must be a River"):
+        Scores(Task.ANOMALY, {"mine": metrics.F1}, 10)
