@@ -1,27 +1,27 @@
 """River's scaled linear models, without doing the same work twice.
 
-In a pipeline, River's `StandardScaler` goes over the features of an example to learn them, and
-again to scale them; the one here does both at once. River's logistic regression prepares itself at
-every example for weights that are new, for regularisation, and for other losses and optimisers; the
-one here leaves an example to River where any of these is so. What they predict and what they learn
-is River's, to the last digit.
+In a pipeline, River's `StandardScaler` goes over the features of an example to learn from them, and
+again to scale them; the one here does both at once. River's logistic regression prepares at every
+example for new weights, for regularisation, and for other losses and optimisers; the one here
+leaves an example to River where any of these is needed. Predictions and state equal River's, to the
+last digit.
 """
 
 from __future__ import annotations
 
 from math import exp
-from typing import Any
 
 from river import linear_model, optim, preprocessing
+from river.base.typing import ClfTarget, FeatureName
 from river.utils import VectorDict
 
-Instance = dict[Any, Any]
+from millrace.models.candidates.accelerated import Instance
 
 _LARGEST_MARGIN = 18.0  # beyond it, River's loss has another formula
 
 
 class StandardScaler(preprocessing.StandardScaler):
-    """River's scaler, which keeps what it has just learned, scaled, until it is asked for it."""
+    """River's scaler; it scales an example as it learns from it, and keeps the result for once."""
 
     _learned: tuple[Instance, Instance] | None = None
 
@@ -50,11 +50,11 @@ class StandardScaler(preprocessing.StandardScaler):
 
 
 class LogisticRegression(linear_model.LogisticRegression):
-    """River's logistic regression, quicker where an example has all the features seen before."""
+    """River's logistic regression, faster where an example has exactly the features seen so far."""
 
-    _names: list[Any] | None = None  # of all weights, in order; None where River is to do it
+    _names: list[FeatureName] | None = None  # of all weights, in order; None: leave it to River
 
-    def learn_one(self, x: Instance, y: Any, w: float = 1.0) -> None:
+    def learn_one(self, x: Instance, y: ClfTarget, w: float = 1.0) -> None:
         if w != 1.0 or [*x] != self._names:
             self._leave_to_river(x, y, w)
             return
@@ -71,7 +71,7 @@ class LogisticRegression(linear_model.LogisticRegression):
         self._weights.isub_scaled(step, optimizer.lr.get(iterations))
         optimizer.n_iterations = iterations + 1
 
-    def _leave_to_river(self, x: Instance, y: Any, w: float) -> None:
+    def _leave_to_river(self, x: Instance, y: ClfTarget, w: float) -> None:
         super().learn_one(x, y, w)
         knows_all = len(self._weights) == len(x) and self._is_plain()
         self._names = [*self._weights] if knows_all else None

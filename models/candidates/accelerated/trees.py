@@ -1,12 +1,12 @@
 """River's Hoeffding trees, without doing the same work twice.
 
-Predict, then learn, is what a pipeline does with every event, and River's trees do most of it
-twice: they look for the leaf of the event twice, and a leaf that chooses between the majority class
-and naive Bayes (River's default; Gama, Rocha and Medas 2003) asks naive Bayes for its prediction,
-and once more when it is taught the label, to see which of the two would have been right. A forest
-asks each of its trees three times. The trees here keep the last answer until they learn, and do the
-sums of naive Bayes in one place. What they predict and what they learn is River's, to the last
-digit; what is rare, such as a split or a missing feature, is left to River.
+A pipeline predicts every event and then learns from it, and River's trees do most of that work
+twice: they search the leaf of the event twice, and a leaf that chooses between the majority class
+and naive Bayes (River's default; Gama, Rocha and Medas 2003) computes the prediction of naive Bayes
+to predict, and once more to learn, to see which of the two was right. In a forest, each tree is
+asked three times. The trees here keep the last answer until they learn, and compute naive Bayes in
+one function. Predictions and state equal River's, to the last digit; rare cases, such as a split or
+a missing feature, are left to River.
 """
 
 from __future__ import annotations
@@ -15,36 +15,41 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import exp, inf, isnan, log, tau
 from random import Random
-from typing import Any
+from typing import TypeAlias
 
 from river import forest, tree
+from river.base.typing import ClfTarget, FeatureName
 from river.forest.adaptive_random_forest import BaseTreeClassifier
 from river.proba import Gaussian
 from river.tree.nodes.arf_htc_nodes import RandomLeafNaiveBayesAdaptive
 from river.tree.nodes.branch import DTBranch
 from river.tree.nodes.htc_nodes import LeafNaiveBayesAdaptive
+from river.tree.nodes.leaf import HTLeaf
 from river.tree.splitter import GaussianSplitter
+from river.tree.splitter.base import Splitter
 from river.tree.utils import do_naive_bayes_prediction
+
+from millrace.models.candidates.accelerated import Instance
+
+Votes: TypeAlias = dict[ClfTarget, float]
+"""Class to weight or probability."""
 
 _HALF_LOG_TAU = 0.5 * log(tau)
 
-Instance = dict[Any, Any]
-Votes = dict[Any, float]
-
 
 class _Gaussian(Gaussian):
-    """A Gaussian saved without its random numbers: a tree draws none, and is 25 times as small."""
+    """A Gaussian saved without its random numbers, which trees never draw: 25 times smaller."""
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return {name: value for name, value in vars(self).items() if name != "_rng"}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, _rng=Random(0))  # noqa: S311 - River counts its size
+    def __setstate__(self, state: dict[str, object]) -> None:
+        vars(self).update(state, _rng=Random(0))  # noqa: S311 - River measures its size
 
 
 @dataclass(slots=True)
 class _Answer:
-    """What a tree has found out about an instance since it learned last."""
+    """What a tree has computed for an instance since it last learned."""
 
     x: Instance
     leaf: _Leaf
@@ -52,12 +57,16 @@ class _Answer:
 
 
 class _Leaf(LeafNaiveBayesAdaptive):
-    def prediction(self, x: Instance, *, tree: Any = None) -> Votes:
+    def prediction(  # type: ignore[override]  # River always passes the tree
+        self, x: Instance, *, tree: HoeffdingTreeClassifier
+    ) -> Votes:
         if self.is_active() and self._nb_correct_weight >= self._mc_correct_weight:
             return self._naive_bayes(x, tree)
         return self._majority()
 
-    def learn_one(self, x: Instance, y: Any, *, w: float = 1.0, tree: Any = None) -> None:
+    def learn_one(  # type: ignore[override]  # River always passes the tree
+        self, x: Instance, y: ClfTarget, *, w: float = 1.0, tree: HoeffdingTreeClassifier
+    ) -> None:
         if self.is_active():
             if not self.stats or _likeliest(self._majority()) == y:
                 self._mc_correct_weight += w
@@ -67,7 +76,9 @@ class _Leaf(LeafNaiveBayesAdaptive):
         tree._answer = None
         super(LeafNaiveBayesAdaptive, self).learn_one(x, y, w=w, tree=tree)
 
-    def update_splitters(self, x: Instance, y: Any, w: float, nominal_attributes: Any) -> None:
+    def update_splitters(
+        self, x: Instance, y: ClfTarget, w: float, nominal_attributes: object
+    ) -> None:
         others = {}
         for name, value in self._iter_features(x):
             splitter = self.splitters.get(name)
@@ -81,7 +92,7 @@ class _Leaf(LeafNaiveBayesAdaptive):
                 if type(splitter := self.splitters[name]) is GaussianSplitter:
                     splitter._att_dist_per_class[y].__class__ = _Gaussian
 
-    def _iter_features(self, x: Instance) -> Iterable[tuple[Any, Any]]:
+    def _iter_features(self, x: Instance) -> Iterable[tuple[FeatureName, float]]:
         return x.items()
 
     def _majority(self) -> Votes:
@@ -89,7 +100,7 @@ class _Leaf(LeafNaiveBayesAdaptive):
         scale = 1.0 if total == 0 or isnan(total) else 1 / total
         return {label: weight * scale for label, weight in self.stats.items()}
 
-    def _naive_bayes(self, x: Instance, tree: Any) -> Votes:
+    def _naive_bayes(self, x: Instance, tree: HoeffdingTreeClassifier) -> Votes:
         answer = tree._answer
         if answer is None or answer.leaf is not self or answer.x != x:
             return _naive_bayes(x, self.stats, self.splitters)
@@ -123,16 +134,16 @@ class HoeffdingTreeClassifier(tree.HoeffdingTreeClassifier):
 
     _answer: _Answer | None = None
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return {name: value for name, value in vars(self).items() if name != "_answer"}
 
-    def predict_proba_one(self, x: Instance, **_: Any) -> Votes:
+    def predict_proba_one(self, x: Instance, **_: object) -> Votes:
         leaf = self._leaf_of(x)
         if leaf is None:
             return super().predict_proba_one(x)
         return {**dict.fromkeys(sorted(self.classes), 0.0), **leaf.prediction(x, tree=self)}
 
-    def learn_one(self, x: Instance, y: Any, *, w: float = 1.0) -> None:
+    def learn_one(self, x: Instance, y: ClfTarget, *, w: float = 1.0) -> None:
         leaf = self._leaf_of(x)
         seen = self._train_weight_seen_by_model + w
         if leaf is None or self._may_split(leaf, w) or seen % self.memory_estimate_period == 0:
@@ -143,14 +154,14 @@ class HoeffdingTreeClassifier(tree.HoeffdingTreeClassifier):
             leaf.learn_one(x, y, w=w, tree=self)
 
     def _leaf_of(self, x: Instance) -> _Leaf | None:
-        """Return where `x` goes, or None where that takes River's own rules."""
+        """Return the leaf of `x`, or None where River's own rules are needed to find it."""
         if self._answer is not None and self._answer.x == x:
             return self._answer.leaf
-        node: Any = self._root
+        node = self._root
         try:
             while isinstance(node, DTBranch):
                 node = node.children[node.branch_no(x)]
-        except KeyError:  # a feature that is missing, or text that no branch is for
+        except KeyError:  # a missing feature, or text without a branch
             return None
         if not isinstance(node, _Leaf):
             return None
@@ -161,8 +172,8 @@ class HoeffdingTreeClassifier(tree.HoeffdingTreeClassifier):
         grown = leaf.total_weight + w - leaf.last_split_attempt_at
         return grown > self.grace_period - 1 or leaf.depth >= self.max_depth
 
-    def _new_leaf(self, initial_stats: Any = None, parent: Any = None) -> Any:
-        leaf = super()._new_leaf(initial_stats, parent)
+    def _new_leaf(self, initial_stats: Votes | None = None, parent: object = None) -> HTLeaf:
+        leaf: HTLeaf = super()._new_leaf(initial_stats, parent)
         leaf.__class__ = _LEAVES.get(type(leaf), type(leaf))
         return leaf
 
@@ -174,14 +185,14 @@ class _ForestTree(HoeffdingTreeClassifier, BaseTreeClassifier):
 class ARFClassifier(forest.ARFClassifier):
     """`river.forest.ARFClassifier`, with the same parameters and the same results."""
 
-    def _new_base_model(self) -> Any:
-        made = super()._new_base_model()
+    def _new_base_model(self) -> BaseTreeClassifier:
+        made: BaseTreeClassifier = super()._new_base_model()
         made.__class__ = _ForestTree
         return made
 
 
-def _update(splitter: Any, value: float, label: Any, weight: float) -> None:
-    """Show a value to the estimator of a label that has seen one before (Welford, as River)."""
+def _update(splitter: GaussianSplitter, value: float, label: ClfTarget, weight: float) -> None:
+    """Update the estimator of a label that has seen a value before (Welford, as in River)."""
     least, most = splitter._min_per_class, splitter._max_per_class
     if value < least[label]:
         least[label] = value
@@ -195,8 +206,11 @@ def _update(splitter: Any, value: float, label: Any, weight: float) -> None:
     variance._S += weight * (value - before) * (value - after)
 
 
-def _naive_bayes(x: Instance, stats: Votes, splitters: dict[Any, Any]) -> Votes:
-    """Return each label's probability; in River's order of sums, where all features are numbers."""
+def _naive_bayes(x: Instance, stats: Votes, splitters: dict[FeatureName, Splitter]) -> Votes:
+    """Return the probability of each label, with all sums in River's order.
+
+    Where a feature is not a number, River does it.
+    """
     total = sum(stats.values())
     if total == 0:
         return {}
@@ -214,7 +228,9 @@ def _naive_bayes(x: Instance, stats: Votes, splitters: dict[Any, Any]) -> Votes:
     return {label: exp(each - scale) for label, each in logs.items()}
 
 
-def _log_vote(label: Any, prior: float, estimators: list[tuple[dict[Any, Any], Any]]) -> float:
+def _log_vote(
+    label: ClfTarget, prior: float, estimators: list[tuple[dict[ClfTarget, Gaussian], float]]
+) -> float:
     vote = log(prior)
     for by_label, value in estimators:
         gaussian = by_label.get(label)
@@ -230,5 +246,5 @@ def _log_vote(label: Any, prior: float, estimators: list[tuple[dict[Any, Any], A
     return vote
 
 
-def _likeliest(votes: Votes) -> Any:
+def _likeliest(votes: Votes) -> ClfTarget:
     return max(votes, key=votes.__getitem__)
