@@ -82,17 +82,17 @@ def play(state: DemoState, show: Callable[[], None], chain: str) -> None:
 
 def _settings(broker: str, chain: str) -> Settings:
     """Return the worker's settings, whatever the environment says."""
-    return read_settings(
+    settings = read_settings(
         broker=broker,
         pipeline=f"{loans.__name__}:pipeline",
         pipeline_name="",
         chain=chain,
-        kafka={},
         schema_registry_url="",
         outputs="avro",
         log_level="warning",
         log_format="json",
     )
+    return settings.model_copy(update={"kafka": {}})  # as an argument, it is merged
 
 
 @dataclass
@@ -127,7 +127,8 @@ class Player:
     def finish(self) -> None:
         """Wait until everything that was sent is done, and has been read from the topics."""
         self.state.enter(Phase.FINISHING)
-        while self._look():
+        self._look()
+        while self._missing:
             self._wait()
         deadline = self.clock() + _READ_SECONDS
         while discrepancies(self.state) and self.clock() < deadline:
@@ -141,12 +142,10 @@ class Player:
         if self.clock() - self._looked_at >= _LOOK_SECONDS:
             self._look()
 
-    def _look(self) -> list[str]:
-        """Observe the worker; return what it has yet to do."""
-        state = self.state
-        labels_sent = state.sent[Kind.LABEL]
-        progress = self.watch.look(state.events_sent, labels_sent)
-        state.observe(self.watch.samples, self.clock() - self._started_at)
+    def _look(self) -> None:
+        """Observe the worker."""
+        sent = self.state.events_sent, self.state.sent[Kind.LABEL]
+        self._missing = self.watch.look(*sent).missing(*sent)
+        self.state.observe(self.watch.samples, self.clock() - self._started_at)
         self.show()
         self._looked_at = self.clock()
-        return progress.missing(state.events_sent, labels_sent)

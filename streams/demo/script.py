@@ -11,7 +11,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, auto
 from typing import NamedTuple, TypeAlias
 
 from millrace.models.pipelines.loans import applications, pipeline
@@ -55,9 +55,9 @@ class Plan:
 class Kind(Enum):
     """What a record is; an invalid one is sent to the topic of the events."""
 
-    EVENT = "event"
-    LABEL = "label"
-    INVALID = "invalid"
+    EVENT = auto()
+    LABEL = auto()
+    INVALID = auto()
 
 
 class Outgoing(NamedTuple):

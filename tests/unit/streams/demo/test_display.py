@@ -64,14 +64,17 @@ def test_each_alert_is_printed_once(
     state: DemoState, console: Console, output: StringIO, alert: Callable[..., Alert]
 ) -> None:
     """An alert is one line, however narrow the console."""
+    line = (
+        "   0 s  Alert: loss:hoeffding_tree  ADWIN 0.04 → 0.49  replace  +40 events after the drift"
+    )
+    state.alerts.append(alert())
     with display(state, console) as show:
         show()
+        show()
+        assert output.getvalue().splitlines()[1:] == [line]
         state.alerts.append(alert())
         show()
-        show()
-    assert output.getvalue().splitlines()[1:] == [
-        "   0 s  Alert: loss:hoeffding_tree  ADWIN 0.04 → 0.49  replace  +40 events after the drift"
-    ]
+    assert output.getvalue().splitlines()[1:] == [line, line]
 
 
 def test_progress_is_printed_every_five_seconds(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -11,14 +12,18 @@ from confluent_kafka import KafkaError, TopicPartition
 
 from millrace.schemas import BrokerError, shipped
 from millrace.schemas.records import Alert, Prediction
+from millrace.streams.demo import player as module
+from millrace.streams.demo.accounts import discrepancies
 from millrace.streams.demo.player import Player
-from millrace.streams.demo.script import EXPECTED_REJECTS, Kind, Outgoing
+from millrace.streams.demo.player import play as play_script
+from millrace.streams.demo.script import EXPECTED_REJECTS, Kind, Outgoing, Plan
 from millrace.streams.demo.state import DemoState, Phase
 from millrace.streams.kafka.delivery import CheckedProducer
 from millrace.streams.kafka.fakes import FakeBroker, FakeClients
 from millrace.streams.kafka.fakes.broker import START_MS
 from millrace.streams.kafka.reading import TopicReader
 from millrace.streams.observability.scraping import Samples
+from millrace.streams.settings import Settings
 
 EVENT = Outgoing(Kind.EVENT, b"event")
 INVALID = Outgoing(Kind.INVALID, b"invalid")
@@ -30,7 +35,7 @@ class Clock:
 
     def __init__(self, broker: FakeBroker) -> None:
         self._broker = broker
-        self.now = 0.0
+        self.now = self.started_at = 1_000.0
         self.later: dict[float, Callable[[], object]] = {}
 
     def __call__(self) -> float:
@@ -38,7 +43,7 @@ class Clock:
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
-        self._broker.now_ms = START_MS + round(1_000 * self.now)
+        self._broker.now_ms = START_MS + round(1_000 * (self.now - self.started_at))
         for due in [each for each in self.later if each <= self.now]:
             self.later.pop(due)()
 
@@ -132,7 +137,7 @@ def test_alerts_and_predictions_are_read_meanwhile(
 def test_it_pauses_while_the_worker_is_behind(play: Play) -> None:
     """With 2,000 events in flight nothing is sent; afterwards the pace is the same as before."""
     play.state.predicted = play.state.sent[Kind.EVENT] = 5_000
-    play.watch.behind = iter([0, 2_000, 2_000, 2_000, 1_950])
+    play.watch.behind = iter([0, 2_000, 2_000, 2_000, 1_972])
     play.player.send_all([EVENT] * 80)
     gaps = sorted(second - first for first, second in pairwise(play.times("events")))
     assert gaps[-1] == pytest.approx(760, abs=30)
@@ -145,12 +150,22 @@ def test_it_ends_when_everything_is_done_and_read(
     """It waits for the worker, then for the topics, and no longer."""
     play.watch.behind = iter([1] * 10)
     made = shipped("prediction").encode(prediction())
-    play.clock.later[5.0] = lambda: play.broker.put("loans.predictions", made, partition=1)
+    play.clock.later[1_005.0] = lambda: play.broker.put("loans.predictions", made, partition=1)
     play.player.send_all([EVENT] + [INVALID] * 5)
     play.player.finish()
-    assert play.clock.now == pytest.approx(5.0, abs=0.02)
+    assert play.clock.now == pytest.approx(1_005, abs=0.02)
     assert play.state.phases[-1] is Phase.FINISHING
     assert (play.state.predicted, play.state.predictions_read) == (1, 1)
+
+
+def test_it_waits_for_the_worker(play: Play) -> None:
+    """The worker is asked four times a second, which costs it little."""
+    play.watch.behind = iter([1] * 5)
+    play.player.send_all([EVENT] + [INVALID] * 5)
+    play.state.predictions_read = 1
+    before = play.clock.now
+    play.player.finish()
+    assert play.clock.now - before == pytest.approx(1.25, abs=0.06)
 
 
 def test_it_ends_at_once_when_nothing_is_missing(play: Play) -> None:
@@ -177,3 +192,101 @@ def test_a_record_that_is_not_delivered_ends_it(play: Play) -> None:
     with pytest.raises(BrokerError, match=r"not written to topic loans\.events"):
         play.player.send_all([EVENT, EVENT])
     assert play.broker.values("loans.events") == []
+
+
+class Worker:
+    """A worker process that is ready at once, or interrupted."""
+
+    def __init__(self) -> None:
+        self.settings: list[Settings] = []
+        self.is_running = False
+        self.on_ready: Callable[[], object] = lambda: None
+
+    @contextmanager
+    def run(self, settings: Settings) -> Iterator[Worker]:
+        self.settings.append(settings)
+        self.is_running = True
+        try:
+            yield self
+        finally:
+            self.is_running = False
+
+    def wait_ready(self) -> None:
+        assert self.is_running
+        self.on_ready()
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.fixture
+def worker() -> Worker:
+    return Worker()
+
+
+@pytest.fixture
+def broker(
+    monkeypatch: pytest.MonkeyPatch, worker: Worker, samples: Callable[..., Samples]
+) -> FakeBroker:
+    """Return a fake broker that `play` uses, with a fake worker, instead of real ones."""
+    broker = FakeBroker()
+    embedded = SimpleNamespace(address="embedded://127.0.0.1:1")
+    monkeypatch.setattr(module, "EmbeddedBroker", lambda: nullcontext(embedded))
+    monkeypatch.setattr(module, "KafkaClients", lambda _: FakeClients(broker))
+    monkeypatch.setattr(module, "WorkerProcess", worker.run)
+    monkeypatch.setattr(module, "Watch", lambda *_: Watch(samples))
+    return broker
+
+
+def test_a_demo_is_played_from_start_to_stop(
+    broker: FakeBroker, worker: Worker, prediction: Callable[..., Prediction]
+) -> None:
+    """Everything is sent, every partition of the predictions is read, the worker is stopped."""
+    made = shipped("prediction").encode(prediction())
+
+    def predict() -> None:
+        for number in range(100):
+            broker.put("loans.predictions", made, partition=number % 4)
+
+    worker.on_ready = predict
+    state = DemoState(Plan(events=100, rate=1e6))
+    shown: list[tuple[Phase, bool]] = []
+    play_script(state, lambda: shown.append((state.phases[-1], worker.is_running)), "full")
+    assert [len(broker.values(topic)) for topic in ("loans.events", "loans.labels")] == [105, 100]
+    assert (state.predictions_read, discrepancies(state)) == (100, [])
+    assert (shown[0], shown[-1]) == ((Phase.STARTING, False), (Phase.STOPPING, True))
+    assert not worker.is_running
+
+
+def test_the_worker_is_stopped_after_ctrl_c(broker: FakeBroker, worker: Worker) -> None:
+    """That it is being stopped is shown, because it takes a moment."""
+    worker.on_ready = interrupt
+    state = DemoState(Plan(events=100, rate=1e6))
+    shown: list[Phase] = []
+    with pytest.raises(KeyboardInterrupt):
+        play_script(state, lambda: shown.append(state.phases[-1]), "full")
+    assert shown == [Phase.STARTING, Phase.STOPPING]
+    assert not worker.is_running
+
+
+def test_the_environment_does_not_change_the_demo(
+    broker: FakeBroker, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker runs the pipeline of the demo on its broker, and its outputs can be decoded."""
+    others = {
+        "pipeline": "other",
+        "pipeline_name": "other",
+        "outputs": "json",
+        "kafka": '{"a": "b"}',
+    }
+    for name, value in (others | {"log_level": "debug", "log_format": "pretty"}).items():
+        monkeypatch.setenv(f"MILLRACE_{name.upper()}", value)
+    worker.on_ready = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        play_script(DemoState(Plan(events=100, rate=1e6)), lambda: None, "full")
+    (settings,) = worker.settings
+    assert (settings.broker, settings.chain) == ("embedded://127.0.0.1:1", "full")
+    assert settings.pipeline == "millrace.models.pipelines.loans:pipeline"
+    assert (settings.pipeline_name, settings.outputs, settings.kafka) == ("", "avro", {})
+    assert (settings.log_level, settings.log_format) == ("warning", "json")
