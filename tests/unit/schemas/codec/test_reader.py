@@ -98,6 +98,13 @@ def test_negative_length(size: str, rest: str) -> None:
         malformed(f"02 {size} {rest}", map_of(values), "long")
 
 
+def test_a_size_in_more_bytes_than_it_needs() -> None:
+    """A size may be padded: Avro asks for no shortest form."""
+    assert read("80 00", "string") == {"a": ""}
+    assert read("82 00 61", "string") == {"a": "a"}
+    assert read("82 00 80 00 02 00", map_of("long")) == {"a": {"": 1}}
+
+
 def test_negative_length_that_would_fit() -> None:
     """A length of -1 does not read the same byte twice."""
     assert "a text of -1 bytes" in malformed("01", "string", "long")
