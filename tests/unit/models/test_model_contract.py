@@ -13,8 +13,8 @@ from millrace.models.candidates.losses import loss
 from millrace.models.candidates.predicting import learner, predictor
 from millrace.models.pipeline.tasks import Task
 
-# Half-space trees say nothing before 250 events, a Hoeffding tree does not split before 200, a
-# tree of an adaptive forest before 50; models of ten trees are slow.
+# Half-space trees score 0 before 250 events, a Hoeffding tree does not split before 200, a tree
+# of an adaptive forest not before 50; models of ten trees are slow.
 LENGTHS = {
     "half_space_trees": 270,
     "adaptive_random_forest": 60,
@@ -45,7 +45,7 @@ def is_baseline(case):
     return case.id.endswith(("no_change", "prior"))
 
 
-CASES = list(cases())  # made once: a cached model is found by its factory
+CASES = list(cases())  # made once: trained models are cached by factory
 each_model = pytest.mark.parametrize(("task", "make", "numeric", "length"), CASES)
 
 
@@ -71,7 +71,7 @@ def examples(task, numeric, length, seed=1):
 
 
 def probes(numeric):
-    """Events to ask about: usual ones, ones with features missing, new, or both, and none."""
+    """Return usual events, events with features missing, new or both, and one without features."""
     rng = random.Random(99)
     usual = [features(rng, numeric) for _ in range(6)]
     unseen = {"brand_new": 4.0} | ({} if numeric else {"brand_new_text": "x", "colour": "mauve"})
@@ -80,6 +80,7 @@ def probes(numeric):
 
 
 def answers(task, model, numeric):
+    """Return what the model predicts for the probes."""
     predict = predictor(model, task)
     return [predict(dict(x)) for x in probes(numeric)]
 
@@ -97,20 +98,20 @@ def pickled(*case):
 
 
 def trained(*case):
-    """A trained model of one's own, without the time it takes to train one."""
+    """Return a trained model that no other test has, without training it again."""
     return pickle.loads(pickled(*case))
 
 
 @each_model
 def test_predicts_before_it_has_learned(task, make, numeric, length):
-    """An untrained model answers, or says None, and raises nothing."""
+    """An untrained model returns a prediction or None, and raises nothing."""
     for answer in answers(task, make(), numeric):
         check_answer(task, answer)
 
 
 @each_model
 def test_predicts_with_features_missing_and_new(task, make, numeric, length):
-    """A trained model answers whatever features an event has, before and after learning them."""
+    """A trained model predicts whatever features an event has, before and after learning them."""
     model = trained(task, make, numeric, length)
     for answer in answers(task, model, numeric):
         check_answer(task, answer)
@@ -124,7 +125,7 @@ def test_predicts_with_features_missing_and_new(task, make, numeric, length):
 
 @each_model
 def test_prediction_does_not_mutate(task, make, numeric, length):
-    """A model that was asked all the time is the same as one that never was."""
+    """A model that predicted all the time is the same as one that never did."""
     asked, unasked = make(), make()
     for number, (x, label) in enumerate(examples(task, numeric, length)):
         if number % 10 == 0:
@@ -138,8 +139,8 @@ def test_prediction_does_not_mutate(task, make, numeric, length):
 
 
 @each_model
-def test_a_pickled_model_goes_on_as_if_nothing_had_happened(task, make, numeric, length):
-    """Written in the middle and read back, it predicts and learns the same."""
+def test_a_saved_model_continues_as_if_it_had_not_been_saved(task, make, numeric, length):
+    """Pickled in the middle of a stream, it predicts and learns the same."""
     model = train(task, make, numeric, length)
     restored = pickle.loads(pickle.dumps(model))
     assert answers(task, restored, numeric) == answers(task, model, numeric)
@@ -151,8 +152,8 @@ def test_a_pickled_model_goes_on_as_if_nothing_had_happened(task, make, numeric,
 
 
 @each_model
-def test_repeats_itself(task, make, numeric, length):
-    """The same examples make the same model, random numbers and all."""
+def test_training_is_repeatable(task, make, numeric, length):
+    """The same examples make the same model, random numbers included."""
     first, second = (train(task, make, numeric, length) for _ in range(2))
     assert answers(task, first, numeric) == answers(task, second, numeric)
 
@@ -162,7 +163,7 @@ def test_repeats_itself(task, make, numeric, length):
     [case for case in CASES if case.values[0] is not Task.ANOMALY and not is_baseline(case)],
 )
 def test_learns(task, make, numeric, length):
-    """On an easy stream, a model of the catalogue soon does better than the prior."""
+    """On an easy stream, a model of the catalogue soon has lower losses than the prior."""
     models = {"model": make(), "prior": baselines(task)["prior"]}
     losses = dict.fromkeys(models, 0.0)
     for number, (x, label) in enumerate(examples(task, numeric, 2 * length)):
@@ -177,8 +178,8 @@ def test_learns(task, make, numeric, length):
     ("task", "make", "numeric", "length"),
     [case for case in CASES if case.values[0] is Task.ANOMALY and not is_baseline(case)],
 )
-def test_tells_the_odd_from_the_usual(task, make, numeric, length):
-    """An event far from all others has a higher score than any of them."""
+def test_scores_are_higher_for_anomalies(task, make, numeric, length):
+    """An event far from all others has a higher score than each of them."""
     score = trained(task, make, numeric, length).score_one
     usual = [x for x, _ in examples(task, numeric, 20, seed=5)]
     assert score({"a": 30.0, "b": 9e3, "flag": True}) > max(score(x) for x in usual)

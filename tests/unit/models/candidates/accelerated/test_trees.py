@@ -1,4 +1,4 @@
-"""The trees of `accelerated.trees` predict and learn what River's do, to the last digit."""
+"""Accelerated trees equal River's in what they predict and learn, to the last digit."""
 
 import pickle
 import random
@@ -14,7 +14,7 @@ ROUGH = {"grace_period": 40, "delta": 1e-3, "tau": 0.2}  # so that trees split o
 
 
 def stream(length, *, classes=2, seed=7, text=True, gaps=True):
-    """Return instances whose class depends on a number and text, with gaps here and there."""
+    """Return instances whose class depends on a number and text, some missing."""
     rng = random.Random(seed)
     for number in range(length):
         x = {"a": rng.gauss(0, 1), "b": rng.uniform(0, 1e6), "flag": rng.random() < 0.5, "one": 1}
@@ -33,8 +33,7 @@ def shape(model):
     return [(type(each).__name__.strip("_"), each.depth, each.stats) for each in nodes]
 
 
-@pytest.mark.parametrize("delay", [0, 1, 30])
-@pytest.mark.parametrize("classes", [2, 5])
+@pytest.mark.parametrize(("classes", "delay"), [(2, 0), (2, 30), (5, 1)])
 @pytest.mark.parametrize(
     "options",
     [
@@ -50,26 +49,26 @@ def shape(model):
     ids=str,
 )
 def test_a_tree_is_rivers(options, classes, delay):
-    """Whatever its leaves are, with text, missing values and splits."""
+    """Whatever its leaves are, with text, missing features, splits and late labels."""
     options = ROUGH | options
     ours, rivers = trees.HoeffdingTreeClassifier(**options), tree.HoeffdingTreeClassifier(**options)
     gaps = not isinstance(options.get("splitter"), tree.splitter.HistogramSplitter)
-    assert_alike(ours, rivers, stream(1200, classes=classes, gaps=gaps), delay)
+    assert_alike(ours, rivers, stream(900, classes=classes, gaps=gaps), delay)
     assert ours.n_branches == rivers.n_branches
     if ours.n_branches:
         assert [each[1:] for each in shape(ours)] == [each[1:] for each in shape(rivers)]
 
 
 def test_the_trees_compared_do_split():
-    """Otherwise the comparison would be of a single leaf."""
+    """Otherwise single leaves would be compared."""
     model = trees.HoeffdingTreeClassifier(**ROUGH)
-    for x, y in stream(1200, gaps=False):
+    for x, y in stream(900, gaps=False):
         model.learn_one(x, y)
     assert model.n_branches > 3
 
 
 def test_a_tree_that_has_grown_too_large_is_rivers():
-    """Leaves are deactivated and activated by River's rules, between an answer and its lesson."""
+    """River deactivates and activates leaves, also between predicting and learning."""
     options = ROUGH | {"max_size": 0.02, "memory_estimate_period": 50}
     ours, rivers = trees.HoeffdingTreeClassifier(**options), tree.HoeffdingTreeClassifier(**options)
     assert_alike(ours, rivers, stream(1500, text=False), delay=2)
@@ -78,22 +77,22 @@ def test_a_tree_that_has_grown_too_large_is_rivers():
 
 
 def test_a_forest_is_rivers():
-    """Poisson weights, random features and background trees included, with a drift half-way."""
+    """With Poisson weights, random features and background trees, and a drift half-way."""
     ours, rivers = (
         each(n_models=3, seed=42) for each in (trees.ARFClassifier, forest.ARFClassifier)
     )
-    before, after = stream(500, gaps=False), stream(500, seed=8, gaps=False)
+    before, after = stream(400, gaps=False), stream(300, seed=8, gaps=False)
     assert_alike(ours, rivers, [*before, *((x, 1 - y) for x, y in after)], delay=3)
-    assert ours.n_drifts_detected() == rivers.n_drifts_detected()
+    assert ours.n_drifts_detected() == rivers.n_drifts_detected() > 0
 
 
 def test_bagging_of_trees_is_rivers():
-    """Each tree of an ensemble keeps its own answers."""
+    """Each tree of an ensemble keeps answers of its own."""
     ours, rivers = (
         ensemble.LeveragingBaggingClassifier(each(**ROUGH), n_models=3, seed=42)
         for each in (trees.HoeffdingTreeClassifier, tree.HoeffdingTreeClassifier)
     )
-    assert_alike(ours, rivers, stream(400), delay=1)
+    assert_alike(ours, rivers, stream(200), delay=1)
 
 
 def test_weights_count():
@@ -106,7 +105,7 @@ def test_weights_count():
 
 
 def test_an_instance_that_was_changed_is_another():
-    """What is kept is what the instance was when it was asked about."""
+    """An answer is kept for the values that the instance had at the prediction."""
     ours, rivers = trees.HoeffdingTreeClassifier(**ROUGH), tree.HoeffdingTreeClassifier(**ROUGH)
     for x, y in stream(300, gaps=False, text=False):
         ours.learn_one(x, y)
@@ -117,8 +116,8 @@ def test_an_instance_that_was_changed_is_another():
         assert ours.predict_proba_one(x) == rivers.predict_proba_one(x)
 
 
-def test_an_answer_is_not_asked_for_again(monkeypatch):
-    """Naive Bayes is computed once for a prediction and its lesson; that is the point of it."""
+def test_an_answer_is_kept_until_the_tree_learns(monkeypatch):
+    """Naive Bayes is computed once for predicting and learning."""
     calls = []
     compute = trees._naive_bayes
     monkeypatch.setattr(trees, "_naive_bayes", lambda *args: calls.append(1) or compute(*args))
@@ -131,14 +130,14 @@ def test_an_answer_is_not_asked_for_again(monkeypatch):
 
 
 def test_a_tree_is_saved_in_little_space():
-    """Without the random numbers that each of River's Gaussians holds, and never draws."""
+    """Without the random numbers that each of River's Gaussians holds and never draws."""
     model, rivers = trees.HoeffdingTreeClassifier(**ROUGH), tree.HoeffdingTreeClassifier(**ROUGH)
     assert_alike(model, rivers, stream(500))
     assert len(pickle.dumps(model)) < len(pickle.dumps(rivers)) / 10
 
 
-def test_a_tree_goes_on_from_its_pickle():
-    """With the same leaves, and without the answer it had kept."""
+def test_a_saved_tree_continues_as_if_it_had_not_been_saved():
+    """With the same leaves, and without the answer that it had kept."""
     model, twin = trees.HoeffdingTreeClassifier(**ROUGH), tree.HoeffdingTreeClassifier(**ROUGH)
     first, rest = [*stream(500)][:300], [*stream(500)][300:]
     assert_alike(model, twin, first)
