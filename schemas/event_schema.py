@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import struct
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +30,7 @@ from millrace.schemas.files import current, earlier, shipped
 from millrace.schemas.records import Fields, RejectReason
 
 _UNITS_PER_MS = {"timestamp-millis": 1, "timestamp-micros": 1_000, "timestamp-nanos": 1_000_000}
+_OUT_OF_RANGE = (OverflowError, struct.error)
 _PRIMITIVES = frozenset({"null", "boolean", "int", "long", "float", "double", "string", "enum"})
 
 
@@ -146,7 +148,7 @@ class EventSchema:
             return self.accepted.decode(self.accepted.encode(record))
         except ValidationError as error:
             raise RecordError(RejectReason.ILL_TYPED_FIELD, _sentence(error, schema)) from error
-        except (OverflowError, TypeError, ValueError, RecursionError) as error:
+        except (*_OUT_OF_RANGE, TypeError, ValueError, RecursionError) as error:
             where = next((f"field {n!r}" for n, v in record.items() if not _fits(v)), "the event")
             raise RecordError(
                 RejectReason.ILL_TYPED_FIELD, f"{where} does not fit its type: {error}"

@@ -128,6 +128,18 @@ def test_event_whose_label_comes_later_decodes(label: bool | None) -> None:
     assert visits().codec.decode(AvroType(optional).encode(record)) == ("Visit", record)
 
 
+@pytest.mark.parametrize("declared", [["null", "boolean"], ["boolean", "null"]], ids=str)
+def test_a_label_that_is_optional_already(declared: list[str]) -> None:
+    """A label may be declared as optional: null then comes first, once."""
+    optional = schema()
+    optional["fields"][-1]["type"] = declared
+    of = EventSchema(optional, label="paid")
+    assert EventSchema(of.accepted.schema).types_of("paid") == ("null", "boolean")
+    for paid in (None, True):
+        written = AvroType(optional).encode({"id": "1", "paid": paid})
+        assert of.codec.decode(written) == ("Visit", {"id": "1", "paid": paid})
+
+
 def test_labels_decode_beside_events() -> None:
     """What is produced to `events` may be a label."""
     label = {"event_id": "1", "label": True, "label_time_ms": None, "key": None}
@@ -260,6 +272,14 @@ def test_a_namespace_is_no_part_of_a_field(name: str, namespace: str | None) -> 
     declared = schema(name=name, n="long") | ({"namespace": namespace} if namespace else {})
     with pytest.raises(RecordError, match="field 'n' must be long"):
         EventSchema(declared, "paid").from_json({"id": "1", "n": "x"})
+
+
+def test_a_value_out_of_range_within_a_field() -> None:
+    """A value that lies within a map, and does not fit, is the event's."""
+    of = visits(m={"type": "map", "values": "double"})
+    with pytest.raises(RecordError) as caught:
+        of.from_json({"id": "1", "m": {"x": 10**400}})
+    assert caught.value.detail.startswith("the event does not fit its type: ")
 
 
 def test_a_value_nested_without_end() -> None:
