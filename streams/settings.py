@@ -6,11 +6,12 @@ option of the command line, which takes precedence.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from enum import StrEnum
 from typing import Literal, TypeAlias
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableSetting
 
@@ -27,6 +28,7 @@ _PREFIX = "MILLRACE_"
 EMBEDDED = "embedded"
 _SECRET = ("kafka", "state_key")
 _EMBEDDED_ELSEWHERE = "embedded://"
+_REGISTRY_VARIABLE = "SCHEMA_REGISTRY_URL"  # as in other tools; with the prefix, it wins
 _EXTRA = ("Extra inputs are not permitted", "is not a setting")
 _JSON_EXAMPLE = '{"security.protocol": "SASL_SSL"}'
 
@@ -64,11 +66,8 @@ class Settings(BaseSettings):
         description="librdkafka properties for every client, for TLS and SASL for example.",
     )
     schema_registry_url: str = Field(
-        "",
+        default_factory=lambda: os.environ.get(_REGISTRY_VARIABLE, ""),
         description="Address of the schema registry, for events in Confluent wire format.",
-        validation_alias=AliasChoices(
-            "schema_registry_url", "MILLRACE_SCHEMA_REGISTRY_URL", "SCHEMA_REGISTRY_URL"
-        ),
     )
     chain: str = Field(
         "default",

@@ -6,19 +6,17 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.loading import load_pipeline
+from millrace.streams.cli.console import output
 from millrace.streams.cli.options import chain_option, pass_settings
 from millrace.streams.settings import Settings
 from millrace.streams.topology.topics import topic_prefix, topics_of
 
 if TYPE_CHECKING:
     from millrace.models.monitoring.detectors import Detector  # imports River
-
-_WIDTH = 110
 
 
 @click.command()
@@ -33,7 +31,7 @@ def check(settings: Settings, spec: str) -> None:
     code is 2.
     """
     pipeline = load_pipeline(spec)
-    console = Console(highlight=False, width=None if Console().is_terminal else _WIDTH)
+    console = output()
     console.print(_summary(pipeline))
     console.print(_fields(pipeline))
     console.print(_topics(pipeline, settings))

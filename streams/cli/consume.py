@@ -96,8 +96,8 @@ class Decoder:
         ]
         if pipeline is not None:
             schema = pipeline.event_schema
-            self._ways += [lambda data: schema.codec.decode(data)[1]]
-            self._ways += [lambda data: schema.clean_codec.decode(data)[1]]
+            self._ways.append(lambda data: schema.codec.decode(data)[1])
+            self._ways.append(lambda data: schema.clean_codec.decode(data)[1])
 
     def line(self, value: bytes | None) -> str:
         """Return a record's value as one line of JSON."""

@@ -6,12 +6,12 @@ import json
 from typing import IO
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import TextColumn
 
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import MillraceError, RecordError, shipped
 from millrace.schemas.records import Fields
+from millrace.streams.cli.console import progress_bar
 from millrace.streams.cli.options import (
     pass_settings,
     pipeline_option,
@@ -64,7 +64,7 @@ def produce(settings: Settings, file: IO[bytes], labels: bool, target: str) -> N
     sender = Sender(
         KafkaClients(settings), pipeline, settings, labels=labels, as_avro=target == "avro"
     )
-    with _bar() as bar:
+    with progress_bar(TextColumn("{task.fields[sent]:,}")) as bar:
         task = bar.add_task(sender.topic, total=None, sent=0)
         for number, line in enumerate(file, 1):
             sender.send(number, line)
@@ -174,9 +174,3 @@ def _parse(line: bytes) -> Fields:
     if not isinstance(document, dict):
         raise ValueError(f"must be a JSON object; got {type(document).__name__}")  # noqa: TRY004
     return document
-
-
-def _bar() -> Progress:
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[sent]:,}"))
-    return Progress(*columns, console=console, disable=not console.is_terminal, transient=True)

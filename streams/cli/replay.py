@@ -10,13 +10,12 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.loading import load_pipeline
 from millrace.models.pipeline.tasks import Task
 from millrace.schemas import SettingsError
+from millrace.streams.cli.console import output, progress_bar
 from millrace.streams.cli.options import (
     broker_option,
     chain_option,
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from millrace.streams.replay.report import Report
     from millrace.streams.replay.source import Source
 
-_WIDTH = 110
 _EXAMPLES = """\b
 Examples:
   millrace replay Phishing
@@ -175,7 +173,7 @@ def _through_worker(
 def _print(report: Report, pipeline: Pipeline, settings: Settings) -> None:
     from millrace.streams.replay.summary import print_report
 
-    console = Console(highlight=False, width=None if Console().is_terminal else _WIDTH)
+    console = output()
     print_report(report, pipeline, console)
     if settings.broker != EMBEDDED:
         console.print(f"The topics {report['pipeline']}.* remain on {settings.broker}.")
@@ -185,18 +183,8 @@ def _print(report: Report, pipeline: Pipeline, settings: Settings) -> None:
 def _progress(
     description: str, total: int
 ) -> Iterator[tuple[Callable[[int], None], Callable[[str], None]]]:
-    """Show a bar on standard error if it is a terminal; yield what advances and renames it."""
-    console = Console(stderr=True)
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-        transient=True,
-    )
-    with bar:
+    """Show a bar; yield what advances and renames it."""
+    with progress_bar() as bar:
         task = bar.add_task(description, total=total)
         yield (
             lambda done: bar.update(task, completed=done),

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from millrace.streams.cli.console import output, progress_bar
 from millrace.streams.cli.options import (
     chain_option,
     pass_settings,
@@ -47,7 +46,7 @@ def reproduce(settings: Settings, event_id: str) -> int:
     pipeline = settings.load_pipeline()
     from millrace.streams.tools.reproduce import reproduce as reproduce_prediction
 
-    with _progress_bar() as bar:
+    with progress_bar() as bar:
         shown: dict[str, TaskID] = {}
 
         def advance(what: str, done: int, total: int) -> None:
@@ -58,20 +57,8 @@ def reproduce(settings: Settings, event_id: str) -> int:
 
         clients = KafkaClients(settings)
         result = reproduce_prediction(clients, pipeline, settings, event_id, advance)
-    Console(highlight=False).print(_report(result))
+    output().print(_report(result))
     return EXIT_DIFFERENT if result.differences else 0
-
-
-def _progress_bar() -> Progress:
-    """Return a bar on standard error that disappears when it is done."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )
 
 
 def _report(result: Reproduction) -> Table | str:

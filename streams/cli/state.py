@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 from rich.table import Table
 
+from millrace.streams.cli.console import output
 from millrace.streams.cli.options import (
     chain_option,
     pass_settings,
@@ -48,7 +48,7 @@ def state(settings: Settings, as_json: bool) -> None:
     if as_json:
         click.echo(saved.to_json())
     else:
-        Console(highlight=False).print(_table(saved))
+        output().print(_table(saved))
 
 
 def _table(saved: SavedState) -> Table:

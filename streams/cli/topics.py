@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from millrace.models.pipeline.definition import Pipeline
+from millrace.streams.cli.console import output
 from millrace.streams.cli.options import (
     chain_option,
     pass_settings,
@@ -41,7 +41,7 @@ def topics(settings: Settings, create: bool) -> None:
     clients = KafkaClients(settings)
     if create:
         prepare_topics(clients, pipeline, settings)
-    Console(highlight=False).print(_table(clients, pipeline, settings))
+    output().print(_table(clients, pipeline, settings))
 
 
 def _table(clients: Clients, pipeline: Pipeline, settings: Settings) -> Table:

@@ -59,6 +59,14 @@ def test_registry_by_either_name(name: str, monkeypatch: pytest.MonkeyPatch) -> 
     assert read_settings(schema_registry_url="http://x").schema_registry_url == "http://x"
 
 
+def test_the_registry_with_the_prefix_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even if it is empty: then this worker has no registry."""
+    monkeypatch.setenv("SCHEMA_REGISTRY_URL", "http://shared")
+    assert read_settings().schema_registry_url == "http://shared"
+    monkeypatch.setenv("MILLRACE_SCHEMA_REGISTRY_URL", "")
+    assert read_settings().schema_registry_url == ""
+
+
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [

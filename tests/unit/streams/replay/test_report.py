@@ -1,4 +1,4 @@
-"""The report says what the metrics say, put together rightly."""
+"""The report puts the numbers of `/metrics` together."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def _latency(**counts):
 
 
 def test_metrics_of_one_partition_are_passed_on_to_the_last_digit():
-    """Nothing is averaged, so nothing is rounded, where one partition has all examples."""
+    """Nothing is averaged, so nothing is rounded, if one partition has all examples."""
     samples = Samples([*_quality("0", "tree", 3, accuracy=0.1 + 0.2, f1=1 / 3)])
     assert combined_metrics(samples) == {"tree": {"accuracy": 0.1 + 0.2, "f1": 1 / 3}}
 
 
 def test_partitions_are_weighted_by_their_examples():
-    """A mean over examples stays one; RMSE goes by way of its square."""
+    """A mean of means is one over all examples; for RMSE, that of the squares."""
     samples = Samples(
         [
             *_quality("0", "tree", 10, accuracy=0.5, rmse=1.0),
@@ -46,8 +46,8 @@ def test_partitions_are_weighted_by_their_examples():
     assert combined["rmse"] == pytest.approx(math.sqrt((10 * 1 + 30 * 9) / 40))
 
 
-def test_a_candidate_that_never_spoke_is_there_without_metrics():
-    """The champion is a key of the metrics whatever happened."""
+def test_a_candidate_that_never_predicted_has_no_metrics():
+    """But it is there: the champion is always a key."""
     samples = Samples([*_quality("0", "tree", 0), *_quality("0", "prior", 4, accuracy=0.5)])
     assert combined_metrics(samples) == {"tree": {}, "prior": {"accuracy": 0.5}}
 
@@ -60,14 +60,14 @@ def test_quantiles_are_interpolated_within_their_bucket():
 
 
 def test_quantiles_without_a_bound_stay_at_the_last_bound():
-    """What lies beyond the buckets is at least the last of them; nothing is known of nothing."""
+    """Beyond the buckets it is at least the last bound; without values there is none."""
     assert quantile(_latency(**{"0.1": 0, "+Inf": 4}), 0.5) == pytest.approx(0.1)
     assert quantile(Samples([]), 0.5) is None
     assert quantile(_latency(**{"0.1": 0, "+Inf": 0}), 0.5) is None
 
 
 def test_the_report_counts_what_the_worker_counted(make_pipeline):
-    """Every number is the worker's own, but for the events and the time they took."""
+    """Every number is the worker's own, except the events and the time they took."""
     samples = Samples(
         [
             ("millrace_records_received_total", {"kind": "label"}, 4.0),
@@ -117,13 +117,13 @@ def test_the_report_counts_what_the_worker_counted(make_pipeline):
 def test_a_champion_that_does_not_beat_a_baseline_is_named(
     make_pipeline, task, own, no_change, is_beaten
 ):
-    """A model no better than the last label is not worth serving; less error is better."""
+    """A model must be better than a baseline, not only as good; a smaller error is better."""
     said = beaten_by({"metrics": {"own": own, "no_change": no_change}}, make_pipeline(task))
     assert (said is not None and "no_change" in said) is is_beaten
 
 
 def test_the_pipelines_own_metric_decides(make_pipeline):
-    """Where a pipeline has its own metrics, the first of them is the one to beat."""
+    """If a pipeline has its own metrics, the first of them is compared."""
     pipeline = make_pipeline(metrics={"loss": metrics.LogLoss})
     report = {"metrics": {"own": {"loss": 0.2}, "no_change": {"loss": 0.1}}}
     assert "loss 0.2000 against 0.1000" in (beaten_by(report, pipeline) or "")

@@ -1,4 +1,4 @@
-"""A source is a file or a set of River's, and its pipeline is given, shipped or inferred."""
+"""A source is a file or a data set of River; its pipeline is given, shipped or inferred."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ def table(tmp_path):
 
 
 def test_a_file_is_read_in_its_order(table):
-    """One event per row, with an id, under the file's name."""
+    """One event per row, with an id; a pipeline made from it has the file's name."""
     assert table.name == "my table"
     assert [*table.events("event_id")][1] == {"event_id": "1", "size": 2.5, "is_big": 1}
 
 
 def test_a_limit_takes_the_first_rows(table):
-    """The limit cuts the rows and nothing else."""
+    """Without a limit, all rows are taken."""
     assert len([*table.head(2).events("event_id")]) == 2
     assert table.head(None) is table
 
 
 @pytest.mark.parametrize("name", ["ImageSegments", "image_segments"])
 def test_a_bundled_set_knows_its_label_and_pipeline(name, tmp_path):
-    """One of River's sets needs no options where Millrace ships a pipeline for it."""
+    """A data set of River needs no options if Millrace has a pipeline for it."""
     source = read_source(name)
     assert (source.label, source.task) == ("category", Task.MULTICLASS)
     assert load_pipeline(define(source, tmp_path)).name == "image_segments"
 
 
 def test_a_source_that_is_neither_is_an_error():
-    """The message lists what there is."""
+    """The message lists the data sets."""
     with pytest.raises(DefinitionError, match="Phishing"):
         read_source("phising")
     with pytest.raises(DefinitionError, match="exists"):
@@ -46,14 +46,14 @@ def test_a_source_that_is_neither_is_an_error():
 
 
 def test_a_pipeline_is_inferred_and_written(table, tmp_path):
-    """Label and model are enough: the definition is written where it may be kept."""
+    """Label and model are enough; the definition is written to the folder."""
     folder = tmp_path / "kept"
     pipeline = load_pipeline(define(table, folder, label="is_big", model="hoeffding_tree"))
     assert (pipeline.name, pipeline.champion) == ("my-table", "hoeffding_tree")
     assert {each.name for each in folder.iterdir()} >= {"pipeline.py", "event.avsc"}
 
 
-def test_a_bundled_sets_own_label_stands_in(tmp_path):
+def test_a_bundled_set_has_a_label_of_its_own(tmp_path):
     """With --model alone, River's label and task are used."""
     source = read_source("Phishing")
     pipeline = load_pipeline(define(source, tmp_path, model="alma"))
@@ -61,7 +61,7 @@ def test_a_bundled_sets_own_label_stands_in(tmp_path):
 
 
 def test_too_little_is_an_error_that_lists_the_columns(table, tmp_path):
-    """Without a pipeline, a file's label and model have to be said."""
+    """Without a pipeline, a file needs a label and a model."""
     with pytest.raises(SettingsError, match=r"--label and --model.*'size', 'is_big'"):
         define(table, tmp_path, label="is_big")
 

@@ -1,16 +1,26 @@
-"""What is said of saved models: the same for the same models, another for any others."""
+"""Saved models are described: equally for equal models, and differently for any others."""
 
 from __future__ import annotations
 
 import json
 from itertools import islice
 
+import pytest
+from pydantic import SecretStr
+
 from millrace.models.pipeline.sample_events import sample_vectors
 from millrace.models.pipelines.loans import applications, pipeline
+from millrace.schemas import BrokerError, SnapshotError
+from millrace.streams.operators.learning import LearningOperator
 from millrace.streams.operators.record import EventRecord, Origin
 from millrace.streams.operators.slice import Slice
 from millrace.streams.settings import Settings
-from millrace.streams.tools.inspect_state import CandidateState, SavedState, describe
+from millrace.streams.tools.inspect_state import (
+    CandidateState,
+    SavedState,
+    describe,
+    inspect_state,
+)
 from millrace.streams.tools.reproduce import task_factory
 from millrace.streams.topology.chain import AgentSpec
 from millrace.streams.topology.task import Task
@@ -38,7 +48,7 @@ def described(task: Task) -> dict[str, CandidateState]:
 
 
 def test_describes_every_model_with_its_version_and_metrics() -> None:
-    """Champion, challengers and baselines are there, with the examples that they learned."""
+    """Champion, challengers and baselines, with the number of examples that they learned."""
     found = described(learned(40))
 
     assert {*found} == {*pipeline.models, "no_change", "prior"}
@@ -68,7 +78,7 @@ def test_does_not_change_what_it_describes() -> None:
 
 
 def test_writes_json_in_full_precision() -> None:
-    """What JSON says of a metric is the very number, and what it has no number for is text."""
+    """A metric is the very number, and infinity is null."""
     candidates = list(describe(0, learned(30), sample_vectors(pipeline)))
     candidates[0].metrics["worst"] = float("inf")
 
@@ -78,3 +88,53 @@ def test_writes_json_in_full_precision() -> None:
     assert first["metrics"]["accuracy"] == candidates[0].metrics["accuracy"]
     assert first["metrics"]["worst"] is None
     assert document["covers"] == {"0": {"clean": 30}}
+
+
+def test_describes_the_state_that_a_worker_saved(left) -> None:
+    """What is read back is described as the models themselves are."""
+    left.write()
+    left.save()
+
+    saved = inspect_state(left.clients, pipeline, left.settings)
+
+    assert (saved.pipeline, saved.agent) == ("loans", "prediction-learning")
+    assert saved.covers == {0: {"features": 60}}
+    assert saved.candidates == describe(0, left.task, sample_vectors(pipeline))
+
+
+def test_does_not_describe_what_is_signed_with_another_key(left) -> None:
+    """It may not be what a worker wrote."""
+    left.write()
+    left.save()
+    other = left.settings.model_copy(update={"state_key": SecretStr("another")})
+
+    with pytest.raises(SnapshotError):
+        inspect_state(left.clients, pipeline, other)
+
+
+def test_state_of_another_chain_is_an_error(left) -> None:
+    """There is no such agent, and so no topic of its state."""
+    other = left.settings.model_copy(update={"chain": "full"})
+
+    with pytest.raises(BrokerError, match=r"state\.ingest-feature-prediction-learning-drift"):
+        inspect_state(left.clients, pipeline, other)
+
+
+def test_a_model_that_raises_an_exception_has_a_digest(left) -> None:
+    """The type of the exception is part of it."""
+    left.write()
+    learning = next(each for each in left.task.operators if isinstance(each, LearningOperator))
+    models = learning.models.by_scope_key[""]
+    before = described(left.task)
+
+    class Broken:
+        def predict_proba_one(self, x: object) -> object:
+            raise ZeroDivisionError
+
+        predict_one = predict_proba_one
+
+    models.candidates["hoeffding_tree"].model = Broken()
+    after = described(left.task)
+
+    changed = {name for name in before if before[name].digest != after[name].digest}
+    assert changed == {"hoeffding_tree"}

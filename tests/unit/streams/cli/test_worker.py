@@ -1,0 +1,69 @@
+"""`millrace worker` runs one worker here, or supervises several."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from millrace.streams.cli import run
+from millrace.streams.cli import worker as module
+
+LOANS = ["-p", "millrace.models.pipelines.loans"]
+
+
+@pytest.fixture
+def ran(monkeypatch):
+    """Collect what would be run."""
+    ran = []
+
+    def remember(kind):
+        return lambda *given: ran.append((kind, *given)) or 0
+
+    monkeypatch.setattr("millrace.streams.worker.run.run_worker", remember("one"))
+    monkeypatch.setattr("millrace.streams.worker.supervisor.run_workers", remember("several"))
+    return ran
+
+
+def test_one_worker_runs_in_this_process(ran):
+    """With the settings of its options."""
+    options = ["--guarantee", "at_least_once", "--outputs", "json", "--web-port", "7000"]
+    more = ["--web-host", "0.0.0.0", "--log-level", "debug", "--log-format", "console"]
+    assert run(["worker", *LOANS, "-b", "here:1", "--kafka", "a=b", *options, *more]) == 0
+    ((kind, settings, process),) = ran
+    assert (kind, process) == ("one", None)
+    assert (settings.broker, settings.kafka) == ("here:1", {"a": "b"})
+    assert (settings.processing_guarantee, settings.outputs) == ("at_least_once", "json")
+    assert (settings.web_host, settings.web_port) == ("0.0.0.0", 7000)
+    assert (settings.log_level, settings.log_format) == ("debug", "console")
+
+
+def test_several_workers_are_supervised(ran):
+    """--processes says how many."""
+    run(["worker", *LOANS, "--processes", "2"])
+    ((kind, settings),) = ran
+    assert (kind, settings.processes) == ("several", 2)
+
+
+def test_one_of_several_knows_its_number(ran):
+    """The supervisor passes it on."""
+    run(["worker", *LOANS, "--process", "3"])
+    assert ran[0][2] == 3
+
+
+def test_a_child_stops_with_its_standard_input(ran, monkeypatch):
+    """When the input ends, the process sends itself SIGTERM; not if it has no parent."""
+    read, write = os.pipe()
+    os.close(write)
+    signals = []
+    monkeypatch.setattr(module.os, "kill", lambda *given: signals.append(given))
+    with os.fdopen(read) as stdin:
+        monkeypatch.setattr(module.sys, "stdin", stdin)
+        module.stop_with_stdin()
+    assert signals == [(os.getpid(), 15)]
+    started = []
+    monkeypatch.setattr(module, "stop_with_stdin", lambda: started.append(True))
+    run(["worker", *LOANS])
+    assert started == []
+    run(["worker", *LOANS, "--stop-with-stdin"])
+    assert started == [True]

@@ -1,0 +1,74 @@
+"""A Faust agent iterates over its engine's batches."""
+
+from __future__ import annotations
+
+import asyncio
+
+import faust
+import pytest
+
+from millrace.streams.agents import BatchChannel, define_agent
+
+
+class FakeEngine:
+    """Gives batches, and keeps those that are processed."""
+
+    name = "ingest"
+
+    def __init__(self, *batches):
+        self.batches = [*batches]
+        self.processed = []
+
+    async def next_batch(self):
+        return self.batches.pop(0) if self.batches else None
+
+    async def process(self, batch):
+        self.processed.append(batch)
+
+
+@pytest.fixture
+def app():
+    return faust.App("test", broker="kafka://127.0.0.1:0", store="memory://")
+
+
+def test_a_channel_ends_with_the_engines_batches(app):
+    """None from the engine means that it is time to stop."""
+
+    async def collect():
+        return [batch async for batch in _Only(BatchChannel(app, FakeEngine(1, 2)))]
+
+    assert asyncio.run(collect()) == [1, 2]
+
+
+class _Only:
+    """Iterates over a channel as it is, without the stream that Faust makes of it."""
+
+    def __init__(self, channel):
+        self.channel = channel
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        return await self.channel.__anext__()
+
+
+def test_a_copy_of_a_channel_has_the_same_engine(app):
+    """Faust iterates over copies."""
+    engine = FakeEngine()
+    assert BatchChannel(app, engine).clone(is_iterator=True).engine is engine
+
+
+def test_an_agent_has_the_engines_name_and_processes_its_batches(app):
+    """Under that name it is in Faust's list of agents."""
+    engine = FakeEngine()
+    define_agent(app, engine)
+    (agent,) = app.agents.values()
+    assert agent.name == "ingest"
+
+    async def batches():
+        for each in ("first", "second"):
+            yield each
+
+    asyncio.run(agent.fun(batches()))
+    assert engine.processed == ["first", "second"]

@@ -1,0 +1,118 @@
+"""A worker is put together from its settings, and importing its module starts nothing."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+import structlog
+from structlog.testing import capture_logs
+
+from millrace.schemas import SettingsError
+from millrace.streams import app as module
+from millrace.streams.app import create_app
+from millrace.streams.kafka.fakes import FakeBroker, FakeClients
+from millrace.streams.settings import Settings
+
+PIPELINE = "millrace.models.pipelines.loans"
+
+
+@pytest.fixture
+def broker():
+    return FakeBroker()
+
+
+@pytest.fixture
+def clients(broker):
+    return FakeClients(broker)
+
+
+@pytest.fixture(autouse=True)
+def on_fakes(clients, monkeypatch):
+    """Give the worker fake clients, and a log that can be captured."""
+    monkeypatch.setattr(module, "KafkaClients", lambda _settings: clients)
+    monkeypatch.setattr(module, "_log", structlog.get_logger())
+
+
+@pytest.fixture
+def settings():
+    return Settings(pipeline=PIPELINE, broker="fake", state_key="secret", web_port=7001)
+
+
+def test_a_worker_has_the_agents_of_its_chain(settings):
+    """Each is run by an engine of the same name."""
+    app = create_app(settings)
+    names = ["ingest", "feature", "prediction-learning", "drift"]
+    assert [each.name for each in app.engines] == names
+    assert [*app.agents] == names
+    assert app.conf.id == "millrace-loans"
+    assert (app.conf.web_host, app.conf.web_port) == ("127.0.0.1", 7001)
+    assert app.embedded is None
+
+
+def test_missing_topics_are_created(settings, broker):
+    """With the partitions that are set."""
+    create_app(settings.model_copy(update={"partitions": 2}))
+    assert len(broker.topics["loans.events"]) == 2
+    assert "loans.state.prediction-learning" in broker.topics
+
+
+def test_no_pipeline():
+    """The error says how to name one."""
+    with pytest.raises(SettingsError, match="pipeline must be"):
+        create_app(Settings(broker="fake"))
+
+
+def test_a_variable_that_is_not_a_setting_is_logged(settings, monkeypatch):
+    """It may be misspelt."""
+    monkeypatch.setenv("MILLRACE_BROKERS", "x")
+    with capture_logs() as logs:
+        create_app(settings)
+    assert [each["name"] for each in logs if each["log_level"] == "warning"] == ["MILLRACE_BROKERS"]
+
+
+def test_an_embedded_broker_is_started_and_its_limits_are_logged(settings):
+    """Clients connect to its address, and it lives as long as the app."""
+    with capture_logs() as logs:
+        app = create_app(settings.model_copy(update={"broker": "embedded"}))
+    with app.embedded as broker:
+        (line,) = (each for each in logs if "embedded" in each["event"])
+        assert "at least once" in line["event"]
+        assert f"embedded://{line['address']}" == broker.address
+
+
+def test_engines_are_stopped_before_agents_and_closed_after(settings, monkeypatch):
+    """So that no agent is restarted, and the last batch is committed."""
+    app, calls = create_app(settings), []
+
+    class Engine:
+        def stop(self):
+            calls.append("stop")
+
+        async def close(self):
+            calls.append("close")
+
+    async def stop(_app):
+        calls.append("Faust's stop")
+
+    app.engines = (Engine(),)
+    monkeypatch.setattr("faust.App.on_stop", stop)
+    asyncio.run(app.on_stop())
+    assert calls == ["stop", "Faust's stop"]
+    asyncio.run(app.on_shutdown())
+    assert calls[2:] == ["close"]
+
+
+def test_the_app_is_made_when_faust_asks_for_it(settings, monkeypatch):
+    """`faust -A millrace.streams.app` finds it, with settings from the environment."""
+    monkeypatch.setenv("MILLRACE_PIPELINE", PIPELINE)
+    monkeypatch.setenv("MILLRACE_BROKER", "fake")
+    monkeypatch.setenv("MILLRACE_STATE_KEY", "secret")
+    assert "app" not in vars(module)
+    try:
+        assert module.app is module.app
+        assert module.app.conf.id == "millrace-loans"
+    finally:
+        vars(module).pop("app", None)
+    with pytest.raises(AttributeError, match="no attribute 'other'"):
+        module.other  # noqa: B018 - looking it up is the test

@@ -1,0 +1,139 @@
+"""A prediction is made again from the log alone, or an error says why it cannot be."""
+
+from __future__ import annotations
+
+import pytest
+
+from millrace.models.pipelines.loans import pipeline
+from millrace.schemas import BrokerError, SettingsError
+from millrace.streams.operators.record import Origin
+from millrace.streams.tools.reproduce import Reproduction, fold, reproduce
+
+
+@pytest.fixture
+def again(left):
+    """Make the prediction of an event again, perhaps with other settings."""
+
+    def again(event_id="50", progress=lambda *_: None, **settings):
+        changed = left.settings.model_copy(update=settings)
+        return reproduce(left.clients, pipeline, changed, event_id, progress)
+
+    return again
+
+
+def test_the_same_prediction_is_made_again(left, again):
+    """Value, probabilities, features, model and version are identical."""
+    left.write()
+    result = again()
+    assert result.differences == {}
+    assert result.published["model_version"] == 50
+    assert result.again["event_id"] == "50"
+    assert (result.topic, result.partition) == ("loans.features", 0)
+    assert (result.offset, result.records) == (50, 51)
+
+
+def test_predictions_of_any_format_are_found(left_json):
+    """Also in JSON, where an id may be written with escapes."""
+    left_json.write()
+    settings = left_json.settings
+    result = reproduce(left_json.clients, pipeline, settings, "50", lambda *_: None)
+    assert result.differences == {}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("value", "other"),
+        ("probabilities", {"True": 0.25}),
+        ("features", {}),
+        ("model", "other"),
+        ("model_version", 51),
+    ],
+)
+def test_every_difference_is_found(left, again, field, value):
+    """As (published, made again), by field."""
+    left.write(lambda prediction: prediction.update({field: value}))
+    result = again()
+    assert result.differences == {field: (value, result.again[field])}
+
+
+def test_the_order_of_a_map_is_no_difference():
+    """Avro gives it none; a number that is equal but of another type is a difference."""
+    published = {"value": True, "probabilities": {"a": 0.5, "b": 0.5}, "features": {"x": 1}}
+    published |= {"model": "m", "model_version": 1}
+    other = published | {"probabilities": {"b": 0.5, "a": 0.5}}
+    assert Reproduction(published, other, "t", 0, 0, 1).differences == {}
+    other = published | {"features": {"x": 1.0}}
+    assert [*Reproduction(published, other, "t", 0, 0, 1).differences] == ["features"]
+    other = published | {"features": {}}
+    assert [*Reproduction(published, other, "t", 0, 0, 1).differences] == ["features"]
+
+
+def test_progress_is_reported(left, again):
+    """What is read, how many records so far, and how many there are at most."""
+    left.write()
+    seen = []
+    again(progress=lambda *given: seen.append(given))
+    assert seen[0] == ("searching loans.predictions", 1, 60)
+    assert seen[51] == ("reading loans.features[0]", 1, 60)
+    assert seen[-1] == ("reading loans.features[0]", 51, 60)
+
+
+def test_an_event_without_a_prediction_is_an_error(left, again):
+    """The error names the event and the topic."""
+    left.write()
+    with pytest.raises(SettingsError, match=r"'nobody' has no prediction on .* loans\.predictions"):
+        again("nobody")
+
+
+def test_an_id_within_another_text_is_not_mistaken(left, again):
+    """`5` is part of `50`, and of many numbers."""
+    left.write()
+    assert again("5").published["event_id"] == "5"
+
+
+def test_a_chain_with_prediction_apart_from_learning_is_an_error(left, again):
+    """There, the log does not say which model has predicted."""
+    left.write()
+    with pytest.raises(SettingsError, match=r"chain must keep .* in one agent.*got 'split'"):
+        again(chain="split")
+
+
+def test_a_log_without_its_beginning_is_an_error(left, again):
+    """If records have expired, the models cannot be made again."""
+    left.write()
+    left.broker.expire("loans.features", before=10)
+    with pytest.raises(BrokerError, match=r"loans\.features\[0\] begins at offset 10"):
+        again()
+
+
+def test_an_empty_log_is_an_error(left, again):
+    """The workers may have run another chain."""
+    left.write()
+    with pytest.raises(BrokerError, match=r"empty: partition 0 of loans\.events, loans\.labels"):
+        again(chain="full")
+
+
+def test_events_and_labels_on_two_topics_are_an_error(left, again):
+    """In the chain full, nothing says in which order they were read."""
+    left.write()
+    left.broker.put("loans.events", b"{}")
+    left.broker.put("loans.labels", b"{}")
+    with pytest.raises(BrokerError, match=r"loans\.events and loans\.labels both have records"):
+        again(chain="full")
+
+
+def test_an_event_that_is_not_in_the_log_is_an_error(left, again):
+    """The pipeline or the chain may be another one."""
+    left.write()
+    left.broker.put("loans.events", b"not an event")
+    with pytest.raises(BrokerError, match=r"'50' was predicted, but is not in loans\.events\[0\]"):
+        again(chain="full")
+
+
+def test_a_record_that_cannot_be_decoded_is_folded_as_its_reject(left):
+    """As in the engine."""
+    made = [*fold(left.task, [Origin("features", 0, 7, 0, None, b"broken")], left.codec)]
+    assert [(each.topic, each.value["reason"], each.value["offset"]) for each in made] == [
+        ("rejects", "malformed", 7)
+    ]
