@@ -37,12 +37,12 @@ class ModelSet:
     candidates
         Name to candidate, in the order of the definition, with the baselines last.
     challengers
-        Name of the candidate whose place each one competes for to the challenger.
+        Name of a candidate to the challenger that competes for its place.
     version
         Examples learned from: a model is a function of its definition and that many examples.
     failures
-        Name of a candidate to how often it, or its challenger, raised an exception; one that
-        fails does not stop the champion.
+        Name of a candidate to how often it or its challenger raised an exception. The champion
+        is not stopped when another candidate fails.
     """
 
     def __init__(self, pipeline: Pipeline) -> None:

@@ -1,0 +1,1 @@
+"""Monitoring: detectors watch losses, inputs and predictions for drift, and give evidence."""

@@ -1,4 +1,4 @@
-"""Drift: which streams of numbers are watched, by what detector, and what happens at a drift.
+"""Drift: which streams of numbers are watched, by which detector, and what happens at a drift.
 
 The learning operator watches the loss of every candidate, where a policy can react within the
 fold; the drift operator watches inputs and predictions, which need no label.
@@ -31,12 +31,12 @@ class DriftPolicy(StrEnum):
     RESET = "reset"
     """Put an untrained model in its place."""
     REPLACE = "replace"
-    """Train a challenger beside it, which takes its place if it does better."""
+    """Train a challenger beside it, which takes its place if its losses are lower."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DriftSettings:
-    """What is watched for drift, and what happens then.
+    """What is watched for drift, and what happens when a detector fires.
 
     A detector is `adwin` (Bifet and Gavalda 2007; a fraction of a microsecond per value),
     `kswin` (Raab et al. 2020; sees changes of shape too, at some hundred times the cost),
@@ -45,7 +45,7 @@ class DriftSettings:
     Parameters
     ----------
     loss
-        Detector on the loss of each candidate; only a rise counts. None: not watched.
+        Detector on the loss of each candidate; only a rise is reported. None: not watched.
     inputs
         Detector on each numeric feature, or a mapping of feature to detector.
     predictions
@@ -53,10 +53,10 @@ class DriftSettings:
     policy
         `alert`, `reset` or `replace`; see `DriftPolicy`.
     cooldown
-        Values of a source after an alert in which it raises no other.
+        How many values of a source after an alert there is no other alert.
     replacement_after
-        Examples that a challenger learns from before it may take the place of a model that has
-        drifted; it is compared on the second half of them.
+        Examples that a challenger learns from before it may take the place of the model whose
+        loss has drifted; the two are compared on the second half of them.
 
     Raises
     ------

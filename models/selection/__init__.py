@@ -1,1 +1,1 @@
-"""Selection: when a challenger takes the place of the model that predicts."""
+"""Selection: when a challenger takes the place of a candidate."""
