@@ -30,6 +30,10 @@ from millrace.streams.topology.topics import topic_prefix
 _OFFSETS_SECONDS = 0.1  # between commits without a transaction: a broker is slow to store offsets
 
 
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
 @dataclass(frozen=True)
 class Assembly:
     """What the engine of one agent is made of.
@@ -48,6 +52,8 @@ class Assembly:
         Where what happens is counted.
     clock
         Seconds, monotonic.
+    clock_ms
+        Milliseconds since the Unix epoch: stamped on predictions.
     """
 
     agent: AgentSpec
@@ -58,6 +64,7 @@ class Assembly:
     key: bytes
     metrics: Metrics
     clock: Callable[[], float] = time.monotonic
+    clock_ms: Callable[[], int] = _now_ms
 
     def engine(self, backoff_seconds: float = 0.1) -> Engine:
         """Return the agent's engine, connected to nothing yet.
@@ -129,7 +136,7 @@ class Assembly:
             max_event_bytes=self.settings.max_event_bytes,
             written_schema=written_schema(self.settings),
             load_models=state.load_models,
-            clock_ms=lambda: time.time_ns() // 1_000_000,
+            clock_ms=self.clock_ms,
         )
         return Takeover(
             self.agent.name,

@@ -53,6 +53,8 @@ class Engine:
         Without progress while records wait, until it is called a stall.
     backoff_seconds
         Before the first restart; doubled with every failure in a row.
+    clock
+        Seconds, monotonic: measures how long batches take.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Engine:
         limit: BatchLimit,
         stall_seconds: float,
         backoff_seconds: float = 0.1,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.name = name
         self._connect = connect
@@ -71,6 +74,7 @@ class Engine:
         self._limit = limit
         self._stall_seconds = stall_seconds
         self._backoff_seconds = backoff_seconds
+        self._clock = clock
         self._session: Session | None = None
         self._error = ""
         self._failures = 0
@@ -156,16 +160,16 @@ class Engine:
             session.close()
 
     async def _process(self, batch: Batch) -> None:
-        started = time.perf_counter()
+        started = self._clock()
         try:
             await batch.session.fold(batch.origins)
         except BaseException as error:
             self._break(error)
             raise
-        folded = time.perf_counter()
+        folded = self._clock()
         await self._in_thread(batch.session.commit)
         self._failures, self._error = 0, ""
-        committed = time.perf_counter()
+        committed = self._clock()
         records = len(batch.origins)
         self._limit.note(records, folded - started, committed - folded)
         self._metrics.batch_seconds.labels(self.name).observe(committed - started)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from threading import Event
 from typing import Any
 
 import pytest
@@ -27,7 +28,7 @@ def run(test: Callable[[], Awaitable[Any]]) -> Any:
     """Run a test, for at most a few seconds: an engine that is wrong may wait forever."""
 
     async def bounded() -> Any:
-        return await asyncio.wait_for(test(), timeout=10)
+        return await asyncio.wait_for(test(), timeout=30)
 
     return asyncio.run(bounded())
 
@@ -56,7 +57,7 @@ def test_batches_are_folded_and_committed(broker: FakeBroker, make_worker: MakeW
     assert worker.count("agent_batch_records_sum", **agent) == 5
     assert worker.count("agent_batch_records_count", **agent) == 2
     assert worker.count("agent_batch_seconds_count", **agent) == 2
-    assert 0 < worker.count("agent_batch_seconds_sum", **agent) < 10
+    assert worker.count("agent_batch_seconds_sum", **agent) > 0
 
 
 def test_the_limit_follows_the_time_that_batches_take(
@@ -64,16 +65,16 @@ def test_the_limit_follows_the_time_that_batches_take(
 ) -> None:
     """Before anything is known it is small; a fast pipeline is given more at once."""
     engine = make_worker(batch_records=2_000).engine()
-    put_events(broker, range(1_500))
+    times = iter([0.0, 0.05, 0.051, 1.0, 1.2, 1.201])  # begun, folded, committed
+    engine._clock = lambda: next(times)
+    put_events(broker, range(1_000))
 
     async def test() -> list[int]:
-        sizes = [await process_next(engine) for _ in range(3)]
+        sizes = [await process_next(engine), await process_next(engine)]
         await engine.close()
         return sizes
 
-    first, second, _ = run(test)
-    assert first == 200
-    assert second > 200
+    assert run(test) == [200, 400]  # as many as are folded in 0.1 s
 
 
 @pytest.mark.parametrize("operation", ["commit_transaction", "send_offsets_to_transaction"])
@@ -241,21 +242,22 @@ def test_an_error_that_nobody_waits_for_counts(broker: FakeBroker, make_worker: 
     worker = make_worker()
     engine = worker.engine()
 
+    polling_now, cancelled = Event(), Event()
+
+    def wait_and_fail() -> None:
+        polling_now.set()
+        cancelled.wait()
+        raise KafkaException(KafkaError(KafkaError._FAIL))
+
     async def test() -> None:
-        cancelled = asyncio.Event()
-        loop = asyncio.get_running_loop()
-
-        def revoke_and_fail() -> None:
-            asyncio.run_coroutine_threadsafe(cancelled.wait(), loop).result()
-            raise KafkaException(KafkaError(KafkaError._FAIL))
-
         put_events(broker, range(2))
         batch = await engine.next_batch()
         assert batch is not None
         await batch.session.fold(batch.origins)
-        broker.before("poll", revoke_and_fail)
+        broker.before("poll", wait_and_fail)
         polling = asyncio.ensure_future(engine.next_batch())
-        await asyncio.sleep(0.01)
+        while not polling_now.is_set():
+            await asyncio.sleep(0)
         polling.cancel()
         with pytest.raises(asyncio.CancelledError):
             await polling

@@ -20,6 +20,7 @@ from tests.unit.streams.runtime.worker import (
     predictions,
     put_events,
     put_label,
+    stored,
     versions,
     work,
 )
@@ -110,11 +111,11 @@ def test_a_crash_between_two_flushes_replays_what_came_since_the_first(
 def test_a_run_with_crashes_equals_one_without(
     broker: FakeBroker, make_worker: MakeWorker, make_pipeline: Callable[..., Pipeline]
 ) -> None:
-    """Predictions, and so the models behind them, are the same to the last digit."""
+    """Predictions, models, metrics and monitors are the same to the last digit."""
     undisturbed = FakeBroker()
     steady = FakeWorker(undisturbed, make_pipeline()).start()
     worker, session = make_worker(), None
-    for begin in range(0, 60, 6):
+    for begin in range(0, 132, 6):
         for each in (broker, undisturbed):
             put_events(each, range(begin, begin + 6))
         if session is None:
@@ -128,7 +129,9 @@ def test_a_run_with_crashes_equals_one_without(
             worker, session = make_worker(), None
     work(steady)
 
-    assert len(predictions(broker)) == 60
+    assert session is not None
+    assert stored(session) == stored(steady)
+    assert len(predictions(broker)) == 132
     assert predictions(broker) == predictions(undisturbed)
 
 

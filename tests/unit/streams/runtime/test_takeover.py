@@ -243,3 +243,27 @@ def test_prediction_apart_begins_with_the_newest_published_models(
     work(make_worker("prediction", chain="split").connect())
 
     assert [version for _, version in versions(broker)] == [0] * 6 + [6, 6]
+
+
+def test_models_that_were_removed_are_not_used_again(
+    broker: FakeBroker, make_worker: MakeWorker
+) -> None:
+    """Learning evicts them elsewhere, and says so by a tombstone: prediction begins afresh."""
+    names = ("ingest", "feature", "prediction", "learning")
+    workers = {name: make_worker(name, chain="split") for name in names}
+    sessions = {name: worker.start() for name, worker in workers.items()}
+
+    def pass_event(number: int) -> None:
+        work(sessions["prediction"])  # with the models that have come
+        put_events(broker, [number])
+        for name in names[:3]:
+            work(sessions[name])
+
+    pass_event(0)
+    workers["learning"].pass_time()
+    work(sessions["learning"])
+    pass_event(1)
+    broker.put("p.models", None, b"learning/models/")
+    pass_event(2)
+
+    assert versions(broker) == [("0", 0), ("1", 1), ("2", 0)]

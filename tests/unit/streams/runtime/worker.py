@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import pickle
 from collections.abc import Iterable
+from io import BytesIO
 from typing import Any
 
 from millrace.models.pipeline.definition import Pipeline
@@ -19,6 +21,7 @@ from millrace.streams.topology.topics import topic_prefix, topic_settings
 
 KEY = b"a key for tests"
 FLUSH_SECONDS = 10.0
+NOW_MS = 1_700_000_000_000
 
 
 class FakeWorker:
@@ -67,6 +70,7 @@ class FakeWorker:
             KEY,
             self.metrics,
             clock=lambda: self.seconds,
+            clock_ms=lambda: NOW_MS,
         )
 
     def connect(self) -> Session:
@@ -128,6 +132,21 @@ def crash(worker: FakeWorker) -> None:
     worker.consumer.evict()
 
 
+def stored(session: Session, partition: int = 0) -> dict[str, list[tuple[str, bytes]]]:
+    """Return all that a task keeps, store by store, in a form that can be compared."""
+    stores = session.assignments[partition].task.stores()
+    return {name: [(key, _plain(store[key])) for key in store] for name, store in stores}
+
+
+def _plain(value: object) -> bytes:
+    """Pickle a value so that equal ones are equal bytes, whichever of their parts are shared."""
+    pickled = BytesIO()
+    pickler = pickle.Pickler(pickled, protocol=5)
+    pickler.fast = True
+    pickler.dump(value)
+    return pickled.getvalue()
+
+
 def put_events(broker: FakeBroker, numbers: Iterable[int], partition: int = 0) -> None:
     """Produce events, each with its label, its number as its id and its timestamp."""
     for number in numbers:
@@ -143,11 +162,8 @@ def put_label(broker: FakeBroker, event_id: int, label: bool, timestamp_ms: int)
 
 
 def predictions(broker: FakeBroker, partition: int = 0) -> list[dict[str, Any]]:
-    """Return the committed predictions, without the time that they were made at."""
-    made = [json.loads(each or b"") for each in broker.values("p.predictions", partition)]
-    for each in made:
-        del each["prediction_time_ms"]
-    return made
+    """Return the committed predictions."""
+    return [json.loads(each or b"") for each in broker.values("p.predictions", partition)]
 
 
 def versions(broker: FakeBroker) -> list[tuple[str, int]]:
