@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from millrace.models.pipeline.tasks import Task
 from millrace.schemas.records import LabelValue, Predicted
 
-_CLASSIFICATION = frozenset({Task.BINARY, Task.MULTICLASS})
-
 
 def loss(task: Task, label: LabelValue, value: LabelValue) -> float:
     """Return how wrong a prediction was.
@@ -27,7 +25,7 @@ def loss(task: Task, label: LabelValue, value: LabelValue) -> float:
     >>> loss(Task.MULTICLASS, "sky", "grass"), loss(Task.REGRESSION, 3.0, 2.5)
     (1.0, 0.5)
     """
-    if task in _CLASSIFICATION:
+    if task.is_classification:
         return 0.0 if value == label else 1.0
     error = abs(float(label) - float(value))
     return min(error, 1.0) if task is Task.ANOMALY else error
@@ -43,6 +41,12 @@ def losses(task: Task, label: LabelValue, predicted: Mapping[str, Predicted]) ->
     >>> losses(Task.MULTICLASS, "sunny", {"tree": tree, "untrained": untrained})
     {'tree': 1.0}
     """
+    if task.is_classification:  # without a call for each candidate: this is asked of every event
+        return {
+            name: 0.0 if value == label else 1.0
+            for name, each in predicted.items()
+            if (value := each["value"]) is not None
+        }
     return {
         name: loss(task, label, value)
         for name, each in predicted.items()

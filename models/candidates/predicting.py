@@ -48,22 +48,24 @@ def predictor(model: Model, task: Task, probabilities: bool = False) -> Predict:
     }
 
 
-def _plain(value: object) -> LabelValue | None:
+def _plain(value: LabelValue | None) -> LabelValue | None:
     """Turn a NumPy scalar into Python's own, which is what is written to topics."""
-    if type(value) not in _PLAIN and hasattr(value, "item"):
-        value = value.item()
-    return cast(LabelValue | None, value)
+    if type(value) in _PLAIN:
+        return value
+    item = getattr(value, "item", None)
+    plain: LabelValue | None = value if item is None else item()
+    return plain
 
 
-def _number(value: object) -> float | None:
-    return None if value is None else float(cast(float, value))
+def _number(value: LabelValue | None) -> float | None:
+    return None if value is None else float(value)
 
 
-def _by_name(probabilities: dict[object, float]) -> dict[str, float]:
+def _by_name(probabilities: dict[LabelValue, float]) -> dict[str, float]:
     return {str(label): probability for label, probability in probabilities.items()}
 
 
-def _likeliest(probabilities: dict[object, float]) -> Predicted:
+def _likeliest(probabilities: dict[LabelValue, float]) -> Predicted:
     """Choose as River's own `Classifier.predict_one` does: the first of the likeliest."""
     value = max(probabilities, key=probabilities.__getitem__) if probabilities else None
     return {"value": _plain(value), "probabilities": _by_name(probabilities)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
-from millrace.schemas.records import Features
+from millrace.schemas.records import Features, LabelValue
 
 
 class Model(Protocol):
@@ -21,11 +21,11 @@ class Model(Protocol):
 class Predictor(Model, Protocol):
     """A classifier or a regressor."""
 
-    def predict_one(self, x: Features) -> object: ...
+    def predict_one(self, x: Features) -> LabelValue | None: ...
 
 
 class Classifier(Predictor, Protocol):
-    def predict_proba_one(self, x: Features) -> dict[object, float]: ...
+    def predict_proba_one(self, x: Features) -> dict[LabelValue, float]: ...
 
 
 class Scorer(Model, Protocol):

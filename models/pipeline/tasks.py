@@ -38,7 +38,7 @@ class Task(StrEnum):
 
     @property
     def is_classification(self) -> bool:
-        return self in (Task.BINARY, Task.MULTICLASS)
+        return self is Task.BINARY or self is Task.MULTICLASS
 
     @property
     def label_types(self) -> frozenset[str]:

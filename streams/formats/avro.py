@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from millrace.schemas.codec.avro import MARKER
-from millrace.streams.formats.base import Format, RecordType
+from millrace.streams.formats.base import Encode, Format, RecordType
 
 
 class AvroFormat(Format):
     name = "avro"
 
-    def encode(self, avro: RecordType, record: Mapping[str, object]) -> bytes:
-        return avro.encode(record)
+    def encoder(self, avro: RecordType) -> Encode:
+        return avro.encode
 
     def recognises(self, data: bytes) -> bool:
         return data.startswith(MARKER)

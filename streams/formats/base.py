@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import ClassVar, TypeAlias
 
 from millrace.schemas import AvroType
 
 RecordType: TypeAlias = AvroType[Mapping[str, object]]
+Encode: TypeAlias = Callable[[Mapping[str, object]], bytes]
 
 
 class Format(ABC):
@@ -23,13 +24,11 @@ class Format(ABC):
     name: ClassVar[str]
 
     @abstractmethod
-    def encode(self, avro: RecordType, record: Mapping[str, object]) -> bytes:
-        """Return the bytes of a record of this type.
+    def encoder(self, avro: RecordType) -> Encode:
+        """Return the function that writes records of this type.
 
-        Raises
-        ------
-        ValueError, TypeError, OverflowError
-            A value is not one that the type can hold.
+        The function raises a ValueError, a TypeError or an OverflowError where a value is not one
+        that the type can hold.
         """
 
     @abstractmethod

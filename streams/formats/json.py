@@ -8,14 +8,14 @@ import math
 from collections.abc import Mapping
 
 from millrace.schemas import RecordError, RejectReason
-from millrace.streams.formats.base import Format, RecordType
+from millrace.streams.formats.base import Encode, Format, RecordType
 
 
 class JsonFormat(Format):
     name = "json"
 
-    def encode(self, avro: RecordType, record: Mapping[str, object]) -> bytes:  # noqa: ARG002
-        return to_json(record).encode()
+    def encoder(self, avro: RecordType) -> Encode:  # noqa: ARG002 - JSON writes any
+        return lambda record: to_json(record).encode()
 
     def recognises(self, data: bytes) -> bool:
         return data.startswith(b"{")

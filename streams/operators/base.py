@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Self, TypeAlias
 
 from millrace.schemas import RejectReason
@@ -131,8 +131,9 @@ class RecordOperator(Operator):
         """Take the next record of the partition and return what it leads to, in order."""
 
     def run(self, slice_: Slice) -> list[Record]:
-        return [*self._made(slice_)]
-
-    def _made(self, slice_: Slice) -> Iterator[Record]:
-        for record in slice_.of(self.topics.reads):
-            yield from self.process(record)
+        reads, process = self.topics.reads, self.process
+        made: list[Record] = []
+        for record in slice_.records:
+            if record.topic in reads:
+                made += process(record)
+        return made

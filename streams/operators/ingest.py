@@ -101,7 +101,10 @@ class IngestOperator(RecordOperator):
 
     def _event(self, origin: Origin, fields: Fields) -> EventRecord:
         pipeline = self._pipeline
-        self._check_finite(fields)
+        for name in self._finite:
+            value = fields[name]
+            if isinstance(value, float) and not math.isfinite(value):
+                raise _not_finite(name, value)
         event_id = identity(fields[pipeline.event_id], pipeline.event_id)
         key = None if pipeline.key is None else fields[pipeline.key]
         key = None if key is None else str(key)
@@ -119,14 +122,6 @@ class IngestOperator(RecordOperator):
             "fields": fields,
         }
         return EventRecord(event, origin, partition=partition)
-
-    def _check_finite(self, fields: Fields) -> None:
-        for name in self._finite:
-            value = fields[name]
-            if isinstance(value, float) and not math.isfinite(value):
-                raise RecordError(
-                    RejectReason.NOT_FINITE, f"field {name!r} must be a finite number; got {value}"
-                )
 
     def _event_time_ms(self, origin: Origin, fields: Fields) -> int:
         name = self._pipeline.event_time
@@ -186,3 +181,9 @@ class IngestOperator(RecordOperator):
                 f" {self._pipeline.key!r}, a label's field 'key'); got none",
             )
         return None if self._partitions is None else partition_of(routed_by, self._partitions)
+
+
+def _not_finite(name: str, value: float) -> RecordError:
+    return RecordError(
+        RejectReason.NOT_FINITE, f"field {name!r} must be a finite number; got {value}"
+    )

@@ -121,16 +121,17 @@ class LabelJoin:
     ) -> list[Record]:
         """Take an event that has been predicted, and join it if its label is known."""
         event_id = vector["event_id"]
-        made = self._advance(vector["event_time_ms"], origin)
-        if vector["label"] is not None:
-            time_ms = vector["event_time_ms"]
-            made += self._join(vector, predicted, vector["label"], time_ms, origin)
-        else:
+        label, time_ms = vector["label"], vector["event_time_ms"]
+        made = self._advance(time_ms, origin)
+        if label is None:
             self._waiting[event_id] = Waiting(vector, predicted)
+        else:
+            made += self._join(vector, predicted, label, time_ms, origin)
         if self._learns_without_labels:
             made += self._training.train(Joined(vector, predicted, None, None, {}, origin))
-        early = self._early.take(event_id)
-        if early is not None:
+        if event_id in self._early:
+            early = self._early[event_id]
+            del self._early[event_id]
             made += self.add_label(early.label, early.origin)
         return made
 
@@ -158,9 +159,9 @@ class LabelJoin:
         origin: Origin,
     ) -> list[Record]:
         self._ended.add(vector["event_id"], label)
-        lost = losses(self._task, label, predicted)
-        outcome = self._outcomes.joined(vector, label, label_time_ms, lost, origin)
-        joined = Joined(vector, predicted, label, label_time_ms, lost, origin)
+        by_candidate = losses(self._task, label, predicted)
+        outcome = self._outcomes.joined(vector, label, label_time_ms, by_candidate, origin)
+        joined = Joined(vector, predicted, label, label_time_ms, by_candidate, origin)
         return [outcome, *self._training.train(joined)]
 
     def _too_late(self, label: Label, origin: Origin) -> list[Record]:
@@ -199,7 +200,8 @@ class LabelJoin:
             self._start_waiting(event_time_ms)
         elif event_time_ms > watermark_ms:
             self._progress[_WATERMARK] = event_time_ms
-        return self._expire(origin) + (self._drop_orphans() if self._early else [])
+        made = self._expire(origin) if self._waiting else []
+        return made + self._drop_orphans() if self._early else made
 
     def _expire(self, origin: Origin) -> list[Record]:
         made: list[Record] = []

@@ -17,14 +17,12 @@ evicted                   the event was the oldest of `pending.limit`, and got n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from millrace.schemas import RejectReason
 from millrace.schemas.records import Fate, FeatureVector, Label, LabelValue, Outcome
 from millrace.streams.operators.base import Tally
 from millrace.streams.operators.record import Origin, OutcomeRecord, RejectRecord, reject
 
-_NO_LOSSES: Mapping[str, float] = {}
+_JOINED = Fate.JOINED.value  # the one that is written for almost every event
 _REASONS = {
     Fate.DUPLICATE: RejectReason.DUPLICATE_LABEL,
     Fate.LATE_CORRECTION: RejectReason.LATE_CORRECTION,
@@ -54,18 +52,18 @@ class Outcomes:
         vector: FeatureVector,
         label: LabelValue,
         label_time_ms: int | None,
-        losses: Mapping[str, float],
+        losses: dict[str, float],
         origin: Origin,
     ) -> OutcomeRecord:
         """Return the outcome of an event whose label is known."""
-        self._tally["label", Fate.JOINED.value] += 1
+        self._tally["label", _JOINED] += 1
         delay_ms = None if label_time_ms is None else label_time_ms - vector["event_time_ms"]
-        return _of_event(vector, Fate.JOINED, label, delay_ms, losses, origin)
+        return _of_event(vector, _JOINED, label, delay_ms, losses, origin)
 
     def unlabelled(self, vector: FeatureVector, fate: Fate, origin: Origin) -> OutcomeRecord:
         """Return the outcome of an event that expired, or was evicted, without a label."""
         self._tally["expired", "ttl" if fate is Fate.EXPIRED else "limit"] += 1
-        return _of_event(vector, fate, None, None, _NO_LOSSES, origin)
+        return _of_event(vector, fate.value, None, None, {}, origin)
 
     def corrected(self, label: Label, origin: Origin) -> OutcomeRecord:
         """Return the outcome of an early label that was replaced by another one."""
@@ -84,20 +82,20 @@ class Outcomes:
 
 def _of_event(
     vector: FeatureVector,
-    fate: Fate,
+    fate: str,
     label: LabelValue | None,
     delay_ms: int | None,
-    losses: Mapping[str, float],
+    losses: dict[str, float],
     origin: Origin,
 ) -> OutcomeRecord:
     outcome: Outcome = {
         "event_id": vector["event_id"],
         "key": vector["key"],
         "event_time_ms": vector["event_time_ms"],
-        "fate": fate.value,
+        "fate": fate,
         "label": label,
         "label_delay_ms": delay_ms,
-        "losses": {**losses},
+        "losses": losses,
     }
     return OutcomeRecord(outcome, origin)
 

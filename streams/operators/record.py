@@ -66,6 +66,12 @@ class Record:
     topic: str
     partition: int | None = None
 
+    @property
+    def key(self) -> bytes | None:
+        """The key that it is produced with: the pipeline's key, or else the event's id."""
+        value = self.value
+        return str(value["key"] or value["event_id"]).encode()
+
 
 @dataclass(slots=True)
 class RawRecord(Record):
@@ -127,12 +133,20 @@ class AlertRecord(Record):
     value: Alert
     topic: str = "alerts"
 
+    @property
+    def key(self) -> bytes | None:
+        return self.value["source"].encode()
+
 
 @dataclass(slots=True)
 class RejectRecord(Record):
     type = "Reject"
     value: Reject
     topic: str = "rejects"
+
+    @property
+    def key(self) -> bytes | None:
+        return self.value["key"]
 
 
 @dataclass(slots=True)

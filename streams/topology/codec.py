@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import Codec, shipped
-from millrace.streams.formats import FORMATS, RecordType
+from millrace.streams.formats import FORMATS, Encode, RecordType
 from millrace.streams.operators.record import (
     AlertRecord,
     EventRecord,
@@ -58,7 +58,14 @@ class TopicCodec:
     def __init__(self, pipeline: Pipeline, outputs: str = "avro") -> None:
         self._internal = Codec(SHIPPED.values())
         self._clean = pipeline.event_schema.clean_codec
-        self._outputs = FORMATS[outputs]
+        self._encoders: Mapping[tuple[str, str], Encode] = {
+            (topic.name, name): FORMATS[outputs if topic.name in OUTPUTS else "avro"].encoder(
+                SHIPPED[name]
+            )
+            for topic in TOPICS.values()
+            for name in topic.types
+            if name in SHIPPED
+        }
 
     def decode(self, origin: Origin) -> Record:
         """Return the record that was read from `origin`.
@@ -90,11 +97,9 @@ class TopicCodec:
         ValueError, TypeError, OverflowError
             A value is not one that the record's type can hold.
         """
-        key = _key(record)
-        if record.topic in OUTPUTS:
-            return key, self._outputs.encode(SHIPPED[record.type], record.value)
-        codec = self._clean if record.topic == "clean" else self._internal
-        return key, codec.encode(record.type, record.value)
+        if record.topic == "clean":
+            return record.key, self._clean.encode(record.type, record.value)
+        return record.key, self._encoders[record.topic, record.type](record.value)
 
     def _decode_output(self, topic: str, data: bytes) -> tuple[str, Mapping[str, object]]:
         (type_name,) = TOPICS[topic].types
@@ -102,11 +107,3 @@ class TopicCodec:
             if each.recognises(data):
                 return type_name, each.decode(SHIPPED[type_name], data)
         return self._internal.decode(data)  # which says what is wrong
-
-
-def _key(record: Record) -> bytes | None:
-    if isinstance(record, RejectRecord):
-        return record.value["key"]
-    if isinstance(record, AlertRecord):
-        return record.value["source"].encode()
-    return str(record.value["key"] or record.value["event_id"]).encode()

@@ -46,7 +46,7 @@ class Task:
     def run(self, slice_: Slice) -> list[Record]:
         """Fold a slice into the state and return what is to be written."""
         published: list[Record] = []
-        for_later = slice_.of(self._read_later)
+        for_later = slice_.of(self._read_later) if self._read_later else []
         for operator in self._chain:
             made = operator.run(slice_)
             published += [each for each in made if each.topic not in self._joined]
