@@ -247,7 +247,7 @@ def _field_names(keys: tuple[object, ...]) -> list[str]:
     names = [*map(str, keys)]
     if all(each.isascii() and each.isidentifier() for each in names):
         return names
-    from millrace.models.pipeline.tables import field_names  # noqa: PLC0415 - imports pandas
+    from millrace.models.tables.rows import field_names  # noqa: PLC0415 - imports pandas
 
     return field_names(names)
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from millrace.models.pipeline.inference import infer
-from millrace.models.pipeline.tables import Cell, read_table, records
 from millrace.models.pipeline.tasks import Task
+from millrace.models.tables.inference import infer
+from millrace.models.tables.rows import Cell, read_table, records
 from millrace.schemas import SettingsError
 
 _SHIPPED = "millrace.models.pipelines"
@@ -60,7 +60,7 @@ def read_source(text: str) -> Source:
     path = Path(text)
     if path.is_file() or path.suffix or len(path.parts) > 1:
         return Source(read_table(path), path.name.partition(".")[0])
-    from millrace.models.pipeline.datasets import load_bundled  # noqa: PLC0415 - imports River
+    from millrace.models.tables.datasets import load_bundled  # noqa: PLC0415 - imports River
 
     frame, label, task = load_bundled(text)
     name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", text).lower()
@@ -88,7 +88,7 @@ def define(
     pipeline
         Spec of a pipeline; cannot be combined with what follows.
     label, model, task
-        See `models.pipeline.inference.infer`.
+        See `millrace.models.tables.inference.infer`.
 
     Raises
     ------

@@ -36,8 +36,7 @@ _TRUSTED_FUNCTIONS = ("river",)
 # These read or write files, fetch, or run code when they are called: not part of any state.
 _WITHHELD = (
     *("river.checks", "river.datasets", "river.evaluate", "river.stream"),
-    *("millrace.models.pipeline.datasets", "millrace.models.pipeline.inference"),
-    "millrace.models.pipeline.loading",
+    *("millrace.models.pipeline.loading", "millrace.models.tables"),
 )
 # What plain values, random number generators and NumPy arrays are rebuilt by. Nothing here
 # can reach beyond its arguments: no attribute access by name, no import, no evaluation.

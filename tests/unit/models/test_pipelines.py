@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from millrace.models.monitoring.drift_monitor import DriftMonitor
-from millrace.models.pipeline.datasets import load_bundled
 from millrace.models.pipeline.definition import Pipeline
-from millrace.models.pipeline.inference import infer
 from millrace.models.pipeline.loading import load_pipeline
-from millrace.models.pipeline.tables import records
 from millrace.models.pipeline.tasks import Task
 from millrace.models.pipelines import loans
+from millrace.models.tables.datasets import load_bundled
+from millrace.models.tables.inference import infer
+from millrace.models.tables.rows import records
 from millrace.schemas.records import Event
 
 FOLDER = Path(loans.__file__).parent

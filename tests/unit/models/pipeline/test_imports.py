@@ -14,10 +14,8 @@ SLOW = {"pandas": 0.3, "scipy": 0.5}
 @pytest.mark.parametrize(
     ("module", "slow"),
     [
-        ("millrace.models.features", set()),
-        ("millrace.models.pipeline.tasks", set()),
-        ("millrace.models.pipeline.tables", {"pandas"}),
-        ("millrace.models.pipeline.inference", {"pandas"}),
+        ("millrace.models.pipeline.loading", set()),
+        ("millrace.models.tables.inference", {"pandas"}),
     ],
 )
 def test_slow_packages_are_imported_where_they_are_used(module: str, slow: set[str]) -> None:

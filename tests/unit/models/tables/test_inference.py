@@ -11,10 +11,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from millrace.models.pipeline.inference import infer, infer_task
 from millrace.models.pipeline.loading import load_pipeline
-from millrace.models.pipeline.tables import records
 from millrace.models.pipeline.tasks import Task
+from millrace.models.tables.inference import infer, infer_task
+from millrace.models.tables.rows import records
 from millrace.schemas import DefinitionError, EventSchema
 
 MODELS = {
@@ -134,7 +134,14 @@ def test_what_cannot_be_inferred(people: pd.DataFrame) -> None:
 
 @pytest.mark.parametrize(
     ("name", "given"),
-    [("-_-", "table"), ("Élan 2", "lan-2"), ("a.b", "a-b"), ("_x_", "x"), ("X__1", "x__1")],
+    [
+        ("-_-", "table"),
+        ("Élan 2", "lan-2"),
+        ("a.b", "a-b"),
+        ("_x_", "x"),
+        ("-x-", "x"),
+        ("X__1", "x__1"),
+    ],
 )
 def test_names_of_pipelines(name: str, given: str, people: pd.DataFrame) -> None:
     """What a topic's prefix cannot hold is replaced."""

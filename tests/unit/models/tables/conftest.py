@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from millrace.models.pipeline.tables import read_table
+from millrace.models.tables.rows import read_table
 
 CSV = """name,age,height,is-member,1st,city,note,y
 ann,31,1.75,true,0.1,Bern,,1

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millrace.models.pipeline.tables import (
+from millrace.models.tables.rows import (
     avro_type,
     field_names,
     free_event_id,

@@ -16,8 +16,8 @@ import pandas as pd
 from pandas.api import types
 
 from millrace.models.candidates.names import check_name
-from millrace.models.pipeline.tables import Column, avro_type, field_names, free_event_id
 from millrace.models.pipeline.tasks import Task
+from millrace.models.tables.rows import Column, avro_type, field_names, free_event_id
 from millrace.schemas import DefinitionError
 from millrace.schemas.codec.avro import Schema
 

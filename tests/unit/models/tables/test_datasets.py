@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from river import datasets
 
-from millrace.models.pipeline.datasets import bundled_names, load_bundled
-from millrace.models.pipeline.tables import records
 from millrace.models.pipeline.tasks import Task
+from millrace.models.tables.datasets import bundled_names, load_bundled
+from millrace.models.tables.rows import records
 from millrace.schemas import DefinitionError
 
 LABELS = {
