@@ -77,8 +77,8 @@ class Task(StrEnum):
         last = getattr(model, "_last_step", model)
         if not isinstance(last, kinds):
             raise DefinitionError(
-                f"models[{name!r}] must be a {kinds[0].__name__} for the task {self.value!r};"
-                f" got {type(last).__name__}"
+                f"models[{name!r}] must be a river.base.{kinds[0].__name__} for the task"
+                f" {self.value!r}; got {type(last).__name__}"
             )
         if self is Task.MULTICLASS and not getattr(last, "_multiclass", True):
             raise DefinitionError(

@@ -159,7 +159,10 @@ def test_factories(factory: Any) -> None:
             "models['own'] must be a callable that returns a fresh model, for example lambda: ",
         ),
         ({"models": {"own": "tree"}}, "models['own'] must be a callable"),
-        ({"models": {"own": linear_model.LinearRegression}}, "models['own'] must be a Classifier"),
+        (
+            {"models": {"own": linear_model.LinearRegression}},
+            "models['own'] must be a river.base.Classifier",
+        ),
         ({"features": [fields("no")]}, "fields(): name must be a field of the schema"),
         ({"features": [fields("tags")]}, "fields(): name must be a field of numbers"),
         (

@@ -46,7 +46,7 @@ def test_labels(task: str, value: object, label: object) -> None:
         ("binary", 1.0, "true, false, 1 or 0; got 1.0"),
         ("anomaly", 0.5, "true, false, 1 or 0; got 0.5"),
         ("multiclass", 1.0, "text, a whole number or a boolean; got 1.0"),
-        ("multiclass", None, "got None"),
+        ("multiclass", None, "text, a whole number or a boolean; got None"),
         ("regression", True, "a number; got True"),
         ("regression", "1", "a number; got '1'"),
     ],
@@ -56,8 +56,7 @@ def test_labels_of_another_type(task: str, value: object, wanted: str) -> None:
     with pytest.raises(RecordError) as caught:
         Task(task).label(value)
     assert caught.value.reason is RejectReason.UNKNOWN_LABEL_TYPE
-    assert wanted in caught.value.detail
-    assert task in caught.value.detail
+    assert caught.value.detail.startswith(f"for the task {task!r}, a label must be {wanted}")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
@@ -66,6 +65,26 @@ def test_labels_that_are_not_finite(value: float) -> None:
     with pytest.raises(RecordError) as caught:
         Task.REGRESSION.label(value)
     assert caught.value.reason is RejectReason.NOT_FINITE
+    assert caught.value.detail == f"a label must be a finite number; got {value}"
+
+
+@pytest.mark.parametrize(
+    ("task", "types"),
+    [
+        ("binary", {"boolean", "int", "long"}),
+        ("multiclass", {"string", "enum", "boolean", "int", "long"}),
+        ("regression", {"float", "double", "int", "long"}),
+        ("anomaly", {"boolean", "int", "long"}),
+    ],
+)
+def test_label_types(task: str, types: set[str]) -> None:
+    """A field of these Avro types can hold the label."""
+    assert Task(task).label_types == types
+
+
+def test_tasks_of_classes() -> None:
+    """Two classes and many are classification, numbers and scores are not."""
+    assert [task for task in Task if task.is_classification] == [Task.BINARY, Task.MULTICLASS]
 
 
 @given(task=st.sampled_from(Task), value=ANYTHING)
@@ -122,6 +141,11 @@ def test_models_that_can(task: str, model: object) -> None:
             preprocessing.StandardScaler() | linear_model.LogisticRegression(),
             "multiclass.OneVsRestClassifier",
         ),
+        (
+            "binary",
+            preprocessing.StandardScaler() | linear_model.LinearRegression(),
+            "Classifier for the task 'binary'; got LinearRegression",
+        ),
         ("binary", preprocessing.StandardScaler(), "got StandardScaler"),
         ("binary", object(), "got object"),
     ],
@@ -129,7 +153,7 @@ def test_models_that_can(task: str, model: object) -> None:
 )
 def test_models_that_cannot(task: str, model: object, wanted: str) -> None:
     """A model of another kind is refused by its name, with what to use instead."""
-    with pytest.raises(DefinitionError, match=r"models\['own'\] must be") as caught:
+    with pytest.raises(DefinitionError, match=r"^models\['own'\] must be a ") as caught:
         Task(task).check_model("own", model)
     assert wanted in str(caught.value)
 
