@@ -39,7 +39,7 @@ class KafkaClients:
         return Consumer({**consumer_config(self._settings, group), **config})
 
     def reader(self) -> Consumer:
-        return plain_reader(self._settings)
+        return Consumer(reader_config(self._settings))
 
     def producer(self, config: Config) -> Producer:
         return Producer({**producer_config(self._settings), **config})
@@ -126,8 +126,3 @@ def producer_config(settings: Settings) -> dict[str, object]:
 def _ours(settings: Settings, tuning: Mapping[str, object]) -> dict[str, object]:
     """Return what the user has not set otherwise: tuning, on which no guarantee rests."""
     return {name: value for name, value in tuning.items() if name not in settings.kafka}
-
-
-def plain_reader(settings: Settings) -> Consumer:
-    """Return a consumer in no group, for tools."""
-    return Consumer(reader_config(settings))

@@ -38,11 +38,17 @@ class CheckedProducer:
         value: bytes | None,
         key: str | bytes | None,
         partition: int,
-        *,
         timestamp_ms: int = 0,
         headers: Headers | None = None,
     ) -> None:
         """Produce a record; wait where the queue is full.
+
+        Parameters
+        ----------
+        partition
+            -1 for one that follows from the key.
+        timestamp_ms
+            Since the Unix epoch; 0 for now.
 
         Raises
         ------

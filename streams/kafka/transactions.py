@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 from uuid import uuid4
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
@@ -27,6 +27,17 @@ _SLOWEST_BYTES_PER_SECOND = 1_000_000  # of a link over which a large state is s
 OnError: TypeAlias = Callable[[KafkaError], None]
 
 
+class ProducerRecord(NamedTuple):
+    """A record to be written."""
+
+    topic: str
+    value: bytes | None
+    key: bytes | None
+    partition: int
+    timestamp_ms: int = 0
+    headers: Headers | None = None
+
+
 class Writer(Protocol):
     """Writes records and commits offsets. It is connected from the moment it is made.
 
@@ -41,15 +52,7 @@ class Writer(Protocol):
     transactional_id: str
     is_in_transaction: bool
 
-    def produce(
-        self,
-        topic: str,
-        value: bytes | None,
-        key: bytes | None,
-        partition: int,
-        timestamp_ms: int,
-        headers: Headers | None,
-    ) -> None: ...
+    def produce(self, record: ProducerRecord) -> None: ...
 
     def commit(self, consumer: Consumer, offsets: list[TopicPartition]) -> bool:
         """Commit what was written, and `offsets`; return whether there was anything to commit.
@@ -100,20 +103,10 @@ class TransactionalWriter:
         self._is_lost = True  # until it is connected
         self.renew()
 
-    def produce(
-        self,
-        topic: str,
-        value: bytes | None,
-        key: bytes | None,
-        partition: int,
-        timestamp_ms: int,
-        headers: Headers | None,
-    ) -> None:
+    def produce(self, record: ProducerRecord) -> None:
         self._begin()
-        self._uncommitted_bytes += len(value or b"")
-        self._producer.produce(
-            topic, value, key, partition, timestamp_ms=timestamp_ms, headers=headers
-        )
+        self._uncommitted_bytes += len(record.value or b"")
+        self._producer.produce(*record)
 
     def commit(self, consumer: Consumer, offsets: list[TopicPartition]) -> bool:
         if not offsets and not self.is_in_transaction:
@@ -190,18 +183,8 @@ class AcknowledgedWriter:
     def __init__(self, clients: Clients, on_error: OnError) -> None:
         self._producer = CheckedProducer(clients, {"error_cb": on_error})
 
-    def produce(
-        self,
-        topic: str,
-        value: bytes | None,
-        key: bytes | None,
-        partition: int,
-        timestamp_ms: int,
-        headers: Headers | None,
-    ) -> None:
-        self._producer.produce(
-            topic, value, key, partition, timestamp_ms=timestamp_ms, headers=headers
-        )
+    def produce(self, record: ProducerRecord) -> None:
+        self._producer.produce(*record)
 
     def commit(self, consumer: Consumer, offsets: list[TopicPartition]) -> bool:
         self._producer.flush(_WRITE_SECONDS)

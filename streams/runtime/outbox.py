@@ -15,7 +15,12 @@ from confluent_kafka import KafkaError, TopicPartition
 
 from millrace.schemas import BrokerError, RecordError, RejectReason
 from millrace.streams.kafka.protocols import Clients, Consumer
-from millrace.streams.kafka.transactions import AcknowledgedWriter, TransactionalWriter, Writer
+from millrace.streams.kafka.transactions import (
+    AcknowledgedWriter,
+    ProducerRecord,
+    TransactionalWriter,
+    Writer,
+)
 from millrace.streams.observability.metrics import Metrics
 from millrace.streams.operators.base import Tally
 from millrace.streams.operators.record import Record, RejectRecord
@@ -113,7 +118,9 @@ class Outbox:
         partition = origin.partition if record.partition is None else record.partition
         topic, partitions = self._places[record.topic]
         timestamp_ms = max(origin.timestamp_ms, 0)
-        self._writer.produce(topic, value, key, partition % partitions, timestamp_ms, None)
+        self._writer.produce(
+            ProducerRecord(topic, value, key, partition % partitions, timestamp_ms)
+        )
         self._uncounted.append(record)
 
     def put_state(self, partition: int, entry: StateRecord) -> None:
@@ -133,8 +140,10 @@ class Outbox:
             )
         if entry.topic == "models":
             self._metrics.model_bytes.labels(partition).set(size)
-        topic = self._prefix + entry.topic
-        self._writer.produce(topic, entry.value, entry.key.encode(), partition, 0, entry.headers)
+        topic, key = self._prefix + entry.topic, entry.key.encode()
+        self._writer.produce(
+            ProducerRecord(topic, entry.value, key, partition, headers=entry.headers)
+        )
 
     def commit(self, consumer: Consumer, offsets: list[TopicPartition]) -> None:
         """Commit everything put since the last commit, and `offsets`.

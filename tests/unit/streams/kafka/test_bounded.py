@@ -33,12 +33,36 @@ def test_raises_what_the_call_raises() -> None:
     caller.close()
 
 
+def test_a_call_that_times_out_by_itself_raises_its_own_error() -> None:
+    """It has returned in time: that is not the limit's doing."""
+    caller = BoundedCaller("commit")
+
+    def fail() -> None:
+        raise TimeoutError("of the call")
+
+    with pytest.raises(TimeoutError, match="of the call"):
+        caller.call(10, "a failure", fail)
+    caller.close()
+
+
+def test_closing_ends_the_thread() -> None:
+    """Also a second time, and before anything was called."""
+    caller = BoundedCaller("commit")
+    caller.close()
+    thread = caller.call(10, "a thread", current_thread)
+    assert thread.daemon  # so that one that hangs does not keep the process from ending
+    caller.close()
+    caller.close()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
 def test_gives_up_a_call_that_hangs() -> None:
     """The hanging call is left behind, and the next one is served by a new thread."""
     released = Event()
     caller = BoundedCaller("commit")
 
-    with pytest.raises(BrokerError, match="a commit timed out"):
+    with pytest.raises(BrokerError, match=r"^a commit timed out: .* within 0 s$"):
         caller.call(0.01, "a commit", released.wait)
 
     assert caller.call(10, "a number", lambda: 7) == 7

@@ -13,7 +13,12 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from millrace.schemas import BrokerError
 from millrace.streams.kafka import transactions
 from millrace.streams.kafka.fakes import FakeBroker, FakeClients, FakeConsumer
-from millrace.streams.kafka.transactions import AcknowledgedWriter, TransactionalWriter, fence
+from millrace.streams.kafka.transactions import (
+    AcknowledgedWriter,
+    ProducerRecord,
+    TransactionalWriter,
+    fence,
+)
 
 OFFSETS = [TopicPartition("t", 0, 5)]
 
@@ -47,7 +52,7 @@ def hang(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], object]]:
 
 
 def produce(writer: TransactionalWriter | AcknowledgedWriter, value: bytes = b"v") -> None:
-    writer.produce("u", value, b"k", 0, 7, [("h", b"x")])
+    writer.produce(ProducerRecord("u", value, b"k", 0, 7, [("h", b"x")]))
 
 
 def test_a_transaction_begins_with_the_first_record(
