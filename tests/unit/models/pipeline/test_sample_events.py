@@ -7,7 +7,10 @@ import json
 from datetime import timedelta
 
 from millrace import Pipeline, calendar, catalogue, derived, fields, rolling
+from millrace.models.features import StatelessFeature
 from millrace.models.pipeline.sample_events import SAMPLE_SIZE, sample_vectors
+from millrace.schemas import EventSchema
+from millrace.schemas.records import Event, Features
 
 SCHEMA = {
     "type": "record",
@@ -80,6 +83,31 @@ def test_events_are_of_four_keys_a_second_apart() -> None:
     assert [each["price_count_9s"] for each in vectors[:12]] == [1] * 4 + [2] * 4 + [3] * 4
     assert {each["price_count_9s"] for each in vectors[12:]} == {3}
     assert {(each["hour"], each["day_of_month"]) for each in vectors} == {(0, 3)}
+
+
+class Recorded(StatelessFeature):
+    """Keeps the events that it is given."""
+
+    names = ()
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def check(self, schema: EventSchema) -> None:
+        """Any schema will do."""
+
+    def extract(self, event: Event) -> Features:
+        self.events.append(event)
+        return {}
+
+
+def test_events_are_complete() -> None:
+    """They have what events in `clean` have, and no label."""
+    recorded = Recorded()
+    sample_vectors(pipeline(features=[fields("price"), recorded]))
+    assert [each["event_id"] for each in recorded.events] == [str(i) for i in range(SAMPLE_SIZE)]
+    assert [each["key"] for each in recorded.events[:5]] == [f"key-{i}" for i in (0, 1, 2, 3, 0)]
+    assert {each["label"] for each in recorded.events} == {None}
 
 
 def test_vectors_never_change() -> None:
