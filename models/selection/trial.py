@@ -7,15 +7,15 @@ this interface.
 
 from __future__ import annotations
 
-from enum import StrEnum
+from enum import StrEnum, auto
 
 
 class Verdict(StrEnum):
     """What a trial has shown so far."""
 
-    UNDECIDED = "undecided"
-    WON = "won"
-    LOST = "lost"
+    UNDECIDED = auto()
+    WON = auto()
+    LOST = auto()
 
 
 class Trial:

@@ -9,20 +9,21 @@ from millrace.models.selection.trial import Trial, Verdict
 
 def warmed_up(examples: int) -> tuple[Trial, int]:
     """Return a trial after its warm-up, and how many examples that took."""
-    trial, learned = Trial(examples), 0
-    while not trial.is_warm:
+    trial = Trial(examples)
+    for learned in range(1_000):
+        if trial.is_warm:
+            return trial, learned
         trial.count_learned()
-        learned += 1
-    return trial, learned
+    raise AssertionError("the warm-up does not end")
 
 
 def comparisons(trial: Trial) -> int:
     """Return how many comparisons it takes until the trial is decided."""
-    compared = 0
-    while trial.verdict is Verdict.UNDECIDED:
+    for compared in range(1_000):
+        if trial.verdict is not Verdict.UNDECIDED:
+            return compared
         trial.compare(0.0, 0.0)
-        compared += 1
-    return compared
+    raise AssertionError("the trial is never decided")
 
 
 @pytest.mark.parametrize(
