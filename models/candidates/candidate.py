@@ -1,4 +1,4 @@
-"""One model among those that predict every event: how it is asked and how it is trained."""
+"""One of the models that predict every event, and the functions that predict and train with it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from millrace.models.pipeline.tasks import Task
 
 
 class Candidate:
-    """A River model, with the functions that ask it for a prediction and train it.
+    """A River model, with the functions that predict with it and train it.
 
-    Which methods of the model these are depends on its class and on the task; that is found out
+    Which methods of the model they call depends on its class and on the task; that is looked up
     once, not at every event.
 
     Parameters
@@ -41,9 +41,9 @@ class Candidate:
         self._probabilities = probabilities
 
     def __reduce__(self) -> tuple[type[Candidate], tuple[Model, Task, bool]]:
-        """Pickle what it was made of: functions of functions cannot be pickled."""
+        """Pickle the arguments of the constructor: closures cannot be pickled."""
         return Candidate, (self.model, self._task, self._probabilities)
 
     def with_model(self, model: Model) -> Candidate:
-        """Return a candidate that is asked for the same, of another model."""
+        """Return a candidate with another model, and the same task and probabilities."""
         return Candidate(model, self._task, self._probabilities)

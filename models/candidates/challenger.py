@@ -40,9 +40,9 @@ class Challenger:
     Attributes
     ----------
     name
-        What it predicts under, until it takes the incumbent's place. No other candidate ever has
-        this name, so that a late label is never compared with what an earlier challenger
-        predicted.
+        The name of its predictions, until it takes the incumbent's place. No other challenger
+        ever has this name, so that an event that an earlier challenger predicted is not taken for
+        one that this challenger predicted.
     """
 
     def __init__(self, incumbent: str, since: int, candidate: Candidate, trial: Trial) -> None:

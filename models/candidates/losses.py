@@ -41,7 +41,7 @@ def losses(task: Task, label: LabelValue, predicted: Mapping[str, Predicted]) ->
     >>> losses(Task.MULTICLASS, "sunny", {"tree": tree, "untrained": untrained})
     {'tree': 1.0}
     """
-    if task.is_classification:  # without a call for each candidate: this is asked of every event
+    if task.is_classification:  # without a call for each candidate: every event takes it
         return {
             name: 0.0 if value == label else 1.0
             for name, each in predicted.items()

@@ -1,4 +1,4 @@
-"""How a River model of each task is asked for a prediction, and how it is trained."""
+"""How a River model predicts for each task, and how it is trained."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def learner(model: Model) -> Learn:
 
 
 def predictor(model: Model, task: Task, probabilities: bool = False) -> Predict:
-    """Return the function that asks `model` for a value and, if wanted, for probabilities.
+    """Return the function that predicts a value with `model` and, if wanted, probabilities.
 
     The value is the same either way, and probabilities stay empty where the model has none.
     """

@@ -73,8 +73,8 @@ class LogisticRegression(linear_model.LogisticRegression):
 
     def _leave_to_river(self, x: Instance, y: ClfTarget, w: float) -> None:
         super().learn_one(x, y, w)
-        knows_all = len(self._weights) == len(x) and self._is_plain()
-        self._names = [*self._weights] if knows_all else None
+        has_all = len(self._weights) == len(x) and self._is_plain()
+        self._names = [*self._weights] if has_all else None
 
     def _is_plain(self) -> bool:
         loss = self.loss

@@ -3,9 +3,9 @@
 A pipeline predicts every event and then learns from it, and River's trees do most of that work
 twice: they search the leaf of the event twice, and a leaf that chooses between the majority class
 and naive Bayes (River's default; Gama, Rocha and Medas 2003) computes the prediction of naive Bayes
-to predict, and once more to learn, to see which of the two was right. In a forest, each tree is
-asked three times. The trees here keep the last answer until they learn, and compute naive Bayes in
-one function. Predictions and state equal River's, to the last digit; rare cases, such as a split or
+to predict, and once more to learn, to see which of the two was right. In a forest, each tree does
+it three times. The trees here keep the last answer until they learn, and compute naive Bayes in one
+function. Predictions and state equal River's, to the last digit; rare cases, such as a split or
 a missing feature, are left to River.
 """
 

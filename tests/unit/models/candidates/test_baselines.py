@@ -65,7 +65,7 @@ def test_anomaly_scores_are_the_last_label_or_the_rate():
 
 
 @pytest.mark.parametrize("model", [LastAnomaly(), AnomalyRate()])
-def test_an_event_without_a_label_teaches_nothing(model):
+def test_nothing_is_learned_from_an_event_without_a_label(model):
     """Where a task learns without labels, the baselines wait for one."""
     model.learn_one({}, True)
     model.learn_one({}, None)

@@ -1,4 +1,4 @@
-"""A candidate asks and trains its model, and survives a pickle."""
+"""A candidate predicts with its model and trains it, also after it was pickled."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def trained(probabilities: bool) -> Candidate:
 
 @pytest.mark.parametrize("probabilities", [False, True])
 def test_a_candidate_predicts_what_its_model_has_learned(probabilities):
-    """With probabilities where they are asked for."""
+    """With probabilities if they are wanted."""
     predicted = trained(probabilities).predict({"a": 9.0})
     assert predicted["value"] is True
     assert bool(predicted["probabilities"]) is probabilities
@@ -34,8 +34,8 @@ def test_probabilities_are_left_out_by_default():
 
 
 @pytest.mark.parametrize("probabilities", [False, True])
-def test_a_pickled_candidate_is_asked_for_the_same(probabilities):
-    """Its functions are found out again."""
+def test_a_pickled_candidate_predicts_the_same(probabilities):
+    """With or without probabilities."""
     candidate = trained(probabilities)
     loaded = pickle.loads(pickle.dumps(candidate))
     assert loaded.predict({"a": 2.0}) == candidate.predict({"a": 2.0})
@@ -45,8 +45,8 @@ def test_a_pickled_candidate_is_asked_for_the_same(probabilities):
 
 
 @pytest.mark.parametrize("probabilities", [False, True])
-def test_another_model_is_asked_for_the_same(probabilities):
-    """The candidate itself keeps its model."""
+def test_a_candidate_with_another_model_has_the_same_settings(probabilities):
+    """The first candidate keeps its model."""
     candidate, model = trained(probabilities), naive_bayes.GaussianNB()
     other = candidate.with_model(model)
     other.learn({"a": 1.0}, False)
@@ -57,7 +57,7 @@ def test_another_model_is_asked_for_the_same(probabilities):
 
 
 def test_the_task_of_another_model_is_the_same():
-    """Anomaly detectors are asked for scores."""
+    """An anomaly detector gives scores."""
     candidate = Candidate(anomaly.HalfSpaceTrees(seed=1), Task.ANOMALY)
     assert candidate.with_model(anomaly.HalfSpaceTrees(seed=2)).predict({"a": 1.0}) == {
         "value": 0.0,

@@ -1,4 +1,4 @@
-"""The catalogue: which models there are, and that they are what they say."""
+"""The models of the catalogue fit their tasks, and are River's."""
 
 import random
 

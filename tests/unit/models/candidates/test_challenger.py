@@ -29,7 +29,7 @@ def warm(examples: int = 2) -> Challenger:
 
 
 def test_a_challengers_name_is_its_own():
-    """It says for which candidate's place it competes, and since when."""
+    """It has the name of the incumbent, and the version at which the challenger was made."""
     assert (challenger().name, challenger(since=8).name) == (
         "tree.challenger@7",
         "tree.challenger@8",

@@ -56,7 +56,7 @@ def label(models: ModelSet, value: bool) -> None:
 
 @pytest.mark.parametrize("asks_probabilities", [False, True])
 def test_models_are_the_same(asks_probabilities):
-    """In the same order, with what they learned, and asked for what they were asked for."""
+    """In the same order, with what they have learned, and with the same probabilities."""
     models = models_of({}, asks_probabilities)
     predicted = models.predict(X)
     assert [*predicted] == [*models.models] == ["own", "other", "prior"]

@@ -112,7 +112,7 @@ def test_a_saved_evaluation_continues_as_if_it_had_not_been_saved(task):
 
 @pytest.mark.parametrize("length", [1, 255, 256, 257, 600])
 def test_every_example_is_measured_whenever_metrics_are_read(length):
-    """They are measured some hundred at a time, and the rest when it is asked for."""
+    """They are measured some hundred at a time, and the rest when metrics are read."""
     make = catalogue.factory("linear_regression", "regression")
     assert run(Task.REGRESSION, make, length).examples == {"model": length}
     found = run(Task.REGRESSION, make, length).cumulative()["model"]["mae"]

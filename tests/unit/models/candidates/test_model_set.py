@@ -55,7 +55,7 @@ class First(base.Classifier):
         self.label = y if self.label is None else self.label
 
     def predict_one(self, x):
-        if x.get("silent"):
+        if x.get("hidden"):
             raise ValueError("cannot predict")
         return self.label
 
@@ -100,7 +100,7 @@ class TestPredictingAndLearning:
         assert models.failures == {}
 
     def test_predicting_changes_nothing(self, make_pipeline):
-        """However often models are asked, they stay as they are, even for new features."""
+        """However often models predict, they stay the same, even for features not seen before."""
         models = ModelSet(make_pipeline({"own": tree.HoeffdingTreeClassifier}))
         for i in range(50):
             models.learn({"a": float(i)}, i % 2 == 0)
@@ -193,7 +193,7 @@ class TestHandlingDrift:
         assert models.challengers == {}
 
     def test_reset_puts_a_fresh_model_in_place(self, trained):
-        """The policy `reset` acts at once; the version goes on."""
+        """The policy `reset` acts at once; the version is not reset."""
         models, definition = trained()
         models.handle_drift("own", DriftPolicy.RESET, definition)
         assert run(models, False, 3) == [None, False, False]
@@ -252,8 +252,8 @@ class TestHandlingDrift:
             models.learn(X, True)
         assert models.models["own"] is not incumbent
 
-    def test_a_challenger_that_has_won_is_asked_for_probabilities(self, make_pipeline):
-        """As the champion whose place it takes was."""
+    def test_a_challenger_that_has_won_predicts_probabilities(self, make_pipeline):
+        """As the champion did whose place it takes."""
         definition = make_pipeline(
             {"own": naive_bayes.GaussianNB}, drift=DriftSettings(replacement_after=2)
         )
@@ -281,9 +281,9 @@ class TestHandlingDrift:
         models.handle_drift("own", DriftPolicy.REPLACE, definition)
         run(models, True, 2)
         (challenger,) = models.challengers.values()
-        assert models.predict(X | {"silent": 1.0})[challenger.name] == NOTHING
+        assert models.predict(X | {"hidden": 1.0})[challenger.name] == NOTHING
         assert models.failures == {"own": 2}
-        run(models, True, 2, silent=1.0)
+        run(models, True, 2, hidden=1.0)
         assert models.challengers == {}
         assert models.failures == {"own": 6}
 
@@ -316,8 +316,8 @@ class TestDelayedLabels:
     def test_a_worse_model_does_not_win_by_predicting_late(self, make_pipeline):
         """A challenger is compared by what it predicted at the event, and not at the label.
 
-        Labels alternate in blocks of eight, and come eight events late. Whoever repeats the last
-        label is then right at the label, and wrong at the event.
+        Labels alternate in blocks of eight, and come eight events late. A model that repeats the
+        last label is then right at the label, and wrong at the event.
         """
         definition = make_pipeline(
             {"own": dummy.NoChangeClassifier}, drift=DriftSettings(replacement_after=60)

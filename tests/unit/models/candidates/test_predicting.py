@@ -105,7 +105,7 @@ class Cautious(Probable):
 
 
 def test_a_model_without_probabilities_predicts_a_class():
-    """It is not asked for probabilities, which River's base class would refuse to give."""
+    """Its probabilities are not requested: River's base class would raise an error."""
     assert predictor(Fixed("sky"), Task.MULTICLASS, True)(X) == {
         "value": "sky",
         "probabilities": {},

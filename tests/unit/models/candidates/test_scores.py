@@ -60,7 +60,7 @@ def test_metrics_over_all_and_over_the_newest_examples(task, labels, values, cum
 
 @pytest.mark.parametrize("task", Task)
 def test_predictions_without_a_value_are_not_measured(task):
-    """Wherever they are among others; a model that predicted nothing has no metrics."""
+    """At any place among others; a model that predicted nothing has no metrics."""
     measured, none = (Scores(task, default_metrics(task), 10) for _ in range(2))
     none.update_all([True, True], [NO_VALUE, NO_VALUE])
     assert (none.examples, none.cumulative(), none.rolling()) == (0, {}, {})
@@ -94,7 +94,7 @@ def test_a_metric_of_probabilities_is_absent_where_there_are_none():
 
 @pytest.mark.parametrize(("label", "loss"), [(True, 1.386294), (False, 0.287682)])
 def test_probabilities_of_two_classes_are_those_of_booleans(label, loss):
-    """Records name classes as text, and River knows them as booleans."""
+    """In records, classes are text; for River's metrics, they are booleans."""
     scores = Scores(Task.BINARY, {"log_loss": metrics.LogLoss, "ce": metrics.CrossEntropy}, 10)
     scores.update_all([label], [predicted(False, **{"True": 0.25, "False": 0.75})])
     assert scores.cumulative() == pytest.approx({"log_loss": loss, "ce": loss}, abs=1e-5)

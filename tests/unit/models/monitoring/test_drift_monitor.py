@@ -59,7 +59,7 @@ def test_one_change_is_reported_once(detector):
 
 @pytest.mark.parametrize("scale", [1e-6, 1e-3, 1.0, 1e3, 1e9])
 @pytest.mark.parametrize("detector", QUICK)
-def test_scaled_values_are_judged_alike_in_any_unit(detector, scale):
+def test_scaled_values_give_the_same_result_in_any_unit(detector, scale):
     """The same change is found at the same place, and no other."""
     values = [scale * value for value in shifting(change_at=1000, length=1200)]
     (evidence,) = found(DriftMonitor(detector, cooldown=0, scaled=True), values)
@@ -233,8 +233,8 @@ def test_a_detector_that_fires_at_once_gives_evidence():
     assert monitor.update(5.0) == Evidence("Alarm", 2, 5.0, 5.0)
 
 
-def test_a_detector_derived_from_adwin_is_asked_itself():
-    """The short way is for River's own."""
+def test_a_class_derived_from_adwin_is_updated_by_its_own_method():
+    """The fast way is only for River's class itself."""
 
     class Deaf(drift.ADWIN):
         def update(self, x):
@@ -271,7 +271,7 @@ def test_many_values_at_once_give_the_same_as_one_after_the_other(detector, scal
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e150, -1e150, 1.7e308])
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_values_out_of_bounds_are_skipped_among_many(value, place):
-    """Wherever they are; the others are counted as usual."""
+    """At any place; the others are counted as usual."""
     values = [1.0, 2.0]
     values.insert(place, value)
     monitor = DriftMonitor(lambda: Alarm(every=2), cooldown=0)
