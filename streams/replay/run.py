@@ -69,9 +69,9 @@ def replay_in_memory(
     started = time.perf_counter()
     memory = InMemory(pipeline, 1, time.time_ns() // 1_000_000)
     rows = source.events(pipeline.event_id)
-    predicted = 0
-    for record in memory.fold(in_order(rows, Encoder(pipeline, 1), label_delay)):
-        predicted += isinstance(record, PredictionRecord)
+    made = memory.fold(in_order(rows, Encoder(pipeline, 1), label_delay))
+    predictions = (each for each in made if isinstance(each, PredictionRecord))
+    for predicted, _ in enumerate(predictions, 1):
         if predicted % _STRIDE == 0:
             on_progress(predicted)
     seconds = time.perf_counter() - started

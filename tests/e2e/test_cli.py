@@ -1,4 +1,4 @@
-"""A worker, and everything around it, from the command line."""
+"""A worker and the commands around it, as processes."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _as_lines(documents):
 
 
 def test_events_go_in_and_predictions_come_out(broker, millrace):
-    """Events and labels by `produce`, a worker between, predictions and rejects by `consume`."""
+    """`produce` sends events and labels, a worker processes them, `consume` prints the results."""
     settings = read_settings(
         broker=broker, pipeline="millrace.models.pipelines.loans", log_level="warning"
     )
@@ -95,13 +95,13 @@ def test_events_go_in_and_predictions_come_out(broker, millrace):
 
         process = worker._process
         process.send_signal(signal.SIGTERM)
-        assert process.wait(_LIMIT_SECONDS) == 0, "SIGTERM stops a worker in order"
+        assert process.wait(_LIMIT_SECONDS) == 0, "SIGTERM stops a worker cleanly"
         with pytest.raises(MillraceError, match="ended with exit code 0"):
             worker.metrics()
 
 
-def test_a_worker_stops_with_whoever_started_it():
-    """When the parent is gone, by force even, its end of the pipe closes: that is a SIGTERM."""
+def test_a_worker_stops_with_the_process_that_started_it():
+    """When that ends, even by SIGKILL, its end of the pipe is closed: the worker gets a SIGTERM."""
     waits = (
         "import time; from millrace.streams.cli.worker import stop_with_stdin; stop_with_stdin()"
     )
@@ -115,7 +115,7 @@ def test_a_worker_stops_with_whoever_started_it():
 
 
 def test_a_worker_that_cannot_start_says_why(broker):
-    """The error is the worker's own, in one line."""
+    """The error is the worker's, in one line."""
     settings = read_settings(broker=broker, pipeline="no_such_module")
     with (
         WorkerProcess(settings) as worker,
@@ -126,13 +126,13 @@ def test_a_worker_that_cannot_start_says_why(broker):
 
 @pytest.fixture
 def two_processes(broker, tmp_path):
-    """Run `worker --processes 2`; give it, its web ports and what it has logged so far."""
+    """Run `worker --processes 2`; return it, its web ports and a function that reads its log."""
     first, second = _neighbouring_ports()
     log = tmp_path / "log"
     chosen = ["--processes", "2", "--web-port", str(first), "--log-format", "json"]
     pipeline = ["-p", "millrace.models.pipelines.loans", "-b", broker]
     command = [sys.executable, "-m", "millrace.streams.cli", "worker", *chosen, *pipeline]
-    # A name of its own: the state that other tests leave under `loans` has another key.
+    # Its own name: the state that other tests leave under `loans` has another key.
     environment = os.environ | {"MILLRACE_PIPELINE_NAME": "loans-shared"}
     with log.open("wb") as output:
         process = subprocess.Popen(command, stderr=output, env=environment)
@@ -143,8 +143,8 @@ def two_processes(broker, tmp_path):
         process.wait()
 
 
-def test_several_processes_run_and_one_that_dies_comes_back(two_processes):
-    """Each has a web port and a mark in the log of its own; SIGTERM stops all of them."""
+def test_several_processes_run_and_one_that_ends_is_restarted(two_processes):
+    """Each has its own web port and its number in the log; SIGTERM stops all of them."""
     supervisor, ports, log = two_processes
     _until(lambda: all(map(_is_ready, ports)), log)
     pids = {line["process"]: line["pid"] for line in log() if "pid" in line}

@@ -1,4 +1,4 @@
-"""`millrace replay` as a user runs it, held against River on the same rows."""
+"""`millrace replay` as a user runs it, compared with River on the same rows."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _write(path, rows):
 
 
 def _people(n):
-    """Rows with numbers, text and missing cells, and a label of text that follows from them."""
+    """Return rows with numbers, text and missing cells, and a label that depends on them."""
     random = Random(7)
     for _ in range(n):
         color = random.choice(["red", "green", "blue", None])
@@ -100,7 +100,7 @@ def test_an_inferred_pipeline_scores_as_river_does(tmp_path):
 
 
 def test_in_memory_equals_a_worker(tmp_path):
-    """By default no worker runs, and the report is the same but for how long it took."""
+    """By default no worker runs, and the report is the same except for the times."""
     _write(tmp_path / "people.csv", [*_people(400)])
     reports = []
     for number, how in enumerate(([], ["--chain", "default"])):
@@ -143,7 +143,7 @@ def _reference(rows, delay):
 
 
 def test_models_by_key_over_four_partitions_score_as_river_does(tmp_path):
-    """One agent, four partitions, a model per key; and what is no event ends in rejects."""
+    """One agent, four partitions, a model per key; rows that are not events are rejected."""
     random = Random(3)
     rows = []
     for number in range(600):
@@ -173,7 +173,7 @@ def test_models_by_key_over_four_partitions_score_as_river_does(tmp_path):
 
 
 def test_a_worker_that_cannot_start_is_an_error(tmp_path):
-    """A pipeline that loads here and fails in the worker: its error, one line, exit code 2."""
+    """A pipeline that only loads here: the error of the worker, one line, exit code 2."""
     (tmp_path / "odd_pipeline.py").write_text(
         "import sys\n"
         "assert 'worker' not in sys.argv, 'not in a worker'\n"

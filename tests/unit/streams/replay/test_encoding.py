@@ -123,6 +123,13 @@ def test_a_missing_column_goes_out_as_json(pipeline):
     }
 
 
+def test_a_missing_column_of_a_nullable_field_is_null(make_pipeline, avro):
+    """Also if the field has no default."""
+    pipeline = make_pipeline(schema=avro(id="string", a=["null", "double"], y=["null", "boolean"]))
+    sent = Encoder(pipeline, 4).event({"id": "1"})
+    assert _decoded(pipeline, sent)[1] == {"id": "1", "a": None, "y": None}
+
+
 def test_what_json_cannot_hold_is_sent_as_text(pipeline):
     """An array in a cell, for example: ingest rejects it."""
     sent = Encoder(pipeline, 4).event({**ROWS[0], "a": np.array([1, 2])})

@@ -139,6 +139,15 @@ def test_models_by_key_and_partition(make_pipeline: Make, avro: Make, rows: Make
     assert four.metrics["own"]["accuracy"] == pytest.approx(one.metrics["own"]["accuracy"])
 
 
+def test_one_partition_is_the_default(make_pipeline: Make, avro: Make, rows: Make) -> None:
+    """So that results are in the order of the rows."""
+    schema = avro(id="string", user="string", a="double", b="double", y=["null", "boolean"])
+    pipeline = make_pipeline(schema=schema, key="user", scope="key")
+    given = [{**row, "user": f"u{i % 5}"} for i, row in enumerate(rows(count=20))]
+    result = run(pipeline, given)
+    assert [each["event_id"] for each in result.predictions] == [each["id"] for each in given]
+
+
 def test_what_cannot_be_used_is_a_reject(make_pipeline: Make, rows: Make) -> None:
     """A row that is not a valid event is rejected with a reason; the others are predicted."""
     given = rows(count=5)
@@ -176,7 +185,9 @@ def test_frames(make_pipeline: Make, rows: Make) -> None:
     assert result.frame("outcomes")["fate"].unique().tolist() == ["joined"]
     assert result.frame("rejects").empty
     assert result.frame("metrics").loc["own", "accuracy"] == result.metrics["own"]["accuracy"]
-    with pytest.raises(SettingsError, match=r"frame must be one of predictions, .*; got 'models'"):
+    with pytest.raises(
+        SettingsError, match=r"frame must be one of predictions, alerts, .*; got 'models'"
+    ):
         result.frame("models")
 
 

@@ -9,7 +9,14 @@ import pytest
 from river import metrics
 
 from millrace.streams.observability.scraping import Samples
-from millrace.streams.replay.report import beaten_by, combined_metrics, make_report, quantile
+from millrace.streams.replay.report import (
+    IN_MEMORY,
+    Report,
+    beaten_by,
+    combined_metrics,
+    make_report,
+    quantile,
+)
 
 BUCKET = "millrace_end_to_end_latency_seconds_bucket"
 
@@ -77,12 +84,20 @@ def test_the_report_counts_what_the_worker_counted(make_pipeline):
             ("millrace_examples_learned_total", {"model": "own"}, 2.0),
             ("millrace_labels_total", {"fate": "joined"}, 2.0),
             ("millrace_alerts_total", {"source": "loss:own", "detector": "ADWIN"}, 3.0),
+            *((BUCKET, {"le": le}, float(n)) for le, n in (("0.1", 8), ("1.0", 10), ("+Inf", 10))),
             *_quality("0", "own", 2, accuracy=float("nan")),
             *_quality("1", "own", 0),
         ]
     )
     made = make_report(make_pipeline(), samples, ran="default", events=6, seconds=2.0)
+    assert made["latency_seconds"] == {
+        "p50": pytest.approx(0.0625),
+        "p99": pytest.approx(0.1 + 0.9 * 1.9 / 2),
+    }
     expected = {
+        "pipeline": "p",
+        "task": "binary",
+        "seconds": 2.0,
         "model": "own",
         "scope": "global",
         "chain": "default",
@@ -101,6 +116,16 @@ def test_the_report_counts_what_the_worker_counted(make_pipeline):
     }
     assert expected.items() <= made.items()
     assert json.loads(json.dumps(made, allow_nan=False)) == made
+    assert {*made} == Report.__required_keys__
+
+
+def test_in_memory_there_is_no_latency(make_pipeline):
+    """All rows are produced at one time. No time has no throughput."""
+    samples = _latency(**{"0.1": 4, "+Inf": 4})
+    made = make_report(make_pipeline(), samples, ran=IN_MEMORY, events=4, seconds=0.0)
+    assert made["latency_seconds"] == {"p50": None, "p99": None}
+    assert made["throughput_events_per_second"] is None
+    assert made["metrics_combined_from_partitions"] == 0
 
 
 @pytest.mark.parametrize(
@@ -111,7 +136,11 @@ def test_the_report_counts_what_the_worker_counted(make_pipeline):
         ("binary", {"accuracy": 0.9}, {"accuracy": 0.9}, True),
         ("regression", {"mae": 2.0}, {"mae": 1.0}, True),
         ("regression", {"mae": 1.0}, {"mae": 2.0}, False),
+        ("multiclass", {"accuracy": 0.8}, {"accuracy": 0.9}, True),
+        ("anomaly", {"roc_auc": 0.8}, {"roc_auc": 0.9}, True),
+        ("anomaly", {"roc_auc": 0.9}, {"roc_auc": 0.8}, False),
         ("binary", {}, {"accuracy": 0.8}, False),
+        ("binary", {"accuracy": 0.8}, {}, False),
     ],
 )
 def test_a_champion_that_does_not_beat_a_baseline_is_named(

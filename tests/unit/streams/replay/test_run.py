@@ -1,4 +1,4 @@
-"""A replay from end to end, in memory; `tests/e2e` has replays through a worker."""
+"""A replay from end to end: in memory, and through a worker on fakes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,13 @@ import pandas as pd
 import pytest
 
 from millrace import run
-from millrace.streams.replay.run import own_name, replay_in_memory
+from millrace.streams.kafka.fakes import FakeBroker, FakeClients
+from millrace.streams.replay import run as module
+from millrace.streams.replay.encoding import Outgoing
+from millrace.streams.replay.in_memory import InMemory
+from millrace.streams.replay.run import Pace, own_name, replay_in_memory, replay_through_worker
 from millrace.streams.replay.source import Source
+from millrace.streams.settings import Settings
 
 
 @pytest.fixture
@@ -36,8 +41,110 @@ def test_progress_is_reported(make_pipeline, rows):
     seen = []
     source = Source(pd.DataFrame(rows), "table")
     replay_in_memory(source, make_pipeline(), 0, on_progress=seen.append)
-    assert {200, 400} <= {*seen}
-    assert {each % 200 for each in seen} == {0}
+    assert seen == [200, 400]
+
+
+class Started:
+    """What a replay starts, on a broker in memory; its worker folds what is on `events`."""
+
+    def __init__(self, pipeline, monkeypatch):
+        self.pipeline = pipeline
+        self.broker = FakeBroker()
+        self.calls = []
+        self.settings = self.read = None
+        monkeypatch.setattr(module, "EmbeddedBroker", self._start_broker)
+        monkeypatch.setattr(module, "WorkerProcess", self._start_worker)
+        monkeypatch.setattr(module, "KafkaClients", self._make_clients)
+
+    def _start_broker(self):
+        self.calls.append("broker")
+        return self
+
+    def _start_worker(self, settings):
+        self.calls.append("worker")
+        self.settings = settings
+        self.memory = InMemory(self.pipeline, 4, 1_700_000_000_000)
+        self.memory.metrics.up.labels("all").set(1)
+        self.read = [0] * 4
+        return self
+
+    def _make_clients(self, settings):
+        self.calls.append(settings.broker)
+        return FakeClients(self.broker)
+
+    address = "embedded://fake"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.calls.append("stop")
+
+    def wait_ready(self):
+        self.calls.append("wait")
+
+    def metrics(self):
+        assert "wait" in self.calls
+        for partition in range(4):
+            records = self.broker.records("p.events", partition)[self.read[partition] :]
+            self.read[partition] += len(records)
+            produced = [Outgoing(each.value(), each.key(), partition, False) for each in records]
+            assert [*self.memory.fold(produced)] or not produced
+        return self.memory.samples()
+
+    def failing(self):
+        return {}
+
+    def last_lines(self):
+        return ""
+
+
+@pytest.mark.parametrize("label_delay", [0, 30])
+def test_a_replay_through_a_worker_reports_its_metrics(
+    make_pipeline, rows, label_delay, monkeypatch
+):
+    """They equal those in memory; broker and worker are started before, and stopped at the end."""
+    pipeline = make_pipeline()
+    started, seen = Started(pipeline, monkeypatch), []
+    report = replay_through_worker(
+        Source(pd.DataFrame(rows), "table"),
+        pipeline,
+        Settings(broker="embedded", chain="full"),
+        Pace(label_delay=label_delay),
+        on_ready=lambda: started.calls.append("ready"),
+        on_progress=seen.append,
+    )
+    assert report["metrics"] == run(pipeline, rows, label_delay=label_delay).metrics
+    assert (report["events"], report["predictions"], report["learned"]) == (450, 450, 450)
+    assert (report["chain"], seen[-1]) == ("full", 450)
+    order = ["broker", "embedded://fake", "worker", "wait", "ready", "stop", "stop"]
+    assert started.calls == order
+    assert started.settings.broker == "embedded://fake"
+
+
+def test_a_replay_on_another_broker_starts_none(make_pipeline, rows, monkeypatch):
+    """Its clients and the worker connect to the one that is set."""
+    pipeline = make_pipeline()
+    started = Started(pipeline, monkeypatch)
+    settings = Settings(broker="here:9092", chain="full", partitions=4)
+    source = Source(pd.DataFrame(rows), "table")
+    replay_through_worker(source, pipeline, settings, Pace())
+    assert started.calls == ["here:9092", "worker", "wait", "stop"]
+
+
+def test_a_pace_has_no_delay_and_no_rate_by_default():
+    """As fast as the worker is, with labels inside their events."""
+    assert Pace() == Pace(label_delay=0, rate=None)
+
+
+def test_the_rate_reaches_the_feed(make_pipeline, rows, monkeypatch):
+    """10 events at 100 a second take 90 ms."""
+    pipeline = make_pipeline()
+    Started(pipeline, monkeypatch)
+    source = Source(pd.DataFrame(rows[:10]), "table")
+    settings = Settings(broker="embedded", chain="full")
+    report = replay_through_worker(source, pipeline, settings, Pace(rate=100.0))
+    assert report["seconds"] >= 0.09
 
 
 def test_replays_on_a_broker_have_names_of_their_own(make_pipeline):
