@@ -74,9 +74,8 @@ def vectors(pipeline: Pipeline, settings: Settings) -> list[Record]:
             "label": label,
             "fields": each,
         }
-        made += task.run(
-            [EventRecord(event, Origin("clean", 0, offset, 0, None, None))]
-        )
+        origin = Origin("clean", 0, offset, 0, None, None)
+        made += task.run(Slice([EventRecord(event, origin)]))
     return made
 
 
@@ -145,7 +144,7 @@ def test_describes_the_saved_state(make_log: Callable[..., Any]) -> None:
     """What is saved is described as the models themselves would be."""
     pipeline, settings = make_log()
     task = learning(pipeline, settings)
-    task.run(vectors(pipeline, settings))
+    task.run(Slice(vectors(pipeline, settings)))
 
     saved = inspect_state(KafkaClients(settings), pipeline, settings)
 

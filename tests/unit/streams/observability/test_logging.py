@@ -81,7 +81,8 @@ def test_an_exception_is_part_of_its_line(log):
         int("why")
     except ValueError:
         structlog.get_logger("x").exception("failed")
-    assert "ValueError: invalid literal for int() with base 10: 'why'" in json.loads(stream.getvalue())["exception"]
+    exception = json.loads(stream.getvalue())["exception"]
+    assert "ValueError: invalid literal for int() with base 10: 'why'" in exception
 
 
 @pytest.mark.parametrize(
