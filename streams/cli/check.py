@@ -55,8 +55,8 @@ def _summary(pipeline: Pipeline) -> Table:
         "features": ", ".join(name for each in pipeline.features for name in each.names),
         "scope": f"{pipeline.scope}{key}",
         "drift": _drift(pipeline),
-        "labels": f"awaited for {pipeline.pending.ttl}, by at most {pipeline.pending.limit:,}"
-        " events",
+        "labels": f"up to {pipeline.pending.limit:,} events wait for theirs, each for"
+        f" {str(pipeline.pending.ttl).removesuffix(', 0:00:00')}",
     }.items():
         table.add_row(name, value)
     return table
