@@ -279,7 +279,8 @@ def _fingerprint(pipeline: Pipeline) -> str:
 
 
 def _modules(pipeline: Pipeline) -> set[str]:
-    """Return where a pipeline's models are defined: what else may be part of the state."""
+    """Return where models and features are defined: what else may be part of the state."""
     factories = [getattr(each, "func", each) for each in pipeline.models.values()]
     made = [type(factory()) for factory in pipeline.models.values()]
-    return {each.__module__ for each in (*factories, *made)}
+    features = map(type, pipeline.features)
+    return {each.__module__ for each in (*factories, *made, *features)}

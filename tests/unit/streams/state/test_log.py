@@ -10,10 +10,12 @@ import pytest
 from confluent_kafka import KafkaError
 from river import naive_bayes
 
+from millrace.models.features.base import Extract, Feature, Store, Stores
 from millrace.models.features.fields import fields
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.sample_events import sample_vectors
-from millrace.schemas import BrokerError, SnapshotError
+from millrace.schemas import BrokerError, EventSchema, SnapshotError
+from millrace.schemas.records import Event, Features
 from millrace.streams.kafka.fakes import FakeBroker, FakeClients
 from millrace.streams.operators.record import Origin
 from millrace.streams.operators.slice import Slice
@@ -101,6 +103,50 @@ def test_what_was_flushed_is_restored(
     assert (saved.covers, saved.flush, saved.runs) == ({"events": 50, "labels": 0}, 3, [])
     assert contents(restored) == contents(task)
     assert version(saved) == 50
+
+
+class Visits:
+    """What a user's own feature keeps of a user: a class of the pipeline's module."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
+VISITS = Store[Visits]("visits")
+
+
+class CountVisits(Feature):
+    """A user's own feature with state."""
+
+    names = ("visits",)
+
+    def check(self, schema: EventSchema) -> None:
+        """Any schema will do."""
+
+    def bind(self, stores: Stores) -> Extract:
+        visits = stores(VISITS)
+
+        def extract(event: Event) -> Features:
+            seen = visits.get("all") or Visits()
+            seen.count += 1
+            visits["all"] = seen
+            return {"visits": seen.count}
+
+        return extract
+
+
+def test_a_users_own_feature_may_keep_its_own_classes(
+    make_pipeline: Callable[..., Pipeline], make_log: Callable[..., StateLog], broker: FakeBroker
+) -> None:
+    """What the pipeline's own features store is restored, like what its models are."""
+    pipeline = make_pipeline(features=(fields("a"), CountVisits()))
+    log = make_log(pipeline=pipeline)
+    task, restored = make_task(pipeline), make_task(pipeline)
+    learn(task, pipeline, range(3))
+    write(broker, log.flush(0, task, {"events": 3}, number=1))
+    log.read([0])[0].restore(restored)
+    stores = dict(restored.stores())
+    assert [visits.count for visits in stores["feature/visits"].values()] == [3]  # type: ignore[attr-defined]
 
 
 def test_folding_goes_on_from_restored_state(
