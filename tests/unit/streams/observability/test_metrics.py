@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.parser import text_string_to_metric_families
 
 from millrace.schemas import RejectReason
-from millrace.streams.observability.latency import LATENCY_BUCKETS_SECONDS, LatencyHistogram
 from millrace.streams.observability.metrics import Metrics
 from millrace.streams.operators.record import (
     AlertRecord,
@@ -31,7 +26,7 @@ NOW_MS = 1_700_000_000_000
 
 
 def samples(metrics: Metrics) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-    """Parse the exposition; every sample must be there once."""
+    """Parse the exposition, in which every sample must be unique."""
     found: dict[Any, float] = {}
     for family in text_string_to_metric_families(metrics.render().decode()):
         for sample in family.samples:
@@ -45,44 +40,15 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
     return samples(metrics).get((name, frozenset({"pipeline": "p", **labels}.items())))
 
 
-seconds = st.floats(min_value=-1, max_value=1e4) | st.sampled_from(LATENCY_BUCKETS_SECONDS)
-
-
-@settings(max_examples=50, deadline=None)
-@given(batches=st.lists(st.lists(seconds, max_size=20), max_size=5))
-def test_latency_histogram_is_prometheus_own(batches: list[list[float]]) -> None:
-    """In batches or one by one, buckets, count and sum are those of `prometheus_client`."""
-    theirs = Histogram(
-        "x_seconds",
-        "x",
-        ["pipeline"],
-        buckets=LATENCY_BUCKETS_SECONDS,
-        registry=CollectorRegistry(),
-    )
-    ours = LatencyHistogram("x_seconds", "x", {"pipeline": "p"})
-    for batch in batches:
-        ours.observe(batch)
-        for each in batch:
-            theirs.labels("p").observe(each)
-    theirs.labels("p")
-    (our_family,), (their_family,) = ours.collect(), theirs.collect()
-    expected = [each for each in their_family.samples if not each.name.endswith("_created")]
-    assert [(each.name, each.labels) for each in our_family.samples] == [
-        (each.name, each.labels) for each in expected
-    ]
-    for our_sample, their_sample in zip(our_family.samples, expected, strict=True):
-        assert math.isclose(our_sample.value, their_sample.value, rel_tol=1e-9, abs_tol=1e-9)
-
-
 def test_renders_from_the_start() -> None:
-    """Before the first record the exposition is there and parses."""
+    """Before the first record, the exposition is valid and has the prefix throughout."""
     metrics = Metrics("p")
     assert value(metrics, "millrace_end_to_end_latency_seconds_count") == 0
     assert not [name for name, _ in samples(metrics) if not name.startswith("millrace_")]
 
 
 def test_tallies_become_counters() -> None:
-    """What operators tally is counted under its name, kind and reason, and adds up."""
+    """What operators tally is added up under its name, kind and reason."""
     metrics = Metrics("p")
     for _ in range(2):
         metrics.count(
@@ -111,7 +77,7 @@ def test_tallies_become_counters() -> None:
 
 
 def test_outputs_are_counted(make_origin: Make) -> None:
-    """Predictions count by model, outcomes by fate, alerts by detector and source."""
+    """Predictions are counted by model, outcomes by fate, alerts by detector and source."""
     metrics = Metrics("p")
     origin = make_origin(timestamp_ms=NOW_MS)
     metrics.count_published(
@@ -134,7 +100,7 @@ def test_outputs_are_counted(make_origin: Make) -> None:
 
 @pytest.fixture
 def run(make_pipeline: Make, make_vector: Make, make_label: Make) -> Callable[[Metrics], None]:
-    """Run prediction and learning over a few records, and show them to the metrics."""
+    """Run prediction and learning over a few records, watched by the metrics."""
 
     def start(metrics: Metrics) -> None:
         agent = parse_chain("default")[2]
@@ -143,9 +109,6 @@ def run(make_pipeline: Make, make_vector: Make, make_label: Make) -> Callable[[M
             agent,
             1,
             1_000,
-            lambda _: None,
-            lambda _: None,
-            lambda: 0,  # type: ignore[arg-type,return-value]
         )
         task = factory.make()
         metrics.watch(agent.name, 3, task)
@@ -157,8 +120,8 @@ def run(make_pipeline: Make, make_vector: Make, make_label: Make) -> Callable[[M
     return start
 
 
-def test_state_is_read_when_asked(run: Callable[[Metrics], None]) -> None:
-    """Quality, pending entries and versions are those of the running tasks, by partition."""
+def test_state_is_read_at_each_scrape(run: Callable[[Metrics], None]) -> None:
+    """Metrics, pending entries and versions are those of the running tasks, by partition."""
     metrics = Metrics("p")
     run(metrics)
     where = {"partition": "3"}
@@ -171,12 +134,66 @@ def test_state_is_read_when_asked(run: Callable[[Metrics], None]) -> None:
     assert value(metrics, "millrace_prequential_metric", window="cumulative", **quality) == 0.5
     assert value(metrics, "millrace_prequential_metric", window="rolling", **quality) == 0.5
     assert value(metrics, "millrace_labels_total", fate="early") == 1
+
+
+def test_an_agent_without_partitions_is_forgotten(run: Callable[[Metrics], None]) -> None:
+    """Its state and its lag are no longer shown, and it is down; other agents stay."""
+    metrics = Metrics("p")
+    run(metrics)
+    for agent in ("prediction-learning", "drift"):
+        metrics.up.labels(agent).set(1)
+        metrics.lag_records.labels(agent, "features", 3).set(5)
+    metrics.forget("drift")
+    assert value(metrics, "millrace_pending", kind="event", partition="3") == 2
     metrics.forget("prediction-learning")
-    assert value(metrics, "millrace_pending", kind="event", **where) is None
+    assert value(metrics, "millrace_pending", kind="event", partition="3") is None
+    assert value(metrics, "millrace_agent_up", agent="drift") == 0
+    assert not [name for name, _ in samples(metrics) if name == "millrace_consumer_lag_records"]
+
+
+def test_an_agent_keeps_its_lag_when_another_is_forgotten() -> None:
+    """The lag is removed by agent."""
+    metrics = Metrics("p")
+    for agent in ("feature", "drift"):
+        metrics.lag_records.labels(agent, "clean", 0).set(5)
+    metrics.forget("drift")
+    lag = {"agent": "feature", "topic": "clean", "partition": "0"}
+    assert value(metrics, "millrace_consumer_lag_records", **lag) == 5
+
+
+def test_what_the_runtime_counts_has_its_name_and_labels() -> None:
+    """Each is a metric of the reference page."""
+    metrics = Metrics("p")
+    metrics.batch_seconds.labels("drift").observe(0.25)
+    metrics.batch_records.labels("drift").observe(7)
+    metrics.up.labels("drift").set(1)
+    metrics.restarts.labels("drift").inc()
+    metrics.skipped.labels("drift", "clean").inc(3)
+    metrics.broker_errors.labels("drift", "_TRANSPORT").inc()
+    metrics.model_bytes.labels(2).set(1_000)
+    metrics.flush_timestamp.labels("drift").set(5)
+    metrics.restore_seconds.labels("drift").set(0.5)
+    drift = {"agent": "drift"}
+    for name, labels, expected in (
+        ("agent_batch_seconds_sum", drift, 0.25),
+        ("agent_batch_records_sum", drift, 7),
+        ("agent_up", drift, 1),
+        ("agent_restarts_total", drift, 1),
+        ("records_skipped_total", {"topic": "clean", **drift}, 3),
+        ("broker_errors_total", {"error": "_TRANSPORT", **drift}, 1),
+        ("model_size_bytes", {"partition": "2"}, 1_000),
+        ("snapshot_timestamp_seconds", drift, 5),
+        ("restore_seconds", drift, 0.5),
+    ):
+        assert value(metrics, f"millrace_{name}", **labels) == expected, name
+    assert value(metrics, "millrace_agent_batch_seconds_bucket", le="0.2", **drift) == 0
+    assert value(metrics, "millrace_agent_batch_seconds_bucket", le="0.25", **drift) == 1
+    assert value(metrics, "millrace_agent_batch_records_bucket", le="5.0", **drift) == 0
+    assert value(metrics, "millrace_agent_batch_records_bucket", le="10.0", **drift) == 1
 
 
 def test_pipelines_do_not_share(run: Callable[[Metrics], None]) -> None:
-    """Each worker has a registry of its own."""
+    """Each worker has its own registry."""
     first, second = Metrics("p"), Metrics("p")
     run(first)
     assert value(second, "millrace_model_version", partition="3") is None

@@ -62,7 +62,10 @@ def test_a_bundled_set_has_a_label_of_its_own(tmp_path):
 
 def test_too_little_is_an_error_that_lists_the_columns(table, tmp_path):
     """Without a pipeline, a file needs a label and a model."""
-    with pytest.raises(SettingsError, match=r"--label and --model.*'size', 'is_big'"):
+    with pytest.raises(
+        SettingsError,
+        match=r"--label and --model.*'size', 'is_big'.*got --label is_big, --model None",
+    ):
         define(table, tmp_path, label="is_big")
 
 
