@@ -109,10 +109,10 @@ def test_a_rebuild_predicts_nothing_twice(disaster: Disaster) -> None:
 
 
 def test_expired_input_is_an_error(disaster: Disaster) -> None:
-    """The worker does not go on, and names the gap and the setting that accepts it."""
+    """The worker halts, and names the gap and the setting that accepts it."""
     first = BEFORE + AFTER
-    assert disaster.failure.startswith("BrokerError: agent ingest requires events[0] from offset")
-    assert f"got {first + EXPIRED}, the earliest there is: {EXPIRED} records" in disaster.failure
+    assert disaster.failure.startswith("BrokerError: agent ingest needs events[0] from offset")
+    assert f"on the broker is {first + EXPIRED}: {EXPIRED} records have expired" in disaster.failure
     assert "MILLRACE_ACCEPT_GAPS=true" in disaster.failure
 
 

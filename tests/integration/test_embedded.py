@@ -182,7 +182,7 @@ def test_faust_starts_the_same_worker_and_lost_records_stop_it(
     topics.produce("events", ({"value": each, "partition": 0} for each in TOO_MUCH))
     with Worker(settings("every_sensor", name, embedded.address)) as worker:
         failing = wait_for("failure", worker.failing)
-        assert failing["ingest"].startswith("BrokerError: agent ingest requires")
+        assert failing["ingest"].startswith("BrokerError: agent ingest needs")
         assert "events[0] from offset 100" in failing["ingest"]
         assert worker.page("/healthz")[0] == 503
         assert "ingest" in worker.page("/readyz")[1]["waiting"]

@@ -343,7 +343,7 @@ def test_topics_are_kept_as_asked(kafka: str, flow: Flow) -> None:
     known = admin.list_topics(timeout=10).topics
     names = [name for name in known if name.startswith(f"{flow.name}.")]
     state = {f"state.{each}" for each in OPERATORS}
-    streams = {"clean", "features", "predictions", "examples", "alerts", "rejects"}
+    streams = {"clean", "features", "examples", "predictions", "outcomes", "alerts", "rejects"}
     inputs = {"events", "labels"}
     assert {name.partition(".")[2] for name in names} == state | streams | inputs | {"models"}
     assert {len(known[name].partitions) for name in names} == {PARTITIONS}

@@ -230,7 +230,7 @@ def test_a_changed_model_is_refused(kafka: str, life: Life) -> None:
     ):
         failing = wait_for("failing agent", worker.failing)
         assert [*failing] == ["prediction-learning"], failing
-        assert failing["prediction-learning"].startswith("SnapshotError: a snapshot requires")
+        assert failing["prediction-learning"].startswith("SnapshotError: a snapshot")
         assert "MILLRACE_STATE_KEY" in failing["prediction-learning"]
         assert worker.page("/healthz")[0] == 503
         assert "prediction-learning" in worker.page("/readyz")[1]["waiting"]
