@@ -310,14 +310,15 @@ def test_lag_is_what_is_not_read(broker: FakeBroker, agent: Agent) -> None:
 
 def test_what_nobody_may_read_is_no_lag(broker: FakeBroker, agent: Agent) -> None:
     """Behind the last record there are markers, and what was aborted."""
-    put(broker, 1)
+    agent.starts = [{("events", 1): 0}]
+    put(broker, 1, partition=1)
     transaction = broker.transaction("other")
-    transaction.places.add(("p.events", 0))
-    broker.put("p.events", b"void", transaction=transaction)
+    transaction.places.add(("p.events", 1))
+    broker.put("p.events", b"void", partition=1, transaction=transaction)
     broker.end_transaction("other", "aborted")
     agent.inbox.poll(10)
-    agent.inbox.report_lag({("events", 0): 1})
-    assert agent.lag_of("events") == 0
+    agent.inbox.report_lag({("events", 1): 1})
+    assert agent.lag_of("events", 1) == 0
 
 
 @pytest.mark.parametrize(("most_records", "is_stalled"), [(100, True), (1, False)])
@@ -344,6 +345,21 @@ def test_a_partition_that_is_held_back_is_said_to_be(broker: FakeBroker, agent: 
     agent.inbox.report_lag({("events", 0): 0})
     agent.seconds += 1.0
     assert "an open transaction holds them back" in agent.inbox.stall(0.5)
+
+
+@pytest.mark.parametrize("how", ["rebalance", "evict"])
+def test_partitions_that_are_gone_are_no_stall(broker: FakeBroker, agent: Agent, how: str) -> None:
+    """Also while the group has not decided yet who has them next."""
+    agent.inbox.poll(10)
+    broker.put("p.events", b"open", transaction=broker.transaction("other"))
+    agent.inbox.report_lag({("events", 0): 0})
+    agent.seconds += 1.0
+    assert agent.inbox.stall(0.5)
+    Agent(broker)  # a second member, for which the group waits
+    getattr(agent.consumer, how)()
+    agent.inbox.poll(10)
+    assert agent.seen[-1][0] in ("revoke", "lost")
+    assert agent.inbox.stall(0.5) == ""
 
 
 def test_a_new_assignment_forgets_what_it_knew(broker: FakeBroker, agent: Agent) -> None:

@@ -203,17 +203,18 @@ def test_a_broken_session_commits_nothing_when_it_leaves(
 
 
 def test_a_broken_session_leaves_nothing_open(broker: FakeBroker, make_worker: MakeWorker) -> None:
-    """It aborts before it leaves, so that no reader waits for it."""
+    """It aborts before it leaves, which may take a while, so that no reader waits for it."""
     worker = make_worker()
     put_events(broker, range(5))
     session = worker.connect()
     fold(session)
     session.is_broken = True
+    log, seen = broker.topics["p.predictions"][0], []
+    broker.before("close", lambda: seen.append((log.last_stable, log.end)))
 
     session.close()
 
-    log = broker.topics["p.predictions"][0]
-    assert (log.last_stable, log.end) == (6, 6)  # five aborted records and a marker
+    assert seen == [(6, 6)]  # five aborted records and a marker
     assert worker.consumer.is_closed
 
 
@@ -233,6 +234,19 @@ def test_lost_partitions_are_aborted(broker: FakeBroker, make_worker: MakeWorker
     assert worker.count("predictions_total", model="own") == 5
     lost = [each for each in logs if each["event"] == "lost partitions to another worker"]
     assert [each["lost"] for each in lost] == [2]  # of events and labels
+
+
+def test_lost_partitions_are_let_go_of(broker: FakeBroker, make_worker: MakeWorker) -> None:
+    """Until others are assigned, there is nothing to fold and nothing to show."""
+    first, second = make_worker(), make_worker()
+    one = first.start()
+    second.connect()
+    crash(first)
+
+    assert one.poll(1) == []  # the group waits for the second worker
+
+    assert one.assignments == {}
+    assert first.count("agent_up", agent=first.agent.name) == 0
 
 
 def test_after_a_loss_it_writes_under_another_id(
@@ -388,6 +402,9 @@ def test_offsets_without_outputs_wait_a_moment(broker: FakeBroker, drift: FakeWo
     drift.pass_time(0.11)
     assert session.poll(1) == []
     assert offsets == {("p.predictions", 0): 5}
+    broker.put("p.predictions", broker.values("p.predictions")[0])
+    assert work(session) == 1
+    assert offsets == {("p.predictions", 0): 5}  # until another 0.1 s have passed
 
 
 def test_what_happened_counts_with_the_offsets(broker: FakeBroker, make_worker: MakeWorker) -> None:
@@ -417,15 +434,32 @@ def test_the_state_is_saved_when_it_is_due(broker: FakeBroker, make_worker: Make
     assert worker.count("snapshot_timestamp_seconds", agent=worker.agent.name) > 0
 
 
+def test_the_state_is_due_some_seconds_after_an_assignment(
+    broker: FakeBroker, make_worker: MakeWorker
+) -> None:
+    """However long the session has waited for one."""
+    worker = make_worker()
+    session = worker.connect()
+    worker.pass_time()
+    put_events(broker, range(3))
+    work(session)
+    assert manifests(broker, worker) == []
+
+
 def test_unchanged_state_is_not_written_again(broker: FakeBroker, make_worker: MakeWorker) -> None:
     """Time alone changes nothing."""
     worker = make_worker()
     session = worker.start()
     put_events(broker, range(3))
     work(session)
-    for _ in range(3):
+    worker.pass_time()
+    session.poll(1)
+    begun: list[bool] = []
+    broker.before("begin_transaction", lambda: begun.append(True))
+    for _ in range(2):
         worker.pass_time()
         session.poll(1)
+    assert begun == []
     session.close()
     assert len(manifests(broker, worker)) == 1
 
@@ -441,6 +475,22 @@ def test_records_that_cannot_be_decoded_are_rejected(
     (reject,) = [json.loads(each or b"") for each in broker.values("p.rejects")]
     assert (reject["topic"], reject["offset"]) == ("clean", 0)
     assert worker.count("events_rejected_total", reason=reject["reason"]) == 1
+
+
+def test_outputs_that_cannot_be_written_are_rejected(
+    broker: FakeBroker, make_worker: MakeWorker
+) -> None:
+    """An id that is cut in the middle of a character, for example; they are counted, too."""
+    worker = make_worker()
+    event = {"id": "\ud800", "a": 1.0, "b": 2.0, "y": None}
+    broker.put("p.events", json.dumps(event).encode())
+    put_events(broker, [1])
+    work(worker.connect())
+
+    (reject,) = [json.loads(each or b"") for each in broker.values("p.rejects")]
+    assert (reject["topic"], reject["offset"], reject["reason"]) == ("events", 0, "ill_typed_field")
+    assert worker.count("events_rejected_total", reason="ill_typed_field") == 1
+    assert [event_id for event_id, _ in versions(broker)] == ["1"]
 
 
 def test_other_agents_have_their_turn_within_a_batch(

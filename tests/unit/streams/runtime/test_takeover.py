@@ -27,9 +27,11 @@ def test_a_new_pipeline_begins_at_the_beginning(
 ) -> None:
     """Nothing was read before, so everything is live, and there is nothing to warn of."""
     put_events(broker_with_topics(broker, make_worker), range(3))
+    worker = make_worker()
     with capture_logs() as logs:
-        session = make_worker().connect()
+        session = worker.connect()
         session.poll(1)
+    assert 0 < worker.count("restore_seconds", agent=worker.agent.name) < 60
     assignment = session.assignments[0]
     assert (assignment.next_offset, assignment.live_from) == (
         {"events": 0, "labels": 0},
@@ -155,6 +157,65 @@ def test_a_gap_is_accepted_on_request(broker: FakeBroker, make_worker: MakeWorke
     assert second.count("records_skipped_total", agent=second.agent.name, topic="events") == 3
 
 
+def test_only_records_that_are_missing_count_as_skipped(
+    broker: FakeBroker, make_worker: MakeWorker
+) -> None:
+    """Not those that the state covers."""
+    first, second = make_worker(), make_worker(accept_gaps=True)
+    session = first.start()
+    put_events(broker, range(5))
+    work(session)
+    session.close()
+    put_events(broker, range(5, 9))
+    broker.expire("p.events", before=7)
+
+    assert work(second.connect()) == 2
+
+    assert second.count("records_skipped_total", agent=second.agent.name, topic="events") == 2
+
+
+def test_flushes_are_numbered_over_restarts(broker: FakeBroker, make_worker: MakeWorker) -> None:
+    """From 1 on, so that it is known which models belong to which manifest."""
+    for number in (1, 2, 3):
+        worker = make_worker()
+        session = worker.connect()
+        put_events(broker, [number])
+        work(session)
+        session.close()
+    manifests = [each for each in broker.records(worker.state_topic) if each.key() == b"manifest"]
+    assert [dict(each.headers() or ())["flush"] for each in manifests] == [b"1", b"2", b"3"]
+
+
+def test_what_a_task_knows_is_a_metric(broker: FakeBroker, make_worker: MakeWorker) -> None:
+    """From the moment it is restored, for as long as it is assigned."""
+    first, second = make_worker(), make_worker()
+    session = first.connect()
+    put_events(broker, range(5))
+    work(session)
+    session.close()
+    session = second.start()
+    assert second.count("model_version", partition="0") == 5
+    session.close()
+    assert second.count("model_version", partition="0") == 0
+
+
+@pytest.mark.parametrize(
+    ("operator", "chain", "is_kept"),
+    [
+        pytest.param("ingest", "full", True, id="two inputs and state"),
+        pytest.param("feature", "default", False, id="one input"),
+        pytest.param("ingest", "default", False, id="no state"),
+        pytest.param("prediction", "split", False, id="models, which are compacted"),
+    ],
+)
+def test_where_the_order_of_inputs_is_kept(
+    make_worker: MakeWorker, operator: str, chain: str, is_kept: bool
+) -> None:
+    """Only where state depends on it, and it can be read again."""
+    session = make_worker(operator, chain=chain).start()
+    assert (session.assignments[0].order is not None) is is_kept
+
+
 def test_only_other_workers_are_fenced(broker: FakeBroker, make_worker: MakeWorker) -> None:
     """A worker that is told of the same partitions once more does not fence itself."""
     worker = make_worker()
@@ -243,6 +304,31 @@ def test_prediction_apart_begins_with_the_newest_published_models(
     work(make_worker("prediction", chain="split").connect())
 
     assert [version for _, version in versions(broker)] == [0] * 6 + [6, 6]
+
+
+def test_models_that_were_compacted_away_are_no_gap(
+    broker: FakeBroker, make_worker: MakeWorker
+) -> None:
+    """The newest ones are there, which is all that prediction needs."""
+    names = ("ingest", "feature", "prediction", "learning")
+    workers = {name: make_worker(name, chain="split") for name in names}
+    sessions = {name: worker.start() for name, worker in workers.items()}
+    for number in range(3):
+        put_events(broker, [number])
+        workers["learning"].pass_time()
+        for session in sessions.values():
+            work(session)
+    crash(workers["prediction"])
+    broker.expire("p.models", before=3)  # the second of three; markers take up offsets
+
+    with capture_logs() as logs:
+        session = make_worker("prediction", chain="split").connect()
+        session.poll(1)
+
+    assert session.assignments[0].next_offset["models"] == 3
+    assert session.assignments[0].live_from["models"] > 0
+    rebuilt = [each["topic"] for each in logs if each["event"].startswith("no saved state")]
+    assert rebuilt == ["features"]
 
 
 def test_models_that_were_removed_are_not_used_again(
