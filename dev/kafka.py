@@ -268,7 +268,7 @@ def _format_storage(java: str, jars: Path, config: Path) -> None:
 def _spawn_detached(command: list[str], log: Path) -> int:
     """Start a process that no signal to this one reaches; return its pid.
 
-    A shell starts it and exits, so that it is nobody's child here: Python has no open
+    A shell starts it and exits, so that this process is not its parent: Python has no open
     `Popen` to warn about, and a killed broker leaves no zombie that looks alive.
     """
     with log.open("ab") as output:

@@ -59,8 +59,8 @@ class MillraceApp(faust.App):
     async def on_stop(self) -> None:
         """End every agent's stream before Faust cancels the agents.
 
-        Faust's supervisor may be replacing an agent at that moment. Nobody would cancel the
-        replacement, and Faust would wait for it forever.
+        Faust's supervisor may be replacing an agent at that moment. The replacement would
+        never be cancelled, and Faust would wait for it forever.
         """
         for engine in self.engines:
             engine.stop()

@@ -2,7 +2,7 @@
 
 A broker runs in this process and the worker in one of its own. The script is sent at an even
 pace: events, their labels some hundred events later, a drift half-way, and a handful of records
-that nobody can use. Everything shown comes from where a user would look: the worker's `/metrics`
+that cannot be used. Everything shown comes from where a user would look: the worker's `/metrics`
 and the topics `alerts` and `predictions`.
 
 ::

@@ -193,13 +193,13 @@ class AcknowledgedWriter:
         return True
 
     def abort(self) -> None:
-        """Take nothing back: what was written may be there twice after a crash."""
+        """Do nothing: without transactions, outputs may be written twice after a crash."""
 
     def renew(self) -> None:
-        """Keep the client: nobody fences it."""
+        """Keep the client: without a transactional id it cannot be fenced."""
 
     def close(self) -> None:
-        """Hold nothing: the client is freed with the writer."""
+        """Do nothing: the client is freed with the writer."""
 
 
 class _Connection:
@@ -215,7 +215,7 @@ class _Connection:
 
 
 def fence(clients: Clients, transactional_id: str) -> None:
-    """Abort what a worker that is gone has left open, and keep it from ever writing again.
+    """Abort another worker's open transaction, and keep it from ever writing again.
 
     Initializing a transactional id ends whatever was begun under it (KIP-98).
     """

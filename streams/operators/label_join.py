@@ -55,7 +55,7 @@ class Joined(NamedTuple):
     label
         None where models learn without labels.
     label_time_ms
-        When the label became known; None where nobody knows.
+        When the label became known; None where that is unknown.
     losses
         Candidate to loss, for those that made a prediction.
     origin

@@ -56,8 +56,8 @@ def show(report: Report) -> None:
     if times:
         console.print(
             f"Seconds from kill -9 to the first new prediction, in the last partition to have one:"
-            f" {min(times):.1f} at the least, {report.median_recovery_seconds:.1f} in the median,"
-            f" {max(times):.1f} at the most, of {len(times)}"
+            f" minimum {min(times):.1f}, median {report.median_recovery_seconds:.1f},"
+            f" maximum {max(times):.1f}, of {len(times)}"
             f" (must be under {RECOVERY_TARGET_SECONDS:.0f})"
         )
     counts = Table(title="Counts", title_justify="left")
@@ -85,7 +85,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--seed", type=int, default=default.seed)
     parser.add_argument("--faults", type=int, default=default.faults)
-    parser.add_argument("--minutes", type=float, default=default.minutes, help="at the most")
+    parser.add_argument("--minutes", type=float, default=default.minutes, help="upper limit")
     parser.add_argument("--workers", type=int, default=default.workers)
     parser.add_argument("--events-per-second", type=float, default=default.events_per_second)
     parser.add_argument("--kinds", default=",".join(KINDS), help="of faults: a round of them")

@@ -205,7 +205,7 @@ class Checker:
 
     @property
     def _forgets_models(self) -> bool:
-        return self._pipeline.scope == "key"  # beyond max_models, the oldest give way
+        return self._pipeline.scope == "key"  # beyond max_models, the oldest are evicted
 
     def _book(self, log: list[Message]) -> Fates:
         book = LabelBook(int(self._pipeline.pending.ttl.total_seconds() * 1000))

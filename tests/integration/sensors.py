@@ -40,7 +40,7 @@ SCHEMA: dict[str, Any] = {
 }
 
 NO_PREDICTION = 666.0
-NO_LESSON = 555.0
+NOT_LEARNED = 555.0
 
 
 class Fragile(naive_bayes.GaussianNB):
@@ -53,8 +53,8 @@ class Fragile(naive_bayes.GaussianNB):
         return answer
 
     def learn_one(self, x: dict[str, Any], y: Any) -> None:
-        if x["temperature"] == NO_LESSON:
-            raise ValueError("no lesson")
+        if x["temperature"] == NOT_LEARNED:
+            raise ValueError("cannot learn")
         super().learn_one(x, y)
 
 

@@ -101,7 +101,7 @@ def test_lost_state_is_rebuilt_from_the_log(disaster: Disaster) -> None:
 
 
 def test_a_rebuild_predicts_nothing_twice(disaster: Disaster) -> None:
-    """What was predicted before is folded in silence, and what follows goes on from it."""
+    """What was predicted before is replayed without output; what follows continues from it."""
     assert [each["event_id"] for each in disaster.predictions] == [
         str(number) for number in range(BEFORE + AFTER)
     ]

@@ -133,7 +133,7 @@ def send_readings(topics: Topics) -> dict[str, Sent]:
     weak = [
         odd(reading_id="no-feature", load=0.0),
         odd(reading_id="no-prediction", temperature=sensors.NO_PREDICTION),
-        odd(reading_id="no-lesson", temperature=sensors.NO_LESSON),
+        odd(reading_id="not-learned", temperature=sensors.NOT_LEARNED),
     ]
     topics.produce("events", (event(each, is_avro=True) for each in weak))
     topics.produce("events", (event(each, i % 2 == 0) for i, each in enumerate(stream[200:])))
@@ -154,7 +154,7 @@ def send_labels(topics: Topics, worker: Worker) -> dict[str, Sent]:
         LABELS[0],
         LABELS[1] | {"faulty": not LABELS[1]["faulty"]},
         odd(reading_id="corrected", faulty=False),
-        odd(reading_id="no-lesson", faulty=True),
+        odd(reading_id="not-learned", faulty=True),
         odd(reading_id="never", sensor="s0", faulty=True),
     ]
     topics.produce("labels", (label(each, is_avro=False) for each in again))
@@ -199,7 +199,7 @@ def test_every_good_event_has_one_prediction(flow: Flow) -> None:
     by_id = {each["event_id"]: each for each in flow.predictions}
     assert len(by_id) == len(flow.predictions)
     others = {each for each in by_id if not each.isdigit() and not each.startswith("probe")}
-    assert others == {"no-lesson", "early", "corrected", "later"}
+    assert others == {"not-learned", "early", "corrected", "later"}
     for reading in LABELS:
         prediction = by_id[reading["reading_id"]]
         assert prediction["key"] == reading["sensor"]
@@ -266,7 +266,7 @@ def test_what_fails_after_ingest_is_kept_too(flow: Flow) -> None:
     details = {each["reason"]: each["detail"] for each in flow.rejects}
     assert "ZeroDivisionError" in details["feature_error"]
     assert "no prediction" in details["predict_error"]
-    assert "no lesson" in details["learn_error"]
+    assert "cannot learn" in details["learn_error"]
     assert "'never'" in details["orphan_label"]
     assert repr(STALE["reading_id"]) in details["late_label"]
 
@@ -307,7 +307,7 @@ def test_delayed_and_early_labels_make_examples(flow: Flow) -> None:
     """An example holds the features and the prediction of its event, the label and its delay."""
     predicted = {each["event_id"]: each for each in flow.predictions}
     labels = {each["reading_id"]: each["faulty"] for each in LABELS[: GOOD // 2]}
-    labels |= {"early": True, "corrected": False, "no-lesson": True}
+    labels |= {"early": True, "corrected": False, "not-learned": True}
     assert {each["event_id"]: each["label"] for each in flow.examples} == labels
     assert len(flow.examples) == len(labels)
     for example in flow.examples:

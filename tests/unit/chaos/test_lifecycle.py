@@ -36,7 +36,7 @@ def test_rejects_what_comes_again() -> None:
 
 
 def test_takes_the_correction_of_an_early_label() -> None:
-    """An early label gives way to a later one, which is learned."""
+    """An early label is replaced by a later one, which is learned."""
     book = LabelBook(TTL_MS)
     book.take_label("a", True)
     book.take_label("a", False)

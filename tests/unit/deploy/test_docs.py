@@ -90,7 +90,7 @@ def _shown(default: object) -> str:
 
 
 def test_every_topic_is_documented() -> None:
-    """The reference lists topics in the order of the flow, for whom they are, and the cleanup."""
+    """The reference lists topics in the order of the flow, who may read them, and the cleanup."""
     documented = [(*_codes(row[0]), row[1], row[3]) for row in _rows("reference/topics.md")]
     assert documented == [
         (each.name, each.use.value, "compact" if each.is_compacted else "delete")

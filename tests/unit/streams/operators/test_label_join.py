@@ -19,7 +19,7 @@ Make = Callable[..., Any]
 
 @pytest.fixture
 def operator(make_pipeline: Make) -> Apart:
-    """Make an operator that keeps 3 events for a day at the most."""
+    """Make an operator that keeps 3 events for at most a day."""
     pipeline = make_pipeline(pending=Pending(limit=3, ttl=timedelta(days=1)))
     return Apart(pipeline)
 
@@ -129,7 +129,7 @@ def test_late_by_time(operator: Apart, make_vector: Make, make_label: Make) -> N
 
 
 def test_late_by_number(operator: Apart, make_vector: Make, make_label: Make) -> None:
-    """The oldest of more than `pending.limit` events gives way."""
+    """The oldest of more than `pending.limit` events is evicted."""
     made_by(operator, *(make_vector(f"e{i}") for i in range(4)))
     assert [*operator.store("waiting")] == ["e1", "e2", "e3"]
     assert made_by(operator, make_label("e0", True)) == [("rejects", RejectReason.LATE_LABEL)]
@@ -148,7 +148,7 @@ def test_orphan_by_time(operator: Apart, make_vector: Make, make_label: Make) ->
 
 
 def test_orphan_by_number(operator: Apart, make_vector: Make, make_label: Make) -> None:
-    """The oldest of more than `pending.limit` early labels gives way, with its own origin."""
+    """The oldest of more than `pending.limit` early labels is evicted, with its own origin."""
     labels = [make_label(f"e{i}", True) for i in range(4)]
     labels[0].origin = labels[0].origin._replace(offset=77)
     made = [each for label in labels for each in operator.process(label)]

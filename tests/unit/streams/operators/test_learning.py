@@ -1,4 +1,4 @@
-"""Every example is a test first and then a lesson: as River's own prequential evaluation has it."""
+"""Every example is a test first, then trained on: River's own prequential evaluation."""
 
 from __future__ import annotations
 

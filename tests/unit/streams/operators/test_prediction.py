@@ -50,7 +50,7 @@ class Steps(base.Classifier):
 
 @pytest.fixture
 def operator(make_pipeline: Make) -> Apart:
-    """Make an operator that keeps 3 events for a day at the most."""
+    """Make an operator that keeps 3 events for at most a day."""
     pipeline = make_pipeline(pending=Pending(limit=3, ttl=timedelta(days=1)))
     return Apart(pipeline)
 
