@@ -64,7 +64,7 @@ def make_watch(worker, clock, make_pipeline):
     def make(chain="full", broker="embedded://here", **changes):
         settings = read_settings(broker=broker, chain=chain)
         pipeline = make_pipeline(changes.pop("task", "binary"), **changes)
-        return Watch(worker, pipeline, settings, stall_seconds=60.0, clock=clock)
+        return Watch(worker, pipeline, settings, clock=clock)
 
     return make
 
@@ -90,6 +90,18 @@ def test_what_is_missing_is_named(worker, make_watch, there, missing):
     """An error says what the worker has yet to do."""
     worker.has(**there)
     assert make_watch().look(3, 0).missing(3, 0) == [missing]
+
+
+def test_everything_that_is_missing_is_in_the_error(worker, make_watch, clock):
+    """Separated by commas."""
+    watch = make_watch()
+    worker.has(events=2, predictions=2)
+    watch.look(3, 1)
+    clock.now = 61.0
+    with pytest.raises(
+        BrokerError, match=r"1 events not read, 1 events neither .*, 1 labels neither"
+    ):
+        watch.look(3, 1)
 
 
 def test_labels_not_read_yet_are_missing(worker, make_watch):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from itertools import islice
 
 import pytest
 from pydantic import SecretStr
 
+from millrace.models.candidates.candidate import Candidate
+from millrace.models.monitoring.drift import DriftPolicy
 from millrace.models.pipeline.sample_events import sample_vectors
 from millrace.models.pipelines.loans import applications, pipeline
 from millrace.schemas import BrokerError, SnapshotError
@@ -120,21 +123,58 @@ def test_state_of_another_chain_is_an_error(left) -> None:
         inspect_state(left.clients, pipeline, other)
 
 
-def test_a_model_that_raises_an_exception_has_a_digest(left) -> None:
-    """The type of the exception is part of it."""
+def digests_after(task: Task, model: str, change: Callable[[Candidate], None]) -> set[str]:
+    """Change a candidate; return the names of those whose digests are different now."""
+    learning = next(each for each in task.operators if isinstance(each, LearningOperator))
+    before = described(task)
+    change(learning.models.by_scope_key[""].candidates[model])
+    after = described(task)
+    return {name for name in before if before[name].digest != after[name].digest}
+
+
+def test_a_digest_depends_on_every_bit_of_the_probabilities(left) -> None:
+    """Not only on the class that is predicted."""
+    left.write()
+
+    def move(candidate: Candidate) -> None:
+        (*_, regression) = candidate.model.steps.values()
+        regression.intercept += 1e-9
+
+    assert digests_after(left.task, "logistic_regression", move) == {"logistic_regression"}
+
+
+def test_a_digest_depends_on_the_exception_that_a_model_raises(left) -> None:
+    """A model that fails for a vector has a digest, too."""
+    left.write()
+
+    def broken(error: Exception) -> Callable[[Candidate], None]:
+        class Broken:
+            def predict_proba_one(self, x: object) -> object:
+                raise error
+
+            predict_one = predict_proba_one
+
+        return lambda candidate: setattr(candidate, "model", Broken())
+
+    for error in (ZeroDivisionError(), ValueError()):
+        assert digests_after(left.task, "hoeffding_tree", broken(error)) == {"hoeffding_tree"}
+    assert digests_after(left.task, "hoeffding_tree", broken(ValueError("other"))) == set()
+
+
+def test_a_digest_depends_on_the_challenger(left) -> None:
+    """What competes for a candidate's place is part of its state."""
     left.write()
     learning = next(each for each in left.task.operators if isinstance(each, LearningOperator))
-    models = learning.models.by_scope_key[""]
     before = described(left.task)
 
-    class Broken:
-        def predict_proba_one(self, x: object) -> object:
-            raise ZeroDivisionError
+    models = learning.models.by_scope_key[""]
+    models.handle_drift("hoeffding_tree", DriftPolicy.REPLACE, pipeline)
 
-        predict_one = predict_proba_one
-
-    models.candidates["hoeffding_tree"].model = Broken()
     after = described(left.task)
-
     changed = {name for name in before if before[name].digest != after[name].digest}
     assert changed == {"hoeffding_tree"}
+
+
+def test_describes_nothing_before_the_first_event(left) -> None:
+    """There are no models yet."""
+    assert described(left.task) == {}
