@@ -1,8 +1,17 @@
 """Baselines: what they predict before they know anything, and after."""
 
-import pytest
+import random
 
-from millrace.models.candidates.baselines import AnomalyRate, LastAnomaly, LastValue, baselines
+import pytest
+from river import dummy
+
+from millrace.models.candidates.baselines import (
+    AnomalyRate,
+    LastAnomaly,
+    LastValue,
+    MostCommon,
+    baselines,
+)
 from millrace.models.pipeline.tasks import Task
 
 
@@ -33,6 +42,16 @@ def test_classes_are_the_last_or_the_most_common(task):
     assert found["no_change"].predict_one({}) is True
     assert found["prior"].predict_one({}) is False
     assert found["prior"].predict_proba_one({}) == {False: 2 / 3, True: 1 / 3}
+
+
+def test_the_most_common_class_is_that_of_river():
+    """At every step; of equally common classes, both predict the one that was seen first."""
+    ours, rivers, rng = MostCommon(), dummy.PriorClassifier(), random.Random(2)
+    for label in ["c", "a", "b", "b", "a", *rng.choices("abcde", k=200)]:
+        ours.learn_one({}, label)
+        rivers.learn_one({}, label)
+        assert ours.predict_one({}) == rivers.predict_one({})
+        assert ours.predict_proba_one({}) == rivers.predict_proba_one({})
 
 
 def test_values_are_the_last_or_the_mean():
