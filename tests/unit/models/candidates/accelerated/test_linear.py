@@ -77,6 +77,18 @@ def test_any_options_are_rivers(options):
     assert ours["LogisticRegression"].weights == rivers["LogisticRegression"].weights
 
 
+@pytest.mark.parametrize("intercept", [17.5, -17.5, 18.0, -18.0, 18.5, -18.5])
+@pytest.mark.parametrize("label", [False, True])
+def test_large_margins_are_rivers(intercept, label):
+    """Beyond 18, River's loss has another formula, which differs in the last digits."""
+    options = {"intercept_init": intercept, "intercept_lr": 0.0}
+    ours, rivers = linear.LogisticRegression(**options), linear_model.LogisticRegression(**options)
+    for each in (ours, rivers):
+        each.learn_one({"a": 0.0}, label)
+        each.learn_one({"a": 1.0}, label)
+    assert ours.weights == rivers.weights != {"a": 0.0}
+
+
 def test_weights_of_examples_are_rivers():
     """An example may count for a half."""
     ours, rivers = linear.LogisticRegression(), linear_model.LogisticRegression()
