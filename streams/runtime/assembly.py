@@ -27,6 +27,7 @@ from millrace.streams.topology.codec import TopicCodec
 from millrace.streams.topology.factory import TaskFactory
 from millrace.streams.topology.topics import topic_prefix
 
+_BACKOFF_SECONDS = 0.1
 _OFFSETS_SECONDS = 0.1  # between commits without a transaction: a broker is slow to store offsets
 
 
@@ -66,8 +67,13 @@ class Assembly:
     clock: Callable[[], float] = time.monotonic
     clock_ms: Callable[[], int] = _now_ms
 
-    def engine(self, backoff_seconds: float = 0.1) -> Engine:
+    def engine(self, backoff_seconds: float = _BACKOFF_SECONDS) -> Engine:
         """Return the agent's engine, connected to nothing yet.
+
+        Parameters
+        ----------
+        backoff_seconds
+            Before it restarts after an error; doubled with every failure in a row.
 
         Raises
         ------

@@ -87,7 +87,7 @@ class Assignment:
     @property
     def is_uncommitted(self) -> bool:
         """Whether anything was folded since the offsets were last committed."""
-        return any(at > self._committed.get(topic, 0) for topic, at in self.next_offset.items())
+        return any(at > self._committed[topic] for topic, at in self.next_offset.items())
 
     def take_uncommitted(self, again: bool) -> dict[str, int]:
         """Return the offsets that have moved since the last call; with `again`, the others too.
@@ -98,7 +98,7 @@ class Assignment:
         moved = {
             topic: offset
             for topic, offset in self.next_offset.items()
-            if offset > self._committed.get(topic, 0)
+            if offset > self._committed[topic]
         }
         self._committed |= moved
         return {topic: at for topic, at in self._committed.items() if at} if again else moved

@@ -65,7 +65,7 @@ class Engine:
         metrics: Metrics,
         limit: BatchLimit,
         stall_seconds: float,
-        backoff_seconds: float = 0.1,
+        backoff_seconds: float,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.name = name

@@ -17,6 +17,7 @@ from millrace.streams.runtime.engine import Engine
 from tests.unit.streams.runtime.worker import (
     FakeWorker,
     in_order,
+    predictions,
     put_events,
     versions,
 )
@@ -203,6 +204,23 @@ def test_it_waits_half_a_minute_at_most(
     assert logs[0]["backoff_seconds"] == pytest.approx(seconds)
 
 
+def test_it_first_waits_a_tenth_of_a_second(broker: FakeBroker, make_worker: MakeWorker) -> None:
+    """By default: what has failed may have been a moment's trouble."""
+    engine = make_worker().engine(None)
+    broker.fail_next("init_transactions", KafkaError._TIMED_OUT)
+    put_events(broker, [0])
+
+    async def test() -> None:
+        with pytest.raises(KafkaException):
+            await engine.next_batch()
+        await process_next(engine)
+        await engine.close()
+
+    with capture_logs() as logs:
+        run(test)
+    assert [each["backoff_seconds"] for each in logs if "restarting" in each["event"]] == [0.1]
+
+
 def test_a_stopped_engine_ends_the_stream(broker: FakeBroker, make_worker: MakeWorker) -> None:
     """Once told to stop it connects to nothing and has no more batches."""
     worker = make_worker()
@@ -268,31 +286,36 @@ def test_an_error_that_nobody_waits_for_counts(broker: FakeBroker, make_worker: 
     assert versions(broker) == []
 
 
+@pytest.mark.parametrize("what_follows", ["next batch", "close"])
 def test_a_batch_is_finished_though_its_agent_is_cancelled(
-    broker: FakeBroker, make_worker: MakeWorker
+    broker: FakeBroker, make_worker: MakeWorker, what_follows: str
 ) -> None:
     """The next batch, or closing, waits for it."""
-    engine = make_worker().engine()
-    put_events(broker, range(450))
+    worker = make_worker(partitions=4)
+    engine = worker.engine()
+    for partition in range(4):  # each is a slice of its own
+        put_events(broker, range(10 * partition, 10 * partition + 10), partition)
+    offsets = broker.groups[worker.group].offsets
 
     async def test() -> None:
         batch = await engine.next_batch()
         assert batch is not None
+        assert len(batch.origins) == 40
         processing = asyncio.ensure_future(engine.process(batch))
         await asyncio.sleep(0)
         processing.cancel()
         with pytest.raises(asyncio.CancelledError):
             await processing
-        batch = await engine.next_batch()
-        assert batch is not None
-        assert versions(broker) == in_order(200)
-        processing = asyncio.ensure_future(engine.process(batch))
-        await asyncio.sleep(0)
-        processing.cancel()
+        assert offsets == {}
+        if what_follows == "next batch":
+            put_events(broker, [40])
+            assert await engine.next_batch() is not None
+            assert len(offsets) == 4
         await engine.close()
 
     run(test)
-    assert versions(broker)[:400] == in_order(400)
+    assert [each["event_id"] for each in predictions(broker)] == [str(each) for each in range(10)]
+    assert offsets == {("p.events", partition): 10 for partition in range(4)}
 
 
 def test_closing_commits_saves_and_leaves(broker: FakeBroker, make_worker: MakeWorker) -> None:

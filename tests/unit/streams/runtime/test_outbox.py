@@ -189,6 +189,29 @@ def test_what_happened_counts_when_it_is_committed(
     assert counted(metrics, "end_to_end_latency_seconds_count") == 1
 
 
+def test_latency_is_in_seconds(
+    outbox: Outbox, clients: FakeClients, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the event's timestamp to the commit; each prediction counts once."""
+    monkeypatch.setattr("millrace.streams.runtime.outbox.time.time", lambda: 1_002.5)
+    outbox.put(prediction(timestamp_ms=1_000_000))
+    commit(outbox, clients)
+    outbox.put(prediction(timestamp_ms=1_001_500))
+    commit(outbox, clients)
+    assert counted(metrics, "end_to_end_latency_seconds_sum") == pytest.approx(3.5)
+    assert counted(metrics, "predictions_total", model="own") == 2
+
+
+def test_closing_frees_what_the_writer_holds(
+    outbox: Outbox, clients: FakeClients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread that commits ends with it."""
+    closed: list[bool] = []
+    monkeypatch.setattr(outbox._writer, "close", lambda: closed.append(True))
+    outbox.close()
+    assert closed == [True]
+
+
 def test_what_happened_waits_for_a_transaction(
     outbox: Outbox, clients: FakeClients, metrics: Metrics
 ) -> None:

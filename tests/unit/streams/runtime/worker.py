@@ -83,8 +83,10 @@ class FakeWorker:
         assert session.poll(1) == []
         return session
 
-    def engine(self, backoff_seconds: float = 0.0) -> Engine:
-        """Return an engine that restarts at once after an error."""
+    def engine(self, backoff_seconds: float | None = 0.0) -> Engine:
+        """Return an engine that restarts at once after an error; None for when others do."""
+        if backoff_seconds is None:
+            return self._assembly.engine()
         return self._assembly.engine(backoff_seconds)
 
     @property
