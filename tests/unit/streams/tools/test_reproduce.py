@@ -65,6 +65,8 @@ def test_the_order_of_a_map_is_no_difference():
     assert Reproduction(published, other, "t", 0, 0, 1).differences == {}
     other = published | {"features": {"x": 1.0}}
     assert [*Reproduction(published, other, "t", 0, 0, 1).differences] == ["features"]
+    other = published | {"features": None}
+    assert [*Reproduction(published, other, "t", 0, 0, 1).differences] == ["features"]
     other = published | {"features": {}}
     assert [*Reproduction(published, other, "t", 0, 0, 1).differences] == ["features"]
 
