@@ -8,12 +8,6 @@ from rich.console import Console, Group
 from millrace.schemas import MillraceError
 from millrace.streams.cli import EXIT_INTERRUPTED
 from millrace.streams.cli.options import chain_option, pass_settings
-from millrace.streams.demo.accounts import discrepancies
-from millrace.streams.demo.display import display
-from millrace.streams.demo.player import play
-from millrace.streams.demo.script import Plan
-from millrace.streams.demo.state import DemoState
-from millrace.streams.demo.summary import WIDTH, summary
 from millrace.streams.settings import Settings
 
 _NOTES = """\b
@@ -47,6 +41,13 @@ def demo(settings: Settings, events: int, rate: float) -> int:
     Half-way, the rule for granting loans changes: watch how the drift is detected and the model
     replaced.
     """
+    from millrace.streams.demo.accounts import discrepancies
+    from millrace.streams.demo.display import display
+    from millrace.streams.demo.player import play
+    from millrace.streams.demo.script import Plan
+    from millrace.streams.demo.state import DemoState
+    from millrace.streams.demo.summary import WIDTH, summary
+
     console = Console(highlight=False)
     state = DemoState(Plan(events=events, rate=rate))
     try:

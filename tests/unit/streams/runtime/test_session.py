@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
@@ -13,6 +14,7 @@ from structlog.testing import capture_logs
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import BrokerError
 from millrace.streams.kafka.fakes import FakeBroker
+from millrace.streams.operators.record import PredictionRecord
 from tests.unit.streams.runtime.worker import (
     FakeWorker,
     crash,
@@ -477,7 +479,7 @@ def test_records_that_cannot_be_decoded_are_rejected(
     assert worker.count("events_rejected_total", reason=reject["reason"]) == 1
 
 
-def test_outputs_that_cannot_be_written_are_rejected(
+def test_events_that_cannot_be_written_are_rejected(
     broker: FakeBroker, make_worker: MakeWorker
 ) -> None:
     """An id that is cut in the middle of a character, for example; they are counted, too."""
@@ -486,6 +488,31 @@ def test_outputs_that_cannot_be_written_are_rejected(
     broker.put("p.events", json.dumps(event).encode())
     put_events(broker, [1])
     work(worker.connect())
+
+    (reject,) = [json.loads(each or b"") for each in broker.values("p.rejects")]
+    assert (reject["topic"], reject["offset"], reject["reason"]) == ("events", 0, "ill_typed_field")
+    assert worker.count("events_rejected_total", reason="ill_typed_field") == 1
+    assert [event_id for event_id, _ in versions(broker)] == ["1"]
+
+
+def test_outputs_that_cannot_be_written_are_rejected(
+    broker: FakeBroker, make_worker: MakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model of the user's own may predict a text that is no text; the rest is written."""
+    worker = make_worker()
+    session = worker.start()
+    put_events(broker, [0, 1])
+    assignment = session.assignments[0]
+    fold_part = assignment.fold
+
+    def fold_odd(*args: Any) -> Any:
+        outputs, tally = fold_part(*args)
+        first = next(each for each in outputs if isinstance(each, PredictionRecord))
+        first.value["model"] = "\ud800"
+        return outputs, tally
+
+    monkeypatch.setattr(assignment, "fold", fold_odd)
+    work(session)
 
     (reject,) = [json.loads(each or b"") for each in broker.values("p.rejects")]
     assert (reject["topic"], reject["offset"], reject["reason"]) == ("events", 0, "ill_typed_field")
