@@ -22,7 +22,7 @@ from millrace.streams.observability.metrics import Metrics
 from millrace.streams.runtime.assembly import Assembly
 from millrace.streams.runtime.engine import Engine
 from millrace.streams.settings import EMBEDDED, Settings, read_settings, unknown_settings
-from millrace.streams.state.signing import state_key
+from millrace.streams.state.keys import state_key
 
 _PROGRESS_CHECK_SECONDS = 5.0
 
@@ -125,9 +125,9 @@ def _faust_app(pipeline: Pipeline, settings: Settings) -> MillraceApp:
 
 
 def _make_engines(pipeline: Pipeline, settings: Settings, metrics: Metrics) -> tuple[Engine, ...]:
+    key = state_key(settings)  # before anything is created
     clients = KafkaClients(settings)
     partitions = prepare_topics(clients, pipeline, settings)
-    key = state_key(settings)
     return tuple(
         Assembly(agent, pipeline, settings, clients, partitions, key, metrics).engine()
         for agent in settings.agents

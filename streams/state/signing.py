@@ -1,7 +1,9 @@
-"""Where state is signed: the key, and the signature in front of what it protects.
+"""What is signed with a key, and how that is checked.
 
 State is pickled, and a pickle is a program. So nothing is unpickled that was not written with
 this key: HMAC-SHA256 (RFC 2104) over everything that follows it.
+
+A key is a line. Of several lines the first signs, and each is accepted (`streams.state.keys`).
 
 Layout::
 
@@ -11,49 +13,17 @@ Layout::
 from __future__ import annotations
 
 import hmac
-import secrets
-from pathlib import Path
-
-import click
-import structlog
 
 from millrace.schemas import SnapshotError
-from millrace.streams.settings import Settings
 
 _MAGIC = b"MRS"
 _FORMAT_VERSION = 1
 _PREFIX = _MAGIC + bytes([_FORMAT_VERSION])
 _BODY_START = len(_PREFIX) + 32
 
-_log = structlog.get_logger(__name__)
 
-
-def state_key(settings: Settings, folder: Path | None = None) -> bytes:
-    """Return the signing key: the setting, or else this user's own, created when first needed.
-
-    Parameters
-    ----------
-    settings
-        `state_key` is used where it is set. The embedded broker gets a random key.
-    folder
-        Where the user's own key is kept; by default the user's configuration folder.
-    """
-    given = settings.state_key.get_secret_value()
-    if given:
-        return given.encode()
-    if settings.is_embedded:
-        return secrets.token_bytes(32)
-    path = (folder or Path(click.get_app_dir("millrace"))) / "state.key"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_hex(32))
-        _log.warning(
-            "created a key that signs saved state; workers on other machines need the same key",
-            path=str(path),
-            setting="MILLRACE_STATE_KEY",
-        )
-    return path.read_text().encode()
+class OtherKeyError(SnapshotError):
+    """It has a signature, but of no key that is known here; or it was changed since."""
 
 
 def sign(body: bytes, key: bytes) -> bytes:
@@ -64,8 +34,8 @@ def sign(body: bytes, key: bytes) -> bytes:
     SnapshotError
         The key is empty.
     """
-    _require(key)
-    return _PREFIX + _signature(body, key) + body
+    first, *_ = _keys(key)
+    return _PREFIX + _signature(body, first) + body
 
 
 def verified(data: bytes, key: bytes) -> bytes:
@@ -73,11 +43,12 @@ def verified(data: bytes, key: bytes) -> bytes:
 
     Raises
     ------
+    OtherKeyError
+        The data is changed, or signed with another key.
     SnapshotError
-        The key is empty; or the data is cut off, not signed, changed, signed with another key, or
-        in another format.
+        The key is empty; or the data is cut off, not signed, or in another format.
     """
-    _require(key)
+    keys = _keys(key)
     if not data.startswith(_MAGIC) or len(data) < _BODY_START:
         raise SnapshotError(
             f"a snapshot must be signed; got {len(data)} bytes that start with {data[:4]!r}."
@@ -89,12 +60,33 @@ def verified(data: bytes, key: bytes) -> bytes:
             " Run the Millrace that wrote it, or delete the pipeline's state topics to start over"
         )
     body = data[_BODY_START:]
-    if not hmac.compare_digest(_signature(body, key), data[len(_PREFIX) : _BODY_START]):
-        raise SnapshotError(
+    if not any(_is_signed(data, body, each) for each in keys):
+        raise OtherKeyError(
             "a snapshot's signature does not match this key. It was signed with another"
             " MILLRACE_STATE_KEY: set that one; or it was changed: delete it"
         )
     return body
+
+
+def signed_anew(data: bytes, key: bytes) -> bytes:
+    """Return what was signed with any of the keys, signed with the first.
+
+    Raises
+    ------
+    SnapshotError
+        See `verified`.
+
+    Examples
+    --------
+    >>> both = bytes([*b"new", 10, *b"old"])
+    >>> verified(signed_anew(sign(b"state", b"old"), both), b"new")
+    b'state'
+    """
+    return sign(verified(data, key), key)
+
+
+def _is_signed(data: bytes, body: bytes, key: bytes) -> bool:
+    return hmac.compare_digest(_signature(body, key), data[len(_PREFIX) : _BODY_START])
 
 
 def _signature(body: bytes, key: bytes) -> bytes:
@@ -103,6 +95,8 @@ def _signature(body: bytes, key: bytes) -> bytes:
     return digest.digest()
 
 
-def _require(key: bytes) -> None:
-    if not key:
+def _keys(key: bytes) -> list[bytes]:
+    keys = [line for line in key.splitlines() if line]
+    if not keys:
         raise SnapshotError("a snapshot must be signed with a key: set MILLRACE_STATE_KEY")
+    return keys

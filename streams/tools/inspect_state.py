@@ -22,9 +22,9 @@ from millrace.streams.kafka.admin import count_partitions
 from millrace.streams.kafka.protocols import Clients
 from millrace.streams.operators.learning import LearningOperator
 from millrace.streams.settings import Settings
+from millrace.streams.state.keys import state_key
 from millrace.streams.state.log import StateLog
 from millrace.streams.state.records import Saved
-from millrace.streams.state.signing import state_key
 from millrace.streams.tools.reproduce import task_factory
 from millrace.streams.topology.chain import AgentSpec
 from millrace.streams.topology.factory import TaskFactory

@@ -24,7 +24,7 @@ from pydantic import SecretStr
 from millrace.schemas import SettingsError
 from millrace.streams.observability.logging import configure_logging
 from millrace.streams.settings import EMBEDDED, Settings
-from millrace.streams.state.signing import state_key
+from millrace.streams.state.keys import state_key
 from millrace.streams.worker.subprocess import worker_command, worker_environment
 
 STEADY_SECONDS = 30.0

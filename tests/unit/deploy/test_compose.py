@@ -92,7 +92,8 @@ def test_the_worker_gets_settings_that_exist_and_hold(
     compose: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each MILLRACE_ variable is a setting, and with the defaults they make valid settings."""
-    environment = compose["services"]["worker"]["environment"]
+    environment = dict(compose["services"]["worker"]["environment"])
+    assert environment.pop("MILLRACE_STATE_KEY").startswith("${MILLRACE_STATE_KEY:?")
     for name, value in environment.items():
         assert name.removeprefix("MILLRACE_").lower() in Settings.model_fields, name
         monkeypatch.setenv(name, _expanded(value))
@@ -100,8 +101,15 @@ def test_the_worker_gets_settings_that_exist_and_hold(
     assert settings.broker == "kafka:19092"
     assert settings.web_host == "0.0.0.0"
     assert not settings.is_embedded
-    assert settings.state_key.get_secret_value()
     assert load_pipeline(settings.pipeline).name == "loans"
+
+
+def test_the_key_that_signs_state_has_no_default(compose: dict[str, Any], repository: Path) -> None:
+    """Compose refuses to start without one, and the image has none made up."""
+    text = (repository / "docker-compose.yml").read_text()
+    assert re.findall(r"\$\{MILLRACE_STATE_KEY(.)(.)", text) == [(":", "?")]
+    assert "secret" in compose["services"]["worker"]["environment"]["MILLRACE_STATE_KEY"]
+    assert "ENV container=" in (repository / "Dockerfile").read_text()
 
 
 def test_the_worker_finds_the_broker_where_it_is_advertised(compose: dict[str, Any]) -> None:
