@@ -30,26 +30,33 @@ class Assignment:
     ----------
     next_offset
         Input topic to the next record to fold.
-    live_from
-        Input topic to the first record that has not been folded and committed before.
+    committed
+        Input topic to the offset that the group has committed, where it has.
     order
         Where the task reads several topics: the order in which it takes them.
     flushes
         How often the state was written.
+    live_from
+        Input topic to the first record that had not been committed before.
+    is_new
+        Whether it begins behind 0, and nobody else knows this yet.
     """
 
     partition: int
     task: Task
     next_offset: dict[str, int]
-    live_from: dict[str, int]
+    committed: dict[str, int]
     order: InputOrder | None
     flushes: int = 0
-    _committed: dict[str, int] = field(init=False)
+    live_from: dict[str, int] = field(init=False)
+    is_new: bool = field(init=False)
     _saved: dict[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._committed = dict(self.live_from)
-        self._saved = dict(self.next_offset)
+        self.live_from = {topic: self.committed.get(topic, 0) for topic in self.next_offset}
+        knows_of_it = self.committed or self.flushes
+        self.is_new = not knows_of_it and any(self.next_offset.values())
+        self._saved = {} if self.is_new else dict(self.next_offset)
 
     def runs(self, arriving: list[Origin]) -> Iterable[tuple[bool, Iterable[Origin]]]:
         """Return the records whose turn it is, in order, in runs that are live or are not."""
@@ -86,8 +93,8 @@ class Assignment:
 
     @property
     def is_uncommitted(self) -> bool:
-        """Whether anything was folded since the offsets were last committed."""
-        return any(at > self._committed[topic] for topic, at in self.next_offset.items())
+        """Whether the task has come further than the offsets that are committed."""
+        return bool(self._moved())
 
     def take_uncommitted(self, again: bool) -> dict[str, int]:
         """Return the offsets that have moved since the last call; with `again`, the others too.
@@ -95,13 +102,10 @@ class Assignment:
         Only a transaction with offsets is fenced by the group's generation. A zombie that has
         read nothing new must not write its state behind that of the next owner.
         """
-        moved = {
-            topic: offset
-            for topic, offset in self.next_offset.items()
-            if offset > self._committed[topic]
-        }
-        self._committed |= moved
-        return {topic: at for topic, at in self._committed.items() if at} if again else moved
+        moved = self._moved()
+        self.committed |= moved
+        self.is_new = False
+        return self.live_from | self.committed if again else moved
 
     def take_unwritten(self, state: StateLog, is_flushed: bool) -> Iterator[StateRecord]:
         """Return what a commit writes of the state: with a flush all of it, else the order."""
@@ -111,6 +115,13 @@ class Assignment:
                 yield from state.flush(self.partition, self.task, covers, self.flushes)
             self._saved = dict(self.next_offset)
         yield from self._take_order(state, is_flushed)
+
+    def _moved(self) -> dict[str, int]:
+        return {
+            topic: offset
+            for topic, offset in self.next_offset.items()
+            if offset > self.committed.get(topic, 0)
+        }
 
     def _take_order(self, state: StateLog, is_flushed: bool) -> Iterator[StateRecord]:
         """Return the order of what was folded since the last call, to be followed in a replay.

@@ -89,6 +89,8 @@ class Inbox:
         self._stalls = stalls
         self._lag = lag
         self._start: list[TopicPartition] = []
+        self._handed: dict[Place, int] = {}
+        self._ends: dict[Place, int] = {}
         self._is_reassigned = False
         self._is_closing = False
         self._is_drained = False
@@ -128,6 +130,9 @@ class Inbox:
                 continue
             origin = origin_of(message, self._prefix)
             partitions[origin.partition][origin.topic].append(origin)
+        for partition, topics in partitions.items():
+            for topic, origins in topics.items():
+                self._handed[topic, partition] = origins[-1].offset + 1
         self._is_drained = len(messages) < most_records
         if self._is_drained and self._stalls.is_check_due:
             self._check_fetching()
@@ -169,6 +174,15 @@ class Inbox:
         self._is_reassigned = True
         self.consumer.assign(self._start)
 
+    def behind(self, place: Place, offset: int) -> int:
+        """Return how far a partition is read once all records before `offset` are folded.
+
+        Behind its last record there may be markers of transactions, and what was aborted. They
+        are never handed out, but the end of the partition lies behind them.
+        """
+        is_all_folded = offset >= self._handed.get(place, offset + 1)
+        return max(offset, self._ends.get(place, 0)) if is_all_folded else offset
+
     def positions(self, offsets: dict[Place, int]) -> list[TopicPartition]:
         """Return offsets as librdkafka wants them."""
         return [
@@ -200,6 +214,7 @@ class Inbox:
 
     def _begin(self, offsets: dict[Place, int]) -> None:
         self._start = self.positions(offsets)
+        self._handed, self._ends = dict(offsets), {}
         self._stalls.reset(self._start)
         self._lag.reset()
 
@@ -235,7 +250,8 @@ class Inbox:
     def _note(self, error: KafkaError, message: Message) -> None:
         if error.code() == KafkaError._PARTITION_EOF:
             place = self._without_prefix[message.topic() or ""], message.partition() or 0
-            self._lag.note_end(place, message.offset() or 0)
+            self._ends[place] = message.offset() or 0
+            self._lag.note_end(place, self._ends[place])
         else:
             self._tolerate(error)
 

@@ -114,9 +114,12 @@ class Session:
     def commit(self, is_last: bool = False) -> None:
         """Commit outputs with their offsets and, when it is due or the last time, the state.
 
-        Offsets of batches without output may wait: to fold those again would repeat nothing.
+        Offsets of batches without output may wait: to fold those again would repeat nothing. A
+        task that began behind 0 writes its state at once: nothing before its beginning is missing.
         """
-        is_flushed = is_last or self._flush.is_due
+        self._pass_markers()
+        is_new = any(each.is_new for each in self.assignments.values())
+        is_flushed = is_last or is_new or self._flush.is_due
         for partition, assignment in self.assignments.items():
             for entry in assignment.take_unwritten(self._state, is_flushed):
                 self.outbox.put_state(partition, entry)
@@ -172,11 +175,18 @@ class Session:
                 self.outbox.tally["rejected_event", error.reason.value] += 1
 
     def _commit_leftovers(self) -> None:
+        self._pass_markers()
         assignments = self.assignments.values()
         is_unsaved = self._flush.is_due and any(each.is_unsaved for each in assignments)
         if is_unsaved or any(each.is_uncommitted for each in assignments):
             self.commit()
         self.inbox.report_lag(self._next_offsets())
+
+    def _pass_markers(self) -> None:
+        """Count what is never handed out as read: else, once it expires, it would be missed."""
+        for partition, assignment in self.assignments.items():
+            for topic, offset in assignment.next_offset.items():
+                assignment.next_offset[topic] = self.inbox.behind((topic, partition), offset)
 
     def _take_offsets(self, again: bool) -> dict[Place, int]:
         return {

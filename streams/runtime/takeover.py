@@ -125,7 +125,6 @@ class Takeover:
         task = self._factory.make()
         if saved is not None:
             saved.restore(task)
-        live_from = {topic: committed.get((topic, partition), 0) for topic in inbox.topics}
         start = {
             topic: self._start(inbox, (topic, partition), committed, saved, task)
             for topic in inbox.topics
@@ -135,8 +134,8 @@ class Takeover:
             partition=partition,
             task=task,
             next_offset=start,
-            live_from=live_from,
-            order=_order(inbox.topics, task, saved),
+            committed={topic: at for (topic, each), at in committed.items() if each == partition},
+            order=_order(start, task, saved),
             flushes=0 if saved is None else saved.flush,
         )
 
@@ -160,14 +159,15 @@ class Takeover:
             return earliest  # nothing of it has been read yet, or it is compacted
         else:
             wanted = 0
-            _log.warning(
-                "no saved state: rebuilding it from the log",
-                agent=self._agent,
-                topic=topic,
-                partition=partition,
-                from_offset=earliest,
-                to_offset=at,
-            )
+            if at:
+                _log.warning(
+                    "no saved state: rebuilding it from the log",
+                    agent=self._agent,
+                    topic=topic,
+                    partition=partition,
+                    from_offset=earliest,
+                    to_offset=at,
+                )
         if earliest > wanted:
             self._accept_gap(topic, partition, wanted, earliest)
         return max(earliest, wanted)
@@ -177,8 +177,9 @@ class Takeover:
         if not self._accept_gaps:
             raise BrokerError(
                 f"agent {self._agent} needs {topic}[{partition}] from offset {wanted} on, but the"
-                f" earliest on the broker is {earliest}: {earliest - wanted} records have expired."
-                " To continue without them, set MILLRACE_ACCEPT_GAPS=true"
+                f" earliest on the broker is {earliest}: up to {earliest - wanted} records have"
+                " expired, fewer where transactions were among them (their markers take up"
+                " offsets). To continue without them, set MILLRACE_ACCEPT_GAPS=true"
             )
         self._metrics.skipped.labels(self._agent, topic).inc(earliest - wanted)
         _log.error(
@@ -198,11 +199,11 @@ class Takeover:
                 taken[partition].task.run(Slice([SnapshotRecord(published, origin)]))
 
 
-def _order(topics: tuple[str, ...], task: Task, saved: Saved | None) -> InputOrder | None:
+def _order(start: Mapping[str, int], task: Task, saved: Saved | None) -> InputOrder | None:
     """Return the order of several inputs, where state depends on it.
 
     Not with `models` among them: it is compacted, and cannot be read again in order.
     """
-    if len(topics) < 2 or "models" in topics or not has_state(task):
+    if len(start) < 2 or "models" in start or not has_state(task):
         return None
-    return InputOrder(() if saved is None else saved.runs)
+    return InputOrder(() if saved is None else saved.runs, start)

@@ -9,7 +9,7 @@ followed when records are replayed after a crash.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
 from millrace.streams.operators.record import Origin
@@ -25,6 +25,8 @@ class InputOrder:
     ----------
     recorded
         Runs to follow first.
+    begins
+        Topic to the first offset that will arrive: runs that end before it are not waited for.
 
     Examples
     --------
@@ -39,8 +41,11 @@ class InputOrder:
     [('labels', 1)]
     """
 
-    def __init__(self, recorded: Iterable[Run] = ()) -> None:
-        self._recorded = deque(recorded)
+    def __init__(
+        self, recorded: Iterable[Run] = (), begins: Mapping[str, int] | None = None
+    ) -> None:
+        first = begins or {}
+        self._recorded = deque(run for run in recorded if run[1] >= first.get(run[0], 0))
         self._waiting: dict[str, deque[Origin]] = {}
         self._runs: list[Run] = []
 

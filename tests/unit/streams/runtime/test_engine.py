@@ -315,7 +315,8 @@ def test_a_batch_is_finished_though_its_agent_is_cancelled(
 
     run(test)
     assert [each["event_id"] for each in predictions(broker)] == [str(each) for each in range(10)]
-    assert offsets == {("p.events", partition): 10 for partition in range(4)}
+    read = {place: at for place, at in offsets.items() if at}
+    assert read == {("p.events", partition): 10 for partition in range(4)}
 
 
 def test_closing_commits_saves_and_leaves(broker: FakeBroker, make_worker: MakeWorker) -> None:

@@ -77,6 +77,15 @@ def put(broker: FakeBroker, *times_ms: int, topic: str = "p.events", partition: 
         broker.put(topic, b"%d" % time_ms, partition=partition, timestamp_ms=time_ms)
 
 
+def in_transaction(broker: FakeBroker, *times_ms: int, commits: bool = True) -> None:
+    producer = FakeClients(broker).producer({"transactional.id": "somebody's"})
+    producer.init_transactions(1.0)
+    producer.begin_transaction()
+    for time_ms in times_ms:
+        producer.produce("p.events", b"%d" % time_ms, None, 0, timestamp=time_ms)
+    (producer.commit_transaction if commits else producer.abort_transaction)(1.0)
+
+
 def places(origins: list[Origin]) -> list[tuple[str, int]]:
     return [(each.topic, each.offset) for each in origins]
 
@@ -230,6 +239,41 @@ def test_positions_are_those_of_the_full_topics(agent: Agent) -> None:
     """As librdkafka wants them."""
     (position,) = agent.inbox.positions({("events", 1): 5})
     assert (position.topic, position.partition, position.offset) == ("p.events", 1, 5)
+
+
+def test_a_position_lies_behind_markers(broker: FakeBroker, agent: Agent) -> None:
+    """Once all that was handed out is folded: what is committed and expires then is not missed."""
+    place = ("events", 0)
+    in_transaction(broker, 10, 20)
+    in_transaction(broker, 30, commits=False)
+    assert agent.inbox.behind(place, 0) == 0  # nothing has been polled yet
+    assert len(agent.inbox.poll(10)) == 2
+    assert [agent.inbox.behind(place, folded) for folded in (0, 1, 2)] == [0, 1, 5]
+    put(broker, 40)
+    agent.inbox.poll(10)
+    assert [agent.inbox.behind(place, folded) for folded in (5, 6)] == [5, 6]
+
+
+def test_a_position_is_not_beyond_an_open_transaction(broker: FakeBroker, agent: Agent) -> None:
+    """What it holds may yet be committed."""
+    in_transaction(broker, 10)
+    producer = FakeClients(broker).producer({"transactional.id": "open"})
+    producer.init_transactions(1.0)
+    producer.begin_transaction()
+    producer.produce("p.events", b"20", None, 0)
+    assert len(agent.inbox.poll(10)) == 1
+    assert agent.inbox.behind(("events", 0), 1) == 2
+    producer.commit_transaction(1.0)
+    assert places(agent.inbox.poll(10)) == [("events", 2)]
+    assert [agent.inbox.behind(("events", 0), folded) for folded in (2, 3)] == [2, 4]
+
+
+def test_a_new_assignment_forgets_where_the_ends_were(broker: FakeBroker, agent: Agent) -> None:
+    """A partition that was somebody else's meanwhile is not passed over."""
+    in_transaction(broker, 10)
+    agent.inbox.poll(10)
+    agent.inbox.start({("events", 0): 0})
+    assert agent.inbox.behind(("events", 0), 1) == 1
 
 
 def test_an_expired_offset_is_an_error(broker: FakeBroker, agent: Agent) -> None:

@@ -40,6 +40,8 @@ class FakeWorker:
 
     Attributes
     ----------
+    broker
+        What it was given.
     seconds
         What the worker's clock says.
     """
@@ -50,6 +52,7 @@ class FakeWorker:
         defaults = {"broker": "fake", "chain": "full", "partitions": 1, "outputs": "json"}
         own = Settings(**(defaults | {"flush_seconds": FLUSH_SECONDS} | settings))
         self.seconds = 1_000.0
+        self.broker = broker
         self.clients = FakeClients(broker)
         self.metrics = Metrics(pipeline.name)
         self.agent = next(each for each in own.agents if each.operators[0] == agent)
@@ -152,15 +155,30 @@ def _plain(value: object) -> bytes:
 def put_events(broker: FakeBroker, numbers: Iterable[int], partition: int = 0) -> None:
     """Produce events, each with its label, its number as its id and its timestamp."""
     for number in numbers:
-        event = {"id": str(number), "a": number % 7, "b": number % 3, "y": number % 2 == 0}
-        value = json.dumps(event).encode()
-        broker.put("p.events", value, partition=partition, timestamp_ms=number)
+        broker.put("p.events", _event(number), partition=partition, timestamp_ms=number)
+
+
+def put_in_transaction(
+    broker: FakeBroker, numbers: Iterable[int], commits: bool = True, partition: int = 0
+) -> None:
+    """Produce events in a transaction: a marker follows them."""
+    producer = FakeClients(broker).producer({"transactional.id": "somebody's"})
+    producer.init_transactions(1.0)
+    producer.begin_transaction()
+    for number in numbers:
+        producer.produce("p.events", _event(number), None, partition, timestamp=number)
+    (producer.commit_transaction if commits else producer.abort_transaction)(1.0)
 
 
 def put_label(broker: FakeBroker, event_id: int, label: bool, timestamp_ms: int) -> None:
     """Produce a label."""
     document = {"event_id": str(event_id), "label": label}
     broker.put("p.labels", json.dumps(document).encode(), timestamp_ms=timestamp_ms)
+
+
+def _event(number: int) -> bytes:
+    event = {"id": str(number), "a": number % 7, "b": number % 3, "y": number % 2 == 0}
+    return json.dumps(event).encode()
 
 
 def predictions(broker: FakeBroker, partition: int = 0) -> list[dict[str, Any]]:

@@ -119,3 +119,12 @@ def cut(origins: list[Origin], data: st.DataObject) -> list[list[Origin]]:
     places = sorted(data.draw(st.sets(st.integers(0, len(origins)), max_size=4)))
     bounds = [0, *places, len(origins)]
     return [origins[a:b] for a, b in pairwise(bounds)]
+
+
+def test_runs_of_records_that_will_not_arrive_are_not_waited_for() -> None:
+    """Where a gap was accepted, the records at hand are taken in what is left of the order."""
+    recorded = [("events", 1), ("labels", 0), ("events", 4), ("labels", 1)]
+    order = InputOrder(recorded, begins={"events": 3, "labels": 1})
+    arriving = [*read("labels", 1), *read("events", 3, 4)]
+    assert places(order.arrange(arriving)) == [("events", 3), ("events", 4), ("labels", 1)]
+    assert order.runs_to_follow() == []
