@@ -13,6 +13,7 @@ from __future__ import annotations
 import numbers
 from collections.abc import Callable
 from functools import partial
+from typing import cast
 
 from river import (
     anomaly,
@@ -30,6 +31,7 @@ from river import (
 
 from millrace.models.candidates.accelerated import linear, trees
 from millrace.models.candidates.names import check_name, names
+from millrace.models.candidates.passive_aggressive import PassiveAggressiveRegressor
 from millrace.models.pipeline.model import Model, ModelFactory
 from millrace.models.pipeline.tasks import Task
 
@@ -120,19 +122,28 @@ def aggregated_mondrian_forest(*, numeric: bool = True) -> Model:
 
 
 def linear_regression(*, numeric: bool = True) -> Model:
-    """Return scaled linear regression, by stochastic gradient descent."""
-    return _scaled(numeric) | linear_model.LinearRegression()
+    """Return linear regression of the scaled target on scaled features.
+
+    It does not diverge, whatever the units of the numbers, however far an outlier lies and however
+    many features there are: see `passive_aggressive`. A prediction is within ten standard
+    deviations of the mean of the targets so far.
+    """
+    return _scaled(numeric) | _target_scaled()
 
 
 def hoeffding_tree_regressor(*, numeric: bool = True) -> Model:
-    """Return a Hoeffding tree with a linear model or the mean in each leaf."""
-    model = tree.HoeffdingTreeRegressor()
+    """Return a Hoeffding tree with a linear regression or the mean in each leaf.
+
+    It is River's, with `linear_regression` for its leaves: River's own takes numbers as they are,
+    and diverges on large ones.
+    """
+    model = tree.HoeffdingTreeRegressor(leaf_model=_leaf_model())
     return model if numeric else _encoded() | model
 
 
 def adaptive_random_forest_regressor(*, numeric: bool = True) -> Model:
-    """Return an adaptive random forest of 10 regression trees (Gomes et al. 2018)."""
-    model = forest.ARFRegressor(seed=SEED)
+    """Return an adaptive random forest of 10 such trees (Gomes et al. 2018)."""
+    model = forest.ARFRegressor(leaf_model=_leaf_model(), seed=SEED)
     return model if numeric else _encoded() | model
 
 
@@ -192,6 +203,16 @@ def factory(name: str, task: Task | str, numeric: bool = True) -> ModelFactory:
         options["numeric"] = False
     made: Callable[..., Model] = globals()[name]
     return partial(made, **options)
+
+
+def _target_scaled() -> base.Regressor:
+    regressor = PassiveAggressiveRegressor(limit=0.01)
+    clipped = preprocessing.PredClipper(regressor, y_min=-10.0, y_max=10.0)
+    return preprocessing.TargetStandardScaler(clipped)
+
+
+def _leaf_model() -> base.Regressor:
+    return cast(base.Regressor, linear.StandardScaler() | _target_scaled())
 
 
 def _scaled(numeric: bool) -> base.Transformer:
