@@ -54,16 +54,22 @@ class Pending:
     Parameters
     ----------
     limit
-        Events that may wait at a time; the oldest is evicted.
+        Events that may wait at a time; the oldest is evicted. As many early labels may wait, and
+        the ids of as many events that have ended are remembered.
     ttl
         How far event time may advance before an event's label counts as late.
+    limit_bytes
+        Most memory for each of the three, by a rough count; the oldest is evicted.
     """
 
     limit: int = 100_000
     ttl: timedelta = timedelta(days=7)
+    limit_bytes: int = 512 * 1024 * 1024
 
     def __post_init__(self) -> None:
         require(self.limit > 0, "pending.limit must be above 0", self.limit)
+        must = "pending.limit_bytes must be above 0"
+        require(self.limit_bytes > 0, must, self.limit_bytes)
         require(self.ttl > timedelta(0), "pending.ttl must be above 0", self.ttl)
 
 

@@ -8,25 +8,32 @@ from millrace.schemas.records import LabelValue
 from millrace.streams.operators.keyed_state import KeyedState
 
 _SEGMENT_SIZE = 1_000
+_SEGMENT_BYTES = 1_000_000
+_ENTRY_BYTES = 150  # rough size in memory, without text
 
 
 class EndedEvents:
     """Event id to the label that was learned, or to None where the event ended without one.
 
-    Ids are kept in segments of a thousand, each one entry of the state, so that remembering an
-    event costs no write of its own; the oldest segment is evicted as a whole.
+    Ids are kept in segments of a thousand, or of a megabyte, each one entry of the state, so that
+    remembering an event costs no write of its own; the oldest segment is evicted as a whole.
 
     Parameters
     ----------
     limit
-        Newest ids that are always remembered; up to two segments more may be.
+        Newest ids that are always remembered, where `limit_bytes` allows it; up to two segments
+        more may be.
+    limit_bytes
+        Most bytes that they take, by a rough count; the segment of the newest id is kept.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, limit_bytes: int) -> None:
         self.segments: KeyedState[dict[str, LabelValue | None]] = KeyedState()
-        self._most_segments = -(-limit // _SEGMENT_SIZE) + 1
+        self._limit = limit
+        self._limit_bytes = limit_bytes
         self._number = ""
         self._newest: dict[str, LabelValue | None] = {}
+        self._sizes_bytes: dict[str, int] = {}
 
     def __contains__(self, event_id: str) -> bool:
         return event_id in self._index or event_id in self._newest
@@ -36,9 +43,12 @@ class EndedEvents:
 
     def add(self, event_id: str, label: LabelValue | None) -> None:
         """Remember an event, which is not known yet."""
-        if not self._number or len(self._newest) >= _SEGMENT_SIZE:
-            self._start_segment()
+        index, sizes = self._index, self._sizes_bytes
+        is_full = len(self._newest) >= _SEGMENT_SIZE
+        if is_full or sizes.get(self._number, _SEGMENT_BYTES) >= _SEGMENT_BYTES:
+            self._start_segment(index)
         self._newest[event_id] = label
+        sizes[self._number] += _size_bytes(event_id, label)
         self.segments.touch(self._number)
 
     @cached_property
@@ -46,17 +56,31 @@ class EndedEvents:
         """The segment of each id that is not in the newest; made once segments are restored."""
         *older, self._number = self.segments or [""]
         self._newest = self.segments.get(self._number, {})
+        self._sizes_bytes = {
+            number: sum(_size_bytes(*each) for each in segment.items())
+            for number, segment in self.segments.items()
+        }
         return {event_id: number for number in older for event_id in self.segments[number]}
 
-    def _start_segment(self) -> None:
-        index = self._index
-        if self._number and len(self._newest) < _SEGMENT_SIZE:
-            return  # it was just restored, and is not full
+    def _start_segment(self, index: dict[str, str]) -> None:
         index.update(dict.fromkeys(self._newest, self._number))
         self._number, self._newest = str(int(self._number or -1) + 1), {}
         self.segments[self._number] = self._newest
-        if len(self.segments) > self._most_segments:
+        self._sizes_bytes[self._number] = 0
+        while self._has_surplus(len(index)):
             number, evicted = self.segments.oldest()
-            del self.segments[number]
+            del self.segments[number], self._sizes_bytes[number]
             for event_id in evicted:
                 index.pop(event_id, None)
+
+    def _has_surplus(self, count: int) -> bool:
+        """Whether the oldest segment is not needed, or there is no room for it."""
+        _, oldest = self.segments.oldest()
+        if oldest is self._newest:
+            return False
+        is_too_much = sum(self._sizes_bytes.values()) > self._limit_bytes
+        return is_too_much or count - len(oldest) >= self._limit
+
+
+def _size_bytes(event_id: str, label: LabelValue | None) -> int:
+    return _ENTRY_BYTES + len(event_id) + (len(label) if isinstance(label, str) else 0)

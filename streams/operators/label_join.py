@@ -5,9 +5,9 @@ each label. The features are kept until the label comes: models learn from what 
 from features computed again. What is joined goes to training (`learning`, or the examples for
 it); what cannot be joined becomes a reject, and everything that ends an outcome (`outcomes`).
 
-State: waiting events and early labels, each up to `pending.limit`, and the ends of as many past
-events. Duplicates are recognised within that memory; beyond it, a repeated event is a new one and
-its label an orphan.
+State: the watermark, waiting events and early labels, and the ends of past events, each of the last
+three up to `pending.limit` and `pending.limit_bytes`. Duplicates are recognised within that memory;
+beyond it, a repeated event is a new one and its label an orphan.
 """
 
 from __future__ import annotations
@@ -21,11 +21,15 @@ from millrace.models.pipeline.tasks import Task
 from millrace.schemas.records import Fate, FeatureVector, Label, LabelValue, Predicted
 from millrace.streams.operators.base import Reading, Tally
 from millrace.streams.operators.ended_events import EndedEvents
-from millrace.streams.operators.keyed_state import KeyedState, StateStore
+from millrace.streams.operators.expiring import Bounds, Expiring
+from millrace.streams.operators.keyed_state import StateStore
 from millrace.streams.operators.outcomes import Outcomes
 from millrace.streams.operators.record import Origin, Record
+from millrace.streams.operators.watermark import Watermark
 
-_WATERMARK = "watermark_ms"
+# Rough sizes in memory, in bytes, without text.
+_ENTRY_BYTES = 500
+_VALUE_BYTES = 100
 
 
 class Waiting(NamedTuple):
@@ -36,11 +40,11 @@ class Waiting(NamedTuple):
 
 
 class Early(NamedTuple):
-    """A label that waits for its event, and the watermark when it came."""
+    """A label that waits for its event, and the watermark when it came, if there was one."""
 
     label: Label
     origin: Origin
-    since_ms: int
+    since_ms: int | None
 
 
 class Joined(NamedTuple):
@@ -97,24 +101,24 @@ class LabelJoin:
     def __init__(self, pipeline: Pipeline, training: Training, tally: Tally) -> None:
         self._task = Task(pipeline.task)
         self._learns_without_labels = pipeline.learns_without_labels
-        self._limit = pipeline.pending.limit
         self._ttl_ms = int(pipeline.pending.ttl.total_seconds() * 1000)
         self._training = training
         self._outcomes = Outcomes(tally)
-        self._waiting: KeyedState[Waiting] = KeyedState()
-        self._early: KeyedState[Early] = KeyedState()
-        self._ended = EndedEvents(self._limit)
-        self._progress: KeyedState[int] = KeyedState()
+        bounds = Bounds(pipeline.pending.limit, pipeline.pending.limit_bytes)
+        self._waiting = Expiring(bounds, _event_time_ms, _event_bytes)
+        self._early = Expiring(bounds, _since_ms, _label_bytes)
+        self._ended = EndedEvents(*bounds)
+        self._watermark = Watermark(reach_ms=self._ttl_ms)
         self.stores: dict[str, StateStore] = {
-            "waiting": self._waiting,
-            "early": self._early,
+            "waiting": self._waiting.entries,
+            "early": self._early.entries,
             "ends": self._ended.segments,
-            "progress": self._progress,
+            "progress": self._watermark.store,
         }
 
     def knows(self, event_id: str) -> bool:
         """Whether an event with this id is waiting, or has ended lately."""
-        return event_id in self._waiting or event_id in self._ended
+        return event_id in self._waiting.entries or event_id in self._ended
 
     def add_event(
         self, vector: FeatureVector, predicted: dict[str, Predicted], origin: Origin
@@ -123,17 +127,19 @@ class LabelJoin:
         event_id = vector["event_id"]
         label, time_ms = vector["label"], vector["event_time_ms"]
         made = self._advance(time_ms, origin)
-        if label is None:
-            self._waiting[event_id] = Waiting(vector, predicted)
-        else:
+        early = self._early.take(event_id)
+        if label is not None:
             made += self._join(vector, predicted, label, time_ms, origin)
+        elif early is None:
+            made += self._wait(vector, predicted, origin)
         if self._learns_without_labels:
             made += self._training.train(Joined(vector, predicted, None, None, {}, origin))
-        if event_id in self._early:
-            early = self._early[event_id]
-            del self._early[event_id]
-            made += self.add_label(early.label, early.origin)
-        return made
+        if early is None:
+            return made
+        if label is not None:
+            return made + self._too_late(early.label, early.origin)
+        known, known_ms = early.label["label"], early.label["label_time_ms"]
+        return made + self._join(vector, predicted, known, known_ms, early.origin)
 
     def add_label(self, label: Label, origin: Origin) -> list[Record]:
         """Take a label, and join it if its event waits."""
@@ -164,11 +170,30 @@ class LabelJoin:
         joined = Joined(vector, predicted, label, label_time_ms, by_candidate, origin)
         return [outcome, *self._training.train(joined)]
 
+    def _wait(
+        self, vector: FeatureVector, predicted: dict[str, Predicted], origin: Origin
+    ) -> list[Record]:
+        """Let an event wait for its label, unless its time is over as it comes."""
+        horizon_ms = self._horizon_ms
+        if horizon_ms is not None and vector["event_time_ms"] < horizon_ms:
+            return [self._end(vector, Fate.EXPIRED, origin)]
+        self._waiting.put(vector["event_id"], Waiting(vector, predicted))
+        surplus = self._waiting.surplus()
+        return [self._end(waiting.vector, Fate.EVICTED, origin) for _, waiting in surplus]
+
+    def _end(self, vector: FeatureVector, fate: Fate, origin: Origin) -> Record:
+        """End an event that got no label."""
+        self._ended.add(vector["event_id"], None)
+        return self._outcomes.unlabelled(vector, fate, origin)
+
     def _too_late(self, label: Label, origin: Origin) -> list[Record]:
         event_id, learned = label["event_id"], self._ended[label["event_id"]]
         if learned is None:
             fate = Fate.LATE
-            detail = f"event {event_id!r} no longer waits for a label (pending.ttl, pending.limit)"
+            detail = (
+                f"event {event_id!r} no longer waits for a label"
+                " (pending.ttl, pending.limit, pending.limit_bytes)"
+            )
         elif learned == label["label"]:
             fate, detail = Fate.DUPLICATE, _already_labelled(event_id)
         else:
@@ -182,7 +207,7 @@ class LabelJoin:
     def _hold(self, label: Label, origin: Origin) -> list[Record]:
         event_id = label["event_id"]
         made: list[Record] = []
-        earlier = self._early.get(event_id)
+        earlier = self._early.entries.get(event_id)
         if earlier is None:
             self._outcomes.waits()
         elif earlier.label["label"] == label["label"]:
@@ -190,54 +215,71 @@ class LabelJoin:
             return [*self._outcomes.unusable(label, Fate.DUPLICATE, detail, origin)]
         else:
             made.append(self._outcomes.corrected(earlier.label, earlier.origin))
-        self._early[event_id] = Early(label, origin, self._watermark_ms)
-        return made + self._drop_orphans()
+        self._early.put(event_id, Early(label, origin, self._watermark.time_ms))
+        return made + self._orphans(self._early.surplus())
 
     def _advance(self, event_time_ms: int, origin: Origin) -> list[Record]:
         """Move the watermark, and end what has waited for too long."""
-        watermark_ms = self._progress.get(_WATERMARK)
+        had_none = self._watermark.time_ms is None
+        watermark_ms = self._watermark.observe(event_time_ms)
         if watermark_ms is None:
-            self._start_waiting(event_time_ms)
-        elif event_time_ms > watermark_ms:
-            self._progress[_WATERMARK] = event_time_ms
-        made = self._expire(origin) if self._waiting else []
-        return made + self._drop_orphans() if self._early else made
+            return []
+        if had_none:
+            self._start_waiting(watermark_ms)
+        horizon_ms = watermark_ms - self._ttl_ms
+        expired = self._waiting.expired(horizon_ms)
+        made = [self._end(waiting.vector, Fate.EXPIRED, origin) for _, waiting in expired]
+        return made + self._orphans(self._early.expired(horizon_ms))
 
-    def _expire(self, origin: Origin) -> list[Record]:
+    def _start_waiting(self, watermark_ms: int) -> None:
+        """Let the labels that came before there was a watermark wait from the first one on."""
+        for event_id, early in [*self._early.entries.items()]:
+            self._early.put(event_id, early._replace(since_ms=watermark_ms))
+
+    def _orphans(self, dropped: Iterable[tuple[str, Early]]) -> list[Record]:
         made: list[Record] = []
-        horizon_ms = self._watermark_ms - self._ttl_ms
-        while self._waiting:
-            event_id, waiting = self._waiting.oldest()
-            has_expired = waiting.vector["event_time_ms"] < horizon_ms
-            if not has_expired and len(self._waiting) < self._limit:
-                break
-            del self._waiting[event_id]
-            self._ended.add(event_id, None)
-            fate = Fate.EXPIRED if has_expired else Fate.EVICTED
-            made.append(self._outcomes.unlabelled(waiting.vector, fate, origin))
-        return made
-
-    def _start_waiting(self, event_time_ms: int) -> None:
-        """Let the labels that came before any event wait from the first event's time."""
-        self._progress[_WATERMARK] = event_time_ms
-        for event_id, early in [*self._early.items()]:
-            self._early[event_id] = early._replace(since_ms=event_time_ms)
-
-    def _drop_orphans(self) -> list[Record]:
-        made: list[Record] = []
-        horizon_ms = self._watermark_ms - self._ttl_ms
-        while self._early:
-            event_id, early = self._early.oldest()
-            if early.since_ms >= horizon_ms and len(self._early) <= self._limit:
-                break
-            del self._early[event_id]
-            detail = f"event {event_id!r} did not come while its label waited (pending.ttl)"
+        for event_id, early in dropped:
+            detail = (
+                f"event {event_id!r} did not come while its label waited"
+                " (pending.ttl, pending.limit, pending.limit_bytes)"
+            )
             made += self._outcomes.unusable(early.label, Fate.ORPHAN, detail, early.origin)
         return made
 
     @property
-    def _watermark_ms(self) -> int:
-        return self._progress.get(_WATERMARK, 0)
+    def _horizon_ms(self) -> int | None:
+        """The earliest time of an event that still waits."""
+        watermark_ms = self._watermark.time_ms
+        return None if watermark_ms is None else watermark_ms - self._ttl_ms
+
+
+def _event_time_ms(waiting: Waiting) -> int:
+    return waiting.vector["event_time_ms"]
+
+
+def _since_ms(early: Early) -> int | None:
+    return early.since_ms
+
+
+def _event_bytes(event_id: str, waiting: Waiting) -> int:
+    """Return the rough size of a waiting event: its values, and what candidates said of them."""
+    features = waiting.vector["features"].values()
+    values = len(features) + sum(
+        2 + len(each["probabilities"]) for each in waiting.predicted.values()
+    )
+    text = sum(len(each) for each in features if type(each) is str)
+    size = _ENTRY_BYTES + _VALUE_BYTES * values + text
+    return size + len(event_id) + len(waiting.vector["key"] or "")
+
+
+def _label_bytes(event_id: str, early: Early) -> int:
+    """Return the rough size of an early label: most of it is the record that it came in."""
+    origin, label = early.origin, early.label
+    headers = sum(_VALUE_BYTES + len(name) + len(value or b"") for name, value in origin.headers)
+    record = len(origin.key or b"") + len(origin.value or b"") + headers
+    return (
+        _ENTRY_BYTES + len(event_id) + len(label["key"] or "") + len(str(label["label"])) + record
+    )
 
 
 def _already_labelled(event_id: str) -> str:

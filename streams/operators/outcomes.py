@@ -11,7 +11,7 @@ late_correction           the event was learned with another label: to `rejects`
 late                      the event has expired or was evicted: to `rejects`
 orphan                    the event did not come within `pending.ttl`: to `rejects`
 expired                   the event waited for `pending.ttl`, and got no label
-evicted                   the event was the oldest of `pending.limit`, and got no label
+evicted                   the event was the oldest of those that may wait, and got no label
 ========================= ================================================================
 """
 

@@ -32,7 +32,7 @@ class Fates:
 
     learned: dict[str, Any] = field(default_factory=dict)
     rejected: Counter[tuple[str, str]] = field(default_factory=Counter)
-    held: dict[str, tuple[Any, int]] = field(default_factory=dict)
+    held: dict[str, tuple[Any, int | None]] = field(default_factory=dict)
     corrected: int = 0
     labels: int = 0
 
@@ -59,7 +59,7 @@ class LabelBook:
         self._ttl_ms = ttl_ms
         self._waiting: dict[str, int] = {}
         self._known: set[str] = set()
-        self._watermark_ms: int | None = None
+        self._newest_ms: list[int] = []  # at most eight: the first of them is the watermark
 
     def take_event(self, event_id: str, time_ms: int, label: Any) -> None:
         """Enter an event, with its label if it has one inside."""
@@ -69,6 +69,8 @@ class LabelBook:
         self._known.add(event_id)
         self._advance(time_ms)
         self._waiting[event_id] = time_ms
+        if label is None and event_id not in self.fates.held:
+            self._end_what_is_over()
         if label is not None:
             self.take_label(event_id, label)
         if event_id in self.fates.held:
@@ -93,23 +95,26 @@ class LabelBook:
         else:
             fates.corrected += event_id in fates.held
             fates.held.pop(event_id, None)
-            fates.held[event_id] = (label, self._watermark_ms or 0)
-            self._let_orphans_go()
+            fates.held[event_id] = (label, self._watermark_ms)
+
+    @property
+    def _watermark_ms(self) -> int | None:
+        return self._newest_ms[0] if len(self._newest_ms) == 8 else None
 
     def _advance(self, time_ms: int) -> None:
-        if self._watermark_ms is None:
-            self._watermark_ms = time_ms
-            self.fates.held = {e: (label, time_ms) for e, (label, _) in self.fates.held.items()}
-        self._watermark_ms = max(self._watermark_ms, time_ms)
-        for event_id, waiting_ms in [*self._waiting.items()]:  # the oldest to come goes first
-            if waiting_ms >= self._watermark_ms - self._ttl_ms:
-                break
-            del self._waiting[event_id]
-        self._let_orphans_go()
+        had_none = self._watermark_ms is None
+        self._newest_ms = sorted([*self._newest_ms, time_ms])[-8:]
+        if had_none:
+            since_ms = self._watermark_ms
+            self.fates.held = {e: (label, since_ms) for e, (label, _) in self.fates.held.items()}
+        self._end_what_is_over()
 
-    def _let_orphans_go(self) -> None:
+    def _end_what_is_over(self) -> None:
+        if self._watermark_ms is None:
+            return
+        horizon_ms = self._watermark_ms - self._ttl_ms
+        self._waiting = {e: at_ms for e, at_ms in self._waiting.items() if at_ms >= horizon_ms}
         for event_id, (_, since_ms) in [*self.fates.held.items()]:
-            if since_ms >= (self._watermark_ms or 0) - self._ttl_ms:
-                break
-            del self.fates.held[event_id]
-            self.fates.rejected[event_id, "orphan_label"] += 1
+            if since_ms is not None and since_ms < horizon_ms:
+                del self.fates.held[event_id]
+                self.fates.rejected[event_id, "orphan_label"] += 1

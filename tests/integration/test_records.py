@@ -29,6 +29,7 @@ TEMPLATE = sensors.readings(1, first=GOOD, labelled=False)[0]
 LABELS = sensors.readings(GOOD)
 STALE = next(each for each in LABELS[GOOD // 2 :] if each["sensor"] == "s0")
 """A reading whose label comes after its time."""
+MUCH_LATER = [f"later-{i}" for i in range(8)]
 PROBED = "s1"
 """The sensor that is asked about until its model is fresh."""
 
@@ -162,8 +163,9 @@ def send_labels(topics: Topics, worker: Worker) -> dict[str, Sent]:
     worker.wait_total(1, "millrace_labels_total", fate="corrected")
     topics.produce("events", (event(each | {"faulty": None}, is_avro=True) for each in early))
     worker.wait_total(len(known) + 3, "millrace_labels_total", fate="joined")
-    much_later = odd(reading_id="later", sensor="s0", at=TEMPLATE["at"] + 2 * 3_600_000)
-    topics.produce("events", [event(much_later, is_avro=True)])
+    later_ms = TEMPLATE["at"] + 2 * 3_600_000
+    later = [odd(reading_id=each, sensor="s0", at=later_ms) for each in MUCH_LATER]
+    topics.produce("events", (event(each, is_avro=True) for each in later))
     worker.wait_total(1, "millrace_labels_total", fate="orphan")
     topics.produce("labels", [label(STALE, is_avro=True)])
     return dict(zip(BAD_LABELS, sent, strict=True))
@@ -199,7 +201,7 @@ def test_every_good_event_has_one_prediction(flow: Flow) -> None:
     by_id = {each["event_id"]: each for each in flow.predictions}
     assert len(by_id) == len(flow.predictions)
     others = {each for each in by_id if not each.isdigit() and not each.startswith("probe")}
-    assert others == {"not-learned", "early", "corrected", "later"}
+    assert others == {"not-learned", "early", "corrected", *MUCH_LATER}
     for reading in LABELS:
         prediction = by_id[reading["reading_id"]]
         assert prediction["key"] == reading["sensor"]

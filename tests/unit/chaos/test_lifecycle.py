@@ -52,7 +52,10 @@ def test_lets_go_of_what_waits_too_long() -> None:
     book = LabelBook(TTL_MS)
     book.take_event("a", 0, None)
     book.take_label("nobody", True)
-    book.take_event("b", TTL_MS + 1, None)
+    for i in range(7):
+        book.take_event(f"now {i}", 0, True)
+    for i in range(8):
+        book.take_event(f"later {i}", TTL_MS + 1, True)
     book.take_label("a", True)
 
     assert dict(book.fates.rejected) == {("nobody", "orphan_label"): 1, ("a", "late_label"): 1}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -22,6 +23,13 @@ def operator(make_pipeline: Make) -> Apart:
     """Make an operator that keeps 3 events for at most a day."""
     pipeline = make_pipeline(pending=Pending(limit=3, ttl=timedelta(days=1)))
     return Apart(pipeline)
+
+
+def pass_time(operator: Apart, make_vector: Make, time_ms: int) -> list[tuple[str, Any]]:
+    """Let eight events that bring their labels reach a time; return what else they lead to."""
+    names = [f"at {time_ms} {i}" for i in range(8)]
+    made = made_by(operator, *(make_vector(each, time_ms, label=True) for each in names))
+    return [each for each in made if each[1] not in names]
 
 
 def fates(operator: Apart) -> dict[str, int]:
@@ -78,16 +86,12 @@ def test_labels_before_any_event(make_pipeline: Make, make_vector: Make, make_la
     pipeline = make_pipeline(pending=Pending(limit=9, ttl=timedelta(days=1)))
     operator = Apart(pipeline)
     assert made_by(operator, *(make_label(f"e{i}", True) for i in (1, 2, 3))) == []
-    assert made_by(operator, make_vector("e1"), make_vector("e2", NOW_MS + DAY_MS)) == [
-        ("predictions", "e1"),
-        ("examples", "e1"),
-        ("predictions", "e2"),
-        ("examples", "e2"),
-    ]
-    assert made_by(operator, make_vector("x", NOW_MS + DAY_MS + 1)) == [
-        ("predictions", "x"),
-        ("rejects", RejectReason.ORPHAN_LABEL),
-    ]
+    assert made_by(operator, make_vector("e1")) == [("predictions", "e1"), ("examples", "e1")]
+    pass_time(operator, make_vector, NOW_MS)
+    assert pass_time(operator, make_vector, NOW_MS + DAY_MS) == []
+    assert made_by(operator, make_vector("e2")) == [("predictions", "e2"), ("examples", "e2")]
+    rejects = [("rejects", RejectReason.ORPHAN_LABEL)]
+    assert pass_time(operator, make_vector, NOW_MS + DAY_MS + 1) == rejects
 
 
 def test_corrected(operator: Apart, make_vector: Make, make_label: Make) -> None:
@@ -119,13 +123,13 @@ def test_late_correction(operator: Apart, make_vector: Make, make_label: Make) -
 def test_late_by_time(operator: Apart, make_vector: Make, make_label: Make) -> None:
     """An event waits until event time has moved on by more than `pending.ttl`."""
     made_by(operator, make_vector("e1"), make_vector("e2", NOW_MS + 1))
-    made_by(operator, make_vector("e3", NOW_MS + DAY_MS + 1))
+    pass_time(operator, make_vector, NOW_MS + DAY_MS + 1)
     assert made_by(operator, make_label("e1", True), make_label("e2", True)) == [
         ("rejects", RejectReason.LATE_LABEL),
         ("examples", "e2"),
     ]
     assert operator.tally["expired", "ttl"] == 1
-    assert fates(operator) == {"late": 1, "joined": 1}
+    assert fates(operator) == {"late": 1, "joined": 9}
 
 
 def test_late_by_number(operator: Apart, make_vector: Make, make_label: Make) -> None:
@@ -138,13 +142,12 @@ def test_late_by_number(operator: Apart, make_vector: Make, make_label: Make) ->
 
 def test_orphan_by_time(operator: Apart, make_vector: Make, make_label: Make) -> None:
     """A label whose event does not come within `pending.ttl` is a reject."""
-    made_by(operator, make_vector("e1"), make_label("nobody", True))
-    assert made_by(operator, make_vector("e2", NOW_MS + DAY_MS)) == [("predictions", "e2")]
-    assert made_by(operator, make_vector("e3", NOW_MS + DAY_MS + 1)) == [
-        ("predictions", "e3"),
-        ("rejects", RejectReason.ORPHAN_LABEL),
-    ]
-    assert fates(operator) == {"early": 1, "orphan": 1}
+    pass_time(operator, make_vector, NOW_MS)
+    made_by(operator, make_label("nobody", True))
+    assert pass_time(operator, make_vector, NOW_MS + DAY_MS) == []
+    rejects = [("rejects", RejectReason.ORPHAN_LABEL)]
+    assert pass_time(operator, make_vector, NOW_MS + DAY_MS + 1) == rejects
+    assert fates(operator) == {"joined": 24, "early": 1, "orphan": 1}
 
 
 def test_orphan_by_number(operator: Apart, make_vector: Make, make_label: Make) -> None:
@@ -182,18 +185,10 @@ def test_times_before_1970(make_pipeline: Make, make_vector: Make, make_label: M
     pipeline = make_pipeline(pending=Pending(ttl=timedelta(days=1)))
     operator = Apart(pipeline)
     past_ms = -300 * DAY_MS
-    made = made_by(
-        operator,
-        make_vector("e1", past_ms),
-        make_vector("e2", past_ms + 5),
-        make_label("e1", True),
-        make_vector("e3", past_ms + DAY_MS + 6),
-        make_label("e2", True),
-    )
-    assert [what for topic, what in made if topic != "predictions"] == [
-        "e1",
-        RejectReason.LATE_LABEL,
-    ]
+    made_by(operator, make_vector("e1", past_ms), make_vector("e2", past_ms + 5))
+    assert made_by(operator, make_label("e1", True)) == [("examples", "e1")]
+    pass_time(operator, make_vector, past_ms + DAY_MS + 6)
+    assert made_by(operator, make_label("e2", True)) == [("rejects", RejectReason.LATE_LABEL)]
 
 
 def test_outcome_of_a_joined_label(
@@ -225,10 +220,11 @@ def test_losses_of_every_candidate(operator: Apart, make_vector: Make, make_labe
 def test_outcomes_without_a_label(operator: Apart, make_vector: Make) -> None:
     """An event that expires and one that is evicted have an outcome without label and losses."""
     made_by(operator, *(make_vector(f"e{i}", NOW_MS + i) for i in range(4)))
-    made_by(operator, make_vector("e4", NOW_MS + DAY_MS + 2))
-    fates = [(each["event_id"], each["fate"], each["label"]) for each in operator.outcomes]
+    pass_time(operator, make_vector, NOW_MS + DAY_MS + 2)
+    ended = [each for each in operator.outcomes if each["fate"] != Fate.JOINED]
+    fates = [(each["event_id"], each["fate"], each["label"]) for each in ended]
     assert fates == [("e0", "evicted", None), ("e1", "expired", None)]
-    assert operator.outcomes[1]["event_time_ms"] == NOW_MS + 1
+    assert ended[1]["event_time_ms"] == NOW_MS + 1
     assert operator.tally["expired", "ttl"] == operator.tally["expired", "limit"] == 1
 
 
@@ -238,7 +234,9 @@ def test_outcomes_of_labels_that_are_not_used(
     """A label that is corrected, duplicate, late or an orphan has an outcome, and no event time."""
     made_by(operator, make_vector("e1", label=True), make_label("e1", True, key="k"))
     made_by(operator, make_label("e1", False), make_label("x", True), make_label("x", False))
-    made_by(operator, make_vector("e2", NOW_MS + 1), make_vector("e3", NOW_MS + 2 * DAY_MS))
+    made_by(operator, make_vector("e2", NOW_MS + 1))
+    pass_time(operator, make_vector, NOW_MS)
+    pass_time(operator, make_vector, NOW_MS + 2 * DAY_MS)
     made_by(operator, make_label("e2", True))
     labels = [each for each in operator.outcomes if each["event_time_ms"] is None]
     assert [(each["event_id"], each["fate"], each["label"]) for each in labels] == [
@@ -257,3 +255,127 @@ def test_readings(operator: Apart, make_vector: Make, make_label: Make) -> None:
     made_by(operator, make_vector("e1"), make_vector("e2"), make_label("x", True))
     readings = {(each.metric, *each.labels): each.value for each in operator.operator.readings()}
     assert readings == {("pending", "event"): 2, ("pending", "label"): 1}
+
+
+MINUTE_MS = 60_000
+LIMITLESS = 10**6
+
+
+def out_of_order(rng: random.Random, count: int, most_late_ms: int) -> list[tuple[str, str, int]]:
+    """Return (kind, event id, event time) of events and labels: both come late by some minutes."""
+    arrivals = []
+    for i in range(count):
+        time_ms = NOW_MS + i * MINUTE_MS
+        came_ms = time_ms + rng.randrange(most_late_ms)
+        arrivals.append((came_ms, "event", f"e{i}", time_ms))
+        known_ms = came_ms + rng.randrange(-10 * MINUTE_MS, 150 * MINUTE_MS)
+        arrivals.append((known_ms, "label", f"e{i}", time_ms))
+    return [each[1:] for each in sorted(arrivals)]
+
+
+def joined_by_the_book(arrivals: list[tuple[str, str, int]], ttl_ms: int) -> set[str]:
+    """Return the events whose label comes while no eight events are later by more than `ttl_ms`."""
+    times: list[int] = []
+    came: dict[str, int] = {}
+    early: dict[str, int | None] = {}
+    joined: set[str] = set()
+
+    def watermark_ms() -> int | None:
+        return sorted(times)[-8] if len(times) >= 8 else None
+
+    def is_over(since_ms: int | None) -> bool:
+        now_ms = watermark_ms()
+        return now_ms is not None and since_ms is not None and since_ms < now_ms - ttl_ms
+
+    for kind, event_id, time_ms in arrivals:
+        if kind == "event":
+            had_none = watermark_ms() is None
+            times.append(time_ms)
+            if had_none:
+                early = dict.fromkeys(early, watermark_ms())
+            came[event_id] = time_ms
+            if event_id in early and not is_over(early[event_id]):
+                joined.add(event_id)
+        elif event_id not in came:
+            early[event_id] = watermark_ms()
+        elif not is_over(came[event_id]):
+            joined.add(event_id)
+    return joined
+
+
+@pytest.mark.parametrize("most_late_ms", [1, 20 * MINUTE_MS, 60 * MINUTE_MS, 110 * MINUTE_MS])
+@pytest.mark.parametrize("seed", range(4))
+def test_each_event_expires_by_its_own_time(
+    seed: int,
+    most_late_ms: int,
+    make_pipeline: Make,
+    make_vector: Make,
+    make_label: Make,
+    move: Make,
+) -> None:
+    """Out of order too, and wherever state is moved, a label is joined while its event waits."""
+    rng = random.Random(seed)
+    arrivals = out_of_order(rng, 300, most_late_ms)
+    pipeline = make_pipeline(pending=Pending(limit=LIMITLESS, ttl=timedelta(hours=1)))
+    operator, log, joined = Apart(pipeline), {}, set()
+    for kind, event_id, time_ms in arrivals:
+        if rng.random() < 0.02:
+            moved = Apart(pipeline)
+            move(operator.operator, moved.operator, log)
+            operator = moved
+        is_event = kind == "event"
+        record = make_vector(event_id, time_ms) if is_event else make_label(event_id, True)
+        joined |= {what for topic, what in made_by(operator, record) if topic == "examples"}
+    assert joined == joined_by_the_book(arrivals, 60 * MINUTE_MS)
+    assert 20 < len(joined) < 300
+
+
+def test_one_event_far_ahead(make_pipeline: Make, make_vector: Make, make_label: Make) -> None:
+    """An event stamped 9 hours ahead makes no label late, nor do seven."""
+    for ahead in (1, 7):
+        operator = Apart(make_pipeline(pending=Pending(ttl=timedelta(hours=1))))
+        for i in range(70):
+            shift_ms = 9 * 60 * MINUTE_MS if 10 <= i < 10 + ahead else 0
+            made_by(operator, make_vector(f"e{i}", NOW_MS + i * MINUTE_MS + shift_ms))
+            made_by(operator, *([make_label(f"e{i - 5}", True)] if i >= 5 else []))
+        assert fates(operator) == {"joined": 65}
+
+
+def test_an_event_that_comes_too_late_to_wait(
+    operator: Apart, make_vector: Make, make_label: Make
+) -> None:
+    """It is predicted and expires at once, whether or not another event comes before its label."""
+    pass_time(operator, make_vector, NOW_MS)
+    made_by(operator, *(make_vector(f"e{i}") for i in range(3)))
+    made = made_by(operator, make_vector("late", NOW_MS - DAY_MS - 1), make_label("late", True))
+    assert made == [("predictions", "late"), ("rejects", RejectReason.LATE_LABEL)]
+    assert operator.outcomes[-2]["fate"] == Fate.EXPIRED
+    assert [*operator.store("waiting")] == ["e0", "e1", "e2"]
+
+
+def test_only_what_waits_takes_the_place_of_another(
+    operator: Apart, make_vector: Make, make_label: Make
+) -> None:
+    """At the limit, an event whose label is there, in it or early, evicts no other."""
+    made_by(operator, make_label("early", True), *(make_vector(f"e{i}") for i in range(3)))
+    made = made_by(operator, make_vector("own", label=True), make_vector("early"))
+    assert [topic for topic, _ in made] == ["predictions", "examples"] * 2
+    assert [*operator.store("waiting")] == ["e0", "e1", "e2"]
+    made_by(operator, make_vector("e3"))
+    assert [*operator.store("waiting")] == ["e1", "e2", "e3"]
+    assert operator.tally["expired", "limit"] == 1
+
+
+def test_bounds_in_bytes(make_pipeline: Make, make_vector: Make, make_label: Make) -> None:
+    """Events and labels that wait, and ids that have ended, stay within `pending.limit_bytes`."""
+    pipeline = make_pipeline(pending=Pending(limit_bytes=50_000))
+    operator = Apart(pipeline)
+    for i in range(40):
+        event_id = f"{i} {'x' * 5_000}"
+        record = make_label(f"early {event_id}", True)
+        record.origin = record.origin._replace(value=b" " * 5_000)
+        made_by(operator, record, make_vector(event_id, text="é" * 5_000))
+    assert (len(operator.store("waiting")), len(operator.store("early"))) == (4, 4)
+    assert operator.tally["expired", "limit"] == operator.tally["label", "orphan"] == 36
+    made_by(operator, make_vector("small"), make_label("small", True))
+    assert len(operator.store("waiting")) == 4

@@ -1,0 +1,54 @@
+"""Entries expire by their own times, and no more of them wait than the bounds allow."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from millrace.streams.operators.expiring import Bounds, Expiring
+
+steps = st.tuples(st.sampled_from(["put", "put", "take", "expire", "move"]), st.integers(0, 30))
+
+
+def make(entries: int = 10, size_bytes: int = 200) -> Expiring[int]:
+    def size_of(_key: str, value: int) -> int:
+        return 10 + value
+
+    return Expiring(Bounds(entries, size_bytes), lambda value: value or None, size_of)
+
+
+@given(st.lists(steps, max_size=300))
+def test_as_a_list_that_is_searched(done: list[tuple[str, int]]) -> None:
+    """It does what a list would that is searched from end to end, also after a restart."""
+    waiting, plain, saved = make(), [], {}
+    for i, (what, number) in enumerate(done):
+        if what == "put":
+            key = f"k{number if i % 3 else i}"
+            plain = [each for each in plain if each[0] != key] + [(key, number)]
+            waiting.put(key, number)
+            gone = []
+            while len(plain) > 10 or sum(10 + value for _, value in plain) > 200:
+                gone.append(plain.pop(0))
+            assert waiting.surplus() == gone
+        elif what == "take":
+            found = dict(plain).get(f"k{number}")
+            plain = [each for each in plain if each[0] != f"k{number}"]
+            assert waiting.take(f"k{number}") == found
+        elif what == "expire":
+            due = sorted((each for each in plain if 0 < each[1] < number), key=lambda each: each[1])
+            plain = [each for each in plain if each not in due]
+            assert waiting.expired(number) == due
+        else:
+            saved |= {change.key: change for change in waiting.entries.take_changes()}
+            waiting = make()
+            waiting.entries.restore(saved.values())
+        assert [*waiting.entries.items()] == plain
+
+
+def test_forgets_the_times_of_what_was_taken() -> None:
+    """Entries that are taken before their time leave nothing behind for long."""
+    waiting = make(entries=5_000, size_bytes=10**9)
+    for i in range(20_000):
+        waiting.put(str(i), 10**6)
+        waiting.take(str(i))
+    assert len(waiting._heap) < 2_000

@@ -1,0 +1,127 @@
+"""The watermark follows most events, whatever the clocks of some producers say."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from millrace.streams.operators.keyed_state import Change
+from millrace.streams.operators.watermark import Watermark
+
+NOW_MS = 1_700_000_000_000
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
+YEAR_2100_MS = 4_102_444_800_000
+
+
+def after(times_ms: Iterable[int], watermark: Watermark | None = None) -> int | None:
+    """Return where event times bring a watermark with a reach of an hour."""
+    watermark = watermark or Watermark(HOUR_MS)
+    for each in times_ms:
+        watermark.observe(each)
+    return watermark.time_ms
+
+
+def eighth_newest(times_ms: list[int]) -> int | None:
+    return sorted(times_ms)[-8] if len(times_ms) >= 8 else None
+
+
+def in_order(count: int, start: int = 0) -> list[int]:
+    return [NOW_MS + i * MINUTE_MS for i in range(start, start + count)]
+
+
+@given(st.lists(st.integers(0, HOUR_MS), max_size=80), st.integers(0, HOUR_MS // 80))
+def test_the_newest_time_that_eight_events_have_reached(late_ms: list[int], gap_ms: int) -> None:
+    """Whatever the order of events, as long as none is out of reach."""
+    watermark, seen = Watermark(2 * HOUR_MS), []
+    for i, late in enumerate(late_ms):
+        seen.append(NOW_MS + i * gap_ms - late)
+        watermark.observe(seen[-1])
+        assert watermark.time_ms == eighth_newest(seen)
+
+
+@given(st.lists(st.integers(0, 50 * HOUR_MS), min_size=8, max_size=60))
+def test_gaps_in_order(gaps_ms: list[int]) -> None:
+    """In order, the same holds however long the silence between two events is."""
+    watermark, seen = Watermark(HOUR_MS), [NOW_MS]
+    watermark.observe(NOW_MS)
+    for gap_ms in gaps_ms:
+        seen.append(seen[-1] + gap_ms)
+        watermark.observe(seen[-1])
+        assert watermark.time_ms == eighth_newest(seen)
+
+
+@pytest.mark.parametrize("ahead", range(1, 8))
+def test_fewer_than_eight_that_are_ahead(ahead: int) -> None:
+    """Up to seven events 9 hours ahead move the watermark to no time that no other has reached."""
+    before = in_order(50)
+    assert after([*before, *([NOW_MS + 10 * HOUR_MS] * ahead)]) <= before[-1]
+
+
+@pytest.mark.parametrize("share", [0.02, 0.1, 0.25])
+@pytest.mark.parametrize("ahead_ms", [2 * HOUR_MS, 9 * HOUR_MS, YEAR_2100_MS - NOW_MS])
+def test_one_of_several_producers_is_ahead(share: float, ahead_ms: int) -> None:
+    """The watermark stays with the others, however long it lasts."""
+    rng, watermark, moved = random.Random(7), Watermark(HOUR_MS), 0
+    times = in_order(5_000)
+    for each in times[:20]:
+        watermark.observe(each)
+    for each in times[20:]:
+        watermark.observe(each + ahead_ms * (rng.random() < share))
+        moved += watermark.time_ms > each
+    assert moved < 50  # where by chance eight more came from it than from the others
+
+
+@pytest.mark.parametrize("count", [8, 20, 300, 5_000])
+@pytest.mark.parametrize("before", [0, 5, 500])
+def test_only_a_clock_in_2100_for_a_while(count: int, before: int) -> None:
+    """After a wrong clock has been the only one, the watermark is back within 72 events."""
+    wrong = [YEAR_2100_MS + i for i in range(count)]
+    watermark = Watermark(HOUR_MS)
+    after([*in_order(before), *wrong], watermark)
+    right = in_order(72, before)
+    assert right[0] - HOUR_MS < after(right, watermark) <= right[-1]
+
+
+def test_batches_of_a_clock_that_is_ahead() -> None:
+    """Batches of 20 events from it move the watermark a few times, and then no more."""
+    watermark, wrong = Watermark(HOUR_MS), []
+    for batch, start in enumerate(range(0, 20_000, 50)):
+        after([YEAR_2100_MS + start + i for i in range(20)], watermark)
+        wrong += [batch] * (watermark.time_ms > NOW_MS + 1_000_000 * MINUTE_MS)
+        after(in_order(50, start), watermark)
+    assert wrong == [0, 1]
+
+
+def test_a_clock_that_falls_back_for_good() -> None:
+    """Where all clocks go back by a year, the watermark follows after 64 events."""
+    year_ago = [each - 365 * 24 * HOUR_MS for each in in_order(64)]
+    watermark = Watermark(HOUR_MS)
+    after(in_order(500), watermark)
+    assert after(year_ago[:63], watermark) == in_order(500)[-8]
+    assert after(year_ago[63:], watermark) == year_ago[-8]
+
+
+def test_old_events_among_new_ones() -> None:
+    """Events that are far behind, four of ten, change nothing."""
+    rng = random.Random(1)
+    times = in_order(5_000)
+    mixed = [each - 48 * HOUR_MS * (rng.random() < 0.4) for each in times]
+    assert after([*times[:100], *mixed[100:]]) == eighth_newest(mixed)
+
+
+def test_goes_on_from_the_watermark_of_release_01() -> None:
+    """What release 0.1 saved, the newest time alone, is where the watermark begins."""
+    watermark = Watermark(HOUR_MS)
+    watermark.store.restore([Change("watermark_ms", 1, NOW_MS)])
+    assert watermark.time_ms == NOW_MS
+    assert after([NOW_MS + 5] * 7, watermark) == NOW_MS
+    assert after([NOW_MS + 5], watermark) == NOW_MS + 5
+    assert {change.key: change.value is None for change in watermark.store.take_changes()} == {
+        "watermark": False,
+        "watermark_ms": True,
+    }
