@@ -83,8 +83,9 @@ def create_app(settings: Settings) -> MillraceApp:
     BrokerError
         The broker does not answer, or has topics that do not fit the pipeline.
     """
-    for name in unknown_settings(os.environ):
-        _log.warning("ignoring an environment variable that is not a setting", name=name)
+    for name, nearest in unknown_settings(os.environ).items():
+        event = "ignoring an environment variable that is not a setting"
+        _log.warning(event, name=name, did_you_mean=nearest or None)
     pipeline = settings.load_pipeline()
     metrics = Metrics(pipeline.name)
     app = _faust_app(pipeline, settings)

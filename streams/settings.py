@@ -1,36 +1,34 @@
 """Settings: one frozen object, read once at start and passed down.
 
-Each comes from an environment variable with the prefix `MILLRACE_` (`MILLRACE_BROKER`), or from an
-option of the command line, which takes precedence.
+Each comes from an environment variable with the prefix `MILLRACE_` (`MILLRACE_BROKER`) or the file
+that one names (`streams.environment`), or from an option of the command line, which takes
+precedence.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import Literal, TypeAlias
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
-from pydantic_settings import SettingsError as UnreadableSetting
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.loading import load_pipeline
 from millrace.schemas import SettingsError
+from millrace.streams.environment import KAFKA, read_environment, unknown_variables, variable
 from millrace.streams.formats import FORMATS
+from millrace.streams.kafka_properties import problem
+from millrace.streams.redaction import is_secret, keep_secret, redact, redacted, secrets_of_url
 from millrace.streams.topology.chain import AgentSpec, parse_chain
 
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 LogFormat: TypeAlias = Literal["auto", "console", "json"]
 
-_PREFIX = "MILLRACE_"
 EMBEDDED = "embedded"
-_SECRET = ("kafka", "state_key")
 _EMBEDDED_ELSEWHERE = "embedded://"
-_REGISTRY_VARIABLE = "SCHEMA_REGISTRY_URL"  # as in other tools; with the prefix, it wins
 _EXTRA = ("Extra inputs are not permitted", "is not a setting")
-_JSON_EXAMPLE = '{"security.protocol": "SASL_SSL"}'
 
 
 class Guarantee(StrEnum):
@@ -40,7 +38,7 @@ class Guarantee(StrEnum):
     AT_LEAST_ONCE = "at_least_once"
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """All settings of a deployment.
 
     Raises
@@ -49,7 +47,7 @@ class Settings(BaseSettings):
         A value is wrong; `read_settings` turns it into a `SettingsError`.
     """
 
-    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     pipeline: str = Field(
         "",
@@ -66,7 +64,7 @@ class Settings(BaseSettings):
         description="librdkafka properties for every client, for TLS and SASL for example.",
     )
     schema_registry_url: str = Field(
-        default_factory=lambda: os.environ.get(_REGISTRY_VARIABLE, ""),
+        "",
         description="Address of the schema registry, for events in Confluent wire format.",
     )
     chain: str = Field(
@@ -130,6 +128,42 @@ class Settings(BaseSettings):
             raise SettingsError(f"outputs must be one of {', '.join(FORMATS)}; got {value!r}")
         return value
 
+    @field_validator("broker")
+    @classmethod
+    def _broker_has_no_password(cls, value: str) -> str:
+        if "@" in value:
+            raise SettingsError(
+                f"broker must be host:port; got {redact(value)!r}. Set user and password as the"
+                " properties sasl.username and sasl.password of the setting kafka"
+            )
+        return value
+
+    @field_validator("kafka", mode="before")
+    @classmethod
+    def _properties_exist(cls, given: object) -> object:
+        if not isinstance(given, dict):
+            return given  # which pydantic refuses
+        properties = {str(name): _as_property(str(name), value) for name, value in given.items()}
+        for name, value in properties.items():
+            if wrong := problem(name, value):
+                raise SettingsError(f"kafka.{name} {wrong} ({variable(KAFKA)})")
+        return properties
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, object]]:
+        for name, value in super().__repr_args__():
+            yield name, value if isinstance(value, SecretStr) else redacted(value)
+
+    @property
+    def secrets(self) -> list[str]:
+        """All values that must not leave the process."""
+        values = [(name, getattr(self, name)) for name in type(self).model_fields]
+        own = [each.get_secret_value() for _, each in values if isinstance(each, SecretStr)]
+        properties = [value for name, value in self.kafka.items() if is_secret(name)]
+        users = [
+            part for _, each in values if isinstance(each, str) for part in secrets_of_url(each)
+        ]
+        return [*own, *properties, *users]
+
     @property
     def agents(self) -> tuple[AgentSpec, ...]:
         """The agents that the chain setting describes."""
@@ -161,7 +195,7 @@ class Settings(BaseSettings):
         if not self.pipeline:
             raise SettingsError(
                 "pipeline must be path/file.py or package.module; got none. Add --pipeline, or set"
-                f" {_PREFIX}PIPELINE"
+                f" {variable('pipeline')}"
             )
         return self.pipeline
 
@@ -177,31 +211,21 @@ class Settings(BaseSettings):
         return pipeline.with_name(self.pipeline_name) if self.pipeline_name else pipeline
 
 
-def variable(name: str) -> str:
-    """Return the environment variable of a setting.
-
-    Examples
-    --------
-    >>> variable("flush_seconds")
-    'MILLRACE_FLUSH_SECONDS'
-    """
-    return _PREFIX + name.upper()
-
-
-def unknown_settings(environment: Iterable[str]) -> list[str]:
-    """Return the variables that have the prefix of settings but name none: perhaps misspelt.
+def unknown_settings(environment: Iterable[str]) -> dict[str, str]:
+    """Return the variables that look like settings and are none, and the nearest that is one.
 
     Examples
     --------
     >>> unknown_settings(["MILLRACE_BROKER", "MILLRACE_BROKERS", "PATH"])
-    ['MILLRACE_BROKERS']
+    {'MILLRACE_BROKERS': 'MILLRACE_BROKER'}
     """
-    known = {*map(variable, Settings.model_fields)}
-    return sorted(name for name in environment if name.startswith(_PREFIX) and name not in known)
+    return unknown_variables(Settings.model_fields, environment)
 
 
 def read_settings(**given: object) -> Settings:
     """Return the settings: those given that are not None, then the environment's.
+
+    From now on their secrets are hidden in whatever is logged or printed.
 
     Raises
     ------
@@ -209,15 +233,27 @@ def read_settings(**given: object) -> Settings:
         A value is wrong; the message names the setting and its variable.
     """
     chosen = {name: value for name, value in given.items() if value is not None}
+    others = [name for name in Settings.model_fields if name not in chosen]
     try:
-        return Settings(**chosen)  # type: ignore[arg-type]  # pydantic checks the types
+        settings = Settings(**read_environment(others, os.environ), **chosen)  # type: ignore[arg-type]  # pydantic checks the types
     except ValidationError as error:
         raise SettingsError(_explain(error)) from None
-    except UnreadableSetting as error:
-        raise SettingsError(
-            f"kafka must be a JSON object of texts, for example {_JSON_EXAMPLE};"
-            f" got another text ({variable('kafka')})"
-        ) from error
+    keep_secret(settings.secrets)
+    return settings
+
+
+def _as_property(name: str, value: object) -> str:
+    """Return a property as librdkafka takes it: numbers and booleans as text."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, str | int | float):
+        return str(value)
+    kind = "null" if value is None else "an object" if isinstance(value, dict) else "another value"
+    raise SettingsError(
+        f"kafka.{name} must be a text, a number or a boolean; got {kind} ({variable(KAFKA)})"
+    )
 
 
 def _explain(error: ValidationError) -> str:
@@ -225,5 +261,7 @@ def _explain(error: ValidationError) -> str:
     first = error.errors()[0]
     name = ".".join(map(str, first["loc"]))
     must = first["msg"].replace("Input should", "must").replace(*_EXTRA)
-    got = "a secret" if name.startswith(_SECRET) else repr(first["input"])
+    field = Settings.model_fields.get(name)
+    hidden = name.startswith(KAFKA) or is_secret(name) or (field and field.annotation is SecretStr)
+    got = "a secret" if hidden else repr(redacted(first["input"]))
     return f"{name} {must}; got {got} ({variable(str(first['loc'][0]))})"

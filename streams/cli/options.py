@@ -108,8 +108,12 @@ def pass_settings(command: Callable[Concatenate[Settings, P], R]) -> Callable[P,
 
     @wraps(command)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        given = click.get_current_context().ensure_object(dict)
-        return command(read_settings(**given), *args, **kwargs)
+        given = dict(click.get_current_context().ensure_object(dict))
+        properties = given.pop("kafka", None)
+        settings = read_settings(**given)
+        if properties:  # beside those of the environment, which may have the secrets
+            settings = read_settings(**given, kafka={**settings.kafka, **properties})
+        return command(settings, *args, **kwargs)
 
     return call
 

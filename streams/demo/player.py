@@ -82,8 +82,9 @@ def play(state: DemoState, show: Callable[[], None], chain: str) -> None:
 
 def _settings(broker: str, chain: str) -> Settings:
     """Return the worker's settings, whatever the environment says."""
-    settings = read_settings(
+    return read_settings(
         broker=broker,
+        kafka={},
         pipeline=f"{loans.__name__}:pipeline",
         pipeline_name="",
         chain=chain,
@@ -92,7 +93,6 @@ def _settings(broker: str, chain: str) -> Settings:
         log_level="warning",
         log_format="json",
     )
-    return settings.model_copy(update={"kafka": {}})  # as an argument, it is merged
 
 
 @dataclass

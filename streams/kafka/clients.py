@@ -10,6 +10,7 @@ from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
 
 from millrace.streams.kafka.protocols import Config
+from millrace.streams.kafka_properties import for_clients
 from millrace.streams.settings import Settings
 from millrace.streams.topology.topics import MAX_RECORD_BYTES
 
@@ -45,12 +46,13 @@ class KafkaClients:
         return Producer({**producer_config(self._settings), **config})
 
     def admin(self) -> AdminClient:
-        return AdminClient(common_config(self._settings))
+        return AdminClient(common_config(self._settings, "*"))
 
 
-def common_config(settings: Settings) -> dict[str, Any]:
-    """Return what every client of this deployment shares."""
-    return {"bootstrap.servers": settings.bootstrap, "logger": _QUIET, **settings.kafka}
+def common_config(settings: Settings, scope: str) -> dict[str, Any]:
+    """Return what every client of this deployment shares, and what those of a scope know."""
+    own = for_clients(settings.kafka, scope)
+    return {"bootstrap.servers": settings.bootstrap, "logger": _QUIET, **own}
 
 
 def consumer_config(settings: Settings, group: str) -> dict[str, object]:
@@ -62,7 +64,7 @@ def consumer_config(settings: Settings, group: str) -> dict[str, object]:
     if settings.is_embedded:  # which does not notice that a worker leaves until the timeout
         session_ms = min(session_ms, _EMBEDDED_SESSION_MS)
     config = {
-        **common_config(settings),
+        **common_config(settings, "C"),
         "group.id": group,
         "enable.auto.commit": False,
         "auto.offset.reset": "error",
@@ -108,7 +110,7 @@ def reader_config(settings: Settings) -> dict[str, object]:
 def producer_config(settings: Settings) -> dict[str, object]:
     """Return the configuration of a producer that keeps order and loses nothing."""
     return {
-        **common_config(settings),
+        **common_config(settings, "P"),
         "enable.idempotence": True,
         **_ours(
             settings,

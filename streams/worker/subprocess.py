@@ -18,9 +18,12 @@ import time
 from collections.abc import Sequence
 from types import TracebackType
 
+from pydantic import SecretStr
+
 from millrace.schemas import MillraceError
+from millrace.streams.environment import variable
 from millrace.streams.observability.scraping import Samples
-from millrace.streams.settings import Settings, variable
+from millrace.streams.settings import Settings
 
 READY_SECONDS = 60.0
 _STOP_SECONDS = 20.0
@@ -40,13 +43,15 @@ def worker_command(*arguments: str) -> Sequence[str]:
 
 def worker_environment(settings: Settings) -> dict[str, str]:
     """Return this process' environment, with these settings in place of its own."""
-    values = settings.model_dump() | {"state_key": settings.state_key.get_secret_value()}
+    values = settings.model_dump()
     inherited = {name: v for name, v in os.environ.items() if not name.startswith(variable(""))}
     given = {variable(name): _text(value) for name, value in values.items()}
     return {**inherited, **given, "PYTHONUNBUFFERED": "1"}
 
 
 def _text(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
     return json.dumps(value) if isinstance(value, dict) else str(value)
 
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from millrace.models.pipeline.loading import load_pipeline
-from millrace.streams.settings import Settings
+from millrace.streams.settings import Settings, read_settings
 
 _DEFAULT = re.compile(r"\$\{\w+:-([^}]*)\}")
 
@@ -97,7 +97,7 @@ def test_the_worker_gets_settings_that_exist_and_hold(
     for name, value in environment.items():
         assert name.removeprefix("MILLRACE_").lower() in Settings.model_fields, name
         monkeypatch.setenv(name, _expanded(value))
-    settings = Settings()
+    settings = read_settings()
     assert settings.broker == "kafka:19092"
     assert settings.web_host == "0.0.0.0"
     assert not settings.is_embedded

@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from millrace.schemas import SettingsError
+from millrace.streams.redaction import redact
 from millrace.streams.settings import Guarantee, Settings, read_settings
 
 
@@ -87,6 +88,7 @@ def test_the_registry_with_the_prefix_wins(monkeypatch: pytest.MonkeyPatch) -> N
         ("log_level", "loud", "'debug', 'info', 'warning' or 'error'"),
         ("log_format", "xml", "'auto', 'console' or 'json'"),
         ("kafka", "[1]", "a valid dictionary"),
+        ("kafka", "5", "a valid dictionary"),
     ],
 )
 def test_errors_name_the_setting(
@@ -102,12 +104,60 @@ def test_errors_name_the_setting(
     assert message.endswith(f"; got {got} (MILLRACE_{name.upper()})")
 
 
-def test_errors_do_not_show_secrets() -> None:
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(True, "true"), (False, "false"), (5, "5"), (1e3, "1000"), ("100", "100")],
+)
+def test_numbers_and_booleans_are_properties(value: object, text: str) -> None:
+    """JSON has them, and librdkafka takes texts."""
+    name = "socket.keepalive.enable" if isinstance(value, bool) else "linger.ms"
+    assert read_settings(kafka={name: value}).kafka == {name: text}
+
+
+@pytest.mark.parametrize(
+    ("value", "got"), [(None, "null"), ({"a": 1}, "an object"), (["s3cret"], "another value")]
+)
+def test_other_values_are_no_properties(value: object, got: str) -> None:
     """A property may hold a password, so that its value is not repeated."""
     with pytest.raises(SettingsError) as caught:
-        read_settings(kafka={"sasl.password": 1234})
-    expected = "kafka.sasl.password must be a valid string; got a secret (MILLRACE_KAFKA)"
-    assert str(caught.value) == expected
+        read_settings(kafka={"sasl.password": value})
+    assert str(caught.value) == (
+        f"kafka.sasl.password must be a text, a number or a boolean; got {got} (MILLRACE_KAFKA)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("group.id", "mine", "kafka.group.id must not be set: .* pipeline_name"),
+        ("isolation.level", "read_uncommitted", "must not be set: .* processing_guarantee"),
+        ("linger", "5", r"kafka.linger is not a property of librdkafka. Did you mean linger.ms\?"),
+        ("sasl.pasword", "s3cret", r"Did you mean sasl.password\?"),
+        ("linger.ms", "soon", "must be a whole number from 0 to 900000; got 'soon'"),
+        ("security.protocol", "TLS", "must be plaintext or ssl or sasl_plaintext or sasl_ssl"),
+    ],
+)
+def test_wrong_properties_are_settings_errors(name: str, value: str, message: str) -> None:
+    """They are found at the start, and named with what to do."""
+    with pytest.raises(SettingsError, match=message) as caught:
+        read_settings(kafka={name: value})
+    assert str(caught.value).endswith("(MILLRACE_KAFKA)")
+    assert "s3cret" not in str(caught.value)
+
+
+def test_properties_that_are_given_are_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A caller that gives properties, or none, gets no others from the environment."""
+    monkeypatch.setenv("MILLRACE_KAFKA", '{"security.protocol": "SSL"}')
+    monkeypatch.setenv("MILLRACE_KAFKA_SASL_PASSWORD", "s3cret")
+    assert read_settings(kafka={}).kafka == {}
+    assert read_settings(kafka={"client.id": "x"}).kafka == {"client.id": "x"}
+
+
+def test_a_broker_with_a_password_is_refused() -> None:
+    """It would be shown wherever the broker is; and the error does not show it."""
+    with pytest.raises(SettingsError, match=r"broker must be host:port.*sasl.password") as caught:
+        read_settings(broker="kafka://anna:s3cret@here:9092")
+    assert "s3cret" not in str(caught.value)
 
 
 def test_broken_json_is_a_settings_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,11 +186,33 @@ def test_frozen() -> None:
         read_settings().partitions = 3  # type: ignore[misc]
 
 
-def test_secrets_do_not_show() -> None:
-    """The key that signs state shows neither in text nor in logs."""
-    settings = read_settings(state_key="s3cret")
-    assert "s3cret" not in repr(settings) + str(settings)
-    assert settings.state_key.get_secret_value() == "s3cret"
+SECRET = "s3cret-0815"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"state_key": SECRET},
+        {"kafka": {"sasl.password": SECRET}},
+        {"kafka": {"ssl.key.password": SECRET, "client.id": "x"}},
+        {"kafka": {"ssl.key.pem": SECRET}},
+        {"kafka": {"sasl.oauthbearer.client.secret": SECRET}},
+        {"schema_registry_url": f"https://anna:{SECRET}@registry:8081"},
+    ],
+)
+def test_secrets_do_not_show(given: dict[str, object]) -> None:
+    """Settings show no secret as text, and from then on no redacted text shows it."""
+    settings = read_settings(**given)
+    assert SECRET not in repr(settings) + str(settings) + f"{settings}"
+    assert any(SECRET in each for each in settings.secrets)
+    assert redact(f"it is {SECRET}!") == "it is [hidden]!"
+
+
+def test_errors_of_the_settings_object_do_not_show_secrets() -> None:
+    """Nor does pydantic's own error."""
+    with pytest.raises(ValidationError) as caught:
+        Settings(state_key={"x": SECRET}, partitions=SECRET)  # type: ignore[arg-type]
+    assert SECRET not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -62,8 +62,17 @@ def test_an_option_wins_over_the_environment(call, seen, monkeypatch):
 
 def test_properties_of_the_clients_add_up(call, seen):
     """--kafka may be repeated, and a value may contain an equals sign."""
-    call("--kafka", "a=1", "--kafka", "b=x=y")
-    assert seen[0][0].kafka == {"a": "1", "b": "x=y"}
+    call("--kafka", "linger.ms=1", "--kafka", "client.id=x=y")
+    assert seen[0][0].kafka == {"linger.ms": "1", "client.id": "x=y"}
+
+
+def test_properties_come_beside_those_of_the_environment(call, seen, monkeypatch):
+    """So that secrets stay off the command line; an option wins."""
+    monkeypatch.setenv("MILLRACE_KAFKA", '{"sasl.username": "anna", "client.id": "a"}')
+    monkeypatch.setenv("MILLRACE_KAFKA_SASL_PASSWORD", "s3cret")
+    call("--kafka", "client.id=b")
+    expected = {"sasl.username": "anna", "sasl.password": "s3cret", "client.id": "b"}
+    assert seen[0][0].kafka == expected
 
 
 @pytest.mark.parametrize("given", ["a", "=1"])

@@ -29,10 +29,10 @@ def test_one_worker_runs_in_this_process(ran):
     """With the settings of its options."""
     options = ["--guarantee", "at_least_once", "--outputs", "json", "--web-port", "7000"]
     more = ["--web-host", "0.0.0.0", "--log-level", "debug", "--log-format", "console"]
-    assert run(["worker", *LOANS, "-b", "here:1", "--kafka", "a=b", *options, *more]) == 0
+    assert run(["worker", *LOANS, "-b", "here:1", "--kafka", "client.id=b", *options, *more]) == 0
     ((kind, settings, process),) = ran
     assert (kind, process) == ("one", None)
-    assert (settings.broker, settings.kafka) == ("here:1", {"a": "b"})
+    assert (settings.broker, settings.kafka) == ("here:1", {"client.id": "b"})
     assert (settings.processing_guarantee, settings.outputs) == ("at_least_once", "json")
     assert (settings.web_host, settings.web_port) == ("0.0.0.0", 7000)
     assert (settings.log_level, settings.log_format) == ("debug", "console")

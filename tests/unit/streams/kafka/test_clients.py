@@ -54,9 +54,8 @@ def test_session(given: dict[str, Any], session_ms: int, heartbeat_ms: int) -> N
 
 
 def test_a_consumer_skips_nothing_and_commits_by_hand() -> None:
-    """On these properties the guarantee rests: the user's own do not replace them."""
-    own = {"isolation.level": "read_uncommitted", "enable.auto.commit": "true"}
-    config = consumer_config(Settings(broker="b:9092", kafka=own), "p.ingest")
+    """On these properties the guarantee rests."""
+    config = consumer_config(Settings(broker="b:9092"), "p.ingest")
     assert config["bootstrap.servers"] == "b:9092"
     assert config["group.id"] == "p.ingest"
     assert config["enable.auto.commit"] is False
@@ -85,7 +84,7 @@ def test_a_reader_begins_at_the_beginning_and_reports_ends() -> None:
 @pytest.mark.parametrize(("broker", "compression"), [("b:9092", "lz4"), ("embedded", "none")])
 def test_a_producer_keeps_order_and_loses_nothing(broker: str, compression: str) -> None:
     """It takes the largest records; the embedded broker cannot decompress."""
-    settings = Settings(broker=broker, kafka={"enable.idempotence": "false", "linger.ms": "9"})
+    settings = Settings(broker=broker, kafka={"linger.ms": "9"})
     config = producer_config(settings)
     assert config["enable.idempotence"] is True
     assert config["message.max.bytes"] == LARGEST
@@ -96,9 +95,24 @@ def test_a_producer_keeps_order_and_loses_nothing(broker: str, compression: str)
 def test_every_client_is_given_the_users_properties() -> None:
     """And the broker that the settings name, without the mark of an embedded one."""
     settings = Settings(broker="embedded://127.0.0.1:1", kafka={"security.protocol": "SASL_SSL"})
-    config = common_config(settings)
+    config = common_config(settings, "*")
     assert config["security.protocol"] == "SASL_SSL"
     assert config["bootstrap.servers"] == "127.0.0.1:1"
+
+
+def test_a_client_is_given_no_property_of_another_kind(caplog: pytest.LogCaptureFixture) -> None:
+    """librdkafka would warn that it ignores it."""
+    own = {"linger.ms": 9, "fetch.min.bytes": 1, "client.id": "x", "check.crcs": True}
+    settings = Settings(broker="127.0.0.1:1", kafka=own)  # type: ignore[arg-type]
+    assert "linger.ms" not in consumer_config(settings, "g")
+    assert "fetch.min.bytes" not in producer_config(settings)
+    assert {*common_config(settings, "*")} == {"bootstrap.servers", "logger", "client.id"}
+    clients = KafkaClients(settings)
+    consumer, producer, admin = clients.consumer("g", {}), clients.producer({}), clients.admin()
+    for each in (consumer, producer, admin):
+        each.poll(0)
+    consumer.close()
+    assert "CONFWARN" not in caplog.text
 
 
 def test_clients_of_a_broker() -> None:

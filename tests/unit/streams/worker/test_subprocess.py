@@ -170,7 +170,7 @@ def test_a_worker_reads_the_settings_that_it_was_given(monkeypatch: pytest.Monke
     """Every setting survives its way through the environment."""
     given = Settings(
         broker="here:9092",
-        kafka={"a": "1"},
+        kafka={"client.id": "1"},
         schema_registry_url="http://given",
         processing_guarantee="at_least_once",
         retention_hours=1.5,
