@@ -10,16 +10,23 @@ An error that Millrace raises on purpose is one line on standard error, and the 
 from __future__ import annotations
 
 import importlib
+import io
 import logging
+import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import click
 
 from millrace.schemas.errors import MillraceError
+from millrace.streams.escaping import printable
+from millrace.streams.redaction import redact, redact_tracebacks
 
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141  # as the shell has it for a program that SIGPIPE ends
 
 SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Commands": {
@@ -71,6 +78,28 @@ class _Commands(click.Group):
             with formatter.section(heading):
                 formatter.write_dl([*commands.items()])
 
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Read the arguments; --help prints here."""
+        with _quiet_if_unread():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a command."""
+        with _quiet_if_unread():
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+            return result
+
+
+@contextmanager
+def _quiet_if_unread() -> Iterator[None]:
+    """End without a complaint where nobody reads standard output any more."""
+    try:
+        yield
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for Python's last flush
+        raise click.exceptions.Exit(EXIT_BROKEN_PIPE) from None
+
 
 @click.group(
     cls=_Commands,
@@ -88,24 +117,40 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
+    redact_tracebacks()
+    for stream in (sys.stdout, sys.stderr):  # data may have what the terminal's encoding has not
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code.
 
-    It is 0 for success, 2 for an error that the user can correct, and 130 after Ctrl-C.
+    It is 0 for success, 2 for an error that the user can correct, 130 after Ctrl-C, and 141 where
+    nobody reads the output any more.
     """
     # librdkafka logs for the worker; a command reports an error that follows from it.
     logging.getLogger("librdkafka").addHandler(logging.NullHandler())
     try:
         code = cli.main([*arguments], prog_name="millrace", standalone_mode=False)
     except MillraceError as error:
-        click.echo(f"Error: {' '.join(str(error).split())}", err=True)
+        _complain(f"Error: {' '.join(str(error).split())}")
         return EXIT_ERROR
     except click.ClickException as error:
-        error.show()
+        _complain(_shown(error))
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return EXIT_INTERRUPTED
     return code if isinstance(code, int) else 0
+
+
+def _complain(message: str) -> None:
+    """Print an error: without secrets, and with what its data has written out."""
+    click.echo(printable(redact(message)), err=True)
+
+
+def _shown(error: click.ClickException) -> str:
+    shown = io.StringIO()
+    error.show(shown)
+    return shown.getvalue().rstrip()

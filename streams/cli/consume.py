@@ -17,6 +17,7 @@ from millrace.streams.cli.options import (
     require_broker,
     running_broker,
 )
+from millrace.streams.escaping import printable_json
 from millrace.streams.formats import FORMATS
 from millrace.streams.formats.json import to_json
 from millrace.streams.kafka.admin import count_partitions
@@ -59,7 +60,8 @@ def consume(
 
     Numbers that JSON does not have (NaN, infinity) are null, and bytes are base64. To decode
     `events` and `clean`, add their --pipeline. A record that cannot be decoded becomes an object
-    with the field `base64`.
+    with the field `base64`. Control characters, and those that turn the direction of a text, are
+    written as JSON escapes them.
     """
     require_broker(settings)
     pipeline = settings.load_pipeline() if settings.pipeline else None
@@ -101,8 +103,12 @@ class Decoder:
 
     def line(self, value: bytes | None) -> str:
         """Return a record's value as one line of JSON."""
-        record = self._decode(value or b"")
-        return to_json({"base64": value} if record is None else record)
+        try:
+            record = self._decode(value or b"")
+            text = to_json({"base64": value} if record is None else record)
+        except Exception:  # whatever is wrong with one record, the others are shown
+            text = to_json({"base64": value})
+        return printable_json(text)
 
     def _decode(self, data: bytes) -> dict[str, object] | None:
         for decode in self._ways:

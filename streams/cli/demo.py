@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import click
-from rich.console import Console, Group
+from rich.console import Group
 
 from millrace.schemas import MillraceError
 from millrace.streams.cli import EXIT_INTERRUPTED
+from millrace.streams.cli.console import DataConsole
 from millrace.streams.cli.options import chain_option, pass_settings
 from millrace.streams.settings import Settings
 
@@ -48,7 +49,7 @@ def demo(settings: Settings, events: int, rate: float) -> int:
     from millrace.streams.demo.state import DemoState
     from millrace.streams.demo.summary import WIDTH, summary
 
-    console = Console(highlight=False)
+    console = DataConsole()
     state = DemoState(Plan(events=events, rate=rate))
     try:
         with display(state, console) as show:

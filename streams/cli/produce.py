@@ -18,6 +18,7 @@ from millrace.streams.cli.options import (
     require_broker,
     running_broker,
 )
+from millrace.streams.escaping import printable
 from millrace.streams.kafka.admin import count_partitions
 from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.kafka.delivery import CheckedProducer
@@ -157,7 +158,7 @@ class Sender:
 
     def _skip(self, number: int, reason: str) -> None:
         self.skipped += 1
-        click.echo(f"line {number}: {' '.join(reason.split())}", err=True)
+        click.echo(printable(f"line {number}: {' '.join(reason.split())}"), err=True)
 
     def _produce(self, value: bytes, document: Fields) -> None:
         event_id = str(document.get(self._id_field, ""))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +22,7 @@ from millrace.streams.cli.options import (
     pass_settings,
     pipeline_option,
 )
+from millrace.streams.formats.json import to_json
 from millrace.streams.settings import EMBEDDED, Settings
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def replay(
         else:
             made = _in_memory(table, pipeline, label_delay)
     if report is not None:
-        report.write_text(json.dumps(made, indent=2) + "\n")
+        report.write_text(to_json(made, indent=2) + "\n")
     _print(made, pipeline, settings)
 
 

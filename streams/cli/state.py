@@ -15,6 +15,7 @@ from millrace.streams.cli.options import (
     require_broker,
     running_broker,
 )
+from millrace.streams.escaping import printable_json
 from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.settings import Settings
 
@@ -46,7 +47,7 @@ def state(settings: Settings, as_json: bool) -> None:
 
     saved = inspect_state(KafkaClients(settings), pipeline, settings)
     if as_json:
-        click.echo(saved.to_json())
+        click.echo(printable_json(saved.to_json()))
     else:
         output().print(_table(saved))
 

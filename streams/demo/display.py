@@ -7,7 +7,6 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.live import Live
-from rich.text import Text
 
 from millrace.models.pipelines.loans import pipeline
 from millrace.streams.demo.state import DemoState
@@ -58,4 +57,4 @@ class PlainLines:
             self._print(", ".join(f"{name} {number}" for name, number in numbers.items()))
 
     def _print(self, line: str) -> None:
-        self._console.print(Text(f"{self._state.seconds:4.0f} s  {line}"), soft_wrap=True)
+        self._console.print(f"{self._state.seconds:4.0f} s  {line}", soft_wrap=True)

@@ -40,7 +40,8 @@ def view(state: DemoState, width: int) -> RenderableType:
 
 def _header(state: DemoState) -> Group:
     sent, total = state.sent[Kind.EVENT], state.plan.events
-    title = "[bold cyan]Millrace[/]  online learning on Kafka: loan applications"
+    about = "  online learning on Kafka: loan applications"
+    title = Text.assemble(("Millrace", "bold cyan"), about)
     bar = ProgressBar(total, sent, complete_style="cyan", finished_style="cyan")
     grid = Table.grid(Column(ratio=1), Column(justify="right", width=_COUNT_WIDTH), expand=True)
     grid.add_row(title, Text(f"{state.seconds:.0f} s" if state.seconds else "", "dim"))

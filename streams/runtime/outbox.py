@@ -24,6 +24,7 @@ from millrace.streams.kafka.transactions import (
 from millrace.streams.observability.metrics import Metrics
 from millrace.streams.operators.base import Tally
 from millrace.streams.operators.record import Record, RejectRecord
+from millrace.streams.redaction import redact
 from millrace.streams.settings import Guarantee
 from millrace.streams.state.records import StateRecord
 from millrace.streams.topology.codec import TopicCodec
@@ -107,7 +108,7 @@ class Outbox:
             It holds what Avro cannot.
         """
         if isinstance(record, RejectRecord):
-            _cut(record)
+            _make_presentable(record)
         try:
             key, value = self._codec.encode(record)
         except (ValueError, TypeError, OverflowError) as error:
@@ -181,8 +182,12 @@ class Outbox:
         self.tally.clear()
 
 
-def _cut(record: RejectRecord) -> None:
-    """Cut the original down to what `rejects` takes; its place in the log is kept in full."""
+def _make_presentable(record: RejectRecord) -> None:
+    """Hide secrets in the detail, which an exception may have brought, and cut what is too long.
+
+    The original's place in the log is kept in full.
+    """
+    record.value["detail"] = redact(record.value["detail"])
     value = record.value["value"]
     if value is not None and len(value) > _REJECT_VALUE_BYTES:
         record.value["value"] = value[:_REJECT_VALUE_BYTES]

@@ -129,3 +129,31 @@ def test_a_topic_that_does_not_exist_is_an_error(call):
     code, out, err = call("consume", "loans.nothing")
     assert (code, out) == (2, "")
     assert "'loans.nothing'" in err
+
+
+ODD_VALUES = [
+    b'{"id": "[/red]"}',
+    '{"id": "\x9b31m \u202e\u2028"}'.encode(),
+    rb'{"id": "\ud800"}',
+    rb'{"\ud800": 1}',
+    b'{"n": NaN, "i": Infinity}',
+    b'{"n": ' + b"9" * 5_000 + b"}",
+    b'{"n": 1e999}',
+    b'{"a": ' + b"[" * 900 + b"]" * 900 + b"}",
+    b'{"a": ' + b"[" * 90_000 + b"]" * 90_000 + b"}",
+    b'{"a": "\xff"}',
+    b'\xef\xbb\xbf{"a": 1}',
+    b"",
+]
+
+
+@pytest.mark.parametrize("value", ODD_VALUES, ids=lambda value: repr(value[:24]))
+def test_no_record_ends_consume(call, put, value):
+    """Each is a line of JSON that a terminal can show, and the next one comes."""
+    put("t", value, b'{"next": 1}')
+    code, out, err = call("consume", "t")
+    assert (code, err) == (0, "")
+    shown, last = out.splitlines()
+    json.loads(shown)
+    assert shown.isprintable()
+    assert last == '{"next": 1}'

@@ -10,7 +10,9 @@ from importlib.metadata import version
 import click
 import pytest
 
+from millrace.schemas import MillraceError
 from millrace.streams.cli import COMMANDS, SECTIONS, cli, run
+from millrace.streams.redaction import keep_secret
 
 LOANS = ["-p", "millrace.models.pipelines.loans"]
 
@@ -135,3 +137,75 @@ def test_the_exit_code_of_a_command_is_passed_on(monkeypatch):
     """A command that returns a number ends with it."""
     monkeypatch.setattr("millrace.streams.worker.run.run_worker", lambda *_: 5)
     assert run(["worker", *LOANS]) == 5
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """Make every command fail with an error that a test chooses."""
+
+    def fail(error):
+        @click.command()
+        def command():
+            raise error
+
+        monkeypatch.setattr(type(cli), "get_command", lambda *_: command)
+
+    return fail
+
+
+@pytest.mark.parametrize("kind", [MillraceError, click.ClickException])
+def test_an_error_shows_no_secret_and_no_control(kind, failing, capsys):
+    """It may be made of what somebody sent, or of what a library says."""
+    keep_secret(["s3cret-0815"])
+    failing(kind("at http://u:p@h with s3cret-0815, id a\x07\u202eb"))
+    assert run(["check"]) in {1, 2}
+    err = capsys.readouterr().err
+    assert err == "Error: at http://[hidden]@h with [hidden], id a\\x07\\u202eb\n"
+
+
+def test_where_nobody_reads_any_more_it_ends_quietly(failing):
+    """As `consume | head -1` does; the exit code is what the shell has for SIGPIPE."""
+    program = f"{sys.executable} -m millrace.streams.cli --help"
+    for reader in ("head -c 1 >&2", "true"):
+        line = f"{program} | {reader}; echo ${{PIPESTATUS[0]}}"
+        done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True)
+        assert done.stderr in {"U", ""}
+        assert done.stdout.strip() in {"0", "141"}
+    failing(BrokenPipeError())
+    read, write = os.pipe()
+    keep = os.dup(1)
+    try:
+        assert run(["check"]) == 141
+    finally:
+        os.dup2(keep, 1)
+        for each in (read, write, keep):
+            os.close(each)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_every_terminal_can_show_a_table(encoding):
+    """What its encoding does not have is written out."""
+    environment = os.environ | {"PYTHONIOENCODING": encoding, "LC_ALL": "C"}
+    command = [sys.executable, "-c", TABLE]
+    done = subprocess.run(command, env=environment, capture_output=True, check=True)
+    assert done.stderr == b""
+    assert "\\ud800" in done.stdout.decode(encoding)
+
+
+TABLE = """
+import sys
+import click
+from rich.table import Table
+from millrace.streams import cli
+from millrace.streams.cli.console import output
+
+@click.command()
+def check():
+    table = Table("a ★")
+    table.add_row("Zürich 東京 \\ud800")
+    output().print(table)
+
+type(cli.cli).get_command = lambda *_: check
+sys.argv = ["millrace", "check"]
+cli.main()
+"""

@@ -17,7 +17,7 @@ from millrace.streams.settings import Settings
 @pytest.fixture(autouse=True)
 def restored_logging():
     """Leave logging as it was."""
-    names = ("librdkafka", "faust", "mode", "aiokafka", "aiohttp")
+    names = ("librdkafka", "faust", "mode", "aiokafka", "aiohttp", "httpx", "urllib3")
     levels = {name: logging.getLogger(name).level for name in names}
     root = logging.getLogger()
     before = root.handlers, root.level
@@ -109,6 +109,44 @@ def test_the_level_is_that_of_the_settings(log, level, events):
     for each in ("debug", "info", "warning", "error"):
         getattr(structlog.get_logger("x"), each)("hello")
     assert len(stream.getvalue().splitlines()) == events
+
+
+SECRET = "s3cret-0815"
+HIDING = {"kafka": {"sasl.password": SECRET}}
+
+
+def _raise() -> None:
+    raise ValueError("failed") from OSError(f"at http://anna:{SECRET}@registry")
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+@pytest.mark.parametrize("logger", [structlog.get_logger, logging.getLogger])
+def test_no_line_shows_a_secret(log, log_format, logger):
+    """Of Millrace or of a library: not its event, fields, exception, or what it was raised from."""
+    stream = log(log_format=log_format, **HIDING)
+    try:
+        _raise()
+    except ValueError:
+        logger("x").exception(f"with {SECRET}")
+    logger("x").error("with %s", SECRET)
+    logger("x").error("a property", extra={"at": SECRET})
+    structlog.get_logger("x").error("deep", config={"sasl.password": "other"}, at=[SECRET])
+    shown = stream.getvalue()
+    assert SECRET not in shown
+    assert "other" not in shown
+    assert "http://[hidden]@registry" in shown
+    assert "ValueError: failed" in shown
+
+
+def test_a_terminal_obeys_nothing_that_is_logged(log):
+    """Nor does data make a line of its own; JSON writes control characters out itself."""
+    stream = log(is_terminal=True)
+    structlog.get_logger("x").error("odd \x9b31m", id="a\x1b]0;t\x07b\u202e\nfatal")
+    assert "odd \\x9b31m" in stream.getvalue()
+    assert "a\\x1b]0;t\\x07b\\u202e\\nfatal" in stream.getvalue()
+    stream = log(log_format="json")
+    structlog.get_logger("x").error("odd", id="a\x1b\x9b\u202e")
+    assert stream.getvalue().strip().isprintable()
 
 
 @pytest.mark.parametrize("name", ["librdkafka", "faust", "mode", "aiokafka", "aiohttp"])

@@ -126,6 +126,15 @@ def test_a_value_that_cannot_be_written_is_said_to_be_so(
     assert broker.topics["p.predictions"][1].end == 0
 
 
+def test_the_detail_of_a_reject_has_no_secret(outbox: Outbox) -> None:
+    """It may quote an exception; the original stays as it came."""
+    origin = Origin("events", 0, 0, 0, None, b"http://u:p@host")
+    record = reject(origin, RejectReason.MALFORMED, "asked http://u:p@host")
+    outbox.put(record)
+    assert record.value["detail"] == "asked http://[hidden]@host"
+    assert record.value["value"] == b"http://u:p@host"
+
+
 @pytest.mark.parametrize(
     ("size", "kept"), [(LARGEST_REJECT, LARGEST_REJECT), (LARGEST_REJECT + 1, LARGEST_REJECT)]
 )
