@@ -52,7 +52,7 @@ class EventSchema:
 
     def __init__(self, source: Path | str | Schema, label: str | None = None) -> None:
         schema = source if isinstance(source, dict) else _load(Path(source))
-        self.as_written: AvroType[Fields] = AvroType(schema)
+        self.as_written: AvroType[Fields] = _as_type(schema)
         if self.as_written.name == "Label":
             raise DefinitionError(
                 "the schema's name must not be 'Label', the name of Millrace's own label records;"
@@ -117,6 +117,23 @@ class EventSchema:
         )
         return Codec([event, shipped("label")])
 
+    def check(self) -> None:
+        """Refuse a schema that its records could not pass through the topics with.
+
+        Raises
+        ------
+        DefinitionError
+            Naming what is wrong.
+        """
+        try:
+            self.accepted, self.codec, self.clean_codec  # noqa: B018 - made when first asked for
+        except Exception as error:  # what fastavro finds only now
+            raise DefinitionError(
+                "schema must not contain itself, nor types with the names of Millrace's own"
+                f" (millrace.Event, events.{self.as_written.name}Fields); got {error}."
+                " Rename the type"
+            ) from error
+
     def _in_envelope(self, envelope: Schema) -> Schema:
         """Return the schema of `Event` with the user's fields, all but the label."""
         own = without_logical_types(self.as_written.schema)
@@ -175,11 +192,21 @@ def _load(path: Path) -> Schema:
         loaded: Schema = json.loads(path.read_text())
     except OSError as error:
         raise DefinitionError(
-            f"schema must be a readable file; got {str(path)!r}: {error.strerror}"
+            f"schema must be a readable file; got {str(path)[:300]!r}: {error.strerror}"
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DefinitionError(f"schema must be JSON; got {str(path)!r}: {error}") from error
     return loaded
+
+
+def _as_type(schema: Schema) -> AvroType[Fields]:
+    try:
+        json.dumps(schema)  # what contains itself would crash fastavro
+        return AvroType(schema)
+    except (TypeError, ValueError, RecursionError, SyntaxError) as error:
+        raise DefinitionError(
+            f"schema must be Avro as JSON has it; got {shortened(schema)}: {error}"
+        ) from error
 
 
 def _branches(field: Schema) -> list[object]:

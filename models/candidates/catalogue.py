@@ -32,6 +32,7 @@ from river import (
 from millrace.models.candidates.accelerated import linear, trees
 from millrace.models.candidates.names import check_name, names
 from millrace.models.candidates.passive_aggressive import PassiveAggressiveRegressor
+from millrace.models.parameters import flag, named
 from millrace.models.pipeline.model import Model, ModelFactory
 from millrace.models.pipeline.tasks import Task
 
@@ -168,6 +169,7 @@ _TEXT_AS_IT_IS = frozenset(
 )
 
 
+@named
 def factory(name: str, task: Task | str, numeric: bool = True) -> ModelFactory:
     """Return the factory of a model, for `Pipeline.models`.
 
@@ -194,8 +196,9 @@ def factory(name: str, task: Task | str, numeric: bool = True) -> ModelFactory:
     >>> model.predict_one({"size": 2.0, "colour": "red"})
     'apple'
     """
-    task = Task(task)
     check_name(name, task)
+    flag("numeric", numeric)
+    task = Task(task)
     options = {}
     if task is Task.MULTICLASS and name in _TWO_CLASSES:
         options["many_classes"] = True

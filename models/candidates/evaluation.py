@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from millrace.models.candidates.metrics import MetricFactory, default_metrics
+from millrace.models.candidates.metrics import default_metrics
 from millrace.models.candidates.scores import Scores
+from millrace.models.pipeline.metrics import MetricFactory
 from millrace.models.pipeline.tasks import Task
 from millrace.schemas.records import LabelValue, Predicted
 

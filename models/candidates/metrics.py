@@ -1,4 +1,4 @@
-"""River's metrics: their names, the defaults of each task, and which metrics fit a task.
+"""River's metrics: their names, the defaults of each task, and what each looks at.
 
 To add a default metric, add it to `_DEFAULTS`.
 """
@@ -7,17 +7,14 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
-from typing import TypeAlias, TypeGuard
+from collections.abc import Mapping
+from typing import TypeGuard
 
 from river import metrics
-from river.metrics.base import BinaryMetric, ClassificationMetric, Metric, RegressionMetric
+from river.metrics.base import BinaryMetric, ClassificationMetric, Metric
 
+from millrace.models.pipeline.metrics import MetricFactory, reads_probabilities
 from millrace.models.pipeline.tasks import Task
-from millrace.schemas import DefinitionError
-
-MetricFactory: TypeAlias = Callable[[], Metric]
-"""Returns a fresh River metric."""
 
 _DEFAULTS: Mapping[Task, tuple[type[Metric], ...]] = {
     Task.BINARY: (metrics.Accuracy, metrics.F1),
@@ -63,13 +60,6 @@ def measures_probabilities(task: Task, chosen: Mapping[str, MetricFactory] | Non
     return any(reads_probabilities(each(), task) for each in (chosen or {}).values())
 
 
-def reads_probabilities(metric: Metric, task: Task) -> bool:
-    """Whether a metric looks at the probabilities of classes, and not at the predicted one."""
-    if not (task.is_classification and isinstance(metric, ClassificationMetric)):
-        return False
-    return not metric.requires_labels
-
-
 def reads_confusion_matrix(
     factory: MetricFactory, task: Task
 ) -> TypeGuard[type[ClassificationMetric]]:
@@ -80,25 +70,3 @@ def reads_confusion_matrix(
     if task is Task.BINARY:
         updates.append(BinaryMetric.update)  # which only maps labels that are booleans
     return factory.update in updates and "cm" in inspect.signature(factory).parameters
-
-
-def check_metric(name: str, metric: object, task: Task) -> None:
-    """Raise an error if a metric cannot measure the task.
-
-    Raises
-    ------
-    DefinitionError
-        Naming the metric, and the kind of metric that can.
-    """
-    if task is Task.REGRESSION:
-        wanted, fits = "RegressionMetric", isinstance(metric, RegressionMetric)
-    elif task is Task.ANOMALY:
-        wanted = "metric of scores, for example metrics.ROCAUC,"
-        fits = isinstance(metric, BinaryMetric) and not metric.requires_labels
-    else:
-        wanted, fits = "ClassificationMetric", isinstance(metric, ClassificationMetric)
-    if not fits:
-        raise DefinitionError(
-            f"metrics[{name!r}] must be a River {wanted} for the task {task.value!r};"
-            f" got {metric!r}"
-        )

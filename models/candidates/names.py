@@ -6,8 +6,8 @@ need, which takes two seconds. To add a model, write its function in `catalogue`
 
 from __future__ import annotations
 
+from millrace.models.parameters import choice, one_of
 from millrace.models.pipeline.tasks import Task
-from millrace.schemas import DefinitionError
 
 _CLASSIFIERS = (
     *("logistic_regression", "hoeffding_tree", "hoeffding_adaptive_tree"),
@@ -43,8 +43,6 @@ def check_name(name: str, task: Task | str) -> None:
     DefinitionError
         Listing the names that it has.
     """
-    if name not in names(task):
-        raise DefinitionError(
-            f"for the task {Task(task).value!r}, model must be one of {', '.join(names(task))};"
-            f" got {name!r}"
-        )
+    task = choice("task", task, Task)
+    known = names(task)
+    one_of(f"for the task {task.value!r}, model must be one of {', '.join(known)}", name, known)

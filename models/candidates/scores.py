@@ -13,12 +13,8 @@ from typing import cast
 from river import metrics
 from river.metrics.base import Metric
 
-from millrace.models.candidates.metrics import (
-    MetricFactory,
-    check_metric,
-    reads_confusion_matrix,
-    reads_probabilities,
-)
+from millrace.models.candidates.metrics import reads_confusion_matrix
+from millrace.models.pipeline.metrics import MetricFactory, check_metric, reads_probabilities
 from millrace.models.pipeline.tasks import Task
 from millrace.schemas.records import LabelValue, Predicted, Probabilities
 

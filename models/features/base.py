@@ -7,10 +7,11 @@ once, and calls the function that it gets with every event, in the order of the 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
+from millrace.models.parameters import one_of, require, sequence, shown, text
 from millrace.schemas import DefinitionError, EventSchema
 from millrace.schemas.records import Event, Features
 
@@ -121,9 +122,11 @@ def plain(value: object) -> object:
 
 
 def check_field(parameter: str, name: str, schema: EventSchema) -> None:
-    """Refuse a name that is no field of the schema, or one of a type that no model can see."""
+    """Refuse a name that is no field of the schema, the label, or a field that no model can see."""
     known = schema.field_names
-    require(name in known, f"{parameter} must be a field of the schema, one of {known}", name)
+    one_of(f"{parameter} must be a field of the schema, one of {known}", name, known)
+    must = f"{parameter} must not be the label, which is not known when an event is predicted"
+    require(name != schema.label, must, name)
     require(
         schema.is_primitive(name),
         f"{parameter} must be a field of numbers, booleans or text; use derived() for another",
@@ -131,13 +134,30 @@ def check_field(parameter: str, name: str, schema: EventSchema) -> None:
     )
 
 
-def require(holds: bool, requirement: str, got: object) -> None:
-    """Refuse a part of a definition, where `requirement` ("<parameter> must be <what>") is not met.
+def check_features(features: Sequence[Feature], schema: EventSchema) -> None:
+    """Refuse features that the schema does not have the fields for, or of the same name.
 
     Raises
     ------
     DefinitionError
-        With the requirement and what was given instead.
+        Naming the feature and the fix.
     """
-    if not holds:
-        raise DefinitionError(f"{requirement}; got {got!r}")
+    produced: list[str] = []
+    for index, feature in enumerate(features):
+        where = f"features[{index}]"
+        must = f"{where} must be a feature, for example fields('age') or rolling(...)"
+        require(isinstance(feature, Feature), must, feature)
+        try:
+            names = feature.names
+            feature.check(schema)
+        except DefinitionError:
+            raise
+        except Exception as error:  # the user's own feature may raise anything
+            raise DefinitionError(f"{where} could not be checked; got {shown(error)}") from error
+        sequence(f"{where}.names", names, of="names")
+        for name in names:
+            text(f"{where}.names must hold names, each of which", name)
+        produced += names
+    for name in produced:
+        require(produced.count(name) == 1, "features must have each name once", name)
+        require(name != schema.label, "features must have names other than the label's", name)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from millrace.models.features.base import Feature, StatelessFeature, require
+from millrace.models.features.base import Feature, StatelessFeature
+from millrace.models.parameters import named, one_of, require, shown
 from millrace.schemas import DefinitionError, EventSchema
 from millrace.schemas.records import Event, Features
 
@@ -20,6 +21,7 @@ _PARTS: Mapping[str, Callable[[datetime], int | bool]] = {
 }
 
 
+@named
 def calendar(*parts: str, timezone: str = "UTC") -> Feature:
     """Return parts of the event's time.
 
@@ -35,8 +37,10 @@ def calendar(*parts: str, timezone: str = "UTC") -> Feature:
     >>> calendar("hour", "is_weekend", timezone="Asia/Tokyo").names
     ('hour', 'is_weekend')
     """
-    is_known = bool(parts) and _PARTS.keys() >= set(parts)
-    require(is_known, f"calendar(): parts must be one or more of {[*_PARTS]}", parts)
+    must = f"calendar(): parts must be one or more of {[*_PARTS]}"
+    require(bool(parts), must, parts)
+    for part in parts:
+        one_of(must, part, _PARTS)
     return _Calendar(parts, _timezone(timezone))
 
 
@@ -58,12 +62,12 @@ class _Calendar(StatelessFeature):
 
 
 def _timezone(name: str) -> tzinfo:
-    if name == "UTC":  # needs no time zone database
+    if isinstance(name, str) and name == "UTC":  # needs no time zone database
         return UTC
     try:
         return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
+    except (ZoneInfoNotFoundError, TypeError, ValueError, OSError):
         raise DefinitionError(
             "calendar(): timezone must be the IANA name of a time zone, for example"
-            f" 'Europe/Zurich'; got {name!r}"
+            f" 'Europe/Zurich'; got {shown(name)}"
         ) from None

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from millrace.models.features.base import Feature, StatelessFeature, plain, require
+from millrace.models.features.base import Feature, StatelessFeature, plain
+from millrace.models.parameters import function as callable_
+from millrace.models.parameters import named, text
 from millrace.schemas import EventSchema, RecordError, RejectReason
 from millrace.schemas.records import Event, Features, Fields
 
@@ -15,6 +17,7 @@ Function: TypeAlias = Callable[[Fields], bool | int | float | str | None]
 """Computes a feature from the fields of an event, by name."""
 
 
+@named
 def derived(name: str, function: Function) -> Feature:
     """Return a feature computed from the event's fields by a pure function.
 
@@ -32,8 +35,8 @@ def derived(name: str, function: Function) -> Feature:
     >>> debt_ratio.names
     ('debt_ratio',)
     """
-    require(isinstance(name, str) and name != "", "derived(): name must be text", name)
-    require(callable(function), f"derived({name!r}): function must be callable", function)
+    text("derived(): name", name)
+    callable_(f"derived({name!r}): function", function, arguments=1, returns="a value")
     return _Derived(name, function)
 
 

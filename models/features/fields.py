@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from millrace.models.features.base import Feature, StatelessFeature, check_field, require
+from millrace.models.features.base import Feature, StatelessFeature, check_field
+from millrace.models.parameters import named, require, text
 from millrace.schemas import EventSchema
 from millrace.schemas.records import Event, Features
 
 
+@named
 def fields(*names: str) -> Feature:
     """Return fields of the event as they are; one that is null is absent.
 
@@ -18,6 +20,8 @@ def fields(*names: str) -> Feature:
     ('age', 'income')
     """
     require(len(names) > 0, "fields(): names must be one or more fields of the schema", names)
+    for name in names:
+        text("fields(): each name", name)
     return _Fields(names)
 
 

@@ -14,9 +14,9 @@ from millrace.models.features.base import (
     Store,
     Stores,
     check_field,
-    require,
 )
 from millrace.models.features.window import AGGREGATES, Window, aggregate
+from millrace.models.parameters import duration, named, one_of, require, text, whole_number
 from millrace.schemas import EventSchema
 from millrace.schemas.records import Event, Features
 
@@ -25,8 +25,10 @@ WINDOWS = Store[Window]("windows")
 
 _UNITS_MS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
 _NUMERIC = frozenset({"boolean", "int", "long", "float", "double", "null"})
+_MOST_EVENTS = 1_000_000
 
 
+@named
 def rolling(
     field: str,
     *aggregates: str,
@@ -69,13 +71,16 @@ def rolling(
     {'amount_count_1h': 1, 'amount_mean_1h': 10.0}
     {'amount_count_1h': 2, 'amount_mean_1h': 20.0}
     """
+    text("rolling(): field", field)
     where = f"rolling({field!r})"
-    is_known = bool(aggregates) and AGGREGATES.keys() >= set(aggregates)
-    require(is_known, f"{where}: aggregates must be one or more of {[*AGGREGATES]}", aggregates)
+    _check_aggregates(where, aggregates)
+    duration(f"{where}: window", window, least=timedelta(milliseconds=1))
     span_ms, rest = divmod(window, timedelta(milliseconds=1))
-    is_whole = span_ms > 0 and not rest
-    require(is_whole, f"{where}: window must be above 0, in whole milliseconds", window)
-    require(max_events > 0, f"{where}: max_events must be above 0", max_events)
+    require(not rest, f"{where}: window must be in whole milliseconds", window)
+    whole_number(f"{where}: max_events", max_events, most=_MOST_EVENTS)
+    for parameter, value in (("by", by), ("name", name)):
+        if value is not None:
+            text(f"{where}: {parameter}", value)
     stem, length = name or field, _length(span_ms)
     named = {f"{stem}_{each}_{length}": each for each in aggregates}
     return _Rolling(field, named, span_ms, by, max_events)
@@ -127,3 +132,11 @@ class _Rolling(Feature):
 def _length(span_ms: int) -> str:
     unit = next(unit for unit, size_ms in _UNITS_MS.items() if span_ms % size_ms == 0)
     return f"{span_ms // _UNITS_MS[unit]}{unit}"
+
+
+def _check_aggregates(where: str, aggregates: tuple[str, ...]) -> None:
+    known = [*AGGREGATES]
+    must = f"{where}: aggregates must be one or more of {known}, each once"
+    for each in aggregates:
+        one_of(must, each, known)
+    require(0 < len(aggregates) == len({*aggregates}), must, aggregates)

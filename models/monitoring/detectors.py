@@ -10,10 +10,13 @@ from typing import TypeAlias
 
 from river import base, drift
 
+from millrace.models.parameters import function, made, shown, suggestion
 from millrace.schemas import DefinitionError
 
 Detector: TypeAlias = str | Callable[[], object]
 """One of `DETECTORS`, or a callable that returns a fresh `base.DriftDetector`."""
+
+_FRESH = "a fresh river.base.DriftDetector"
 
 DETECTORS: Mapping[str, Callable[[], base.DriftDetector]] = {
     "adwin": drift.ADWIN,
@@ -47,22 +50,25 @@ def make_detector(detector: Detector, parameter: str = "detector") -> base.Drift
     0.002
     """
     factory = DETECTORS.get(detector) if isinstance(detector, str) else detector
-    if not callable(factory):
+    if not callable(factory) or isinstance(factory, base.DriftDetector):
         raise _no_detector(parameter, detector)
-    made = factory()
-    if not isinstance(made, base.DriftDetector):
-        raise _no_detector(parameter, made)
-    if getattr(made, "seed", 0) is None:
+    function(parameter, factory, arguments=0, returns=_FRESH)
+    fresh = made(parameter, factory, returns=_FRESH)
+    if not isinstance(fresh, base.DriftDetector):
+        raise _no_detector(parameter, fresh)
+    if getattr(fresh, "seed", 0) is None:
         raise DefinitionError(
             f"{parameter} must be a detector with a seed, for example"
-            f" lambda: drift.{type(made).__name__}(seed=1); got seed=None"
+            f" lambda: drift.{type(fresh).__name__}(seed=1); got seed=None"
         )
-    return made
+    if made(parameter, factory, returns=_FRESH) is fresh:
+        raise DefinitionError(f"{parameter} must return {_FRESH} at every call; got one twice")
+    return fresh
 
 
 def _no_detector(parameter: str, got: object) -> DefinitionError:
     choices = ", ".join(repr(each) for each in DETECTORS)
     return DefinitionError(
         f"{parameter} must be one of {choices}, or a callable that returns a"
-        f" river.base.DriftDetector; got {got!r}"
+        f" river.base.DriftDetector; got {shown(got)}{suggestion(got, DETECTORS)}"
     )

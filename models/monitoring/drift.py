@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from millrace.schemas import DefinitionError
+from millrace.models.parameters import choice, named_fields, shown, whole_number
 
 if TYPE_CHECKING:
     from millrace.models.monitoring.detectors import Detector
@@ -34,6 +34,7 @@ class DriftPolicy(StrEnum):
     """Train a challenger beside it, which takes its place if its losses are lower."""
 
 
+@named_fields
 @dataclass(frozen=True, kw_only=True)
 class DriftSettings:
     """What is watched for drift, and what happens when a detector fires.
@@ -81,15 +82,9 @@ class DriftSettings:
 
         for parameter, detector in self._detectors():
             make_detector(detector, parameter)
-        try:
-            object.__setattr__(self, "policy", DriftPolicy(self.policy))
-        except ValueError:
-            choices = ", ".join(repr(each.value) for each in DriftPolicy)
-            raise DefinitionError(
-                f"drift.policy must be one of {choices}; got {self.policy!r}"
-            ) from None
-        _check_count("drift.cooldown", self.cooldown, least=0)
-        _check_count("drift.replacement_after", self.replacement_after, least=1)
+        object.__setattr__(self, "policy", choice("drift.policy", self.policy, DriftPolicy))
+        whole_number("drift.cooldown", self.cooldown, least=0)
+        whole_number("drift.replacement_after", self.replacement_after)
 
     def _detectors(self) -> list[tuple[str, Detector]]:
         given: dict[str, Detector | None] = {
@@ -97,14 +92,7 @@ class DriftSettings:
             "drift.predictions": self.predictions,
         }
         if isinstance(self.inputs, Mapping):
-            given |= {f"drift.inputs[{name!r}]": each for name, each in self.inputs.items()}
+            given |= {f"drift.inputs[{shown(name)}]": each for name, each in self.inputs.items()}
         else:
             given["drift.inputs"] = self.inputs
         return [(parameter, each) for parameter, each in given.items() if each is not None]
-
-
-def _check_count(parameter: str, value: object, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise DefinitionError(
-            f"{parameter} must be a whole number of {least} or more; got {value!r}"
-        )

@@ -8,7 +8,7 @@ it is made, so that a wrong definition is found before the first event.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -17,19 +17,35 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from millrace.models.features import Feature, fields
-from millrace.models.features.base import require
+from millrace.models.features.base import check_features
 from millrace.models.monitoring.drift import DriftSettings
+from millrace.models.parameters import (
+    choice,
+    duration,
+    named_fields,
+    one_of,
+    require,
+    sequence,
+    whole_number,
+)
+from millrace.models.pipeline.factories import check_factories
+from millrace.models.pipeline.labels import Labels, class_limit
 from millrace.models.pipeline.model import ModelFactory
 from millrace.models.pipeline.tasks import Task
-from millrace.schemas import DefinitionError, EventSchema
+from millrace.schemas import EventSchema
 from millrace.schemas.codec.avro import Schema
+from millrace.schemas.records import LabelValue
 
 if TYPE_CHECKING:
-    from river.metrics.base import Metric
+    from millrace.models.pipeline.metrics import MetricFactory
+
+LONGEST_NAME = 150
+"""Letters of a pipeline's name: Kafka allows 249 for a topic, and `state.…` has up to 50."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _NAME_PARTS = "lower-case letters, digits, '-' and '_', and begin with a letter or a digit"
 _RESERVED = frozenset({"no_change", "prior"})
+_MOST_MEASURED = 10**6
 
 
 class Scope(StrEnum):
@@ -47,6 +63,7 @@ class OnError(StrEnum):
     STOP = "stop"
 
 
+@named_fields
 @dataclass(frozen=True, kw_only=True)
 class Pending:
     """How long an event waits for its label, and how many may wait in one partition.
@@ -67,12 +84,12 @@ class Pending:
     limit_bytes: int = 512 * 1024 * 1024
 
     def __post_init__(self) -> None:
-        require(self.limit > 0, "pending.limit must be above 0", self.limit)
-        must = "pending.limit_bytes must be above 0"
-        require(self.limit_bytes > 0, must, self.limit_bytes)
-        require(self.ttl > timedelta(0), "pending.ttl must be above 0", self.ttl)
+        whole_number("pending.limit", self.limit)
+        whole_number("pending.limit_bytes", self.limit_bytes, most=2**62)
+        duration("pending.ttl", self.ttl, least=timedelta(microseconds=1))
 
 
+@named_fields
 @dataclass(frozen=True, kw_only=True)
 class Pipeline:
     """The definition of one pipeline.
@@ -80,7 +97,7 @@ class Pipeline:
     Parameters
     ----------
     name
-        Prefix of the pipeline's topics: lower-case letters, digits, `-` and `_`.
+        Prefix of the pipeline's topics: up to 150 lower-case letters, digits, `-` and `_`.
     schema
         Avro schema of an event: a path to an `.avsc` file, or the parsed JSON.
     event_id
@@ -93,6 +110,13 @@ class Pipeline:
     label
         Field that holds the label in an event that already knows it. Labels may come on the
         topic `labels` whether it is given or not.
+    classes
+        With the task `multiclass`: all classes, of one type (text, whole numbers or booleans). A
+        label that is none of them is rejected. Needed where `label` is not given, since the type
+        of the classes must be known; an enum's symbols are the classes as they are.
+    max_classes
+        With the task `multiclass`: how many classes there may be in one partition. A label of one
+        class more is rejected, before any model learns it.
     key
         Field by which events belong together; needed for the scopes `partition` and `key`.
     event_time
@@ -136,7 +160,12 @@ class Pipeline:
     >>> schema = {"type": "record", "name": "Fruit", "fields": fields}
     >>> models = {"bayes": GaussianNB}
     >>> fruits = Pipeline(
-    ...     name="fruits", schema=schema, event_id="id", task="multiclass", models=models
+    ...     name="fruits",
+    ...     schema=schema,
+    ...     event_id="id",
+    ...     task="multiclass",
+    ...     classes=["apple", "melon"],
+    ...     models=models,
     ... )
     >>> fruits.champion, fruits.features[0].names
     ('bayes', ('size',))
@@ -148,13 +177,15 @@ class Pipeline:
     task: Task | str
     models: Mapping[str, ModelFactory]
     label: str | None = None
+    classes: Sequence[LabelValue] | None = None
+    max_classes: int = 100
     key: str | None = None
     event_time: str | None = None
     features: Sequence[Feature] = ()
     scope: Scope | str = Scope.GLOBAL
     max_models: int = 10_000
     drift: DriftSettings = field(default_factory=DriftSettings)
-    metrics: Mapping[str, Callable[[], Metric]] | None = None
+    metrics: Mapping[str, MetricFactory] | None = None
     rolling_window: int = 1_000
     pending: Pending = field(default_factory=Pending)
     earliest: datetime = datetime(1970, 1, 1, tzinfo=UTC)
@@ -163,25 +194,26 @@ class Pipeline:
     on_error: OnError | str = "reject"
 
     def __post_init__(self) -> None:
-        is_name = isinstance(self.name, str) and _NAME.fullmatch(self.name) is not None
-        require(is_name, f"name must consist of {_NAME_PARTS}", self.name)
-        self._coerce("task", Task)
-        self._coerce("scope", Scope)
-        self._coerce("on_error", OnError)
+        _check_name(self.name)
+        for parameter, kind in (("task", Task), ("scope", Scope), ("on_error", OnError)):
+            self._set(parameter, choice(parameter, getattr(self, parameter), kind))
+        self._check_schema()
         self._check_fields()
+        self._check_limits()
         self._check_models()
-        if not self.features:
-            object.__setattr__(self, "features", (fields(*self._default_features()),))
+        self._check_metrics()
         self._check_features()
-        require(self.rolling_window > 0, "rolling_window must be above 0", self.rolling_window)
-        require(self.max_models > 0, "max_models must be above 0", self.max_models)
-        has_zone = self.earliest.tzinfo is not None
-        require(has_zone, "earliest must be a datetime with a time zone", self.earliest)
+        self._check_drift()
 
     @cached_property
     def event_schema(self) -> EventSchema:
         """The user's schema, and the types that follow from it."""
         return EventSchema(self.schema, self.label)
+
+    @cached_property
+    def labels(self) -> Labels:
+        """What a label may be."""
+        return Labels(Task(self.task), self.event_schema, self.classes)
 
     @property
     def champion(self) -> str:
@@ -197,29 +229,37 @@ class Pipeline:
         """Return the same pipeline under another name."""
         return replace(self, name=name)
 
-    def _coerce(self, parameter: str, kind: type[StrEnum]) -> None:
-        value = getattr(self, parameter)
-        try:
-            object.__setattr__(self, parameter, kind(value))
-        except ValueError:
-            choices = ", ".join(repr(each.value) for each in kind)
-            raise DefinitionError(f"{parameter} must be one of {choices}; got {value!r}") from None
+    def _set(self, parameter: str, value: object) -> None:
+        object.__setattr__(self, parameter, value)
+
+    def _check_schema(self) -> None:
+        must = "schema must be the path of an .avsc file, or Avro's JSON as a dictionary"
+        require(isinstance(self.schema, str | Path | dict), must, self.schema)
+        must = "label must be a field of the schema, or None"
+        require(self.label is None or isinstance(self.label, str), must, self.label)
+        self.event_schema.check()
 
     def _check_fields(self) -> None:
-        known = self.event_schema.field_names
         for parameter in ("event_id", "label", "key", "event_time"):
             name = getattr(self, parameter)
-            is_known = name in known or (name is None and parameter != "event_id")
-            require(is_known, f"{parameter} must be a field of the schema, one of {known}", name)
+            if name is not None or parameter == "event_id":
+                self._check_field(parameter, name)
+        sequence("allow_non_finite", self.allow_non_finite, of="fields of the schema")
         for name in self.allow_non_finite:
-            must = f"allow_non_finite must be fields of the schema, of {known}"
-            require(name in known, must, name)
+            self._check_field("allow_non_finite", name)
+        must = "label must be another field than event_id, key and event_time"
+        taken = {self.event_id, self.key, self.event_time}
+        require(self.label is None or self.label not in taken, must, self.label)
         self._check_types("event_id", {"string", "int", "long"})
         self._check_types("key", {"string", "int", "long", "boolean", "enum", "null"})
         self._check_types("event_time", {"string", "long"})
         self._check_types("label", Task(self.task).label_types | {"null"})
         has_key = self.scope is not Scope.KEY or self.key is not None
         require(has_key, "key must be a field of the schema where scope is 'key'", self.key)
+
+    def _check_field(self, parameter: str, name: object) -> None:
+        known = self.event_schema.field_names
+        one_of(f"{parameter} must be a field of the schema, one of {known}", name, known)
 
     def _check_types(self, parameter: str, allowed: Set[str]) -> None:
         name = getattr(self, parameter)
@@ -228,25 +268,54 @@ class Pipeline:
             must = f"{parameter} {name!r} must be of the Avro types {sorted(allowed)}"
             require(allowed >= {*found}, must, [*found])
 
+    def _check_limits(self) -> None:
+        whole_number("max_models", self.max_models)
+        whole_number("max_classes", self.max_classes, least=2)
+        whole_number("rolling_window", self.rolling_window, most=_MOST_MEASURED)
+        must = "pending must be Pending(limit=..., ttl=...)"
+        require(isinstance(self.pending, Pending), must, self.pending)
+        is_time = isinstance(self.earliest, datetime) and self.earliest.tzinfo is not None
+        example = "for example datetime(2020, 1, 1, tzinfo=UTC)"
+        require(is_time, f"earliest must be a datetime with a time zone, {example}", self.earliest)
+        duration("max_ahead", self.max_ahead, least=timedelta(0))
+        class_limit(self.max_classes, self.labels)
+
     def _check_models(self) -> None:
-        require(len(self.models) > 0, "models must have one or more entries", self.models)
-        for name, factory in self.models.items():
-            is_name = _NAME.fullmatch(name) is not None and name not in _RESERVED
+        must = "models must be a dictionary of names and callables, one or more"
+        example = 'for example {"tree": HoeffdingTreeClassifier}'
+        is_filled = isinstance(self.models, Mapping) and len(self.models) > 0
+        require(is_filled, f"{must}, {example}", self.models)
+        self._set("models", dict(self.models))
+        for name in self.models:
+            is_name = _is_name(name) and name not in _RESERVED
             must = f"models must have names that consist of {_NAME_PARTS}, not {sorted(_RESERVED)}"
             require(is_name, must, name)
-            must = f"models[{name!r}] must be a callable that returns a fresh model,"
-            example = "for example lambda: HoeffdingTreeClassifier()"
-            require(callable(factory), f"{must} {example}", factory)
-            Task(self.task).check_model(name, factory())
+        check_factories(self.models, Task(self.task))
+
+    def _check_metrics(self) -> None:
+        if self.metrics is None:
+            return
+        from millrace.models.pipeline.metrics import check_metrics  # noqa: PLC0415 - River: 1 s
+
+        must = "metrics must be a dictionary of names and callables, or None for the task's own"
+        require(isinstance(self.metrics, Mapping), must, self.metrics)
+        self._set("metrics", dict(self.metrics))
+        check_metrics(self.metrics, Task(self.task), self.labels)
 
     def _check_features(self) -> None:
-        produced: list[str] = []
-        for feature in self.features:
-            feature.check(self.event_schema)
-            produced += feature.names
-        for name in produced:
-            require(produced.count(name) == 1, "features must have each name once", name)
-            require(name != self.label, "features must have names other than the label's", name)
+        sequence("features", self.features, of="features, for example [fields('age')]")
+        if not self.features:
+            self._set("features", (fields(*self._default_features()),))
+        self._set("features", tuple(self.features))
+        check_features(self.features, self.event_schema)
+
+    def _check_drift(self) -> None:
+        must = "drift must be DriftSettings(...), for example DriftSettings(policy='replace')"
+        require(isinstance(self.drift, DriftSettings), must, self.drift)
+        if isinstance(self.drift.inputs, Mapping):
+            names = [name for each in self.features for name in each.names]
+            for name in self.drift.inputs:
+                one_of(f"drift.inputs must be of the features {names}", name, names)
 
     def _default_features(self) -> list[str]:
         taken = {self.event_id, self.key, self.event_time, self.label}
@@ -255,3 +324,14 @@ class Pipeline:
         must = "schema must have a field to predict from, beside id, key, event time and label"
         require(bool(names), must, [*schema.field_names])
         return names
+
+
+def _check_name(name: object) -> None:
+    require(_is_name(name), f"name must consist of {_NAME_PARTS}", name)
+    length = len(str(name))
+    must = f"name must have up to {LONGEST_NAME} letters, so that Kafka takes its topics' names"
+    require(length <= LONGEST_NAME, must, f"{str(name)[:20]}… of {length}")
+
+
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and _NAME.fullmatch(name) is not None

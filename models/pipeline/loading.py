@@ -31,13 +31,14 @@ def load_pipeline(spec: str) -> Pipeline:
         `package.module:attribute` or `path/to/file.py:attribute`. Without `:attribute`, the
         attribute is `pipeline`. What it imports may lie beside the file, or in the working
         directory for a module: that folder is searched after all others, so that it shadows
-        nothing, and from then on, since functions and saved state may import more later.
+        nothing, and from then on, since functions and saved state may import more later. The
+        working directory never leads the import path, whoever put it there.
 
     Raises
     ------
     DefinitionError
         There is no such file, module or attribute, the attribute is no pipeline, or the
-        module raises when it is imported.
+        module raises, exits or loads itself when it is imported.
 
     Examples
     --------
@@ -60,7 +61,7 @@ def module_name(path: Path) -> str:
 def _import(target: str) -> ModuleType:
     if target.endswith(".py") or "/" in target:
         return _import_file(Path(target))
-    _search_last(Path.cwd())
+    _search_last(Path.cwd().resolve())
     with _in_one_line(target):
         return importlib.import_module(target)
 
@@ -74,27 +75,57 @@ def _import_file(path: Path) -> ModuleType:
         raise DefinitionError(f"pipeline must be a Python file, .py; got {str(path)!r}")
     _search_last(path.parent)
     module = module_from_spec(found)
-    with _registered(name, module), _in_one_line(str(path)):
+    with _loading(path), _registered(name, module), _in_one_line(str(path)):
         found.loader.exec_module(module)
     return module
 
 
 def _search_last(folder: Path) -> None:
-    """Append a folder to the import path, if it is not there."""
-    if not any(Path(each).resolve() == folder for each in sys.path):
-        sys.path.append(str(folder))
+    """Append a folder to the import path, if it is not there, and move the working directory last.
+
+    `python -m` and `faust` put the working directory first, where it would shadow what is
+    installed.
+    """
+    here = Path.cwd().resolve()
+    entries = [each for each in sys.path if not _is(each, here)]
+    is_there = folder == here or len(entries) < len(sys.path)
+    if folder != here and not any(_is(each, folder) for each in entries):
+        entries.append(str(folder))
+    # The slash: `faust` removes the working directory by its plain name once it has loaded.
+    sys.path[:] = [*entries, f"{here}/"] if is_there else entries
+
+
+def _is(entry: str, folder: Path) -> bool:
+    return Path(entry).resolve() == folder
 
 
 def _pipeline(module: ModuleType, attribute: str, spec: str) -> Pipeline:
-    found = getattr(module, attribute, None)
+    with _in_one_line(spec):
+        found = getattr(module, attribute, None)
+        names = [name for name, value in vars(module).items() if isinstance(value, Pipeline)]
     if isinstance(found, Pipeline):
         return found
     is_what = "not there" if found is None else f"of type {type(found).__name__}"
-    names = [name for name, value in vars(module).items() if isinstance(value, Pipeline)]
+    fix = f". Name one of them: {spec.partition(':')[0]}:{names[0]}" if names else ""
     raise DefinitionError(
         f"pipeline must name a Pipeline; got {spec!r}: {attribute!r} is {is_what},"
-        f" and the pipelines of the module are {names}"
+        f" and the pipelines of the module are {names}{fix}"
     )
+
+
+_being_loaded: set[Path] = set()
+
+
+@contextlib.contextmanager
+def _loading(path: Path) -> Iterator[None]:
+    """Refuse a file that loads itself, directly or by another."""
+    if path in _being_loaded:
+        raise DefinitionError(f"pipeline must be a file that does not load itself; got {path}")
+    _being_loaded.add(path)
+    try:
+        yield
+    finally:
+        _being_loaded.discard(path)
 
 
 @contextlib.contextmanager
@@ -121,17 +152,30 @@ def _in_one_line(target: str) -> Iterator[None]:
                 f"pipeline must be a module that exists; got {target!r}: there is no {error.name!r}"
             ) from error
         raise _raised(target, error) from error
-    except Exception as error:  # a user's module may raise anything
+    except (KeyboardInterrupt, MemoryError):
+        raise
+    except BaseException as error:  # a user's module may raise anything, and may exit
         raise _raised(target, error) from error
 
 
-def _raised(target: str, error: Exception) -> DefinitionError:
+def _raised(target: str, error: BaseException) -> DefinitionError:
     is_ours = isinstance(error, DefinitionError)
-    message = str(error) if is_ours else f"{type(error).__name__}: {error}"
+    message = _text(error) if is_ours else f"{type(error).__name__}: {_text(error)}"
+    if isinstance(error, SystemExit):
+        message += ". A pipeline's module must not end the process"
     return DefinitionError(f"{_place(target, error)}: {message}")
 
 
-def _place(target: str, error: Exception) -> str:
+def _text(error: BaseException) -> str:
+    """Return what an error says, in one line that any terminal takes."""
+    try:
+        text = str(error)
+    except Exception:  # the user's own error may raise another when it is shown
+        text = "an error that cannot be shown"
+    return " ".join(text.split()).encode(errors="backslashreplace").decode()
+
+
+def _place(target: str, error: BaseException) -> str:
     """Return the line of the user's module that led to the error."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}"

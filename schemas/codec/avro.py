@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import partial
 from io import BytesIO
+from reprlib import repr as shortened
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 import fastavro
@@ -203,10 +204,12 @@ def record_fields(schema: Schema) -> list[Schema]:
         It is no record, or its fields are not what fastavro takes for granted.
     """
     if not isinstance(schema, dict) or schema.get("type") != "record":
-        raise DefinitionError(f"schema must be an Avro record; got {schema!r}")
+        raise DefinitionError(f"schema must be an Avro record; got {shortened(schema)}")
     fields = schema.get("fields")
     if not isinstance(fields, list) or not all(isinstance(each, dict) for each in fields):
-        raise DefinitionError(f"the schema's fields must be a list of objects; got {fields!r}")
+        raise DefinitionError(
+            f"the schema's fields must be a list of objects; got {shortened(fields)}"
+        )
     names = [each.get("name") for each in fields]
     for name in names:
         if not isinstance(name, str) or not _NAME.fullmatch(name):

@@ -13,7 +13,6 @@ from collections.abc import Collection, Iterable
 from typing import Self
 
 from millrace.models.pipeline.definition import Pipeline, Scope
-from millrace.models.pipeline.tasks import Task
 from millrace.schemas import RecordError, RejectReason
 from millrace.schemas.records import Event, Fields, Label
 from millrace.streams.operators.base import Kind, RecordOperator, Topics
@@ -22,14 +21,6 @@ from millrace.streams.operators.record import EventRecord, LabelRecord, Origin, 
 from millrace.streams.operators.routing import partition_of
 from millrace.streams.sources.decoder import InputDecoder, WrittenSchema
 from millrace.streams.sources.values import identity, iso_to_ms
-
-_PYTHON_TYPES: dict[str, type] = {
-    "boolean": bool,
-    "int": int,
-    "long": int,
-    "string": str,
-    "enum": str,
-}
 
 
 class IngestOperator(RecordOperator):
@@ -61,7 +52,7 @@ class IngestOperator(RecordOperator):
         self._decoder = InputDecoder(pipeline, written_schema, max_event_bytes)
         self._pipeline = pipeline
         self._schema = pipeline.event_schema
-        self._task = Task(pipeline.task)
+        self._labels = pipeline.labels
         self._scope = Scope(pipeline.scope)
         self._partitions = partitions
         self._finite = [
@@ -112,7 +103,7 @@ class IngestOperator(RecordOperator):
         label = None if pipeline.label is None else fields.pop(pipeline.label)
         partition = self._route(origin, event_id, key)
         if label is not None:
-            label = self._task.label(label)
+            label = self._labels.learnable(label)
             self.tally["received", "label"] += 1
         event: Event = {
             "event_id": event_id,
@@ -137,31 +128,14 @@ class IngestOperator(RecordOperator):
         return time_ms
 
     def _label(self, origin: Origin, fields: Fields) -> LabelRecord:
-        self._check_label_type(fields["label"])
         label = Label(
             event_id=identity(fields["event_id"], "event_id"),
-            label=self._task.label(fields["label"]),
+            label=self._labels.learnable(fields["label"]),
             label_time_ms=fields["label_time_ms"],
             key=fields["key"],
         )
         partition = self._route(origin, label["event_id"], label["key"])
         return LabelRecord(label, origin, partition=partition)
-
-    def _check_label_type(self, value: object) -> None:
-        """Compare the class with the type that events declare, so that 1 and "1" stay two."""
-        if self._pipeline.label is None or not self._task.is_classification:
-            return
-        declared = self._schema.types_of(self._pipeline.label)
-        allowed = {_PYTHON_TYPES[each] for each in declared if each in _PYTHON_TYPES}
-        if bool in allowed and type(value) is int and value in (0, 1):
-            allowed.add(int)
-        symbols = self._schema.symbols_of(self._pipeline.label)
-        if type(value) not in allowed or (symbols and value not in symbols):
-            raise RecordError(
-                RejectReason.UNKNOWN_LABEL_TYPE,
-                f"a label must have the type of the field {self._pipeline.label!r},"
-                f" {' or '.join(symbols or declared)}; got {value!r}",
-            )
 
     def _route(self, origin: Origin, event_id: str, key: str | None) -> int | None:
         """Return the partition where the record's model is."""

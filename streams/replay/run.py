@@ -28,6 +28,7 @@ from millrace.streams.worker.subprocess import WorkerProcess
 _SAMPLE = 200
 _PREPARED = 100_000
 _STRIDE = 200
+_LONGEST_STEM = 120  # the rest of a name is the time of the replay
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +141,7 @@ def own_name(pipeline: Pipeline, now: datetime | None = None) -> str:
     >>> own_name(pipeline, datetime(2025, 3, 3, 9, 30, tzinfo=UTC))
     'loans-replay-20250303t093000'
     """
-    return f"{pipeline.name}-replay-{now or datetime.now(UTC):%Y%m%dt%H%M%S}"
+    return f"{pipeline.name[:_LONGEST_STEM]}-replay-{now or datetime.now(UTC):%Y%m%dt%H%M%S}"
 
 
 def _window(source: Source, pipeline: Pipeline, settings: Settings, encoder: Encoder) -> Window:

@@ -116,7 +116,7 @@ def test_every_exported_name_exists() -> None:
 FATES = "joined early corrected duplicate late_correction late orphan expired evicted"
 REASONS = """
     empty malformed unknown_schema wrong_shape missing_field ill_typed_field not_finite missing_id
-    missing_key timestamp_out_of_range unknown_label_type oversized wrong_partition
+    missing_key timestamp_out_of_range unknown_label_type unknown_class oversized wrong_partition
     duplicate_event duplicate_label late_correction late_label orphan_label
     feature_error predict_error learn_error
 """

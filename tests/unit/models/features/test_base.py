@@ -89,7 +89,7 @@ def test_a_field_is_one_of_the_schema_that_a_model_can_see(payment):
         check_field("by", "amuont", payment)
     assert str(caught.value) == (
         "by must be a field of the schema, one of ('amount', 'country', 'approved', 'tags');"
-        " got 'amuont'"
+        " got 'amuont'. Did you mean 'amount'?"
     )
     with pytest.raises(DefinitionError) as caught:
         check_field("by", "tags", payment)

@@ -52,14 +52,14 @@ def test_only_the_parts_asked_for_are_given(event, bind, payment):
     assert bind(feature)(event(0)) == {"month": 1}
 
 
-@pytest.mark.parametrize("parts", [(), ("hour", "minute_of_moon")])
+@pytest.mark.parametrize("parts", [(), ("hour", "minute_of_moon"), (["hour"],), (1,)])
 def test_unknown_parts_are_refused(parts):
     """The message lists the parts there are."""
     with pytest.raises(DefinitionError, match=r"^calendar\(\): parts must be .*'hour', 'day_of"):
         calendar(*parts)
 
 
-@pytest.mark.parametrize("timezone", ["Mars/Olympus", "../etc", ""])
+@pytest.mark.parametrize("timezone", ["Mars/Olympus", "../etc", "", 2, None, ["UTC"]])
 def test_unknown_time_zones_are_refused(timezone):
     """The message shows what a time zone looks like."""
     with pytest.raises(DefinitionError) as caught:

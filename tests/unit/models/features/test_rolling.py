@@ -164,10 +164,22 @@ def test_names_hold_field_aggregate_and_window(window, length):
     ("arguments", "options", "message"),
     [
         ((), {}, r"aggregates must be one or more of \['count'.*got \(\)"),
-        (("sum", "median"), {}, r"aggregates must be .*'std'\]; got \('sum', 'median'\)"),
-        (("sum",), {"window": timedelta(0)}, "window must be above 0, in whole milliseconds; got"),
+        (("sum", "median"), {}, r"aggregates must be .*got 'median'\. Did you mean 'mean'\?"),
+        (
+            ("sum",),
+            {"window": timedelta(0)},
+            "window must be a timedelta of 0:00:00.001",
+        ),
         (("sum",), {"window": timedelta(microseconds=1500)}, "window must be .*; got"),
-        (("sum",), {"max_events": 0}, "max_events must be above 0; got 0"),
+        (("sum",), {"max_events": 0}, "max_events must be a whole number of 1 or more; got 0"),
+        (("sum",), {"max_events": 10**7}, "max_events must be 1,000,000 or less; got 10000000"),
+        (("sum",), {"max_events": True}, "max_events must be a whole number.*; got True"),
+        (("sum",), {"window": 3600}, "window must be a timedelta.*, for example .*; got 3600"),
+        (("sum",), {"window": None}, "window must be a timedelta.*; got None"),
+        (("sum", "sum"), {}, r"aggregates must be .* each once; got \('sum', 'sum'\)"),
+        ((["sum"],), {}, r"aggregates must be .*; got \['sum'\]"),
+        (("sum",), {"by": 1}, "by must be text; got 1"),
+        (("sum",), {"name": ""}, "name must be text; got ''"),
     ],
 )
 def test_wrong_arguments_are_refused(arguments, options, message):

@@ -50,6 +50,7 @@ def test_a_users_own_detector():
         (dict, "{}"),
         (lambda: "adwin", "'adwin'"),
         (drift.binary.DDM, "DDM"),
+        (drift.ADWIN(), "ADWIN"),
     ],
 )
 @pytest.mark.parametrize("parameter", ["detector", "drift.loss"])

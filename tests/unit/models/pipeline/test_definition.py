@@ -79,7 +79,7 @@ def test_schema_from_a_file(tmp_path: Path) -> None:
 def test_frozen_and_renamed() -> None:
     """A pipeline does not change; under another name it is another one, the same otherwise."""
     pipeline = visits()
-    with pytest.raises(TypeError):
+    with pytest.raises(DefinitionError, match=r"^Pipeline\(\): too many .*; give them by name$"):
         Pipeline("visits")  # type: ignore[call-arg, misc]
     with pytest.raises(FrozenInstanceError):
         pipeline.pending.limit = 1  # type: ignore[misc]
@@ -145,8 +145,8 @@ def test_factories(factory: Any) -> None:
         ({"event_time": "age"}, "event_time 'age' must be of the Avro types ['long', 'string']"),
         ({"event_time": "user"}, "event_time 'user' must be"),
         ({"scope": "key", "key": None}, "key must be a field of the schema where scope is 'key'"),
-        ({"allow_non_finite": ["price", "no"]}, "allow_non_finite must be fields of the schema"),
-        ({"models": {}}, "models must have one or more entries; got {}"),
+        ({"allow_non_finite": ["price", "no"]}, "allow_non_finite must be a field of the schema"),
+        ({"models": {}}, "models must be a dictionary of names and callables, one or more"),
         ({"models": {"Tree": linear_model.LogisticRegression}}, "models must have names that"),
         ({"models": {"prior": linear_model.LogisticRegression}}, "models must have names that"),
         (
@@ -170,7 +170,7 @@ def test_factories(factory: Any) -> None:
             "features must have each name once; got 'age'",
         ),
         ({"features": [derived("bought", len)]}, "features must have names other than the label's"),
-        ({"features": [fields("bought")]}, "features must have names other than the label's"),
+        ({"features": [fields("bought")]}, "fields(): name must not be the label, which is not"),
         (
             {"schema": WITHOUT_FEATURES},
             "schema must have a field to predict from, beside id, key, event time and label;"
@@ -178,11 +178,11 @@ def test_factories(factory: Any) -> None:
         ),
         ({"schema": {**SCHEMA, "name": "Label"}}, "the schema's name must not be 'Label'"),
         ({"schema": "no.avsc"}, "schema must be"),
-        ({"rolling_window": 0}, "rolling_window must be above 0; got 0"),
-        ({"max_models": 0}, "max_models must be above 0; got 0"),
+        ({"rolling_window": 0}, "rolling_window must be a whole number of 1 or more; got 0"),
+        ({"max_models": 0}, "max_models must be a whole number of 1 or more; got 0"),
         (
             {"earliest": datetime(2020, 1, 1)},  # noqa: DTZ001, RUF100 - that is the error
-            "earliest must be a datetime with a time zone; got datetime.datetime(2020, 1, 1",
+            "earliest must be a datetime with a time zone, for example datetime(2020, 1, 1, ",
         ),
     ],
     ids=lambda each: each if isinstance(each, str) else "",
@@ -254,13 +254,17 @@ def test_limits_by_default() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"limit": 0}, "pending.limit must be above 0; got 0"),
-        ({"ttl": timedelta(0)}, "pending.ttl must be above 0; got datetime.timedelta(0)"),
+        ({"limit": 0}, "pending.limit must be a whole number of 1 or more; got 0"),
+        (
+            {"ttl": timedelta(0)},
+            "pending.ttl must be a timedelta of 0:00:00.000001 or more, for example"
+            " timedelta(hours=1); got datetime.timedelta(0)",
+        ),
     ],
 )
 def test_pending_is_bounded(changes: dict[str, Any], message: str) -> None:
     """Events wait, but not without end; the limits are given by name."""
-    with pytest.raises(TypeError):
+    with pytest.raises(DefinitionError, match="give them by name"):
         Pending(1)  # type: ignore[misc]
     with pytest.raises(DefinitionError) as caught:
         Pending(**changes)

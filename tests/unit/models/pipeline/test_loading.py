@@ -91,19 +91,32 @@ def test_the_folder_is_searched_last(write: Write) -> None:
     before = [*sys.path]
     path = write("import click\nimport colorsys\n" + GOOD)
     assert load_pipeline(str(path)).name == "visits"
-    assert sys.path == [*before, str(path.parent)]
+    assert sys.path == [*before, f"{path.parent}/"]
+
+
+@pytest.mark.parametrize("entry", ["", ".", "{here}", "{here}/"])
+@pytest.mark.parametrize("spec", ["visits.py", "visits"])
+def test_the_working_directory_never_leads(
+    entry: str, spec: str, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where `python -m`, `faust` or PYTHONPATH put it first, it is searched last from then on."""
+    path = write("import colorsys\n" + GOOD)
+    write("raise AssertionError('shadows')", "colorsys.py")
+    before = [each for each in sys.path if Path(each).resolve() != path.parent]
+    monkeypatch.setattr(sys, "path", [entry.format(here=path.parent), *before])
+    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
+    for _ in range(2):
+        assert load_pipeline(spec).name == "visits"
+        assert sys.path == [*before, f"{path.parent}/"]
 
 
 def test_a_folder_is_searched_once(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where Python searches it already, as with PYTHONPATH=., that order holds."""
-    path = write(GOOD)
-    for entry in (str(path.parent), "", "."):
-        monkeypatch.setattr(sys, "path", [entry, *sys.path])
-        before = [*sys.path]
-        load_pipeline(str(path))
-        load_pipeline("visits")
-        assert sys.path == before
-        monkeypatch.setattr(sys, "path", before[1:])
+    """Where Python searches a folder already that is not the working directory, its place holds."""
+    path = write(GOOD, "shop_c/visits.py")
+    monkeypatch.setattr(sys, "path", [str(path.parent), *sys.path])
+    before = [*sys.path]
+    load_pipeline(str(path))
+    assert sys.path == before
 
 
 @pytest.mark.parametrize("spec", ["visits.py", "visits"])
@@ -173,7 +186,8 @@ def test_missing_attribute_lists_what_is_there(write: Write) -> None:
     spec = f"{write(GOOD)}:pipelin"
     assert message(spec) == (
         f"pipeline must name a Pipeline; got {spec!r}: 'pipelin' is not there,"
-        " and the pipelines of the module are ['pipeline', 'other']"
+        " and the pipelines of the module are ['pipeline', 'other']."
+        f" Name one of them: {spec.removesuffix(':pipelin')}:pipeline"
     )
 
 
@@ -244,8 +258,9 @@ def test_a_failed_load_leaves_nothing_behind(write: Write) -> None:
 def test_an_exit_leaves_nothing_behind(write: Write) -> None:
     """A file that ends the process is not kept as a module either."""
     path = write("raise SystemExit(3)", "exiting.py")
-    with pytest.raises(SystemExit):
-        load_pipeline(str(path))
+    assert message(str(path)) == (
+        f"{path}:1: SystemExit: 3. A pipeline's module must not end the process"
+    )
     assert module_name(path) not in sys.modules
 
 

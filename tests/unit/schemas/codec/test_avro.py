@@ -217,7 +217,7 @@ def test_a_later_type_of_the_same_fingerprint_wins() -> None:
     [
         ("string", "schema must be an Avro record; got 'string'"),
         ([], r"schema must be an Avro record; got \[\]"),
-        (ENUM, "schema must be an Avro record; got {'type': 'enum'"),
+        (ENUM, "schema must be an Avro record; got {'name': 'E'"),
         ({"type": "record", "fields": []}, "schema None must be valid Avro; got "),
         (
             {"type": "record", "name": "R"},

@@ -186,7 +186,7 @@ BAD_LABELS: dict[str, tuple[dict[str, Any], RejectReason, str]] = {
     "float": ({"label": 1.0}, RejectReason.UNKNOWN_LABEL_TYPE, "'y', null or boolean; got 1.0"),
     "text": ({"label": "yes"}, RejectReason.UNKNOWN_LABEL_TYPE, "'y', null or boolean"),
     "NaN": ({"label": float("nan")}, RejectReason.UNKNOWN_LABEL_TYPE, "got nan"),
-    "third class": ({"label": 2}, RejectReason.UNKNOWN_LABEL_TYPE, "null or boolean; got 2"),
+    "third class": ({"label": 2}, RejectReason.UNKNOWN_LABEL_TYPE, "true, false, 1 or 0; got 2"),
     "huge": ({"label": 10**400}, RejectReason.UNKNOWN_LABEL_TYPE, "a number"),
     "time of text": ({"label_time_ms": "x"}, RejectReason.TIMESTAMP_OUT_OF_RANGE, "ISO 8601"),
     "time of float": ({"label_time_ms": 1.5}, RejectReason.ILL_TYPED_FIELD, "label_time_ms"),
