@@ -44,5 +44,7 @@ def test_an_unknown_name_is_refused(task):
     with pytest.raises(DefinitionError) as caught:
         check_name("knnn", task)
     known = ", ".join(names(task))
-    expected = f"for the task 'binary', model must be one of {known}; got 'knnn'"
+    expected = (
+        f"for the task 'binary', model must be one of {known}; got 'knnn'. Did you mean 'knn'?"
+    )
     assert str(caught.value) == expected
