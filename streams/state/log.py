@@ -21,6 +21,7 @@ from millrace.streams.kafka.protocols import Clients
 from millrace.streams.kafka.reading import read_to_end
 from millrace.streams.operators.keyed_state import Change
 from millrace.streams.state import snapshot
+from millrace.streams.state.allowed import own_modules
 from millrace.streams.state.input_order import Run
 from millrace.streams.state.records import (
     MANIFEST,
@@ -39,7 +40,6 @@ from millrace.streams.topology.topics import state_topic
 MODELS = "learning/models"
 """The store that is published to the topic `models`."""
 
-_OPERATORS = "millrace.streams.operators"
 _WRITE_TIMEOUT_SECONDS = 30.0
 
 _Latest = dict[str, StateRecord]
@@ -80,7 +80,7 @@ class StateLog:
         self._orders: Counter[int] = Counter()
         self._order_keys: dict[int, list[str]] = {}
         self._definition = _fingerprint(pipeline)
-        self._allowed = {_OPERATORS, *_modules(pipeline)}
+        self._own = own_modules(pipeline)
 
     def flush(
         self, partition: int, task: Task, covers: dict[str, int], number: int
@@ -261,7 +261,7 @@ class StateLog:
         return snapshot.dump(value, self._key)
 
     def _load(self, data: bytes) -> Any:
-        return snapshot.load(data, self._key, self._allowed)
+        return snapshot.load(data, self._key, self._own)
 
     def _records(
         self, topic: str, partitions: Iterable[int], last: Mapping[int, int] | None = None
@@ -276,11 +276,3 @@ def _fingerprint(pipeline: Pipeline) -> str:
     names = [name for feature in pipeline.features for name in feature.names]
     schema = pipeline.event_schema.as_written.header.hex()
     return f"{pipeline.task} {pipeline.scope} {[*pipeline.models]} {names} {schema}"
-
-
-def _modules(pipeline: Pipeline) -> set[str]:
-    """Return where models and features are defined: what else may be part of the state."""
-    factories = [getattr(each, "func", each) for each in pipeline.models.values()]
-    made = [type(factory()) for factory in pipeline.models.values()]
-    features = map(type, pipeline.features)
-    return {each.__module__ for each in (*factories, *made, *features)}
