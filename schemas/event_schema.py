@@ -164,7 +164,10 @@ class EventSchema:
             fastavro.validate(record, schema, raise_errors=True)
             return self.accepted.decode(self.accepted.encode(record))
         except ValidationError as error:
-            raise RecordError(RejectReason.ILL_TYPED_FIELD, _sentence(error, schema)) from error
+            reason = RejectReason.ILL_TYPED_FIELD
+            if _field(error, schema) == self.label:
+                reason = RejectReason.UNKNOWN_LABEL_TYPE
+            raise RecordError(reason, _sentence(error, schema)) from error
         except (*_OUT_OF_RANGE, TypeError, ValueError, RecursionError) as error:
             where = next((f"field {n!r}" for n, v in record.items() if not _fits(v)), "the event")
             raise RecordError(
@@ -224,11 +227,15 @@ def _type_name(declared: object) -> str:
     return str(declared["type"] if isinstance(declared, dict) else declared)
 
 
-def _sentence(error: ValidationError, schema: Schema) -> str:
-    first = error.errors[0]
-    field = str(first.field)
+def _field(error: ValidationError, schema: Schema) -> str:
+    field = str(error.errors[0].field)
     for prefix in (schema.get("namespace"), schema["name"]):
         field = field.removeprefix(f"{prefix}.")
+    return field
+
+
+def _sentence(error: ValidationError, schema: Schema) -> str:
+    first, field = error.errors[0], _field(error, schema)
     types = dict.fromkeys(_type_name(each.schema) for each in error.errors)
     got = shortened(first.datum)  # str() fails for a value that is nested too deep
     return f"field {field!r} must be {' or '.join(types)}; got {got}"

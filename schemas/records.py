@@ -116,6 +116,8 @@ class Fate(StrEnum):
     """The label came after its event had expired or was evicted."""
     ORPHAN = "orphan"
     """The event of the label did not come within `pending.ttl`."""
+    UNKNOWN_CLASS = "unknown_class"
+    """The label is of one class more than `max_classes`; its event waits for another label."""
     EXPIRED = "expired"
     """The event got no label within `pending.ttl`."""
     EVICTED = "evicted"

@@ -62,7 +62,10 @@ def _number(value: LabelValue | None) -> float | None:
 
 
 def _by_name(probabilities: dict[LabelValue, float]) -> dict[str, float]:
-    return {str(label): probability for label, probability in probabilities.items()}
+    named = {str(label): probability for label, probability in probabilities.items()}
+    if len(named) < len(probabilities):
+        raise ValueError(f"classes must differ as text; got {[*probabilities]}")
+    return named
 
 
 def _likeliest(probabilities: dict[LabelValue, float]) -> Predicted:

@@ -14,6 +14,7 @@ pipeline = Pipeline(
     event_id="event_id",
     label="category",
     task="multiclass",
+    classes=["brickface", "cement", "foliage", "grass", "path", "sky", "window"],
     models={
         "gaussian_naive_bayes": catalogue.gaussian_naive_bayes,
         "hoeffding_tree": catalogue.hoeffding_tree,

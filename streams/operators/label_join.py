@@ -20,6 +20,7 @@ from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.tasks import Task
 from millrace.schemas.records import Fate, FeatureVector, Label, LabelValue, Predicted
 from millrace.streams.operators.base import Reading, Tally
+from millrace.streams.operators.classes import Classes
 from millrace.streams.operators.ended_events import EndedEvents
 from millrace.streams.operators.expiring import Bounds, Expiring
 from millrace.streams.operators.keyed_state import StateStore
@@ -109,11 +110,13 @@ class LabelJoin:
         self._early = Expiring(bounds, _since_ms, _label_bytes)
         self._ended = EndedEvents(*bounds)
         self._watermark = Watermark(reach_ms=self._ttl_ms)
+        self._classes = Classes(pipeline)
         self.stores: dict[str, StateStore] = {
             "waiting": self._waiting.entries,
             "early": self._early.entries,
             "ends": self._ended.segments,
             "progress": self._watermark.store,
+            "classes": self._classes.seen,
         }
 
     def knows(self, event_id: str) -> bool:
@@ -128,6 +131,13 @@ class LabelJoin:
         label, time_ms = vector["label"], vector["event_time_ms"]
         made = self._advance(time_ms, origin)
         early = self._early.take(event_id)
+        if label is not None and not self._classes.admit(label):
+            inside = Label(event_id=event_id, label=label, label_time_ms=time_ms, key=vector["key"])
+            made += self._unknown_class(inside, origin)
+            label = None
+        if early is not None and label is None and not self._classes.admit(early.label["label"]):
+            made += self._unknown_class(early.label, early.origin)
+            early = None
         if label is not None:
             made += self._join(vector, predicted, label, time_ms, origin)
         elif early is None:
@@ -144,6 +154,8 @@ class LabelJoin:
     def add_label(self, label: Label, origin: Origin) -> list[Record]:
         """Take a label, and join it if its event waits."""
         event_id = label["event_id"]
+        if event_id in self._waiting.entries and not self._classes.admit(label["label"]):
+            return self._unknown_class(label, origin)
         waiting = self._waiting.take(event_id)
         if waiting is not None:
             return self._join(*waiting, label["label"], label["label_time_ms"], origin)
@@ -185,6 +197,11 @@ class LabelJoin:
         """End an event that got no label."""
         self._ended.add(vector["event_id"], None)
         return self._outcomes.unlabelled(vector, fate, origin)
+
+    def _unknown_class(self, label: Label, origin: Origin) -> list[Record]:
+        """Reject a label of one class too many; its event waits for another one."""
+        detail = self._classes.refusal(label["label"])
+        return [*self._outcomes.unusable(label, Fate.UNKNOWN_CLASS, detail, origin)]
 
     def _too_late(self, label: Label, origin: Origin) -> list[Record]:
         event_id, learned = label["event_id"], self._ended[label["event_id"]]

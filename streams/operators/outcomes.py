@@ -10,6 +10,7 @@ duplicate                 the event was learned with the same label: to `rejects
 late_correction           the event was learned with another label: to `rejects`
 late                      the event has expired or was evicted: to `rejects`
 orphan                    the event did not come within `pending.ttl`: to `rejects`
+unknown_class             the label is of one class more than `max_classes`: to `rejects`
 expired                   the event waited for `pending.ttl`, and got no label
 evicted                   the event was the oldest of those that may wait, and got no label
 ========================= ================================================================
@@ -28,6 +29,7 @@ _REASONS = {
     Fate.LATE_CORRECTION: RejectReason.LATE_CORRECTION,
     Fate.LATE: RejectReason.LATE_LABEL,
     Fate.ORPHAN: RejectReason.ORPHAN_LABEL,
+    Fate.UNKNOWN_CLASS: RejectReason.UNKNOWN_CLASS,
 }
 
 

@@ -113,7 +113,7 @@ def test_every_exported_name_exists() -> None:
         assert hasattr(schemas, name)
 
 
-FATES = "joined early corrected duplicate late_correction late orphan expired evicted"
+FATES = "joined early corrected duplicate late_correction late orphan unknown_class expired evicted"
 REASONS = """
     empty malformed unknown_schema wrong_shape missing_field ill_typed_field not_finite missing_id
     missing_key timestamp_out_of_range unknown_label_type unknown_class oversized wrong_partition

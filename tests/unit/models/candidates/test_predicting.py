@@ -202,3 +202,17 @@ def test_only_supervised_models_get_the_label(supervised, expected):
     model = Recorder(supervised)
     learner(model)(X, True)
     assert model.learned == expected
+
+
+def test_classes_that_are_one_as_text_are_refused():
+    """A user's own model cannot give 1 and "1" one key in the probabilities."""
+
+    class Own(base.Classifier):
+        def learn_one(self, x, y):
+            pass
+
+        def predict_proba_one(self, x):
+            return {1: 0.5, "1": 0.5}
+
+    with pytest.raises(ValueError, match=r"^classes must differ as text; got \[1, '1'\]$"):
+        predictor(Own(), Task.MULTICLASS, probabilities=True)({})

@@ -299,6 +299,7 @@ def test_memory_is_bounded(name: str, cases: dict[str, Case]) -> None:
         "early": 20,
         "ends": 2,
         "progress": 1,
+        "classes": 3,
         "examples": 2,
         "models": 2,
         "evaluation": 1,

@@ -114,8 +114,8 @@ BAD_FIELDS: dict[str, tuple[dict[str, Any], RejectReason, str]] = {
     "infinity": ({"amount": float("inf")}, RejectReason.NOT_FINITE, "'amount' must be a finite"),
     "- infinity": ({"rate": -float("inf")}, RejectReason.NOT_FINITE, "'rate' must be a finite"),
     "NaN for long": ({"count": float("nan")}, RejectReason.ILL_TYPED_FIELD, "'count'"),
-    "label of text": ({"y": "yes"}, RejectReason.ILL_TYPED_FIELD, "'y' must be null or boolean"),
-    "label of a number": ({"y": 1}, RejectReason.ILL_TYPED_FIELD, "'y' must be null or boolean"),
+    "label of text": ({"y": "yes"}, RejectReason.UNKNOWN_LABEL_TYPE, "'y' must be null or"),
+    "label of a number": ({"y": 1}, RejectReason.UNKNOWN_LABEL_TYPE, "'y' must be null or"),
 }
 
 
@@ -709,3 +709,52 @@ def test_the_whole_id_of_a_schema_counts(ingest: Ingest, loans: Pipeline) -> Non
         registry = {schema_id: loans.event_schema.as_written.schema}
         (made,) = ingest(confluent(body, schema_id), registry=registry)
         assert made.value["event_id"] == "e1"
+
+
+MULTICLASS: dict[str, tuple[Any, Any, list[Any]]] = {
+    "text": ("string", "1", [1, True, 1.0, float("nan")]),
+    "long": ("long", 1, ["1", True, 1.5, float("nan")]),
+    "boolean": ("boolean", True, [1, "true", 1.0]),
+    "enum": ({"type": "enum", "name": "E", "symbols": ["A", "B"]}, "A", ["C", 1, True]),
+}
+
+
+@pytest.mark.parametrize("kind", MULTICLASS)
+def test_labels_of_another_type_are_rejected(
+    kind: str, avro: Callable[..., Any], make_pipeline: Callable[..., Pipeline], ingest: Ingest
+) -> None:
+    """Inside events and as records, as JSON and as Avro: 1 is not "1", and True is not 1."""
+    declared, good, bad = MULTICLASS[kind]
+    schema = avro(id="string", a="double", y=(["null", declared], None))
+    pipeline = make_pipeline("multiclass", schema=schema)
+    for label in (good, *bad):
+        event, record = {"id": "1", "a": 1.0, "y": label}, {"event_id": "1", "label": label}
+        as_avro = shipped("label").encode({**record, "label_time_ms": None, "key": None})
+        made = [
+            *ingest(event, pipeline),
+            *ingest(record, pipeline, topic="labels"),
+            *ingest(as_avro, pipeline, topic="labels"),
+        ]
+        if label is good:
+            assert [each.topic for each in made] == ["clean"] * 3
+            assert all(type(each.value["label"]) is type(good) for each in made)
+        else:
+            reasons = [each.value["reason"] for each in made]
+            assert reasons == ["unknown_label_type"] * 3, label
+
+
+def test_a_label_that_is_none_of_the_classes_is_rejected(
+    avro: Callable[..., Any], make_pipeline: Callable[..., Pipeline], ingest: Ingest
+) -> None:
+    """Where the definition lists them, with a field of the label or without."""
+    schema = avro(id="string", a="double", y=(["null", "string"], None))
+    for label in ("y", None):
+        pipeline = make_pipeline("multiclass", schema=schema, label=label, classes=["a", "b"])
+        known, unknown = ({"event_id": "1", "label": each} for each in "ac")
+        assert [each.topic for each in ingest(known, pipeline, topic="labels")] == ["clean"]
+        (reject,) = ingest(unknown, pipeline, topic="labels")
+        assert reject.value["reason"] == "unknown_class"
+        assert "a label must be one of the classes ['a', 'b']; got 'c'" in reject.value["detail"]
+    pipeline = make_pipeline("multiclass", schema=schema, classes=["a", "b"])
+    (reject,) = ingest({"id": "1", "a": 1.0, "y": "c"}, pipeline)
+    assert reject.value["reason"] == "unknown_class"
