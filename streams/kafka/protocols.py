@@ -6,11 +6,11 @@ Whatever needs a client is given `Clients` and asks it for one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Literal, Protocol, TypeAlias
 
-from confluent_kafka import Message, TopicPartition
+from confluent_kafka import Message, TopicCollection, TopicPartition
 from confluent_kafka.cimpl import NewTopic
 
 Config: TypeAlias = Mapping[str, object]
@@ -113,10 +113,24 @@ class Metadata(Protocol):
     def topics(self) -> Mapping[str, Topic]: ...
 
 
+class Description(Protocol):
+    """What is known of a topic, and which one it is."""
+
+    @property
+    def topic_id(self) -> object: ...
+
+    @property
+    def partitions(self) -> Sequence[object]: ...
+
+
 class Admin(Protocol):
-    """Lists topics and creates them."""
+    """Lists topics, describes and creates them."""
 
     def list_topics(self, topic: str | None = ..., timeout: float = ...) -> Metadata: ...
+
+    def describe_topics(
+        self, topics: TopicCollection, /, *, request_timeout: float
+    ) -> Mapping[str, Future[Description]]: ...
 
     def create_topics(
         self, new_topics: list[NewTopic], /, *, request_timeout: float

@@ -80,6 +80,7 @@ class Metrics:
         self.lag_records = self._gauge(names.CONSUMER_LAG_RECORDS)
         self.up = self._gauge(names.AGENT_UP)
         self.skipped = self._counter(names.RECORDS_SKIPPED)
+        self.gaps = self._counter(names.GAPS_ACCEPTED)
         self.broker_errors = self._counter(names.BROKER_ERRORS)
         self.restarts = self._counter(names.AGENT_RESTARTS)
         self.model_bytes = self._gauge(names.MODEL_SIZE_BYTES)

@@ -115,6 +115,13 @@ AGENT_RESTARTS = _counter("agent_restarts", "Restarts after an error.", "agent")
 RECORDS_SKIPPED = _counter(
     "records_skipped", "Expired records that were skipped (accept_gaps).", "agent", "topic"
 )
+GAPS_ACCEPTED = _counter(
+    "gaps_accepted",
+    "Partitions that were read on behind a gap (accept_gaps).",
+    "agent",
+    "topic",
+    "cause",
+)
 BROKER_ERRORS = _counter("broker_errors", "Broker errors that were retried.", "agent", "error")
 MODEL_SIZE_BYTES = _gauge("model_size_bytes", "Size of the last snapshot.", "partition")
 SNAPSHOT_TIMESTAMP_SECONDS = _gauge(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import BrokerError
 from millrace.streams.interval import Interval
 from millrace.streams.kafka.protocols import Clients
 from millrace.streams.kafka.registry import written_schema
-from millrace.streams.kafka.stall import StallDetector
+from millrace.streams.kafka.stall import CHECK_SECONDS, StallDetector
 from millrace.streams.observability.metrics import Metrics
 from millrace.streams.runtime.batching import BatchLimit
 from millrace.streams.runtime.engine import Engine
@@ -20,12 +21,13 @@ from millrace.streams.runtime.lag import Lag
 from millrace.streams.runtime.outbox import Outbox
 from millrace.streams.runtime.session import Session
 from millrace.streams.runtime.takeover import Takeover
+from millrace.streams.runtime.topic_watch import TopicWatch
 from millrace.streams.settings import Settings
 from millrace.streams.state.log import StateLog
 from millrace.streams.topology.chain import AgentSpec
 from millrace.streams.topology.codec import TopicCodec
 from millrace.streams.topology.factory import TaskFactory
-from millrace.streams.topology.topics import topic_prefix
+from millrace.streams.topology.topics import state_topics, topic_prefix
 
 _BACKOFF_SECONDS = 0.1
 _OFFSETS_SECONDS = 0.1  # between commits without a transaction: a broker is slow to store offsets
@@ -93,14 +95,17 @@ class Assembly:
     def connect(self) -> Session:
         """Return a session: a consumer in the agent's group, a producer, no tasks yet."""
         state = StateLog(self.pipeline, self.agent, self.clients, self._prefix, self.key)
+        topics = {*self.agent.reads, *state_topics(self.agent)}
+        check = Interval(CHECK_SECONDS, self.clock)
+        watch = TopicWatch(self.agent.name, self.clients, self._prefix, topics, check)
         codec = TopicCodec(self.pipeline, self.settings.outputs)
         return Session(
             self.agent.name,
             outbox=self._outbox(codec),
-            open_inbox=self._inbox,
+            open_inbox=partial(self._inbox, watch),
             codec=codec,
             state=state,
-            takeover=self._takeover(state),
+            takeover=self._takeover(state, watch),
             metrics=self.metrics,
             flush=Interval(self._flush_seconds, self.clock),
             offsets=Interval(_OFFSETS_SECONDS, self.clock),
@@ -115,12 +120,18 @@ class Assembly:
         publishes = "learning" in self.agent and "prediction" not in self.agent
         return self.settings.publish_seconds if publishes else self.settings.flush_seconds
 
-    def _inbox(self, listener: RebalanceListener) -> Inbox:
-        name = self.agent.name
-        stalls = StallDetector(clock=self.clock)
-        lag = Lag(name, self.metrics, self.clock)
-        topics = sorted(self.agent.reads)
-        return Inbox(name, self.clients, self._prefix, topics, self.metrics, stalls, lag, listener)
+    def _inbox(self, watch: TopicWatch, listener: RebalanceListener) -> Inbox:
+        return Inbox(
+            self.agent.name,
+            self.clients,
+            self._prefix,
+            sorted(self.agent.reads),
+            self.metrics,
+            StallDetector(clock=self.clock),
+            watch,
+            Lag(self.agent.name, self.metrics, self.clock),
+            listener,
+        )
 
     def _outbox(self, codec: TopicCodec) -> Outbox:
         return Outbox(
@@ -133,7 +144,7 @@ class Assembly:
             self.settings.guarantee,
         )
 
-    def _takeover(self, state: StateLog) -> Takeover:
+    def _takeover(self, state: StateLog, watch: TopicWatch) -> Takeover:
         factory = TaskFactory(
             pipeline=self.pipeline,
             agent=self.agent,
@@ -149,6 +160,7 @@ class Assembly:
             clients=self.clients,
             factory=factory,
             state=state,
+            watch=watch,
             metrics=self.metrics,
             accept_gaps=self.settings.accept_gaps,
         )

@@ -7,11 +7,12 @@ live.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
 
 from millrace.schemas import RecordError
+from millrace.streams.kafka.identity import Identity
 from millrace.streams.operators.base import Tally
 from millrace.streams.operators.record import Origin, Record, reject
 from millrace.streams.operators.slice import Slice
@@ -34,12 +35,15 @@ class Assignment:
         Input topic to the offset that the group has committed, where it has.
     order
         Where the task reads several topics: the order in which it takes them.
+    inputs
+        Input topic to which topic it is.
     flushes
         How often the state was written.
+    is_moved
+        Whether the task begins elsewhere than those before it have left off, and this is to be
+        saved at once.
     live_from
         Input topic to the first record that had not been committed before.
-    is_new
-        Whether it begins behind 0, and nobody else knows this yet.
     """
 
     partition: int
@@ -47,16 +51,15 @@ class Assignment:
     next_offset: dict[str, int]
     committed: dict[str, int]
     order: InputOrder | None
+    inputs: Mapping[str, Identity] = field(default_factory=dict)
     flushes: int = 0
+    is_moved: bool = False
     live_from: dict[str, int] = field(init=False)
-    is_new: bool = field(init=False)
     _saved: dict[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
         self.live_from = {topic: self.committed.get(topic, 0) for topic in self.next_offset}
-        knows_of_it = self.committed or self.flushes
-        self.is_new = not knows_of_it and any(self.next_offset.values())
-        self._saved = {} if self.is_new else dict(self.next_offset)
+        self._saved = {} if self.is_moved else dict(self.next_offset)
 
     def runs(self, arriving: list[Origin]) -> Iterable[tuple[bool, Iterable[Origin]]]:
         """Return the records whose turn it is, in order, in runs that are live or are not."""
@@ -104,7 +107,7 @@ class Assignment:
         """
         moved = self._moved()
         self.committed |= moved
-        self.is_new = False
+        self.is_moved = False
         return self.live_from | self.committed if again else moved
 
     def take_unwritten(self, state: StateLog, is_flushed: bool) -> Iterator[StateRecord]:
@@ -112,7 +115,7 @@ class Assignment:
         if is_flushed and self.is_unsaved:
             if has_state(self.task):
                 covers, self.flushes = dict(self.next_offset), self.flushes + 1
-                yield from state.flush(self.partition, self.task, covers, self.flushes)
+                yield from state.flush(self.partition, self.task, covers, self.flushes, self.inputs)
             self._saved = dict(self.next_offset)
         yield from self._take_order(state, is_flushed)
 

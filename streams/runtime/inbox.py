@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from heapq import merge
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
@@ -19,17 +19,35 @@ from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 from millrace.schemas import BrokerError
 from millrace.streams.kafka.callbacks import Callbacks, Rebalanced
 from millrace.streams.kafka.errors import cause_of, is_transient
+from millrace.streams.kafka.identity import Identity, read_metadata
 from millrace.streams.kafka.protocols import Clients, Place
+from millrace.streams.kafka.reading import Watermarks
 from millrace.streams.kafka.records import origin_of
 from millrace.streams.kafka.stall import StallDetector
 from millrace.streams.observability.metrics import Metrics
 from millrace.streams.operators.record import Origin
 from millrace.streams.runtime.lag import Lag
+from millrace.streams.runtime.topic_watch import TopicWatch
 
 _POLL_SECONDS = 0.1
 _TIMEOUT_SECONDS = 30.0
 
 _log = structlog.get_logger(__name__)
+
+
+class Committed(NamedTuple):
+    """What a group has committed of a partition.
+
+    Attributes
+    ----------
+    offset
+        The next record.
+    topic
+        The topic that the offset belongs to, where this is known.
+    """
+
+    offset: int
+    topic: Identity | None
 
 
 class RebalanceListener(Protocol):
@@ -59,6 +77,8 @@ class Inbox:
         Where errors are counted.
     stalls
         Finds partitions that are not fetched.
+    watch
+        Knows which topics these are, and notices when they are not any more.
     lag
         Reports what is yet to be read.
     listener
@@ -78,6 +98,7 @@ class Inbox:
         topics: Iterable[str],
         metrics: Metrics,
         stalls: StallDetector,
+        watch: TopicWatch,
         lag: Lag,
         listener: RebalanceListener,
     ) -> None:
@@ -87,6 +108,7 @@ class Inbox:
         self._prefix = prefix
         self._metrics = metrics
         self._stalls = stalls
+        self._watch = watch
         self._lag = lag
         self._start: list[TopicPartition] = []
         self._handed: dict[Place, int] = {}
@@ -134,12 +156,13 @@ class Inbox:
             for topic, origins in topics.items():
                 self._handed[topic, partition] = origins[-1].offset + 1
         self._is_drained = len(messages) < most_records
+        self._check_topics()
         if self._is_drained and self._stalls.is_check_due:
             self._check_fetching()
         return [origin for topics in partitions.values() for origin in _by_time(topics.values())]
 
-    def committed(self, assigned: list[TopicPartition]) -> dict[Place, int]:
-        """Return the group's offsets: topic and partition to the next record, if there is one.
+    def committed(self, assigned: list[TopicPartition]) -> dict[Place, Committed]:
+        """Return the group's offsets, by topic and partition, where there are any.
 
         Raises
         ------
@@ -157,16 +180,17 @@ class Inbox:
                 " waits for a transaction that has long ended: restart that broker"
             ) from error
         return {
-            (self._without_prefix[each.topic], each.partition): each.offset
+            (self._without_prefix[each.topic], each.partition): Committed(
+                each.offset, read_metadata(each.metadata)
+            )
             for each in found
             if each.offset >= 0
         }
 
-    def earliest(self, topic: str, partition: int) -> int:
-        """Return the first offset that the broker still has."""
+    def watermarks(self, topic: str, partition: int) -> Watermarks:
+        """Return the first offset that the broker still has, and the one behind its last."""
         at = TopicPartition(self._prefix + topic, partition)
-        low, _ = self.consumer.get_watermark_offsets(at, timeout=_TIMEOUT_SECONDS)
-        return low
+        return Watermarks(*self.consumer.get_watermark_offsets(at, timeout=_TIMEOUT_SECONDS))
 
     def start(self, offsets: dict[Place, int]) -> None:
         """Begin to read, each partition at its offset."""
@@ -184,9 +208,10 @@ class Inbox:
         return max(offset, self._ends.get(place, 0)) if is_all_folded else offset
 
     def positions(self, offsets: dict[Place, int]) -> list[TopicPartition]:
-        """Return offsets as librdkafka wants them."""
+        """Return offsets as librdkafka wants them, and with them which topics they belong to."""
+        metadata = {topic: each.metadata for topic, each in self._watch.known.items()}
         return [
-            TopicPartition(self._prefix + topic, partition, offset)
+            TopicPartition(self._prefix + topic, partition, offset, metadata.get(topic, ""))
             for (topic, partition), offset in offsets.items()
         ]
 
@@ -231,6 +256,12 @@ class Inbox:
             return []
         return [first, *rest]
 
+    def _check_topics(self) -> None:
+        try:
+            self._watch.check()
+        except KafkaException as error:
+            self._tolerate(cause_of(error))
+
     def _check_fetching(self) -> None:
         try:
             stalled = self._stalls.stalled(self.consumer)
@@ -266,8 +297,8 @@ class Inbox:
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
             raise BrokerError(
                 f"agent {self._name} needs records that the broker no longer has: {error.str()}."
-                " They expired before they were read: give the topics more retention, or produce"
-                " no faster than the pipeline reads"
+                " They expired before they were read (give the topics more retention, or produce"
+                " no faster than the pipeline reads), or the topic was truncated or created anew"
             )
         if not is_transient(error):
             raise BrokerError(f"the consumer of agent {self._name} failed: {error.str()}")

@@ -115,11 +115,11 @@ class Session:
         """Commit outputs with their offsets and, when it is due or the last time, the state.
 
         Offsets of batches without output may wait: to fold those again would repeat nothing. A
-        task that began behind 0 writes its state at once: nothing before its beginning is missing.
+        task that begins elsewhere than the one before it writes its state at once.
         """
         self._pass_markers()
-        is_new = any(each.is_new for each in self.assignments.values())
-        is_flushed = is_last or is_new or self._flush.is_due
+        is_moved = any(each.is_moved for each in self.assignments.values())
+        is_flushed = is_last or is_moved or self._flush.is_due
         for partition, assignment in self.assignments.items():
             for entry in assignment.take_unwritten(self._state, is_flushed):
                 self.outbox.put_state(partition, entry)
@@ -178,7 +178,7 @@ class Session:
         self._pass_markers()
         assignments = self.assignments.values()
         is_unsaved = self._flush.is_due and any(each.is_unsaved for each in assignments)
-        if is_unsaved or any(each.is_uncommitted for each in assignments):
+        if is_unsaved or any(each.is_uncommitted or each.is_moved for each in assignments):
             self.commit()
         self.inbox.report_lag(self._next_offsets())
 

@@ -14,12 +14,15 @@ from confluent_kafka import TopicPartition
 
 from millrace.schemas import BrokerError
 from millrace.streams.kafka.protocols import Clients, Place
+from millrace.streams.kafka.reading import Watermarks
 from millrace.streams.kafka.transactions import fence
 from millrace.streams.observability.metrics import Metrics
 from millrace.streams.operators.record import Origin, SnapshotRecord
 from millrace.streams.operators.slice import Slice
 from millrace.streams.runtime.assignment import Assignment, has_state
-from millrace.streams.runtime.inbox import Inbox
+from millrace.streams.runtime.gaps import Gap, Position, find_gap
+from millrace.streams.runtime.inbox import Committed, Inbox
+from millrace.streams.runtime.topic_watch import TopicWatch
 from millrace.streams.state.input_order import InputOrder
 from millrace.streams.state.log import StateLog
 from millrace.streams.state.records import Saved
@@ -42,6 +45,8 @@ class Takeover:
         Makes the agent's tasks.
     state
         The agent's.
+    watch
+        Knows which topics the agent's are.
     metrics
         Where the time to restore, and gaps, are reported.
     accept_gaps
@@ -55,6 +60,7 @@ class Takeover:
         clients: Clients,
         factory: TaskFactory,
         state: StateLog,
+        watch: TopicWatch,
         metrics: Metrics,
         accept_gaps: bool,
     ) -> None:
@@ -62,6 +68,7 @@ class Takeover:
         self._clients = clients
         self._factory = factory
         self._state = state
+        self._watch = watch
         self._metrics = metrics
         self._accept_gaps = accept_gaps
 
@@ -80,15 +87,19 @@ class Takeover:
         Raises
         ------
         BrokerError
-            Records that are needed have expired, and gaps are not accepted.
+            Records that are needed are not there any more, and gaps are not accepted.
         SnapshotError
             The saved state may not be loaded.
         """
         started = time.perf_counter()
+        self._watch.identify()
         partitions = sorted({each.partition for each in assigned})
         saved = self._read_as_owner(partitions, transactional_id)
         committed = inbox.committed(assigned)
-        taken = {p: self._assignment(inbox, p, committed, saved.get(p)) for p in partitions}
+        taken = {}
+        for partition in partitions:
+            known = {topic: each for (topic, at), each in committed.items() if at == partition}
+            taken[partition] = self._assignment(inbox, partition, known, saved.get(partition))
         self._load_published_models(inbox, taken)
         seconds = time.perf_counter() - started
         self._metrics.restore_seconds.labels(self._agent).set(seconds)
@@ -120,76 +131,96 @@ class Takeover:
         return self._state.read(partitions) if others else saved
 
     def _assignment(
-        self, inbox: Inbox, partition: int, committed: Mapping[Place, int], saved: Saved | None
+        self, inbox: Inbox, partition: int, committed: Mapping[str, Committed], saved: Saved | None
     ) -> Assignment:
         task = self._factory.make()
         if saved is not None:
             saved.restore(task)
-        start = {
-            topic: self._start(inbox, (topic, partition), committed, saved, task)
-            for topic in inbox.topics
-        }
+        offsets = {topic: each.offset for topic, each in committed.items()}
+        start, is_moved = {}, False
+        for topic in inbox.topics:
+            marks = inbox.watermarks(topic, partition)
+            before = self._before((topic, partition), committed.get(topic), saved, task)
+            if before is None:  # nothing of it has been read yet
+                start[topic] = marks.low
+                is_moved |= marks.low > 0
+            elif (gap := self._gap(topic, partition, before, marks)) is None:
+                start[topic] = before.wanted
+            else:
+                start[topic] = marks.low
+                is_moved |= topic != "models"
+                if gap.cause != "expired":
+                    offsets.pop(topic, None)  # it is of another log
         self._metrics.watch(self._agent, partition, task)
         return Assignment(
             partition=partition,
             task=task,
             next_offset=start,
-            committed={topic: at for (topic, each), at in committed.items() if each == partition},
+            committed=offsets,
             order=_order(start, task, saved),
+            inputs=self._watch.known,
             flushes=0 if saved is None else saved.flush,
+            is_moved=is_moved,
         )
 
-    def _start(
-        self,
-        inbox: Inbox,
-        place: Place,
-        committed: Mapping[Place, int],
-        saved: Saved | None,
-        task: Task,
-    ) -> int:
-        """Return where to begin: where the group was, where the state ends, or at the beginning."""
-        topic, partition = place
-        earliest = inbox.earliest(topic, partition)
-        at = committed.get(place)
-        if at is not None and not has_state(task):
-            wanted = at  # whatever an earlier definition, which had state, has left
-        elif saved is not None and topic in saved.covers:
-            wanted = saved.covers[topic]
-        elif at is None or topic == "models":
-            return earliest  # nothing of it has been read yet, or it is compacted
-        else:
-            wanted = 0
-            if at:
-                _log.warning(
-                    "no saved state: rebuilding it from the log",
-                    agent=self._agent,
-                    topic=topic,
-                    partition=partition,
-                    from_offset=earliest,
-                    to_offset=at,
-                )
-        if earliest > wanted:
-            self._accept_gap(topic, partition, wanted, earliest)
-        return max(earliest, wanted)
+    def _before(
+        self, place: Place, committed: Committed | None, saved: Saved | None, task: Task
+    ) -> Position | None:
+        """Return how far an input was read: by the group, as far as the state goes, or not at all.
 
-    def _accept_gap(self, topic: str, partition: int, wanted: int, earliest: int) -> None:
-        """Refuse to continue without records that have expired, unless the user accepts gaps."""
+        Where the state is lost, it is needed from its beginning.
+        """
+        topic, partition = place
+        reached = 0 if committed is None else committed.offset
+        if committed is not None and not has_state(task):
+            return Position(reached, reached, committed.topic)  # whatever an earlier one has left
+        if saved is not None and topic in saved.covers:
+            covered = saved.covers[topic]
+            known = saved.inputs.get(topic, committed.topic if committed else None)
+            return Position(covered, max(covered, reached), known)
+        if committed is None or topic == "models":
+            return None
+        if reached:
+            _log.warning(
+                "no saved state: rebuilding it from the log",
+                agent=self._agent,
+                topic=topic,
+                partition=partition,
+                from_offset=0,
+                to_offset=reached,
+            )
+        return Position(0, reached, committed.topic)
+
+    def _gap(self, topic: str, partition: int, before: Position, marks: Watermarks) -> Gap | None:
+        """Return what keeps the agent from going on where it was, if the user accepts it.
+
+        Raises
+        ------
+        BrokerError
+            Something does, and it is not accepted.
+        """
+        where, now = f"{topic}[{partition}]", self._watch.known[topic]
+        gap = find_gap(self._agent, where, before, now, marks)
+        if gap is None or topic == "models":  # compacted: the newest are there, and that is enough
+            return gap
         if not self._accept_gaps:
             raise BrokerError(
-                f"agent {self._agent} needs {topic}[{partition}] from offset {wanted} on, but the"
-                f" earliest on the broker is {earliest}: up to {earliest - wanted} records have"
-                " expired, fewer where transactions were among them (their markers take up"
-                " offsets). To continue without them, set MILLRACE_ACCEPT_GAPS=true"
+                f"{gap.explanation}. To continue with the earliest record that there is, set"
+                " MILLRACE_ACCEPT_GAPS=true"
             )
-        self._metrics.skipped.labels(self._agent, topic).inc(earliest - wanted)
+        self._metrics.gaps.labels(self._agent, topic, gap.cause).inc()
+        self._metrics.skipped.labels(self._agent, topic).inc(gap.records)
         _log.error(
-            "continuing without records that have expired",
+            "continuing behind a gap in the input",
             agent=self._agent,
             topic=topic,
             partition=partition,
-            from_offset=wanted,
-            to_offset=earliest,
+            cause=gap.cause,
+            explanation=gap.explanation,
+            from_offset=before.wanted,
+            to_offset=marks.low,
         )
+        return gap
 
     def _load_published_models(self, inbox: Inbox, taken: dict[int, Assignment]) -> None:
         """Begin with the newest models, where they come over a topic."""

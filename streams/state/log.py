@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, cast
 
 from millrace.models.candidates.model_set import ModelSet
@@ -17,6 +18,7 @@ from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import SnapshotError, shipped
 from millrace.schemas.records import ModelSnapshot
 from millrace.streams.kafka.delivery import CheckedProducer
+from millrace.streams.kafka.identity import Identity
 from millrace.streams.kafka.protocols import Clients
 from millrace.streams.kafka.reading import read_to_end
 from millrace.streams.operators.keyed_state import Change
@@ -83,7 +85,12 @@ class StateLog:
         self._own = own_modules(pipeline)
 
     def flush(
-        self, partition: int, task: Task, covers: dict[str, int], number: int
+        self,
+        partition: int,
+        task: Task,
+        covers: dict[str, int],
+        number: int,
+        inputs: Mapping[str, Identity] = MappingProxyType({}),
     ) -> Iterator[StateRecord]:
         """Return what has changed in a task's stores since the last flush, manifest last."""
         sizes = {}
@@ -93,7 +100,12 @@ class StateLog:
                 yield self._entry(name, change, covers, number)
         for key in self._order_keys.pop(partition, []):
             yield state_record(self._topic, key, None, flush=number)
-        manifest = Manifest(covers=covers, sizes=sizes, definition=self._definition)
+        manifest = Manifest(
+            covers=covers,
+            inputs={topic: (*inputs[topic],) for topic in covers if topic in inputs},
+            sizes=sizes,
+            definition=self._definition,
+        )
         yield state_record(self._topic, MANIFEST, self._dump(manifest), flush=number)
 
     def order(self, partition: int, runs: list[Run]) -> StateRecord:
@@ -234,7 +246,8 @@ class StateLog:
                 f" changed. Give the pipeline another name, or delete its topics {self._topic!r}"
                 " and 'models' to learn from the beginning of the log again"
             )
-        saved = Saved(manifest["covers"], records[MANIFEST].flush)
+        inputs = {name: Identity(*each) for name, each in manifest.get("inputs", {}).items()}
+        saved = Saved(manifest["covers"], records[MANIFEST].flush, inputs)
         for key, record in sorted(records.items()):
             if key.startswith(ORDER) and record.value is not None:
                 saved.runs += self._load(record.value)

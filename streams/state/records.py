@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple, NotRequired, TypedDict
 
 from confluent_kafka import Message
 
+from millrace.streams.kafka.identity import Identity
 from millrace.streams.kafka.protocols import Headers
 from millrace.streams.operators.keyed_state import Change
 from millrace.streams.state.input_order import Run
@@ -44,11 +45,13 @@ class StateRecord(NamedTuple):
 class Manifest(TypedDict):
     """How far the state of a partition goes, and how much there is of it.
 
-    `covers` maps an input topic to the first offset that the state has not seen; `sizes` a store
-    to its number of entries; `definition` says what the shape of the state depends on.
+    `covers` maps an input topic to the first offset that the state has not seen; `inputs` an input
+    topic to its id and number of partitions, since release 0.2; `sizes` a store to its number of
+    entries; `definition` says what the shape of the state depends on.
     """
 
     covers: dict[str, int]
+    inputs: NotRequired[dict[str, tuple[str, int]]]
     sizes: dict[str, int]
     definition: str
 
@@ -63,6 +66,8 @@ class Saved:
         Input topic to the first offset that the state has not seen.
     flush
         The number of the flush that wrote it.
+    inputs
+        Input topic to which topic it was, where this is known.
     entries
         Store to what is in it.
     runs
@@ -71,6 +76,7 @@ class Saved:
 
     covers: dict[str, int]
     flush: int
+    inputs: dict[str, Identity] = field(default_factory=dict)
     entries: dict[str, list[Change]] = field(default_factory=dict)
     runs: list[Run] = field(default_factory=list)
 

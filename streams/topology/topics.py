@@ -100,6 +100,11 @@ def state_topic(agent: AgentSpec) -> str:
     return f"state.{agent.name}"
 
 
+def state_topics(agent: AgentSpec) -> list[str]:
+    """Return the names, without prefix, of all topics that hold an agent's state."""
+    return [state_topic(agent), *(["models"] if "learning" in agent else [])]
+
+
 def topics_of(agents: Iterable[AgentSpec]) -> list[Topic]:
     """Return the topics that a chain needs, in the order of the flow.
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from confluent_kafka import Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from millrace.streams.kafka.admin import prepare_topics
 from millrace.streams.kafka.clients import KafkaClients
@@ -17,7 +17,7 @@ from millrace.streams.runtime.assembly import Assembly
 from millrace.streams.runtime.session import Session
 from tests.integration import sensors
 from tests.integration.clients import as_json
-from tests.integration.workers import settings
+from tests.integration.workers import settings, wait_for
 
 SECONDS = 30.0
 
@@ -52,15 +52,28 @@ class LiveAgent:
         counts = prepare_topics(clients, definition, own)
         self.metrics = Metrics(name)
         self._pipeline = name
-        assembly = Assembly(agent, definition, own, clients, counts, b"a key", self.metrics)
-        self.session: Session = assembly.connect()
+        self._passed_seconds = 0.0
+        self._assembly = Assembly(
+            agent, definition, own, clients, counts, b"a key", self.metrics, self._clock
+        )
+        self.session: Session = self._assembly.connect()
 
     def __enter__(self) -> LiveAgent:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self.session.is_broken = self.session.is_broken or kind is not None
+        self.session.is_broken |= kind is not None
         self.session.close()
+
+    def restart(self) -> None:
+        """Connect again, without a last commit, as an engine does after an error."""
+        self.session.is_broken = True
+        self.session.close()
+        self.session = self._assembly.connect()
+
+    def pass_time(self, seconds: float) -> None:
+        """Let the agent's clock jump."""
+        self._passed_seconds += seconds
 
     def work(self, is_done: Callable[[], bool]) -> int:
         """Poll, fold and commit until it is done; return the number of records."""
@@ -89,6 +102,9 @@ class LiveAgent:
         """Work until an input is read up to an offset; return the number of records."""
         return self.work(lambda: self.positions().get((topic, partition), -1) >= offset)
 
+    def _clock(self) -> float:
+        return time.monotonic() + self._passed_seconds
+
     def count(self, metric: str, **labels: str) -> float:
         """Return what a metric says."""
         labels = {"pipeline": self._pipeline, **labels}
@@ -109,6 +125,21 @@ def produce_readings(
     assert producer.flush(SECONDS) == 0
     if ends:
         (producer.commit_transaction if ends == "commit" else producer.abort_transaction)(SECONDS)
+
+
+def recreate(bootstrap: str, topic: str, partitions: int = 1) -> None:
+    """Delete a topic, and create another one under its name."""
+    delete(bootstrap, topic)
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result(SECONDS)
+    wait_for("topic", lambda: topic in admin.list_topics(timeout=SECONDS).topics)
+
+
+def delete(bootstrap: str, topic: str) -> None:
+    """Delete a topic, and wait until it is gone."""
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin.delete_topics([topic])[topic].result(SECONDS)
+    wait_for("deletion", lambda: topic not in admin.list_topics(timeout=SECONDS).topics)
 
 
 def expire(bootstrap: str, topic: str, before: int, partition: int = 0) -> None:

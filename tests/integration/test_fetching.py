@@ -10,11 +10,13 @@ from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from millrace.schemas import BrokerError
+from millrace.streams.interval import Interval
 from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.kafka.stall import StallDetector
 from millrace.streams.observability.metrics import Metrics
 from millrace.streams.runtime.inbox import Inbox
 from millrace.streams.runtime.lag import Lag
+from millrace.streams.runtime.topic_watch import TopicWatch
 from millrace.streams.settings import Settings
 
 CHECK_SECONDS = 2.0
@@ -32,13 +34,15 @@ class Group:
         self._producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": name})
         self._producer.init_transactions(30)
         self._metrics = Metrics(name)
+        clients = KafkaClients(Settings(broker=bootstrap))
         self.inbox = Inbox(
             "ingest",
-            KafkaClients(Settings(broker=bootstrap)),
+            clients,
             f"{name}.",
             ["events"],
             self._metrics,
             StallDetector(CHECK_SECONDS),
+            TopicWatch("ingest", clients, f"{name}.", ["events"], Interval(CHECK_SECONDS)),
             Lag("ingest", self._metrics),
             listener=self,
         )

@@ -4,14 +4,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.cimpl import NewTopic
 
 from millrace.streams.kafka.fakes.broker import FakeBroker, fail
+from millrace.streams.kafka.protocols import Description
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,14 @@ class FakeTopic:
 
 
 @dataclass(frozen=True)
+class FakeDescription:
+    """Which topic it is, and its partitions."""
+
+    topic_id: object
+    partitions: list[int]
+
+
+@dataclass(frozen=True)
 class FakeMetadata:
     """A broker's topics."""
 
@@ -29,7 +42,7 @@ class FakeMetadata:
 
 
 class FakeAdmin:
-    """Lists topics and creates them."""
+    """Lists topics, describes, creates and deletes them."""
 
     def __init__(self, broker: FakeBroker) -> None:
         self._broker = broker
@@ -44,23 +57,40 @@ class FakeAdmin:
             }
         )
 
+    def describe_topics(
+        self, topics: TopicCollection, /, *, request_timeout: float
+    ) -> dict[str, Future[Description]]:
+        self._broker.meet_fault("describe_topics")
+        return {name: _done(partial(self._describe, name)) for name in topics.topic_names}
+
+    def delete_topics(
+        self, topics: list[str], /, *, request_timeout: float
+    ) -> dict[str, Future[None]]:
+        return {name: _done(partial(self._broker.delete, name)) for name in topics}
+
     def create_topics(
         self, new_topics: list[NewTopic], /, *, request_timeout: float
     ) -> dict[str, Future[None]]:
         self._broker.meet_fault("create_topics")
-        created: dict[str, Future[None]] = {}
-        for each in new_topics:
-            created[each.topic] = Future()
-            try:
-                self._create(each)
-            except KafkaException as error:
-                created[each.topic].set_exception(error)
-            else:
-                created[each.topic].set_result(None)
-        return created
+        return {each.topic: _done(partial(self._create, each)) for each in new_topics}
+
+    def _describe(self, name: str) -> FakeDescription:
+        if name not in self._broker.topics:
+            fail(KafkaError.UNKNOWN_TOPIC_OR_PART)
+        partitions = [*range(len(self._broker.topics[name]))]
+        return FakeDescription(self._broker.topic_ids[name], partitions)
 
     def _create(self, topic: NewTopic) -> None:
         self._broker.meet_fault("creation")
         if topic.topic in self._broker.topics:
             fail(KafkaError.TOPIC_ALREADY_EXISTS)
         self._broker.create(topic.topic, topic.num_partitions)
+
+
+def _done(action: Callable[[], T]) -> Future[T]:
+    future: Future[T] = Future()
+    try:
+        future.set_result(action())
+    except KafkaException as error:
+        future.set_exception(error)
+    return future

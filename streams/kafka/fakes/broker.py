@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import count
 from typing import NamedTuple
 
-from confluent_kafka import KafkaError, KafkaException, Message
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from millrace.streams.kafka.protocols import Headers, Place
 
@@ -37,7 +38,7 @@ class Transaction:
 
     outcome: str = "open"
     places: set[Place] = field(default_factory=set)
-    offsets: list[tuple[str, Place, int]] = field(default_factory=list)
+    offsets: list[tuple[str, TopicPartition]] = field(default_factory=list)
 
 
 class _Entry(NamedTuple):
@@ -88,10 +89,21 @@ class Group:
 
     def __init__(self) -> None:
         self.offsets: dict[Place, int] = {}
+        self.metadata: dict[Place, str] = {}
         self.generation = 0
         self.members: list[int] = []
         self.is_rebalancing = False
         self._rejoined: set[int] = set()
+
+    def commit(self, at: TopicPartition) -> None:
+        """Keep an offset, with its metadata."""
+        self.offsets[at.topic, at.partition] = at.offset
+        self.metadata[at.topic, at.partition] = at.metadata or ""
+
+    def forget(self, topic: str) -> None:
+        """Forget the offsets of a topic."""
+        for place in [each for each in self.offsets if each[0] == topic]:
+            del self.offsets[place], self.metadata[place]
 
     def join(self, member: int) -> None:
         self.members.append(member)
@@ -134,6 +146,8 @@ class FakeBroker:
     ----------
     topics
         Name to partitions.
+    topic_ids
+        Name to the topic's id.
     groups
         Name to group.
     max_message_bytes
@@ -154,6 +168,8 @@ class FakeBroker:
 
     def __init__(self, topics: dict[str, int] | None = None) -> None:
         self.topics: dict[str, list[Log]] = {}
+        self.topic_ids: dict[str, str] = {}
+        self._numbers = count(1)
         self.groups: defaultdict[str, Group] = defaultdict(Group)
         self.max_message_bytes = 16 * 1024 * 1024
         self.now_ms = START_MS
@@ -164,8 +180,17 @@ class FakeBroker:
             self.create(name, partitions)
 
     def create(self, topic: str, partitions: int) -> None:
-        """Create a topic."""
+        """Create a topic, with an id that no other has had."""
         self.topics[topic] = [Log() for _ in range(partitions)]
+        self.topic_ids[topic] = f"id-{next(self._numbers)}"
+
+    def delete(self, topic: str) -> None:
+        """Delete a topic, and what groups have committed of it."""
+        if topic not in self.topics:
+            fail(KafkaError.UNKNOWN_TOPIC_OR_PART)
+        del self.topics[topic], self.topic_ids[topic]
+        for group in self.groups.values():
+            group.forget(topic)
 
     def put(
         self,
@@ -252,13 +277,13 @@ class FakeBroker:
         transaction.outcome = outcome
         for topic, partition in sorted(transaction.places):
             self.topics[topic][partition].append(None, None)
-        for group, place, offset in transaction.offsets if outcome == "committed" else ():
-            self.groups[group].offsets[place] = offset
+        for group, at in transaction.offsets if outcome == "committed" else ():
+            self.groups[group].commit(at)
 
     def has_unstable_offsets(self, group: str) -> bool:
         """Return whether an open transaction holds offsets of a group: they are kept back."""
         open_now = [each.transaction for each in self._producing.values() if each.transaction]
-        return any(name == group for each in open_now for name, _, _ in each.offsets)
+        return any(name == group for each in open_now for name, _ in each.offsets)
 
     def check_member(self, membership: Membership) -> None:
         """Raise what a coordinator answers to one that is no member, or of an older generation."""

@@ -8,7 +8,14 @@ import json
 from itertools import count
 from typing import Literal
 
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, KafkaError, Message, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    OFFSET_END,
+    OFFSET_INVALID,
+    KafkaError,
+    Message,
+    TopicPartition,
+)
 
 from millrace.streams.kafka.fakes.admin import FakeAdmin, FakeMetadata
 from millrace.streams.kafka.fakes.broker import FakeBroker, Log, Membership, fail
@@ -83,18 +90,15 @@ class FakeConsumer:
         self._broker.meet_fault("committed")
         if self._broker.has_unstable_offsets(self.group):
             fail(KafkaError._TIMED_OUT)
-        offsets = self._group.offsets
-        return [
-            TopicPartition(at.topic, at.partition, offsets.get((at.topic, at.partition), -1001))
-            for at in partitions
-        ]
+        return [self._committed((at.topic, at.partition)) for at in partitions]
 
     def commit(
         self, *, offsets: list[TopicPartition], asynchronous: Literal[False]
     ) -> list[TopicPartition]:
         self._broker.meet_fault("commit")
         self._broker.check_member(self.consumer_group_metadata())
-        self._group.offsets |= {(at.topic, at.partition): at.offset for at in offsets}
+        for at in offsets:
+            self._group.commit(at)
         return offsets
 
     def get_watermark_offsets(
@@ -189,7 +193,13 @@ class FakeConsumer:
                 return message
         return None
 
+    def _committed(self, place: Place) -> TopicPartition:
+        offset = self._group.offsets.get(place, OFFSET_INVALID)
+        return TopicPartition(*place, offset, self._group.metadata.get(place, ""))
+
     def _next_of(self, place: Place) -> Message | None:
+        if place[0] not in self._broker.topics:  # deleted: librdkafka says nothing
+            return None
         log = self._log(place)
         if not log.start <= self._positions[place] <= log.end:
             if self._config.get("auto.offset.reset") == "error":

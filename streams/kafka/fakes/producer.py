@@ -90,7 +90,7 @@ class FakeProducer:
         assert isinstance(group_metadata, Membership)
         self._broker.check_member(group_metadata)
         self._broker.transaction(self.transactional_id).offsets += [
-            (group_metadata.group, (at.topic, at.partition), at.offset) for at in positions
+            (group_metadata.group, at) for at in positions
         ]
 
     def commit_transaction(self, _timeout: float, /) -> None:

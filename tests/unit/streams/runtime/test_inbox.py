@@ -7,12 +7,15 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from structlog.testing import capture_logs
 
 from millrace.schemas import BrokerError
+from millrace.streams.interval import Interval
 from millrace.streams.kafka.fakes import FakeBroker, FakeClients
+from millrace.streams.kafka.identity import Identity
 from millrace.streams.kafka.stall import StallDetector
 from millrace.streams.observability.metrics import Metrics
 from millrace.streams.operators.record import Origin
-from millrace.streams.runtime.inbox import Inbox
+from millrace.streams.runtime.inbox import Committed, Inbox
 from millrace.streams.runtime.lag import Lag
+from millrace.streams.runtime.topic_watch import TopicWatch
 
 
 class Agent:
@@ -34,8 +37,10 @@ class Agent:
         stalls = StallDetector(check_seconds=10.0, clock=lambda: self.seconds)
         self.lag = Lag("ingest", self.metrics, lambda: self.seconds)
         clients = FakeClients(broker)
+        check = Interval(10.0, lambda: self.seconds)
+        self.watch = TopicWatch("ingest", clients, "p.", topics, check)
         self.inbox = Inbox(
-            "ingest", clients, "p.", topics, self.metrics, stalls, self.lag, listener=self
+            "ingest", clients, "p.", topics, self.metrics, stalls, self.watch, self.lag, self
         )
         (self.consumer,) = clients.consumers
 
@@ -206,7 +211,10 @@ def test_offsets_of_the_group(broker: FakeBroker, agent: Agent) -> None:
     """Those that there are, 0 among them; asked for none, it asks nobody."""
     broker.groups["p.ingest"].offsets |= {("p.events", 0): 0, ("p.labels", 1): 7}
     assigned = [TopicPartition(t, p) for t in ("p.events", "p.labels") for p in (0, 1)]
-    assert agent.inbox.committed(assigned) == {("events", 0): 0, ("labels", 1): 7}
+    assert agent.inbox.committed(assigned) == {
+        ("events", 0): Committed(0, None),
+        ("labels", 1): Committed(7, None),
+    }
     broker.fail_next("committed", KafkaError._FAIL)
     assert agent.inbox.committed([]) == {}
 
@@ -227,12 +235,23 @@ def test_other_errors_about_offsets_are_raised_as_they_are(
         agent.inbox.committed([TopicPartition("p.events", 0)])
 
 
-def test_the_earliest_offset(broker: FakeBroker, agent: Agent) -> None:
+def test_offsets_are_kept_with_which_topic_they_are_of(broker: FakeBroker, agent: Agent) -> None:
+    """So that whoever reads them sees whether the topic was created again since."""
+    agent.watch.identify()
+    agent.inbox.poll(1)
+    agent.inbox.consumer.commit(
+        offsets=agent.inbox.positions({("events", 0): 3}), asynchronous=False
+    )
+    (found,) = agent.inbox.committed([TopicPartition("p.events", 0)]).values()
+    assert found == Committed(3, Identity(broker.topic_ids["p.events"], 2))
+
+
+def test_the_ends_of_a_partition(broker: FakeBroker, agent: Agent) -> None:
     """What retention has left."""
     put(broker, *range(5))
     broker.expire("p.events", before=3)
-    assert agent.inbox.earliest("events", 0) == 3
-    assert agent.inbox.earliest("events", 1) == 0
+    assert agent.inbox.watermarks("events", 0) == (3, 5)
+    assert agent.inbox.watermarks("events", 1) == (0, 0)
 
 
 def test_positions_are_those_of_the_full_topics(agent: Agent) -> None:
@@ -281,6 +300,45 @@ def test_an_expired_offset_is_an_error(broker: FakeBroker, agent: Agent) -> None
     put(broker, *range(5))
     broker.expire("p.events", before=3)
     with pytest.raises(BrokerError, match=r"agent ingest needs records.*more retention"):
+        agent.inbox.poll(10)
+
+
+@pytest.mark.parametrize(
+    ("is_created_again", "what"),
+    [(False, "there is no topic p.events any more"), (True, "p.events was deleted and created")],
+)
+def test_a_topic_that_is_deleted_is_noticed(
+    broker: FakeBroker, agent: Agent, is_created_again: bool, what: str
+) -> None:
+    """Within some seconds: the consumer itself would go on at its position in the new one."""
+    put(broker, *range(3))
+    agent.watch.identify()
+    assert len(agent.inbox.poll(10)) == 3
+    broker.delete("p.events")
+    if is_created_again:
+        broker.create("p.events", 2)
+        put(broker, *range(4))
+    agent.seconds += 9.9
+    agent.inbox.poll(10)
+    agent.seconds += 0.2
+    with pytest.raises(BrokerError, match=what):
+        agent.inbox.poll(10)
+
+
+def test_a_broker_that_does_not_say_which_topics_there_are(
+    broker: FakeBroker, agent: Agent
+) -> None:
+    """It is asked again with the next check; other work goes on."""
+    agent.watch.identify()
+    put(broker, 1)
+    agent.seconds += 10.1
+    broker.fail_next("describe_topics", KafkaError._TIMED_OUT)
+    assert len(agent.inbox.poll(10)) == 1
+    assert agent.broker_errors("_TIMED_OUT") == 1
+    broker.delete("p.labels")
+    agent.inbox.poll(10)
+    agent.seconds += 10.1
+    with pytest.raises(BrokerError, match=r"no topic p\.labels"):
         agent.inbox.poll(10)
 
 

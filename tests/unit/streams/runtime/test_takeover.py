@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from millrace.schemas import BrokerError
 from millrace.streams.kafka.fakes import FakeBroker
+from millrace.streams.kafka.fakes.broker import Log
 from tests.unit.streams.runtime.worker import (
     FakeWorker,
     crash,
@@ -225,6 +226,173 @@ def test_a_task_that_began_behind_0_needs_nothing_before_its_beginning(
     assert len(versions(broker)) == 4
 
 
+def recreate(broker: FakeBroker, topic: str, partitions: int = 1) -> None:
+    broker.delete(topic)
+    broker.create(topic, partitions)
+
+
+@pytest.mark.parametrize("guarantee", ["exactly_once", "at_least_once"])
+@pytest.mark.parametrize("records", [2, 9])
+def test_a_topic_that_was_created_again_is_told_from_retention(
+    broker: FakeBroker, make_worker: MakeWorker, guarantee: str, records: int
+) -> None:
+    """Whether it is shorter than the old one or not: its id says that it is another topic."""
+    first, second = (make_worker(processing_guarantee=guarantee) for _ in range(2))
+    session = first.start()
+    put_events(broker, range(5))
+    work(session)
+    session.close()
+    recreate(broker, "p.events")
+    put_events(broker, range(10, 10 + records))
+
+    expected = rf"at offset 5 of events\[0\].*deleted and created again.* 0 to {records}\. To"
+    with pytest.raises(BrokerError, match=expected):
+        second.connect().poll(1)
+
+
+def test_a_topic_that_was_created_again_is_read_from_its_beginning_on_request(
+    broker: FakeBroker, make_worker: MakeWorker
+) -> None:
+    """All of it is predicted by the model that there was; afterwards the setting is not needed."""
+    first, second, third = make_worker(), make_worker(accept_gaps=True), make_worker()
+    session = first.start()
+    put_events(broker, range(5))
+    work(session)
+    session.close()
+    recreate(broker, "p.events")
+    put_events(broker, range(10, 12))
+
+    with capture_logs() as logs:
+        session = second.connect()
+        assert work(session) == 2
+    crash(second)
+    put_events(broker, [12])
+    assert work(third.connect()) == 1
+
+    assert versions(broker)[5:] == [("10", 5), ("11", 6), ("12", 7)]
+    (gap,) = [each for each in logs if each["event"].startswith("continuing behind a gap")]
+    assert (gap["cause"], gap["to_offset"]) == ("recreated", 0)
+    labels = {"agent": second.agent.name, "topic": "events", "cause": "recreated"}
+    assert second.count("gaps_accepted_total", **labels) == 1
+
+
+def test_an_accepted_gap_is_saved_though_nothing_comes(
+    broker: FakeBroker, make_worker: MakeWorker
+) -> None:
+    """A worker that starts after it, without the setting, is not asked again."""
+    first, second, third = make_worker(), make_worker(accept_gaps=True), make_worker()
+    session = first.start()
+    put_events(broker, range(5))
+    work(session)
+    session.close()
+    recreate(broker, "p.events")
+    session = second.start()
+    session.poll(1)
+    crash(second)
+    put_events(broker, [10])
+    assert work(third.connect()) == 1
+
+
+def test_an_agent_without_state_sees_by_the_groups_offsets_that_a_topic_is_another(
+    broker: FakeBroker, make_worker: MakeWorker
+) -> None:
+    """Where a worker has committed after the topic was created again, before it noticed."""
+    first, second = (make_worker(chain="default") for _ in range(2))
+    session = first.start()
+    put_events(broker, range(5))
+    work(session)
+    recreate(broker, "p.events")
+    put_events(broker, range(10, 17))
+    assert work(session) == 2  # as librdkafka does: it goes on at offset 5
+    crash(first)
+
+    with pytest.raises(BrokerError, match=r"at offset 7 of.*deleted and created again"):
+        second.connect().poll(1)
+    third = make_worker(chain="default", accept_gaps=True)
+    crash(second)
+    assert work(third.connect()) == 7
+
+
+def test_an_agent_without_state_begins_again_where_nothing_is_committed(
+    broker: FakeBroker, make_worker: MakeWorker
+) -> None:
+    """Kafka forgets a group's offsets with the topic: all of the new one is read."""
+    first, second = (make_worker(chain="default") for _ in range(2))
+    session = first.start()
+    put_events(broker, range(5))
+    work(session)
+    crash(first)
+    recreate(broker, "p.events")
+    put_events(broker, range(10, 17))
+    assert work(second.connect()) == 7
+
+
+def test_a_position_beyond_the_end_is_said_to_be(
+    broker: FakeBroker, make_worker: MakeWorker
+) -> None:
+    """A topic whose id is not known, or that lost its newest records, may have been truncated."""
+    first, second = make_worker(), make_worker()
+    session = first.start()
+    put_events(broker, range(5))
+    work(session)
+    session.close()
+    broker.topic_ids["p.events"], old = "", broker.topics["p.events"]
+    broker.topics["p.events"] = [Log()]
+    put_events(broker, range(3))
+
+    with pytest.raises(
+        BrokerError, match=r"at offset 5 of events\[0\], beyond its end, 3: .*truncated"
+    ):
+        second.connect().poll(1)
+    broker.topics["p.events"] = old
+
+
+def test_positions_of_an_earlier_release_are_compared_by_the_ends(
+    broker: FakeBroker, make_worker: MakeWorker
+) -> None:
+    """It has not kept which topics they were of."""
+    worker = make_worker(chain="default")
+    put_events(broker, range(4))
+    broker.groups[worker.group].offsets["p.events", 0] = 2
+    assert work(worker.connect()) == 2
+
+
+def test_state_topics_that_were_created_again_are_rebuilt(
+    broker: FakeBroker, make_worker: MakeWorker
+) -> None:
+    """Also under a running worker, which would else write on what is not there any more."""
+    worker = make_worker()
+    session = worker.start()
+    put_events(broker, range(5))
+    work(session)
+    recreate(broker, worker.state_topic)
+    worker.pass_time()
+    with pytest.raises(BrokerError, match=f"topic {worker.state_topic} was deleted and created"):
+        session.poll(1)
+    session.is_broken = True
+    session.close()
+
+    session = worker.connect()
+    put_events(broker, [5])
+    assert work(session) == 6
+    assert versions(broker) == in_order(6)
+
+
+def test_models_that_were_created_again_are_no_gap_for_prediction(
+    broker: FakeBroker, make_worker: MakeWorker
+) -> None:
+    """Learning publishes them again: prediction reads the new topic from its beginning."""
+    predictor = make_worker("prediction", chain="split")
+    session = predictor.start()
+    for _ in range(3):
+        broker.put("p.models", None, b"learning/models/")
+    work(session)
+    session.close()
+    recreate(broker, "p.models")
+    session = make_worker("prediction", chain="split").start()
+    assert session.assignments[0].next_offset["models"] == 0
+
+
 def stored_offsets(worker: FakeWorker) -> dict[tuple[str, int], int]:
     return worker.broker.groups[worker.group].offsets
 
@@ -261,7 +429,7 @@ def test_a_gap_is_accepted_on_request(broker: FakeBroker, make_worker: MakeWorke
     with capture_logs() as logs:
         assert work(second.connect()) == 2
 
-    (gap,) = [each for each in logs if each["event"].startswith("continuing without records")]
+    (gap,) = [each for each in logs if each["event"].startswith("continuing behind a gap")]
     assert (gap["log_level"], gap["topic"], gap["partition"]) == ("error", "events", 0)
     assert (gap["from_offset"], gap["to_offset"]) == (0, 3)
     assert second.count("records_skipped_total", agent=second.agent.name, topic="events") == 3

@@ -1,0 +1,93 @@
+"""Which topics these are: one that was deleted and created again under its name is another one.
+
+Kafka gives each topic an id (KIP-516). Offsets belong to the topic with that id, and keys to its
+number of partitions. So both are kept with every position: with committed offsets as their
+metadata, and in the manifest of saved state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+
+from millrace.streams.kafka.errors import cause_of
+from millrace.streams.kafka.protocols import Admin
+
+_NO_ID = "AAAAAAAAAAAAAAAAAAAAAA"  # KIP-516's zero UUID: of a broker before 2.8
+
+
+class Identity(NamedTuple):
+    """Which topic it is.
+
+    Attributes
+    ----------
+    id
+        The topic's; empty where the broker gives none, as the embedded one.
+    partitions
+        How many it has.
+
+    Examples
+    --------
+    >>> one = Identity("Pbvnk41XT1OJQdKbHP3Aew", 4)
+    >>> one.metadata, read_metadata(one.metadata) == one
+    ('Pbvnk41XT1OJQdKbHP3Aew 4', True)
+    >>> one.is_another(one._replace(id="H0lpdWnBRxmUbamYM91qJw")), one.is_another(Identity("", 4))
+    (True, False)
+    """
+
+    id: str
+    partitions: int
+
+    @property
+    def metadata(self) -> str:
+        """What is kept of it with a committed offset."""
+        return f"{self.id} {self.partitions}"
+
+    def is_another(self, other: Identity) -> bool:
+        """Whether these are two topics, as far as is known."""
+        return bool(self.id and other.id) and self.id != other.id
+
+
+def read_metadata(metadata: str | None) -> Identity | None:
+    """Return what was kept with an offset; None where it is nothing of the kind.
+
+    Examples
+    --------
+    >>> read_metadata("") is read_metadata("somebody's note") is None
+    True
+    """
+    topic_id, _, partitions = (metadata or "").partition(" ")
+    return Identity(topic_id, int(partitions)) if partitions.isdecimal() else None
+
+
+def identities(
+    admin: Admin, topics: Collection[str], timeout_seconds: float
+) -> dict[str, Identity]:
+    """Return which topics these are; those that are not there are left out.
+
+    Raises
+    ------
+    confluent_kafka.KafkaException
+        The broker does not answer in time, or refuses.
+    """
+    found = {}
+    described = admin.describe_topics(TopicCollection([*topics]), request_timeout=timeout_seconds)
+    for name, future in described.items():
+        try:
+            topic = future.result()
+        except KafkaException as error:
+            if cause_of(error).code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise
+            continue
+        found[name] = Identity(str(topic.topic_id).replace(_NO_ID, ""), len(topic.partitions))
+    return found
+
+
+def embedded_identities(
+    admin: Admin, topics: Collection[str], timeout_seconds: float
+) -> dict[str, Identity]:
+    """Return what there is on the embedded broker, which knows neither ids nor descriptions."""
+    known = admin.list_topics(timeout=timeout_seconds).topics
+    return {each: Identity("", len(known[each].partitions)) for each in topics if each in known}

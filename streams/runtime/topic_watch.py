@@ -1,0 +1,109 @@
+"""Which topics an agent reads, and keeps its state in, and whether they are still the same ones.
+
+A consumer does not notice that a topic is deleted and created again: it goes on at its position,
+which means nothing in the new topic. So the topics' ids are asked for on assignment, and then
+every so many seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from confluent_kafka import KafkaException
+
+from millrace.schemas import BrokerError
+from millrace.streams.interval import Interval
+from millrace.streams.kafka.errors import cause_of
+from millrace.streams.kafka.identity import Identity, embedded_identities, identities
+from millrace.streams.kafka.protocols import Clients
+
+_TAKEOVER_TIMEOUT_SECONDS = 30.0
+_CHECK_TIMEOUT_SECONDS = 2.0
+
+
+class TopicWatch:
+    """Asks which topics these are.
+
+    Parameters
+    ----------
+    agent
+        The agent's name.
+    clients
+        Reach the broker.
+    prefix
+        Of the pipeline's topics.
+    topics
+        Without prefix.
+    check
+        When to ask again.
+
+    Attributes
+    ----------
+    known
+        Topic, without prefix, to which it was when partitions were assigned.
+    """
+
+    def __init__(
+        self, agent: str, clients: Clients, prefix: str, topics: Iterable[str], check: Interval
+    ) -> None:
+        self.known: dict[str, Identity] = {}
+        self._agent = agent
+        self._admin = clients.admin()
+        self._identities = embedded_identities if clients.is_embedded else identities
+        self._prefix = prefix
+        self._topics = {prefix + topic: topic for topic in topics}
+        self._check = check
+
+    def identify(self) -> None:
+        """Ask which topics these are from now on.
+
+        Raises
+        ------
+        BrokerError
+            One is not there, or the broker does not say.
+        """
+        self.known = {}
+        try:
+            found = self._ask(_TAKEOVER_TIMEOUT_SECONDS)
+        except KafkaException as error:
+            raise BrokerError(
+                f"could not describe the topics of agent {self._agent}: {cause_of(error).str()}"
+            ) from error
+        for topic in self._topics.values():
+            if topic not in found:
+                raise self._gone(topic)
+        self.known = found
+
+    def check(self) -> None:
+        """Check, where it is time to, that the topics are still the same ones.
+
+        Raises
+        ------
+        BrokerError
+            One was deleted.
+        confluent_kafka.KafkaException
+            The broker does not say.
+        """
+        if not self.known or not self._check.is_due:
+            return
+        self._check.restart()
+        found = self._ask(_CHECK_TIMEOUT_SECONDS)
+        for topic, known in self.known.items():
+            if topic not in found:
+                raise self._gone(topic)
+            if found[topic].is_another(known):
+                raise BrokerError(
+                    f"topic {self._prefix}{topic} was deleted and created again while agent"
+                    f" {self._agent} was using it"
+                )
+
+    def _ask(self, timeout_seconds: float) -> dict[str, Identity]:
+        found = self._identities(self._admin, self._topics, timeout_seconds)
+        return {self._topics[name]: identity for name, identity in found.items()}
+
+    def _gone(self, topic: str) -> BrokerError:
+        return BrokerError(
+            f"there is no topic {self._prefix}{topic} any more, which agent {self._agent} needs:"
+            " it was deleted. To create it again, start the worker again, or run `millrace topics"
+            " --create`"
+        )
