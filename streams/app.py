@@ -1,12 +1,17 @@
 """The worker: the one place where everything is put together.
 
-`create_app` makes a Faust app with the agents of the chain. `millrace worker` runs it, and so does
-`faust -A millrace.streams.app worker`, with its settings from the environment.
+`create_app` makes a Faust app with the agents of the chain. `millrace worker` runs it in a process
+under a supervisor, which serves the worker's pages. `faust -A millrace.streams.app worker`, with
+its settings from the environment, runs it without: the process serves its pages itself, and so
+does not answer while user code holds Python's lock.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
+from collections.abc import Callable
+from multiprocessing import Pipe
 
 import faust
 import structlog
@@ -14,7 +19,10 @@ from faust.app.base import BootStrategy
 
 from millrace.models.pipeline.definition import Pipeline
 from millrace.streams.agents import define_agent
-from millrace.streams.api.health import define_pages
+from millrace.streams.api.pages import Pages, ProcessState
+from millrace.streams.api.report import Report
+from millrace.streams.api.reporting import Reporter, ReportReader, refresh
+from millrace.streams.api.server import PageServer
 from millrace.streams.kafka.admin import prepare_topics
 from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.kafka.embedded import EmbeddedBroker
@@ -29,10 +37,14 @@ _PROGRESS_CHECK_SECONDS = 5.0
 _log = structlog.get_logger(__name__)
 
 
-class _WithoutKafka(BootStrategy):
-    """Start all of Faust but its own Kafka clients: librdkafka carries the records."""
+class _AgentsOnly(BootStrategy):
+    """Start all of Faust but its Kafka clients, since librdkafka carries the records, and its web.
+
+    Its web server would show pages of Faust's own beside ours.
+    """
 
     enable_kafka = False
+    enable_web = False
 
 
 class MillraceApp(faust.App):
@@ -44,17 +56,29 @@ class MillraceApp(faust.App):
         One for each agent.
     embedded
         The broker in this process, if there is one: it lives as long as the app.
+    report
+        Returns how the agents are.
+    reporter
+        Is given reports once the app has started.
     """
 
-    BootStrategy = _WithoutKafka
+    BootStrategy = _AgentsOnly
     engines: tuple[Engine, ...] = ()
     embedded: EmbeddedBroker | None = None
+    report: Callable[[], Report]
+    reporter: Reporter | None = None
 
     async def _wait_for_table_recovery_completed(self) -> bool:
         return False  # there are no Faust tables, and no consumer of Faust to wait for
 
     def _create_directories(self) -> None:
         pass  # state is kept on Kafka, not in files
+
+    async def on_start(self) -> None:
+        """Report from now on."""
+        await super().on_start()
+        if self.reporter is not None:
+            self.reporter.begin(self.report, asyncio.get_running_loop())
 
     async def on_stop(self) -> None:
         """End every agent's stream before Faust cancels the agents.
@@ -88,7 +112,7 @@ def create_app(settings: Settings) -> MillraceApp:
         _log.warning(event, name=name, did_you_mean=nearest or None)
     pipeline = settings.load_pipeline()
     metrics = Metrics(pipeline.name)
-    app = _faust_app(pipeline, settings)
+    app = _faust_app(pipeline)
     if settings.broker == EMBEDDED:
         app.embedded = EmbeddedBroker()
         settings = settings.model_copy(update={"broker": app.embedded.address})
@@ -99,7 +123,7 @@ def create_app(settings: Settings) -> MillraceApp:
     app.engines = _make_engines(pipeline, settings, metrics)
     for engine in app.engines:
         define_agent(app, engine)
-    define_pages(app, app.engines, metrics)
+    app.report = lambda: Report.of(pipeline.name, app.engines, metrics.render())
 
     @app.timer(_PROGRESS_CHECK_SECONDS)  # type: ignore[untyped-decorator]  # Faust's own
     async def check_progress() -> None:
@@ -109,14 +133,11 @@ def create_app(settings: Settings) -> MillraceApp:
     return app
 
 
-def _faust_app(pipeline: Pipeline, settings: Settings) -> MillraceApp:
+def _faust_app(pipeline: Pipeline) -> MillraceApp:
     """Return an app without agents."""
     app = MillraceApp(
         f"millrace-{pipeline.name}",
-        broker="kafka://127.0.0.1:0",  # never used: see _WithoutKafka
-        web_host=settings.web_host,
-        web_port=settings.web_port,
-        web_bind=settings.web_host,
+        broker="kafka://127.0.0.1:0",  # never used: see _AgentsOnly
         store="memory://",
         stream_wait_empty=False,
         producer_partitioner=None,
@@ -135,12 +156,27 @@ def _make_engines(pipeline: Pipeline, settings: Settings, metrics: Metrics) -> t
     )
 
 
+def _serve_pages(settings: Settings) -> Reporter:
+    """Serve the pages of this process in this process; return where its reports go."""
+    ours, theirs = Pipe()
+    reader = ReportReader(ours)
+
+    def look() -> list[ProcessState]:
+        refresh([reader])
+        return [ProcessState(1, reader.last, reader.age_seconds)]
+
+    PageServer(settings.web_host, settings.web_port, Pages(look))
+    return Reporter(theirs)
+
+
 def __getattr__(name: str) -> MillraceApp:
     """Make `app` when it is first asked for, as `faust -A millrace.streams.app` does.
 
     So importing this module starts nothing.
     """
     if name == "app":
-        app = globals()["app"] = create_app(read_settings())
+        settings = read_settings()
+        app = globals()["app"] = create_app(settings)
+        app.reporter = _serve_pages(settings)
         return app
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

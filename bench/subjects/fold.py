@@ -13,6 +13,8 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import TypeAlias
 
+from millrace.streams.worker.run import tune_interpreter
+
 from bench import data
 from bench.job import Job
 from bench.pipeline import pipeline
@@ -22,7 +24,6 @@ from millrace.streams.operators.slice import Slice
 from millrace.streams.topology.chain import parse_chain
 from millrace.streams.topology.codec import TopicCodec
 from millrace.streams.topology.factory import TaskFactory
-from millrace.streams.worker.run import tune_interpreter
 
 _SLICE_RECORDS = 200
 Fold: TypeAlias = Callable[[Slice], list[Record]]

@@ -46,15 +46,15 @@ there, too: other users can read the options of a command."""
 @setting("log_level", choices=get_args(LogLevel))
 @setting("log_format", choices=get_args(LogFormat))
 @click.option("--stop-with-stdin", "is_child", is_flag=True, hidden=True)
-@click.option("--process", type=int, hidden=True)
+@click.option("--fold", type=(int, int), hidden=True)
 @pass_settings
-def worker(settings: Settings, is_child: bool, process: int | None) -> int:
+def worker(settings: Settings, is_child: bool, fold: tuple[int, int] | None) -> int:
     """Run a pipeline until SIGTERM or Ctrl-C.
 
-    Creates the pipeline's topics if they are missing, and serves /metrics, /healthz and /readyz.
-    Workers share the partitions: start as many as there are, on any number of machines.
-    --processes starts several here and restarts those that end; each further process has the next
-    port.
+    Creates the pipeline's topics if they are missing, and serves /metrics, /livez, /readyz and
+    /healthz. The pipeline runs in a process of its own, which is restarted if it ends; --processes
+    starts several. Workers share the partitions: start as many as there are, on any number of
+    machines.
 
     A worker that is stopped commits what it has processed and saves its state, so that another one
     takes over at once.
@@ -62,13 +62,13 @@ def worker(settings: Settings, is_child: bool, process: int | None) -> int:
     if is_child:
         Thread(target=stop_with_stdin, daemon=True).start()
     settings.require_pipeline()
-    if settings.processes > 1:
-        from millrace.streams.worker.supervisor import run_workers
+    if fold is not None:
+        from millrace.streams.worker.fold import run_fold
 
-        return run_workers(settings)
-    from millrace.streams.worker.run import run_worker
+        return run_fold(settings, *fold)
+    from millrace.streams.worker.supervisor import run_worker
 
-    return run_worker(settings, process)
+    return run_worker(settings)
 
 
 def stop_with_stdin() -> None:

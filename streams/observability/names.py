@@ -128,6 +128,10 @@ SNAPSHOT_TIMESTAMP_SECONDS = _gauge(
     "snapshot_timestamp_seconds", "When state was last saved; Unix time.", "agent"
 )
 RESTORE_SECONDS = _gauge("restore_seconds", "Time to read state back.", "agent")
+REPORT_AGE_SECONDS = _gauge(
+    "report_age_seconds", "Age of what is shown of a process that folds.", "process"
+)
+PROCESS_RESTARTS = _counter("process_restarts", "Restarts of a process that folds.", "process")
 
 TALLIED = {
     "received": RECORDS_RECEIVED,

@@ -14,7 +14,6 @@ from millrace.streams.kafka.protocols import Clients
 from millrace.streams.kafka.registry import written_schema
 from millrace.streams.kafka.stall import CHECK_SECONDS, StallDetector
 from millrace.streams.observability.metrics import Metrics
-from millrace.streams.runtime.batching import BatchLimit
 from millrace.streams.runtime.engine import Engine
 from millrace.streams.runtime.inbox import Inbox, RebalanceListener
 from millrace.streams.runtime.lag import Lag
@@ -87,7 +86,7 @@ class Assembly:
             self.agent.name,
             connect=self.connect,
             metrics=self.metrics,
-            limit=BatchLimit(self.settings.batch_records),
+            most_records=self.settings.batch_records,
             stall_seconds=self.settings.stall_seconds,
             backoff_seconds=backoff_seconds,
         )
@@ -109,6 +108,7 @@ class Assembly:
             metrics=self.metrics,
             flush=Interval(self._flush_seconds, self.clock),
             offsets=Interval(_OFFSETS_SECONDS, self.clock),
+            clock=self.clock,
         )
 
     @property

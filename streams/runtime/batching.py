@@ -1,4 +1,4 @@
-"""How many records an engine takes at once."""
+"""How many records are folded at once, and for how long before they are committed."""
 
 from __future__ import annotations
 
@@ -11,62 +11,60 @@ from millrace.streams.operators.record import Origin
 
 _BATCH_SECONDS = 0.1
 _COMMITS = 20
-_LEAST_RECORDS = 200  # in smaller batches the cost of a batch would count as the records' own
+_MOST_RECORDS = 200
 _REMEMBERED = 9
-_SLICE_RECORDS = 200  # some 20 ms with a tree, until other agents have their turn
+_SLICE_SECONDS = 0.02
 
 
-class BatchLimit:
-    """How many records a batch may have, so that none waits long for the others of its batch.
+class Pace:
+    """Cuts the log by time, so that slow user code holds up neither commits nor other agents.
 
-    The limit is what can be folded in 100 ms at the speed of the last batches, or in the time of
-    20 commits where that is longer, so that committing takes at most a twentieth of the time. It
-    is at least 200. A batch never waits for records, so the limit matters only where many wait: a
-    fast model takes hundreds at once, a slow one would hold up a whole batch for seconds. The
-    median ignores a commit that wrote the state, and a fold that the machine had no time for.
-
-    Parameters
-    ----------
-    most_records
-        In a batch, however fast the last ones were.
+    A slice is what can be folded in 20 ms at the speed of the last one, at most 200 records. The
+    first is one record, and none is more than twice the one before it: how long a record takes is
+    known only once one has been folded. A batch ends with the slice in which 100 ms pass, or the
+    time of 20 commits where that is longer, so that committing takes at most a twentieth of the
+    time. The median ignores a commit that wrote the state.
 
     Attributes
     ----------
-    records
-        The limit of the next batch.
+    slice_records
+        Most records of the next slice.
 
     Examples
     --------
-    >>> limit = BatchLimit(most_records=2_000)
-    >>> limit.note(records=100, fold_seconds=0.01, commit_seconds=0.002)
-    >>> limit.records
-    1000
-    >>> limit.note(records=100, fold_seconds=1.0, commit_seconds=0.002)
-    >>> limit.note(records=100, fold_seconds=1.0, commit_seconds=0.002)
-    >>> limit.records
-    200
+    >>> pace = Pace()
+    >>> pace.slice_records, pace.batch_seconds
+    (1, 0.1)
+    >>> pace.note_slice(records=1, seconds=0.0001)
+    >>> pace.slice_records
+    2
+    >>> pace.note_slice(records=2, seconds=3.0)
+    >>> pace.note_commit(seconds=0.01)
+    >>> pace.slice_records, pace.batch_seconds
+    (1, 0.2)
     """
 
-    def __init__(self, most_records: int) -> None:
-        self.records = self._least_records = min(_LEAST_RECORDS, most_records)
-        self._most_records = most_records
-        self._record_seconds: deque[float] = deque(maxlen=_REMEMBERED)
+    def __init__(self) -> None:
+        self.slice_records = 1
         self._commit_seconds: deque[float] = deque(maxlen=_REMEMBERED)
 
-    def note(self, records: int, fold_seconds: float, commit_seconds: float) -> None:
-        """Adjust the limit to how long a batch took."""
-        self._record_seconds.append(fold_seconds / records)
-        self._commit_seconds.append(commit_seconds)
-        seconds = max(_BATCH_SECONDS, _COMMITS * median(self._commit_seconds))
-        record_seconds = median(self._record_seconds)
-        self.records = self._most_records
-        if record_seconds:
-            affordable = int(seconds / record_seconds)
-            self.records = min(max(affordable, self._least_records), self._most_records)
+    @property
+    def batch_seconds(self) -> float:
+        """How long a batch is folded before it is committed."""
+        commit_seconds = median(self._commit_seconds) if self._commit_seconds else 0.0
+        return max(_BATCH_SECONDS, _COMMITS * commit_seconds)
 
+    def note_slice(self, records: int, seconds: float) -> None:
+        """Choose the next slice by how long this one took."""
+        affordable = int(records * _SLICE_SECONDS / seconds) if seconds > 0 else _MOST_RECORDS
+        self.slice_records = max(min(affordable, 2 * self.slice_records, _MOST_RECORDS), 1)
 
-def slices(origins: Iterable[Origin]) -> Iterator[list[Origin]]:
-    """Cut records into lists; other agents have their turn after each."""
-    rest = iter(origins)
-    while part := [*islice(rest, _SLICE_RECORDS)]:
-        yield part
+    def note_commit(self, seconds: float) -> None:
+        """Remember how long a commit took."""
+        self._commit_seconds.append(seconds)
+
+    def slices(self, origins: Iterable[Origin]) -> Iterator[list[Origin]]:
+        """Cut records into slices, each as large as the pace allows when it is asked for."""
+        rest = iter(origins)
+        while part := [*islice(rest, self.slice_records)]:
+            yield part

@@ -18,7 +18,6 @@ import structlog
 
 from millrace.streams.observability.metrics import Metrics
 from millrace.streams.operators.record import Origin
-from millrace.streams.runtime.batching import BatchLimit
 from millrace.streams.runtime.session import Session
 
 _MAX_BACKOFF_SECONDS = 30.0
@@ -47,8 +46,8 @@ class Engine:
         Opens a session; called in the engine's Kafka thread.
     metrics
         Where what happens is counted.
-    limit
-        How many records it takes at once.
+    most_records
+        In a batch.
     stall_seconds
         Without progress while records wait, until it is called a stall.
     backoff_seconds
@@ -63,7 +62,7 @@ class Engine:
         *,
         connect: Callable[[], Session],
         metrics: Metrics,
-        limit: BatchLimit,
+        most_records: int,
         stall_seconds: float,
         backoff_seconds: float,
         clock: Callable[[], float] = time.perf_counter,
@@ -71,7 +70,7 @@ class Engine:
         self.name = name
         self._connect = connect
         self._metrics = metrics
-        self._limit = limit
+        self._most_records = most_records
         self._stall_seconds = stall_seconds
         self._backoff_seconds = backoff_seconds
         self._clock = clock
@@ -151,7 +150,7 @@ class Engine:
     def _poll(self) -> Batch | None:
         if self._session is None:
             self._session = self._connect()
-        origins = self._session.poll(self._limit.records)
+        origins = self._session.poll(self._most_records)
         return Batch(self._session, origins) if origins else None
 
     def _disconnect(self) -> None:
@@ -162,17 +161,13 @@ class Engine:
     async def _process(self, batch: Batch) -> None:
         started = self._clock()
         try:
-            await batch.session.fold(batch.origins)
+            records = await batch.session.fold(batch.origins)
         except BaseException as error:
             self._break(error)
             raise
-        folded = self._clock()
         await self._in_thread(batch.session.commit)
         self._failures, self._error = 0, ""
-        committed = self._clock()
-        records = len(batch.origins)
-        self._limit.note(records, folded - started, committed - folded)
-        self._metrics.batch_seconds.labels(self.name).observe(committed - started)
+        self._metrics.batch_seconds.labels(self.name).observe(self._clock() - started)
         self._metrics.batch_records.labels(self.name).observe(records)
 
     async def _finish_batch(self) -> None:

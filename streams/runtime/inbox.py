@@ -132,18 +132,27 @@ class Inbox:
         self.consumer.close()
         self._callbacks.raise_pending()
 
-    def poll(self, most_records: int) -> list[Origin]:
-        """Return the records at hand, or wait a moment for one.
+    def poll(self, most_records: int, held: int = 0) -> list[Origin]:
+        """Return the records at hand, or wait a moment for one where none is `held`.
 
         Of each partition, the topics are merged by record time, each in its own order, so that
         labels seldom overtake their events where the two are read from different topics.
+
+        Parameters
+        ----------
+        most_records
+            Together with those that are held; one more is read even if as many are held, since
+            only a consumer that is polled stays in its group.
+        held
+            Records that were returned before and have not been folded.
 
         Raises
         ------
         BrokerError
             The consumer met an error that is not transient, or does not fetch what there is.
         """
-        messages = self._take(most_records)
+        wanted = max(most_records - held, 1)
+        messages = self._take(wanted, 0.0 if held else _POLL_SECONDS)
         partitions: defaultdict[int, defaultdict[str, list[Origin]]]
         partitions = defaultdict(lambda: defaultdict(list))
         for message in messages:
@@ -155,7 +164,7 @@ class Inbox:
         for partition, topics in partitions.items():
             for topic, origins in topics.items():
                 self._handed[topic, partition] = origins[-1].offset + 1
-        self._is_drained = len(messages) < most_records
+        self._is_drained = not held and len(messages) < wanted
         self._check_topics()
         if self._is_drained and self._stalls.is_check_due:
             self._check_fetching()
@@ -243,8 +252,8 @@ class Inbox:
         self._stalls.reset(self._start)
         self._lag.reset()
 
-    def _take(self, most_records: int) -> list[Message]:
-        first = self.consumer.poll(_POLL_SECONDS)
+    def _take(self, most_records: int, timeout_seconds: float) -> list[Message]:
+        first = self.consumer.poll(timeout_seconds)
         self._callbacks.raise_pending()
         if first is None:
             return []

@@ -23,7 +23,7 @@ from millrace.streams.kafka.protocols import Place
 from millrace.streams.observability.metrics import Metrics
 from millrace.streams.operators.record import Origin, Record, reject
 from millrace.streams.runtime.assignment import Assignment
-from millrace.streams.runtime.batching import slices
+from millrace.streams.runtime.batching import Pace
 from millrace.streams.runtime.inbox import Inbox, RebalanceListener
 from millrace.streams.runtime.outbox import Outbox
 from millrace.streams.runtime.takeover import Takeover
@@ -54,6 +54,8 @@ class Session:
         Where what happens is counted.
     flush, offsets
         When the state is due, and offsets of batches without output.
+    clock
+        Seconds, monotonic: measures how long slices and commits take.
 
     Attributes
     ----------
@@ -77,6 +79,7 @@ class Session:
         metrics: Metrics,
         flush: Interval,
         offsets: Interval,
+        clock: Callable[[], float],
     ) -> None:
         self._agent = agent
         self._codec = codec
@@ -85,31 +88,54 @@ class Session:
         self._metrics = metrics
         self._flush = flush
         self._offsets = offsets
+        self._clock = clock
+        self._pace = Pace()
+        self._rest: list[Origin] = []
         self.is_ready = self.is_broken = False
         self.assignments: dict[int, Assignment] = {}
         self.outbox = outbox
         self.inbox = open_inbox(self)
 
     def poll(self, most_records: int) -> list[Origin]:
-        """Return the records at hand; where there are none, use the moment to commit."""
-        origins = self.inbox.poll(most_records)
+        """Return the records to fold: first those that the last batch had no time for.
+
+        Where there are none, use the moment to commit.
+        """
+        more = self.inbox.poll(most_records, held=len(self._rest))
+        origins, self._rest = self._rest + more, []
         if not origins:
             self._commit_leftovers()
         return origins
 
-    async def fold(self, origins: list[Origin]) -> None:
-        """Pass a batch through the tasks; other agents have their turn after every slice."""
+    async def fold(self, origins: list[Origin]) -> int:
+        """Pass records through the tasks for as long as a batch may take; return how many.
+
+        Other agents have their turn after every slice. The records that are left are the first of
+        the next batch.
+        """
+        started, folded = self._clock(), 0
         for partition, batch in groupby(origins, attrgetter("partition")):
-            assignment = self.assignments.get(partition)
-            if assignment is None:
-                continue  # revoked while the batch was polled, and not committed
-            for is_live, run in assignment.runs([*batch]):
-                for part in slices(run):
-                    outputs, tally = assignment.fold(part, self._codec)
-                    if is_live:  # else they were written and counted before
-                        self._put(outputs)
-                        self.outbox.tally += tally
-                    await asyncio.sleep(0)
+            for part in self._pace.slices(batch):
+                if folded and self._clock() - started >= self._pace.batch_seconds:
+                    self._rest = origins[folded:]
+                    return folded
+                folded += len(part)
+                await self._fold_part(partition, part)
+        return folded
+
+    async def _fold_part(self, partition: int, part: list[Origin]) -> None:
+        assignment = self.assignments.get(partition)
+        if assignment is None:
+            return  # revoked while the batch was polled, and not committed
+        for is_live, run in assignment.runs(part):
+            for slice_ in self._pace.slices(run):
+                started = self._clock()
+                outputs, tally = assignment.fold(slice_, self._codec)
+                if is_live:  # else they were written and counted before
+                    self._put(outputs)
+                    self.outbox.tally += tally
+                self._pace.note_slice(len(slice_), self._clock() - started)
+                await asyncio.sleep(0)
 
     def commit(self, is_last: bool = False) -> None:
         """Commit outputs with their offsets and, when it is due or the last time, the state.
@@ -117,6 +143,7 @@ class Session:
         Offsets of batches without output may wait: to fold those again would repeat nothing. A
         task that begins elsewhere than the one before it writes its state at once.
         """
+        started = self._clock()
         self._pass_markers()
         is_moved = any(each.is_moved for each in self.assignments.values())
         is_flushed = is_last or is_moved or self._flush.is_due
@@ -131,6 +158,7 @@ class Session:
             self._metrics.flush_timestamp.labels(self._agent).set(time.time())
         if with_offsets:
             self._offsets.restart()
+        self._pace.note_commit(self._clock() - started)
         self.inbox.report_lag(self._next_offsets())
 
     def close(self) -> None:
@@ -147,6 +175,7 @@ class Session:
     def on_assign(self, partitions: list[TopicPartition]) -> None:
         """Take partitions over from their previous owners."""
         self.outbox.renew()
+        self._pace, self._rest = Pace(), []
         self.assignments = self._takeover.take(self.inbox, self.outbox.transactional_id, partitions)
         self.inbox.start(self._next_offsets())
         self._metrics.up.labels(self._agent).set(1)
@@ -203,5 +232,5 @@ class Session:
         }
 
     def _drop(self) -> None:
-        self.assignments = {}
+        self.assignments, self._rest = {}, []
         self._metrics.forget(self._agent)

@@ -32,13 +32,15 @@ _POLL_SECONDS = 0.05
 _LAST_LINES = 5
 
 
-def worker_command(*arguments: str) -> Sequence[str]:
-    """Return the command of a worker that stops when its standard input ends."""
+def cli_command(*arguments: str) -> Sequence[str]:
+    """Return the command line of `millrace` with these arguments."""
     # -P: the working directory must not shadow what is installed; pipelines search it last.
-    return (
-        *(sys.executable, "-P", "-m", "millrace.streams.cli", "worker", "--stop-with-stdin"),
-        *arguments,
-    )
+    return (sys.executable, "-P", "-m", "millrace.streams.cli", *arguments)
+
+
+def worker_command() -> Sequence[str]:
+    """Return the command of a worker that stops when its standard input ends."""
+    return cli_command("worker", "--stop-with-stdin")
 
 
 def worker_environment(settings: Settings) -> dict[str, str]:

@@ -1,36 +1,40 @@
-"""Several workers on one machine: `millrace worker --processes N`.
+"""The worker: a supervisor that runs no user code, and the processes that do.
 
-One process starts the workers, each in a process of its own, and restarts those that end. They
-share the partitions by their consumer groups, as workers on many machines do. Nothing passes
-between them and the supervisor but signals: a worker that ends is restarted, later each time, and
-a stop is passed on and waited for.
+The supervisor starts the processes that fold, as many as `--processes` says, and restarts those
+that end, later each time. They share the partitions by their consumer groups, as workers on many
+machines do. It serves `/metrics`, `/livez`, `/readyz` and `/healthz` from what they last reported,
+so that it answers whatever they do. It passes a stop on, waits, and kills what does not stop: what
+was not committed is folded again by the next owner.
 """
 
 from __future__ import annotations
 
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from secrets import token_hex
 from threading import Event
-from typing import Protocol
 
 import structlog
 from pydantic import SecretStr
 
 from millrace.schemas import SettingsError
+from millrace.streams.api.pages import Pages, ProcessState
+from millrace.streams.api.reporting import refresh
+from millrace.streams.api.server import PageServer
 from millrace.streams.observability.logging import configure_logging
 from millrace.streams.settings import EMBEDDED, Settings
 from millrace.streams.state.keys import state_key
-from millrace.streams.worker.subprocess import worker_command, worker_environment
+from millrace.streams.worker.child import Child, FoldProcess
 
 STEADY_SECONDS = 30.0
-"""A worker that has run for this long had no trouble with its start."""
+"""A process that has run for this long had no trouble with its start."""
 
-STOP_SECONDS = 50.0
+STOP_SECONDS = 15.0
+"""After SIGTERM, until a process that has not stopped is killed."""
+
 _FIRST_BACKOFF_SECONDS = 0.5
 _MAX_BACKOFF_SECONDS = 30.0
 _LOOK_SECONDS = 0.1
@@ -39,39 +43,30 @@ _CANNOT_START = 2  # the exit code of an error that the user can correct
 _log = structlog.get_logger(__name__)
 
 
-class Child(Protocol):
-    """A worker's process; `subprocess.Popen` is one."""
-
-    @property
-    def pid(self) -> int: ...
-
-    def poll(self) -> int | None: ...
-
-    def terminate(self) -> None: ...
-
-    def kill(self) -> None: ...
-
-
 @dataclass
 class _Place:
-    """One of the workers that are wanted, whichever process is running as it."""
+    """One of the processes that are wanted, whichever is running as it."""
 
     number: int
     child: Child | None = None
     since: float = 0.0
     due: float = 0.0
     failures: int = 0
+    restarts: int = -1  # the first start is none
+    ended: str = ""
 
 
 class Supervisor:
-    """Keeps a number of workers running until it is told to stop.
+    """Keeps a number of processes running until it is told to stop.
 
     Parameters
     ----------
     count
-        Number of workers.
+        Number of processes.
     start
-        Starts the worker with a number, from 1.
+        Starts the one with a number, from 1.
+    silence_seconds
+        Without a report, until a process is said to hang.
     clock
         Seconds, monotonic.
     pause
@@ -80,19 +75,21 @@ class Supervisor:
     Attributes
     ----------
     stop
-        Set when the workers are to stop.
+        Set when the processes are to stop.
     """
 
     def __init__(
         self,
         count: int,
         start: Callable[[int], Child],
+        silence_seconds: float,
         *,
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[Event, float], object] = Event.wait,
     ) -> None:
         self.stop = Event()
         self._start = start
+        self._silence_seconds = silence_seconds
         self._clock = clock
         self._pause = pause
         self._places = [_Place(number) for number in range(1, count + 1)]
@@ -100,10 +97,10 @@ class Supervisor:
         self._code = 0
 
     def run(self) -> int:
-        """Start the workers, restart those that end, stop them; return the exit code.
+        """Start the processes, restart those that end, stop them; return the exit code.
 
         It is 0 if all of them stopped cleanly. If one cannot start because of an error that the
-        user must correct, the others are stopped, too, and the exit code is that worker's.
+        user must correct, the others are stopped, too, and the exit code is that one's.
         """
         while not self.stop.is_set():
             for place in self._places:
@@ -113,9 +110,24 @@ class Supervisor:
         return self._code
 
     def ask_to_stop(self, *_: object) -> None:
-        """Stop the workers cleanly; at the second call, kill them. A signal handler."""
+        """Stop the processes cleanly; at the second call, kill them. A signal handler."""
         self._is_urgent = self.stop.is_set()
         self.stop.set()
+
+    def states(self) -> list[ProcessState]:
+        """Return how the processes are, within a second. Called by the threads of the pages."""
+        running = [(each, each.child) for each in self._places]
+        refresh([child.reports for _, child in running if child is not None])
+        return [self._state(place, child) for place, child in running]
+
+    def _state(self, place: _Place, child: Child | None) -> ProcessState:
+        restarts = max(place.restarts, 0)
+        if child is None:
+            return ProcessState(place.number, None, restarts=restarts, problem=place.ended)
+        age_seconds, problem = child.reports.age_seconds, ""
+        if age_seconds > self._silence_seconds:
+            problem = f"has not reported for {age_seconds:.0f} s: the user's code may be hanging"
+        return ProcessState(place.number, child.reports.last, age_seconds, restarts, problem)
 
     def _look_after(self, place: _Place) -> None:
         now = self._clock()
@@ -131,27 +143,30 @@ class Supervisor:
     def _start_if_due(self, place: _Place, now: float) -> None:
         if now >= place.due and not self.stop.is_set():
             place.child, place.since = self._start(place.number), now
-            _log.info("started a worker", process=place.number, pid=place.child.pid)
+            place.restarts += 1
+            _log.info("started a process", process=place.number, pid=place.child.pid)
 
     def _note_end(self, place: _Place, code: int, now: float, is_steady: bool) -> None:
-        """Decide when the worker is restarted, if at all."""
-        place.child = None
+        """Decide when the process is restarted, if at all."""
+        if place.child is not None:
+            place.child.reports.close()
+        place.child, place.ended = None, f"ended with exit code {code}, and will be restarted"
         if code == _CANNOT_START and not self._is_steady:
-            self._code = code  # the worker has printed the error
+            self._code = code  # the process has printed the error
             self.stop.set()
             return
         place.failures = 0 if is_steady else place.failures + 1
         backoff_seconds = min(_FIRST_BACKOFF_SECONDS * 2**place.failures, _MAX_BACKOFF_SECONDS)
         place.due = now + backoff_seconds
         _log.error(
-            "a worker ended and will be restarted",
+            "a process ended and will be restarted",
             process=place.number,
             exit_code=code,
             backoff_seconds=backoff_seconds,
         )
 
     def _stop_all(self) -> None:
-        """Pass the stop on, and wait: workers commit what they have begun."""
+        """Pass the stop on, and wait: the processes commit what they have begun."""
         running = [(each.number, each.child) for each in self._places if each.child is not None]
         for _, child in running:
             child.terminate()
@@ -164,61 +179,50 @@ class Supervisor:
             self._pause(pause, _LOOK_SECONDS)
         for number, child in running:
             if code := child.poll():
-                _log.error("a worker did not stop cleanly", process=number, exit_code=code)
+                _log.error("a process did not stop cleanly", process=number, exit_code=code)
                 self._code = self._code or 1
 
 
-def run_workers(settings: Settings) -> int:
-    """Run as many workers as the settings say, each in a process of its own.
-
-    Each further worker has the next web port, and its number in its log.
+def run_worker(settings: Settings) -> int:
+    """Run a worker until SIGTERM or SIGINT; return its exit code.
 
     Raises
     ------
     SettingsError
-        The broker is embedded, so that they would share nothing.
+        The web port is taken; or there are to be several processes and the broker is embedded, so
+        that they would share nothing.
     """
-    if settings.broker == EMBEDDED:
+    if settings.processes > 1 and settings.broker == EMBEDDED:
         raise SettingsError(
             "broker must be the address of a running broker if there are several processes; got"
             " none. Add --broker host:port, or set MILLRACE_BROKER"
         )
     configure_logging(settings)
-    if settings.is_embedded:  # every process would make a key of its own
-        key = settings.state_key.get_secret_value() or token_hex()
-        settings = settings.model_copy(update={"state_key": SecretStr(key)})
-    state_key(settings)  # if the user's own key has to be created, it is created once
-    supervisor = Supervisor(settings.processes, lambda number: _start_worker(settings, number))
-    with _on_signals(supervisor.ask_to_stop):
-        return supervisor.run()
+    settings = _with_key(settings)
+    supervisor = Supervisor(
+        settings.processes,
+        lambda number: FoldProcess(settings, number),
+        settings.stall_seconds,
+    )
+    server = PageServer(settings.web_host, settings.web_port, Pages(supervisor.states))
+    try:
+        with _on_signals(supervisor.ask_to_stop):
+            return supervisor.run()
+    finally:
+        server.close()
 
 
-def settings_of(settings: Settings, number: int) -> Settings:
-    """Return the settings of one of several workers: only what must differ does.
+def _with_key(settings: Settings) -> Settings:
+    """Return settings under which all processes sign state with the same key.
 
-    Examples
-    --------
-    >>> settings = settings_of(Settings(processes=4, web_port=7000), 3)
-    >>> settings.processes, settings.web_port
-    (1, 7002)
+    On an embedded broker each would make one of its own. The user's own key, if it has to be
+    created, is created once.
     """
-    name = settings.group_instance_id
-    return settings.model_copy(
-        update={
-            "processes": 1,
-            "web_port": settings.web_port and settings.web_port + number - 1,
-            "group_instance_id": name and f"{name}-{number}",
-        }
-    )
-
-
-def _start_worker(settings: Settings, number: int) -> Child:
-    return subprocess.Popen(  # noqa: S603 - Millrace's own command
-        worker_command("--process", str(number)),
-        env=worker_environment(settings_of(settings, number)),
-        stdin=subprocess.PIPE,  # ends with this process, and the worker with it
-        start_new_session=True,  # Ctrl-C is for this process, which passes it on
-    )
+    if not settings.is_embedded:
+        state_key(settings)
+        return settings
+    key = settings.state_key.get_secret_value() or token_hex()
+    return settings.model_copy(update={"state_key": SecretStr(key)})
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import sys
 import time
 
 from confluent_kafka import Consumer, Producer, TopicPartition
+from millrace.streams.worker.run import run_worker
 
 from millrace.streams.interval import Interval
 from millrace.streams.kafka.clients import producer_config
@@ -20,7 +21,6 @@ from millrace.streams.runtime.outbox import Outbox
 from millrace.streams.runtime.session import Session
 from millrace.streams.settings import read_settings
 from millrace.streams.state.records import StateRecord
-from millrace.streams.worker.run import run_worker
 
 KINDS = ("commit-first", "state-outside")
 _WINDOW_SECONDS = 1.0

@@ -6,8 +6,8 @@ import asyncio
 from dataclasses import dataclass
 
 import pytest
-
 from millrace.streams.api.health import define_pages
+
 from millrace.streams.observability.metrics import Metrics
 
 

@@ -7,10 +7,10 @@ import logging
 import sys
 
 import pytest
+from millrace.streams.worker.run import run_worker, tune_interpreter
 
 from millrace.streams.settings import Settings
 from millrace.streams.worker import run as module
-from millrace.streams.worker.run import run_worker, tune_interpreter
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,125 @@
+"""How a process that folds tells its supervisor how it is: reports, over a pipe.
+
+The supervisor asks for a report when a page is requested; without a question there is about one a
+second. Reports are made on the event loop, between two slices, since they read the state of tasks.
+While a slice takes long there is none, and the supervisor shows the last one, with its age. The
+pipe also shows each of the two that the other has ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from threading import Condition, Thread
+
+from millrace.streams.api.report import Report
+
+_REPORT_SECONDS = 1.0
+_REPORT_COSTS = 50  # at most a fiftieth of the time is spent on reports that nobody asked for
+_PAGE_SECONDS = 0.5  # that a page waits for a report before it shows the last one
+
+
+class Reporter:
+    """The end of the pipe in the process that folds.
+
+    Where the other end is closed, the process gets a SIGTERM: its supervisor has ended.
+
+    Parameters
+    ----------
+    connection
+        To the supervisor.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._make: Callable[[], bytes] | None = None
+        self._pause_seconds = _REPORT_SECONDS
+        Thread(target=self._run, name="reports", daemon=True).start()
+
+    def begin(self, report: Callable[[], Report], loop: asyncio.AbstractEventLoop) -> None:
+        """Report from now on what `report` returns, which is called on the event loop."""
+
+        async def make() -> bytes:
+            started = time.perf_counter()
+            made = report().to_bytes()
+            cost_seconds = time.perf_counter() - started
+            self._pause_seconds = max(_REPORT_SECONDS, _REPORT_COSTS * cost_seconds)
+            return made
+
+        self._make = lambda: asyncio.run_coroutine_threadsafe(make(), loop).result()
+
+    def _run(self) -> None:
+        try:
+            while True:
+                if self._connection.poll(self._pause_seconds):
+                    self._connection.recv_bytes()
+                if self._make is not None:
+                    self._connection.send_bytes(self._make())
+        except (EOFError, OSError):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+class ReportReader:
+    """The end of the pipe in the supervisor.
+
+    Parameters
+    ----------
+    connection
+        To the process that folds.
+    clock
+        Seconds, monotonic.
+
+    Attributes
+    ----------
+    last
+        The last report; None before the first.
+    """
+
+    def __init__(self, connection: Connection, clock: Callable[[], float] = time.monotonic) -> None:
+        self.last: Report | None = None
+        self._connection = connection
+        self._clock = clock
+        self._received = clock()
+        self._news = Condition()
+        Thread(target=self._run, name="reports", daemon=True).start()
+
+    @property
+    def age_seconds(self) -> float:
+        """Seconds since the last report, or since the process was started."""
+        return self._clock() - self._received
+
+    def ask(self) -> None:
+        """Ask for a report."""
+        with suppress(OSError):  # the process has ended
+            self._connection.send_bytes(b"")
+
+    def wait(self, since: float, deadline: float) -> None:
+        """Wait for a report that came after `since`, until a deadline at most."""
+        with self._news:
+            self._news.wait_for(lambda: self._received >= since, max(deadline - self._clock(), 0.0))
+
+    def close(self) -> None:
+        """Close the pipe."""
+        self._connection.close()
+
+    def _run(self) -> None:
+        with suppress(EOFError, OSError):
+            while True:
+                report = Report.from_bytes(self._connection.recv_bytes())
+                with self._news:
+                    self.last, self._received = report, self._clock()
+                    self._news.notify_all()
+
+
+def refresh(readers: list[ReportReader], clock: Callable[[], float] = time.monotonic) -> None:
+    """Ask for reports, and wait for them for half a second at most."""
+    asked = clock()
+    for each in readers:
+        each.ask()
+    for each in readers:
+        each.wait(asked, asked + _PAGE_SECONDS)
