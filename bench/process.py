@@ -10,6 +10,7 @@ import sys
 import tempfile
 import venv
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -78,17 +79,22 @@ def _environment(job: Job) -> dict[str, str]:
 
 
 def used(processes: Iterable[Process]) -> tuple[float, int] | None:
-    """Return the CPU seconds and the peak memory in bytes of processes; None without `/proc`."""
+    """Return the CPU seconds and the peak memory in bytes of processes; None without `/proc`.
+
+    Theirs are the processes that they have started, too.
+    """
+    groups = {each.pid for each in processes}  # each began a session, and so a group
+    if not all(Path(f"/proc/{pid}").exists() for pid in groups):
+        return None
     seconds, peak_bytes = 0.0, 0
-    try:
-        for each in processes:
-            folder = Path(f"/proc/{each.pid}")
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has just ended
             fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            if int(fields[2]) not in groups:
+                continue
             seconds += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
             peak = re.search(r"VmHWM:\s+(\d+) kB", (folder / "status").read_text())
             peak_bytes += int(peak[1]) * 1024 if peak else 0
-    except OSError:
-        return None
     return seconds, peak_bytes
 
 

@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import TypeAlias
 
-from millrace.streams.worker.run import tune_interpreter
+from millrace.streams.worker.fold import tune_interpreter
 
 from bench import data
 from bench.job import Job

@@ -68,12 +68,11 @@ class Pages:
     """
 
     def __init__(self, look: Look) -> None:
-        self._look = look
-        self._pages: Mapping[str, Callable[[Sequence[ProcessState]], Page]] = {
-            "/metrics": _metrics,
+        self._pages: Mapping[str, Callable[[], Page]] = {
+            "/metrics": lambda: _metrics(look()),
             "/livez": _liveness,
-            "/readyz": _readiness,
-            "/healthz": _health,
+            "/readyz": lambda: _readiness(look()),
+            "/healthz": lambda: _health(look()),
         }
 
     def answer(self, path: str) -> Page:
@@ -82,7 +81,7 @@ class Pages:
         if page is None:
             found = {"error": f"there is no page {path}", "pages": [*self._pages]}
             return _json(HTTPStatus.NOT_FOUND, found)
-        return page(self._look())
+        return page()
 
 
 def _metrics(processes: Sequence[ProcessState]) -> Page:
@@ -104,7 +103,7 @@ def _metrics(processes: Sequence[ProcessState]) -> Page:
     return Page(HTTPStatus.OK, CONTENT_TYPE_LATEST, body.encode())
 
 
-def _liveness(_processes: Sequence[ProcessState]) -> Page:
+def _liveness() -> Page:
     """Return that this process answers: whoever restarts workers need ask no more."""
     return _json(HTTPStatus.OK, {"live": True})
 

@@ -13,6 +13,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from threading import Condition, Thread
@@ -44,14 +45,14 @@ class Reporter:
     def begin(self, report: Callable[[], Report], loop: asyncio.AbstractEventLoop) -> None:
         """Report from now on what `report` returns, which is called on the event loop."""
 
-        async def make() -> bytes:
+        def make() -> bytes:
             started = time.perf_counter()
             made = report().to_bytes()
             cost_seconds = time.perf_counter() - started
             self._pause_seconds = max(_REPORT_SECONDS, _REPORT_COSTS * cost_seconds)
             return made
 
-        self._make = lambda: asyncio.run_coroutine_threadsafe(make(), loop).result()
+        self._make = lambda: _call_on(loop, make)
 
     def _run(self) -> None:
         try:
@@ -62,6 +63,22 @@ class Reporter:
                     self._connection.send_bytes(self._make())
         except (EOFError, OSError):
             os.kill(os.getpid(), signal.SIGTERM)
+        except RuntimeError:
+            return  # the event loop is closed: this process ends
+
+
+def _call_on(loop: asyncio.AbstractEventLoop, call: Callable[[], bytes]) -> bytes:
+    """Return what a call returns that is made on an event loop, from another thread."""
+    future: Future[bytes] = Future()
+
+    def answer() -> None:
+        try:
+            future.set_result(call())
+        except Exception as error:
+            future.set_exception(error)
+
+    loop.call_soon_threadsafe(answer)
+    return future.result()
 
 
 class ReportReader:
@@ -103,12 +120,8 @@ class ReportReader:
         with self._news:
             self._news.wait_for(lambda: self._received >= since, max(deadline - self._clock(), 0.0))
 
-    def close(self) -> None:
-        """Close the pipe."""
-        self._connection.close()
-
     def _run(self) -> None:
-        with suppress(EOFError, OSError):
+        with self._connection, suppress(EOFError, OSError):  # until the other end is closed
             while True:
                 report = Report.from_bytes(self._connection.recv_bytes())
                 with self._news:

@@ -67,6 +67,7 @@ class PageServer:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 4 * _MOST_CONNECTIONS
     block_on_close = False
 
     def __init__(self, address: tuple[str, int], pages: Pages) -> None:

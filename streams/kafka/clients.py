@@ -60,9 +60,7 @@ def consumer_config(settings: Settings, group: str) -> dict[str, object]:
 
     An offset that is not there any more is an error (`auto.offset.reset`), and never skipped.
     """
-    session_ms = int(settings.session_timeout_seconds * 1000)
-    if settings.is_embedded:  # which does not notice that a worker leaves until the timeout
-        session_ms = min(session_ms, _EMBEDDED_SESSION_MS)
+    session_ms = _session_ms(settings)
     config = {
         **common_config(settings, "C"),
         "group.id": group,
@@ -86,6 +84,13 @@ def consumer_config(settings: Settings, group: str) -> dict[str, object]:
     if settings.group_instance_id:
         config["group.instance.id"] = f"{settings.group_instance_id}-{group}"
     return config
+
+
+def _session_ms(settings: Settings) -> int:
+    session_ms = int(settings.session_timeout_seconds * 1000)
+    if settings.is_embedded:  # which does not notice that a worker leaves until the timeout
+        return min(session_ms, _EMBEDDED_SESSION_MS)
+    return session_ms
 
 
 def _poll_interval_ms(settings: Settings, session_ms: int) -> int:
@@ -120,6 +125,8 @@ def producer_config(settings: Settings) -> dict[str, object]:
                 "message.max.bytes": MAX_RECORD_BYTES,
                 "queue.buffering.max.messages": 1_000_000,
                 "retry.backoff.ms": _RETRY_BACKOFF_MS,
+                # A batch may take as long; who takes over ends a transaction that was left open.
+                "transaction.timeout.ms": _poll_interval_ms(settings, _session_ms(settings)),
             },
         ),
     }

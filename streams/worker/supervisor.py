@@ -148,8 +148,6 @@ class Supervisor:
 
     def _note_end(self, place: _Place, code: int, now: float, is_steady: bool) -> None:
         """Decide when the process is restarted, if at all."""
-        if place.child is not None:
-            place.child.reports.close()
         place.child, place.ended = None, f"ended with exit code {code}, and will be restarted"
         if code == _CANNOT_START and not self._is_steady:
             self._code = code  # the process has printed the error

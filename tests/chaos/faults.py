@@ -129,13 +129,13 @@ class Faults:
     def _pause(self) -> None:
         """Stop a worker past its session, so that it is a zombie when it goes on."""
         victim = self._victim()
-        victim.send(signal.SIGSTOP)
+        victim.send_to_all(signal.SIGSTOP)
         time.sleep(SESSION_SECONDS + 1 + 1.5 * self._random.random())
         if len(self._fleet.workers) > 1 and self._is_alone:
             taken_over = self._watch.wait_newer(RECOVERY_LIMIT_SECONDS, lambda: None)
             if taken_over is None:
                 self.problems.append("nobody took over from a worker that was paused")
-        victim.send(signal.SIGCONT)
+        victim.send_to_all(signal.SIGCONT)
         try:
             self._fleet.wait_ready(victim)
         except TimeoutError as error:

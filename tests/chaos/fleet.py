@@ -30,7 +30,7 @@ _FLUSH_SECONDS = (10, 1)
 
 @dataclass
 class Worker:
-    """One process, its log and its web server."""
+    """A supervisor, the process that folds, their log and their web server."""
 
     number: int
     process: subprocess.Popen[bytes]
@@ -63,7 +63,12 @@ class Worker:
         }
 
     def send(self, number: signal.Signals) -> None:
+        """Send a signal to the supervisor, who acts on it."""
         self.process.send_signal(number)
+
+    def send_to_all(self, number: signal.Signals) -> None:
+        """Send a signal to both processes."""
+        os.killpg(self.process.pid, number)
 
     def _page(self, name: str) -> str:
         return f"http://127.0.0.1:{self.web_port}/{name}"
@@ -109,10 +114,11 @@ class Fleet:
             "MILLRACE_WEB_PORT": str(port),
             "MILLRACE_LOG_FORMAT": "json",
             "PYTHONPATH": str(REPOSITORY),
+            "PYTHONFAULTHANDLER": "1",
         }
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-X", "faulthandler", *self._command],
+                [sys.executable, *self._command],
                 env=environment,
                 cwd=REPOSITORY,
                 stdin=subprocess.DEVNULL,
@@ -148,7 +154,7 @@ class Fleet:
         try:
             code = worker.process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            worker.send(signal.SIGABRT)  # faulthandler writes to the log where it hangs
+            worker.send_to_all(signal.SIGABRT)  # faulthandler writes to the log where it hangs
             worker.process.wait()
             self._fall(worker, f"did not stop within {STOP_SECONDS:.0f} s of SIGTERM")
             return
@@ -166,7 +172,7 @@ class Fleet:
     def end(self) -> None:
         """Kill whatever is left."""
         for worker in [*self.workers]:
-            worker.send(signal.SIGCONT)
+            worker.send_to_all(signal.SIGCONT)
             self.kill(worker)
 
     def wait_at_rest(self, places: set[tuple[str, str, str]], seconds: float) -> None:

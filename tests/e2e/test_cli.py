@@ -16,6 +16,7 @@ import pytest
 from millrace.models.pipelines.loans import applications
 from millrace.schemas import MillraceError
 from millrace.streams.kafka.embedded import EmbeddedBroker
+from millrace.streams.observability.scraping import Samples
 from millrace.streams.settings import read_settings
 from millrace.streams.worker.subprocess import WorkerProcess
 
@@ -126,10 +127,9 @@ def test_a_worker_that_cannot_start_says_why(broker):
 
 @pytest.fixture
 def two_processes(broker, tmp_path):
-    """Run `worker --processes 2`; return it, its web ports and a function that reads its log."""
-    first, second = _neighbouring_ports()
-    log = tmp_path / "log"
-    chosen = ["--processes", "2", "--web-port", str(first), "--log-format", "json"]
+    """Run `worker --processes 2`; return it, its web port and a function that reads its log."""
+    port, log = _free_port(), tmp_path / "log"
+    chosen = ["--processes", "2", "--web-port", str(port), "--log-format", "json"]
     pipeline = ["-p", "millrace.models.pipelines.loans", "-b", broker]
     command = [sys.executable, "-m", "millrace.streams.cli", "worker", *chosen, *pipeline]
     # Its own name: the state that other tests leave under `loans` has another key.
@@ -137,24 +137,27 @@ def two_processes(broker, tmp_path):
     with log.open("wb") as output:
         process = subprocess.Popen(command, stderr=output, env=environment)
     try:
-        yield process, (first, second), lambda: [*map(json.loads, log.read_text().splitlines())]
+        yield process, port, lambda: [*map(json.loads, log.read_text().splitlines())]
     finally:
-        process.kill()  # its workers end with it
+        process.kill()  # its processes end with it
         process.wait()
 
 
 def test_several_processes_run_and_one_that_ends_is_restarted(two_processes):
-    """Each has its own web port and its number in the log; SIGTERM stops all of them."""
-    supervisor, ports, log = two_processes
-    _until(lambda: all(map(_is_ready, ports)), log)
+    """One port shows them all, each with its number; SIGTERM stops all of them."""
+    supervisor, port, log = two_processes
+    _until(lambda: _is_ready(port), log)
     pids = {line["process"]: line["pid"] for line in log() if "pid" in line}
     assert pids.keys() == {1, 2}
     os.kill(pids[2], signal.SIGKILL)
     _until(lambda: [each for each in log() if each.get("exit_code") == -signal.SIGKILL], log)
-    _until(lambda: _is_ready(ports[1]), log)
+    _until(lambda: _is_ready(port), log)
+    metrics = Samples.parse(_page(port, "metrics"))
+    assert metrics.by("process", "millrace_process_restarts_total") == {"1": 0.0, "2": 1.0}
+    assert metrics.by("process", "millrace_agent_up") == {"1": 4.0, "2": 4.0}
     supervisor.send_signal(signal.SIGTERM)
     assert supervisor.wait(_LIMIT_SECONDS) == 0
-    assert not any(map(_is_ready, ports))
+    assert not _is_ready(port)
 
 
 def _until(holds, log):
@@ -164,21 +167,20 @@ def _until(holds, log):
         time.sleep(0.1)
 
 
-def _neighbouring_ports():
-    while True:
-        with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port = first.getsockname()[1]
-            try:
-                second.bind(("127.0.0.1", port + 1))
-            except (OSError, OverflowError):
-                continue
-            return port, port + 1
+def _free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def _is_ready(port):
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as page:
-            return page.status == 200
+        _page(port, "readyz")
     except OSError:
         return False
+    return True
+
+
+def _page(port, name):
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/{name}", timeout=5) as page:
+        return page.read().decode()

@@ -16,6 +16,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from millrace import Pipeline, catalogue
 from millrace.models.candidates.model_set import ModelSet
 from millrace.models.pipelines import loans
+from millrace.streams.api.pages import Pages, ProcessState
+from millrace.streams.api.report import Report
 from millrace.streams.observability.metrics import Metrics
 from millrace.streams.operators.record import (
     AlertRecord,
@@ -113,7 +115,9 @@ def _of_regression() -> Iterator[Metric]:
 
 def _parsed(metrics: Metrics) -> Iterator[Metric]:
     """Read an exposition as Prometheus does, but for the times at which counters were made."""
-    for family in text_string_to_metric_families(metrics.render().decode()):
+    process = ProcessState(1, Report("loans", metrics.render().decode()), 0.5)
+    page = Pages(lambda: [process]).answer("/metrics")
+    for family in text_string_to_metric_families(page.body.decode()):
         if family.samples and not family.name.endswith("_created"):
             yield family
 

@@ -36,7 +36,7 @@ def on_fakes(clients, monkeypatch):
 
 @pytest.fixture
 def settings():
-    return Settings(pipeline=PIPELINE, broker="fake", state_key="secret", web_port=7001)
+    return Settings(pipeline=PIPELINE, broker="fake", state_key="secret")
 
 
 def test_a_worker_has_the_agents_of_its_chain(settings):
@@ -46,8 +46,16 @@ def test_a_worker_has_the_agents_of_its_chain(settings):
     assert [each.name for each in app.engines] == names
     assert [*app.agents] == names
     assert app.conf.id == "millrace-loans"
-    assert (app.conf.web_host, app.conf.web_port) == ("127.0.0.1", 7001)
     assert app.embedded is None
+
+
+def test_a_worker_reports_how_its_agents_are(settings):
+    """Before it is started they wait for their partitions, and nothing fails."""
+    report = create_app(settings).report()
+    assert report.pipeline == "loans"
+    assert report.waiting == ["ingest", "feature", "prediction-learning", "drift"]
+    assert report.failing == {}
+    assert 'millrace_agent_up{agent="drift",pipeline="loans"} 0.0' in report.metrics
 
 
 def test_missing_topics_are_created(settings, broker):
@@ -108,10 +116,12 @@ def test_the_app_is_made_when_faust_asks_for_it(settings, monkeypatch):
     monkeypatch.setenv("MILLRACE_PIPELINE", PIPELINE)
     monkeypatch.setenv("MILLRACE_BROKER", "fake")
     monkeypatch.setenv("MILLRACE_STATE_KEY", "secret")
+    monkeypatch.setenv("MILLRACE_WEB_PORT", "0")
     assert "app" not in vars(module)
     try:
         assert module.app is module.app
         assert module.app.conf.id == "millrace-loans"
+        assert module.app.reporter is not None
     finally:
         vars(module).pop("app", None)
     with pytest.raises(AttributeError, match="no attribute 'other'"):

@@ -135,7 +135,7 @@ def test_a_reader_that_ends_first_is_no_traceback():
 
 def test_the_exit_code_of_a_command_is_passed_on(monkeypatch):
     """A command that returns a number ends with it."""
-    monkeypatch.setattr("millrace.streams.worker.run.run_worker", lambda *_: 5)
+    monkeypatch.setattr("millrace.streams.worker.supervisor.run_worker", lambda *_: 5)
     assert run(["worker", *LOANS]) == 5
 
 

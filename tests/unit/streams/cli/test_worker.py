@@ -1,4 +1,4 @@
-"""`millrace worker` runs one worker here, or supervises several."""
+"""`millrace worker` is a supervisor, or one of its processes."""
 
 from __future__ import annotations
 
@@ -20,35 +20,29 @@ def ran(monkeypatch):
     def remember(kind):
         return lambda *given: ran.append((kind, *given)) or 0
 
-    monkeypatch.setattr("millrace.streams.worker.run.run_worker", remember("one"))
-    monkeypatch.setattr("millrace.streams.worker.supervisor.run_workers", remember("several"))
+    monkeypatch.setattr("millrace.streams.worker.fold.run_fold", remember("fold"))
+    monkeypatch.setattr("millrace.streams.worker.supervisor.run_worker", remember("worker"))
     return ran
 
 
-def test_one_worker_runs_in_this_process(ran):
+def test_a_worker_is_run(ran):
     """With the settings of its options."""
     options = ["--guarantee", "at_least_once", "--outputs", "json", "--web-port", "7000"]
     more = ["--web-host", "0.0.0.0", "--log-level", "debug", "--log-format", "console"]
     assert run(["worker", *LOANS, "-b", "here:1", "--kafka", "client.id=b", *options, *more]) == 0
-    ((kind, settings, process),) = ran
-    assert (kind, process) == ("one", None)
+    ((kind, settings),) = ran
+    assert kind == "worker"
     assert (settings.broker, settings.kafka) == ("here:1", {"client.id": "b"})
     assert (settings.processing_guarantee, settings.outputs) == ("at_least_once", "json")
     assert (settings.web_host, settings.web_port) == ("0.0.0.0", 7000)
     assert (settings.log_level, settings.log_format) == ("debug", "console")
 
 
-def test_several_workers_are_supervised(ran):
-    """--processes says how many."""
-    run(["worker", *LOANS, "--processes", "2"])
-    ((kind, settings),) = ran
-    assert (kind, settings.processes) == ("several", 2)
-
-
-def test_one_of_several_knows_its_number(ran):
-    """The supervisor passes it on."""
-    run(["worker", *LOANS, "--process", "3"])
-    assert ran[0][2] == 3
+def test_a_process_that_folds_is_run(ran):
+    """Its supervisor gives it a number and a pipe."""
+    run(["worker", *LOANS, "--processes", "2", "--fold", "2", "7"])
+    ((kind, settings, *given),) = ran
+    assert (kind, settings.processes, given) == ("fold", 2, [2, 7])
 
 
 def test_a_child_stops_with_its_standard_input(ran, monkeypatch):

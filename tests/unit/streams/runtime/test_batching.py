@@ -1,85 +1,69 @@
-"""How large a batch may be."""
+"""How many records are folded at once, and for how long."""
 
 from __future__ import annotations
 
 import pytest
 
 from millrace.streams.operators.record import Origin
-from millrace.streams.runtime.batching import BatchLimit, slices
+from millrace.streams.runtime.batching import Pace
 
-LEAST, MOST = 200, 2_000
+
+def sizes(pace: Pace, record_seconds: float, count: int) -> list[int]:
+    """Return the sizes of slices in which each record takes so long."""
+    found = []
+    for _ in range(count):
+        found.append(pace.slice_records)
+        pace.note_slice(pace.slice_records, pace.slice_records * record_seconds)
+    return found
 
 
 @pytest.mark.parametrize(
-    ("fold_seconds", "commit_seconds", "records"),
+    ("record_seconds", "expected"),
     [
-        (0.000_1, 0.001, 1_000),  # 100 ms
-        (0.005, 0.001, LEAST),  # of a forest
-        (0.000_1, 0.01, MOST),  # 20 commits of 10 ms
-        (0.000_5, 0.01, 400),
-        (0.000_001, 0.001, MOST),
-        (0.0, 0.0, MOST),  # nothing was live, and the clock is coarse
-        (3.0, 0.001, LEAST),
+        (0.000_01, [1, 2, 4, 8, 16, 32, 64, 128, 200, 200]),
+        (0.0, [1, 2, 4, 8, 16, 32, 64, 128, 200, 200]),  # the clock is coarse
+        (0.001, [1, 2, 4, 8, 16, 20, 20, 20, 20, 20]),
+        (1.25, [1] * 10),
     ],
 )
-def test_a_batch_is_as_large_as_time_allows(
-    fold_seconds: float, commit_seconds: float, records: int
+def test_slices_double_until_they_take_twenty_milliseconds(
+    record_seconds: float, expected: list[int]
 ) -> None:
-    """So many as are folded in 100 ms or in 20 commits, between the least and the most."""
-    limit = BatchLimit(MOST)
-
-    limit.note(100, 100 * fold_seconds, commit_seconds)
-
-    assert limit.records == pytest.approx(records, abs=1)
+    """The first is one record, and a slow model is given one at a time."""
+    assert sizes(Pace(), record_seconds, 10) == expected
 
 
-def test_one_slow_commit_changes_nothing() -> None:
-    """The commit that wrote the state took long; the next one will not."""
-    limit = BatchLimit(MOST)
-    for _ in range(5):
-        limit.note(100, 0.01, 0.002)
-    before = limit.records
+def test_a_model_that_becomes_slow_is_noticed_after_one_slice() -> None:
+    """And one that becomes fast again gets large slices again."""
+    pace = Pace()
+    sizes(pace, 0.000_01, 10)
 
-    limit.note(100, 0.01, 1.0)
-
-    assert limit.records == before == 1_000
+    assert sizes(pace, 0.3, 3) == [200, 1, 1]
+    assert sizes(pace, 0.000_01, 4) == [1, 2, 4, 8]
 
 
-def test_the_limit_follows_a_model_that_slows_down() -> None:
-    """A tree that has grown is noticed within some batches."""
-    limit = BatchLimit(MOST)
-    for _ in range(20):
-        limit.note(100, 0.005, 0.001)
-
-    for _ in range(5):
-        limit.note(100, 0.02, 0.001)
-
-    assert limit.records == 500
-
-
-def test_the_first_batch_is_within_the_most() -> None:
-    """Before anything is known, and behind the slowest model, the setting holds."""
-    limit = BatchLimit(3)
-    assert limit.records == 3
-
-    limit.note(1, 60.0, 0.001)
-
-    assert limit.records == 3
-
-
-def test_what_a_batch_costs_makes_none_small() -> None:
-    """Where the time goes by batch, not by record, small ones would only be more of them."""
-    limit = BatchLimit(MOST)
-    for _ in range(20):
-        limit.note(min(limit.records, 15), 0.3, 0.001)
-    assert limit.records == LEAST
+@pytest.mark.parametrize(
+    ("commits", "seconds"),
+    [([], 0.1), ([0.001] * 3, 0.1), ([0.01] * 3, 0.2), ([0.01, 0.01, 4.0], 0.2)],
+)
+def test_a_batch_is_folded_as_long_as_twenty_commits_take(
+    commits: list[float], seconds: float
+) -> None:
+    """A tenth of a second at least; a commit that wrote the state changes nothing."""
+    pace = Pace()
+    for each in commits:
+        pace.note_commit(each)
+    assert pace.batch_seconds == pytest.approx(seconds)
 
 
 def test_slices_are_all_of_a_batch() -> None:
-    """In order, and none of them large."""
-    origins = [Origin("events", 0, offset, 0, None, None) for offset in range(450)]
+    """In order, each as large as the pace allows by then."""
+    origins = [Origin("events", 0, offset, 0, None, None) for offset in range(10)]
+    pace = Pace()
+    parts = []
+    for part in pace.slices(origins):
+        parts.append(part)
+        pace.note_slice(len(part), 0.0)
 
-    parts = [*slices(origins)]
-
-    assert [len(part) for part in parts] == [200, 200, 50]
+    assert [len(part) for part in parts] == [1, 2, 4, 3]
     assert [each for part in parts for each in part] == origins

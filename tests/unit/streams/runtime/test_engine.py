@@ -61,23 +61,6 @@ def test_batches_are_folded_and_committed(broker: FakeBroker, make_worker: MakeW
     assert worker.count("agent_batch_seconds_sum", **agent) > 0
 
 
-def test_the_limit_follows_the_time_that_batches_take(
-    broker: FakeBroker, make_worker: MakeWorker
-) -> None:
-    """Before anything is known it is small; a fast pipeline is given more at once."""
-    engine = make_worker(batch_records=2_000).engine()
-    times = iter([0.0, 0.05, 0.051, 1.0, 1.2, 1.201])  # begun, folded, committed
-    engine._clock = lambda: next(times)
-    put_events(broker, range(1_000))
-
-    async def test() -> list[int]:
-        sizes = [await process_next(engine), await process_next(engine)]
-        await engine.close()
-        return sizes
-
-    assert run(test) == [200, 400]  # as many as are folded in 0.1 s
-
-
 @pytest.mark.parametrize("operation", ["commit_transaction", "send_offsets_to_transaction"])
 def test_after_an_error_it_starts_from_the_last_commit(
     broker: FakeBroker, make_worker: MakeWorker, operation: str

@@ -14,7 +14,9 @@ from structlog.testing import capture_logs
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import BrokerError
 from millrace.streams.kafka.fakes import FakeBroker
-from millrace.streams.operators.record import PredictionRecord
+from millrace.streams.operators.record import PredictionRecord, Record
+from millrace.streams.operators.slice import Slice
+from millrace.streams.runtime.session import Session
 from tests.unit.streams.runtime.worker import (
     FakeWorker,
     crash,
@@ -507,8 +509,9 @@ def test_outputs_that_cannot_be_written_are_rejected(
 
     def fold_odd(*args: Any) -> Any:
         outputs, tally = fold_part(*args)
-        first = next(each for each in outputs if isinstance(each, PredictionRecord))
-        first.value["model"] = "\ud800"
+        for each in outputs:
+            if isinstance(each, PredictionRecord) and each.value["event_id"] == "0":
+                each.value["model"] = "\ud800"
         return outputs, tally
 
     monkeypatch.setattr(assignment, "fold", fold_odd)
@@ -523,7 +526,7 @@ def test_outputs_that_cannot_be_written_are_rejected(
 def test_other_agents_have_their_turn_within_a_batch(
     broker: FakeBroker, make_worker: MakeWorker
 ) -> None:
-    """A batch of 450 records is folded in three slices."""
+    """A batch of 450 records is folded in slices, of at most 200 records."""
     session = make_worker().start()
     put_events(broker, range(450))
     turns = []
@@ -536,7 +539,87 @@ def test_other_agents_have_their_turn_within_a_batch(
 
     asyncio.run(run())
 
-    assert sorted({*turns}) == [200, 400, 450]
+    assert sorted({*turns}) == [1, 3, 7, 15, 31, 63, 127, 255, 450]
+
+
+def slow_down(worker: FakeWorker, session: Session, seconds: float) -> None:
+    """Let each record take so long."""
+    task = session.assignments[0].task
+    run_slice = task.run
+
+    def run(slice_: Slice) -> list[Record]:
+        worker.pass_time(seconds * len(slice_))
+        return run_slice(slice_)
+
+    task.run = run  # type: ignore[method-assign]
+
+
+def test_a_slow_model_commits_one_record_after_the_other(
+    broker: FakeBroker, make_worker: MakeWorker
+) -> None:
+    """Where a record takes 1.25 s, a batch is one record, and nothing is read twice."""
+    worker = make_worker(flush_seconds=1_000)
+    session = worker.start()
+    slow_down(worker, session, 1.25)
+    put_events(broker, range(5))
+
+    assert [work(session) for _ in range(5)] == [1, 1, 1, 1, 1]
+    assert versions(broker) == in_order(5)
+
+
+def test_a_model_that_becomes_slow_holds_up_one_slice(
+    broker: FakeBroker, make_worker: MakeWorker
+) -> None:
+    """The records that a batch has no time for are the first of the next one."""
+    worker = make_worker(flush_seconds=1_000)
+    session = worker.start()
+    put_events(broker, range(10))
+    work(session)
+    slow_down(worker, session, 0.1)
+    put_events(broker, range(10, 40))
+
+    assert [work(session) for _ in range(3)] == [16, 1, 1]
+    assert versions(broker) == in_order(28)
+
+
+def test_records_that_wait_are_dropped_with_their_partition(
+    broker: FakeBroker, make_worker: MakeWorker
+) -> None:
+    """They are read again by the next owner, from the last commit on."""
+    worker = make_worker(flush_seconds=1_000)
+    session = worker.start()
+    slow_down(worker, session, 1.0)
+    put_events(broker, range(5))
+    work(session)
+    session.close()
+
+    other = make_worker().connect()
+    for _ in range(3):
+        work(other)
+
+    assert versions(broker) == in_order(5)
+
+
+def test_where_time_cuts_the_log_changes_nothing(
+    broker: FakeBroker, make_worker: MakeWorker
+) -> None:
+    """Events and labels, which two topics bring, are folded in the order that is noted."""
+    worker = make_worker(flush_seconds=1_000)
+    session = worker.start()
+    slow_down(worker, session, 0.03)
+    put_events(broker, range(0, 40, 2))
+    for number in range(1, 40, 2):
+        put_label(broker, number - 1, True, number)
+    while work(session):
+        pass
+    learned = stored(session)
+    crash(worker)
+
+    restored = make_worker().connect()
+    for _ in range(10):
+        work(restored)
+
+    assert stored(restored) == learned
 
 
 def test_a_batch_of_a_partition_that_has_gone_is_skipped(

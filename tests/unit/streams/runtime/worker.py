@@ -124,12 +124,13 @@ class FakeWorker:
 
 
 def work(session: Session, most_records: int = 1_000) -> int:
-    """Poll, fold and commit, as an engine does; return the number of records."""
+    """Poll, fold and commit, as an engine does; return the number of records that were folded."""
     origins = session.poll(most_records)
-    if origins:
-        asyncio.run(session.fold(origins))
-        session.commit()
-    return len(origins)
+    if not origins:
+        return 0
+    folded = asyncio.run(session.fold(origins))
+    session.commit()
+    return folded
 
 
 def crash(worker: FakeWorker) -> None:

@@ -132,9 +132,9 @@ def test_a_worker_that_does_not_stop_is_killed(start, monkeypatch):
 
 def test_the_worker_of_the_command_line_is_started():
     """It stops with its standard input, and imports nothing from the working directory."""
-    command = worker_command("--process", "2")
+    command = worker_command()
     assert command[:4] == (sys.executable, "-P", "-m", "millrace.streams.cli")
-    assert command[4:] == ("worker", "--stop-with-stdin", "--process", "2")
+    assert command[4:] == ("worker", "--stop-with-stdin")
 
 
 def test_a_worker_has_a_port_of_its_own(start):

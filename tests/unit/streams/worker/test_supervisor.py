@@ -1,9 +1,9 @@
-"""Several workers on one machine: restarted when they end, and stopped together."""
+"""The processes of a worker: restarted when they end, watched, and stopped together."""
 
 from __future__ import annotations
 
 import signal
-import subprocess
+import socket
 from dataclasses import dataclass, field
 
 import pytest
@@ -11,15 +11,32 @@ import structlog
 from structlog.testing import capture_logs
 
 from millrace.schemas import SettingsError
+from millrace.streams.api.pages import ProcessState
+from millrace.streams.api.report import Report
 from millrace.streams.settings import Settings
 from millrace.streams.worker import supervisor as module
 from millrace.streams.worker.supervisor import (
     STEADY_SECONDS,
     STOP_SECONDS,
     Supervisor,
-    run_workers,
-    settings_of,
+    run_worker,
 )
+
+REPORT = Report("loans")
+
+
+@dataclass
+class FakeReports:
+    """What a process last said of itself."""
+
+    last: Report | None = None
+    age_seconds: float = 0.0
+
+    def ask(self) -> None:
+        pass
+
+    def wait(self, since: float, deadline: float) -> None:
+        pass
 
 
 @dataclass
@@ -31,6 +48,7 @@ class FakeChild:
     ends_with: int | None = 0
     told: list[str] = field(default_factory=list)
     pid: int = 0
+    reports: FakeReports = field(default_factory=FakeReports)
 
     def poll(self) -> int | None:
         return self.code
@@ -53,7 +71,11 @@ class World:
         self.started_at: list[float] = []
         self.happenings: list[tuple[float, object]] = []
         self.supervisor = Supervisor(
-            count, self.start, clock=lambda: self.now, pause=lambda _event, s: self.pass_time(s)
+            count,
+            self.start,
+            silence_seconds=60,
+            clock=lambda: self.now,
+            pause=lambda _event, s: self.pass_time(s),
         )
 
     def start(self, number: int) -> FakeChild:
@@ -157,31 +179,59 @@ def test_a_second_signal_does_not_wait(world):
     assert world.now < 5
 
 
-def test_workers_differ_in_what_must_not_be_shared():
-    """Ports and static members are separate; port 0 lets the system choose each."""
-    settings = Settings(processes=3, web_port=7000, group_instance_id="rack-1")
-    each = [settings_of(settings, number) for number in (1, 2, 3)]
-    assert [one.web_port for one in each] == [7000, 7001, 7002]
-    assert [one.group_instance_id for one in each] == ["rack-1-1", "rack-1-2", "rack-1-3"]
-    assert {one.processes for one in each} == {1}
-    assert settings_of(Settings(processes=2, web_port=0), 2).web_port == 0
-    assert settings_of(Settings(processes=2), 2).group_instance_id == ""
+def test_the_state_of_a_process_is_what_it_reported(world):
+    """And how long ago; before the first report there is none."""
+    seen = []
+    world.at(1, lambda: setattr(world.children[0], "reports", FakeReports(REPORT, 2.5)))
+    world.at(2, lambda: seen.extend(world.supervisor.states()))
+    world.at(2, world.supervisor.ask_to_stop)
+    world.supervisor.run()
+    assert seen == [ProcessState(1, REPORT, 2.5), ProcessState(2, None)]
 
 
-def test_several_workers_need_a_running_broker():
+def test_a_process_that_is_silent_for_long_is_said_to_hang(world):
+    """The user's code may hold Python's lock."""
+    seen = []
+    world.at(1, lambda: setattr(world.children[0], "reports", FakeReports(REPORT, 61.0)))
+    world.at(2, lambda: seen.extend(world.supervisor.states()))
+    world.at(2, world.supervisor.ask_to_stop)
+    world.supervisor.run()
+    assert seen[0].report == REPORT
+    assert "has not reported for 61 s" in seen[0].problem
+
+
+def test_a_process_that_ended_is_counted_once_it_runs_again(world):
+    """Until then, the exit code is shown."""
+    seen = []
+    world.at(1, lambda: world.end(0, -signal.SIGKILL))
+    world.at(1.3, lambda: seen.append(world.supervisor.states()[0]))
+    world.at(4, lambda: seen.append(world.supervisor.states()[0]))
+    world.at(5, world.supervisor.ask_to_stop)
+    world.supervisor.run()
+    ended, restarted = seen
+    assert (ended.report, ended.restarts) == (None, 0)
+    assert ended.problem == "ended with exit code -9, and will be restarted"
+    assert (restarted.restarts, restarted.problem) == (1, "")
+
+
+def test_several_processes_need_a_running_broker():
     """With a broker inside each process, they would share nothing."""
     with pytest.raises(SettingsError, match="broker must be the address of a running broker"):
-        run_workers(Settings(processes=2))
+        run_worker(Settings(processes=2))
 
 
 @pytest.fixture
 def started(monkeypatch):
-    """Replace the supervisor; return the processes that it would start."""
-    commands = []
+    """Replace the supervisor and the pages; return the processes that would be started."""
+    started, handlers = [], []
 
     class Stub:
-        def __init__(self, count, start):
+        def __init__(self, count, start, silence_seconds):
             self.count, self.start = count, start
+            assert silence_seconds == 60
+
+        def states(self):
+            return []
 
         def ask_to_stop(self, *_):
             raise AssertionError
@@ -192,38 +242,43 @@ def started(monkeypatch):
                 self.start(number)
             return 7
 
-    handlers = []
     monkeypatch.setattr(module, "Supervisor", Stub)
     monkeypatch.setattr(module, "configure_logging", lambda _settings: None)
-    monkeypatch.setattr(
-        module.subprocess, "Popen", lambda command, **options: commands.append((command, options))
-    )
-    return commands, handlers
+    monkeypatch.setattr(module, "FoldProcess", lambda *given: started.append(given))
+    return started, handlers
 
 
-def test_each_worker_is_a_process_with_its_own_settings(started):
-    """It ends with the supervisor, which passes Ctrl-C on; the exit code is the supervisor's."""
-    commands, handlers = started
+def test_a_worker_is_a_supervisor_and_its_processes(started):
+    """They stop with it: it takes SIGTERM and Ctrl-C; the exit code is the supervisor's."""
+    processes, handlers = started
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
-    settings = Settings(broker="embedded://127.0.0.1:4040", processes=2, web_port=7000)
-    assert run_workers(settings) == 7
-    assert [command[-2:] for command, _ in commands] == [("--process", "1"), ("--process", "2")]
-    environments = [options["env"] for _, options in commands]
-    assert [each["MILLRACE_WEB_PORT"] for each in environments] == ["7000", "7001"]
-    assert {each["MILLRACE_PROCESSES"] for each in environments} == {"1"}
-    for _, options in commands:
-        assert (options["stdin"], options["start_new_session"]) == (subprocess.PIPE, True)
+    settings = Settings(
+        broker="embedded://127.0.0.1:4040", processes=2, web_port=0, state_key="secret"
+    )
+    assert run_worker(settings) == 7
+    assert processes == [(settings, 1), (settings, 2)]
     assert handlers[0].__name__ == "ask_to_stop"
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
 
 
 @pytest.mark.parametrize("given", ["", "secret"])
-def test_workers_on_an_embedded_broker_share_a_key(started, given):
+def test_processes_on_an_embedded_broker_share_a_key(started, given):
     """Each would otherwise sign state with a key of its own, which the others cannot read."""
-    commands, _ = started
-    run_workers(Settings(broker="embedded://here", processes=2, state_key=given))
-    (key,) = {options["env"]["MILLRACE_STATE_KEY"] for _, options in commands}
+    processes, _ = started
+    run_worker(Settings(broker="embedded://here", processes=2, state_key=given, web_port=0))
+    (key,) = {settings.state_key.get_secret_value() for settings, _ in processes}
     assert key == given or (not given and len(key) == 64)
+
+
+def test_a_port_that_is_taken_starts_nothing(started):
+    """The error comes before any process does."""
+    processes, _ = started
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        with pytest.raises(SettingsError, match="web_port must be a free port"):
+            run_worker(Settings(broker="embedded://here", web_port=port))
+    assert processes == []
 
 
 def test_the_supervisor_logs_what_happens(world):
@@ -233,7 +288,7 @@ def test_the_supervisor_logs_what_happens(world):
     with capture_logs() as logs:
         world.supervisor.run()
     assert logs[0] == {
-        "event": "started a worker",
+        "event": "started a process",
         "log_level": "info",
         "process": 1,
         "pid": 0,

@@ -1,23 +1,27 @@
-"""A worker runs in this process, with Millrace's logging and a tuned interpreter."""
+"""The process that folds runs Faust, with Millrace's logging and a tuned interpreter."""
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
+import signal
 import sys
 
 import pytest
-from millrace.streams.worker.run import run_worker, tune_interpreter
 
 from millrace.streams.settings import Settings
-from millrace.streams.worker import run as module
+from millrace.streams.worker import fold as module
+from millrace.streams.worker.fold import _Worker, run_fold, tune_interpreter
 
 
 @pytest.fixture(autouse=True)
 def restored():
     """Leave the interpreter to the other tests as it was."""
     threshold, seconds = gc.get_threshold(), sys.getswitchinterval()
+    handler = signal.getsignal(signal.SIGINT)
     yield
+    signal.signal(signal.SIGINT, handler)
     gc.set_threshold(*threshold)
     gc.unfreeze()
     sys.setswitchinterval(seconds)
@@ -35,6 +39,12 @@ def configured(monkeypatch):
 def worker(monkeypatch):
     """Replace Faust's worker by one that ends as the test says."""
 
+    class App:
+        reporter = None
+
+        def __init__(self, settings):
+            self.settings = settings
+
     class Worker:
         ends_with = None
         made = None
@@ -48,7 +58,10 @@ def worker(monkeypatch):
                 raise self.ends_with
 
     monkeypatch.setattr(module, "_Worker", Worker)
-    monkeypatch.setattr(module, "create_app", lambda settings: ("app", settings))
+    monkeypatch.setattr(module, "create_app", App)
+    monkeypatch.setattr(module, "_end_with_parent", lambda: None)
+    monkeypatch.setattr(module, "Connection", lambda number: ("pipe", number))
+    monkeypatch.setattr(module, "Reporter", lambda connection: ("reporter", connection))
     return Worker
 
 
@@ -67,18 +80,44 @@ def test_garbage_is_collected_less_often():
 def test_the_exit_code_is_fausts(worker, configured, ends_with, code):
     """Faust ends a worker by an exception."""
     worker.ends_with = ends_with
-    assert run_worker(Settings()) == code
+    assert run_fold(Settings(), 1, 7) == code
 
 
-def test_the_worker_runs_the_app_of_the_settings(worker, configured):
-    """Its log says which of several processes it is, and nothing is written besides."""
+def test_the_app_of_the_settings_is_run(worker, configured):
+    """It reports to the supervisor, and nothing is written besides the log."""
     settings = Settings(partitions=2)
-    run_worker(settings, process=3)
+    run_fold(settings, 1, 7)
     made = worker.made
-    assert made.app == ("app", settings)
-    assert (made.settings, made.process, made.spinner) == (settings, 3, None)
+    assert made.app.settings == settings
+    assert made.app.reporter == ("reporter", ("pipe", 7))
+    assert (made.settings, made.process, made.spinner) == (settings, None, None)
     assert made.options == {"quiet": True, "redirect_stdouts": False}
-    assert configured == [(settings, 3)]
+    assert configured == [(settings, None)]
+
+
+def test_of_several_processes_the_log_says_which(worker, configured):
+    """Each line has the process' number."""
+    settings = Settings(processes=3)
+    run_fold(settings, 2, 7)
+    assert configured == [(settings, 2)]
+    assert worker.made.process == 2
+
+
+def test_ctrl_c_is_for_the_supervisor(worker, configured):
+    """A terminal sends it to every process; the supervisor passes it on as SIGTERM."""
+    run_fold(Settings(), 1, 7)
+    assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+
+    faust = _Worker.__new__(_Worker)
+    faust.loop = asyncio.new_event_loop()
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        faust.install_signal_handlers()
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+        assert signal.getsignal(signal.SIGTERM) != before
+    finally:
+        faust.loop.close()
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_fausts_logging_is_replaced(configured):
