@@ -13,8 +13,6 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import TypeAlias
 
-from millrace.streams.worker.fold import tune_interpreter
-
 from bench import data
 from bench.job import Job
 from bench.pipeline import pipeline
@@ -24,6 +22,7 @@ from millrace.streams.operators.slice import Slice
 from millrace.streams.topology.chain import parse_chain
 from millrace.streams.topology.codec import TopicCodec
 from millrace.streams.topology.factory import TaskFactory
+from millrace.streams.worker.fold import tune_interpreter
 
 _SLICE_RECORDS = 200
 Fold: TypeAlias = Callable[[Slice], list[Record]]
