@@ -99,6 +99,7 @@ def _of_classification() -> Iterator[Metric]:
     metrics.model_bytes.labels(0).set(1000)
     metrics.restarts.labels("ingest").inc()
     metrics.skipped.labels("ingest", "events").inc()
+    metrics.gaps.labels("ingest", "events", "expired").inc()
     metrics.broker_errors.labels("ingest", "_TRANSPORT").inc()
     for gauge in (metrics.up, metrics.flush_timestamp, metrics.restore_seconds):
         gauge.labels("ingest").set(1)
