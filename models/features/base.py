@@ -42,7 +42,8 @@ class Stores(Protocol):
         """Return the entries, saved with the agent's state and bounded in number.
 
         An entry counts as changed when it is assigned, not when it is changed in place. The one
-        least recently assigned is evicted.
+        least recently assigned is evicted where there are too many, or where they are too large:
+        an entry that may be large says so in an attribute `size_bytes`.
         """
 
 

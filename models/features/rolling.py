@@ -7,6 +7,7 @@ from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from hashlib import sha256
 
 from millrace.models.features.base import (
     Extract,
@@ -23,6 +24,10 @@ from millrace.schemas.records import Event, Features
 WINDOWS = Store[Window]("windows")
 """Of all rolling features: one window for each feature and group."""
 
+CUT = Store[int]("cut")
+"""First name of a rolling feature to how many events it gave aggregates that lack some values."""
+
+_LONGEST_GROUP = 1_024
 _UNITS_MS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
 _NUMERIC = frozenset({"boolean", "int", "long", "float", "double", "null"})
 _MOST_EVENTS = 1_000_000
@@ -55,7 +60,9 @@ def rolling(
         Field whose value is the group; by default the event's key. The events of a group that
         are spread over partitions are not seen together. Nulls are one group.
     max_events
-        Values held per group, the newest, and so the most that are aggregated.
+        The most values of a window that are aggregated, the newest; each group holds twice as
+        many. Where a window has more, `millrace_windows_cut` counts the events, and there is an
+        alert, once.
     name
         Stands for `field` in the features' names, which are `<field>_<aggregate>_<window>`.
 
@@ -107,9 +114,11 @@ class _Rolling(Feature):
             check_field(f"{where}: by", self.by, schema)
 
     def bind(self, stores: Stores) -> Extract:
-        return partial(self._extract, stores(WINDOWS))
+        return partial(self._extract, stores(WINDOWS), stores(CUT))
 
-    def _extract(self, windows: MutableMapping[str, Window], event: Event) -> Features:
+    def _extract(
+        self, windows: MutableMapping[str, Window], cut: MutableMapping[str, int], event: Event
+    ) -> Features:
         key, time_ms = self._key(event), event["event_time_ms"]
         window = windows.get(key)
         if window is None:
@@ -120,13 +129,23 @@ class _Rolling(Feature):
         else:
             values = window.add(time_ms, float(value))
             windows[key] = window
+        if window.is_cut(time_ms):
+            feature = next(iter(self.aggregates))
+            cut[feature] = cut.get(feature, 0) + 1
         found = {name: aggregate(each, values) for name, each in self.aggregates.items()}
         return {name: result for name, result in found.items() if result is not None}
 
     def _key(self, event: Event) -> str:
         group = event["key"] if self.by is None else event["fields"][self.by]
         feature = next(iter(self.aggregates))  # a name is given once in a pipeline
-        return feature if group is None else f"{feature}|{group}"
+        return feature if group is None else f"{feature}|{_short(str(group))}"
+
+
+def _short(group: str) -> str:
+    """Return the name of a group, or what stands for it where it is long."""
+    if len(group) <= _LONGEST_GROUP:
+        return group
+    return f"{group[:_LONGEST_GROUP]}…{sha256(group.encode()).hexdigest()}"
 
 
 def _length(span_ms: int) -> str:

@@ -10,6 +10,9 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+_EVENTS = 8  # that must have reached a time before what is older is forgotten
 
 
 class Window:
@@ -17,15 +20,16 @@ class Window:
 
     Events may come out of order: each is placed by its time, and sees only what is not later
     than itself. Values of two window lengths are kept, so that an event which is up to one
-    window late still sees its own past in full.
+    window late still sees its own past in full. Time goes by the eighth newest event: a few that
+    are stamped in the future make no other one forgotten.
 
     Parameters
     ----------
     span_ms
         Length in milliseconds: at time t the window is (t - span_ms, t].
     max_events
-        How many values are held, the newest by event time. More than that in one window are
-        not aggregated: this is what bounds the state of a busy group.
+        How many values of one window are aggregated, the newest by event time. Twice as many are
+        held, and one: this is what bounds the state of a busy group.
 
     Examples
     --------
@@ -40,16 +44,27 @@ class Window:
     [6.0, 7.0]
     """
 
-    __slots__ = ("_times_ms", "_values", "max_events", "span_ms")
+    __slots__ = ("_forgotten_ms", "_times_ms", "_values", "max_events", "span_ms")
 
     def __init__(self, span_ms: int, max_events: int = 256) -> None:
         self.span_ms = span_ms
         self.max_events = max_events
         self._times_ms: list[int] = []
         self._values: list[float] = []
+        self._forgotten_ms: int | None = None
 
     def __len__(self) -> int:
         return len(self._values)
+
+    def __setstate__(self, state: tuple[None, Mapping[str, Any]]) -> None:
+        self._forgotten_ms = None  # release 0.1 did not know it
+        for name, value in state[1].items():
+            setattr(self, name, value)
+
+    @property
+    def size_bytes(self) -> int:
+        """About how much memory it takes: 72 bytes a value."""
+        return 72 * len(self._values)
 
     @property
     def newest_ms(self) -> int | None:
@@ -61,25 +76,38 @@ class Window:
 
         Of equal times, the one that was added later counts as the newer.
         """
+        self._forget()
         place = bisect_right(self._times_ms, time_ms)
         self._times_ms.insert(place, time_ms)
         self._values.insert(place, value)
-        seen = self.values(time_ms)
-        self._forget()
-        return seen
+        return self.values(time_ms)
 
     def values(self, time_ms: int) -> list[float]:
         """Return the values in (time_ms - span_ms, time_ms], oldest first."""
-        end = bisect_right(self._times_ms, time_ms)
-        start = bisect_right(self._times_ms, time_ms - self.span_ms)
+        start, end = self._between(time_ms)
         return self._values[max(start, end - self.max_events) : end]
 
+    def is_cut(self, time_ms: int) -> bool:
+        """Whether `values` lacks some of the window, which are too many or came too long ago."""
+        start, end = self._between(time_ms)
+        if end - start > self.max_events:
+            return True
+        return self._forgotten_ms is not None and self._forgotten_ms > time_ms - self.span_ms
+
+    def _between(self, time_ms: int) -> tuple[int, int]:
+        start = bisect_right(self._times_ms, time_ms - self.span_ms)
+        return start, bisect_right(self._times_ms, time_ms)
+
     def _forget(self) -> None:
-        old = bisect_right(self._times_ms, self._times_ms[-1] - 2 * self.span_ms)
-        surplus = max(old, len(self._times_ms) - self.max_events)
+        """Make room, when the next value comes: until then, what is cut off can be told."""
+        times_ms = self._times_ms
+        passed_ms = times_ms[-_EVENTS] if len(times_ms) >= _EVENTS else None
+        old = 0 if passed_ms is None else bisect_right(times_ms, passed_ms - 2 * self.span_ms)
+        surplus = max(old, len(times_ms) - 2 * self.max_events)
         if surplus > 0:
-            del self._times_ms[:surplus]
-            del self._values[:surplus]
+            forgotten_ms = times_ms[surplus - 1]
+            self._forgotten_ms = max(self._forgotten_ms or forgotten_ms, forgotten_ms)
+            del times_ms[:surplus], self._values[:surplus]
 
 
 def aggregate(name: str, values: Sequence[float]) -> float | int | None:

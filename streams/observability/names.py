@@ -103,6 +103,16 @@ PENDING = _gauge(
 MODEL_VERSION = _gauge(
     "model_version", "Most examples that a model of the partition has learned.", "partition"
 )
+WINDOWS_CUT = _gauge(
+    "windows_cut",
+    "Events so far that saw more values in a window than its max_events allows.",
+    *("partition", "feature"),
+)
+WINDOWS_EVICTED = _gauge(
+    "windows_evicted",
+    "Entries of features' stores so far that were evicted: too many or too large.",
+    *("partition", "store"),
+)
 MODELS = _gauge("models", "Model sets in memory.", "partition")
 
 AGENT_BATCH_SECONDS = _histogram("agent_batch_seconds", "Time to fold and commit a batch.", "agent")
@@ -145,6 +155,9 @@ TALLIED = {
 
 READINGS = {
     each.name: each
-    for each in (PREQUENTIAL_METRIC, PREQUENTIAL_EXAMPLES, PENDING, MODEL_VERSION, MODELS)
+    for each in (
+        *(PREQUENTIAL_METRIC, PREQUENTIAL_EXAMPLES, PENDING, MODEL_VERSION, MODELS),
+        *(WINDOWS_CUT, WINDOWS_EVICTED),
+    )
 }
 """Name of a reading to the gauge that shows it."""

@@ -50,6 +50,10 @@ class ExampleWriter:
         }
         return [ExampleRecord(example, joined.origin)]
 
+    def forget(self, scope_key: str) -> None:
+        """Start to count anew: learning has evicted the models of this scope key."""
+        self.written.take(scope_key)
+
     def staleness(self, scope_key: str, models: ModelSet) -> int:
         """Return how many examples the models are behind those that learn elsewhere."""
-        return self.written.get(scope_key, 0) - models.version
+        return max(self.written.get(scope_key, 0) - models.version, 0)

@@ -1,23 +1,27 @@
 """Feature: a valid event becomes the features that a model sees.
 
-Reads `clean`; writes `features` and `rejects`. Labels pass through in order. Keeps the stores
-that the pipeline's features ask for, each bounded; without such features, no state. An event for
+Reads `clean`; writes `features`, `rejects` and `alerts`. Labels pass through in order. Keeps the
+stores that the pipeline's features ask for, each bounded in entries and bytes; without such
+features, no state. What the bounds leave out is counted, with one alert (`left_out`). An event for
 which the user's code raises, or makes something that is not a number, a boolean or text, goes to
 `rejects` with the last frame of the traceback.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, MutableMapping
+from collections.abc import Collection, Iterable, MutableMapping, Sized
+from functools import partial
 from typing import Self, cast
 
 from millrace.models.features.base import Entry, Store, plain
+from millrace.models.features.rolling import CUT
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import RecordError, RejectReason
 from millrace.schemas.records import Event, Features, FeatureVector
-from millrace.streams.operators.base import RecordOperator, Topics
+from millrace.streams.operators.base import Reading, RecordOperator, Topics
 from millrace.streams.operators.context import Context
-from millrace.streams.operators.keyed_state import KeyedState
+from millrace.streams.operators.keyed_state import StateStore
+from millrace.streams.operators.left_out import LeftOut
 from millrace.streams.operators.record import (
     EventRecord,
     LabelRecord,
@@ -25,7 +29,10 @@ from millrace.streams.operators.record import (
     VectorRecord,
     last_frame,
 )
+from millrace.streams.operators.sized_state import SizedState
 
+_MOST_BYTES = 1024 * 1024 * 1024
+_ENTRY_BYTES = 200
 _PLAIN = frozenset({bool, float, str})
 _LONGS = range(-(2**63), 2**63)
 
@@ -39,18 +46,24 @@ class FeatureOperator(RecordOperator):
         The definition.
     max_entries
         Most entries of each store, for example windows; the one least recently changed is evicted.
+    max_bytes
+        Most memory of each store, by a rough count.
     """
 
     name = "feature"
 
-    def __init__(self, pipeline: Pipeline, max_entries: int = 100_000) -> None:
+    def __init__(
+        self, pipeline: Pipeline, max_entries: int = 100_000, max_bytes: int = _MOST_BYTES
+    ) -> None:
         super().__init__(pipeline, self.topics_in([self.name]))
         self._max_entries = max_entries
+        self._max_bytes = max_bytes
+        self._left_out = LeftOut()
         self._extractors = [feature.bind(self._store) for feature in pipeline.features]
 
     @classmethod
     def topics_in(cls, agent: Collection[str]) -> Topics:  # noqa: ARG003 - the same in each
-        return Topics(frozenset({"clean"}), frozenset({"features", "rejects"}))
+        return Topics(frozenset({"clean"}), frozenset({"features", "rejects", "alerts"}))
 
     @classmethod
     def make(cls, context: Context) -> Self:
@@ -61,15 +74,24 @@ class FeatureOperator(RecordOperator):
             return [LabelRecord(record.value, record.origin, "features")]
         if not isinstance(record, EventRecord):
             return ()
+        self._left_out.begin()
+        made = self._make(record)
+        return [made, *self._left_out.alerts(record.value, record.origin)]
+
+    def readings(self) -> Iterable[Reading]:
+        return self._left_out.readings()
+
+    def _make(self, record: EventRecord) -> Record:
+        """Return the vector of an event, or its dead letter."""
         event = record.value
         try:
             features = self._extract(event)
         except RecordError as error:
             cause = "" if error.__cause__ is None else f" ({last_frame(error.__cause__)})"
             detail = error.detail + cause
-            return [self._fail("event", record.origin, error.reason, error, detail)]
+            return self._fail("event", record.origin, error.reason, error, detail)
         except Exception as error:  # the user's code may raise anything
-            return [self._fail("event", record.origin, RejectReason.FEATURE_ERROR, error)]
+            return self._fail("event", record.origin, RejectReason.FEATURE_ERROR, error)
         vector: FeatureVector = {
             "event_id": event["event_id"],
             "key": event["key"],
@@ -77,11 +99,19 @@ class FeatureOperator(RecordOperator):
             "label": event["label"],
             "features": features,
         }
-        return [VectorRecord(vector, record.origin)]
+        return VectorRecord(vector, record.origin)
 
     def _store(self, store: Store[Entry]) -> MutableMapping[str, Entry]:
-        kept = self.stores.setdefault(store.name, KeyedState(self._max_entries))
-        return cast(MutableMapping[str, Entry], kept)
+        if store.name not in self.stores:
+            self.stores[store.name] = self._fresh_store(store.name)
+        return cast(MutableMapping[str, Entry], self.stores[store.name])
+
+    def _fresh_store(self, name: str) -> StateStore:
+        self.stores["evicted"] = self._left_out.evicted
+        if name == CUT.name:
+            return self._left_out.cut
+        on_eviction = partial(self._left_out.count_evicted, name)
+        return SizedState(self._max_entries, self._max_bytes, _size_bytes, on_eviction)
 
     def _extract(self, event: Event) -> Features:
         features: Features = {}
@@ -90,6 +120,13 @@ class FeatureOperator(RecordOperator):
         if not {*map(type, features.values())} <= _PLAIN:
             features = {name: _checked(name, value) for name, value in features.items()}
         return features
+
+
+def _size_bytes(key: str, entry: object) -> int:
+    """Return the rough size of an entry: what it says of itself, or by its length."""
+    values = len(entry) if isinstance(entry, Sized) else 0
+    size: int = getattr(entry, "size_bytes", 100 * values)
+    return _ENTRY_BYTES + len(key) + size
 
 
 def _checked(name: str, value: object) -> bool | int | float | str:

@@ -37,13 +37,15 @@ class StateStore(Protocol):
 class KeyedState(dict[str, V]):
     """A dictionary with text keys that tracks changes and may be bounded.
 
-    It is in the order in which its keys were last set. Only `state[key] = value`, `touch`,
+    It is in the order in which its keys were last set. Only `state[key] = value`, `touch`, `mark`,
     `changing`, `del state[key]` and `take` change it.
 
     Parameters
     ----------
     limit
         Most entries that it holds; the one least recently set is evicted. None: no limit.
+    on_eviction
+        Called with the key of each entry that is evicted.
 
     Examples
     --------
@@ -55,13 +57,16 @@ class KeyedState(dict[str, V]):
     [('b', 2), ('c', 3)]
     """
 
-    def __init__(self, limit: int | None = None) -> None:
+    def __init__(
+        self, limit: int | None = None, on_eviction: Callable[[str], None] | None = None
+    ) -> None:
         super().__init__()
         self.limit = limit
         self.evicted = 0
+        self._on_eviction = on_eviction
         self._sequence = 0
         self._changed: dict[str, int] = {}
-        self._persisted: set[str] = set()
+        self._persisted: dict[str, int] = {}  # key to its last change that was taken
         self._newest: str | None = None  # the last entry, and known to have changed
 
     def __setitem__(self, key: str, value: V) -> None:
@@ -75,8 +80,7 @@ class KeyedState(dict[str, V]):
         self._changed[key] = self._sequence
         self._newest = key
         while self.limit is not None and len(self) > self.limit:
-            del self[next(iter(self))]
-            self.evicted += 1
+            self._evict()
 
     def __delitem__(self, key: str) -> None:
         super().__delitem__(key)
@@ -108,6 +112,18 @@ class KeyedState(dict[str, V]):
         if key != self._newest:
             self[key] = self[key]
 
+    def mark(self, key: str) -> None:
+        """Mark the value of `key` as changed in place, without making it the newest."""
+        if key in self and key not in self._changed:
+            self._changed[key] = self._persisted[key]
+
+    def _evict(self) -> None:
+        key = next(iter(self))
+        del self[key]
+        self.evicted += 1
+        if self._on_eviction is not None:
+            self._on_eviction(key)
+
     def oldest(self) -> tuple[str, V]:
         """Return the entry least recently set, of a store that has any."""
         key = next(iter(self))
@@ -118,10 +134,10 @@ class KeyedState(dict[str, V]):
         changes = []
         for key, sequence in sorted(self._changed.items(), key=lambda item: item[1]):
             if key in self:
-                self._persisted.add(key)
+                self._persisted[key] = sequence
                 changes.append(Change(key, sequence, self[key]))
             else:
-                self._persisted.discard(key)
+                self._persisted.pop(key, None)
                 changes.append(Change(key, sequence, None))
         self._changed.clear()
         self._newest = None
@@ -133,4 +149,4 @@ class KeyedState(dict[str, V]):
             self._sequence = max(self._sequence, change.sequence)
             if change.value is not None:
                 super().__setitem__(change.key, cast(V, change.value))
-                self._persisted.add(change.key)
+                self._persisted[change.key] = change.sequence

@@ -57,6 +57,7 @@ class LearningOperator(RecordOperator):
         self.models = models
         self._evaluation: KeyedState[Prequential] = KeyedState()
         self._monitors: KeyedState[dict[str, DriftMonitor]] = KeyedState(pipeline.max_models)
+        models.keep_beside(self._monitors)
         super().__init__(
             pipeline,
             self.topics_in([self.name]),
@@ -98,6 +99,9 @@ class LearningOperator(RecordOperator):
             else:
                 self.tally["learned", models.champion] += 1
         return made
+
+    def forget(self, _scope_key: str) -> None:
+        """Do nothing: what is kept beside models goes with them."""
 
     def staleness(self, _scope_key: str, _models: ModelSet) -> int:
         """Return 0: the models that predict are those that have just been trained."""

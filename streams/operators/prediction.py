@@ -98,6 +98,7 @@ class PredictionOperator(RecordOperator):
             return self._join.add_label(record.value, record.origin)
         if isinstance(record, TombstoneRecord):
             self._models.by_scope_key.take(record.scope_key)
+            self._training.forget(record.scope_key)
         elif isinstance(record, SnapshotRecord):
             scope_key, payload = record.value["scope_key"], record.value["payload"]
             self._models.by_scope_key[scope_key] = self._load_models(payload)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +15,17 @@ import yaml
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from millrace import Pipeline, catalogue
+from millrace import Pipeline, catalogue, rolling
 from millrace.models.candidates.model_set import ModelSet
 from millrace.models.pipelines import loans
+from millrace.schemas.records import Event
 from millrace.streams.api.pages import Pages, ProcessState
 from millrace.streams.api.report import Report
 from millrace.streams.observability.metrics import Metrics
+from millrace.streams.operators.feature import FeatureOperator
 from millrace.streams.operators.record import (
     AlertRecord,
+    EventRecord,
     Origin,
     OutcomeRecord,
     PredictionRecord,
@@ -29,6 +34,7 @@ from millrace.streams.operators.record import (
 from millrace.streams.operators.slice import Slice
 from millrace.streams.topology.chain import parse_chain
 from millrace.streams.topology.factory import TaskFactory
+from millrace.streams.topology.task import Task
 
 _NOW_MS = 1_800_000_000_000
 _FIELDS = {"id": "string", "x": "double", "y": ["null", "double"]}
@@ -101,9 +107,22 @@ def _of_classification() -> Iterator[Metric]:
     metrics.skipped.labels("ingest", "events").inc()
     metrics.gaps.labels("ingest", "events", "expired").inc()
     metrics.broker_errors.labels("ingest", "_TRANSPORT").inc()
+    metrics.watch("feature", 1, _crowded())
     for gauge in (metrics.up, metrics.flush_timestamp, metrics.restore_seconds):
         gauge.labels("ingest").set(1)
     return _parsed(metrics)
+
+
+def _crowded() -> Task:
+    """Return a task of features with more values and more groups than there is room for."""
+    feature = rolling("x", "sum", window=timedelta(hours=1), by="id", max_events=1)
+    operator = FeatureOperator(replace(_REGRESSION, features=(feature,)), max_entries=1)
+    origin = Origin("clean", 0, 0, _NOW_MS, None, None)
+    for user in ("anna", "anna", "bert"):
+        fields = {"id": user, "x": 1.0}
+        event = Event(event_id=user, key=user, event_time_ms=0, label=None, fields=fields)
+        operator.run(Slice([EventRecord(event, origin)]))
+    return Task([operator], lambda: 0)
 
 
 def _of_regression() -> Iterator[Metric]:

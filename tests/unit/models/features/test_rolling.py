@@ -93,7 +93,7 @@ def test_windows_are_stored_by_feature_and_group(event, bind):
     extract = bind(rolling("amount", "sum", "max", window=HOUR, max_events=7), stores)
     extract(event(3, None, amount=True))
     extract(event(4, "a|b", amount=2))
-    assert [*stores] == ["windows"]
+    assert [*stores] == ["windows", "cut"]
     assert [*stores["windows"]] == ["amount_sum_1h", "amount_sum_1h|a|b"]
     window = stores["windows"]["amount_sum_1h"]
     assert type(window) is Window
@@ -217,3 +217,23 @@ def test_fields_that_fit_are_accepted(kind):
     fields = [{"name": "amount", "type": kind}, {"name": "country", "type": "string"}]
     schema = EventSchema({"type": "record", "name": "Payment", "fields": fields})
     rolling("amount", "sum", window=HOUR, by="country").check(schema)
+
+
+def test_events_whose_window_is_cut_are_counted(event, bind):
+    """Each event whose aggregates lack some of the window is counted, by the first feature name."""
+    stores = {}
+    extract = bind(rolling("amount", "sum", "count", window=HOUR, max_events=3), stores)
+    found = [extract(event(i, amount=1.0))["amount_count_1h"] for i in range(10)]
+    assert (found, stores["cut"]) == ([1, 2, 3, *[3] * 7], {"amount_sum_1h": 7})
+    assert extract(event(9, amount=None))["amount_count_1h"] == 3
+    assert stores["cut"] == {"amount_sum_1h": 8}
+
+
+def test_long_groups(event, bind):
+    """The name of a long group is shortened, and stays one of its own."""
+    stores = {}
+    extract = bind(rolling("amount", "count", window=HOUR, by="country"), stores)
+    for end in ("a", "b", "a"):
+        extract(event(0, amount=1.0, country="x" * 500_000 + end))
+    assert [len(each) for each in stores["windows"].values()] == [2, 1]
+    assert all(len(key) < 1_200 for key in stores["windows"])

@@ -2,7 +2,9 @@
 
 import math
 import pickle
+import random
 import statistics
+from bisect import bisect_right, insort
 from fractions import Fraction
 
 import pytest
@@ -59,13 +61,16 @@ def test_in_order_the_newest_of_the_window_are_seen(arrivals, max_events):
 
 @given(events, st.integers(min_value=1, max_value=20))
 def test_what_is_held_is_bounded(arrivals, max_events):
-    """At most `max_events` are held, and none that is two windows old."""
+    """About twice `max_events` are held, and nothing two windows older than eight others."""
     window = Window(SPAN_MS, max_events)
     for time_ms, value in arrivals:
         window.add(time_ms, value)
-        assert len(window) <= max_events
+        assert len(window) <= 2 * max_events + 1
         assert window.newest_ms == max(window._times_ms)
-        assert min(window._times_ms) > window.newest_ms - 2 * SPAN_MS
+    before = [*window._times_ms]
+    window.add(2 * SPAN_MS, 0.0)
+    kept_from = before[-8] - 2 * SPAN_MS if len(before) >= 8 else -math.inf
+    assert all(each > kept_from for each in window._times_ms)
 
 
 @given(st.lists(times_ms, unique=True, min_size=1, max_size=40), st.randoms(use_true_random=False))
@@ -101,13 +106,61 @@ def test_the_window_is_open_at_its_old_end_and_closed_at_its_new_end():
 
 
 def test_an_event_too_late_to_be_held_still_sees_itself():
-    """An event that is older than all that is held is not held, and not overlooked."""
-    window = Window(SPAN_MS, max_events=2)
+    """An event that is older than all that is held is not held for long, and not overlooked."""
+    window = Window(SPAN_MS, max_events=1)
     for time_ms in (100, 101):
         window.add(time_ms, 1.0)
     assert window.add(3, 7.0) == [7.0]
-    assert window.values(101) == [1.0, 1.0]
-    assert len(window) == 2
+    assert window.values(101) == [1.0]
+    window.add(101, 1.0)
+    assert window.values(3) == []
+    assert len(window) == 3
+
+
+def test_a_few_events_in_the_future_make_no_other_one_forgotten():
+    """Seven that are stamped years ahead leave what the others see as it is."""
+    window, arrived = Window(SPAN_MS), []
+    for time_ms in range(60):
+        if 10 <= time_ms < 17:
+            window.add(time_ms + 10**9, 0.0)
+        arrived.append((time_ms, float(time_ms)))
+        assert window.add(time_ms, float(time_ms)) == naive_past(arrived, time_ms)
+
+
+@pytest.mark.parametrize("max_events", [256, 1_000])
+@pytest.mark.parametrize("late_share", [0, 0.3])
+@pytest.mark.parametrize("per_hour", [50, 250, 500, 2_000])
+def test_at_several_rates(per_hour, late_share, max_events):
+    """Up to `max_events` values of one hour, also 30 minutes late; what lacks any is known."""
+    rng, hour_ms = random.Random(per_hour), 3_600_000
+    window, times, kept, cut, most = Window(hour_ms, max_events), [], {}, 0, 0
+    for i in range(3 * per_hour):
+        late_ms = hour_ms // 2 if rng.random() < late_share else 0
+        time_ms = i * hour_ms // per_hour - late_ms
+        insort(times, (time_ms, i))
+        kept[i] = float(i)
+        inside = times[
+            bisect_right(times, (time_ms - hour_ms, i)) : bisect_right(times, (time_ms, i))
+        ]
+        truth = [kept[each] for _, each in inside]
+        seen = window.add(time_ms, kept[i])
+        assert window.is_cut(time_ms) == (seen != truth)
+        cut += window.is_cut(time_ms)
+        most = max(most, len(truth))
+        if per_hour <= 1.4 * max_events or not late_share:
+            assert seen == truth[-max_events:]
+    assert (cut > 0) == (most > max_events)
+
+
+def test_reads_a_window_of_release_01():
+    """It has no memory of what was forgotten."""
+    window = Window(SPAN_MS)
+    window.add(5, 1.0)
+    saved = {name: getattr(window, name) for name in Window.__slots__ if name != "_forgotten_ms"}
+    old = Window.__new__(Window)
+    old.__setstate__((None, saved))
+    assert old.add(7, 2.0) == [1.0, 2.0]
+    assert not old.is_cut(7)
 
 
 def test_reading_an_empty_window_gives_nothing():

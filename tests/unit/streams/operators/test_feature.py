@@ -225,11 +225,41 @@ def test_windows_are_bounded(windowed: Pipeline, make_event: Make) -> None:
     operator = FeatureOperator(windowed, max_entries=2)
 
     def count(user: str) -> Any:
-        (made,) = operator.process(make_event(user=user))
+        made, *alerts = operator.process(make_event(user=user))
+        said.append([each.value["source"] for each in alerts])
         return next(iter(made.value["features"].values()))
 
+    said: list[list[str]] = []
     assert [count(user) for user in ("a", "b", "a", "c", "a", "b")] == [1, 1, 2, 1, 3, 1]
     assert len(operator.stores["windows"]) == 2
+    assert said == [[], [], [], ["evicted:windows"], [], []]
+    assert [*operator.readings()] == [("windows_evicted", ("windows",), 2)]
+
+
+def test_stores_are_bounded_in_bytes(windowed: Pipeline, make_event: Make) -> None:
+    """Of windows that take more than `max_bytes`, the ones least recently changed are evicted."""
+    operator = FeatureOperator(windowed, max_bytes=5_000)
+    for i in range(200):
+        operator.process(make_event(user=f"{i % 2} {'x' * 1_000}"))
+        operator.process(make_event(user=f"{i}"))
+    assert 2 < len(operator.stores["windows"]) < 12
+    assert sum(72 * len(each) for each in operator.stores["windows"].values()) < 5_000
+
+
+def test_what_is_cut_is_said_once(
+    make_pipeline: Make, make_event: Make, move: Make, make_origin: Make
+) -> None:
+    """The first event whose window is cut makes an alert, also where state moves; all count."""
+    feature = rolling("a", "sum", window=timedelta(hours=1), max_events=2)
+    pipeline = make_pipeline(features=(feature,))
+    operator, log, said = FeatureOperator(pipeline), {}, []
+    for i in range(9):
+        operator = move(operator, FeatureOperator(pipeline), log)
+        made, *alerts = operator.process(make_event(f"e{i}", i))
+        said += [(each.value["event_id"], each.value["source"]) for each in alerts]
+        assert made.value["features"] == {"a_sum_1h": min(i + 1, 2)}
+    assert said == [("e2", "cut:a_sum_1h")]
+    assert [*operator.readings()] == [("windows_cut", ("a_sum_1h",), 7)]
 
 
 class Seen(Feature):
@@ -266,10 +296,11 @@ def test_features_get_the_stores_that_they_ask_for(make_pipeline: Make, make_eve
         "one": {"events": 2},
         "shared": {"one": 2, "two": 2},
         "two": {"events": 2},
+        "evicted": {},
     }
     changes = operator.stores["shared"].take_changes()
     assert [(each.key, each.value) for each in changes] == [("one", 2), ("two", 2)]
-    assert {store.limit for store in operator.stores.values()} == {100_000}
+    assert {operator.stores[name].limit for name in ("one", "shared", "two")} == {100_000}
 
 
 def test_without_state_there_are_no_stores(make_pipeline: Make) -> None:
@@ -290,7 +321,7 @@ def test_it_is_made_for_any_agent(make_pipeline: Make, make_event: Make) -> None
     )
     operator = FeatureOperator.make(context)
     assert operator.name == "feature"
-    assert operator.topics == ({"clean"}, {"features", "rejects"})
+    assert operator.topics == ({"clean"}, {"features", "rejects", "alerts"})
     assert [each.topic for each in operator.process(make_event())] == ["features"]
 
 

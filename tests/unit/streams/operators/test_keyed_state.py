@@ -57,6 +57,15 @@ class KeyedStateMachine(RuleBasedStateMachine):
         self.store.touch(key)
         self._put(key, self.store[key])
 
+    @precondition(lambda self: self.plain)
+    @rule(data=st.data(), value=st.integers())
+    def mark(self, data: Any, value: int) -> None:
+        key = data.draw(st.sampled_from(sorted(self.plain)))
+        self.store[key].append(value)
+        self.store.mark(key)
+        if self.plain[key] is not self.store[key]:
+            self.plain[key] = [*self.store[key]]
+
     @rule()
     def flush(self) -> None:
         changes = self.store.take_changes()
@@ -169,3 +178,14 @@ def test_falsy_values_are_values() -> None:
     restored = KeyedState()
     restored.restore(state.take_changes())
     assert restored == {"zero": 0, "no": False, "text": "", "empty": {}}
+
+
+def test_evictions_are_told() -> None:
+    """Each key that is evicted is told, once it is gone; one that is deleted is not."""
+    told: list[tuple[str, bool]] = []
+    state: KeyedState[int] = KeyedState(2, lambda key: told.append((key, key in state)))
+    for key in "abcb":
+        state[key] = 1
+    del state["c"]
+    state["d"] = state["e"] = 1
+    assert told == [("a", False), ("b", False)]

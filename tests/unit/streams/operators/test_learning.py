@@ -9,6 +9,7 @@ import pytest
 from river import base, evaluate, metrics
 from river.drift import PageHinkley
 
+from millrace.models.features import fields
 from millrace.models.monitoring.drift import DriftSettings
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas.records import RejectReason
@@ -52,6 +53,9 @@ class Chain:
 
     def label(self, i: int, y: Any) -> None:
         self.published += self._task.run(Slice([self._label(f"e{i}", y)]))
+
+    def run(self, record: Record) -> list[Record]:
+        return self._task.run(Slice([record]))
 
     def of(self, topic: str) -> list[Any]:
         return [record.value for record in self.published if record.topic == topic]
@@ -338,3 +342,38 @@ def test_labels_decide_a_trial_where_models_learn_without_them(
     assert trials == [0] * began + [1] * 20 + [0] * (380 - began)
     assert alert["event_id"] == f"e{began}"
     assert saved == [*range(began, began + 21)]
+
+
+@pytest.mark.parametrize("evicted", [True, False])
+def test_a_monitor_goes_with_its_model(
+    evicted: bool, make_pipeline: Make, avro: Make, make_vector: Make, make_label: Make
+) -> None:
+    """A key that comes back after its model was evicted is watched afresh: no false alert."""
+    schema = avro(id="string", user="string", say="double", y=["null", "boolean"])
+    drift = DriftSettings(inputs=None, predictions=None)
+    pipeline = make_pipeline(
+        schema=schema,
+        key="user",
+        scope="key",
+        max_models=2,
+        models={"own": Seesaw},
+        features=(fields("say"),),
+        drift=drift,
+    )
+    ours = Chain(pipeline, make_vector, make_label)
+
+    def feed(user: str, start: int, count: int, wrong: bool) -> None:
+        for i in range(start, start + count):
+            right = (i % 12 != 0) is not wrong
+            ours.event(i, {"say": float(right), "key": user})  # type: ignore[dict-item]
+            ours.published += ours.run(make_label(f"e{i}", True, key=user))
+
+    feed("anna", 0, 500, wrong=False)
+    if evicted:
+        feed("bert", 500, 3, wrong=False)
+        feed("cleo", 503, 3, wrong=False)
+        assert (
+            {*ours.learning.stores["monitors"]} == {*ours.models.by_scope_key} == {"bert", "cleo"}
+        )
+    feed("anna", 506, 300, wrong=True)
+    assert len(ours.of("alerts")) == (0 if evicted else 1)

@@ -13,7 +13,7 @@ from millrace.models.candidates.model_set import ModelSet
 from millrace.models.pipeline.definition import Pending
 from millrace.schemas.records import RejectReason
 from millrace.streams.operators.learning import LearningOperator
-from millrace.streams.operators.record import SnapshotRecord
+from millrace.streams.operators.record import SnapshotRecord, TombstoneRecord
 from millrace.streams.operators.scope import ScopedModels
 from tests.unit.streams.operators.apart import Apart, made_by
 
@@ -214,3 +214,17 @@ def test_stop_on_error(make_pipeline: Make, make_vector: Make, make_label: Make)
     with pytest.raises(ValueError, match="cannot learn this"):
         learning.process(example)
     assert made_by(operator, make_vector("e2")) == [("rejects", RejectReason.DUPLICATE_EVENT)]
+
+
+def test_staleness_after_an_eviction(
+    make_pipeline: Make, avro: Make, make_vector: Make, make_label: Make
+) -> None:
+    """Examples that evicted models have learned are no longer counted."""
+    schema = avro(id="string", user="string", a="double", y=["null", "boolean"])
+    pipeline = make_pipeline(schema=schema, key="user", scope="key")
+    operator = Apart(pipeline)
+    for i in range(3):
+        made_by(operator, make_vector(f"e{i}", key="anna"), make_label(f"e{i}", True, key="anna"))
+    operator.process(TombstoneRecord({}, make_vector("x").origin, "models", scope_key="anna"))
+    made = operator.process(make_vector("e4", key="anna"))
+    assert made[0].value["staleness_examples"] == 0

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from millrace.models.pipeline.definition import Pipeline
+from millrace.streams.operators.keyed_state import KeyedState
 from millrace.streams.operators.scope import ScopedModels
 
 Make = Callable[..., Any]
@@ -57,3 +58,17 @@ def test_learning_marks_a_change(keyed: Callable[..., Pipeline]) -> None:
     assert models.by_scope_key.take_changes() == []
     models.mark_trained("bert")
     assert [change.key for change in models.by_scope_key.take_changes()] == ["bert"]
+
+
+def test_what_is_kept_beside_models_goes_with_them(keyed: Callable[..., Pipeline]) -> None:
+    """It is gone when they are evicted, and what an earlier release left is when they are fresh."""
+    models = ScopedModels(keyed(scope="key", max_models=2))
+    beside: KeyedState[int] = KeyedState()
+    models.keep_beside(beside)
+    for key in ("anna", "bert", "cleo"):
+        models.of(key)
+        beside[key] = 1
+    assert [*beside] == ["bert", "cleo"]
+    beside["anna"] = 1
+    models.of("anna")
+    assert [*beside] == ["cleo"]
