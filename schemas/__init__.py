@@ -15,8 +15,10 @@ from millrace.schemas.codec.avro import AvroType, Codec, Schema
 from millrace.schemas.errors import (
     BrokerError,
     DefinitionError,
+    ExpiredError,
     MillraceError,
     RecordError,
+    RegistryError,
     SettingsError,
     SnapshotError,
 )
@@ -30,9 +32,11 @@ __all__ = [
     "Codec",
     "DefinitionError",
     "EventSchema",
+    "ExpiredError",
     "Fate",
     "MillraceError",
     "RecordError",
+    "RegistryError",
     "RejectReason",
     "Schema",
     "SettingsError",

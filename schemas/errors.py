@@ -8,6 +8,8 @@
     ├── RecordError         one record cannot be used: it is rejected, and the pipeline continues
     ├── SnapshotError       saved state is unsigned, tampered with or of another version
     └── BrokerError         Kafka, or what replaces it, cannot be reached or refuses a request
+        ├── ExpiredError    records that are needed are not on the broker any more
+        └── RegistryError   the schema registry cannot be reached or refuses a request
 
 A message about a definition or a setting reads "<parameter> must be <what>; got <value!r>",
 followed by the fix. Any other says what happened, where (topic[partition]@offset), and how to fix
@@ -20,23 +22,51 @@ from millrace.schemas.records import RejectReason
 
 
 class MillraceError(Exception):
-    """Any error that Millrace raises on purpose."""
+    """Any error that Millrace raises on purpose.
+
+    Attributes
+    ----------
+    public
+        What kind of failure it is, for whoever may see no more than that (`/healthz`).
+    """
+
+    public = "Millrace failed"
 
 
 class DefinitionError(MillraceError):
     """A pipeline's definition is wrong; the message names the parameter and the fix."""
 
+    public = "the pipeline's definition is wrong"
+
 
 class SettingsError(MillraceError):
     """A setting or a command-line argument is wrong."""
+
+    public = "a setting is wrong"
 
 
 class SnapshotError(MillraceError):
     """Saved state cannot be loaded; the message says why and what to do."""
 
+    public = "saved state cannot be loaded"
+
 
 class BrokerError(MillraceError):
     """The broker cannot be reached, or refuses a request."""
+
+    public = "the broker refuses a request"
+
+
+class ExpiredError(BrokerError):
+    """Records that are needed are not on the broker any more."""
+
+    public = "input has expired"
+
+
+class RegistryError(BrokerError):
+    """The schema registry cannot be reached, or refuses a request."""
+
+    public = "the schema registry does not answer"
 
 
 class RecordError(MillraceError):

@@ -10,8 +10,9 @@ from confluent_kafka.cimpl import NewTopic
 
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import BrokerError
+from millrace.streams.kafka.diagnosis import Request, explain
 from millrace.streams.kafka.errors import cause_of
-from millrace.streams.kafka.protocols import Admin, Clients
+from millrace.streams.kafka.protocols import Clients
 from millrace.streams.settings import Settings
 from millrace.streams.topology.topics import TopicSettings, topic_prefix, topic_settings
 
@@ -27,13 +28,12 @@ def partition_counts(clients: Clients) -> dict[str, int]:
     BrokerError
         The broker does not answer.
     """
+    admin = clients.admin()
     try:
-        known = clients.admin().list_topics(timeout=CONNECT_TIMEOUT_SECONDS)
+        known = admin.list_topics(timeout=CONNECT_TIMEOUT_SECONDS)
     except KafkaException as error:
-        raise BrokerError(
-            f"broker {clients.broker!r} does not answer: {cause_of(error).str()}. Start one with"
-            " `make kafka` or `docker compose up`, or leave --broker out"
-        ) from error
+        admin.poll(0)  # for the reason, which it has logged
+        raise BrokerError(explain(clients, cause_of(error))) from error
     return {name: len(topic.partitions) for name, topic in known.topics.items()}
 
 
@@ -67,7 +67,7 @@ def ensure_topics(clients: Clients, topics: Iterable[TopicSettings]) -> dict[str
     missing = [topic for topic in wanted if topic.name not in present]
     if missing:
         create = _create_on_embedded if clients.is_embedded else _create
-        create(clients.admin(), missing)
+        create(clients, missing)
         present = _wait_known(clients, [topic.name for topic in missing])
     return {topic.name: present.get(topic.name, topic.partitions) for topic in wanted}
 
@@ -107,7 +107,7 @@ def _wait_known(clients: Clients, names: list[str]) -> dict[str, int]:
         time.sleep(_RETRY_SECONDS)
 
 
-def _create(admin: Admin, missing: list[TopicSettings]) -> None:
+def _create(clients: Clients, missing: list[TopicSettings]) -> None:
     requests = [
         NewTopic(
             topic.name,
@@ -117,16 +117,18 @@ def _create(admin: Admin, missing: list[TopicSettings]) -> None:
         )
         for topic in missing
     ]
-    for name, created in admin.create_topics(requests, request_timeout=30).items():
+    for name, created in clients.admin().create_topics(requests, request_timeout=30).items():
         try:
             created.result()
         except KafkaException as error:
             cause = cause_of(error)
             if cause.code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise BrokerError(f"could not create topic {name!r}: {cause.str()}") from error
+                why = explain(clients, cause, Request(name, operation="Create"))
+                raise BrokerError(f"could not create topic {name!r}: {why}") from error
 
 
-def _create_on_embedded(admin: Admin, missing: list[TopicSettings]) -> None:
+def _create_on_embedded(clients: Clients, missing: list[TopicSettings]) -> None:
     """Make topics appear on the embedded broker, which has no CreateTopics."""
+    admin = clients.admin()
     for topic in missing:
         admin.list_topics(topic.name, timeout=CONNECT_TIMEOUT_SECONDS)

@@ -16,6 +16,7 @@ from threading import Thread
 from typing import TypeVar
 
 from millrace.schemas import BrokerError
+from millrace.streams.kafka.errors import timed_out
 
 T = TypeVar("T")
 
@@ -67,7 +68,7 @@ class BoundedCaller:
             self.close()
             raise BrokerError(
                 f"{what} timed out: the coordinator did not answer within {seconds:.0f} s"
-            ) from None
+            ) from timed_out()
 
     def close(self) -> None:
         """Let the thread end, once its call has returned."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from typing import Any
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
-from confluent_kafka import Consumer, Producer
+from confluent_kafka import Consumer, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
+from millrace.schemas import SettingsError
+from millrace.streams.kafka.outage import Outage
 from millrace.streams.kafka.protocols import Config
 from millrace.streams.kafka_properties import for_clients
 from millrace.streams.settings import Settings
@@ -19,7 +22,12 @@ _EMBEDDED_POLL_INTERVAL_MS = 300_000
 _LEAST_POLL_INTERVAL_MS = 45_000
 _POLL_SESSIONS = 5
 _RETRY_BACKOFF_MS = 5  # doubling; a coordinator asks for a moment between two transactions
-_QUIET = logging.getLogger("librdkafka")
+_RECENT_SECONDS = 60.0
+_FAILURES = frozenset({"FAIL", "ERROR"})
+
+T = TypeVar("T")
+
+_LOG = logging.getLogger("librdkafka")
 
 
 class KafkaClients:
@@ -29,30 +37,60 @@ class KafkaClients:
     ----------
     settings
         The broker, and what its clients are given besides.
+
+    Raises
+    ------
+    SettingsError
+        By each method that makes a client: librdkafka refuses a property.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.broker = settings.broker
         self.is_embedded = settings.is_embedded
+        self.properties = settings.kafka
+        self.outage = Outage()
+        self._last_failure, self._failed_at = "", 0.0
 
     def consumer(self, group: str, config: Config) -> Consumer:
-        return Consumer({**consumer_config(self._settings, group), **config})
+        return self._made(Consumer, {**consumer_config(self._settings, group), **config})
 
-    def reader(self) -> Consumer:
-        return Consumer(reader_config(self._settings))
+    def reader(self, topic: str) -> Consumer:
+        return self._made(Consumer, reader_config(self._settings, topic))
 
     def producer(self, config: Config) -> Producer:
-        return Producer({**producer_config(self._settings), **config})
+        return self._made(Producer, {**producer_config(self._settings), **config})
 
     def admin(self) -> AdminClient:
-        return AdminClient(common_config(self._settings, "*"))
+        return self._made(AdminClient, common_config(self._settings, "*"))
+
+    @property
+    def last_failure(self) -> str:
+        """What a client has logged last of a connection; empty if that was long ago."""
+        is_recent = time.monotonic() - self._failed_at < _RECENT_SECONDS
+        return self._last_failure if is_recent else ""
+
+    def log(self, level: int, template: str, facility: str, client: str, text: str) -> None:
+        """Take a line of librdkafka's log, as a `logging.Logger` would."""
+        if facility not in _FAILURES:
+            _LOG.log(level, template, facility, client, text)
+            return
+        if facility == "FAIL":  # ERROR repeats it, or says how many brokers are down
+            self._last_failure, self._failed_at = text, time.monotonic()
+        if level >= logging.WARNING:
+            self.outage.note(text.partition("]: ")[2] or text)
+
+    def _made(self, make: Callable[[dict[str, Any]], T], config: dict[str, Any]) -> T:
+        try:
+            return make({"logger": self, **config})
+        except KafkaException as error:
+            raise SettingsError(f"kafka must be properties that fit together: {error}") from error
 
 
 def common_config(settings: Settings, scope: str) -> dict[str, Any]:
     """Return what every client of this deployment shares, and what those of a scope know."""
     own = for_clients(settings.kafka, scope)
-    return {"bootstrap.servers": settings.bootstrap, "logger": _QUIET, **own}
+    return {"bootstrap.servers": settings.bootstrap, **own}
 
 
 def consumer_config(settings: Settings, group: str) -> dict[str, object]:
@@ -103,10 +141,14 @@ def _poll_interval_ms(settings: Settings, session_ms: int) -> int:
     return max(_POLL_SESSIONS * session_ms, _LEAST_POLL_INTERVAL_MS)
 
 
-def reader_config(settings: Settings) -> dict[str, object]:
-    """Return the configuration of a consumer that only reads, in no group."""
+def reader_config(settings: Settings, topic: str) -> dict[str, object]:
+    """Return the configuration of a consumer that only reads, and commits nothing.
+
+    librdkafka looks for the coordinator of its group all the same, and so needs a right to it. The
+    group begins with the topic, and so with the pipeline's name.
+    """
     return {
-        **consumer_config(settings, "millrace-reader"),
+        **consumer_config(settings, f"{topic}.reader"),
         "auto.offset.reset": "earliest",
         "enable.partition.eof": True,
     }

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from confluent_kafka import KafkaError, Message
+from confluent_kafka import KafkaError, KafkaException, Message
 
 from millrace.schemas import BrokerError
+from millrace.streams.kafka.diagnosis import Request, explain
+from millrace.streams.kafka.errors import cause_of, timed_out
 from millrace.streams.kafka.protocols import Clients, Config, Headers, Producer
 
 _QUEUE_FULL_SECONDS = 0.1
@@ -27,7 +29,8 @@ class CheckedProducer:
     """
 
     def __init__(self, clients: Clients, config: Config | None = None) -> None:
-        self._failures = _Failures()
+        self._clients = clients
+        self._failures = _Failures(clients)
         callbacks = {"on_delivery": self._failures.note, "delivery.report.only.error": True}
         self.client: Producer = clients.producer({**(config or {}), **callbacks})
         self._topics: set[str] = set()
@@ -90,8 +93,9 @@ class CheckedProducer:
         if unacknowledged:
             raise BrokerError(
                 f"{unacknowledged:,} records were not acknowledged within {timeout_seconds:.0f} s"
-                f" on topic {', '.join(sorted(self._topics))}: check that the broker is up"
-            )
+                f" on topic {', '.join(sorted(self._topics))}:"
+                f" {explain(self._clients, cause_of(timed_out()))}"
+            ) from timed_out()
         self._topics.clear()
 
     def check(self) -> None:
@@ -112,15 +116,20 @@ class _Failures:
     freed as soon as it is let go of, not when the garbage collector finds the cycle.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
         self._count = 0
-        self._first = ""
+        self._first: tuple[str, KafkaError] | None = None
 
     def note(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
-            self._first = self._first or f"{message.topic()}: {error.str()}"
+            self._first = self._first or (message.topic() or "", error)
             self._count += 1
 
     def check(self) -> None:
-        if self._count:
-            raise BrokerError(f"{self._count:,} records were not written to topic {self._first}")
+        if self._first is not None:
+            topic, error = self._first
+            why = explain(self._clients, error, Request(topic, operation="Write"))
+            raise BrokerError(
+                f"{self._count:,} records were not written to topic {topic}: {why}"
+            ) from KafkaException(error)

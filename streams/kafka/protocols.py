@@ -13,6 +13,8 @@ from typing import Literal, Protocol, TypeAlias
 from confluent_kafka import Message, TopicCollection, TopicPartition
 from confluent_kafka.cimpl import NewTopic
 
+from millrace.streams.kafka.outage import Outage
+
 Config: TypeAlias = Mapping[str, object]
 """librdkafka's properties, and confluent-kafka's callbacks, by name."""
 
@@ -132,6 +134,8 @@ class Admin(Protocol):
         self, topics: TopicCollection, /, *, request_timeout: float
     ) -> Mapping[str, Future[Description]]: ...
 
+    def poll(self, timeout: float, /) -> int: ...
+
     def create_topics(
         self, new_topics: list[NewTopic], /, *, request_timeout: float
     ) -> Mapping[str, Future[None]]: ...
@@ -146,6 +150,12 @@ class Clients(Protocol):
         Its name, for messages.
     is_embedded
         Whether it is librdkafka's mock broker.
+    properties
+        What the user has set for all clients.
+    outage
+        Told when the broker cannot be reached, and when it can.
+    last_failure
+        What a client has logged last of a connection that failed.
     """
 
     @property
@@ -154,12 +164,24 @@ class Clients(Protocol):
     @property
     def is_embedded(self) -> bool: ...
 
+    @property
+    def properties(self) -> Mapping[str, str]: ...
+
+    @property
+    def outage(self) -> Outage: ...
+
+    @property
+    def last_failure(self) -> str: ...
+
     def consumer(self, group: str, config: Config) -> Consumer:
         """Return a consumer that reads what is committed and commits offsets by hand."""
         ...
 
-    def reader(self) -> Consumer:
-        """Return a consumer in no group, which reads what is committed and reports ends."""
+    def reader(self, topic: str) -> Consumer:
+        """Return a consumer that reads what is committed, commits nothing and reports ends.
+
+        Its group, which has no members, begins with `topic`.
+        """
         ...
 
     def producer(self, config: Config) -> Producer:

@@ -22,7 +22,8 @@ from confluent_kafka import (
 
 from millrace.schemas import BrokerError
 from millrace.streams.interval import Interval
-from millrace.streams.kafka.errors import cause_of, is_disconnection, is_transient
+from millrace.streams.kafka.diagnosis import Request, explain
+from millrace.streams.kafka.errors import cause_of, is_disconnection, is_transient, timed_out
 from millrace.streams.kafka.protocols import Clients, Consumer, Place
 
 _AT_A_TIME = 1_000
@@ -66,7 +67,8 @@ class TopicReader:
         self.unfinished: set[Place] = {(each.topic, each.partition) for each in starts}
         self.idle_seconds = 0.0
         self._topics = ", ".join(topics)
-        self._consumer = clients.reader()
+        self._clients = clients
+        self._consumer = clients.reader(topics[0])
         for topic in topics:
             with suppress(KafkaException):  # without it, finding the topic takes 0.5 s longer
                 self._consumer.list_topics(topic, timeout=_TIMEOUT_SECONDS)
@@ -91,12 +93,18 @@ class TopicReader:
         """Free the consumer."""
         self._consumer.close()
 
+    def _why(self, error: KafkaError) -> str:
+        topic = self._topics
+        return explain(self._clients, error, Request(topic, f"{topic}.reader", operation="Read"))
+
     def _is_record(self, message: Message) -> bool:
         error = message.error()
         is_end = error is not None and error.code() == KafkaError._PARTITION_EOF
         if error is not None and not is_end:
             if not is_disconnection(error):
-                raise BrokerError(f"could not read topic {self._topics}: {error.str()}")
+                raise BrokerError(
+                    f"could not read topic {self._topics}: {self._why(error)}"
+                ) from KafkaException(error)
             return False
         self.idle_seconds = 0.0
         if is_end:
@@ -138,7 +146,7 @@ def read_to_end(
                 raise BrokerError(
                     f"timed out reading topic {topic}: nothing came for {_TIMEOUT_SECONDS:.0f} s"
                     f" from partitions {unfinished}"
-                )
+                ) from timed_out()
             yield from messages
             count += len(messages)
             if progress.is_due:
@@ -172,11 +180,14 @@ def watermarks(clients: Clients, places: Iterable[Place]) -> dict[Place, Waterma
     BrokerError
         The broker does not answer, or has no such partition.
     """
-    with closing(clients.reader()) as reader:
-        return {place: _watermarks(reader, TopicPartition(*place)) for place in places}
+    wanted = [*places]
+    if not wanted:
+        return {}
+    with closing(clients.reader(wanted[0][0])) as reader:
+        return {place: _watermarks(clients, reader, TopicPartition(*place)) for place in wanted}
 
 
-def _watermarks(reader: Consumer, at: TopicPartition) -> Watermarks:
+def _watermarks(clients: Clients, reader: Consumer, at: TopicPartition) -> Watermarks:
     deadline = time.monotonic() + _TIMEOUT_SECONDS
     while True:
         try:
@@ -184,8 +195,9 @@ def _watermarks(reader: Consumer, at: TopicPartition) -> Watermarks:
         except KafkaException as error:
             cause = cause_of(error)
             if not is_transient(cause) or time.monotonic() > deadline:
+                why = explain(clients, cause, Request(at.topic, operation="Describe"))
                 raise BrokerError(
-                    f"could not read the offsets of {at.topic}[{at.partition}]: {cause.str()}"
+                    f"could not read the offsets of {at.topic}[{at.partition}]: {why}"
                 ) from error
             time.sleep(_RETRY_SECONDS)
 

@@ -18,6 +18,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from millrace.schemas import BrokerError
 from millrace.streams.kafka.bounded import BoundedCaller
 from millrace.streams.kafka.delivery import CheckedProducer
+from millrace.streams.kafka.diagnosis import Request, explained
 from millrace.streams.kafka.protocols import Clients, Consumer, Headers, Producer
 
 _WRITE_SECONDS = 60.0
@@ -115,11 +116,12 @@ class TransactionalWriter:
         group = consumer.consumer_group_metadata() if offsets else None
         seconds = _COORDINATOR_SECONDS + self._uncommitted_bytes / _SLOWEST_BYTES_PER_SECOND
         commit = partial(_commit, self._producer.client, offsets, group, seconds)
-        try:
-            self._bounded.call(seconds, f"committing as {self.transactional_id}", commit)
-        except BrokerError:
-            self._is_lost = True  # it is still busy with it, perhaps forever
-            raise
+        with explained(self._clients, self._request):
+            try:
+                self._bounded.call(seconds, f"committing as {self.transactional_id}", commit)
+            except BrokerError:
+                self._is_lost = True  # it is still busy with it, perhaps forever
+                raise
         self.is_in_transaction = False
         return True
 
@@ -148,7 +150,12 @@ class TransactionalWriter:
         self._connection = _Connection(self._on_error)
         config = {"transactional.id": self.transactional_id, "error_cb": self._connection.note}
         self._producer = CheckedProducer(self._clients, config)
-        self._producer.client.init_transactions(_COORDINATOR_SECONDS)
+        with explained(self._clients, self._request):
+            self._producer.client.init_transactions(_COORDINATOR_SECONDS)
+
+    @property
+    def _request(self) -> Request:
+        return Request(group=self._name, transactional_id=self.transactional_id)
 
     def _begin(self) -> None:
         if self.is_in_transaction:
@@ -220,7 +227,8 @@ def fence(clients: Clients, transactional_id: str) -> None:
     Initializing a transactional id ends whatever was begun under it (KIP-98).
     """
     producer = clients.producer({"transactional.id": transactional_id})
-    producer.init_transactions(_COORDINATOR_SECONDS)
+    with explained(clients, Request(transactional_id=transactional_id)):
+        producer.init_transactions(_COORDINATOR_SECONDS)
 
 
 def _commit(

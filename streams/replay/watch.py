@@ -163,5 +163,5 @@ class Watch:
 
     def _cause(self) -> str:
         failing = self._worker.failing()
-        errors = "; ".join(f"agent {name}: {error}" for name, error in failing.items())
-        return errors or f"the end of its log is: {self._worker.last_lines()}"
+        kinds = "".join(f"agent {name}: {kind}; " for name, kind in failing.items())
+        return f"{kinds}the end of its log is: {self._worker.last_lines()}"

@@ -89,6 +89,7 @@ class Assembly:
             most_records=self.settings.batch_records,
             stall_seconds=self.settings.stall_seconds,
             backoff_seconds=backoff_seconds,
+            outage=self.clients.outage,
         )
 
     def connect(self) -> Session:

@@ -16,6 +16,8 @@ from typing import NamedTuple, TypeVar
 
 import structlog
 
+from millrace.streams.kafka.errors import STALLED, is_outage, public_reason
+from millrace.streams.kafka.outage import Outage
 from millrace.streams.observability.metrics import Metrics
 from millrace.streams.operators.record import Origin
 from millrace.streams.runtime.session import Session
@@ -35,6 +37,14 @@ class Batch(NamedTuple):
     origins: list[Origin]
 
 
+class _Failure(NamedTuple):
+    """What is kept of an exception; the exception itself would keep clients alive."""
+
+    kind: str
+    reason: str
+    is_outage: bool
+
+
 class Engine:
     """Runs one agent on Kafka.
 
@@ -52,6 +62,8 @@ class Engine:
         Without progress while records wait, until it is called a stall.
     backoff_seconds
         Before the first restart; doubled with every failure in a row.
+    outage
+        Told of failures that are the broker's, and of batches that succeed.
     clock
         Seconds, monotonic: measures how long batches take.
     """
@@ -65,6 +77,7 @@ class Engine:
         most_records: int,
         stall_seconds: float,
         backoff_seconds: float,
+        outage: Outage,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.name = name
@@ -75,7 +88,8 @@ class Engine:
         self._backoff_seconds = backoff_seconds
         self._clock = clock
         self._session: Session | None = None
-        self._error = ""
+        self._failure: _Failure | None = None
+        self._outage = outage
         self._failures = 0
         self._is_restart_due = self._is_stalled = False
         self._stopping = asyncio.Event()
@@ -123,7 +137,7 @@ class Engine:
         try:
             await self._in_thread(self._disconnect)
         except Exception:
-            _log.error("closed without a last commit", agent=self.name, reason=self._error)
+            _log.error("closed without a last commit", agent=self.name, reason=self._reason)
         self._thread.shutdown()
 
     @property
@@ -134,8 +148,13 @@ class Engine:
 
     @property
     def failure(self) -> str:
-        """What went wrong, until a batch succeeds again, or a stall; empty while all is well."""
-        return self._error or self._stall()
+        """What kind of failure there is, until a batch succeeds again; empty while all is well.
+
+        In public words: the details are in the log.
+        """
+        if self._failure is not None:
+            return self._failure.kind
+        return STALLED if self._stall() else ""
 
     def check_progress(self) -> None:
         """Log a stall, once."""
@@ -166,7 +185,8 @@ class Engine:
             self._break(error)
             raise
         await self._in_thread(batch.session.commit)
-        self._failures, self._error = 0, ""
+        self._failures, self._failure = 0, None
+        self._outage.end()
         self._metrics.batch_seconds.labels(self.name).observe(self._clock() - started)
         self._metrics.batch_records.labels(self.name).observe(records)
 
@@ -180,12 +200,15 @@ class Engine:
         backoff_seconds = min(self._backoff_seconds * 2**doublings, _MAX_BACKOFF_SECONDS)
         self._failures += 1
         self._metrics.restarts.labels(self.name).inc()
-        _log.warning(
-            "restarting from the last commit",
-            agent=self.name,
-            reason=self._error or "interrupted",
-            backoff_seconds=backoff_seconds,
-        )
+        if self._failure is not None and self._failure.is_outage:
+            self._outage.note(f"agent {self.name}: {self._reason}")
+        else:
+            _log.warning(
+                "restarting from the last commit",
+                agent=self.name,
+                reason=self._reason,
+                backoff_seconds=backoff_seconds,
+            )
         with suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), backoff_seconds)
             return
@@ -196,7 +219,12 @@ class Engine:
         if self._session is not None:
             self._session.is_broken = True
         self._is_restart_due = True
-        self._error = f"{type(error).__name__}: {error}"
+        reason = f"{type(error).__name__}: {error}"
+        self._failure = _Failure(public_reason(error), reason, is_outage(error))
+
+    @property
+    def _reason(self) -> str:
+        return "interrupted" if self._failure is None else self._failure.reason
 
     def _guarded(self, call: Callable[[], T]) -> T:
         """Make a call; its error breaks the session, whether somebody still waits for it or not."""

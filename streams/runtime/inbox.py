@@ -16,8 +16,9 @@ from typing import NamedTuple, Protocol
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
-from millrace.schemas import BrokerError
+from millrace.schemas import BrokerError, ExpiredError
 from millrace.streams.kafka.callbacks import Callbacks, Rebalanced
+from millrace.streams.kafka.diagnosis import Request, explain, explained
 from millrace.streams.kafka.errors import cause_of, is_transient
 from millrace.streams.kafka.identity import Identity, read_metadata
 from millrace.streams.kafka.protocols import Clients, Place
@@ -106,6 +107,7 @@ class Inbox:
         self._without_prefix = {prefix + topic: topic for topic in self.topics}
         self._name = name
         self._prefix = prefix
+        self._clients = clients
         self._metrics = metrics
         self._stalls = stalls
         self._watch = watch
@@ -181,8 +183,9 @@ class Inbox:
         try:
             found = self.consumer.committed(assigned, timeout=_TIMEOUT_SECONDS) if assigned else []
         except KafkaException as error:
-            if cause_of(error).code() != KafkaError._TIMED_OUT:
-                raise
+            cause = cause_of(error)
+            if cause.code() != KafkaError._TIMED_OUT:
+                raise BrokerError(explain(self._clients, cause, self._request())) from error
             raise BrokerError(
                 f"timed out after {_TIMEOUT_SECONDS:.0f} s reading the offsets of group"
                 f" {self._prefix}{self._name}. If this goes on for minutes, the group's coordinator"
@@ -199,7 +202,8 @@ class Inbox:
     def watermarks(self, topic: str, partition: int) -> Watermarks:
         """Return the first offset that the broker still has, and the one behind its last."""
         at = TopicPartition(self._prefix + topic, partition)
-        return Watermarks(*self.consumer.get_watermark_offsets(at, timeout=_TIMEOUT_SECONDS))
+        with explained(self._clients, self._request(at.topic)):
+            return Watermarks(*self.consumer.get_watermark_offsets(at, timeout=_TIMEOUT_SECONDS))
 
     def start(self, offsets: dict[Place, int]) -> None:
         """Begin to read, each partition at its offset."""
@@ -277,6 +281,7 @@ class Inbox:
         except KafkaException as error:
             self._tolerate(cause_of(error))
             return
+        self._clients.outage.end()
         for (topic, partition), position in self._stalls.positions.items():
             self._lag.note_checked((self._without_prefix[topic], partition), position)
         for (topic, partition), position in stalled.items():
@@ -293,9 +298,9 @@ class Inbox:
             self._ends[place] = message.offset() or 0
             self._lag.note_end(place, self._ends[place])
         else:
-            self._tolerate(error)
+            self._tolerate(error, message.topic() or "")
 
-    def _tolerate(self, error: KafkaError) -> None:
+    def _tolerate(self, error: KafkaError, topic: str = "") -> None:
         """Count and log a transient error.
 
         Raises
@@ -304,15 +309,22 @@ class Inbox:
             It is not transient.
         """
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
-            raise BrokerError(
+            raise ExpiredError(
                 f"agent {self._name} needs records that the broker no longer has: {error.str()}."
                 " They expired before they were read (give the topics more retention, or produce"
                 " no faster than the pipeline reads), or the topic was truncated or created anew"
             )
         if not is_transient(error):
-            raise BrokerError(f"the consumer of agent {self._name} failed: {error.str()}")
+            why = explain(self._clients, error, self._request(topic))
+            raise BrokerError(
+                f"the consumer of agent {self._name} failed: {why}"
+            ) from KafkaException(error)
         self._metrics.broker_errors.labels(self._name, error.name()).inc()
-        _log.warning("broker error", agent=self._name, error=error.str())
+        self._clients.outage.note(error.str())
+
+    def _request(self, topic: str = "") -> Request:
+        topics = topic or ", ".join(self._without_prefix)
+        return Request(topics, f"{self._prefix}{self._name}", operation="Read")
 
 
 def _by_time(topics: Collection[list[Origin]]) -> Iterable[Origin]:

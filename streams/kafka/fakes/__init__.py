@@ -30,6 +30,7 @@ from millrace.streams.kafka.fakes.admin import FakeAdmin
 from millrace.streams.kafka.fakes.broker import FakeBroker
 from millrace.streams.kafka.fakes.consumer import FakeConsumer
 from millrace.streams.kafka.fakes.producer import FakeProducer
+from millrace.streams.kafka.outage import Outage
 from millrace.streams.kafka.protocols import Config
 
 __all__ = ["FakeAdmin", "FakeBroker", "FakeClients", "FakeConsumer", "FakeProducer"]
@@ -52,6 +53,9 @@ class FakeClients:
 
     def __init__(self, broker: FakeBroker) -> None:
         self._broker = broker
+        self.properties: dict[str, str] = {}
+        self.outage = Outage()
+        self.last_failure = ""
         self.consumers: list[FakeConsumer] = []
         self.producers: list[FakeProducer] = []
 
@@ -59,7 +63,7 @@ class FakeClients:
         self.consumers.append(FakeConsumer(self._broker, group, {**_STRICT, **config}))
         return self.consumers[-1]
 
-    def reader(self) -> FakeConsumer:
+    def reader(self, topic: str) -> FakeConsumer:  # noqa: ARG002 - a fake has no rights to check
         config = {"enable.partition.eof": True, "auto.offset.reset": "earliest"}
         return self.consumer("", config)
 

@@ -68,6 +68,9 @@ class FakeAdmin:
     ) -> dict[str, Future[None]]:
         return {name: _done(partial(self._broker.delete, name)) for name in topics}
 
+    def poll(self, timeout: float, /) -> int:
+        return 0
+
     def create_topics(
         self, new_topics: list[NewTopic], /, *, request_timeout: float
     ) -> dict[str, Future[None]]:

@@ -42,7 +42,7 @@ def write(producer: Producer, topic: str, *values: bytes, commits: bool = True) 
 
 def read(clients: Clients, topic: str, start: int = OFFSET_BEGINNING) -> Seen:
     """Return what a reader sees up to the end, its offset included."""
-    reader = clients.reader()
+    reader = clients.reader("t")
     reader.assign([TopicPartition(topic, 0, start)])
     seen: Seen = []
     for message in _messages(reader):
@@ -116,7 +116,7 @@ def an_open_transaction(clients: Clients, topic: str) -> Seen:
     write(transactional(clients, f"{topic}-a"), topic, b"1")
     producer = transactional(clients, f"{topic}-b")
     write(producer, topic, b"open", commits=False)
-    reader = clients.reader()
+    reader = clients.reader("t")
     at = TopicPartition(topic, 0)
     marks = reader.get_watermark_offsets(at, timeout=SECONDS)
     (end,) = reader.offsets_for_times([TopicPartition(topic, 0, OFFSET_END)], timeout=SECONDS)

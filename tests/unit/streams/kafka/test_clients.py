@@ -74,11 +74,11 @@ def test_static_membership_is_by_group() -> None:
 
 def test_a_reader_begins_at_the_beginning_and_reports_ends() -> None:
     """It reads only what is committed."""
-    config = reader_config(Settings(broker="b:9092"))
+    config = reader_config(Settings(broker="b:9092"), "loans.events")
     assert config["auto.offset.reset"] == "earliest"
     assert config["enable.partition.eof"] is True
     assert config["isolation.level"] == "read_committed"
-    assert config["group.id"] == "millrace-reader"
+    assert config["group.id"] == "loans.events.reader"
 
 
 @pytest.mark.parametrize(("broker", "compression"), [("b:9092", "lz4"), ("embedded", "none")])
@@ -106,7 +106,7 @@ def test_a_client_is_given_no_property_of_another_kind(caplog: pytest.LogCapture
     settings = Settings(broker="127.0.0.1:1", kafka=own)  # type: ignore[arg-type]
     assert "linger.ms" not in consumer_config(settings, "g")
     assert "fetch.min.bytes" not in producer_config(settings)
-    assert {*common_config(settings, "*")} == {"bootstrap.servers", "logger", "client.id"}
+    assert {*common_config(settings, "*")} == {"bootstrap.servers", "client.id"}
     clients = KafkaClients(settings)
     consumer, producer, admin = clients.consumer("g", {}), clients.producer({}), clients.admin()
     for each in (consumer, producer, admin):
@@ -119,7 +119,7 @@ def test_clients_of_a_broker() -> None:
     """Each is confluent-kafka's; making one waits for nobody."""
     settings = Settings(broker="127.0.0.1:1")
     clients = KafkaClients(settings)
-    consumer, reader = clients.consumer("g", {"enable.partition.eof": True}), clients.reader()
+    consumer, reader = clients.consumer("g", {"enable.partition.eof": True}), clients.reader("t")
     assert {type(consumer), type(reader)} == {Consumer}
     assert isinstance(clients.producer({"linger.ms": 20}), Producer)
     assert isinstance(clients.admin(), AdminClient)

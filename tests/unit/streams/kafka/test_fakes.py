@@ -25,7 +25,7 @@ def test_faults_come_in_the_order_in_which_they_were_ordered(
     """Each for one call, of whichever client makes it."""
     broker.fail_next("poll", KafkaError._TRANSPORT)
     broker.fail_next("poll", KafkaError._FAIL, fatal=True)
-    consumer = clients.reader()
+    consumer = clients.reader("t")
     with pytest.raises(KafkaException) as first:
         consumer.poll(0)
     with pytest.raises(KafkaException) as second:
@@ -43,7 +43,7 @@ def test_a_reader_skips_what_has_expired(clients: FakeClients, broker: FakeBroke
     """Unlike a member of a group, to which that is an error."""
     for value in (b"1", b"2", b"3"):
         broker.put("u", value)
-    reader = clients.reader()
+    reader = clients.reader("t")
     reader.assign([TopicPartition("u", 0, OFFSET_BEGINNING)])
     broker.expire("u", before=2)
     (message,) = [each for each in reader.consume(10, timeout=0) if each.error() is None]
@@ -52,7 +52,7 @@ def test_a_reader_skips_what_has_expired(clients: FakeClients, broker: FakeBroke
 
 def test_a_closed_consumer_cannot_be_used(clients: FakeClients) -> None:
     """As with confluent-kafka; closing it again is no error."""
-    reader = clients.reader()
+    reader = clients.reader("t")
     reader.close()
     reader.close()
     with pytest.raises(RuntimeError, match="closed"):
@@ -62,7 +62,7 @@ def test_a_closed_consumer_cannot_be_used(clients: FakeClients) -> None:
 def test_an_unknown_topic_is_an_error(clients: FakeClients) -> None:
     """Nothing is created by asking for it."""
     with pytest.raises(KafkaException, match="_UNKNOWN_TOPIC"):
-        clients.reader().get_watermark_offsets(TopicPartition("x", 0), timeout=1.0)
+        clients.reader("t").get_watermark_offsets(TopicPartition("x", 0), timeout=1.0)
 
 
 def test_a_member_of_an_older_generation_cannot_commit(

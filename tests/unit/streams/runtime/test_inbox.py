@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, TopicPartition
 from structlog.testing import capture_logs
 
 from millrace.schemas import BrokerError
@@ -226,12 +226,10 @@ def test_offsets_that_are_kept_back(broker: FakeBroker, agent: Agent) -> None:
         agent.inbox.committed([TopicPartition("p.events", 0)])
 
 
-def test_other_errors_about_offsets_are_raised_as_they_are(
-    broker: FakeBroker, agent: Agent
-) -> None:
-    """Only a timeout has that known cause."""
+def test_other_errors_about_offsets_are_explained(broker: FakeBroker, agent: Agent) -> None:
+    """A timeout has another cause; a missing right is named."""
     broker.fail_next("committed", KafkaError.GROUP_AUTHORIZATION_FAILED)
-    with pytest.raises(KafkaException, match="GROUP_AUTHORIZATION_FAILED"):
+    with pytest.raises(BrokerError, match=r"User:ANONYMOUS may not do Read on group 'p\.ingest'"):
         agent.inbox.committed([TopicPartition("p.events", 0)])
 
 
@@ -349,8 +347,8 @@ def test_transient_errors_are_counted(broker: FakeBroker, agent: Agent) -> None:
     with capture_logs() as logs:
         assert len(agent.inbox.poll(10)) == 1
     assert agent.broker_errors("_TRANSPORT") == 1
-    assert [(each["event"], each["agent"]) for each in logs] == [("broker error", "ingest")]
-    assert "transport failure" in logs[0]["error"]
+    assert [each["event"] for each in logs] == ["the broker cannot be reached"]
+    assert "transport failure" in logs[0]["reason"]
 
 
 def test_other_errors_end_the_poll(agent: Agent) -> None:
