@@ -117,7 +117,8 @@ def _create(clients: Clients, missing: list[TopicSettings]) -> None:
         )
         for topic in missing
     ]
-    for name, created in clients.admin().create_topics(requests, request_timeout=30).items():
+    admin = clients.admin()  # which must live until the answers are there
+    for name, created in admin.create_topics(requests, request_timeout=30).items():
         try:
             created.result()
         except KafkaException as error:
