@@ -12,9 +12,9 @@ from datetime import timedelta
 from difflib import get_close_matches
 from enum import StrEnum
 from functools import wraps
-from reprlib import Repr
 from typing import ParamSpec, TypeVar
 
+from millrace.models.user_code import shown
 from millrace.schemas import DefinitionError
 
 P = ParamSpec("P")
@@ -24,10 +24,6 @@ Class = TypeVar("Class", bound=type)
 
 _LONGEST_TEXT = 1_000
 _LONGEST_TIME = timedelta(days=365_000)  # what is longer could not be added to a date
-
-_shown = Repr()
-_shown.maxstring = _shown.maxother = 200
-_shown.maxlist = _shown.maxtuple = _shown.maxdict = _shown.maxset = 50
 
 
 def require(holds: bool, requirement: str, got: object) -> None:
@@ -40,17 +36,6 @@ def require(holds: bool, requirement: str, got: object) -> None:
     """
     if not holds:
         raise DefinitionError(f"{requirement}; got {shown(got)}")
-
-
-def shown(value: object) -> str:
-    """Return a value as an error shows it: in one line that is not too long.
-
-    Examples
-    --------
-    >>> shown("a"), len(shown("a" * 10_000))
-    ("'a'", 200)
-    """
-    return " ".join(_shown.repr(value).split())
 
 
 def text(parameter: str, value: object) -> None:

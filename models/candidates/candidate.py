@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from millrace.models.candidates.predicting import learner, predictor
+from millrace.models.candidates.predicting import InvalidPredictionError, learner, predictor
 from millrace.models.pipeline.model import Model
 from millrace.models.pipeline.tasks import Task
+from millrace.models.user_code import contained
+from millrace.schemas.records import Features
+
+_BROKEN_AFTER = 10  # invalid predictions in a row: fewer may be the fault of odd events
 
 
 class Candidate:
@@ -21,6 +25,9 @@ class Candidate:
         What it predicts.
     probabilities
         Whether its predictions hold the probabilities of classes.
+    invalid_in_a_row
+        How many labelled events in a row it had no valid prediction for; None for a model that
+        has never made one.
 
     Examples
     --------
@@ -31,19 +38,51 @@ class Candidate:
     {'value': True, 'probabilities': {}}
     """
 
-    __slots__ = ("_probabilities", "_task", "learn", "model", "predict")
+    __slots__ = ("_invalid_in_a_row", "_probabilities", "_task", "learn", "model", "predict")
 
-    def __init__(self, model: Model, task: Task, probabilities: bool = False) -> None:
+    def __init__(
+        self,
+        model: Model,
+        task: Task,
+        probabilities: bool = False,
+        invalid_in_a_row: int | None = None,
+    ) -> None:
         self.model = model
         self.predict = predictor(model, task, probabilities)
         self.learn = learner(model)
         self._task = task
         self._probabilities = probabilities
+        self._invalid_in_a_row = invalid_in_a_row
 
-    def __reduce__(self) -> tuple[type[Candidate], tuple[Model, Task, bool]]:
+    def __reduce__(self) -> tuple[type[Candidate], tuple[Model, Task, bool, int | None]]:
         """Pickle the arguments of the constructor: closures cannot be pickled."""
-        return Candidate, (self.model, self._task, self._probabilities)
+        args = (self.model, self._task, self._probabilities, self._invalid_in_a_row)
+        return Candidate, args
 
     def with_model(self, model: Model) -> Candidate:
         """Return a candidate with another model, and the same task and probabilities."""
         return Candidate(model, self._task, self._probabilities)
+
+    def note_valid(self) -> None:
+        """Note that it had made a valid prediction for an event whose label has come."""
+        self._invalid_in_a_row = 0
+
+    def note_invalid(self, features: Features) -> bool:
+        """Note that it had made none; return whether it is broken.
+
+        It is once it has made none for ten labelled events in a row, and still makes none for each
+        of them, though it did before. So an odd event breaks no model, and a model that predicts
+        only after it has learned is not broken.
+        """
+        if self._invalid_in_a_row is None:
+            return False
+        self._invalid_in_a_row = self._invalid_in_a_row + 1 if self._is_invalid(features) else 0
+        return self._invalid_in_a_row > 0 and self._invalid_in_a_row % _BROKEN_AFTER == 0
+
+    def _is_invalid(self, features: Features) -> bool:
+        with contained():
+            try:
+                self.predict(features)
+            except InvalidPredictionError:
+                return True
+        return False

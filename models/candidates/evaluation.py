@@ -14,9 +14,9 @@ from millrace.models.candidates.metrics import default_metrics
 from millrace.models.candidates.scores import Scores
 from millrace.models.pipeline.metrics import MetricFactory
 from millrace.models.pipeline.tasks import Task
+from millrace.models.user_code import PASSED_ON
 from millrace.schemas.records import LabelValue, Predicted
 
-_MEASURED_AT_A_TIME = 256
 _NO_PREDICTION = Predicted(value=None, probabilities={})
 
 
@@ -53,6 +53,8 @@ class Prequential:
     ({'tree': {'accuracy': 1.0}}, {'tree': 3})
     """
 
+    _at_a_time = 256
+
     def __init__(
         self,
         task: Task | str,
@@ -65,6 +67,8 @@ class Prequential:
             metrics = default_metrics(task)
         self._scores = {name: Scores(task, metrics, rolling_window) for name in names}
         self._unmeasured: list[tuple[LabelValue, Mapping[str, Predicted]]] = []
+        if not all(each.are_rivers for each in self._scores.values()):
+            self._at_a_time = 1  # so that what the user's code raises is raised at its label
 
     @property
     def examples(self) -> dict[str, int]:
@@ -84,10 +88,17 @@ class Prequential:
             As `Task.label` returns it.
         predicted
             What each model predicted before it learned the label.
+
+        Raises
+        ------
+        BaseException
+            The first that a metric raised, once all that can be measured has been.
         """
         self._unmeasured.append((label, predicted))
-        if len(self._unmeasured) >= _MEASURED_AT_A_TIME:
-            self._measure()
+        if len(self._unmeasured) >= self._at_a_time:
+            error = self._measure()
+            if error is not None:
+                raise error
 
     def cumulative(self) -> dict[str, dict[str, float]]:
         """Return model to metric to value, over all examples.
@@ -106,8 +117,18 @@ class Prequential:
         self._measure()
         return vars(self)
 
-    def _measure(self) -> None:
+    def _measure(self) -> BaseException | None:
+        """Measure what is left; return the first exception that a metric raised."""
         unmeasured, self._unmeasured = self._unmeasured, []
         labels = [label for label, _ in unmeasured]
+        first: BaseException | None = None
         for name, scores in self._scores.items():
-            scores.update_all(labels, [each.get(name, _NO_PREDICTION) for _, each in unmeasured])
+            try:
+                scores.update_all(
+                    labels, [each.get(name, _NO_PREDICTION) for _, each in unmeasured]
+                )
+            except PASSED_ON:
+                raise
+            except BaseException as error:
+                first = first or error
+        return first

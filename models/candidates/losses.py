@@ -6,6 +6,7 @@ Drift monitors watch it, trials compare by it, and the topic `outcomes` has it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 
 from millrace.models.pipeline.tasks import Task
 from millrace.schemas.records import LabelValue, Predicted
@@ -34,6 +35,8 @@ def loss(task: Task, label: LabelValue, value: LabelValue) -> float:
 def losses(task: Task, label: LabelValue, predicted: Mapping[str, Predicted]) -> dict[str, float]:
     """Return the loss of each candidate that made a prediction, by name.
 
+    A loss too large for a float is left out: no sum or mean would recover from it.
+
     Examples
     --------
     >>> tree = Predicted(value="cloudy", probabilities={})
@@ -48,7 +51,7 @@ def losses(task: Task, label: LabelValue, predicted: Mapping[str, Predicted]) ->
             if (value := each["value"]) is not None
         }
     return {
-        name: loss(task, label, value)
+        name: error
         for name, each in predicted.items()
-        if (value := each["value"]) is not None
+        if (value := each["value"]) is not None and (error := loss(task, label, value)) < inf
     }

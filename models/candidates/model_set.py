@@ -7,19 +7,39 @@ that their metrics can be compared. A challenger joins them after a drift.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from millrace.models.candidates.baselines import baselines
 from millrace.models.candidates.candidate import Candidate
 from millrace.models.candidates.challenger import Challenger, incumbent_of
 from millrace.models.candidates.earlier import upgraded
 from millrace.models.candidates.metrics import measures_probabilities
+from millrace.models.candidates.predicting import InvalidPredictionError
 from millrace.models.monitoring.drift import DriftPolicy
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.model import Model
 from millrace.models.pipeline.tasks import Task
 from millrace.models.selection.trial import Trial, Verdict
+from millrace.models.user_code import PASSED_ON
 from millrace.schemas.records import Features, LabelValue, Predicted
+
+
+def _ignored(_name: str) -> None:
+    """Take the name of a candidate that has failed, and do nothing."""
+
+
+class NoPredictionError(Exception):
+    """What the champion answered is no prediction; the other candidates have made theirs.
+
+    Parameters
+    ----------
+    predicted
+        What each candidate predicted.
+    """
+
+    def __init__(self, predicted: dict[str, Predicted]) -> None:
+        super().__init__("the champion made no valid prediction")
+        self.predicted = predicted
 
 
 class ModelSet:
@@ -41,8 +61,8 @@ class ModelSet:
     version
         Examples learned from: a model is a function of its definition and that many examples.
     failures
-        Name of a candidate to how often it or its challenger raised an exception. The champion
-        is not stopped when another candidate fails.
+        Name of a candidate to how often it or its challenger raised an exception, or answered
+        what is no prediction. The champion is not stopped when another candidate fails.
     """
 
     def __init__(self, pipeline: Pipeline) -> None:
@@ -67,24 +87,62 @@ class ModelSet:
         """Name to River model, in the order of `candidates`."""
         return {name: each.model for name, each in self.candidates.items()}
 
-    def predict(self, features: Features) -> dict[str, Predicted]:
+    def predict(
+        self, features: Features, note_failure: Callable[[str], None] = _ignored
+    ) -> dict[str, Predicted]:
         """Return what each candidate predicts, in order; then each challenger. Changes no model.
+
+        Parameters
+        ----------
+        features
+            Of an event.
+        note_failure
+            Takes the name of each candidate that fails, itself or its challenger.
 
         Raises
         ------
-        Exception
+        NoPredictionError
+            What the champion answered is no prediction.
+        BaseException
             Whatever the champion raises.
         """
         predicted = {}
+        invalid: InvalidPredictionError | None = None
         for name, candidate in self._predicting().items():
             try:
                 predicted[name] = candidate.predict(features)
-            except Exception:  # a user's model may raise anything
+            except PASSED_ON:
+                raise
+            except BaseException as error:  # a user's model may raise anything
                 if name == self.champion:
-                    raise
-                self.failures[incumbent_of(name)] += 1
+                    if not isinstance(error, InvalidPredictionError):
+                        raise
+                    invalid = error
+                self._fail(name, note_failure)
                 predicted[name] = Predicted(value=None, probabilities={})
+        if invalid is not None:
+            raise NoPredictionError(predicted) from invalid
         return predicted
+
+    def broken(self, features: Features, losses: Mapping[str, float]) -> list[str]:
+        """Return the candidates that turn out to be broken at a labelled event.
+
+        Those that a challenger competes with already are not among them.
+
+        Parameters
+        ----------
+        features
+            Of the event.
+        losses
+            Loss of each candidate that made a prediction, by name.
+        """
+        found = []
+        for name, candidate in self.candidates.items():
+            if name in losses:
+                candidate.note_valid()
+            elif candidate.note_invalid(features) and name not in self.challengers:
+                found.append(name)
+        return found
 
     def compare(self, predicted: Mapping[str, Predicted], losses: Mapping[str, float]) -> None:
         """Compare challengers at a labelled event; one that has won takes its incumbent's place.
@@ -104,8 +162,13 @@ class ModelSet:
             if challenger.verdict is Verdict.WON:
                 self._replace(name, challenger.model)
 
-    def learn(self, features: Features, label: LabelValue | None) -> None:
-        """Let every model learn from one example.
+    def learn(
+        self,
+        features: Features,
+        label: LabelValue | None,
+        note_failure: Callable[[str], None] = _ignored,
+    ) -> None:
+        """Let every model learn from one example. One that raises keeps what it has changed.
 
         Parameters
         ----------
@@ -113,10 +176,12 @@ class ModelSet:
             As they were at the event.
         label
             None where models learn without labels.
+        note_failure
+            Takes the name of each candidate that fails, itself or its challenger.
 
         Raises
         ------
-        Exception
+        BaseException
             Whatever the champion raises, once the others have learned.
         """
         self.version += 1
@@ -124,14 +189,18 @@ class ModelSet:
         for name, candidate in self.candidates.items():
             try:
                 candidate.learn(features, label)
-            except Exception as error:  # a user's model may raise anything
-                self.failures[name] += 1
+            except PASSED_ON:
+                raise
+            except BaseException as error:  # a user's model may raise anything
+                self._fail(name, note_failure)
                 raised = error if name == self.champion else raised
         for name, challenger in [*self.challengers.items()]:
             try:
                 challenger.learn(features, label)
-            except Exception:  # the incumbent stays
-                self.failures[name] += 1
+            except PASSED_ON:
+                raise
+            except BaseException:  # the incumbent stays
+                self._fail(name, note_failure)
                 del self.challengers[name]
         if raised is not None:
             raise raised
@@ -144,6 +213,11 @@ class ModelSet:
             candidate = Candidate(pipeline.models[name](), self.task)
             trial = Trial(pipeline.drift.replacement_after)
             self.challengers[name] = Challenger(name, self.version, candidate, trial)
+
+    def _fail(self, name: str, note_failure: Callable[[str], None]) -> None:
+        incumbent = incumbent_of(name)
+        self.failures[incumbent] += 1
+        note_failure(incumbent)
 
     def _predicting(self) -> dict[str, Candidate]:
         if not self.challengers:

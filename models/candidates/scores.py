@@ -16,7 +16,10 @@ from river.metrics.base import Metric
 from millrace.models.candidates.metrics import reads_confusion_matrix
 from millrace.models.pipeline.metrics import MetricFactory, check_metric, reads_probabilities
 from millrace.models.pipeline.tasks import Task
+from millrace.models.user_code import PASSED_ON, contained, scalar
 from millrace.schemas.records import LabelValue, Predicted, Probabilities
+
+_LARGEST = 1e150  # its square is still a float
 
 
 class Scores:
@@ -76,39 +79,67 @@ class Scores:
         self._examples_with_probabilities = 0
 
     def update_all(self, labels: Sequence[LabelValue], predicted: Sequence[Predicted]) -> None:
-        """Measure predictions against their labels, in order; those without a value are skipped."""
+        """Measure predictions against their labels, in order.
+
+        Those without a value are skipped, and numbers too large to be squared: no metric would
+        recover from them.
+
+        Raises
+        ------
+        BaseException
+            The first that a metric raised, once all that can be measured has been.
+        """
         values = [each["value"] for each in predicted]
-        if None in values:
-            has_value = [value is not None for value in values]
-            labels, predicted = [*compress(labels, has_value)], [*compress(predicted, has_value)]
-            values = [*compress(values, has_value)]
+        measured = [value is not None for value in values]
+        if self._task is Task.REGRESSION:
+            measured = [*map(_can_be_squared, labels, values)]
+        if not all(measured):
+            labels, predicted = [*compress(labels, measured)], [*compress(predicted, measured)]
+            values = [*compress(values, measured)]
         self.examples += len(values)
         pairs = [*zip(labels, values, strict=True)]
         if self._matrix is not None:
             _count(pairs, self._matrix)
-        for metric in self._by_value:
-            for label, value in pairs:
-                metric.update(label, value)
+        raised = [_update(metric, pairs) for metric in self._by_value]
         if self._by_probabilities:
-            for label, each in zip(labels, predicted, strict=True):
-                if each["probabilities"]:
-                    self._update_by_probabilities(label, each["probabilities"])
+            by_class = [
+                self._by_class(label, each["probabilities"])
+                for label, each in zip(labels, predicted, strict=True)
+                if each["probabilities"]
+            ]
+            self._examples_with_probabilities += len(by_class)
+            raised += [_update(metric, by_class) for metric in self._by_probabilities]
         if self._task is Task.REGRESSION:
             self._newest.extend(map(abs, map(sub, labels, values)))
         elif self._task is Task.ANOMALY:
             self._newest.extend(pairs)
         else:
             self._newest.extend(map(eq, labels, values))
+        for error in raised:
+            if error is not None:
+                raise error
+
+    @property
+    def are_rivers(self) -> bool:
+        """Whether all metrics are of River, so that none is the user's own code."""
+        return all(type(each).__module__.startswith("river.") for each in self._metrics.values())
 
     def cumulative(self) -> dict[str, float]:
-        """Return metric to value over all examples; a metric that has measured none is absent."""
+        """Return metric to value over all examples.
+
+        A metric that has measured none is absent, and one that raises or gives no number.
+        """
         if not self.examples:
             return {}
-        return {
-            name: float(each.get())
-            for name, each in deepcopy(self._metrics).items()  # `get` adds zeros to River's matrix
-            if self._examples_with_probabilities or not reads_probabilities(each, self._task)
-        }
+        found: dict[str, float] = {}
+        copies: dict[str, Metric] = {}
+        with contained():
+            copies = deepcopy(self._metrics)  # since `get` adds zeros to River's matrix
+        for name, each in copies.items():
+            if self._examples_with_probabilities or not reads_probabilities(each, self._task):
+                with contained():
+                    found[name] = float(cast(float, scalar(each.get())))
+        return found
 
     def rolling(self) -> dict[str, float]:
         """Return metric to value over the newest examples."""
@@ -119,18 +150,39 @@ class Scores:
         name = "mae" if self._task is Task.REGRESSION else "accuracy"
         return {name: fsum(cast(deque[float], self._newest)) / len(self._newest)}
 
-    def _update_by_probabilities(self, label: LabelValue, probabilities: Probabilities) -> None:
-        self._examples_with_probabilities += 1
-        by_class: dict[bool, float] | dict[str, float]
+    def _by_class(
+        self, label: LabelValue, probabilities: Probabilities
+    ) -> tuple[LabelValue, Mapping[bool, float] | Mapping[str, float]]:
         if self._task is Task.BINARY:
-            by_class = {
+            return label, {
                 False: probabilities.get("False", 0.0),
                 True: probabilities.get("True", 0.0),
             }
-        else:  # of many classes, the label is named as text, as they are
-            label, by_class = str(label), dict(probabilities)
-        for metric in self._by_probabilities:
-            metric.update(label, by_class)
+        return str(label), dict(probabilities)  # which name many classes as text
+
+
+def _update(metric: Metric, pairs: Iterable[tuple[object, object]]) -> BaseException | None:
+    """Update a metric with each pair; return the first exception that it raised."""
+    first: BaseException | None = None
+    left = iter(pairs)
+    while True:
+        try:
+            for label, value in left:
+                metric.update(label, value)
+        except PASSED_ON:
+            raise
+        except BaseException as error:  # a user's metric may raise anything
+            first = first or error
+        else:
+            return first
+
+
+def _can_be_squared(label: LabelValue, value: LabelValue | None) -> bool:
+    return (
+        value is not None
+        and -_LARGEST < cast(float, value) < _LARGEST
+        and -_LARGEST < cast(float, label) < _LARGEST
+    )
 
 
 def _count(pairs: Iterable[tuple[object, object]], matrix: metrics.ConfusionMatrix) -> None:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, MutableMapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from math import isfinite
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
-from millrace.models.parameters import one_of, require, sequence, shown, text
+from millrace.models.parameters import one_of, require, sequence, text
+from millrace.models.user_code import Scalar, own_copy, scalar, shown
 from millrace.schemas import DefinitionError, EventSchema
 from millrace.schemas.records import Event, Features
 
@@ -50,7 +53,8 @@ class Stores(Protocol):
 class Feature(ABC):
     """One entry of `Pipeline.features`: gives one or more of the features of a vector.
 
-    A feature that keeps nothing between events derives from `StatelessFeature`.
+    A feature that keeps nothing between events derives from `StatelessFeature`. One that keeps
+    something checks an event before it changes anything, so that a reject leaves no trace.
 
     Examples
     --------
@@ -115,11 +119,27 @@ class StatelessFeature(Feature):
         return self.extract
 
 
-def plain(value: object) -> object:
-    """Return a scalar of NumPy as Python's own, and anything else as it is."""
-    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
-        return value.item()
-    return value
+def bound(feature: Feature, stores: Stores) -> Extract:
+    """Return the function of a feature; that of a user's own class gets a copy, and is checked."""
+    extract = feature.bind(stores)
+    if type(feature).__module__.startswith("millrace."):
+        return extract
+
+    def checked(event: Event) -> Features:
+        event = event.copy()
+        event["fields"] = own_copy(event["fields"])
+        return {name: _value(name, value) for name, value in extract(event).items()}
+
+    return checked
+
+
+def _value(name: str, value: object) -> Scalar:
+    with suppress(TypeError, ValueError, OverflowError):
+        found = scalar(value)
+        if found is not None and (not isinstance(found, float) or isfinite(found)):
+            return found
+    must = f"feature {name!r} must be a finite number, a boolean or text"
+    raise TypeError(f"{must}; got {shown(value)}")
 
 
 def check_field(parameter: str, name: str, schema: EventSchema) -> None:

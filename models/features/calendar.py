@@ -8,7 +8,8 @@ from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from millrace.models.features.base import Feature, StatelessFeature
-from millrace.models.parameters import named, one_of, require, shown
+from millrace.models.parameters import named, one_of, require
+from millrace.models.user_code import shown
 from millrace.schemas import DefinitionError, EventSchema
 from millrace.schemas.records import Event, Features
 

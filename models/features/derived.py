@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from millrace.models.features.base import Feature, StatelessFeature, plain
+from millrace.models.features.base import Feature, StatelessFeature
 from millrace.models.parameters import function as callable_
 from millrace.models.parameters import named, text
+from millrace.models.user_code import PASSED_ON, Scalar, own_copy, scalar, shown
 from millrace.schemas import EventSchema, RecordError, RejectReason
 from millrace.schemas.records import Event, Features, Fields
 
@@ -26,8 +27,8 @@ def derived(name: str, function: Function) -> Feature:
     name
         Of the feature.
     function
-        Gets the fields by name, null as None. Returns a boolean, a finite number or text, or None
-        where the feature is missing, and depends on nothing else.
+        Gets a copy of the fields by name, null as None. Returns a boolean, a finite number or text,
+        or None where the feature is missing, and depends on nothing else.
 
     Examples
     --------
@@ -54,16 +55,26 @@ class _Derived(StatelessFeature):
 
     def extract(self, event: Event) -> Features:
         try:
-            value = plain(self.function(event["fields"]))
-        except Exception as error:  # the user's code may raise anything
-            raise self._failed(f"raised {error!r}") from error
+            returned = self.function(own_copy(event["fields"]))
+        except PASSED_ON:
+            raise
+        except BaseException as error:
+            raise self._failed(f"raised {shown(error)}") from error
+        value = self._converted(returned)
         if value is None:
             return {}
-        if not isinstance(value, bool | int | float | str):
-            raise self._failed(f"must return a boolean, a number, text or None; got {value!r}")
         if isinstance(value, float) and not math.isfinite(value):
             raise self._failed(f"must return a finite number; got {value!r}")
         return {self.name: value}
+
+    def _converted(self, returned: object) -> Scalar | None:
+        try:
+            return scalar(returned)
+        except TypeError:
+            must = "must return a boolean, a number, text or None"
+            raise self._failed(f"{must}; got {shown(returned)}") from None
+        except (ValueError, OverflowError) as error:
+            raise self._failed(f"returned what cannot be written: {error}") from None
 
     def _failed(self, what: str) -> RecordError:
         return RecordError(RejectReason.FEATURE_ERROR, f"derived({self.name!r}) {what}")

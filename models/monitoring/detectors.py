@@ -10,7 +10,8 @@ from typing import TypeAlias
 
 from river import base, drift
 
-from millrace.models.parameters import function, made, shown, suggestion
+from millrace.models.parameters import function, made, suggestion
+from millrace.models.user_code import shown
 from millrace.schemas import DefinitionError
 
 Detector: TypeAlias = str | Callable[[], object]

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from millrace.models.parameters import choice, named_fields, shown, whole_number
+from millrace.models.parameters import choice, named_fields, whole_number
+from millrace.models.user_code import shown
 
 if TYPE_CHECKING:
     from millrace.models.monitoring.detectors import Detector

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from millrace.models.features import Feature, fields
 from millrace.models.features.base import check_features
-from millrace.models.monitoring.drift import DriftSettings
+from millrace.models.monitoring.drift import DriftPolicy, DriftSettings
 from millrace.models.parameters import (
     choice,
     duration,
@@ -143,6 +143,13 @@ class Pipeline:
         timestamp of its record, is out of range.
     allow_non_finite
         Fields in which NaN and infinity are let through.
+    on_invalid_prediction
+        What happens to a candidate that makes no valid prediction (NaN, for example) for ten
+        labelled events in a row, though it did before, beside the alert: `reset` (an untrained
+        model takes its place), `replace` (a challenger is trained beside it, for
+        `drift.replacement_after` examples) or `alert` (nothing).
+    largest_feature
+        A feature beyond it in size is refused: its event is rejected as `feature_out_of_range`.
     on_error
         What happens to a record for which a feature or the champion raises: `reject` (it is
         written to the topic `rejects`, and the next one follows) or `stop` (the agent halts until
@@ -191,12 +198,13 @@ class Pipeline:
     earliest: datetime = datetime(1970, 1, 1, tzinfo=UTC)
     max_ahead: timedelta = timedelta(days=1)
     allow_non_finite: Sequence[str] = ()
+    on_invalid_prediction: DriftPolicy | str = DriftPolicy.RESET
+    largest_feature: float | None = None
     on_error: OnError | str = "reject"
 
     def __post_init__(self) -> None:
         _check_name(self.name)
-        for parameter, kind in (("task", Task), ("scope", Scope), ("on_error", OnError)):
-            self._set(parameter, choice(parameter, getattr(self, parameter), kind))
+        self._check_choices()
         self._check_schema()
         self._check_fields()
         self._check_limits()
@@ -231,6 +239,16 @@ class Pipeline:
 
     def _set(self, parameter: str, value: object) -> None:
         object.__setattr__(self, parameter, value)
+
+    def _check_choices(self) -> None:
+        choices: dict[str, type[StrEnum]] = {
+            "task": Task,
+            "scope": Scope,
+            "on_invalid_prediction": DriftPolicy,
+            "on_error": OnError,
+        }
+        for parameter, kind in choices.items():
+            self._set(parameter, choice(parameter, getattr(self, parameter), kind))
 
     def _check_schema(self) -> None:
         must = "schema must be the path of an .avsc file, or Avro's JSON as a dictionary"
@@ -278,6 +296,9 @@ class Pipeline:
         example = "for example datetime(2020, 1, 1, tzinfo=UTC)"
         require(is_time, f"earliest must be a datetime with a time zone, {example}", self.earliest)
         duration("max_ahead", self.max_ahead, least=timedelta(0))
+        largest = self.largest_feature
+        is_size = largest is None or (type(largest) in (int, float) and largest > 0)
+        require(is_size, "largest_feature must be a number above 0, or None", largest)
         class_limit(self.max_classes, self.labels)
 
     def _check_models(self) -> None:

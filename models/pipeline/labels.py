@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from millrace.models.parameters import require, sequence, shown
+from millrace.models.parameters import require, sequence
 from millrace.models.pipeline.tasks import Task
+from millrace.models.user_code import shown
 from millrace.schemas import DefinitionError, EventSchema, RecordError, RejectReason
 from millrace.schemas.records import LabelValue
 

@@ -8,9 +8,10 @@ from typing import TypeAlias
 
 from river.metrics.base import BinaryMetric, ClassificationMetric, Metric, RegressionMetric
 
-from millrace.models.parameters import function, made, require, shown, text
+from millrace.models.parameters import function, made, require, text
 from millrace.models.pipeline.labels import Labels
 from millrace.models.pipeline.tasks import Task
+from millrace.models.user_code import shown
 from millrace.schemas import DefinitionError
 from millrace.schemas.records import LabelValue
 

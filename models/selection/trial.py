@@ -43,6 +43,8 @@ class Trial:
     <Verdict.WON: 'won'>
     """
 
+    _unanswered = 0  # events that only the challenger predicted; not in what 0.1 saved
+
     def __init__(self, examples: int, learned: int = 0, advantage: float = 0.0) -> None:
         self._warm_up = examples - examples // 2
         self._to_compare = max(examples // 2, 1)
@@ -62,15 +64,19 @@ class Trial:
     def compare(self, incumbent_loss: float | None, challenger_loss: float | None) -> None:
         """Compare two predictions of one event.
 
-        A loss is None where there was no prediction: the event counts, and is no advantage.
+        A loss is None where there was no prediction: the event counts, and is no advantage. But an
+        incumbent that did not predict most of the events that the challenger predicted has lost.
         """
         self._compared += 1
         if incumbent_loss is not None and challenger_loss is not None:
             self._advantage += incumbent_loss - challenger_loss
+        elif challenger_loss is not None:
+            self._unanswered += 1
 
     @property
     def verdict(self) -> Verdict:
         """Which of the two is to predict from now on, once that is decided."""
         if self._compared < self._to_compare:
             return Verdict.UNDECIDED
-        return Verdict.WON if self._advantage > 0 else Verdict.LOST
+        has_won = self._advantage > 0 or 2 * self._unanswered > self._compared
+        return Verdict.WON if has_won else Verdict.LOST

@@ -77,6 +77,12 @@ LABELS_REJECTED = _counter("labels_rejected", "Labels in rejects.", "reason")
 LABELS = _counter("labels", "Labels, by fate.", "fate")
 EVENTS_EXPIRED = _counter("events_expired", "Events that got no label in time.", "cause")
 EXAMPLES_LEARNED = _counter("examples_learned", "Examples learned from.", "model")
+CANDIDATE_FAILURES = _counter(
+    "candidate_failures", "Exceptions and invalid predictions of a candidate.", "candidate"
+)
+INTERNAL_ERRORS = _counter(
+    "internal_errors", "Records rejected by a fault of Millrace's own.", "operator"
+)
 
 PREDICTIONS = _counter("predictions", "Predictions published.", "model")
 OUTCOMES = _counter("outcomes", "Events and labels that have ended, by fate.", "fate")
@@ -150,6 +156,8 @@ TALLIED = {
     "label": LABELS,
     "expired": EVENTS_EXPIRED,
     "learned": EXAMPLES_LEARNED,
+    "failed": CANDIDATE_FAILURES,
+    "internal_error": INTERNAL_ERRORS,
 }
 """Name that operators count under to the counter that shows it."""
 

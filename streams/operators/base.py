@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Self, TypeAlias
 
-from millrace.schemas import RejectReason
+from millrace.models.user_code import PASSED_ON
+from millrace.schemas import RecordError, RejectReason
 from millrace.streams.operators.keyed_state import StateStore
 from millrace.streams.operators.record import Origin, Record, RejectRecord, last_frame, reject
 from millrace.streams.operators.slice import Slice
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 Kind: TypeAlias = Literal["event", "label"]
 """What a user produced."""
+
+_OF_LABELS = frozenset({"Label", "Example"})
 
 Tally = Counter[tuple[str, str]]
 """What happened, as (what, which) to a count; taken and emptied after each batch."""
@@ -46,6 +49,10 @@ class Reading(NamedTuple):
     metric: str
     labels: tuple[str, ...]
     value: float
+
+
+class HaltError(Exception):
+    """User code raised its cause, and `on_error` is `stop`: no guard makes a reject of it."""
 
 
 class Operator(ABC):
@@ -101,18 +108,23 @@ class Operator(ABC):
         return ()
 
     def _fail(
-        self, kind: Kind, origin: Origin, reason: RejectReason, error: Exception, detail: str = ""
+        self,
+        kind: Kind,
+        origin: Origin,
+        reason: RejectReason,
+        error: BaseException,
+        detail: str = "",
     ) -> RejectRecord:
         """Return the dead letter of a record for which the user's own code raised an exception.
 
         Raises
         ------
-        Exception
-            `error` itself, where `on_error` is `stop`: the agent starts again at this record,
-            later each time, and `/healthz` says why.
+        HaltError
+            Where `on_error` is `stop`: the agent starts again at this record, later each time, and
+            `/healthz` says why.
         """
         if self._stops_on_error:
-            raise error
+            raise HaltError from error
         return self._reject(kind, origin, reason, detail or last_frame(error))
 
     def _reject(
@@ -124,16 +136,54 @@ class Operator(ABC):
 
 
 class RecordOperator(Operator):
-    """An operator that takes one record after the other."""
+    """An operator that takes one record after the other.
+
+    A guard stands around each record: whatever it raises, it becomes a reject, and the next record
+    follows. What user code raises has a reason of its own, and so has what is wrong with the
+    record; the rest is a fault of Millrace's own (`internal_error`).
+    """
 
     @abstractmethod
     def process(self, record: Record) -> Iterable[Record]:
-        """Take the next record of the partition and return what it leads to, in order."""
+        """Take the next record of the partition and return what it leads to, in order.
+
+        Raises
+        ------
+        RecordError
+            It cannot be used.
+        """
 
     def run(self, slice_: Slice) -> list[Record]:
-        reads, process = self.topics.reads, self.process
         made: list[Record] = []
-        for record in slice_.records:
-            if record.topic in reads:
-                made += process(record)
+        left = iter(slice_.records)
+        while (failed := self._run_until_failure(left, made)) is not None:
+            made.append(failed)
         return made
+
+    def _run_until_failure(self, left: Iterator[Record], made: list[Record]) -> RejectRecord | None:
+        reads, process = self.topics.reads, self.process
+        record: Record | None = None
+        try:
+            for record in left:
+                if record.topic in reads:
+                    made += process(record)
+        except HaltError as halt:
+            raise _halting(halt.__cause__) from halt.__cause__
+        except PASSED_ON:
+            raise
+        except BaseException as error:
+            assert record is not None
+            return self._failed(record, error)
+        return None
+
+    def _failed(self, record: Record, error: BaseException) -> RejectRecord:
+        kind: Kind = "label" if record.type in _OF_LABELS else "event"
+        if isinstance(error, RecordError):
+            return self._reject(kind, record.origin, error.reason, error.detail)
+        self.tally["internal_error", self.name] += 1
+        return self._reject(kind, record.origin, RejectReason.INTERNAL_ERROR, last_frame(error))
+
+
+def _halting(error: BaseException | None) -> Exception:
+    """Return what halts the agent: the error, or what stands for one that would end the process."""
+    return error if isinstance(error, Exception) else RuntimeError(f"user code raised {error!r}")

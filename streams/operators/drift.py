@@ -1,9 +1,9 @@
 """Drift that needs no label to be seen: of the inputs and of the predictions.
 
-Reads `predictions`; writes `alerts`. Watches every numeric feature and the predictions (the
-probability of true, of the likeliest class, or the predicted value) of one partition. Keeps one
-monitor for each, which raises no other alert for `drift.cooldown` values after one, so that one
-drift is one alert. A feature of text is not watched.
+Reads `predictions`; writes `alerts`, and `rejects` where a detector raises an exception. Watches
+every numeric feature and the predictions (the probability of true, of the likeliest class, or the
+predicted value) of one partition. Keeps one monitor for each, which raises no other alert for
+`drift.cooldown` values after one, so that one drift is one alert. A feature of text is not watched.
 
 Predictions are kept until there are 32 of them, and then passed to one monitor after the other:
 half the cost, and no delay, since River's ADWIN checks for a change at every 32nd value only.
@@ -19,11 +19,18 @@ from millrace.models.monitoring.detectors import Detector
 from millrace.models.monitoring.drift_monitor import DriftMonitor, Evidence
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.tasks import Task
+from millrace.models.user_code import PASSED_ON
+from millrace.schemas import RejectReason
 from millrace.schemas.records import Alert, Prediction
 from millrace.streams.operators.base import RecordOperator, Topics
 from millrace.streams.operators.context import Context
 from millrace.streams.operators.keyed_state import KeyedState
-from millrace.streams.operators.record import AlertRecord, PredictionRecord, Record
+from millrace.streams.operators.record import (
+    AlertRecord,
+    PredictionRecord,
+    Record,
+    last_frame,
+)
 
 _PREDICTION = "prediction"
 _BUFFERED = "predictions"
@@ -52,7 +59,7 @@ class DriftOperator(RecordOperator):
 
     @classmethod
     def topics_in(cls, agent: Collection[str]) -> Topics:  # noqa: ARG003 - the same in each
-        return Topics(frozenset({"predictions"}), frozenset({"alerts"}))
+        return Topics(frozenset({"predictions"}), frozenset({"alerts", "rejects"}))
 
     @classmethod
     def make(cls, context: Context) -> Self:
@@ -66,21 +73,31 @@ class DriftOperator(RecordOperator):
         if len(buffered) < _WATCHED_AT_A_TIME:
             return ()
         self._buffer[_BUFFERED] = []
-        return [
-            AlertRecord(_alert(source, evidence, prediction), record.origin)
-            for source, evidence, prediction in self._watch(buffered)
-        ]
+        made: list[Record] = []
+        for source, detector, values in self._sources(buffered):
+            try:
+                found = [*self._watch_source(source, detector, buffered, values)]
+            except PASSED_ON:
+                raise
+            except BaseException as error:  # a detector of the user's own; the others go on
+                reason, detail = RejectReason.EVALUATE_ERROR, f"{source}: {last_frame(error)}"
+                made.append(self._fail("event", record.origin, reason, error, detail))
+            else:
+                made += [
+                    AlertRecord(_alert(source, evidence, prediction), record.origin)
+                    for evidence, prediction in found
+                ]
+        return made
 
-    def _watch(self, buffered: list[Prediction]) -> Iterator[tuple[str, Evidence, Prediction]]:
-        """Pass each monitor its values; return what it found, at which prediction."""
+    def _sources(
+        self, buffered: list[Prediction]
+    ) -> Iterator[tuple[str, Detector | None, Sequence[object]]]:
+        """Return what is watched, by which detector, and its values at the predictions."""
         vectors = [each["features"] for each in buffered]
         for name in dict.fromkeys(chain.from_iterable(vectors)):
             values = [each.get(name) for each in vectors]
-            yield from self._watch_source(
-                f"input:{name}", self._input_detector(name), buffered, values
-            )
-        predicted = [*map(self._predicted, buffered)]
-        yield from self._watch_source(_PREDICTION, self._settings.predictions, buffered, predicted)
+            yield f"input:{name}", self._input_detector(name), values
+        yield _PREDICTION, self._settings.predictions, [*map(self._predicted, buffered)]
 
     def _watch_source(
         self,
@@ -88,7 +105,7 @@ class DriftOperator(RecordOperator):
         detector: Detector | None,
         buffered: list[Prediction],
         values: Sequence[object],
-    ) -> Iterator[tuple[str, Evidence, Prediction]]:
+    ) -> Iterator[tuple[Evidence, Prediction]]:
         """Pass the monitor of one source the numbers among `values`, one for each of `buffered`."""
         if not {*map(type, values)} <= _NUMBERS:
             places = [place for place, value in enumerate(values) if type(value) in _NUMBERS]
@@ -105,7 +122,7 @@ class DriftOperator(RecordOperator):
             monitor = DriftMonitor(detector, cooldown, scaled=not is_probability)
         self._monitors[source] = monitor
         for place, evidence in monitor.update_many(cast(Sequence[float], values)):
-            yield source, evidence, buffered[place]
+            yield evidence, buffered[place]
 
     def _predicted(self, prediction: Prediction) -> float | None:
         value, probabilities = prediction["value"], prediction["probabilities"]

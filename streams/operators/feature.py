@@ -13,9 +13,10 @@ from collections.abc import Collection, Iterable, MutableMapping, Sized
 from functools import partial
 from typing import Self, cast
 
-from millrace.models.features.base import Entry, Store, plain
+from millrace.models.features.base import Entry, StatelessFeature, Store, bound
 from millrace.models.features.rolling import CUT
 from millrace.models.pipeline.definition import Pipeline
+from millrace.models.user_code import PASSED_ON
 from millrace.schemas import RecordError, RejectReason
 from millrace.schemas.records import Event, Features, FeatureVector
 from millrace.streams.operators.base import Reading, RecordOperator, Topics
@@ -33,8 +34,6 @@ from millrace.streams.operators.sized_state import SizedState
 
 _MOST_BYTES = 1024 * 1024 * 1024
 _ENTRY_BYTES = 200
-_PLAIN = frozenset({bool, float, str})
-_LONGS = range(-(2**63), 2**63)
 
 
 class FeatureOperator(RecordOperator):
@@ -59,7 +58,13 @@ class FeatureOperator(RecordOperator):
         self._max_entries = max_entries
         self._max_bytes = max_bytes
         self._left_out = LeftOut()
-        self._extractors = [feature.bind(self._store) for feature in pipeline.features]
+        self._largest = pipeline.largest_feature
+        self._extractors = [bound(feature, self._store) for feature in pipeline.features]
+        # What changes nothing goes first: where it raises, the stores do not have the event.
+        self._order = sorted(
+            range(len(self._extractors)),
+            key=lambda place: not isinstance(pipeline.features[place], StatelessFeature),
+        )
 
     @classmethod
     def topics_in(cls, agent: Collection[str]) -> Topics:  # noqa: ARG003 - the same in each
@@ -87,10 +92,14 @@ class FeatureOperator(RecordOperator):
         try:
             features = self._extract(event)
         except RecordError as error:
+            if error.reason is RejectReason.FEATURE_OUT_OF_RANGE:  # no fault of the user's code
+                raise
             cause = "" if error.__cause__ is None else f" ({last_frame(error.__cause__)})"
             detail = error.detail + cause
             return self._fail("event", record.origin, error.reason, error, detail)
-        except Exception as error:  # the user's code may raise anything
+        except PASSED_ON:
+            raise
+        except BaseException as error:  # the user's code may raise anything
             return self._fail("event", record.origin, RejectReason.FEATURE_ERROR, error)
         vector: FeatureVector = {
             "event_id": event["event_id"],
@@ -114,11 +123,14 @@ class FeatureOperator(RecordOperator):
         return SizedState(self._max_entries, self._max_bytes, _size_bytes, on_eviction)
 
     def _extract(self, event: Event) -> Features:
+        parts: list[Features] = [{}] * len(self._order)
+        for place in self._order:
+            part = parts[place] = self._extractors[place](event)
+            if self._largest is not None:
+                _check_size(part, self._largest)
         features: Features = {}
-        for extract in self._extractors:
-            features.update(extract(event))
-        if not {*map(type, features.values())} <= _PLAIN:
-            features = {name: _checked(name, value) for name, value in features.items()}
+        for part in parts:
+            features.update(part)
         return features
 
 
@@ -129,9 +141,11 @@ def _size_bytes(key: str, entry: object) -> int:
     return _ENTRY_BYTES + len(key) + size
 
 
-def _checked(name: str, value: object) -> bool | int | float | str:
-    """Return a value as it is written to topics, where scalars are Python's own."""
-    found = plain(value)
-    if isinstance(found, bool | float | str) or (isinstance(found, int) and found in _LONGS):
-        return found
-    raise TypeError(f"feature {name!r} must be a number, a boolean or text; got {value!r}")
+def _check_size(features: Features, largest: float) -> None:
+    for name, value in features.items():
+        if not isinstance(value, str) and abs(value) > largest:
+            raise RecordError(
+                RejectReason.FEATURE_OUT_OF_RANGE,
+                f"feature {name!r} must be at most {largest} in size (largest_feature);"
+                f" got {value}",
+            )

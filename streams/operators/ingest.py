@@ -9,18 +9,22 @@ no state. A record that fails goes to `rejects` with the reason; nothing is drop
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Collection, Iterable
 from typing import Self
 
 from millrace.models.pipeline.definition import Pipeline, Scope
+from millrace.models.user_code import told
 from millrace.schemas import RecordError, RejectReason
 from millrace.schemas.records import Event, Fields, Label
 from millrace.streams.operators.base import Kind, RecordOperator, Topics
 from millrace.streams.operators.context import Context
 from millrace.streams.operators.record import EventRecord, LabelRecord, Origin, Record
 from millrace.streams.operators.routing import partition_of
-from millrace.streams.sources.decoder import InputDecoder, WrittenSchema
+from millrace.streams.sources.decoder import Decoded, InputDecoder, WrittenSchema
 from millrace.streams.sources.values import identity, iso_to_ms
+
+_OF_VALUES = (ValueError, TypeError, ArithmeticError, RecursionError, struct.error)
 
 
 class IngestOperator(RecordOperator):
@@ -81,7 +85,7 @@ class IngestOperator(RecordOperator):
         kind: Kind = "label" if origin.topic == "labels" else "event"
         made: Record
         try:
-            decoded = self._decoder.decode(origin.topic, origin.value)
+            decoded = self._decode(origin)
             kind = "label" if decoded.is_label else "event"
             make = self._label if decoded.is_label else self._event
             made = make(origin, decoded.fields)
@@ -89,6 +93,14 @@ class IngestOperator(RecordOperator):
             made = self._reject(kind, origin, error.reason, error.detail)
         self.tally["received", kind] += 1
         return (made,)
+
+    def _decode(self, origin: Origin) -> Decoded:
+        try:
+            return self._decoder.decode(origin.topic, origin.value)
+        except _OF_VALUES as error:
+            raise RecordError(
+                RejectReason.ILL_TYPED_FIELD, f"a value does not fit its type: {told(error)}"
+            ) from error
 
     def _event(self, origin: Origin, fields: Fields) -> EventRecord:
         pipeline = self._pipeline

@@ -3,8 +3,10 @@
 Reads `examples`; writes `alerts` and `rejects`. Compares what every candidate and baseline had
 predicted with the label (prequential evaluation), watches the loss of each candidate for drift
 and reacts by the pipeline's policy, and trains every model. The models are kept in the store
-`models`, which the engine publishes to the topic of that name. A label for which the champion
-raises an exception goes to `rejects`, with the last frame of the traceback.
+`models`, which the engine publishes to the topic of that name. A label for which the champion, a
+metric or a detector raises an exception goes to `rejects`, with the last frame of the traceback;
+the rest goes on. A candidate that makes no valid prediction any more is reset or replaced, as
+`on_invalid_prediction` says, with an alert.
 """
 
 from __future__ import annotations
@@ -20,10 +22,12 @@ from millrace.models.monitoring.drift import DriftPolicy
 from millrace.models.monitoring.drift_monitor import DriftMonitor, Evidence
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.tasks import Task
+from millrace.models.user_code import PASSED_ON
 from millrace.schemas import RejectReason
 from millrace.schemas.records import Alert, Example, FeatureVector
 from millrace.streams.operators.base import Reading, RecordOperator, Topics
 from millrace.streams.operators.context import Context
+from millrace.streams.operators.invalid import invalid_alert
 from millrace.streams.operators.keyed_state import KeyedState
 from millrace.streams.operators.label_join import Joined
 from millrace.streams.operators.record import AlertRecord, ExampleRecord, Origin, Record
@@ -53,6 +57,7 @@ class LearningOperator(RecordOperator):
         self._pipeline = pipeline
         self._task = Task(pipeline.task)
         self._policy = DriftPolicy(pipeline.drift.policy)
+        self._on_invalid = DriftPolicy(pipeline.on_invalid_prediction)
         self._learns_without_labels = pipeline.learns_without_labels
         self.models = models
         self._evaluation: KeyedState[Prequential] = KeyedState()
@@ -93,8 +98,10 @@ class LearningOperator(RecordOperator):
             models = self.models.of(scope_key)
             self.models.mark_trained(scope_key)
             try:
-                models.learn(joined.vector["features"], joined.label)
-            except Exception as error:  # the champion is the user's own: it may raise anything
+                models.learn(joined.vector["features"], joined.label, self._note_failure)
+            except PASSED_ON:
+                raise
+            except BaseException as error:  # the champion is the user's own
                 made.append(self._fail("label", joined.origin, RejectReason.LEARN_ERROR, error))
             else:
                 self.tally["learned", models.champion] += 1
@@ -115,9 +122,24 @@ class LearningOperator(RecordOperator):
             yield from _quality(self.evaluation)
 
     def _evaluate(self, joined: Joined, scope_key: str) -> list[Record]:
+        """Measure, watch, compare: where one meets user code that raises, the others go on."""
+        made: list[Record] = []
+        for step in (self._measure, self._watch, self._look_for_broken, self._compare):
+            try:
+                made += step(joined, scope_key)
+            except PASSED_ON:
+                raise
+            except BaseException as error:  # a metric, a detector or a factory: user code
+                made.append(self._fail("label", joined.origin, RejectReason.EVALUATE_ERROR, error))
+        return made
+
+    def _measure(self, joined: Joined, _scope_key: str) -> list[Record]:
         assert joined.label is not None
         evaluation = self._evaluation.changing(_PARTITION, self._fresh_evaluation)
         evaluation.update_all(joined.label, joined.predicted)
+        return []
+
+    def _watch(self, joined: Joined, scope_key: str) -> list[Record]:
         made: list[Record] = []
         for name, monitor in self._monitors.changing(scope_key, self._fresh_monitors).items():
             loss = joined.losses.get(name)
@@ -127,14 +149,31 @@ class LearningOperator(RecordOperator):
                 made.append(self._alert(name, evidence, models.version, joined))
                 models.handle_drift(name, self._policy, self._pipeline)
                 self.models.mark_trained(scope_key)
-        self._compare(joined, scope_key)
         return made
 
-    def _compare(self, joined: Joined, scope_key: str) -> None:
+    def _look_for_broken(self, joined: Joined, scope_key: str) -> list[Record]:
+        """Apply the policy to candidates that make no valid prediction any more."""
+        models = self.models.by_scope_key.get(scope_key)
+        made: list[Record] = []
+        if models is None:
+            return made
+        policy, vector, origin = self._on_invalid, joined.vector, joined.origin
+        for name in models.broken(vector["features"], joined.losses):
+            count = models.failures[name]
+            made.append(invalid_alert(name, models.version, count, vector, origin, policy))
+            models.handle_drift(name, policy, self._pipeline)
+            self.models.mark_trained(scope_key)
+        return made
+
+    def _compare(self, joined: Joined, scope_key: str) -> list[Record]:
         models = self.models.by_scope_key.get(scope_key)
         if models is not None and models.challengers:
             models.compare(joined.predicted, joined.losses)
             self.models.mark_trained(scope_key)
+        return []
+
+    def _note_failure(self, candidate: str) -> None:
+        self.tally["failed", candidate] += 1
 
     def _alert(self, name: str, evidence: Evidence, version: int, joined: Joined) -> AlertRecord:
         alert = Alert(

@@ -1,15 +1,17 @@
 """Prediction: where an event becomes a prediction.
 
-Reads `features` (feature vectors and labels in one order). Writes `predictions`, `outcomes` and
-`rejects`. Every candidate predicts at the event's place in the log; the champion's prediction is
-published. Events and labels then meet in the label join (`label_join`), which is part of this
-operator, since it keeps what each candidate predicted.
+Reads `features` (feature vectors and labels in one order). Writes `predictions`, `outcomes`,
+`alerts` and `rejects`. Every candidate predicts at the event's place in the log; the champion's
+prediction is published. Events and labels then meet in the label join (`label_join`), which is part
+of this operator, since it keeps what each candidate predicted.
 
 Where learning shares the agent, what is joined is trained on before the next record is looked at.
 Where it has an agent of its own, this operator writes `examples` for it, and reads `models`.
 
 An event for which the champion raises an exception goes to `rejects`, as does one whose id is
-known. State: that of the label join; with learning elsewhere, the number of examples written.
+known. So does one for which the champion's answer is no prediction, such as NaN; it waits for its
+label all the same, and there is an alert. State: that of the label join, and how often the champion
+made no prediction; with learning elsewhere, the number of examples written.
 """
 
 from __future__ import annotations
@@ -17,13 +19,16 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from typing import Self
 
-from millrace.models.candidates.model_set import ModelSet
+from millrace.models.candidates.model_set import ModelSet, NoPredictionError
 from millrace.models.pipeline.definition import Pipeline
-from millrace.schemas import RejectReason
+from millrace.models.user_code import PASSED_ON
+from millrace.schemas import RecordError, RejectReason, SnapshotError
 from millrace.schemas.records import FeatureVector, Predicted, Prediction
 from millrace.streams.operators.base import Reading, RecordOperator, Topics
 from millrace.streams.operators.context import Context
 from millrace.streams.operators.examples import ExampleWriter
+from millrace.streams.operators.invalid import invalid_alert
+from millrace.streams.operators.keyed_state import KeyedState
 from millrace.streams.operators.label_join import LabelJoin
 from millrace.streams.operators.learning import LearningOperator
 from millrace.streams.operators.record import (
@@ -70,14 +75,16 @@ class PredictionOperator(RecordOperator):
         self._models = models
         self._training = training
         self._load_models = load_models
+        self._cooldown = pipeline.drift.cooldown
+        self._invalid: KeyedState[int] = KeyedState()  # the champion's invalid predictions
         self._join = LabelJoin(pipeline, training, self.tally)
-        self.stores |= self._join.stores
+        self.stores |= self._join.stores | {"invalid": self._invalid}
         if isinstance(training, ExampleWriter):
             self.stores["examples"] = training.written
 
     @classmethod
     def topics_in(cls, agent: Collection[str]) -> Topics:
-        writes = frozenset({"predictions", "outcomes", "rejects"})
+        writes = frozenset({"predictions", "outcomes", "alerts", "rejects"})
         if LearningOperator.name in agent:
             return Topics(frozenset({"features"}), writes)
         return Topics(frozenset({"features", "models"}), writes | {"examples"})
@@ -100,12 +107,19 @@ class PredictionOperator(RecordOperator):
             self._models.by_scope_key.take(record.scope_key)
             self._training.forget(record.scope_key)
         elif isinstance(record, SnapshotRecord):
-            scope_key, payload = record.value["scope_key"], record.value["payload"]
-            self._models.by_scope_key[scope_key] = self._load_models(payload)
+            self._models.by_scope_key[record.value["scope_key"]] = self._loaded(record)
         return ()
 
     def readings(self) -> Iterable[Reading]:
         return self._join.readings()
+
+    def _loaded(self, record: SnapshotRecord) -> ModelSet:
+        try:
+            return self._load_models(record.value["payload"])
+        except SnapshotError as error:
+            raise RecordError(
+                RejectReason.MALFORMED, f"the models cannot be loaded: {error}"
+            ) from error
 
     def _predict(self, vector: FeatureVector, origin: Origin) -> Iterable[Record]:
         event_id = vector["event_id"]
@@ -115,12 +129,32 @@ class PredictionOperator(RecordOperator):
         scope_key = self._models.scope_key(vector["key"])
         models = self._models.of(scope_key)
         try:
-            predicted = models.predict(vector["features"])
-        except Exception as error:  # the champion is the user's own: it may raise anything
+            predicted = models.predict(vector["features"], self._note_failure)
+        except NoPredictionError as error:
+            detail = f"{models.champion}: {error.__cause__}"
+            made: list[Record] = [
+                self._reject("event", origin, RejectReason.INVALID_PREDICTION, detail)
+            ]
+            made += self._alert(vector, models, origin)
+            return made + self._join.add_event(vector, error.predicted, origin)
+        except PASSED_ON:
+            raise
+        except BaseException as error:  # the champion is the user's own: it may raise anything
             return [self._fail("event", origin, RejectReason.PREDICT_ERROR, error)]
         staleness = self._training.staleness(scope_key, models)
-        made = _prediction(vector, predicted, models, staleness, origin)
-        return [made, *self._join.add_event(vector, predicted, origin)]
+        prediction = _prediction(vector, predicted, models, staleness, origin)
+        return [prediction, *self._join.add_event(vector, predicted, origin)]
+
+    def _alert(self, vector: FeatureVector, models: ModelSet, origin: Origin) -> list[Record]:
+        """Count an invalid prediction of the champion, and return an alert, if one is due."""
+        champion = models.champion
+        count = self._invalid[champion] = self._invalid.get(champion, 0) + 1
+        if (count - 1) % (self._cooldown + 1):
+            return []
+        return [invalid_alert(champion, models.version, count, vector, origin)]
+
+    def _note_failure(self, candidate: str) -> None:
+        self.tally["failed", candidate] += 1
 
 
 def _prediction(

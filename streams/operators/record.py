@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
+from millrace.models.user_code import told
 from millrace.schemas import RejectReason
 from millrace.schemas.records import (
     Alert,
@@ -193,4 +194,4 @@ def last_frame(error: BaseException) -> str:
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     where = f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
-    return f"{type(error).__name__}: {error}{where}"
+    return told(error) + where

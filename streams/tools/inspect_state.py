@@ -16,6 +16,7 @@ from millrace.models.candidates.predicting import predictor
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.model import Model
 from millrace.models.pipeline.sample_events import sample_vectors
+from millrace.models.user_code import PASSED_ON
 from millrace.schemas.records import Features
 from millrace.streams.formats.json import to_json
 from millrace.streams.kafka.admin import count_partitions
@@ -161,6 +162,8 @@ def _predictions(models: ModelSet, model: Model, vectors: list[Features]) -> str
     for vector in vectors:
         try:
             predictions.append(repr(sorted(predict(dict(vector)).items())))
-        except Exception as error:  # a user's model may raise one, for the same vectors each time
+        except PASSED_ON:
+            raise
+        except BaseException as error:  # a user's model may, for the same vectors each time
             predictions.append(type(error).__name__)
     return "\n".join(predictions)

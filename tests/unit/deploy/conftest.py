@@ -88,7 +88,8 @@ def _of_classification() -> Iterator[Metric]:
     inputs = [("events", each) for each in loans.applications(20)]
     inputs += [("events", {}), ("labels", {}), ("labels", {"event_id": "0", "label": True})]
     _fold(loans.pipeline, metrics, inputs)
-    metrics.count(Counter({("expired", "ttl"): 1}))
+    metrics.count(Counter({("expired", "ttl"): 1, ("internal_error", "feature"): 1}))
+    metrics.count(Counter({("failed", "tree"): 1, ("rejected_event", "invalid_prediction"): 1}))
     origin = Origin("features", 0, 0, _NOW_MS, None, None)
     alert = {"detector": "ADWIN", "source": "loss:hoeffding_tree"}
     metrics.count_published(

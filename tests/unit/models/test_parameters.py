@@ -14,8 +14,9 @@ from river import drift, linear_model, metrics, preprocessing, tree
 from millrace.models.candidates import catalogue
 from millrace.models.features import Feature, calendar, derived, fields, rolling
 from millrace.models.monitoring.drift import DriftSettings
-from millrace.models.parameters import shown, suggestion
+from millrace.models.parameters import suggestion
 from millrace.models.pipeline.definition import LONGEST_NAME, Pending, Pipeline
+from millrace.models.user_code import shown
 from millrace.schemas import DefinitionError
 
 HOUR = timedelta(hours=1)

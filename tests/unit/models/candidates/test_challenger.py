@@ -67,12 +67,12 @@ def test_a_challenger_learns():
         ({"tree": 1.0, "tree.challenger@7": 0.0}, Verdict.WON),
         ({"tree": 0.0, "tree.challenger@7": 1.0}, Verdict.LOST),
         ({"tree": 1.0}, Verdict.LOST),
-        ({"tree.challenger@7": 0.0}, Verdict.LOST),
+        ({"tree.challenger@7": 0.0}, Verdict.WON),
         ({}, Verdict.LOST),
     ],
 )
 def test_an_event_that_both_predicted_is_compared(losses, verdict):
-    """A prediction without a value is compared, and is no advantage."""
+    """An incumbent that did not predict has lost to one that did; a challenger never wins so."""
     made = warm()
     made.compare({"tree": WRONG, "tree.challenger@7": RIGHT}, losses)
     assert made.verdict is verdict

@@ -38,3 +38,12 @@ def test_candidates_without_a_prediction_have_no_loss(task):
     predicted = {name: Predicted(value=each, probabilities={}) for name, each in values.items()}
     found = losses(task, True, predicted)
     assert [*found.items()] == [("b", loss(task, True, 0.5)), ("c", loss(task, True, True))]
+
+
+def test_a_loss_beyond_a_float_is_left_out():
+    """It would never leave a sum or a mean."""
+    predicted = {
+        "a": Predicted(value=-1.7e308, probabilities={}),
+        "b": Predicted(value=1.0, probabilities={}),
+    }
+    assert losses(Task.REGRESSION, 1.7e308, predicted) == {"b": 1.7e308}

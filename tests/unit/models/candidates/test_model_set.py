@@ -43,6 +43,14 @@ class Recorder(base.Classifier):
         return len(self.seen)
 
 
+class Counter(Recorder):
+    """The same for many classes."""
+
+    @property
+    def _multiclass(self):
+        return True
+
+
 class First(base.Classifier):
     """Predicts the first label that it has learned, and cannot begin with what is `bad`."""
 
@@ -89,7 +97,7 @@ def run(models: ModelSet, label: object, count: int, **x: float) -> list[object]
 class TestPredictingAndLearning:
     def test_all_predict_and_all_learn(self, make_pipeline):
         """The champion, the other candidates and two baselines, in this order."""
-        models = ModelSet(make_pipeline({"first": Recorder, "second": Recorder}))
+        models = ModelSet(make_pipeline({"first": Counter, "second": Counter}, "multiclass"))
         assert [*models.predict(X)] == ["first", "second", "no_change", "prior"]
         assert models.champion == "first"
         for i in range(3):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import math
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -17,7 +20,8 @@ from river import (
     tree,
 )
 
-from millrace.models.candidates.predicting import learner, predictor
+from millrace.models.candidates.baselines import baselines
+from millrace.models.candidates.predicting import InvalidPredictionError, learner, predictor
 from millrace.models.pipeline.tasks import Task
 
 X = {"a": 1.0, "b": -2.0}
@@ -173,9 +177,93 @@ def test_numbers_and_scores_are_floats(value, expected):
         assert type(found["value"]) is float
 
 
-def test_an_untrained_regressor_may_predict_none():
-    """None is not made a number."""
-    assert predictor(Fixed(None), Task.REGRESSION)(X) == {"value": None, "probabilities": {}}
+BAD_NUMBERS = [None, float("nan"), float("inf"), -np.inf, np.float32("nan"), np.longdouble("1e400")]
+NO_NUMBERS = ["0.5", b"1", 1j, [1.0], {}, np.array([1.0]), 2**64, 10**400, object(), dt.date.max]
+
+
+@pytest.mark.parametrize("answer", [*BAD_NUMBERS, *NO_NUMBERS], ids=repr)
+def test_what_is_no_finite_number_is_no_prediction(answer):
+    """Of a regressor or an anomaly detector, whatever it is."""
+    with pytest.raises(InvalidPredictionError, match="a prediction"):
+        predictor(Fixed(answer), Task.REGRESSION)(X)
+
+
+@pytest.mark.parametrize("answer", [0.5, 3.0, [True], "\ud800", b"sky", 10**40, math.nan], ids=repr)
+@pytest.mark.parametrize("task", [Task.BINARY, Task.MULTICLASS])
+def test_what_is_no_class_is_no_prediction(task, answer):
+    """A float, a container, bytes, or text that cannot be written."""
+    with pytest.raises(InvalidPredictionError, match="a prediction"):
+        predictor(Fixed(answer), task)(X)
+
+
+@pytest.mark.parametrize("answer", [2, -1, "yes", np.int64(7)], ids=repr)
+def test_a_binary_class_is_true_or_false(answer):
+    """As its labels are; 1 and 0 will do."""
+    with pytest.raises(InvalidPredictionError, match="a prediction must be a class"):
+        predictor(Fixed(answer), Task.BINARY)(X)
+    assert predictor(Fixed(np.int8(1)), Task.BINARY)(X)["value"] is True
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {True: math.nan, False: 0.5},
+        {True: math.inf},
+        {True: "high"},
+        {True: None},
+        {"\ud800": 1.0},
+        [0.5, 0.5],
+        None,
+    ],
+    ids=repr,
+)
+def test_probabilities_are_finite_numbers_by_class(answer):
+    """Anything else is no prediction, whichever class it would be."""
+    with pytest.raises(InvalidPredictionError):
+        predictor(Probable(answer), Task.BINARY, True)(X)
+
+
+def test_probabilities_of_numpy_are_floats():
+    """A model may compute them with NumPy, and in any kind of dictionary."""
+    answer = defaultdict(float, {True: np.float32(0.75), False: np.float64(0.25)})
+    found = predictor(Probable(answer), Task.BINARY, True)(X)
+    assert found == {"value": True, "probabilities": {"True": 0.75, "False": 0.25}}
+    assert {*map(type, found["probabilities"].values())} == {float}
+
+
+def test_a_baseline_knows_nothing_before_the_first_label():
+    """That is no failure of it."""
+    found = predictor(baselines(Task.REGRESSION)["no_change"], Task.REGRESSION)(X)
+    assert found["value"] is None
+
+
+class Greedy(base.Classifier):
+    """Changes what it is given."""
+
+    def learn_one(self, x, y):
+        x.clear()
+
+    def predict_one(self, x):
+        x["a"] = "changed"
+        return True
+
+    def predict_proba_one(self, x):
+        x.pop("b")
+        return {True: 1.0}
+
+
+def emptied(x):
+    x.clear()
+    return x
+
+
+def test_a_model_may_change_what_it_is_given():
+    """It gets a copy: other candidates, and the store of waiting events, have the original."""
+    x = X.copy()
+    predictor(Greedy(), Task.BINARY, True)(x)
+    learner(Greedy())(x, True)
+    learner(compose.FuncTransformer(emptied) | linear_model.LogisticRegression())(x, True)
+    assert x == X
 
 
 class Recorder(base.AnomalyDetector):

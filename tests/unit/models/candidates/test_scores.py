@@ -163,3 +163,39 @@ def test_a_metric_that_cannot_measure_the_task_is_refused():
         Scores(Task.REGRESSION, {"mine": metrics.Accuracy}, 10)
     with pytest.raises(DefinitionError, match=r"metrics\['mine'\] must be a River"):
         Scores(Task.ANOMALY, {"mine": metrics.F1}, 10)
+
+
+@pytest.mark.parametrize("huge", [1.7e308, -1.7e308, 1e155])
+@pytest.mark.parametrize("is_label", [True, False])
+def test_numbers_too_large_to_be_squared_are_not_measured(huge, is_label):
+    """They would make a metric NaN for good, or raise an error."""
+    scores = Scores(Task.REGRESSION, default_metrics(Task.REGRESSION), rolling_window=3)
+    label, value = (huge, 1.0) if is_label else (1.0, huge)
+    scores.update_all([2.0, label, 4.0], [predicted(1.0), predicted(value), predicted(3.0)])
+    assert scores.examples == 2
+    assert scores.cumulative() == {"mae": 1.0, "rmse": 1.0, "r2": 0.0}
+
+
+class Odd(metrics.MAE):
+    """Raises at negative labels, and has no value below three examples."""
+
+    def update(self, y_true, y_pred, w=1.0):
+        if y_true < 0:
+            raise GeneratorExit
+        super().update(y_true, y_pred)
+
+    def get(self):
+        if self._mean.n < 3:
+            raise SystemExit
+        return super().get()
+
+
+def test_a_metric_that_raises_misses_what_it_raised_at():
+    """The others do not, the error comes out, and a value that cannot be had is absent."""
+    scores = Scores(Task.REGRESSION, {"odd": Odd, "mae": metrics.MAE}, rolling_window=3)
+    with pytest.raises(GeneratorExit):
+        scores.update_all([-1.0, 1.0, -1.0, 1.0], [predicted(0.0)] * 4)
+    assert scores.cumulative() == {"mae": 1.0}
+    scores.update_all([5.0], [predicted(0.0)])
+    assert scores.cumulative() == pytest.approx({"odd": 7 / 3, "mae": 9 / 5})
+    assert not scores.are_rivers

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import FrozenInstanceError
 from datetime import timedelta
 
-import numpy as np
 import pytest
 
 from millrace import calendar, derived, fields, rolling
 from millrace.models.features import Feature, StatelessFeature, Store
-from millrace.models.features.base import check_field, plain, require
+from millrace.models.features.base import check_field, require
 from millrace.schemas import DefinitionError
 
 
@@ -63,22 +62,6 @@ def test_stores_of_one_name_are_the_same():
     """What a feature asks for is identified by its name."""
     assert Store[int]("counts") == Store[int]("counts") != Store[int]("sums")
     assert Store[int]("counts").name == "counts"
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [(np.int64(3), 3), (np.array(0.5), 0.5), (np.bool_(True), True), (np.str_("x"), "x"), (7, 7)],
-)
-def test_scalars_of_numpy_become_plain(value, expected):
-    """What is Python's own already stays as it is."""
-    found = plain(value)
-    assert (found, type(found)) == (expected, type(expected))
-
-
-def test_what_is_no_scalar_stays_as_it_is():
-    """An array of one element is still an array."""
-    for value in (np.array([1]), [1], None):
-        assert plain(value) is value
 
 
 def test_a_field_is_one_of_the_schema_that_a_model_can_see(payment):

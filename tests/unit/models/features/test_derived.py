@@ -86,3 +86,50 @@ def test_any_schema_will_do(payment):
     feature = derived("x", len)
     feature.check(payment)
     assert feature.names == ("x",)
+
+
+class Interrupt(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("error", [SystemExit(2), GeneratorExit(), StopIteration(), Interrupt()])
+def test_nothing_that_it_raises_gets_past(error, event, bind):
+    """What would end the process is an error of the record, too."""
+
+    def function(_):
+        raise error
+
+    with pytest.raises(RecordError, match=type(error).__name__):
+        bind(derived("x", function))(event())
+
+
+def test_an_interrupt_gets_past(event, bind):
+    """Somebody wants the process to end."""
+
+    def function(_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        bind(derived("x", function))(event())
+
+
+def test_it_may_change_what_it_is_given(event, bind):
+    """The event that the other features see stays as it is, nested values too."""
+
+    def function(each):
+        each["tags"].append("mine")
+        each["by"]["k"].clear()
+        return len(each.pop("tags"))
+
+    given = event(tags=["a"], by={"k": [1]}, n=1)
+    extract = bind(derived("x", function))
+    assert [extract(given), extract(given)] == [{"x": 2}, {"x": 2}]
+    assert given["fields"] == {"tags": ["a"], "by": {"k": [1]}, "n": 1}
+
+
+@pytest.mark.parametrize("value", ["x" * 1_000_001, "\ud800", 2**63, 10**400])
+def test_what_cannot_be_written_is_refused(value, event, bind):
+    """Text without an end, half a character, a number of more than 64 bits."""
+    with pytest.raises(RecordError, match="returned what cannot be written") as caught:
+        bind(derived("x", lambda _: value))(event())
+    assert len(caught.value.detail) < 300

@@ -127,6 +127,14 @@ def test_factories(factory: Any) -> None:
         ),
         ({"scope": "user"}, "scope must be one of 'global', 'partition', 'key'; got 'user'"),
         ({"on_error": "ignore"}, "on_error must be one of 'reject', 'stop'; got 'ignore'"),
+        (
+            {"on_invalid_prediction": "stop"},
+            "on_invalid_prediction must be one of 'alert', 'reset', 'replace'; got 'stop'",
+        ),
+        *(
+            ({"largest_feature": each}, "largest_feature must be a number above 0, or None; got")
+            for each in (0, -1.0, "1e6", True, float("nan"))
+        ),
         ({"event_id": "no"}, "event_id must be a field of the schema, one of ('id', 'user'"),
         ({"event_id": None}, "event_id must be a field of the schema"),
         (
@@ -228,6 +236,7 @@ def test_types_of_ids_and_times(role: str, kind: str) -> None:
         {"label": None, "scope": "partition"},
         {"allow_non_finite": ["price"]},
         {"on_error": "stop"},
+        {"on_invalid_prediction": "alert", "largest_feature": 1e-9},
         {"pending": Pending(limit=1, ttl=timedelta(microseconds=1))},
     ],
 )
@@ -247,6 +256,7 @@ def test_limits_by_default() -> None:
     )
     assert pipeline.pending == Pending(limit=100_000, ttl=timedelta(days=7))
     assert (pipeline.on_error, pipeline.allow_non_finite) == (OnError.REJECT, ())
+    assert (pipeline.on_invalid_prediction, pipeline.largest_feature) == ("reset", None)
     assert pipeline.metrics is None
     assert pipeline.drift == DriftSettings()
 

@@ -128,7 +128,9 @@ def test_the_message_says_what_a_feature_must_be(
 ) -> None:
     """It names the feature, the types there are, and what was made."""
     (made,) = FeatureOperator(make_pipeline(features=(Given(value),))).process(make_event())
-    must = f"TypeError: feature 'given' must be a number, a boolean or text; got {value!r} at "
+    must = (
+        f"TypeError: feature 'given' must be a finite number, a boolean or text; got {value!r} at "
+    )
     assert made.value["detail"].startswith(must)
 
 
@@ -330,5 +332,73 @@ def test_stop_on_error(make_pipeline: Make, make_event: Make) -> None:
     pipeline = make_pipeline(features=(derived("r", lambda x: 1 / x["a"]),), on_error="stop")
     operator = FeatureOperator(pipeline)
     with pytest.raises(RecordError, match=r"derived\('r'\)"):
-        operator.process(make_event(a=0.0))
+        operator.run(Slice([make_event(a=0.0)]))
     assert operator.tally == {}
+
+
+class Greedy(Given):
+    """A feature of the user's own that changes what it is given."""
+
+    def extract(self, event: Event) -> Features:
+        event["fields"].clear()
+        event["key"] = "changed"
+        return {"given": 1.0}
+
+
+def test_a_feature_may_change_what_it_is_given(make_pipeline: Make, make_event: Make) -> None:
+    """The other features see the event as it was."""
+    pipeline = make_pipeline(features=(Greedy(1), fields("a"), derived("d", lambda x: x.pop("b"))))
+    operator = FeatureOperator(pipeline)
+    for _ in range(2):
+        record = make_event(key="k")
+        (made,) = operator.process(record)
+        assert made.value["features"] == {"given": 1.0, "a": 1.0, "d": 2.0}
+        assert (made.value["key"], record.value["fields"]["b"]) == ("k", 2.0)
+
+
+@pytest.mark.parametrize("error", [SystemExit(), GeneratorExit(), StopIteration()], ids=repr)
+def test_nothing_that_a_feature_raises_gets_past(
+    error: BaseException, make_pipeline: Make, make_event: Make
+) -> None:
+    """What would end the process is a reject, too."""
+
+    class Ends(Given):
+        def extract(self, event: Event) -> Features:
+            raise error
+
+    (made,) = FeatureOperator(make_pipeline(features=(Ends(1),))).process(make_event())
+    assert made.value["reason"] == RejectReason.FEATURE_ERROR
+    assert made.value["detail"].startswith(type(error).__name__)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_rejected_event_leaves_no_trace(
+    place: int, make_pipeline: Make, make_event: Make
+) -> None:
+    """Where a later feature raises, a window has nothing of the event, whatever their order."""
+    features = [rolling("a", "count", window=timedelta(hours=1))]
+    features.insert(place, derived("d", lambda x: 1 / x["b"]))
+    operator = FeatureOperator(make_pipeline(features=features))
+    kept = []
+    for i in range(4):
+        (made,) = operator.process(make_event(f"e{i}", i, b=float(i % 2)))
+        kept.append(made.value.get("features", {}).get("a_count_1h"))
+    assert kept == [None, 1, None, 2]
+    assert [*made.value["features"]] == [*(name for each in features for name in each.names)]
+
+
+@pytest.mark.parametrize("value", [1e6 + 1, -1e7, 2**62, 1e308])
+def test_a_feature_may_be_too_large(value: float, make_pipeline: Make, make_event: Make) -> None:
+    """The event is rejected with a reason of its own, and no window has it; without a limit not."""
+    chosen = (fields("a"), rolling("a", "count", window=timedelta(hours=1)))
+    operator = FeatureOperator(make_pipeline(features=chosen, largest_feature=1e6))
+    (made,) = operator.run(Slice([make_event(a=value)]))
+    assert made.value["reason"] == RejectReason.FEATURE_OUT_OF_RANGE
+    assert made.value["detail"] == (
+        f"feature 'a' must be at most 1000000.0 in size (largest_feature); got {value}"
+    )
+    assert operator.tally == {("rejected_event", "feature_out_of_range"): 1}
+    (made,) = operator.run(Slice([make_event(a=-1e6)]))
+    assert made.value["features"] == {"a": -1e6, "a_count_1h": 1}
+    (made,) = FeatureOperator(make_pipeline(features=chosen)).process(make_event(a=value))
+    assert made.topic == "features"

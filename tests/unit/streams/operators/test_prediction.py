@@ -15,6 +15,7 @@ from millrace.schemas.records import RejectReason
 from millrace.streams.operators.learning import LearningOperator
 from millrace.streams.operators.record import SnapshotRecord, TombstoneRecord
 from millrace.streams.operators.scope import ScopedModels
+from millrace.streams.operators.slice import Slice
 from tests.unit.streams.operators.apart import Apart, made_by
 
 NOW_MS = 1_700_000_000_000
@@ -212,7 +213,7 @@ def test_stop_on_error(make_pipeline: Make, make_vector: Make, make_label: Make)
     (example,) = operator.process(make_label("e2", True))
     example.value["features"] = {"bad": 1.0}
     with pytest.raises(ValueError, match="cannot learn this"):
-        learning.process(example)
+        learning.run(Slice([example]))
     assert made_by(operator, make_vector("e2")) == [("rejects", RejectReason.DUPLICATE_EVENT)]
 
 
