@@ -33,6 +33,8 @@ _SCALAR_TYPES = frozenset({type(None), bool, int, float, str})
 _NUMPY_FLOATS = (np.float16, np.float32, np.longdouble)  # the others are Python's own
 _MISSING_IN_PANDAS = ("NAType'>", "NaTType'>")
 
+_LONGEST_SHOWN = 2_000
+
 _repr = Repr()
 _repr.maxstring = _repr.maxother = _repr.maxlong = 200
 _repr.maxlist = _repr.maxtuple = _repr.maxdict = _repr.maxset = 50
@@ -116,7 +118,7 @@ def shown(value: object) -> str:
     ("'a'", 200)
     """
     with contained():
-        return " ".join(_repr.repr(value).split())
+        return " ".join(_repr.repr(value).split())[:_LONGEST_SHOWN]
     return f"an object of {type.__repr__(type(value))}"
 
 

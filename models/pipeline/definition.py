@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -297,8 +298,8 @@ class Pipeline:
         require(is_time, f"earliest must be a datetime with a time zone, {example}", self.earliest)
         duration("max_ahead", self.max_ahead, least=timedelta(0))
         largest = self.largest_feature
-        is_size = largest is None or (type(largest) in (int, float) and largest > 0)
-        require(is_size, "largest_feature must be a number above 0, or None", largest)
+        is_size = largest is None or (type(largest) in (int, float) and 0 < largest < inf)
+        require(is_size, "largest_feature must be a finite number above 0, or None", largest)
         class_limit(self.max_classes, self.labels)
 
     def _check_models(self) -> None:

@@ -131,6 +131,7 @@ GIVEN: dict[str, Callable[[Any], object]] = {
 TAKEN = {
     "name": {"'x'", "'500'", "'2020-01-01'"},
     "drift.cooldown": {"0"},
+    "largest_feature": {"1.5", "1000000000000000000000000000000"},
     "features": {"[]", "()"},
     "allow_non_finite": {"[]", "()"},
     "metrics": {"{}"},
@@ -143,9 +144,15 @@ TAKEN = {
     "derived('d')": {"<class 'int'>", "<built-in function len>"},
     "numeric": {"True"},
 }
-OPTIONAL = {"label", "key", "event_time", "metrics", "drift.loss", "drift.inputs"} | {
-    *("drift.predictions", "by", "rolling('amount')", "drift.inputs['amount']")
-}
+OPTIONAL = {
+    "largest_feature",
+    "label",
+    "key",
+    "event_time",
+    "metrics",
+    "drift.loss",
+    "drift.inputs",
+} | {*("drift.predictions", "by", "rolling('amount')", "drift.inputs['amount']")}
 
 
 @pytest.mark.parametrize("parameter", GIVEN)

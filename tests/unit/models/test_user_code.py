@@ -219,5 +219,5 @@ def test_anything_can_be_shown():
     """In a few words, whatever its `__repr__` does."""
     assert shown(Odd()) == f"an object of {Odd!r}"
     assert len(shown("x" * 10**6)) <= 200
-    assert len(shown([[[1] * 1000] * 1000])) < 500
+    assert len(shown([[[1] * 1000] * 1000])) <= 2000
     assert shown(10**5000)

@@ -132,8 +132,11 @@ def test_factories(factory: Any) -> None:
             "on_invalid_prediction must be one of 'alert', 'reset', 'replace'; got 'stop'",
         ),
         *(
-            ({"largest_feature": each}, "largest_feature must be a number above 0, or None; got")
-            for each in (0, -1.0, "1e6", True, float("nan"))
+            (
+                {"largest_feature": each},
+                "largest_feature must be a finite number above 0, or None; got",
+            )
+            for each in (0, -1.0, "1e6", True, float("nan"), float("inf"))
         ),
         ({"event_id": "no"}, "event_id must be a field of the schema, one of ('id', 'user'"),
         ({"event_id": None}, "event_id must be a field of the schema"),
