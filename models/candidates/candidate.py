@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from millrace.models.candidates.ordered import with_ordered_classes
 from millrace.models.candidates.predicting import InvalidPredictionError, learner, predictor
 from millrace.models.pipeline.model import Model
 from millrace.models.pipeline.tasks import Task
@@ -47,7 +48,7 @@ class Candidate:
         probabilities: bool = False,
         invalid_in_a_row: int | None = None,
     ) -> None:
-        self.model = model
+        self.model = with_ordered_classes(model)
         self.predict = predictor(model, task, probabilities)
         self.learn = learner(model)
         self._task = task

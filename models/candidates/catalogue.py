@@ -31,6 +31,7 @@ from river import (
 
 from millrace.models.candidates.accelerated import linear, trees
 from millrace.models.candidates.names import check_name, names
+from millrace.models.candidates.ordered import with_ordered_classes
 from millrace.models.candidates.passive_aggressive import PassiveAggressiveRegressor
 from millrace.models.parameters import flag, named
 from millrace.models.pipeline.model import Model, ModelFactory
@@ -93,7 +94,7 @@ def hoeffding_tree() -> Model:
 
 def hoeffding_adaptive_tree() -> Model:
     """Return a Hoeffding tree that replaces branches when they drift (Bifet and Gavalda 2009)."""
-    return tree.HoeffdingAdaptiveTreeClassifier(seed=SEED)
+    return with_ordered_classes(trees.HoeffdingAdaptiveTreeClassifier(seed=SEED))
 
 
 def adaptive_random_forest() -> Model:
@@ -113,12 +114,12 @@ def knn(*, numeric: bool = True) -> Model:
     `neighbors.KNNClassifier(engine=neighbors.SWINN(seed=42))`.
     """
     nearest = neighbors.LazySearch(window_size=1_000)
-    return _scaled(numeric) | neighbors.KNNClassifier(engine=nearest)
+    return _scaled(numeric) | with_ordered_classes(neighbors.KNNClassifier(engine=nearest))
 
 
 def aggregated_mondrian_forest(*, numeric: bool = True) -> Model:
     """Return an aggregated Mondrian forest of 10 trees (Mourtada, Gaiffas and Scornet 2021)."""
-    model = forest.AMFClassifier(seed=SEED)
+    model = with_ordered_classes(forest.AMFClassifier(seed=SEED))
     return model if numeric else _encoded() | model
 
 

@@ -14,6 +14,7 @@ from river import metrics
 from river.metrics.base import Metric
 
 from millrace.models.candidates.metrics import reads_confusion_matrix
+from millrace.models.candidates.ordered import ConfusionMatrix, order_matrices
 from millrace.models.pipeline.metrics import MetricFactory, check_metric, reads_probabilities
 from millrace.models.pipeline.tasks import Task
 from millrace.models.user_code import PASSED_ON, contained, scalar
@@ -59,7 +60,7 @@ class Scores:
     def __init__(
         self, task: Task, factories: Mapping[str, MetricFactory], rolling_window: int
     ) -> None:
-        matrix = metrics.ConfusionMatrix()  # type: ignore[no-untyped-call]  # River's
+        matrix = ConfusionMatrix()  # type: ignore[no-untyped-call]  # River's
         self._task = task
         self._metrics: dict[str, Metric] = {}
         self._matrix: metrics.ConfusionMatrix | None = None
@@ -74,9 +75,14 @@ class Scores:
                 reads = reads_probabilities(metric, task)
                 (self._by_probabilities if reads else self._by_value).append(metric)
             check_metric(name, self._metrics[name], task)
+        order_matrices(self._metrics.values())
         self._newest: deque[object] = deque(maxlen=rolling_window)
         self.examples = 0
         self._examples_with_probabilities = 0
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        vars(self).update(state)
+        order_matrices(self._metrics.values())  # of 0.1
 
     def update_all(self, labels: Sequence[LabelValue], predicted: Sequence[Predicted]) -> None:
         """Measure predictions against their labels, in order.

@@ -29,13 +29,14 @@ _CANDIDATES = "millrace.models.candidates"
 MILLRACE = _names(
     {
         f"{_CANDIDATES}.accelerated.linear": "LogisticRegression StandardScaler",
-        f"{_CANDIDATES}.accelerated.trees": "ARFClassifier HoeffdingTreeClassifier _ForestTree"
-        " _Gaussian _Leaf _RandomLeaf",
+        f"{_CANDIDATES}.accelerated.trees": "ARFClassifier HoeffdingAdaptiveTreeClassifier"
+        " HoeffdingTreeClassifier _AdaptiveLeaf _ForestTree _Gaussian _Leaf _RandomLeaf",
         f"{_CANDIDATES}.baselines": "AnomalyRate LastAnomaly LastValue MostCommon",
         f"{_CANDIDATES}.challenger": "Challenger",
         f"{_CANDIDATES}.earlier": "Replacement",
         f"{_CANDIDATES}.evaluation": "Prequential",
         f"{_CANDIDATES}.model_set": "ModelSet",
+        f"{_CANDIDATES}.ordered": "ConfusionMatrix NominalSplitter",
         f"{_CANDIDATES}.passive_aggressive": "PassiveAggressiveRegressor",
         f"{_CANDIDATES}.scores": "Scores",
         "millrace.models.features.window": "Window",
@@ -56,6 +57,7 @@ CALLED = _names(
         "fractions": "Fraction",
         "functools": "partial",
         f"{_CANDIDATES}.candidate": "Candidate",
+        f"{_CANDIDATES}.ordered": "OrderedSet",
         "millrace.models.pipeline.tasks": "Task",
         "numpy.random.bit_generator": "__pyx_unpickle_SeedSequence",
         "random": "Random",

@@ -23,6 +23,7 @@ from river.forest.adaptive_random_forest import BaseTreeClassifier
 from river.proba import Gaussian
 from river.tree.nodes.arf_htc_nodes import RandomLeafNaiveBayesAdaptive
 from river.tree.nodes.branch import DTBranch
+from river.tree.nodes.hatc_nodes import AdaLeafClassifier
 from river.tree.nodes.htc_nodes import LeafNaiveBayesAdaptive
 from river.tree.nodes.leaf import HTLeaf
 from river.tree.splitter import GaussianSplitter
@@ -30,6 +31,7 @@ from river.tree.splitter.base import Splitter
 from river.tree.utils import do_naive_bayes_prediction
 
 from millrace.models.candidates.accelerated import Instance
+from millrace.models.candidates.ordered import NominalSplitter
 
 Votes: TypeAlias = dict[ClfTarget, float]
 """Class to weight or probability."""
@@ -57,6 +59,8 @@ class _Answer:
 
 
 class _Leaf(LeafNaiveBayesAdaptive):
+    new_nominal_splitter = NominalSplitter
+
     def prediction(  # type: ignore[override]  # River always passes the tree
         self, x: Instance, *, tree: HoeffdingTreeClassifier
     ) -> Votes:
@@ -113,7 +117,12 @@ class _RandomLeaf(_Leaf, RandomLeafNaiveBayesAdaptive):
     _iter_features = RandomLeafNaiveBayesAdaptive._iter_features
 
 
+class _AdaptiveLeaf(AdaLeafClassifier):
+    new_nominal_splitter = NominalSplitter
+
+
 _LEAVES: dict[type, type] = {
+    AdaLeafClassifier: _AdaptiveLeaf,
     LeafNaiveBayesAdaptive: _Leaf,
     RandomLeafNaiveBayesAdaptive: _RandomLeaf,
 }
@@ -173,9 +182,7 @@ class HoeffdingTreeClassifier(tree.HoeffdingTreeClassifier):
         return grown > self.grace_period - 1 or leaf.depth >= self.max_depth
 
     def _new_leaf(self, initial_stats: Votes | None = None, parent: object = None) -> HTLeaf:
-        leaf: HTLeaf = super()._new_leaf(initial_stats, parent)
-        leaf.__class__ = _LEAVES.get(type(leaf), type(leaf))
-        return leaf
+        return _with_our_class(super()._new_leaf(initial_stats, parent))
 
 
 class _ForestTree(HoeffdingTreeClassifier, BaseTreeClassifier):
@@ -189,6 +196,18 @@ class ARFClassifier(forest.ARFClassifier):
         made: BaseTreeClassifier = super()._new_base_model()
         made.__class__ = _ForestTree
         return made
+
+
+class HoeffdingAdaptiveTreeClassifier(tree.HoeffdingAdaptiveTreeClassifier):
+    """`river.tree.HoeffdingAdaptiveTreeClassifier`, the same in every process; no faster."""
+
+    def _new_leaf(self, initial_stats: Votes | None = None, parent: object = None) -> HTLeaf:
+        return _with_our_class(super()._new_leaf(initial_stats, parent))
+
+
+def _with_our_class(leaf: HTLeaf) -> HTLeaf:
+    leaf.__class__ = _LEAVES.get(type(leaf), type(leaf))
+    return leaf
 
 
 def _update(splitter: GaussianSplitter, value: float, label: ClfTarget, weight: float) -> None:
