@@ -23,6 +23,7 @@ from millrace.streams.api.pages import Pages, ProcessState
 from millrace.streams.api.report import Report
 from millrace.streams.api.reporting import Reporter, ReportReader, refresh
 from millrace.streams.api.server import PageServer
+from millrace.streams.hashes import has_fixed_hashes
 from millrace.streams.kafka.admin import prepare_topics
 from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.kafka.embedded import EmbeddedBroker
@@ -110,6 +111,8 @@ def create_app(settings: Settings) -> MillraceApp:
     for name, nearest in unknown_settings(os.environ).items():
         event = "ignoring an environment variable that is not a setting"
         _log.warning(event, name=name, did_you_mean=nearest or None)
+    if not has_fixed_hashes():
+        _log.warning("own models may differ between workers: set PYTHONHASHSEED=0 for each")
     pipeline = settings.load_pipeline()
     metrics = Metrics(pipeline.name)
     app = _faust_app(pipeline)

@@ -22,6 +22,7 @@ import click
 
 from millrace.schemas.errors import MillraceError
 from millrace.streams.escaping import printable
+from millrace.streams.hashes import fix_hashes
 from millrace.streams.redaction import redact, redact_tracebacks
 
 EXIT_ERROR = 2
@@ -44,6 +45,9 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     },
 }
 """Heading to command to what it does, in the order of the help."""
+
+RUN_MODELS = frozenset({"check", "replay", "reproduce", "worker"})
+"""The commands in whose processes models run."""
 
 COMMANDS = [name for section in SECTIONS.values() for name in section]
 
@@ -117,6 +121,8 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
+    if sys.argv[1:2] and sys.argv[1] in RUN_MODELS:
+        fix_hashes()
     redact_tracebacks()
     for stream in (sys.stdout, sys.stderr):  # data may have what the terminal's encoding has not
         if isinstance(stream, io.TextIOWrapper):

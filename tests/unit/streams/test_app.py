@@ -32,6 +32,7 @@ def on_fakes(clients, monkeypatch):
     """Give the worker fake clients, and a log that can be captured."""
     monkeypatch.setattr(module, "KafkaClients", lambda _settings: clients)
     monkeypatch.setattr(module, "_log", structlog.get_logger())
+    monkeypatch.setenv("PYTHONHASHSEED", "0")
 
 
 @pytest.fixture
@@ -69,6 +70,14 @@ def test_no_pipeline():
     """The error says how to name one."""
     with pytest.raises(SettingsError, match="pipeline must be"):
         create_app(Settings(broker="fake"))
+
+
+def test_a_worker_without_the_hash_seed_of_all_warns(settings, monkeypatch):
+    """As one that Faust's command line has started: a user's own model may differ there."""
+    monkeypatch.delenv("PYTHONHASHSEED")
+    with capture_logs() as logs:
+        create_app(settings)
+    assert "set PYTHONHASHSEED=0" in logs[0]["event"]
 
 
 def test_a_variable_that_is_not_a_setting_is_logged(settings, monkeypatch):
