@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import click
 from rich.table import Table
 
-from millrace.models.pipeline.definition import Pipeline
 from millrace.streams.cli.console import output
 from millrace.streams.cli.options import (
     chain_option,
@@ -15,11 +16,17 @@ from millrace.streams.cli.options import (
     running_broker,
     setting,
 )
-from millrace.streams.kafka.admin import partition_counts, prepare_topics, topics_wanted
+from millrace.streams.kafka.admin import (
+    partition_counts,
+    prepare_topics,
+    topic_problems,
+    topics_wanted,
+)
 from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.kafka.protocols import Clients
 from millrace.streams.kafka.reading import watermarks
 from millrace.streams.settings import Settings
+from millrace.streams.topology.topics import TopicSettings
 
 
 @click.command()
@@ -41,18 +48,23 @@ def topics(settings: Settings, create: bool) -> None:
     clients = KafkaClients(settings)
     if create:
         prepare_topics(clients, pipeline, settings)
-    output().print(_table(clients, pipeline, settings))
+    present = partition_counts(clients)
+    wanted = topics_wanted(pipeline, settings, present)
+    output().print(_table(clients, wanted, present, f"{pipeline.name} on {settings.broker}"))
+    for problem in topic_problems(clients, pipeline, settings, present):
+        output().print(problem, markup=False, soft_wrap=True)
 
 
-def _table(clients: Clients, pipeline: Pipeline, settings: Settings) -> Table:
-    """Return the topics that the pipeline needs, and how much the broker has of each."""
-    table = Table(title=f"{pipeline.name} on {settings.broker}", title_justify="left")
+def _table(
+    clients: Clients, wanted: list[TopicSettings], partitions: Mapping[str, int], title: str
+) -> Table:
+    """Return the topics that a pipeline needs, and how much the broker has of each."""
+    table = Table(title=title, title_justify="left")
     table.add_column("topic")
     for column in ("partitions", "records"):
         table.add_column(column, justify="right")
     table.add_column("cleanup")
-    partitions = partition_counts(clients)
-    for topic in topics_wanted(pipeline, settings):
+    for topic in wanted:
         count = partitions.get(topic.name, 0)
         records = _records(clients, topic.name, count)
         shown = (str(count), f"{records:,}") if count else ("missing", "-")

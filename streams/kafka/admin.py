@@ -1,23 +1,30 @@
-"""Topics on the broker: created where they are missing, counted, waited for."""
+"""Topics on the broker: checked, created where they are missing, counted, waited for."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
+import structlog
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.cimpl import NewTopic
+from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import BrokerError
+from millrace.streams.kafka.cleanup import cleanup_problems
 from millrace.streams.kafka.diagnosis import Request, explain
 from millrace.streams.kafka.errors import cause_of
 from millrace.streams.kafka.protocols import Clients
 from millrace.streams.settings import Settings
+from millrace.streams.topology.partitions import check_inputs, fitting_partitions
 from millrace.streams.topology.topics import TopicSettings, topic_prefix, topic_settings
 
 CONNECT_TIMEOUT_SECONDS = 8.0
 _RETRY_SECONDS = 0.05
+_CREATE_TIMEOUT_SECONDS = 30.0
+
+_log = structlog.get_logger(__name__)
 
 
 def partition_counts(clients: Clients) -> dict[str, int]:
@@ -68,41 +75,121 @@ def ensure_topics(clients: Clients, topics: Iterable[TopicSettings]) -> dict[str
     if missing:
         create = _create_on_embedded if clients.is_embedded else _create
         create(clients, missing)
-        present = _wait_known(clients, [topic.name for topic in missing])
+        present = _wait_known(clients, {topic.name: 1 for topic in missing})
     return {topic.name: present.get(topic.name, topic.partitions) for topic in wanted}
 
 
-def topics_wanted(pipeline: Pipeline, settings: Settings) -> list[TopicSettings]:
-    """Return the topics that a pipeline needs in the chain that is set."""
-    return topic_settings(
+def topics_wanted(
+    pipeline: Pipeline, settings: Settings, present: Mapping[str, int]
+) -> list[TopicSettings]:
+    """Return the topics that a pipeline needs in the chain that is set, beside what is there."""
+    prefix = topic_prefix(pipeline)
+    ours = {name.removeprefix(prefix): n for name, n in present.items() if name.startswith(prefix)}
+    counts = fitting_partitions(settings.agents, ours, settings.partitions)
+    wanted = topic_settings(
         settings.agents,
-        prefix=topic_prefix(pipeline),
+        prefix=prefix,
         partitions=settings.partitions,
         replication=settings.replication,
         retention_ms=int(settings.retention_hours * 3_600_000),
     )
+    return [replace(each, partitions=counts[each.name.removeprefix(prefix)]) for each in wanted]
 
 
 def prepare_topics(clients: Clients, pipeline: Pipeline, settings: Settings) -> dict[str, int]:
     """Create a pipeline's topics where they are missing; return the partitions of each.
 
+    All is checked before anything is created. What is kept otherwise than it should be is logged.
+
     Raises
     ------
     BrokerError
-        The broker does not answer, or refuses.
+        The broker does not answer, or refuses, or has topics that do not fit the pipeline.
     """
-    return ensure_topics(clients, topics_wanted(pipeline, settings))
+    present = partition_counts(clients)
+    wanted = topics_wanted(pipeline, settings, present)
+    counts = {each.name: each.partitions for each in wanted}
+    check_agents(settings, topic_prefix(pipeline), counts)
+    there = [each for each in wanted if each.name in present]
+    for problem in cleanup_problems(clients, there):
+        _log.warning(problem)
+    created = ensure_topics(clients, wanted)
+    wider = {name: count for name, count in counts.items() if created[name] < count}
+    if clients.is_embedded:  # all of its topics are alike
+        return created
+    widen_topics(clients, wider)
+    return created | wider
 
 
-def _wait_known(clients: Clients, names: list[str]) -> dict[str, int]:
-    """Wait until the broker that answers knows the topics that another one has created.
+def check_agents(settings: Settings, prefix: str, counts: Mapping[str, int]) -> None:
+    """Refuse topics that an agent cannot read side by side.
+
+    Raises
+    ------
+    BrokerError
+        Their numbers of partitions differ.
+    """
+    for agent in settings.agents:
+        check_inputs(agent, {topic: counts[prefix + topic] for topic in agent.reads}, prefix)
+
+
+def topic_problems(
+    clients: Clients, pipeline: Pipeline, settings: Settings, present: Mapping[str, int]
+) -> list[str]:
+    """Return what is wrong with the topics that are there."""
+    wanted = topics_wanted(pipeline, settings, present)
+    counts = {each.name: each.partitions for each in wanted}
+    problems = [
+        f"topic {name} has {present[name]} partitions and needs {count}: a worker adds them when it"
+        " starts, and so does --create"
+        for name, count in counts.items()
+        if present.get(name, count) < count
+    ]
+    try:
+        check_agents(settings, topic_prefix(pipeline), counts)
+    except BrokerError as error:
+        problems.append(str(error))
+    return problems + cleanup_problems(clients, [each for each in wanted if each.name in present])
+
+
+def widen_topics(clients: Clients, partitions: Mapping[str, int]) -> None:
+    """Add partitions to topics of state, which hold each partition's state on its own.
+
+    Raises
+    ------
+    BrokerError
+        The broker refuses.
+    """
+    if not partitions:
+        return
+    wider = [NewPartitions(topic, count) for topic, count in partitions.items()]
+    admin = clients.admin()  # it must live until its answers are there
+    answers = admin.create_partitions(wider, request_timeout=_CREATE_TIMEOUT_SECONDS)
+    for topic, widened in answers.items():
+        try:
+            widened.result()
+        except KafkaException as error:
+            cause = cause_of(error)
+            if cause.code() != KafkaError.INVALID_PARTITIONS:  # another worker was first
+                why = explain(clients, cause, Request(topic, operation="Alter"))
+                raise BrokerError(
+                    f"topic {topic!r} must have {partitions[topic]} partitions, as many as the"
+                    f" topics that it holds the state of; adding them failed: {why}. Add them with"
+                    " kafka-topics.sh --alter"
+                ) from error
+    _wait_known(clients, partitions)
+
+
+def _wait_known(clients: Clients, wanted: Mapping[str, int]) -> dict[str, int]:
+    """Wait until the broker that answers knows the partitions that another one has created.
 
     That took 0.1 s on a busy broker; a consumer that asks sooner is assigned none of them.
     """
     deadline = time.monotonic() + CONNECT_TIMEOUT_SECONDS
     while True:
         present = partition_counts(clients)
-        if all(present.get(name) for name in names) or time.monotonic() > deadline:
+        is_known = all(present.get(name, 0) >= count for name, count in wanted.items())
+        if is_known or time.monotonic() > deadline:
             return present
         time.sleep(_RETRY_SECONDS)
 
@@ -118,14 +205,18 @@ def _create(clients: Clients, missing: list[TopicSettings]) -> None:
         for topic in missing
     ]
     admin = clients.admin()  # which must live until the answers are there
-    for name, created in admin.create_topics(requests, request_timeout=30).items():
-        try:
-            created.result()
-        except KafkaException as error:
-            cause = cause_of(error)
-            if cause.code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                why = explain(clients, cause, Request(name, operation="Create"))
-                raise BrokerError(f"could not create topic {name!r}: {why}") from error
+    for is_trial in (True, False):  # nothing is created where one of them cannot be
+        answers = admin.create_topics(
+            requests, request_timeout=_CREATE_TIMEOUT_SECONDS, validate_only=is_trial
+        )
+        for name, created in answers.items():
+            try:
+                created.result()
+            except KafkaException as error:
+                cause = cause_of(error)
+                if cause.code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    why = explain(clients, cause, Request(name, operation="Create"))
+                    raise BrokerError(f"could not create topic {name!r}: {why}") from error
 
 
 def _create_on_embedded(clients: Clients, missing: list[TopicSettings]) -> None:

@@ -20,6 +20,7 @@ from millrace.streams.topology.topics import MAX_RECORD_BYTES
 _EMBEDDED_SESSION_MS = 6_000
 _EMBEDDED_POLL_INTERVAL_MS = 300_000
 _LEAST_POLL_INTERVAL_MS = 45_000
+_METADATA_MS = 10_000  # until partitions that were added are read
 _POLL_SESSIONS = 5
 _RETRY_BACKOFF_MS = 5  # doubling; a coordinator asks for a moment between two transactions
 _RECENT_SECONDS = 60.0
@@ -113,6 +114,7 @@ def consumer_config(settings: Settings, group: str) -> dict[str, object]:
             {
                 "max.poll.interval.ms": _poll_interval_ms(settings, session_ms),
                 "fetch.wait.max.ms": 20,
+                "topic.metadata.refresh.interval.ms": _METADATA_MS,
                 "fetch.queue.backoff.ms": 20,
                 "fetch.message.max.bytes": MAX_RECORD_BYTES,
                 "queued.max.messages.kbytes": 65536,

@@ -11,7 +11,8 @@ from concurrent.futures import Future
 from typing import Literal, Protocol, TypeAlias
 
 from confluent_kafka import Message, TopicCollection, TopicPartition
-from confluent_kafka.cimpl import NewTopic
+from confluent_kafka.admin import ConfigResource  # type: ignore[attr-defined] # not re-exported
+from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from millrace.streams.kafka.outage import Outage
 
@@ -125,8 +126,15 @@ class Description(Protocol):
     def partitions(self) -> Sequence[object]: ...
 
 
+class ConfigValue(Protocol):
+    """How one property of a topic is set."""
+
+    @property
+    def value(self) -> str | None: ...
+
+
 class Admin(Protocol):
-    """Lists topics, describes and creates them."""
+    """Lists topics, describes, creates and widens them."""
 
     def list_topics(self, topic: str | None = ..., timeout: float = ...) -> Metadata: ...
 
@@ -137,8 +145,16 @@ class Admin(Protocol):
     def poll(self, timeout: float, /) -> int: ...
 
     def create_topics(
-        self, new_topics: list[NewTopic], /, *, request_timeout: float
+        self, new_topics: list[NewTopic], /, *, request_timeout: float, validate_only: bool = ...
     ) -> Mapping[str, Future[None]]: ...
+
+    def create_partitions(
+        self, new_partitions: list[NewPartitions], /, *, request_timeout: float
+    ) -> Mapping[str, Future[None]]: ...
+
+    def describe_configs(
+        self, resources: list[ConfigResource], /, *, request_timeout: float
+    ) -> Mapping[ConfigResource, Future[Mapping[str, ConfigValue]]]: ...
 
 
 class Clients(Protocol):

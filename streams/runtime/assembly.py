@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 
 from millrace.models.pipeline.definition import Pipeline
-from millrace.schemas import BrokerError
 from millrace.streams.interval import Interval
 from millrace.streams.kafka.protocols import Clients
 from millrace.streams.kafka.registry import written_schema
@@ -26,6 +25,7 @@ from millrace.streams.state.log import StateLog
 from millrace.streams.topology.chain import AgentSpec
 from millrace.streams.topology.codec import TopicCodec
 from millrace.streams.topology.factory import TaskFactory
+from millrace.streams.topology.partitions import check_inputs
 from millrace.streams.topology.topics import state_topics, topic_prefix
 
 _BACKOFF_SECONDS = 0.1
@@ -81,7 +81,8 @@ class Assembly:
         BrokerError
             The agent's inputs have different numbers of partitions.
         """
-        self._check_partitions()
+        reads = {topic: self.partitions[self._prefix + topic] for topic in self.agent.reads}
+        check_inputs(self.agent, reads, self._prefix)
         return Engine(
             self.agent.name,
             connect=self.connect,
@@ -165,13 +166,3 @@ class Assembly:
             metrics=self.metrics,
             accept_gaps=self.settings.accept_gaps,
         )
-
-    def _check_partitions(self) -> None:
-        """Refuse topics that one agent cannot read side by side."""
-        topics = [self._prefix + topic for topic in sorted(self.agent.reads)]
-        counts = {topic: self.partitions[topic] for topic in topics}
-        if len({*counts.values()}) > 1:
-            raise BrokerError(
-                f"the topics of agent {self.agent.name} must have the same number of partitions;"
-                f" got {counts}. Create them with equal numbers"
-            )

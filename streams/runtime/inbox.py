@@ -172,6 +172,13 @@ class Inbox:
             self._check_fetching()
         return [origin for topics in partitions.values() for origin in _by_time(topics.values())]
 
+    def places(self, assigned: list[TopicPartition]) -> dict[int, list[str]]:
+        """Return by partition the topics, without prefix, of which it was assigned."""
+        found: defaultdict[int, list[str]] = defaultdict(list)
+        for each in assigned:
+            found[each.partition].append(self._without_prefix[each.topic])
+        return dict(found)
+
     def committed(self, assigned: list[TopicPartition]) -> dict[Place, Committed]:
         """Return the group's offsets, by topic and partition, where there are any.
 

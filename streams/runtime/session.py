@@ -186,7 +186,7 @@ class Session:
         """Commit, and hand the partitions on; a broken session commits nothing."""
         if not self.is_broken:
             self.commit(is_last=True)
-            self._takeover.release(self.outbox.transactional_id, self.assignments)
+            self._takeover.release(self.outbox.transactional_id)
         self._drop()
 
     def on_lost(self, partitions: list[TopicPartition]) -> None:

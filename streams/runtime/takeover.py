@@ -7,12 +7,14 @@ offsets that its saved state covers, or at the beginning of the log, from which 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import structlog
 from confluent_kafka import TopicPartition
 
+from millrace.models.pipeline.definition import Scope
 from millrace.schemas import BrokerError
+from millrace.streams.kafka.admin import widen_topics
 from millrace.streams.kafka.protocols import Clients, Place
 from millrace.streams.kafka.reading import Watermarks
 from millrace.streams.kafka.transactions import fence
@@ -27,7 +29,9 @@ from millrace.streams.state.input_order import InputOrder
 from millrace.streams.state.log import StateLog
 from millrace.streams.state.records import Saved
 from millrace.streams.topology.factory import TaskFactory
+from millrace.streams.topology.partitions import check_inputs, check_keys
 from millrace.streams.topology.task import Task
+from millrace.streams.topology.topics import state_topics, topic_prefix
 
 _log = structlog.get_logger(__name__)
 
@@ -71,6 +75,8 @@ class Takeover:
         self._watch = watch
         self._metrics = metrics
         self._accept_gaps = accept_gaps
+        self._prefix = topic_prefix(factory.pipeline)
+        self._owned: list[int] = []
 
     def take(
         self, inbox: Inbox, transactional_id: str, assigned: list[TopicPartition]
@@ -93,13 +99,20 @@ class Takeover:
         """
         started = time.perf_counter()
         self._watch.identify()
-        partitions = sorted({each.partition for each in assigned})
+        self._fit_topics()
+        places = inbox.places(assigned)
+        partitions = sorted(places)
+        self._owned = self._partitions_to_own(places)
         saved = self._read_as_owner(partitions, transactional_id)
         committed = inbox.committed(assigned)
+        known_before = {partition for _, partition in committed} | {*saved}
+        self._check_keys(saved, known_before.issuperset(partitions))
         taken = {}
-        for partition in partitions:
+        for partition, topics in sorted(places.items()):
             known = {topic: each for (topic, at), each in committed.items() if at == partition}
-            taken[partition] = self._assignment(inbox, partition, known, saved.get(partition))
+            taken[partition] = self._assignment(
+                inbox, topics, partition, known, saved.get(partition)
+            )
         self._load_published_models(inbox, taken)
         seconds = time.perf_counter() - started
         self._metrics.restore_seconds.labels(self._agent).set(seconds)
@@ -112,11 +125,44 @@ class Takeover:
         )
         return taken
 
-    def release(self, transactional_id: str, partitions: Iterable[int]) -> None:
-        """Record that this worker has left nothing open in the partitions."""
-        owned = [*partitions]
+    def release(self, transactional_id: str) -> None:
+        """Record that this worker has left nothing open in its partitions."""
+        owned, self._owned = self._owned, []
         if transactional_id and owned:
             self._state.own(owned, None)
+
+    def _fit_topics(self) -> None:
+        """Let topics of state have as many partitions as the inputs; refuse inputs that differ.
+
+        Both may change under a running worker: somebody has added partitions.
+        """
+        agent, prefix, known = self._factory.agent, self._prefix, self._watch.known
+        counts = {topic: known[topic].partitions for topic in agent.reads}
+        check_inputs(agent, counts, prefix)
+        needed = max(counts.values())
+        states = [each for each in state_topics(agent) if known[each].partitions < needed]
+        widen_topics(self._clients, {prefix + topic: needed for topic in states})
+
+    def _partitions_to_own(self, places: Mapping[int, Collection[str]]) -> list[int]:
+        """Return the partitions of the widest input: those of another may be somebody else's."""
+        known, reads = self._watch.known, sorted(self._factory.agent.reads)
+        widest = max(reads, key=lambda topic: known[topic].partitions)
+        return sorted(partition for partition, topics in places.items() if widest in topics)
+
+    def _check_keys(self, saved: Mapping[int, Saved], is_each_known: bool) -> None:
+        """Refuse to go on where keys are on other partitions than the state was made with.
+
+        A partition that is new has no state to compare with: then that of the others is read.
+        """
+        agent, known = self._factory.agent, self._watch.known
+        if agent.routes or self._factory.pipeline.scope == Scope.GLOBAL:
+            return
+        if not is_each_known:
+            saved = self._state.read(range(max(known[each].partitions for each in agent.reads)))
+        for state in saved.values():
+            for topic in sorted(agent.reads & {*state.inputs}):
+                before, now = state.inputs[topic].partitions, known[topic].partitions
+                check_keys(agent, topic, before, now, self._prefix)
 
     def _read_as_owner(self, partitions: list[int], transactional_id: str) -> dict[int, Saved]:
         """Read the state of partitions, once no other worker can write it."""
@@ -127,18 +173,23 @@ class Takeover:
         for other in sorted(others):
             _log.warning("fencing another worker's transaction", agent=self._agent, worker=other)
             fence(self._clients, other)
-        self._state.own(partitions, transactional_id)
+        self._state.own(self._owned, transactional_id)
         return self._state.read(partitions) if others else saved
 
     def _assignment(
-        self, inbox: Inbox, partition: int, committed: Mapping[str, Committed], saved: Saved | None
+        self,
+        inbox: Inbox,
+        topics: Iterable[str],
+        partition: int,
+        committed: Mapping[str, Committed],
+        saved: Saved | None,
     ) -> Assignment:
         task = self._factory.make()
         if saved is not None:
             saved.restore(task)
         offsets = {topic: each.offset for topic, each in committed.items()}
         start, is_moved = {}, False
-        for topic in inbox.topics:
+        for topic in topics:
             marks = inbox.watermarks(topic, partition)
             before = self._before((topic, partition), committed.get(topic), saved, task)
             if before is None:  # nothing of it has been read yet

@@ -13,6 +13,7 @@ from confluent_kafka import KafkaException
 
 from millrace.schemas import BrokerError
 from millrace.streams.interval import Interval
+from millrace.streams.kafka.diagnosis import Request, explain
 from millrace.streams.kafka.errors import cause_of
 from millrace.streams.kafka.identity import Identity, embedded_identities, identities
 from millrace.streams.kafka.protocols import Clients
@@ -48,6 +49,7 @@ class TopicWatch:
     ) -> None:
         self.known: dict[str, Identity] = {}
         self._agent = agent
+        self._clients = clients
         self._admin = clients.admin()
         self._identities = embedded_identities if clients.is_embedded else identities
         self._prefix = prefix
@@ -66,8 +68,9 @@ class TopicWatch:
         try:
             found = self._ask(_TAKEOVER_TIMEOUT_SECONDS)
         except KafkaException as error:
+            why = explain(self._clients, cause_of(error), Request(operation="Describe"))
             raise BrokerError(
-                f"could not describe the topics of agent {self._agent}: {cause_of(error).str()}"
+                f"could not describe the topics of agent {self._agent}: {why}"
             ) from error
         for topic in self._topics.values():
             if topic not in found:

@@ -46,6 +46,11 @@ class AgentSpec:
     def __contains__(self, operator: str) -> bool:
         return operator in self.operators
 
+    @property
+    def routes(self) -> bool:
+        """Whether it sends each record to its partition, on whichever the record has come."""
+        return "ingest" in self and "feature" not in self
+
     @cached_property
     def reads(self) -> frozenset[str]:
         """Topics, without prefix, that come from outside the agent."""

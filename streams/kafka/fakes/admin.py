@@ -11,10 +11,11 @@ from functools import partial
 from typing import TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.cimpl import NewTopic
+from confluent_kafka.admin import ConfigResource  # type: ignore[attr-defined] # not re-exported
+from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from millrace.streams.kafka.fakes.broker import FakeBroker, fail
-from millrace.streams.kafka.protocols import Description
+from millrace.streams.kafka.protocols import ConfigValue, Description
 
 T = TypeVar("T")
 
@@ -35,6 +36,13 @@ class FakeDescription:
 
 
 @dataclass(frozen=True)
+class FakeConfigValue:
+    """How one property of a topic is set."""
+
+    value: str | None
+
+
+@dataclass(frozen=True)
 class FakeMetadata:
     """A broker's topics."""
 
@@ -42,7 +50,7 @@ class FakeMetadata:
 
 
 class FakeAdmin:
-    """Lists topics, describes, creates and deletes them."""
+    """Lists topics, describes, creates, widens and deletes them."""
 
     def __init__(self, broker: FakeBroker) -> None:
         self._broker = broker
@@ -72,10 +80,27 @@ class FakeAdmin:
         return 0
 
     def create_topics(
-        self, new_topics: list[NewTopic], /, *, request_timeout: float
+        self,
+        new_topics: list[NewTopic],
+        /,
+        *,
+        request_timeout: float,
+        validate_only: bool = False,
     ) -> dict[str, Future[None]]:
         self._broker.meet_fault("create_topics")
-        return {each.topic: _done(partial(self._create, each)) for each in new_topics}
+        act = self._check if validate_only else self._create
+        return {each.topic: _done(partial(act, each)) for each in new_topics}
+
+    def create_partitions(
+        self, new_partitions: list[NewPartitions], /, *, request_timeout: float
+    ) -> dict[str, Future[None]]:
+        return {each.topic: _done(partial(self._widen, each)) for each in new_partitions}
+
+    def describe_configs(
+        self, resources: list[ConfigResource], /, *, request_timeout: float
+    ) -> dict[ConfigResource, Future[Mapping[str, ConfigValue]]]:
+        self._broker.meet_fault("describe_configs")
+        return {each: _done(partial(self._config, str(each.name))) for each in resources}
 
     def _describe(self, name: str) -> FakeDescription:
         if name not in self._broker.topics:
@@ -83,11 +108,24 @@ class FakeAdmin:
         partitions = [*range(len(self._broker.topics[name]))]
         return FakeDescription(self._broker.topic_ids[name], partitions)
 
-    def _create(self, topic: NewTopic) -> None:
+    def _check(self, topic: NewTopic) -> None:
         self._broker.meet_fault("creation")
         if topic.topic in self._broker.topics:
             fail(KafkaError.TOPIC_ALREADY_EXISTS)
-        self._broker.create(topic.topic, topic.num_partitions)
+
+    def _create(self, topic: NewTopic) -> None:
+        self._check(topic)
+        self._broker.create(topic.topic, topic.num_partitions, topic.config)
+
+    def _widen(self, wider: NewPartitions) -> None:
+        self._broker.meet_fault("widening")
+        if wider.new_total_count <= len(self._broker.topics[wider.topic]):
+            fail(KafkaError.INVALID_PARTITIONS)
+        self._broker.widen(wider.topic, wider.new_total_count)
+
+    def _config(self, name: str) -> Mapping[str, ConfigValue]:
+        config = {"cleanup.policy": "delete", **self._broker.configs[name]}
+        return {key: FakeConfigValue(value) for key, value in config.items()}
 
 
 def _done(action: Callable[[], T]) -> Future[T]:

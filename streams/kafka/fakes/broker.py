@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from typing import NamedTuple
@@ -148,6 +148,8 @@ class FakeBroker:
         Name to partitions.
     topic_ids
         Name to the topic's id.
+    configs
+        Name to what the topic was created with.
     groups
         Name to group.
     max_message_bytes
@@ -169,6 +171,7 @@ class FakeBroker:
     def __init__(self, topics: dict[str, int] | None = None) -> None:
         self.topics: dict[str, list[Log]] = {}
         self.topic_ids: dict[str, str] = {}
+        self.configs: dict[str, dict[str, str]] = {}
         self._numbers = count(1)
         self.groups: defaultdict[str, Group] = defaultdict(Group)
         self.max_message_bytes = 16 * 1024 * 1024
@@ -179,10 +182,16 @@ class FakeBroker:
         for name, partitions in (topics or {}).items():
             self.create(name, partitions)
 
-    def create(self, topic: str, partitions: int) -> None:
+    def create(self, topic: str, partitions: int, config: Mapping[str, str] | None = None) -> None:
         """Create a topic, with an id that no other has had."""
         self.topics[topic] = [Log() for _ in range(partitions)]
         self.topic_ids[topic] = f"id-{next(self._numbers)}"
+        self.configs[topic] = dict(config or {})
+
+    def widen(self, topic: str, partitions: int) -> None:
+        """Add partitions to a topic, until it has so many: groups share them out."""
+        logs = self.topics[topic]
+        logs += [Log() for _ in range(partitions - len(logs))]
 
     def delete(self, topic: str) -> None:
         """Delete a topic, and what groups have committed of it."""

@@ -51,3 +51,27 @@ def test_records_are_counted(rows, broker):
     assert rows()["loans.events"] == ["2", "4", "delete"]
     broker.expire("loans.events", before=2)
     assert rows()["loans.events"] == ["2", "2", "delete"]
+
+
+def test_what_does_not_fit_is_said(call, broker):
+    """Beside the table, which lists topics all the same; --create refuses before it creates."""
+    broker.create("loans.events", 3)
+    broker.create("loans.labels", 1, {"cleanup.policy": "compact"})
+    broker.create("loans.state.ingest", 2, {"cleanup.policy": "compact"})
+    code, out, _ = call("topics", *LOANS)
+    assert code == 0
+    assert "topic loans.state.ingest has 2 partitions and needs 3" in out
+    assert "topic loans.labels has cleanup.policy=compact" in out
+    code, out, _ = call("topics", *LOANS, "--chain", "full")
+    assert "must have the same number of partitions" in out
+    code, _, err = call("topics", *LOANS, "--chain", "full", "--create")
+    assert code != 0
+    assert "must have the same number of partitions" in err
+    assert len(broker.topics) == 3
+
+
+def test_topics_are_created_to_fit_those_that_are_there(rows, broker):
+    """The default of --partitions counts only where there are none."""
+    broker.create("loans.events", 6)
+    found = rows("--create")
+    assert {cells[0] for cells in found.values()} == {"6"}

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import pytest
 from confluent_kafka import KafkaError
+from structlog.testing import capture_logs
 
 from millrace.schemas import BrokerError
 from millrace.streams.kafka import admin
-from millrace.streams.kafka.admin import count_partitions, ensure_topics, partition_counts
+from millrace.streams.kafka.admin import (
+    count_partitions,
+    ensure_topics,
+    partition_counts,
+    prepare_topics,
+)
 from millrace.streams.kafka.fakes import FakeAdmin, FakeBroker, FakeClients
+from millrace.streams.settings import Settings
 from millrace.streams.topology.topics import TopicSettings
 
 
@@ -61,9 +68,11 @@ def test_topics_are_created_as_they_are_to_be(
     asked = []
     create = FakeAdmin.create_topics
 
-    def spy(self, new_topics, /, *, request_timeout):
-        asked.extend(new_topics)
-        return create(self, new_topics, request_timeout=request_timeout)
+    def spy(self, new_topics, /, *, request_timeout, validate_only):
+        asked.extend([] if validate_only else new_topics)
+        return create(
+            self, new_topics, request_timeout=request_timeout, validate_only=validate_only
+        )
 
     monkeypatch.setattr(FakeAdmin, "create_topics", spy)
     ensure_topics(clients, [TopicSettings("new", 3, 2, {"cleanup.policy": "compact"})])
@@ -131,3 +140,105 @@ def test_the_embedded_broker_creates_topics_that_are_asked_for(
 
     monkeypatch.setattr(FakeAdmin, "list_topics", create_when_asked)
     assert ensure_topics(clients, [topic("new", 3)]) == {"new": 4}
+
+
+EXPECTED = [
+    pytest.param({"events": 6}, {"labels": 6, "clean": 6, "state.ingest": 6}, id="events"),
+    pytest.param({"labels": 2}, {"events": 2, "features": 2, "models": 2}, id="labels"),
+    pytest.param({"clean": 3}, {"events": 3, "features": 3, "predictions": 3}, id="clean"),
+    pytest.param(
+        {"events": 3, "labels": 1},
+        {"clean": 3, "state.ingest": 3, "rejects": 3},
+        id="inputs that differ",
+    ),
+    pytest.param(
+        {"events": 6, "clean": 4},
+        {"labels": 6, "features": 4, "state.ingest": 6, "state.feature": 4, "alerts": 4},
+        id="an input that was widened",
+    ),
+    pytest.param(
+        {"features": 5, "state.feature": 2, "state.prediction-learning": 2, "models": 2},
+        {"state.feature": 5, "state.prediction-learning": 5, "models": 5},
+        id="state that is too narrow",
+    ),
+    pytest.param({"predictions": 9}, {"state.drift": 9, "clean": 9}, id="an output"),
+    pytest.param({}, {"events": 7, "clean": 7, "state.drift": 7}, id="nothing"),
+]
+
+
+@pytest.mark.parametrize(("there", "expected"), EXPECTED)
+def test_topics_are_created_as_wide_as_those_that_are_there(
+    make_pipeline, there: dict[str, int], expected: dict[str, int]
+) -> None:
+    """Whatever --partitions says; topics of state are at least as wide as the inputs."""
+    broker = FakeBroker({f"p.{name}": count for name, count in there.items()})
+    settings = Settings(broker="fake", partitions=7)
+    counts = prepare_topics(FakeClients(broker), make_pipeline(), settings)
+    found = {name.removeprefix("p."): len(logs) for name, logs in broker.topics.items()}
+    assert {name: found[name] for name in expected} == expected
+    assert counts == {f"p.{name}": count for name, count in found.items()}
+    again = prepare_topics(FakeClients(broker), make_pipeline(), settings)
+    assert again == counts
+
+
+@pytest.mark.parametrize(
+    ("there", "settings", "what"),
+    [
+        ({"events": 3, "labels": 1}, {"chain": "full"}, "same number of partitions"),
+        ({"features": 3, "models": 4}, {"chain": "split"}, "same number of partitions"),
+    ],
+)
+def test_topics_that_do_not_fit_are_refused_before_any_is_created(
+    make_pipeline, there: dict[str, int], settings: dict[str, str], what: str
+) -> None:
+    """A first start that refuses leaves the broker as it was."""
+    broker = FakeBroker({f"p.{name}": count for name, count in there.items()})
+    with pytest.raises(BrokerError, match=what):
+        prepare_topics(FakeClients(broker), make_pipeline(), Settings(broker="fake", **settings))
+    assert len(broker.topics) == len(there)
+
+
+def test_no_topic_is_created_where_one_cannot_be(make_pipeline) -> None:
+    """The broker is asked first whether it would create them all."""
+    broker = FakeBroker()
+    broker.before("creation", lambda: None)
+    broker.fail_next("creation", KafkaError.INVALID_REPLICATION_FACTOR)
+    with pytest.raises(BrokerError, match=r"could not create topic 'p\.labels'.*replication"):
+        prepare_topics(FakeClients(broker), make_pipeline(), Settings(broker="fake"))
+    assert broker.topics == {}
+
+
+def test_topics_that_are_kept_in_another_way_are_said_to_be(make_pipeline) -> None:
+    """Compacted events lose records, and state without compaction is lost after a while."""
+    broker = FakeBroker()
+    broker.create("p.events", 2, {"cleanup.policy": "compact,delete"})
+    broker.create("p.state.feature", 2, {"cleanup.policy": "delete"})
+    broker.create("p.clean", 2, {"cleanup.policy": "delete"})
+    with capture_logs() as logs:
+        prepare_topics(FakeClients(broker), make_pipeline(), Settings(broker="fake"))
+    said = [each["event"] for each in logs]
+    assert [each.split(":")[0] for each in said] == [
+        "topic p.events has cleanup.policy=compact,delete",
+        "topic p.state.feature has cleanup.policy=delete",
+    ]
+    assert ["Set cleanup.policy=delete" in said[0], "Set cleanup.policy=compact" in said[1]] == [
+        True,
+        True,
+    ]
+
+
+def test_a_broker_that_does_not_say_how_topics_are_kept(make_pipeline) -> None:
+    """Reading configurations takes a permission that a worker need not have."""
+    broker = FakeBroker({"p.events": 2})
+    broker.fail_next("describe_configs", KafkaError.CLUSTER_AUTHORIZATION_FAILED)
+    with capture_logs() as logs:
+        prepare_topics(FakeClients(broker), make_pipeline(), Settings(broker="fake"))
+    assert logs == []
+
+
+def test_topics_that_another_worker_widens_meanwhile(make_pipeline) -> None:
+    """They are as wide as they must be: that is all that was wanted."""
+    broker = FakeBroker({"p.events": 4, "p.state.ingest": 2})
+    broker.before("widening", lambda: broker.widen("p.state.ingest", 4))
+    counts = prepare_topics(FakeClients(broker), make_pipeline(), Settings(broker="fake"))
+    assert counts["p.state.ingest"] == len(broker.topics["p.state.ingest"]) == 4

@@ -8,6 +8,7 @@ import pytest
 from confluent_kafka import KafkaError
 from structlog.testing import capture_logs
 
+from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import BrokerError
 from millrace.streams.kafka.fakes import FakeBroker
 from millrace.streams.kafka.fakes.broker import Log
@@ -391,6 +392,137 @@ def test_models_that_were_created_again_are_no_gap_for_prediction(
     recreate(broker, "p.models")
     session = make_worker("prediction", chain="split").start()
     assert session.assignments[0].next_offset["models"] == 0
+
+
+def test_partitions_that_are_added_to_inputs_are_read_where_ingest_routes(
+    broker: FakeBroker, make_worker: MakeWorker
+) -> None:
+    """Under a running worker, by a rebalance: labels may have fewer, and no topic stops."""
+    worker = make_worker(chain="default", partitions=2)
+    session = worker.start()
+    put_events(broker, range(3))
+    work(session)
+    broker.widen("p.events", 5)
+    put_events(broker, range(3, 5), partition=4)
+    worker.consumer.rebalance()
+    assert work(session) == 2
+
+    assert [*session.assignments] == [0, 1, 2, 3, 4]
+    assert [*session.assignments[4].next_offset] == ["events"]
+    assert len(broker.topics[worker.state_topic]) == 5
+    assert sum(len(broker.values("p.clean", each)) for each in (0, 1)) == 5
+
+
+def test_of_inputs_that_differ_two_workers_have_their_share(
+    broker: FakeBroker, make_worker: MakeWorker
+) -> None:
+    """One may read a partition of one input, and the other that partition of another input."""
+    broker.create("p.events", 3)
+    broker.create("p.labels", 2)
+    workers = [make_worker(chain="default", partitions=3) for _ in range(2)]
+    sessions = [each.connect() for each in workers]
+    with capture_logs() as logs:
+        for session in sessions * 3:
+            session.poll(1)
+    owned = [
+        {place for p, a in each.assignments.items() for place in a.next_offset} for each in sessions
+    ]
+    assert owned == [{"events", "labels"}, {"events", "labels"}]
+    for partition in range(3):
+        put_events(broker, [partition], partition)
+    for session in sessions * 2:
+        work(session)
+    assert not [each for each in logs if "fencing" in each["event"]]
+    assert sum(len(broker.values("p.clean", each)) for each in range(3)) == 3
+
+
+def widened(broker: FakeBroker, worker: FakeWorker, *topics: str) -> None:
+    """Let a worker save its state of topics of two partitions, and give them a third one."""
+    session = worker.start()
+    for partition in range(2):
+        put_events(broker, [partition], partition)
+    work(session)
+    session.close()
+    for topic in topics:
+        broker.widen(topic, 3)
+
+
+@pytest.mark.parametrize("scope", ["key", "partition"])
+def test_partitions_that_are_added_where_keys_have_state_are_refused(
+    broker: FakeBroker, make_pipeline: Callable[..., Pipeline], scope: str
+) -> None:
+    """Half of the keys would get fresh models: the error says so, and the ways out."""
+    first, second = (
+        FakeWorker(broker, make_pipeline(scope=scope, key="id"), partitions=2) for _ in range(2)
+    )
+    widened(broker, first, "p.events", "p.labels")
+    with pytest.raises(
+        BrokerError, match=r"p\.events has 3 partitions, and had 2 .*another name.*p\.models"
+    ):
+        second.connect().poll(1)
+    crash(second)
+
+    for topic in (second.state_topic, "p.models"):
+        recreate(broker, topic, 3)
+    assert work(second.connect()) == 2  # learned again from the log as it is
+
+
+def test_a_worker_that_has_new_partitions_only_refuses_them_too(
+    broker: FakeBroker, make_pipeline: Callable[..., Pipeline]
+) -> None:
+    """It has no state to compare with, and looks at that of the others."""
+    pipeline = make_pipeline(scope="key", key="id")
+    widened(broker, FakeWorker(broker, pipeline, partitions=2), "p.events", "p.labels")
+    workers = [FakeWorker(broker, pipeline, partitions=3) for _ in range(3)]
+    sessions = [each.connect() for each in workers]
+    refusals = []
+    for session in sessions * 2:
+        try:
+            session.poll(1)
+        except BrokerError as error:
+            refusals.append("has 3 partitions, and had 2" in str(error))
+    assert refusals == [True] * 3
+
+
+def test_partitions_that_are_added_to_one_of_two_inputs_with_state_are_refused(
+    broker: FakeBroker, make_worker: MakeWorker
+) -> None:
+    """A task reads the same partition of both: the error has the command that helps."""
+    first, second = (make_worker(partitions=2) for _ in range(2))
+    widened(broker, first, "p.events")
+    with pytest.raises(
+        BrokerError, match=r"same number of partitions.*--topic p\.labels --partitions 3"
+    ):
+        second.connect().poll(1)
+
+
+def test_partitions_that_are_added_where_nothing_is_keyed_are_accepted(
+    broker: FakeBroker, make_pipeline: Callable[..., Pipeline]
+) -> None:
+    """With scope global the one model stays where it is."""
+    pipeline = make_pipeline(scope="global")
+    first, second = (
+        FakeWorker(broker, pipeline, "feature", chain="default", partitions=2) for _ in range(2)
+    )
+    session = first.start()
+    session.close()
+    broker.widen("p.clean", 3)
+    session = second.start()
+    assert [*session.assignments] == [0, 1, 2]
+    assert len(broker.topics[second.state_topic]) == 3
+
+
+def test_topics_of_state_that_cannot_be_widened_are_named(
+    broker: FakeBroker, make_worker: MakeWorker
+) -> None:
+    """With how many partitions they need, and why the broker refuses."""
+    worker = make_worker(chain="default", partitions=2)
+    broker.widen("p.events", 3)
+    broker.fail_next("widening", KafkaError.TOPIC_AUTHORIZATION_FAILED)
+    with pytest.raises(
+        BrokerError, match=r"'p\.state\.ingest' must have 3 partitions.*authorization"
+    ):
+        worker.connect().poll(1)
 
 
 def stored_offsets(worker: FakeWorker) -> dict[tuple[str, int], int]:
