@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from pandas.api import types
 
+from millrace.models.candidates import catalogue
 from millrace.models.candidates.names import check_name
+from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.tasks import Task
-from millrace.models.tables.rows import Column, avro_type, field_names, free_event_id
+from millrace.models.tables.columns import Column, as_numbers, as_times, avro_type
+from millrace.models.tables.labels import Labels, as_labels, infer_task
+from millrace.models.tables.oddities import oddities
+from millrace.models.tables.rows import field_names, free_event_id
 from millrace.schemas import DefinitionError
 from millrace.schemas.codec.avro import Schema
 
@@ -31,7 +36,7 @@ from millrace import Pipeline, catalogue
 pipeline = Pipeline(
     name="{name}",
     schema=Path(__file__).with_name("event.avsc"),
-    event_id="{event_id}",
+    event_id="{event_id}",{event_time_line}
     label="{label}",
     task="{task}",
     models={{
@@ -42,22 +47,62 @@ pipeline = Pipeline(
 
 
 @dataclass(frozen=True, kw_only=True)
+class Choices:
+    """What the user says of a table, where it is not to be inferred.
+
+    Parameters
+    ----------
+    label
+        The column to predict.
+    model
+        One of the catalogue, see `catalogue.names`.
+    task
+        See `millrace.models.tables.labels.infer_task`.
+    positive
+        Of two classes, the one that is true.
+    event_id, event_time
+        The columns that identify an event, and say when it happened.
+    exclude
+        Columns that are no features.
+    numeric
+        Columns of text that are read as numbers: cells that are none are missing.
+    """
+
+    label: str
+    model: str
+    task: Task | str | None = None
+    positive: str | None = None
+    event_id: str | None = None
+    event_time: str | None = None
+    exclude: Collection[str] = ()
+    numeric: Collection[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Inferred:
     """A pipeline for a table, as `infer` found it.
 
     Parameters
     ----------
-    name, task, model, label, event_id
+    name, task, model, label, event_id, event_time
         As in `Pipeline`; `model` is a name of the catalogue.
     schema
         Avro schema of an event.
     is_numeric
         Whether every feature is a number or a boolean.
+    frame
+        The table, as its rows become events of that schema.
+    positive
+        The value of the table's labels that is true; empty where they are no two classes.
+    kinds
+        Column to what it is, of the features.
+    notes
+        What looks wrong about the table.
 
     Examples
     --------
     >>> frame = pd.DataFrame({"size": [1.5, 2.5], "is_big": [False, True]})
-    >>> found = infer(frame, "is_big", "hoeffding_tree", name="sizes")
+    >>> found = infer(frame, Choices(label="is_big", model="hoeffding_tree"), name="sizes")
     >>> found.task.value, [field["name"] for field in found.schema["fields"]]
     ('binary', ['event_id', 'size', 'is_big'])
     """
@@ -67,13 +112,32 @@ class Inferred:
     model: str
     label: str
     event_id: str
+    event_time: str | None
     schema: Schema
     is_numeric: bool
+    frame: pd.DataFrame
+    positive: str
+    kinds: dict[str, str]
+    notes: tuple[str, ...]
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The definition."""
+        return Pipeline(
+            name=self.name,
+            schema=self.schema,
+            event_id=self.event_id,
+            event_time=self.event_time,
+            label=self.label,
+            task=self.task,
+            models={self.model: catalogue.factory(self.model, self.task, numeric=self.is_numeric)},
+        )
 
     @property
     def source(self) -> str:
         """Text of the pipeline file."""
-        return _SOURCE.format(**vars(self))
+        line = "" if self.event_time is None else f'\n    event_time="{self.event_time}",'
+        return _SOURCE.format(**vars(self), event_time_line=line)
 
     def write_definition(self, directory: Path) -> str:
         """Write `pipeline.py` and `event.avsc`, and return what `load_pipeline` takes."""
@@ -84,80 +148,128 @@ class Inferred:
         return f"{file}:pipeline"
 
 
-def infer(
-    frame: pd.DataFrame, label: str, model: str, *, name: str, task: Task | str | None = None
-) -> Inferred:
-    """Return a pipeline that predicts column `label` from all others.
+def infer(frame: pd.DataFrame, choices: Choices, *, name: str) -> Inferred:
+    """Return a pipeline that predicts one column from all others.
 
     Parameters
     ----------
     frame
         As `read_table` gives it.
-    label
-        Name of the column.
-    model
-        One of the catalogue, see `catalogue.names`.
+    choices
+        What is not to be inferred.
     name
         Of the pipeline. What a topic's prefix cannot hold is replaced by `-`.
-    task
-        If not given: `binary` for booleans and for 0 and 1; `regression` for floats, and for
-        integers of more than 20 values that are more than a twentieth of the rows; else
-        `multiclass`.
 
     Raises
     ------
     DefinitionError
         There is no such column or model, or nothing to predict from.
     """
-    columns = [str(each) for each in frame.columns]
-    if label not in columns:
-        raise DefinitionError(f"label must be one of the columns {columns}; got {label!r}")
-    if len(columns) == 1:
-        raise DefinitionError(f"table must have a column beside the label; got only {label!r}")
-    position = columns.index(label)
-    chosen = infer_task(frame.iloc[:, position]) if task is None else Task(task)
-    check_name(model, chosen)
-    names, event_id = field_names(columns), free_event_id(columns)
-    row_number: Schema = {"name": event_id, "type": "string", "doc": "Number of the row, from 0."}
-    row = [_field(frame.iloc[:, i], names[i], i == position) for i in range(len(columns))]
-    kinds = [avro_type(frame.iloc[:, i]) for i in range(len(columns)) if i != position]
+    frame = _prepared(frame, choices)
+    labels = frame[choices.label]
+    task = _task(labels, choices)
+    check_name(choices.model, task)
+    found = as_labels(labels, task, choices.positive)
+    frame = frame.assign(**{choices.label: found.column})
+    columns = [*frame.columns]
+    fields = dict(zip(columns, field_names(columns), strict=True))
+    roles = {choices.label, choices.event_id, choices.event_time}
+    features = [each for each in columns if each not in roles]
+    if not features:
+        raise DefinitionError(
+            f"table must have a column beside the label; got only {choices.label!r}"
+        )
+    event_id = free_event_id(columns) if choices.event_id is None else fields[choices.event_id]
     return Inferred(
         name=re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-_") or "table",
-        task=chosen,
-        model=model,
-        label=names[position],
+        task=found.task,
+        model=choices.model,
+        label=fields[choices.label],
         event_id=event_id,
-        schema={
-            "type": "record",
-            "name": "Row",
-            "namespace": "table",
-            "fields": [row_number, *row],
-        },
-        is_numeric="string" not in kinds,
+        event_time=None if choices.event_time is None else fields[choices.event_time],
+        schema=_schema(frame, fields, found, None if choices.event_id else event_id),
+        is_numeric=all(avro_type(frame[each]) != "string" for each in features),
+        frame=frame,
+        positive=found.positive,
+        kinds={each: _kind(frame[each]) for each in features},
+        notes=tuple(oddities(frame, features, choices.label)),
     )
 
 
-def infer_task(labels: Column) -> Task:
-    """Return the task that a column of labels is for, by the rules of `infer`."""
-    known = labels.dropna()
-    if types.is_bool_dtype(labels.dtype):
-        return Task.BINARY
-    if types.is_float_dtype(labels.dtype):
-        return Task.REGRESSION
-    if types.is_integer_dtype(labels.dtype):
-        distinct = known.nunique()
-        if set(known.unique()) == {0, 1}:
-            return Task.BINARY
-        if distinct > 20 and distinct > len(known) / 20:
-            return Task.REGRESSION
-    return Task.MULTICLASS
+def _task(labels: Column, choices: Choices) -> Task:
+    """Return the task as chosen, as the labels look, or else the only one of the model."""
+    if choices.task is not None:
+        return Task(choices.task)
+    task = infer_task(labels)
+    possible = [each for each in Task if choices.model in catalogue.names(each)]
+    return possible[0] if task not in possible and len(possible) == 1 else task
 
 
-def _field(column: Column, name: str, is_label: bool) -> Schema:
+def _prepared(frame: pd.DataFrame, choices: Choices) -> pd.DataFrame:
+    """Return the columns that are events' fields, in the types that the user has chosen."""
+    frame = frame.set_axis([str(each) for each in frame.columns], axis="columns")
+    columns = [*frame.columns]
+    given = {
+        "label": [choices.label],
+        "--id": [choices.event_id] if choices.event_id else [],
+        "--time": [choices.event_time] if choices.event_time else [],
+        "--exclude": choices.exclude,
+        "--numeric": choices.numeric,
+    }
+    for parameter, names in given.items():
+        for name in {*names} - {*columns}:
+            raise DefinitionError(f"{parameter} must be one of the columns {columns}; got {name!r}")
+    if choices.label in {choices.event_id, choices.event_time, *choices.exclude}:
+        raise DefinitionError(
+            f"label must be another column than --id, --time and --exclude; got {choices.label!r}"
+        )
+    changed = {each: as_numbers(frame[each]) for each in choices.numeric}
+    if choices.event_time:
+        changed[choices.event_time] = as_times(frame[choices.event_time])
+    if choices.event_id:
+        _check_id(frame[choices.event_id])
+    excluded = {*choices.exclude} - {choices.event_id, choices.event_time}
+    return frame.assign(**changed).drop(columns=[*excluded])
+
+
+def _check_id(column: Column) -> None:
+    is_whole = avro_type(column) in ("string", "long") and not bool(column.isna().any())
+    if not is_whole:
+        raise DefinitionError(
+            "--id must be a column of text or whole numbers without missing cells; got"
+            f" {column.name!r}"
+        )
+
+
+def _schema(
+    frame: pd.DataFrame, fields: dict[str, str], labels: Labels, row_number: str | None
+) -> Schema:
+    number = {"name": row_number, "type": "string", "doc": "Number of the row, from 0."}
+    return {
+        "type": "record",
+        "name": "Row",
+        "namespace": "table",
+        "fields": [
+            *([] if row_number is None else [number]),
+            *(_field(frame[each], name, labels) for each, name in fields.items()),
+        ],
+    }
+
+
+def _field(column: Column, name: str, labels: Labels) -> Schema:
     kind = avro_type(column)
     field: Schema = {"name": name, "type": kind}
+    is_label = column.name == labels.column.name
     if is_label or bool(column.isna().any()):
         field |= {"type": ["null", kind], "default": None}
-    if name != str(column.name):
-        field["doc"] = f"Column {str(column.name)!r}."
-    return field
+    docs = [] if name == str(column.name) else [f"Column {str(column.name)!r}."]
+    if is_label and kind == "boolean" and labels.positive not in ("", "True"):
+        docs.append(f"True is {labels.positive!r}.")
+    return field | ({"doc": " ".join(docs)} if docs else {})
+
+
+def _kind(column: Column) -> str:
+    kind = avro_type(column)
+    if isinstance(kind, dict):
+        return "time"
+    return {"boolean": "boolean", "string": "text"}.get(kind, "number")

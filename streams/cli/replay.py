@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -39,6 +40,17 @@ Examples:
 The metrics are prequential: every prediction is compared with its label before the models learn
 from it. On one partition they equal those of River's progressive_val_score."""
 
+_OPTIONS = {
+    "label": "--label",
+    "model": "--model",
+    "task": "--task",
+    "event_id": "--id",
+    "event_time": "--time",
+    "exclude": "--exclude",
+    "numeric": "--numeric",
+}
+"""Name of what is chosen for a table to the option that chooses it."""
+
 
 @click.command(epilog=_EXAMPLES)
 @click.argument("source")
@@ -49,6 +61,18 @@ from it. On one partition they equal those of River's progressive_val_score."""
     "--task",
     type=click.Choice([each.value for each in Task]),
     help="Task, without --pipeline. By default it follows from the values of the label.",
+)
+@click.option("--positive", metavar="VALUE", help="Of a label's two values, the one that is true.")
+@click.option("--id", "event_id", metavar="COLUMN", help="Column that identifies a row.")
+@click.option("--time", "event_time", metavar="COLUMN", help="Column of the time of a row.")
+@click.option(
+    "--exclude", multiple=True, metavar="COLUMN", help="Column that no model sees. May be repeated."
+)
+@click.option(
+    "--numeric",
+    multiple=True,
+    metavar="COLUMN",
+    help="Read a column of text as numbers; what is none is missing. May be repeated.",
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Take the first N rows.")
 @click.option(
@@ -83,22 +107,21 @@ from it. On one partition they equal those of River's progressive_val_score."""
 @pass_settings
 def replay(
     settings: Settings,
+    /,
     source: str,
-    label: str | None,
-    model: str | None,
-    task: str | None,
     limit: int | None,
     label_delay: int,
     embedded: bool,
     rate: float | None,
     report: Path | None,
     keep: Path | None,
+    **choices: Any,
 ) -> None:
     """Stream a table through a pipeline and report how it did.
 
     SOURCE is a CSV or Parquet file, or one of the data sets that come with River (Phishing,
     ImageSegments, TrumpApproval and others). Give a pipeline, or --label and --model to make one
-    from the table.
+    from the table: what follows from the table is shown first, with the option that changes it.
 
     The pipeline runs in this process, with the same results as in a worker. With --embedded,
     --chain or --broker it runs in a worker, in a process of its own, with Kafka between.
@@ -107,28 +130,56 @@ def replay(
     _check_options(report, rate, has_worker)
     if settings.pipeline:
         load_pipeline(settings.pipeline)  # before the table, which may be large
-    from millrace.streams.replay.source import define, read_source  # imports pandas
-
-    table = read_source(source).head(limit)
     with TemporaryDirectory(prefix="millrace-") as scratch:
-        spec = define(
-            table,
-            keep or Path(scratch),
-            pipeline=settings.pipeline or None,
-            label=label,
-            model=model,
-            task=task,
-        )
-        if keep is not None and not spec.startswith(str(keep)):
-            raise SettingsError("--keep must be used with --label and --model; got a pipeline")
-        pipeline = load_pipeline(spec)
+        subject = _subject(source, limit, settings.pipeline, choices, keep, Path(scratch))
         if has_worker:
-            made = _through_worker(table, pipeline, spec, settings, label_delay, rate)
+            made = _through_worker(subject, settings, label_delay, rate)
         else:
-            made = _in_memory(table, pipeline, label_delay)
+            made = _in_memory(subject, label_delay)
     if report is not None:
         report.write_text(to_json(made, indent=2) + "\n")
-    _print(made, pipeline, settings)
+    _print(made, subject.pipeline, settings)
+
+
+class _Subject(NamedTuple):
+    """A table, the pipeline that it is streamed through, and where that can be loaded from."""
+
+    table: Source
+    pipeline: Pipeline
+    spec: str
+
+
+def _subject(
+    source: str,
+    limit: int | None,
+    pipeline: str,
+    choices: dict[str, Any],
+    keep: Path | None,
+    scratch: Path,
+) -> _Subject:
+    """Read a table; load its pipeline, or make one, and show what was made of the table."""
+    from millrace.streams.replay.description import print_inferred, print_notes
+    from millrace.streams.replay.source import define, fitted, read_source  # imports pandas
+
+    table = read_source(source).head(limit)
+    given = [_OPTIONS[name] for name, value in choices.items() if value and name != "positive"]
+    if pipeline and given:
+        raise SettingsError(
+            f"--pipeline has its own {', '.join(given)}: leave out one or the other"
+        )
+    spec = pipeline or ("" if given else table.shipped)
+    if spec:
+        if keep is not None:
+            raise SettingsError("--keep must be used with --label and --model; got a pipeline")
+        loaded = load_pipeline(spec)
+        table, positive = fitted(table, loaded, choices["positive"])
+        is_true = [f"{loaded.label} is true where it is {positive!r}."] if positive else []
+        print_notes([*table.notes, *is_true], output())
+        return _Subject(table, loaded, spec)
+    found = define(table, **choices)
+    print_inferred(table, found, output())
+    table = replace(table, frame=found.frame)
+    return _Subject(table, found.pipeline, found.write_definition(keep or scratch))
 
 
 def _check_options(report: Path | None, rate: float | None, has_worker: bool) -> None:
@@ -138,23 +189,20 @@ def _check_options(report: Path | None, rate: float | None, has_worker: bool) ->
         raise SettingsError("--rate must be used with --embedded, --chain or --broker")
 
 
-def _in_memory(source: Source, pipeline: Pipeline, label_delay: int) -> Report:
+def _in_memory(subject: _Subject, label_delay: int) -> Report:
     from millrace.streams.replay.run import replay_in_memory
 
-    with _progress("events", len(source.frame)) as (advance, _):
-        return replay_in_memory(source, pipeline, label_delay, on_progress=advance)
+    table, pipeline, _ = subject
+    with _progress("events", len(table.frame)) as (advance, _):
+        return replay_in_memory(table, pipeline, label_delay, on_progress=advance)
 
 
 def _through_worker(
-    source: Source,
-    pipeline: Pipeline,
-    spec: str,
-    settings: Settings,
-    label_delay: int,
-    rate: float | None,
+    subject: _Subject, settings: Settings, label_delay: int, rate: float | None
 ) -> Report:
     from millrace.streams.replay.run import Pace, own_name, replay_through_worker
 
+    source, pipeline, spec = subject
     default = pipeline.name if settings.broker == EMBEDDED else own_name(pipeline)
     pipeline = pipeline.with_name(settings.pipeline_name or default)
     changes = {"pipeline": spec, "pipeline_name": pipeline.name}

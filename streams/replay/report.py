@@ -24,7 +24,8 @@ class Report(TypedDict):
     """What `--report` writes as JSON.
 
     `chain` is the worker's, or `in memory`. `metrics` maps candidate to metric to value; `rejects`
-    maps event and label to reason to count.
+    maps event and label to reason to count, and `first_rejects` reason to what was wrong with the
+    first record that was rejected for it.
     """
 
     pipeline: str
@@ -44,6 +45,7 @@ class Report(TypedDict):
     seconds: float
     latency_seconds: Latency
     rejects: dict[str, dict[str, int]]
+    first_rejects: dict[str, str]
     labels_by_fate: dict[str, int]
     alerts_by_source: dict[str, int]
 
@@ -61,7 +63,13 @@ _TO_COMPARE = {
 
 
 def make_report(
-    pipeline: Pipeline, samples: Samples, *, ran: str, events: int, seconds: float
+    pipeline: Pipeline,
+    samples: Samples,
+    *,
+    ran: str,
+    events: int,
+    seconds: float,
+    first_rejects: dict[str, str],
 ) -> Report:
     """Return the report.
 
@@ -77,6 +85,8 @@ def make_report(
         How many were produced.
     seconds
         From the first event produced to the last label learned.
+    first_rejects
+        Reason to what was wrong with the first record that was rejected for it.
     """
     partitions = samples.by("partition", _EXAMPLES)
     measured = [partition for partition, examples in partitions.items() if examples]
@@ -104,6 +114,7 @@ def make_report(
             "event": _counts(samples.by("reason", names.EVENTS_REJECTED.total)),
             "label": _counts(samples.by("reason", names.LABELS_REJECTED.total)),
         },
+        "first_rejects": first_rejects,
         "labels_by_fate": _counts(samples.by("fate", names.LABELS.total)),
         "alerts_by_source": _counts(samples.by("source", names.ALERTS.total)),
     }

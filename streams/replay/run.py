@@ -13,10 +13,11 @@ from millrace.models.pipeline.definition import Pipeline
 from millrace.streams.kafka.admin import prepare_topics
 from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.kafka.embedded import EmbeddedBroker
-from millrace.streams.operators.record import PredictionRecord
+from millrace.streams.operators.record import PredictionRecord, RejectRecord
 from millrace.streams.replay.encoding import Encoder, in_order
 from millrace.streams.replay.feed import Feed
 from millrace.streams.replay.in_memory import InMemory
+from millrace.streams.replay.rejects import first_rejects
 from millrace.streams.replay.report import IN_MEMORY, Report, make_report
 from millrace.streams.replay.source import Source
 from millrace.streams.replay.watch import Watch
@@ -71,13 +72,22 @@ def replay_in_memory(
     memory = InMemory(pipeline, 1, time.time_ns() // 1_000_000)
     rows = source.events(pipeline.event_id)
     made = memory.fold(in_order(rows, Encoder(pipeline, 1), label_delay))
-    predictions = (each for each in made if isinstance(each, PredictionRecord))
-    for predicted, _ in enumerate(predictions, 1):
-        if predicted % _STRIDE == 0:
-            on_progress(predicted)
-    seconds = time.perf_counter() - started
-    events = len(source.frame)
-    return make_report(pipeline, memory.samples(), ran=IN_MEMORY, events=events, seconds=seconds)
+    predicted, details = 0, dict[str, str]()
+    for record in made:
+        if isinstance(record, RejectRecord):
+            details.setdefault(record.value["reason"], record.value["detail"])
+        elif isinstance(record, PredictionRecord):
+            predicted += 1
+            if predicted % _STRIDE == 0:
+                on_progress(predicted)
+    return make_report(
+        pipeline,
+        memory.samples(),
+        ran=IN_MEMORY,
+        events=len(source.frame),
+        seconds=time.perf_counter() - started,
+        first_rejects=details,
+    )
 
 
 def replay_through_worker(
@@ -128,8 +138,14 @@ def replay_through_worker(
         worker.wait_ready()
         on_ready()
         feed.run(chain(prepared, records))
-        samples, events, seconds = watch.samples, feed.events, feed.seconds
-        return make_report(pipeline, samples, ran=settings.chain, events=events, seconds=seconds)
+        return make_report(
+            pipeline,
+            watch.samples,
+            ran=settings.chain,
+            events=feed.events,
+            seconds=feed.seconds,
+            first_rejects=first_rejects(clients, pipeline, watch.samples),
+        )
 
 
 def own_name(pipeline: Pipeline, now: datetime | None = None) -> str:

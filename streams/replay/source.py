@@ -7,12 +7,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.tasks import Task
-from millrace.models.tables.inference import infer
-from millrace.models.tables.rows import Cell, read_table, records
+from millrace.models.tables.columns import Cell
+from millrace.models.tables.inference import Choices, Inferred, infer
+from millrace.models.tables.labels import as_labels
+from millrace.models.tables.reading import read_table
+from millrace.models.tables.rows import field_names, records
 from millrace.schemas import SettingsError
 
 _SHIPPED = "millrace.models.pipelines"
@@ -32,6 +37,8 @@ class Source:
         The column of the labels and the task, where the source declares them.
     shipped
         Spec of the pipeline that comes with Millrace for it; empty for none.
+    notes
+        What was made of the file that its author may not expect.
     """
 
     frame: pd.DataFrame
@@ -39,6 +46,7 @@ class Source:
     label: str | None = None
     task: Task | None = None
     shipped: str = ""
+    notes: tuple[str, ...] = ()
 
     def head(self, limit: int | None) -> Source:
         """Return the first rows only."""
@@ -59,7 +67,8 @@ def read_source(text: str) -> Source:
     """
     path = Path(text)
     if path.is_file() or path.suffix or len(path.parts) > 1:
-        return Source(read_table(path), path.name.partition(".")[0])
+        frame, notes = read_table(path)
+        return Source(frame, path.name.partition(".")[0], notes=notes)
     from millrace.models.tables.datasets import load_bundled  # noqa: PLC0415 - imports River
 
     frame, label, task = load_bundled(text)
@@ -70,46 +79,53 @@ def read_source(text: str) -> Source:
 
 def define(
     source: Source,
-    directory: Path,
     *,
-    pipeline: str | None = None,
-    label: str | None = None,
-    model: str | None = None,
+    label: str | None,
+    model: str | None,
     task: str | None = None,
-) -> str:
-    """Return the spec of the pipeline for a source. An inferred one is written to `directory`.
+    **choices: Any,
+) -> Inferred:
+    """Return a pipeline for a source.
 
     Parameters
     ----------
     source
         The table.
-    directory
-        Of an inferred definition.
-    pipeline
-        Spec of a pipeline; cannot be combined with what follows.
-    label, model, task
-        See `millrace.models.tables.inference.infer`.
+    label, model, task, choices
+        See `millrace.models.tables.inference.Choices`.
 
     Raises
     ------
     SettingsError
-        Too much is given, or not enough.
+        Not enough is given.
     DefinitionError
         No pipeline can be inferred.
     """
-    if pipeline is not None:
-        if label or model or task:
-            raise SettingsError(
-                "--label, --model and --task cannot be combined with --pipeline, which has its own"
-            )
-        return pipeline
-    if source.shipped and not (label or model or task):
-        return source.shipped
     label = label or source.label
     if label is None or model is None:
         raise SettingsError(
             "no pipeline: add --pipeline, or --label and --model to make one from the table. Its"
             f" columns are {[*map(str, source.frame)]}; got --label {label}, --model {model}"
         )
-    found = infer(source.frame, label, model, name=source.name, task=task or source.task)
-    return found.write_definition(directory)
+    given = Choices(label=label, model=model, task=task or source.task, **choices)
+    return infer(source.frame, given, name=source.name)
+
+
+def fitted(source: Source, pipeline: Pipeline, positive: str | None) -> tuple[Source, str]:
+    """Return a source whose labels are those of a pipeline, and which value of them is true.
+
+    Where the pipeline's labels are booleans, two values of any kind are false and true.
+
+    Raises
+    ------
+    DefinitionError
+        There are more than two values, or `positive` is none of them.
+    """
+    columns = {name: i for i, name in enumerate(field_names(map(str, source.frame.columns)))}
+    position = columns.get(pipeline.label or "")
+    is_boolean = "boolean" in pipeline.event_schema.types_of(pipeline.label or "")
+    if position is None or not (is_boolean or positive is not None):
+        return source, ""
+    labels = as_labels(source.frame.iloc[:, position], Task(pipeline.task), positive)
+    frame = source.frame.assign(**{str(source.frame.columns[position]): labels.column})
+    return replace(source, frame=frame), labels.positive

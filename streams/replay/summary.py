@@ -57,6 +57,8 @@ def _facts(report: Report) -> Iterator[str]:
         f"{report['labels']:,} labels: {report['learned']:,} learned,"
         f" {sum(rejects['label'].values()):,} rejected{_reasons(rejects['label'])}"
     )
+    for reason, detail in report["first_rejects"].items():
+        yield f"  the first {reason}: {detail}"
     yield f"{report['alerts']:,} drift alerts{_reasons(report['alerts_by_source'])}"
     ran = report["chain"] if report["chain"] == IN_MEMORY else f"chain {report['chain']}"
     yield (

@@ -42,6 +42,8 @@ class Progress:
         Events read by ingest.
     events
         Events predicted or rejected.
+    rejected
+        Events rejected: with each, a label inside it is lost.
     examples
         Labels read by ingest, inside events too, and events that models learn from without labels.
     labels
@@ -53,19 +55,23 @@ class Progress:
 
     received: int
     events: int
+    rejected: int
     examples: int
     labels: int
     unread: int
 
     def missing(self, sent_events: int, sent_labels: int) -> list[str]:
         """Say what is left to do when so much has been produced; empty when all is done."""
+        lost = 0 if sent_labels else self.rejected
         counts = {
             "events not read": sent_events - self.received,
             "events neither predicted nor rejected": sent_events - self.events,
-            "labels neither learned nor rejected": max(self.examples, sent_labels) - self.labels,
+            "labels neither learned nor rejected": max(self.examples, sent_labels)
+            - self.labels
+            - lost,
             "predictions or examples not read": self.unread,
         }
-        return [f"{count} {what}" for what, count in counts.items() if count]
+        return [f"{count} {what}" for what, count in counts.items() if count > 0]
 
 
 class Watch:
@@ -129,13 +135,15 @@ class Watch:
     def _progress(self) -> Progress:
         total = self.samples.total
         predictions = int(total(names.PREDICTIONS.total))
+        rejected = int(total(names.EVENTS_REJECTED.total))
         unlabelled = predictions if self._learns_without_labels else 0
         labels = int(total(names.RECORDS_RECEIVED.total, kind="label"))
         held = total(str(names.PENDING), kind="label") + total(names.LABELS.total, fate="corrected")
         learned = total(names.EXAMPLES_LEARNED.total) + total(names.LABELS_REJECTED.total)
         return Progress(
             received=int(total(names.RECORDS_RECEIVED.total, kind="event")),
-            events=predictions + int(total(names.EVENTS_REJECTED.total)),
+            events=predictions + rejected,
+            rejected=rejected,
             examples=labels + unlabelled,
             labels=int(learned + held),
             unread=self._unread(predictions, unlabelled),

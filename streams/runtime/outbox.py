@@ -173,8 +173,8 @@ class Outbox:
         self._writer.close()
 
     def _count(self) -> None:
+        self._metrics.count(self.tally)  # first: what is predicted has been learned
         self._metrics.count_published(self._uncounted, time.time() * 1000)
-        self._metrics.count(self.tally)
         self._forget()
 
     def _forget(self) -> None:

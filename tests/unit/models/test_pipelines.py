@@ -16,7 +16,7 @@ from millrace.models.pipeline.loading import load_pipeline
 from millrace.models.pipeline.tasks import Task
 from millrace.models.pipelines import loans
 from millrace.models.tables.datasets import load_bundled
-from millrace.models.tables.inference import infer
+from millrace.models.tables.inference import Choices, infer
 from millrace.models.tables.rows import records
 from millrace.schemas.records import Event
 
@@ -58,7 +58,8 @@ def test_schema_is_that_of_the_data_set(name: str) -> None:
     pipeline = load_pipeline(f"millrace.models.pipelines.{name}")
     frame, label, task = load_bundled(name)
     model = {Task.ANOMALY: "half_space_trees", Task.REGRESSION: "linear_regression"}
-    found = infer(frame, label, model.get(task, "hoeffding_tree"), name=name, task=task)
+    choices = Choices(label=label, model=model.get(task, "hoeffding_tree"), task=task)
+    found = infer(frame, choices, name=name)
     written = pipeline.event_schema.as_written.schema["fields"]
     assert written == found.schema["fields"]
     assert (pipeline.event_id, pipeline.label) == (found.event_id, found.label)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from millrace.models.tables.rows import read_table
+from millrace.models.tables.reading import read_table
 
 CSV = """name,age,height,is-member,1st,city,note,y
 ann,31,1.75,true,0.1,Bern,,1
@@ -21,4 +21,4 @@ def people(tmp_path: Path) -> pd.DataFrame:
     """Return a table with every kind of column and missing cells, from `people.csv`."""
     path = tmp_path / "people.csv"
     path.write_text(CSV)
-    return read_table(path)
+    return read_table(path).frame

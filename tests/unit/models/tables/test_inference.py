@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ import pytest
 
 from millrace.models.pipeline.loading import load_pipeline
 from millrace.models.pipeline.tasks import Task
-from millrace.models.tables.inference import infer, infer_task
+from millrace.models.tables.inference import Choices, Inferred
+from millrace.models.tables.inference import infer as infer_from
+from millrace.models.tables.labels import infer_task
 from millrace.models.tables.rows import records
 from millrace.schemas import DefinitionError, EventSchema
 
@@ -23,6 +26,10 @@ MODELS = {
     Task.REGRESSION: "linear_regression",
     Task.ANOMALY: "half_space_trees",
 }
+
+
+def infer(frame: pd.DataFrame, label: str, model: str, *, name: str, **chosen: Any) -> Inferred:
+    return infer_from(frame, Choices(label=label, model=model, **chosen), name=name)
 
 
 @pytest.fixture(autouse=True)
@@ -55,29 +62,6 @@ def test_types_and_missing_cells(people: pd.DataFrame) -> None:
 
 
 @pytest.mark.parametrize(
-    ("labels", "task"),
-    [
-        ([True, False], Task.BINARY),
-        ([0, 1, 1], Task.BINARY),
-        (pd.array([0, None, 1], dtype="Int64"), Task.BINARY),
-        (pd.array([True, None], dtype="boolean"), Task.BINARY),
-        ([0, 0], Task.MULTICLASS),
-        ([1, 2], Task.MULTICLASS),
-        ([*range(20)], Task.MULTICLASS),
-        ([*range(21)], Task.REGRESSION),
-        ([*range(21)] * 20, Task.MULTICLASS),
-        ([*range(21)] * 19, Task.REGRESSION),
-        ([0.0, 1.0], Task.REGRESSION),
-        (["a", "b"], Task.MULTICLASS),
-        ([str(number) for number in range(21)], Task.MULTICLASS),
-    ],
-)
-def test_task_follows_from_the_labels(labels: Any, task: Task) -> None:
-    """Booleans and 0/1 are two classes; floats and many integers a number; else many classes."""
-    assert infer_task(pd.Series(labels)) is task
-
-
-@pytest.mark.parametrize(
     ("label", "task"),
     [
         ("y", None),
@@ -98,7 +82,8 @@ def test_the_written_pipeline_loads(
     pipeline = load_pipeline(found.write_definition(tmp_path / "made" / "here"))
     assert (pipeline.name, pipeline.task, pipeline.label) == ("my-people", chosen, found.label)
     assert [*pipeline.models] == [MODELS[chosen]]
-    for event in records(people, pipeline.event_id):
+    assert pipeline == replace(found.pipeline, models=pipeline.models, schema=pipeline.schema)
+    for event in records(found.frame, pipeline.event_id):
         encoded = pipeline.event_schema.as_written.encode(event)
         assert pipeline.event_schema.codec.decode(encoded) == ("Row", event)
         assert pipeline.event_schema.from_json(json.loads(json.dumps(event))) == event
@@ -127,7 +112,7 @@ def test_what_cannot_be_inferred(people: pd.DataFrame) -> None:
     with pytest.raises(DefinitionError, match=r"^label must be one of .* \['name'.*; got 'z'$"):
         infer(people, "z", "hoeffding_tree", name="people")
     with pytest.raises(DefinitionError, match=r"hoeffding_tree_regressor.*got 'hoeffding_tree'"):
-        infer(people, "height", "hoeffding_tree", name="people")
+        infer(people, "height", "hoeffding_tree", name="people", task="regression")
     with pytest.raises(DefinitionError, match=r"^table must have a column beside .* only 'y'$"):
         infer(people[["y"]], "y", "hoeffding_tree", name="people")
 
@@ -176,3 +161,57 @@ def test_times_are_timestamps() -> None:
     schema = infer(pd.DataFrame({"at": times, "y": [0, 1]}), "y", "knn", name="t").schema
     assert EventSchema(schema, "y").units_per_ms("at") == 1
     assert schema["fields"][1]["type"][1] == {"type": "long", "logicalType": "timestamp-millis"}
+
+
+def test_columns_may_be_chosen(people: pd.DataFrame) -> None:
+    """The id, the time, and what is no feature; text may be read as numbers."""
+    frame = people.assign(at=["2025-01-01", "2025-01-02", "2025-01-03"], n=["1", "?", "3"])
+    chosen = {"event_id": "name", "event_time": "at", "exclude": ["note"], "numeric": ["n"]}
+    found = infer(frame, "y", "knn", name="t", **chosen)
+    pipeline = found.pipeline
+    assert (pipeline.event_id, pipeline.event_time) == ("name", "at")
+    assert pipeline.features[0].names == ("age", "height", "is_member", "_1st", "city", "n")
+    assert found.kinds["n"] == "number"
+    first, second, _ = records(found.frame, "name")
+    assert (first["name"], first["at"], first["n"]) == ("ann", 1_735_689_600_000, 1)
+    assert second["n"] is None
+    assert 'event_time="at"' in found.source
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        ({"exclude": ["z"]}, r"^--exclude must be one of the columns .*; got 'z'$"),
+        ({"event_id": "z"}, r"^--id must be one of the columns"),
+        ({"event_id": "age"}, r"^--id must be .* without missing cells; got 'age'$"),
+        ({"event_id": "_1st"}, r"^--id must be one of"),
+        ({"event_time": "city"}, r"^--time must be a column of times; 'city' has 'Bern' in row 1"),
+        ({"exclude": ["y"]}, r"^label must be another column than --id"),
+    ],
+)
+def test_choices_that_do_not_fit(
+    chosen: dict[str, Any], message: str, people: pd.DataFrame
+) -> None:
+    """The message names the option."""
+    with pytest.raises(DefinitionError, match=message):
+        infer(people, "y", "knn", name="t", **chosen)
+
+
+def test_a_model_of_one_task_decides_the_task() -> None:
+    """A regressor is meant for a regression, however few values the label has."""
+    frame = pd.DataFrame({"x": [1, 2, 3], "y": [1, 2, 2]})
+    assert infer(frame, "y", "linear_regression", name="t").task is Task.REGRESSION
+    assert infer(frame, "y", "knn", name="t").task is Task.BINARY
+
+
+def test_labels_that_mean_true_are_documented() -> None:
+    """The schema says which value of the table is true."""
+    frame = pd.DataFrame({"x": [1, 2], "y": ["No", "Yes"]})
+    found = infer(frame, "y", "knn", name="t")
+    assert found.schema["fields"][-1] == {
+        "name": "y",
+        "type": ["null", "boolean"],
+        "default": None,
+        "doc": "True is 'Yes'.",
+    }
+    assert found.positive == "Yes"

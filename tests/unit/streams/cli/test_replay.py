@@ -38,6 +38,8 @@ def test_a_table_is_replayed_in_memory(replay, table, tmp_path):
     kept, file = tmp_path / "kept", tmp_path / "report.json"
     code, out, err = replay(table, *options, "--report", file, "--keep", kept)
     assert (code, err) == (0, "")
+    assert "table: 50 rows, 3 columns" in out
+    assert "binary, kind is true where it is '1'" in out
     assert "table (binary), prequential over all examples" in out
     assert "remain on" not in out
     report = json.loads(file.read_text())
@@ -131,8 +133,10 @@ def test_topics_on_a_broker_may_be_named(replay, table, through, monkeypatch):
         ),
         (
             ["-p", "millrace.models.pipelines.phishing", "--label", "kind"],
-            "--label, --model and --task cannot be combined with --pipeline",
+            "--pipeline has its own --label: leave out one or the other",
         ),
+        (["--label", "kind", "--model", "alma", "--id", "z"], "--id must be one of the columns"),
+        (["--label", "kind", "--model", "alma", "--positive", "7"], "--positive must be one of"),
     ],
 )
 def test_options_that_do_not_fit_are_errors(replay, table, options, error):

@@ -45,6 +45,7 @@ class World:
         return Progress(
             received=sent_events,
             events=done.count(False),
+            rejected=0,
             examples=sent_labels,
             labels=done.count(True),
             unread=self.unread,

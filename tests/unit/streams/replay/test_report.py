@@ -89,7 +89,14 @@ def test_the_report_counts_what_the_worker_counted(make_pipeline):
             *_quality("1", "own", 0),
         ]
     )
-    made = make_report(make_pipeline(), samples, ran="default", events=6, seconds=2.0)
+    made = make_report(
+        make_pipeline(),
+        samples,
+        ran="default",
+        events=6,
+        seconds=2.0,
+        first_rejects={"malformed": "why"},
+    )
     assert made["latency_seconds"] == {
         "p50": pytest.approx(0.0625),
         "p99": pytest.approx(0.1 + 0.9 * 1.9 / 2),
@@ -111,6 +118,7 @@ def test_the_report_counts_what_the_worker_counted(make_pipeline):
         "metrics_combined_from_partitions": 1,
         "throughput_events_per_second": 3.0,
         "rejects": {"event": {"malformed": 1}, "label": {"late_label": 2}},
+        "first_rejects": {"malformed": "why"},
         "labels_by_fate": {"joined": 2},
         "alerts_by_source": {"loss:own": 3},
     }
@@ -122,7 +130,9 @@ def test_the_report_counts_what_the_worker_counted(make_pipeline):
 def test_in_memory_there_is_no_latency(make_pipeline):
     """All rows are produced at one time. No time has no throughput."""
     samples = _latency(**{"0.1": 4, "+Inf": 4})
-    made = make_report(make_pipeline(), samples, ran=IN_MEMORY, events=4, seconds=0.0)
+    made = make_report(
+        make_pipeline(), samples, ran=IN_MEMORY, events=4, seconds=0.0, first_rejects={}
+    )
     assert made["latency_seconds"] == {"p50": None, "p99": None}
     assert made["throughput_events_per_second"] is None
     assert made["metrics_combined_from_partitions"] == 0

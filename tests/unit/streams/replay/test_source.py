@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 
 from millrace.models.pipeline.loading import load_pipeline
 from millrace.models.pipeline.tasks import Task
 from millrace.schemas import DefinitionError, SettingsError
-from millrace.streams.replay.source import define, read_source
+from millrace.streams.replay.source import Source, define, fitted, read_source
 
 
 @pytest.fixture
@@ -30,11 +31,11 @@ def test_a_limit_takes_the_first_rows(table):
 
 
 @pytest.mark.parametrize("name", ["ImageSegments", "image_segments"])
-def test_a_bundled_set_knows_its_label_and_pipeline(name, tmp_path):
+def test_a_bundled_set_knows_its_label_and_pipeline(name):
     """A data set of River needs no options if Millrace has a pipeline for it."""
     source = read_source(name)
     assert (source.label, source.task) == ("category", Task.MULTICLASS)
-    assert load_pipeline(define(source, tmp_path)).name == "image_segments"
+    assert load_pipeline(source.shipped).name == "image_segments"
 
 
 def test_a_source_that_is_neither_is_an_error():
@@ -45,31 +46,37 @@ def test_a_source_that_is_neither_is_an_error():
         read_source("no/such/file.csv")
 
 
-def test_a_pipeline_is_inferred_and_written(table, tmp_path):
-    """Label and model are enough; the definition is written to the folder."""
-    folder = tmp_path / "kept"
-    pipeline = load_pipeline(define(table, folder, label="is_big", model="hoeffding_tree"))
-    assert (pipeline.name, pipeline.champion) == ("my-table", "hoeffding_tree")
-    assert {each.name for each in folder.iterdir()} >= {"pipeline.py", "event.avsc"}
+def test_a_pipeline_is_inferred(table):
+    """Label and model are enough."""
+    found = define(table, label="is_big", model="hoeffding_tree")
+    assert (found.pipeline.name, found.pipeline.champion) == ("my-table", "hoeffding_tree")
 
 
-def test_a_bundled_set_has_a_label_of_its_own(tmp_path):
+def test_a_bundled_set_has_a_label_of_its_own():
     """With --model alone, River's label and task are used."""
-    source = read_source("Phishing")
-    pipeline = load_pipeline(define(source, tmp_path, model="alma"))
+    pipeline = define(read_source("Phishing"), label=None, model="alma").pipeline
     assert (pipeline.champion, pipeline.label) == ("alma", "is_phishing")
 
 
-def test_too_little_is_an_error_that_lists_the_columns(table, tmp_path):
+def test_too_little_is_an_error_that_lists_the_columns(table):
     """Without a pipeline, a file needs a label and a model."""
     with pytest.raises(
         SettingsError,
         match=r"--label and --model.*'size', 'is_big'.*got --label is_big, --model None",
     ):
-        define(table, tmp_path, label="is_big")
+        define(table, label="is_big", model=None)
 
 
-def test_too_much_is_an_error(table, tmp_path):
-    """A pipeline has its own label, so another one is a mistake."""
-    with pytest.raises(SettingsError, match="cannot be combined with --pipeline"):
-        define(table, tmp_path, pipeline="p.py", label="is_big")
+def test_labels_of_a_table_fit_a_pipeline_of_ones_own(make_pipeline):
+    """Two values are false and true where the pipeline has booleans; other columns stay."""
+    source = Source(pd.DataFrame({"a": [1.0, 2.0], "y": ["no", "yes"]}), "t")
+    fit, positive = fitted(source, make_pipeline(), None)
+    assert fit.frame.to_dict("list") == {"a": [1.0, 2.0], "y": [False, True]}
+    assert positive == "yes"
+    assert fitted(source, make_pipeline(), "no")[0].frame["y"].tolist() == [True, False]
+
+
+def test_a_table_without_the_label_is_left_as_it_is(make_pipeline):
+    """Its labels may come from somewhere else."""
+    source = Source(pd.DataFrame({"a": [1.0]}), "t")
+    assert fitted(source, make_pipeline(), None) == (source, "")

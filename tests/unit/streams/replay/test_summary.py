@@ -34,6 +34,7 @@ def report():
         "seconds": 1.25,
         "latency_seconds": {"p50": None, "p99": None},
         "rejects": {"event": {"malformed": 3, "empty": 1}, "label": {"late_label": 33}},
+        "first_rejects": {"malformed": "no JSON"},
         "labels_by_fate": {"joined": 1_200},
         "alerts_by_source": {"loss:own": 2},
     }

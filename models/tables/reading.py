@@ -1,0 +1,188 @@
+"""Reading a file of rows: what the file holds, and nothing that it does not hold.
+
+A CSV file is looked through before pandas reads it. pandas shifts all columns where a row is wider
+than the header, and says nothing.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from io import TextIOWrapper
+from itertools import islice
+from pathlib import Path
+from typing import Literal, NamedTuple, TextIO
+
+import pandas as pd
+
+from millrace.models.tables.columns import readable
+from millrace.schemas import DefinitionError
+
+_KINDS = "a .csv, .csv.gz or .parquet file"
+_DELIMITERS = ",;\t|"
+_NAMES = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
+_SAMPLE_ROWS = 1_000
+_LONGEST_CELL = 16 * 1024 * 1024
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
+_DECIMAL_POINT = re.compile(r"[+-]?\d+\.\d+")
+
+
+class Table(NamedTuple):
+    """The rows of a file.
+
+    Attributes
+    ----------
+    frame
+        One row per event.
+    notes
+        What was made of the file that its author may not expect, one sentence each.
+    """
+
+    frame: pd.DataFrame
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How a CSV file is written: what is between its cells, and within its numbers."""
+
+    delimiter: str
+    decimal: str
+    notes: tuple[str, ...]
+
+
+def read_table(path: Path | str) -> Table:
+    """Return the rows of a file, in which integers and missing cells keep their types.
+
+    Numbers are read to the nearest float, so that a model sees what Python's `float` gives. The
+    delimiter of a CSV file may be a comma, a semicolon, a tab or a bar; the header decides.
+
+    Raises
+    ------
+    DefinitionError
+        The file is missing, of another kind, empty, or broken.
+
+    Examples
+    --------
+    >>> read_table("data.xlsx")
+    Traceback (most recent call last):
+    millrace.schemas.errors.DefinitionError: table must be ...; got 'data.xlsx'
+    """
+    path = Path(path)
+    is_csv = path.name.lower().endswith((".csv", ".csv.gz"))
+    if not is_csv and path.suffix.lower() != ".parquet":
+        raise DefinitionError(f"table must be {_KINDS}; got {str(path)!r}")
+    if not path.is_file():
+        raise DefinitionError(f"table must be a file that exists; got {str(path)!r}")
+    try:
+        table = _read_csv(path) if is_csv else _read_parquet(path)
+    except DefinitionError:
+        raise
+    except UnicodeDecodeError as error:
+        raise DefinitionError(
+            f"table must be UTF-8 text; {str(path)!r} has another encoding (byte"
+            f" {error.object[error.start]:#x} at {error.start}). Convert it, for example by"
+            " iconv -f LATIN1 -t UTF-8"
+        ) from error
+    except Exception as error:  # pandas and pyarrow raise errors of many types for a broken file
+        raise DefinitionError(
+            f"table must be {_KINDS} that can be read; got {str(path)!r}:"
+            f" {type(error).__name__}: {' '.join(str(error).split())}"
+        ) from error
+    if table.frame.empty:
+        raise DefinitionError(f"table must have one or more rows; got none in {str(path)!r}")
+    frame, notes = readable(table.frame)
+    return Table(frame, (*table.notes, *notes))
+
+
+def _read_parquet(path: Path) -> Table:
+    frame = pd.read_parquet(path, dtype_backend="numpy_nullable")
+    if any(name is not None for name in frame.index.names):  # pandas wrote an index, with names
+        frame = frame.reset_index()
+    return Table(frame)
+
+
+def _read_csv(path: Path) -> Table:
+    layout = _check_layout(path)
+    # From 3.1 on, pandas reads the nearest float by default, and warns if it is asked to.
+    is_exact = tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1)
+    precision: Literal["round_trip"] | None = None if is_exact else "round_trip"
+    frame = pd.read_csv(
+        path,
+        sep=layout.delimiter,
+        decimal=layout.decimal,
+        index_col=False,
+        dtype_backend="numpy_nullable",
+        float_precision=precision,
+    )
+    nameless = [each for each in frame if str(each).startswith("Unnamed: ")]
+    empty = [each for each in nameless if bool(frame[each].isna().all())]
+    return Table(frame.drop(columns=empty), layout.notes)
+
+
+def _check_layout(path: Path) -> _Layout:
+    """Look through a CSV file, and return how it is written.
+
+    Raises
+    ------
+    DefinitionError
+        A row is wider than the header.
+    """
+    with _opened(path) as lines:
+        header = lines.readline()
+    delimiter = max(_DELIMITERS, key=lambda each: len(next(csv.reader([header], delimiter=each))))
+    narrow, first_narrow = 0, 0
+    for line, width, expected in _widths(path, delimiter):
+        if width > expected:
+            raise DefinitionError(
+                f"table must have {expected} cells in each row, as many as its header; line {line}"
+                f" of {str(path)!r} has {width}. Remove what is behind the last column, or add its"
+                " name to the header"
+            )
+        narrow, first_narrow = narrow + 1, first_narrow or line
+    decimal = "." if delimiter == "," else _decimal(path, delimiter)
+    notes = []
+    if delimiter != ",":
+        commas = ", and its numbers have a decimal comma" if decimal == "," else ""
+        notes.append(f"Between the cells of the file is {_NAMES[delimiter]}{commas}.")
+    if narrow:
+        notes.append(
+            f"{narrow:,} rows have fewer cells than the header, the first of them in line"
+            f" {first_narrow}: the cells that they lack are missing."
+        )
+    return _Layout(delimiter, decimal, tuple(notes))
+
+
+def _widths(path: Path, delimiter: str) -> Iterator[tuple[int, int, int]]:
+    """Yield line, number of cells and number of columns of each row that is not as the header."""
+    with _opened(path) as lines:
+        reader = csv.reader(lines, delimiter=delimiter)
+        columns = len(next(reader, ()))
+        line = reader.line_num + 1
+        for cells in reader:
+            if len(cells) != columns and cells:
+                yield line, len(cells), columns
+            line = reader.line_num + 1
+
+
+def _decimal(path: Path, delimiter: str) -> str:
+    """Return what is between the digits of a file's first numbers."""
+    with _opened(path) as lines:
+        rows = islice(csv.reader(lines, delimiter=delimiter), 1, _SAMPLE_ROWS)
+        cells = [cell.strip() for row in rows for cell in row]
+    commas = sum(map(bool, map(_DECIMAL_COMMA.fullmatch, cells)))
+    points = sum(map(bool, map(_DECIMAL_POINT.fullmatch, cells)))
+    return "," if commas > points else "."
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[TextIO]:
+    csv.field_size_limit(_LONGEST_CELL)
+    with path.open("rb") as file, ExitStack() as stack:
+        is_gzipped = path.suffix.lower() == ".gz"
+        content = stack.enter_context(gzip.open(file)) if is_gzipped else file
+        yield stack.enter_context(TextIOWrapper(content, encoding="utf-8-sig", newline=""))

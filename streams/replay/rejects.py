@@ -1,0 +1,35 @@
+"""What was wrong with the records that a worker rejected: the first of each reason."""
+
+from __future__ import annotations
+
+from millrace.models.pipeline.definition import Pipeline
+from millrace.streams.kafka.admin import count_partitions
+from millrace.streams.kafka.protocols import Clients
+from millrace.streams.kafka.reading import read_to_end
+from millrace.streams.kafka.records import origin_of
+from millrace.streams.observability import names
+from millrace.streams.observability.scraping import Samples
+from millrace.streams.operators.record import RejectRecord
+from millrace.streams.topology.codec import TopicCodec
+from millrace.streams.topology.topics import topic_prefix
+
+
+def first_rejects(clients: Clients, pipeline: Pipeline, samples: Samples) -> dict[str, str]:
+    """Return reason to detail of the first records in `rejects`; of no reason, if there are none.
+
+    The topic is read until there is one for each reason that was counted.
+    """
+    counters = (names.EVENTS_REJECTED, names.LABELS_REJECTED)
+    reasons = {each for name in counters for each in samples.by("reason", name.total)}
+    details: dict[str, str] = {}
+    if not reasons:
+        return details
+    prefix, codec = topic_prefix(pipeline), TopicCodec(pipeline)
+    topic = f"{prefix}rejects"
+    for message in read_to_end(clients, topic, range(count_partitions(clients, topic))):
+        record = codec.decode(origin_of(message, prefix))
+        if isinstance(record, RejectRecord):
+            details.setdefault(record.value["reason"], record.value["detail"])
+        if details.keys() >= reasons:
+            break
+    return details

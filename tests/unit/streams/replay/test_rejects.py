@@ -1,0 +1,43 @@
+"""Of each reason for which a worker rejected records, the first is found."""
+
+from __future__ import annotations
+
+import pytest
+
+from millrace.schemas import RejectReason
+from millrace.streams.kafka.fakes import FakeBroker, FakeClients
+from millrace.streams.observability import names
+from millrace.streams.observability.scraping import Samples
+from millrace.streams.operators.record import Origin, reject
+from millrace.streams.replay.rejects import first_rejects
+from millrace.streams.topology.codec import TopicCodec
+
+
+@pytest.fixture
+def broker():
+    broker = FakeBroker()
+    broker.create("p.rejects", 2)
+    return broker
+
+
+def test_the_first_of_each_reason_is_read(broker, make_pipeline):
+    """From the topic, whichever format it has."""
+    for partition, outputs in enumerate(("avro", "json")):
+        codec = TopicCodec(make_pipeline(), outputs)
+        for number in range(2):
+            reason = (RejectReason.MALFORMED, RejectReason.LATE_LABEL)[partition]
+            record = reject(Origin("events", 0, number, 0, None, b""), reason, f"no {number}")
+            broker.put("p.rejects", codec.encode(record)[1], partition=partition)
+    samples = Samples(
+        [
+            (names.EVENTS_REJECTED.total, {"reason": "malformed"}, 2.0),
+            (names.LABELS_REJECTED.total, {"reason": "late_label"}, 2.0),
+        ]
+    )
+    found = first_rejects(FakeClients(broker), make_pipeline(), samples)
+    assert found == {"malformed": "no 0", "late_label": "no 0"}
+
+
+def test_without_rejects_nothing_is_read(make_pipeline):
+    """There may be no such topic."""
+    assert first_rejects(FakeClients(FakeBroker()), make_pipeline(), Samples([])) == {}
