@@ -17,10 +17,12 @@ from millrace.schemas.errors import (
     DefinitionError,
     ExpiredError,
     MillraceError,
+    PartitionsError,
     RecordError,
     RegistryError,
     SettingsError,
     SnapshotError,
+    TopicError,
 )
 from millrace.schemas.event_schema import EventSchema
 from millrace.schemas.files import shipped
@@ -35,11 +37,13 @@ __all__ = [
     "ExpiredError",
     "Fate",
     "MillraceError",
+    "PartitionsError",
     "RecordError",
     "RegistryError",
     "RejectReason",
     "Schema",
     "SettingsError",
     "SnapshotError",
+    "TopicError",
     "shipped",
 ]

@@ -9,6 +9,8 @@
     ├── SnapshotError       saved state is unsigned, tampered with or of another version
     └── BrokerError         Kafka, or what replaces it, cannot be reached or refuses a request
         ├── ExpiredError    records that are needed are not on the broker any more
+        ├── TopicError      a topic was deleted, truncated or created again
+        ├── PartitionsError topics do not have the partitions that they need
         └── RegistryError   the schema registry cannot be reached or refuses a request
 
 A message about a definition or a setting reads "<parameter> must be <what>; got <value!r>",
@@ -61,6 +63,18 @@ class ExpiredError(BrokerError):
     """Records that are needed are not on the broker any more."""
 
     public = "input has expired"
+
+
+class TopicError(BrokerError):
+    """A topic was deleted, truncated or created again."""
+
+    public = "a topic was deleted, truncated or created again"
+
+
+class PartitionsError(BrokerError):
+    """Topics do not have the partitions that they need."""
+
+    public = "topics do not have the partitions that they need"
 
 
 class RegistryError(BrokerError):

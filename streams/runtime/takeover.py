@@ -13,7 +13,7 @@ import structlog
 from confluent_kafka import TopicPartition
 
 from millrace.models.pipeline.definition import Scope
-from millrace.schemas import BrokerError
+from millrace.schemas import ExpiredError, TopicError
 from millrace.streams.kafka.admin import widen_topics
 from millrace.streams.kafka.protocols import Clients, Place
 from millrace.streams.kafka.reading import Watermarks
@@ -255,7 +255,8 @@ class Takeover:
         if gap is None or topic == "models":  # compacted: the newest are there, and that is enough
             return gap
         if not self._accept_gaps:
-            raise BrokerError(
+            failure = ExpiredError if gap.cause == "expired" else TopicError
+            raise failure(
                 f"{gap.explanation}. To continue with the earliest record that there is, set"
                 " MILLRACE_ACCEPT_GAPS=true"
             )

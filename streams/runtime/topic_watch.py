@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from confluent_kafka import KafkaException
 
-from millrace.schemas import BrokerError
+from millrace.schemas import BrokerError, TopicError
 from millrace.streams.interval import Interval
 from millrace.streams.kafka.diagnosis import Request, explain
 from millrace.streams.kafka.errors import cause_of
@@ -61,8 +61,10 @@ class TopicWatch:
 
         Raises
         ------
+        TopicError
+            One is not there.
         BrokerError
-            One is not there, or the broker does not say.
+            The broker does not say.
         """
         self.known = {}
         try:
@@ -82,7 +84,7 @@ class TopicWatch:
 
         Raises
         ------
-        BrokerError
+        TopicError
             One was deleted.
         confluent_kafka.KafkaException
             The broker does not say.
@@ -95,7 +97,7 @@ class TopicWatch:
             if topic not in found:
                 raise self._gone(topic)
             if found[topic].is_another(known):
-                raise BrokerError(
+                raise TopicError(
                     f"topic {self._prefix}{topic} was deleted and created again while agent"
                     f" {self._agent} was using it"
                 )
@@ -104,8 +106,8 @@ class TopicWatch:
         found = self._identities(self._admin, self._topics, timeout_seconds)
         return {self._topics[name]: identity for name, identity in found.items()}
 
-    def _gone(self, topic: str) -> BrokerError:
-        return BrokerError(
+    def _gone(self, topic: str) -> TopicError:
+        return TopicError(
             f"there is no topic {self._prefix}{topic} any more, which agent {self._agent} needs:"
             " it was deleted. To create it again, start the worker again, or run `millrace topics"
             " --create`"

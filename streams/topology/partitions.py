@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from millrace.schemas import BrokerError
+from millrace.schemas import PartitionsError
 from millrace.streams.topology.chain import AgentSpec
 from millrace.streams.topology.topics import INPUTS, TOPICS, state_topics, topics_of
 
@@ -58,7 +58,7 @@ def check_inputs(agent: AgentSpec, partitions: Mapping[str, int], prefix: str) -
 
     Raises
     ------
-    BrokerError
+    PartitionsError
         They have different numbers of partitions, and the agent keeps state by partition.
 
     Examples
@@ -67,7 +67,7 @@ def check_inputs(agent: AgentSpec, partitions: Mapping[str, int], prefix: str) -
     >>> (agent,) = parse_chain("full")
     >>> check_inputs(agent, {"events": 3, "labels": 1}, "p.")
     Traceback (most recent call last):
-    millrace.schemas.errors.BrokerError: the topics that agent ...
+    millrace.schemas.errors.PartitionsError: the topics that agent ...
     >>> check_inputs(parse_chain("default")[0], {"events": 3, "labels": 1}, "p.")
     """
     counts = {prefix + topic: partitions[topic] for topic in sorted(agent.reads)}
@@ -79,7 +79,7 @@ def check_inputs(agent: AgentSpec, partitions: Mapping[str, int], prefix: str) -
         for topic, count in counts.items()
         if count < most
     )
-    raise BrokerError(
+    raise PartitionsError(
         f"the topics that agent {agent.name} reads must have the same number of partitions; got"
         f" {counts}. Add partitions ({commands}), or let ingest have an agent of its own (chain"
         " default), which takes any"
@@ -91,12 +91,12 @@ def check_keys(agent: AgentSpec, topic: str, before: int, now: int, prefix: str)
 
     Raises
     ------
-    BrokerError
+    PartitionsError
         Keys are on other partitions than their models.
     """
     if before == now:
         return
-    raise BrokerError(
+    raise PartitionsError(
         f"topic {prefix}{topic} has {now} partitions, and had {before} when the state of agent"
         f" {agent.name} was saved: keys are on other partitions now than their models and windows."
         " Give the pipeline another name, with topics of its own, and replay into it; or delete the"

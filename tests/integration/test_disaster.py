@@ -28,6 +28,7 @@ class Disaster(NamedTuple):
     rebuilt: list[dict[str, Any]]
     version_on_return: float
     predictions: list[dict[str, Any]]
+    failing: dict[str, str]
     failure: str
     skipped: float
     gap: dict[str, Any]
@@ -57,8 +58,8 @@ def disaster(kafka: str, unique_name: Callable[[str], str]) -> Disaster:
     produce(topics, EXPIRED + 1, first=BEFORE + AFTER)
     expire(kafka, f"{name}.events", keep=1)
     with Worker(own) as third:
-        failing = wait_for("failing agent", third.failing)
-        seen["failure"] = failing["ingest"]
+        seen["failing"] = wait_for("failing agent", third.failing)
+        seen["failure"] = third.why_it_restarts()
         third.terminate()
     with Worker(own.model_copy(update={"accept_gaps": True})) as fourth:
         fourth.wait_ready()
@@ -111,7 +112,8 @@ def test_a_rebuild_predicts_nothing_twice(disaster: Disaster) -> None:
 def test_expired_input_is_an_error(disaster: Disaster) -> None:
     """The worker halts, and names the gap and the setting that accepts it."""
     first = BEFORE + AFTER
-    assert disaster.failure.startswith("BrokerError: agent ingest needs events[0] from offset")
+    assert disaster.failing["ingest"] == "input has expired"
+    assert disaster.failure.startswith("ExpiredError: agent ingest needs events[0] from offset")
     expected = f"on the broker is {first + EXPIRED}: up to {EXPIRED} records have expired"
     assert expected in disaster.failure
     assert "MILLRACE_ACCEPT_GAPS=true" in disaster.failure

@@ -200,7 +200,8 @@ def test_sigterm_ends_a_worker_cleanly_and_soon(life: Life) -> None:
     assert life.exit_code == 0
     assert life.stop_seconds < 10
     assert life.members_left == {f"{life.name}.{agent}": 0 for agent in INPUT_OF}
-    assert life.committed == life.produced_to
+    behind = {agent: life.committed[agent] - at for agent, at in life.produced_to.items()}
+    assert {*behind.values()} <= {0, 1}  # with the marker of the last transaction, or without
 
 
 def test_sigterm_saves_the_model(life: Life) -> None:
@@ -230,8 +231,8 @@ def test_a_changed_model_is_refused(kafka: str, life: Life) -> None:
     ):
         failing = wait_for("failing agent", worker.failing)
         assert [*failing] == ["prediction-learning"], failing
-        assert failing["prediction-learning"].startswith("SnapshotError: a snapshot")
-        assert "MILLRACE_STATE_KEY" in failing["prediction-learning"]
+        assert failing["prediction-learning"] == "saved state cannot be loaded"
+        assert "MILLRACE_STATE_KEY" in worker.why_it_restarts()
         assert worker.page("/healthz")[0] == 503
         assert "prediction-learning" in worker.page("/readyz")[1]["waiting"]
     restored = saved_state(kafka, life.name, STATE_KEY).entries["learning/models"]

@@ -76,6 +76,12 @@ class Worker(WorkerProcess):
         lines = [json.loads(line) for line in self.log().splitlines() if f'"{event}"' in line]
         return [line for line in lines if line["event"] == event]
 
+    def why_it_restarts(self) -> str:
+        """Return why an agent restarts, as the log has it."""
+        what = "restarting from the last commit"
+        reason: str = wait_for("restart", lambda: self.events_logged(what))[0]["reason"]
+        return reason
+
     def page(self, name: str) -> tuple[int, dict[str, Any]]:
         """Return the status of a page and what it says."""
         status, text = self._get(name)

@@ -8,9 +8,11 @@ from confluent_kafka import KafkaError, KafkaException
 from millrace.schemas import (
     BrokerError,
     ExpiredError,
+    PartitionsError,
     RegistryError,
     SettingsError,
     SnapshotError,
+    TopicError,
 )
 from millrace.streams.kafka.errors import (
     cause_of,
@@ -91,6 +93,8 @@ def test_the_cause_of_an_exception() -> None:
         (KafkaException(KafkaError(KafkaError.INVALID_PARTITIONS)), "the broker refuses a request"),
         (BrokerError("s3cret"), "the broker refuses a request"),
         (ExpiredError("s3cret"), "input has expired"),
+        (TopicError("s3cret"), "a topic was deleted, truncated or created again"),
+        (PartitionsError("s3cret"), "topics do not have the partitions that they need"),
         (RegistryError("http://u:s3cret@h"), "the schema registry does not answer"),
         (SnapshotError("s3cret"), "saved state cannot be loaded"),
         (SettingsError("s3cret"), "a setting is wrong"),
