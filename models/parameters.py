@@ -14,7 +14,7 @@ from enum import StrEnum
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
-from millrace.models.user_code import shown
+from millrace.models.user_code import PASSED_ON, shown
 from millrace.schemas import DefinitionError
 
 P = ParamSpec("P")
@@ -126,7 +126,7 @@ def made(parameter: str, factory: Callable[[], R], *, returns: str) -> R:
     """
     try:
         return factory()
-    except (KeyboardInterrupt, MemoryError):
+    except PASSED_ON:
         raise
     except BaseException as error:  # the user's code may raise anything
         raise DefinitionError(

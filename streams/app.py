@@ -31,6 +31,7 @@ from millrace.streams.observability.metrics import Metrics
 from millrace.streams.runtime.assembly import Assembly
 from millrace.streams.runtime.engine import Engine
 from millrace.streams.settings import EMBEDDED, Settings, read_settings, unknown_settings
+from millrace.streams.state.dry_run_process import tried
 from millrace.streams.state.keys import state_key
 
 _PROGRESS_CHECK_SECONDS = 5.0
@@ -114,6 +115,7 @@ def create_app(settings: Settings) -> MillraceApp:
     if not has_fixed_hashes():
         _log.warning("own models may differ between workers: set PYTHONHASHSEED=0 for each")
     pipeline = settings.load_pipeline()
+    _try(pipeline, settings)
     metrics = Metrics(pipeline.name)
     app = _faust_app(pipeline)
     if settings.broker == EMBEDDED:
@@ -134,6 +136,14 @@ def create_app(settings: Settings) -> MillraceApp:
             engine.check_progress()
 
     return app
+
+
+def _try(pipeline: Pipeline, settings: Settings) -> None:
+    """Train, save and load each model, before anything is created or read."""
+    for place, seed in pipeline.seeds.items():
+        _log.info("gave a seed to a model that had none", parameter=place, seed=seed)
+    for warning in tried(settings.require_pipeline()):
+        _log.warning("a dry run on made-up events did not go through", detail=warning)
 
 
 def _faust_app(pipeline: Pipeline) -> MillraceApp:

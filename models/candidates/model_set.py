@@ -68,7 +68,7 @@ class ModelSet:
     def __init__(self, pipeline: Pipeline) -> None:
         self.task = Task(pipeline.task)
         self.champion = pipeline.champion
-        fresh: dict[str, Model] = {name: factory() for name, factory in pipeline.models.items()}
+        fresh: dict[str, Model] = {name: pipeline.fresh_model(name) for name in pipeline.models}
         # Probabilities cost as much as a small model, and only the champion's are published.
         measured = measures_probabilities(self.task, pipeline.metrics)
         self.candidates = {
@@ -208,9 +208,9 @@ class ModelSet:
     def handle_drift(self, name: str, policy: DriftPolicy, pipeline: Pipeline) -> None:
         """Apply the policy to the candidate `name`, whose loss has drifted."""
         if policy is DriftPolicy.RESET:
-            self._replace(name, pipeline.models[name]())
+            self._replace(name, pipeline.fresh_model(name))
         elif policy is DriftPolicy.REPLACE:
-            candidate = Candidate(pipeline.models[name](), self.task)
+            candidate = Candidate(pipeline.fresh_model(name), self.task)
             trial = Trial(pipeline.drift.replacement_after)
             self.challengers[name] = Challenger(name, self.version, candidate, trial)
 

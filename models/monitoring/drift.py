@@ -81,13 +81,14 @@ class DriftSettings:
     def __post_init__(self) -> None:
         from millrace.models.monitoring.detectors import make_detector  # noqa: PLC0415 - River: 1 s
 
-        for parameter, detector in self._detectors():
+        for parameter, detector in self.detectors():
             make_detector(detector, parameter)
         object.__setattr__(self, "policy", choice("drift.policy", self.policy, DriftPolicy))
         whole_number("drift.cooldown", self.cooldown, least=0)
         whole_number("drift.replacement_after", self.replacement_after)
 
-    def _detectors(self) -> list[tuple[str, Detector]]:
+    def detectors(self) -> list[tuple[str, Detector]]:
+        """Return the detectors that are given, each with its parameter."""
         given: dict[str, Detector | None] = {
             "drift.loss": self.loss,
             "drift.predictions": self.predictions,

@@ -31,7 +31,8 @@ from millrace.models.parameters import (
 )
 from millrace.models.pipeline.factories import check_factories
 from millrace.models.pipeline.labels import Labels, class_limit
-from millrace.models.pipeline.model import ModelFactory
+from millrace.models.pipeline.model import Model, ModelFactory
+from millrace.models.pipeline.seeds import missing_seeds, seeded
 from millrace.models.pipeline.tasks import Task
 from millrace.schemas import EventSchema
 from millrace.schemas.codec.avro import Schema
@@ -229,6 +230,19 @@ class Pipeline:
         """Name of the model whose predictions are published at first."""
         return next(iter(self.models))
 
+    @cached_property
+    def seeds(self) -> Mapping[str, int]:
+        """Where a model has no seed, and the one that is given to it."""
+        found: dict[str, int] = {}
+        for name, factory in self.models.items():
+            found |= missing_seeds(_place(name), factory())
+        return found
+
+    def fresh_model(self, name: str) -> Model:
+        """Return an untrained model of a candidate, with a seed wherever it was given none."""
+        model = self.models[name]()
+        return seeded(_place(name), model) if self.seeds else model
+
     @property
     def learns_without_labels(self) -> bool:
         """Whether models learn from each event at once, since no label is ever due."""
@@ -353,6 +367,10 @@ def _check_name(name: object) -> None:
     length = len(str(name))
     must = f"name must have up to {LONGEST_NAME} letters, so that Kafka takes its topics' names"
     require(length <= LONGEST_NAME, must, f"{str(name)[:20]}… of {length}")
+
+
+def _place(name: str) -> str:
+    return f"models[{name!r}]"
 
 
 def _is_name(name: object) -> bool:

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 
 from millrace.models.pipeline.definition import Pipeline
+from millrace.models.user_code import PASSED_ON
 from millrace.schemas import DefinitionError
 
 DEFAULT_ATTRIBUTE = "pipeline"
@@ -152,7 +153,7 @@ def _in_one_line(target: str) -> Iterator[None]:
                 f"pipeline must be a module that exists; got {target!r}: there is no {error.name!r}"
             ) from error
         raise _raised(target, error) from error
-    except (KeyboardInterrupt, MemoryError):
+    except PASSED_ON:
         raise
     except BaseException as error:  # a user's module may raise anything, and may exit
         raise _raised(target, error) from error

@@ -6,12 +6,13 @@ the names and the types that its models know, and are the same wherever the defi
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterable
 from random import Random
+from typing import Any
 
-from millrace.models.features.base import Extract
+from millrace.models.features.base import Extract, Store
 from millrace.models.pipeline.definition import Pipeline
+from millrace.models.user_code import PASSED_ON
 from millrace.schemas.records import Event, Features
 
 SAMPLE_SIZE = 64
@@ -21,21 +22,44 @@ _GAP_MS = 1_000
 _WORDS = ("", "a", "b", "c", "north", "south")
 
 
-def sample_vectors(pipeline: Pipeline) -> list[Features]:
+def sample_vectors(
+    pipeline: Pipeline,
+    stores: Callable[[Store[Any]], dict[str, Any]] = lambda _: {},
+    note: Callable[[str, BaseException], object] = lambda *_: None,
+) -> list[Features]:
     """Return 64 feature vectors of a pipeline, the same ones at every call.
 
     A feature whose code raises for a made-up event is absent from the event's vector.
+
+    Parameters
+    ----------
+    pipeline
+        The definition.
+    stores
+        Gives the features their stores; by default a new one to each.
+    note
+        Called with the first name of a feature and what it raised.
     """
     random = Random(_SEED)  # noqa: S311 - repeatable, no secret
-    extractors = [feature.bind(lambda _: {}) for feature in pipeline.features]
-    return [_vector(_event(pipeline, index, random), extractors) for index in range(SAMPLE_SIZE)]
+    extractors = [("".join(each.names[:1]), each.bind(stores)) for each in pipeline.features]
+    return [
+        _vector(_event(pipeline, index, random), extractors, note) for index in range(SAMPLE_SIZE)
+    ]
 
 
-def _vector(event: Event, extractors: list[Extract]) -> Features:
+def _vector(
+    event: Event,
+    extractors: Iterable[tuple[str, Extract]],
+    note: Callable[[str, BaseException], object],
+) -> Features:
     vector: Features = {}
-    for extract in extractors:
-        with suppress(Exception):  # the user's code need not handle made-up values
+    for name, extract in extractors:
+        try:
             vector.update(extract(event))
+        except PASSED_ON:
+            raise
+        except BaseException as error:  # the user's code need not handle made-up values
+            note(name, error)
     return vector
 
 

@@ -13,6 +13,7 @@ from millrace.models.pipeline.loading import load_pipeline
 from millrace.streams.cli.console import output
 from millrace.streams.cli.options import chain_option, pass_settings
 from millrace.streams.settings import Settings
+from millrace.streams.state.dry_run_process import tried
 from millrace.streams.topology.topics import topic_prefix, topics_of
 
 if TYPE_CHECKING:
@@ -27,14 +28,17 @@ def check(settings: Settings, spec: str) -> None:
     """Check a pipeline file and print what it describes.
 
     PIPELINE is path/file.py or package.module, followed by :attribute unless the attribute is
-    `pipeline`. No broker is needed. If the definition is wrong, the error is one line and the exit
-    code is 2.
+    `pipeline`. No broker is needed. Each model is trained on made-up events, saved and loaded. If
+    the definition is wrong, the error is one line and the exit code is 2.
     """
     pipeline = load_pipeline(spec)
+    warnings = tried(spec)
     console = output()
     console.print(_summary(pipeline))
     console.print(_fields(pipeline))
     console.print(_topics(pipeline, settings))
+    for warning in warnings:
+        console.print(f"Warning: {warning}", style="yellow")
     console.print(f"{pipeline.name} is a valid pipeline.", style="green")
 
 
@@ -59,6 +63,8 @@ def _summary(pipeline: Pipeline) -> Table:
         f" {str(pipeline.pending.ttl).removesuffix(', 0:00:00')}",
     }.items():
         table.add_row(name, value)
+    for place, seed in pipeline.seeds.items():
+        table.add_row("seed", f"{place} = {seed}, made of its name, since it was None")
     return table
 
 

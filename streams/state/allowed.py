@@ -104,10 +104,12 @@ def refused(module: str, name: str) -> SnapshotError:
 def own_modules(pipeline: Pipeline) -> frozenset[str]:
     """Return the modules besides Millrace's and River's whose classes and functions state may hold.
 
-    They are those that define the models, their parts and the features, and whatever of the same
-    folder they have imported.
+    They are those that define the models, their parts, the features, metrics and detectors, and
+    whatever of the same folder they have imported.
     """
-    factories = [getattr(each, "func", each) for each in pipeline.models.values()]
+    detectors = [each for _, each in pipeline.drift.detectors() if not isinstance(each, str)]
+    given = [*pipeline.models.values(), *(pipeline.metrics or {}).values(), *detectors]
+    factories = [getattr(each, "func", each) for each in given]
     parts = _Parts()
     for each in pipeline.models.values():
         parts.note(each())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from millrace.streams.cli import run
@@ -71,3 +73,75 @@ def test_a_wrong_file_is_an_error_that_names_the_mistake(write, capsys):
     err = capsys.readouterr().err
     assert "shop_pipeline.py" in err
     assert "'binary', 'multiclass'" in err
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("x = = 1", "SyntaxError"),
+        ("import no_such_module_of_mine", "ModuleNotFoundError"),
+        ("1 / 0", "ZeroDivisionError"),
+        ("raise SystemExit(3)", "must not end the process"),
+        ("import sys; sys.exit('bye')", "must not end the process"),
+        ("class E(BaseException): pass\nraise E('a\\nb\\udcff')", "E: a b\\udcff"),
+        (
+            "class E(Exception):\n    def __str__(self): raise ValueError('no')\nraise E",
+            "cannot be shown",
+        ),
+        ("def f(): f()\nf()", "RecursionError"),
+        ("from millrace import load_pipeline\nload_pipeline(__file__)", "does not load itself"),
+        ("", "the pipelines of the module are []"),
+        ("pipeline = 5", "'pipeline' is of type int"),
+        ("def __getattr__(name): raise KeyError(name)", "KeyError"),
+        ("from millrace import Pipeline\npipeline = Pipeline", "is of type type"),
+        ("from millrace import Pipeline\npipeline = Pipeline(nme='a')", "Did you mean 'name'?"),
+        ("from millrace import rolling\nrolling('a', 'sum', window=3600)", "must be a timedelta"),
+        ("\x00", "null bytes"),
+        ("# -*- coding: no-such -*-\nx = 'ä'", "SyntaxError"),
+        ("raise KeyboardInterrupt", ""),
+    ],
+)
+def test_whatever_is_in_the_file_is_one_line(source, says, tmp_path, capsys):
+    """An error, never a traceback; only Ctrl-C is no error."""
+    file = tmp_path / "odd_pipeline.py"
+    file.write_text(source)
+    assert run(["check", str(file)]) == (2 if says else 130)
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert says in error
+    assert not says or error.startswith(f"Error: {file}") or "pipeline must name" in error
+
+
+def test_of_two_pipelines_one_must_be_named(write, capsys):
+    """The message lists them, and how to name one."""
+    file = write()
+    source = _FILE.format(task="binary").replace("pipeline =", "one =", 1)
+    Path(file).write_text(source + "\ntwo = one.with_name('two')\n")
+    assert run(["check", file]) == 2
+    error = capsys.readouterr().err
+    assert f"the pipelines of the module are ['one', 'two']. Name one of them: {file}:one" in error
+    assert run(["check", f"{file}:two"]) == 0
+    assert "two is a valid pipeline." in capsys.readouterr().out
+
+
+def test_a_model_that_cannot_be_saved_is_an_error(write, capsys):
+    """It would fail at the first flush."""
+    file = write()
+    model = "lambda: compose.FuncTransformer(lambda x: x) | catalogue.alma()"
+    source = _FILE.format(task="binary").replace("catalogue.alma,", f"{model},")
+    Path(file).write_text(f"from river import compose\n{source}")
+    assert run(["check", file]) == 2
+    assert "Error: models['alma'].steps['<lambda>'].func must be" in capsys.readouterr().err
+
+
+def test_what_raises_on_made_up_events_is_a_warning(write, capsys):
+    """And so is the seed of a model that had none said, once."""
+    file = write()
+    source = _FILE.format(task="binary").replace("> 100", "/ 0")
+    source = source.replace("catalogue.alma,", "forest.ARFClassifier,")
+    Path(file).write_text(f"from river import forest\n{source}")
+    assert run(["check", file]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "Warning: the feature 'is_dear' raised" in out
+    assert out.count("models['alma'].seed = ") == 1
+    assert "shop is a valid pipeline." in out
