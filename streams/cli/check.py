@@ -13,7 +13,6 @@ from millrace.models.pipeline.loading import load_pipeline
 from millrace.streams.cli.console import output
 from millrace.streams.cli.options import chain_option, pass_settings
 from millrace.streams.settings import Settings
-from millrace.streams.state.dry_run_process import tried
 from millrace.streams.topology.topics import topic_prefix, topics_of
 
 if TYPE_CHECKING:
@@ -31,6 +30,8 @@ def check(settings: Settings, spec: str) -> None:
     `pipeline`. No broker is needed. Each model is trained on made-up events, saved and loaded. If
     the definition is wrong, the error is one line and the exit code is 2.
     """
+    from millrace.streams.state.dry_run_process import tried
+
     pipeline = load_pipeline(spec)
     warnings = tried(spec)
     console = output()
