@@ -12,7 +12,6 @@ import sys
 import time
 
 from confluent_kafka import Consumer, Producer, TopicPartition
-from millrace.streams.worker.run import run_worker
 
 from millrace.streams.interval import Interval
 from millrace.streams.kafka.clients import producer_config
@@ -21,6 +20,9 @@ from millrace.streams.runtime.outbox import Outbox
 from millrace.streams.runtime.session import Session
 from millrace.streams.settings import read_settings
 from millrace.streams.state.records import StateRecord
+from millrace.streams.worker import child
+from millrace.streams.worker.fold import run_fold
+from millrace.streams.worker.supervisor import run_worker
 
 KINDS = ("commit-first", "state-outside")
 _WINDOW_SECONDS = 1.0
@@ -30,12 +32,12 @@ def commit_first() -> None:
     """Commit the input offsets of a batch before its outputs are produced."""
     fold, commit = Session.fold, Outbox.commit
 
-    async def fold_what_is_committed(self: Session, batch: list[Origin]) -> None:
+    async def fold_what_is_committed(self: Session, batch: list[Origin]) -> int:
         ends = {(origin.topic, origin.partition): origin.offset + 1 for origin in batch}
         ours = {where: end for where, end in ends.items() if where[1] in self.assignments}
         self.inbox.consumer.commit(offsets=self.inbox.positions(ours), asynchronous=False)
         await asyncio.sleep(_WINDOW_SECONDS)
-        await fold(self, batch)
+        return await fold(self, batch)
 
     def commit_outputs(self: Outbox, consumer: Consumer, _offsets: list[TopicPartition]) -> None:
         commit(self, consumer, [])
@@ -65,10 +67,16 @@ def state_outside() -> None:
     Outbox.commit = commit_later  # type: ignore[method-assign]
 
 
-def main(kind: str) -> int:
-    {"commit-first": commit_first, "state-outside": state_outside}[kind]()
+def main(kind: str, *fold: str) -> int:
+    """Run a worker, or the process of it that folds, where the mistake is made."""
+    if fold:
+        {"commit-first": commit_first, "state-outside": state_outside}[kind]()
+        _, number, reports = fold
+        return run_fold(read_settings(), int(number), int(reports))
+    command = (sys.executable, "-m", "tests.chaos.broken", kind)
+    child.cli_command = lambda _worker, *fold: (*command, *fold)
     return run_worker(read_settings())
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(*sys.argv[1:]))

@@ -235,8 +235,7 @@ class Checker:
                     yield f"{where} is empty"
                     continue
                 covers = saved[partition].covers
-                if covers != each.covers[agent.name]:
-                    yield f"{where} covers {covers}, of {each.covers[agent.name]}"
+                yield from _short_of(where, covers, each.covers[agent.name])
                 task = factory.make()
                 saved[partition].restore(task)
                 yield from _unlike(where, task, each.tasks[agent.name])
@@ -305,6 +304,13 @@ def _unequal(where: str, wanted: list[Any], there: list[Any]) -> Iterator[str]:
     for index, (ours, theirs) in enumerate(zip_longest(wanted, there)):
         if repr(ours) != repr(theirs):
             yield f"{where} number {index} is {_short(theirs)}, of {_short(ours)}"
+
+
+def _short_of(where: str, covers: dict[str, int], wanted: dict[str, int]) -> Iterator[str]:
+    """State covers the last record, and may cover the markers of transactions behind it."""
+    is_less = any(covers.get(topic, 0) < offset for topic, offset in wanted.items())
+    if is_less or covers.keys() != wanted.keys():
+        yield f"{where} covers {covers}, of {wanted}"
 
 
 def _unlike(where: str, task: Task, wanted: Task) -> Iterator[str]:
