@@ -211,7 +211,7 @@ class RejectReason(StrEnum):
     UNKNOWN_CLASS = "unknown_class"
     """The label is none of the pipeline's classes, or one more than `max_classes`."""
     OVERSIZED = "oversized"
-    """The record is larger than the setting `max_event_bytes`."""
+    """The record is larger than `max_event_bytes`, or an id, key or label than `max_id_bytes`."""
     WRONG_PARTITION = "wrong_partition"
     """The record is not on the one partition where its model lives."""
     DUPLICATE_EVENT = "duplicate_event"

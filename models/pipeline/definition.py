@@ -47,6 +47,9 @@ LONGEST_NAME = 150
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _NAME_PARTS = "lower-case letters, digits, '-' and '_', and begin with a letter or a digit"
 _RESERVED = frozenset({"no_change", "prior"})
+EARLIEST = datetime(1971, 1, 1, tzinfo=UTC)
+"""The default of `earliest`: a time of today, read in the wrong unit, is one of 1970."""
+
 _MOST_MEASURED = 10**6
 
 
@@ -142,7 +145,11 @@ class Pipeline:
         How long, and how many, events wait for their labels.
     earliest, max_ahead
         An event time before `earliest`, or more than `max_ahead` later than the Kafka
-        timestamp of its record, is out of range.
+        timestamp of its record, is out of range. The default refuses 1970, which is what a time
+        in the wrong unit looks like; Kafka's own timestamps may be of 1970.
+    max_id_bytes
+        An event with a longer id, key or label is rejected, and so is a label: many of them are
+        kept in memory.
     allow_non_finite
         Fields in which NaN and infinity are let through.
     on_invalid_prediction
@@ -197,8 +204,9 @@ class Pipeline:
     metrics: Mapping[str, MetricFactory] | None = None
     rolling_window: int = 1_000
     pending: Pending = field(default_factory=Pending)
-    earliest: datetime = datetime(1970, 1, 1, tzinfo=UTC)
+    earliest: datetime = EARLIEST
     max_ahead: timedelta = timedelta(days=1)
+    max_id_bytes: int = 1_024
     allow_non_finite: Sequence[str] = ()
     on_invalid_prediction: DriftPolicy | str = DriftPolicy.RESET
     largest_feature: float | None = None
@@ -304,6 +312,7 @@ class Pipeline:
     def _check_limits(self) -> None:
         whole_number("max_models", self.max_models)
         whole_number("max_classes", self.max_classes, least=2)
+        whole_number("max_id_bytes", self.max_id_bytes)
         whole_number("rolling_window", self.rolling_window, most=_MOST_MEASURED)
         must = "pending must be Pending(limit=..., ttl=...)"
         require(isinstance(self.pending, Pending), must, self.pending)

@@ -9,6 +9,7 @@ import click
 from rich.table import Table
 
 from millrace.models.pipeline.definition import Pipeline
+from millrace.models.pipeline.limits import contradictions
 from millrace.models.pipeline.loading import load_pipeline
 from millrace.streams.cli.console import output
 from millrace.streams.cli.options import chain_option, pass_settings
@@ -38,7 +39,7 @@ def check(settings: Settings, spec: str) -> None:
     console.print(_summary(pipeline))
     console.print(_fields(pipeline))
     console.print(_topics(pipeline, settings))
-    for warning in warnings:
+    for warning in [*contradictions(pipeline), *warnings]:
         console.print(f"Warning: {warning}", style="yellow")
     console.print(f"{pipeline.name} is a valid pipeline.", style="green")
 

@@ -16,13 +16,14 @@ from typing import Self
 from millrace.models.pipeline.definition import Pipeline, Scope
 from millrace.models.user_code import told
 from millrace.schemas import RecordError, RejectReason
-from millrace.schemas.records import Event, Fields, Label
+from millrace.schemas.records import Event, Fields, Label, LabelValue
 from millrace.streams.operators.base import Kind, RecordOperator, Topics
 from millrace.streams.operators.context import Context
 from millrace.streams.operators.record import EventRecord, LabelRecord, Origin, Record
 from millrace.streams.operators.routing import partition_of
 from millrace.streams.sources.decoder import Decoded, InputDecoder, WrittenSchema
-from millrace.streams.sources.values import identity, iso_to_ms
+from millrace.streams.sources.times import EventTimes
+from millrace.streams.sources.values import identity
 
 _OF_VALUES = (ValueError, TypeError, ArithmeticError, RecursionError, struct.error)
 
@@ -64,11 +65,9 @@ class IngestOperator(RecordOperator):
             for name in self._schema.floating_fields
             if name != pipeline.label and name not in pipeline.allow_non_finite
         ]
-        self._units_per_ms = 1
-        if pipeline.event_time is not None:
-            self._units_per_ms = self._schema.units_per_ms(pipeline.event_time)
-        self._earliest_ms = int(pipeline.earliest.timestamp() * 1000)
-        self._max_ahead_ms = int(pipeline.max_ahead.total_seconds() * 1000)
+        self._event_time_ms = EventTimes(pipeline)
+        self._max_id_bytes = pipeline.max_id_bytes
+        self._surely_short = pipeline.max_id_bytes // 4  # a character takes four bytes at most
 
     @classmethod
     def topics_in(cls, agent: Collection[str]) -> Topics:  # noqa: ARG003 - the same in each
@@ -111,12 +110,13 @@ class IngestOperator(RecordOperator):
         event_id = identity(fields[pipeline.event_id], pipeline.event_id)
         key = None if pipeline.key is None else fields[pipeline.key]
         key = None if key is None else str(key)
-        event_time_ms = self._event_time_ms(origin, fields)
+        event_time_ms = self._event_time_ms(fields, origin.timestamp_ms)
         label = None if pipeline.label is None else fields.pop(pipeline.label)
         partition = self._route(origin, event_id, key)
         if label is not None:
             label = self._labels.learnable(label)
             self.tally["received", "label"] += 1
+        self._check_lengths(event_id, key, label)
         event: Event = {
             "event_id": event_id,
             "key": key,
@@ -126,19 +126,6 @@ class IngestOperator(RecordOperator):
         }
         return EventRecord(event, origin, partition=partition)
 
-    def _event_time_ms(self, origin: Origin, fields: Fields) -> int:
-        name = self._pipeline.event_time
-        value = origin.timestamp_ms if name is None else fields[name]
-        time_ms = iso_to_ms(value) if isinstance(value, str) else int(value) // self._units_per_ms
-        latest_ms = origin.timestamp_ms + self._max_ahead_ms
-        if not self._earliest_ms <= time_ms <= latest_ms:
-            raise RecordError(
-                RejectReason.TIMESTAMP_OUT_OF_RANGE,
-                f"event time must be {self._earliest_ms} to {latest_ms} milliseconds"
-                f" (earliest, max_ahead); got {time_ms}",
-            )
-        return time_ms
-
     def _label(self, origin: Origin, fields: Fields) -> LabelRecord:
         label = Label(
             event_id=identity(fields["event_id"], "event_id"),
@@ -146,8 +133,21 @@ class IngestOperator(RecordOperator):
             label_time_ms=fields["label_time_ms"],
             key=fields["key"],
         )
+        self._check_lengths(label["event_id"], label["key"], label["label"])
         partition = self._route(origin, label["event_id"], label["key"])
         return LabelRecord(label, origin, partition=partition)
+
+    def _check_lengths(self, event_id: str, key: str | None, label: LabelValue | None) -> None:
+        """Refuse an id, a key or a label that is too long: many of them are kept."""
+        for what, text in (("id", event_id), ("key", key), ("label", label)):
+            if isinstance(text, str) and len(text) > self._surely_short:
+                size = len(text.encode())
+                if size > self._max_id_bytes:
+                    raise RecordError(
+                        RejectReason.OVERSIZED,
+                        f"the {what} must have at most {self._max_id_bytes} bytes (max_id_bytes);"
+                        f" got {size}: {text[:20]!r}…",
+                    )
 
     def _route(self, origin: Origin, event_id: str, key: str | None) -> int | None:
         """Return the partition where the record's model is."""

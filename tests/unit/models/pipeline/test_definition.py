@@ -254,9 +254,10 @@ def test_limits_by_default() -> None:
     pipeline = visits()
     assert (pipeline.max_models, pipeline.rolling_window) == (10_000, 1_000)
     assert (pipeline.earliest, pipeline.max_ahead) == (
-        datetime(1970, 1, 1, tzinfo=UTC),
+        datetime(1971, 1, 1, tzinfo=UTC),
         timedelta(days=1),
     )
+    assert pipeline.max_id_bytes == 1_024
     assert pipeline.pending == Pending(limit=100_000, ttl=timedelta(days=7))
     assert (pipeline.on_error, pipeline.allow_non_finite) == (OnError.REJECT, ())
     assert (pipeline.on_invalid_prediction, pipeline.largest_feature) == ("reset", None)

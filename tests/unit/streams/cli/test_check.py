@@ -145,3 +145,16 @@ def test_what_raises_on_made_up_events_is_a_warning(write, capsys):
     assert "Warning: the feature 'is_dear' raised" in out
     assert out.count("models['alma'].seed = ") == 1
     assert "shop is a valid pipeline." in out
+
+
+def test_limits_that_contradict_each_other(tmp_path, capsys):
+    """They are warnings: the pipeline is valid."""
+    file = tmp_path / "shop_pipeline.py"
+    text = _FILE.format(task="binary").replace("import Drift", "import Pending, Drift")
+    pending = "pending=Pending(ttl=timedelta(hours=1)),"
+    text = text.replace('name="shop",', f'name="shop", {pending}', 1)
+    file.write_text(f"from datetime import timedelta\n{text}")
+    assert run(["check", str(file)]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "Warning: max_ahead should be below pending.ttl (1:00:00)" in out
+    assert "shop is a valid pipeline." in out

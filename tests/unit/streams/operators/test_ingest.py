@@ -464,7 +464,8 @@ def logical(name: str) -> dict[str, str]:
         ("string", "2023-11-14T22:13:20", NOW_MS),
         ("string", "2023-11-14T14:13:20-08:00", NOW_MS),
         ("string", "1969-12-31T23:59:59.999Z", None),
-        ("long", 0, 0),
+        ("long", 31_536_000_000, 31_536_000_000),
+        ("long", 31_535_999_999, None),
         ("long", -1, None),
         ("long", NOW_MS + 86_400_000, NOW_MS + 86_400_000),
         ("long", NOW_MS + 86_400_001, None),
@@ -487,6 +488,59 @@ def test_event_times(
         assert "must be" in made.value["detail"] or "must have" in made.value["detail"]
     else:
         assert made.value["event_time_ms"] == expected
+
+
+@pytest.mark.parametrize(
+    ("declared", "per_ms", "says"),
+    [
+        ("long", 1 / 1_000, "1700000000 looks like seconds, but 't' is in milliseconds"),
+        ("long", 1_000, "looks like microseconds, but 't' is in milliseconds"),
+        ("long", 1_000_000, "looks like nanoseconds, but 't' is in milliseconds"),
+        (logical("timestamp-millis"), 1 / 1_000, "looks like seconds, but 't' is in milliseconds"),
+        (logical("timestamp-micros"), 1, "looks like milliseconds, but 't' is in microseconds"),
+        (logical("timestamp-micros"), 1 / 1_000, "looks like seconds, but 't' is in microseconds"),
+        (logical("timestamp-micros"), 1_000_000, "looks like nanoseconds, but 't' is in micros"),
+        (logical("timestamp-nanos"), 1, "looks like milliseconds, but 't' is in nanoseconds"),
+    ],
+)
+@pytest.mark.parametrize("is_avro", [True, False])
+def test_event_time_in_another_unit(
+    is_avro: bool, declared: Any, per_ms: float, says: str, timed: Any, ingest: Ingest
+) -> None:
+    """A number that is a time of today in another unit than the field's is a reject."""
+    pipeline = timed(declared)
+    event = {"id": "e1", "a": 1.0, "t": int(NOW_MS * per_ms)}
+    raw = AvroType(pipeline.event_schema.accepted.schema)
+    (made,) = ingest(raw.encode(event) if is_avro else event, pipeline)
+    assert made.value["reason"] == RejectReason.TIMESTAMP_OUT_OF_RANGE
+    assert says in made.value["detail"]
+
+
+@pytest.mark.parametrize("what", ["id", "user", "y"])
+@pytest.mark.parametrize("topic", ["events", "labels"])
+def test_long_ids_keys_and_labels(
+    what: str, topic: str, avro: Any, make_pipeline: Any, ingest: Ingest
+) -> None:
+    """An id, a key or a label of more than `max_id_bytes` in UTF-8 is a reject."""
+    schema = avro(id="string", user="string", a="double", y=["null", "string"])
+    pipeline = make_pipeline(
+        "multiclass", schema=schema, key="user", features=(), max_id_bytes=1_000
+    )
+    names = {"id": "event_id", "user": "key", "y": "label"} if topic == "labels" else {}
+    record = {"id": "e1", "user": "anna", "y": "sky"}
+    for text, fits in (
+        ("é" * 500, True),
+        ("é" * 501, False),
+        ("x" * 1_000, True),
+        ("x" * 1_001, False),
+    ):
+        changed_record = {names.get(k, k): v for k, v in (record | {what: text}).items()}
+        (made,) = ingest(changed_record | ({} if names else {"a": 1.0}), pipeline, topic=topic)
+        if fits:
+            assert made.topic == "clean"
+        else:
+            assert made.value["reason"] == RejectReason.OVERSIZED
+            assert "at most 1000 bytes (max_id_bytes)" in made.value["detail"]
 
 
 def test_event_time_avro_agrees(timed: Callable[[Any], Any], ingest: Ingest) -> None:
