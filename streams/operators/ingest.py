@@ -115,8 +115,9 @@ class IngestOperator(RecordOperator):
         partition = self._route(origin, event_id, key)
         if label is not None:
             label = self._labels.learnable(label)
-            self.tally["received", "label"] += 1
         self._check_lengths(event_id, key, label)
+        if label is not None:
+            self.tally["received", "label"] += 1
         event: Event = {
             "event_id": event_id,
             "key": key,

@@ -76,6 +76,7 @@ class PredictionOperator(RecordOperator):
         self._training = training
         self._load_models = load_models
         self._cooldown = pipeline.drift.cooldown
+        self._has_failed = False
         self._invalid: KeyedState[int] = KeyedState()  # the champion's invalid predictions
         self._join = LabelJoin(pipeline, training, self.tally)
         self.stores |= self._join.stores | {"invalid": self._invalid}
@@ -141,6 +142,10 @@ class PredictionOperator(RecordOperator):
             raise
         except BaseException as error:  # the champion is the user's own: it may raise anything
             return [self._fail("event", origin, RejectReason.PREDICT_ERROR, error)]
+        finally:
+            if self._has_failed:  # the count is saved with the models
+                self._models.mark_changed(scope_key)
+                self._has_failed = False
         staleness = self._training.staleness(scope_key, models)
         prediction = _prediction(vector, predicted, models, staleness, origin)
         return [prediction, *self._join.add_event(vector, predicted, origin)]
@@ -154,6 +159,7 @@ class PredictionOperator(RecordOperator):
         return [invalid_alert(champion, models.version, count, vector, origin)]
 
     def _note_failure(self, candidate: str) -> None:
+        self._has_failed = True
         self.tally["failed", candidate] += 1
 
 

@@ -47,6 +47,10 @@ class ScopedModels:
         """Mark the models of this scope key as changed in place, and as trained last."""
         self.by_scope_key.touch(scope_key)
 
+    def mark_changed(self, scope_key: str) -> None:
+        """Mark the models of this scope key as changed in place, though not by training."""
+        self.by_scope_key.mark(scope_key)
+
     def _forget(self, scope_key: str) -> None:
         for each in self._beside:
             each.take(scope_key)

@@ -111,11 +111,16 @@ def _move(old: Operator, new: Operator, log: dict[tuple[str, str], Change]) -> O
                 log.pop((name, change.key), None)
             else:
                 saved = snapshot.dump(change.value, KEY)
-                value = snapshot.load(saved, KEY, ["millrace.streams.operators"])
-                log[name, change.key] = change._replace(value=value)
+                log[name, change.key] = change._replace(value=saved)
     for name, store in new.stores.items():
-        store.restore([change for (owner, _), change in log.items() if owner == name])
+        store.restore([_loaded(change) for (owner, _), change in log.items() if owner == name])
     return new
+
+
+def _loaded(change: Change) -> Change:
+    assert isinstance(change.value, bytes)
+    modules = ["millrace.streams.operators", "tests"]
+    return change._replace(value=snapshot.load(change.value, KEY, modules))
 
 
 def _fold(operator: Operator, records: Iterable[Record]) -> list[Record]:

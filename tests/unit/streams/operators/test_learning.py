@@ -45,6 +45,7 @@ class Chain:
             pipeline, self.models, self.learning, lambda _: pytest.fail("there are no snapshots")
         )
         self._task = Task([prediction], lambda: 0)
+        self.operators = self._task.operators
         self._vector, self._label = make_vector, make_label
         self.published: list[Record] = []
 
@@ -377,3 +378,41 @@ def test_a_monitor_goes_with_its_model(
         )
     feed("anna", 506, 300, wrong=True)
     assert len(ours.of("alerts")) == (0 if evicted else 1)
+
+
+class Brittle(Seesaw):
+    """Raises an exception at what it may not predict, or learn."""
+
+    def learn_one(self, x: dict[str, Any], y: Any) -> None:
+        if "unlearnable" in x:
+            raise ValueError("cannot learn this")
+
+    def predict_one(self, x: dict[str, Any]) -> Any:
+        if "odd" in x:
+            raise ValueError("cannot predict this")
+        return True
+
+
+def test_failures_are_saved_with_the_models(
+    make_pipeline: Make, make_vector: Make, make_label: Make, move: Make
+) -> None:
+    """Each failure counts, when it predicts as well as when it learns, wherever state is moved."""
+    pipeline = make_pipeline(models={"own": Seesaw, "brittle": Brittle})
+    ours, log, expected = Chain(pipeline, make_vector, make_label), {}, 0
+    for i in range(60):
+        x = {"say": 1.0} | {0: {}, 1: {"odd": 1.0}, 2: {"unlearnable": 1.0}}[i % 3]
+        ours.event(i, x)
+        if i % 4 == 0:
+            ours = moved(ours, Chain(pipeline, make_vector, make_label), log, move)
+        if i >= 20:
+            ours.label(i - 20, True)
+        expected += (i % 3 == 1) + (i >= 20 and (i - 20) % 3 == 2)
+        ours = moved(ours, Chain(pipeline, make_vector, make_label), log, move)
+        assert ours.models.of("").failures["brittle"] == expected
+
+
+def moved(old: Chain, new: Chain, log: dict[str, Any], move: Make) -> Chain:
+    """Carry the state of a chain to another one."""
+    for ours, theirs in zip(old.operators, new.operators, strict=True):
+        move(ours, theirs, log.setdefault(ours.name, {}))
+    return new
