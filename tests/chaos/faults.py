@@ -11,16 +11,28 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from random import Random
+
+from confluent_kafka import Producer
 
 from dev.kafka import KafkaBroker
 from tests.chaos.fleet import SESSION_SECONDS, Fleet, Worker
+from tests.chaos.load import Feeder
+from tests.chaos.registry import Registry
+from tests.chaos.topics import PARTITIONS
 from tests.chaos.watch import Watch
 
-KINDS = ("kill", "pause", "add", "remove", "restart_broker", "kill", "pause")
+KINDS = (
+    *("kill", "pause", "add", "remove", "restart_broker", "kill", "pause"),
+    *("slow_model", "garbage", "registry_outage"),
+)
 """There is `kill_broker` too, by `--kinds`: the only broker, killed, may lose count by itself."""
 
 RECOVERY_LIMIT_SECONDS = 60.0
+_SLOW_SECONDS = 8.0
+_OUTAGE_SECONDS = 4.0
+_GARBAGE_RECORDS = 200
 _OVERLAP = 0.25
 
 
@@ -33,8 +45,14 @@ class Faults:
         Of kinds, victims and moments.
     kinds
         A round of them.
-    fleet, broker, watch
+    fleet, broker, registry, watch
         What is harmed, and who sees it.
+    feeder
+        Sends garbage among the events.
+    slow
+        While this file exists, one of the models is slow.
+    state_topics
+        Into these somebody else writes, too.
     n_workers
         How many there are meant to be; one more or one less is as far as it goes.
 
@@ -54,9 +72,14 @@ class Faults:
         seed: int,
         kinds: Sequence[str],
         fleet: Fleet,
-        broker: KafkaBroker | None,
+        broker: KafkaBroker,
         watch: Watch,
         n_workers: int,
+        *,
+        registry: Registry,
+        feeder: Feeder,
+        slow: Path,
+        state_topics: Sequence[str],
     ) -> None:
         self.done: Counter[str] = Counter()
         self.recoveries_seconds: list[float] = []
@@ -67,7 +90,11 @@ class Faults:
         self._broker = broker
         self._watch = watch
         self._n_workers = n_workers
-        self._kinds = self._rounds([each for each in kinds if broker or "broker" not in each])
+        self._registry = registry
+        self._feeder = feeder
+        self._slow = slow
+        self._state_topics = state_topics
+        self._kinds = self._rounds(kinds)
         self._is_alone = True
         self._actions: dict[str, Callable[[], None]] = {
             "kill": self._kill,
@@ -76,6 +103,9 @@ class Faults:
             "remove": self._remove,
             "restart_broker": self._restart_broker,
             "kill_broker": self._kill_broker,
+            "slow_model": self._slow_model,
+            "garbage": self._garbage,
+            "registry_outage": self._registry_outage,
         }
 
     def strike(self) -> str:
@@ -148,14 +178,43 @@ class Faults:
         self._fleet.stop(self._victim())
 
     def _restart_broker(self) -> None:
-        assert self._broker is not None
         self._broker.restart()
 
     def _kill_broker(self) -> None:
-        assert self._broker is not None
         self._broker.kill()
         self._rest(2.0)
         self._broker.start()
+
+    def _slow_model(self) -> None:
+        """Let a model take its time; the partitions go on, one event after the other."""
+        self._slow.touch()
+        time.sleep(_SLOW_SECONDS)
+        if self._is_alone and self._watch.wait_newer(RECOVERY_LIMIT_SECONDS, self._refill) is None:
+            self.problems.append("no predictions while a model was slow")
+        self._slow.unlink()
+
+    def _garbage(self) -> None:
+        """Fill a partition of the events and of the state with somebody else's bytes."""
+        random = self._random
+        partition = random.randrange(PARTITIONS)
+        self._feeder.send_garbage(
+            partition, (random.randbytes(random.randrange(64)) for _ in range(_GARBAGE_RECORDS))
+        )
+        producer = Producer({"bootstrap.servers": self._broker.bootstrap, "log_level": 0})
+        for topic in self._state_topics:
+            for key in (None, b"", b"\xff", b"manifest", b"/", random.randbytes(9)):
+                for value in (None, b"", random.randbytes(99)):
+                    producer.produce(topic, value, key, partition)
+        if producer.flush(30):
+            self.problems.append("garbage was not acknowledged")
+
+    def _registry_outage(self) -> None:
+        """Let a worker start that cannot look a schema up; nothing is rejected for it."""
+        self._registry.stop()
+        self._fleet.kill(self._victim())
+        self._fleet.start()
+        self._rest(_OUTAGE_SECONDS)
+        self._registry.start()
 
     def _victim(self) -> Worker:
         self._refill()

@@ -12,8 +12,9 @@ import itertools
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 from random import Random
 from threading import Event as Flag
 from threading import Thread
@@ -24,12 +25,29 @@ from confluent_kafka import KafkaError, Message, Producer
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import shipped
 from tests.chaos.pipeline import TTL
+from tests.chaos.registry import EVENTS, PROTOBUF, UNKNOWN, framed
 
 ACCOUNTS = 48
 SHOPS = ("north", "south", "web")
 CONCEPT_SECONDS = 40.0
+_AVRO_HEADER_BYTES = 10
 _START_MS = 1_740_960_000_000  # 3 March 2025
-_BAD_EVENTS = (b"\xff\x00", b"{", b'{"payment_id": "x", "account": "a-1"}', b"[]")
+_BAD_EVENTS: tuple[bytes | None, ...] = (
+    b"\xff\x00",
+    b"{",
+    b'{"payment_id": "x", "account": "a-1"}',
+    b"[]",
+    b"[" * 50_000,  # deeper than any parser goes
+    b"\xc3\x01",  # nothing behind Avro's marker
+    b"\0\0\0",  # nothing behind a registry's
+    framed(PROTOBUF, b"\0"),
+    framed(UNKNOWN, b"\0"),
+    framed(EVENTS, b"\xff" * 20),  # a length that never ends
+    None,
+)
+_ODD_AMOUNTS = ("9" * 309, "1e400", "NaN", "-Infinity", "true", '"7"', "null", "[1]", "1.7e308")
+_ODD_LABELS = ('"yes"', "2", "1e999", "NaN", "[true]", '{"label": true}', "null")
+_LONG = "x" * 5_000
 
 
 class Sent(NamedTuple):
@@ -37,9 +55,10 @@ class Sent(NamedTuple):
 
     topic: str
     key: str
-    value: bytes
+    value: bytes | None
     kind: str
     good: str | None = None
+    partition: int = -1
 
 
 @dataclass
@@ -65,13 +84,14 @@ class Payments:
         self._gap_seconds = 1 / events_per_second
         self._due: list[tuple[float, int, Sent]] = []
         self._order = itertools.count()
+        self._ended_at = 0.0
 
     def until(self, ended: Flag) -> Iterator[tuple[float, Sent]]:
         """Yield records with their moments; once `ended`, only those that are due already."""
         for index in itertools.count():
+            moment = self._ended_at = index * self._gap_seconds
             if ended.is_set():
                 break
-            moment = index * self._gap_seconds
             while self._due and self._due[0][0] <= moment:
                 due, _, sent = heapq.heappop(self._due)
                 yield due, sent
@@ -79,6 +99,12 @@ class Payments:
         while self._due:
             due, _, sent = heapq.heappop(self._due)
             yield due, sent
+
+    def more(self, count: int) -> Iterator[Sent]:
+        """Yield events without labels, from the end of the load on."""
+        for number in range(count):
+            payment = {**self._payment(0, self._ended_at), "payment_id": f"more-{number}"}
+            yield Sent("events", payment["account"], json.dumps(payment).encode(), "event")
 
     def _plan(self, index: int, moment: float) -> None:
         """Decide what becomes of one payment, and when its label comes."""
@@ -120,12 +146,24 @@ class Payments:
         if random.random() < 0.01:
             bad = random.choice(_BAD_EVENTS)
             self._add(moment, Sent("events", payment["account"], bad, "event, bad"))
-        if random.random() < 0.005:
-            bad = b'{"event_id": "x", "label": {}}'
+        if random.random() < 0.01:
+            self._odd_event(payment, moment, random.choice(_ODD_AMOUNTS))
+        if random.random() < 0.01:
+            odd = random.choice(_ODD_LABELS)
+            event_id = random.choice(("odd", payment["payment_id"], _LONG))
+            bad = f'{{"event_id": "{event_id}", "label": {odd}}}'.encode()
             self._add(moment, Sent("labels", payment["account"], bad, "label, bad"))
         if random.random() < 0.01:
             nobody = {**payment, "payment_id": f"nobody-{payment['payment_id']}"}
             self._label(nobody, True, moment, "label, orphan")
+
+    def _odd_event(self, payment: dict[str, Any], moment: float, amount: str) -> None:
+        """Add an event with an amount that is none, or too large to be a feature."""
+        odd = {**payment, "payment_id": f"odd-{payment['payment_id']}", "paid_at": _START_MS}
+        if self._random.random() < 0.2:
+            odd["payment_id"] = _LONG
+        text = json.dumps({**odd, "amount": "?"}).replace('"?"', amount)
+        self._add(moment, Sent("events", payment["account"], text.encode(), "event, odd"))
 
     def _payment(self, index: int, moment: float) -> dict[str, Any]:
         random = self._random
@@ -149,8 +187,10 @@ class Payments:
     def _event(
         self, payment: dict[str, Any], moment: float, kind: str = "event", good: bool = True
     ) -> None:
-        is_json = self._random.random() < 0.5
-        value = json.dumps(payment).encode() if is_json else self._schema.encode(payment)
+        way = self._random.random()
+        value = json.dumps(payment).encode() if way < 0.4 else self._schema.encode(payment)
+        if way > 0.8:
+            value = framed(EVENTS, value[_AVRO_HEADER_BYTES:])
         event_id = payment["payment_id"] if good else None
         self._add(moment, Sent("events", payment["account"], value, kind, event_id))
 
@@ -177,6 +217,7 @@ class Feeder:
 
     def __init__(self, bootstrap: str, prefix: str, payments: Payments) -> None:
         self.ledger = Ledger()
+        self._between: SimpleQueue[Sent] = SimpleQueue()
         self._prefix = prefix
         self._payments = payments
         self._ended = Flag()
@@ -195,6 +236,17 @@ class Feeder:
     def start(self) -> None:
         self._thread.start()
 
+    def send_garbage(self, partition: int, records: Iterable[bytes]) -> None:
+        """Send records to one partition of `events`, between the others."""
+        for each in records:
+            self._between.put(Sent("events", "", each, "garbage", partition=partition))
+
+    def send_more(self, count: int) -> None:
+        """Send good events, once the load has ended."""
+        for sent in self._payments.more(count):
+            self._send(sent)
+        self._producer.flush(30)
+
     def finish(self) -> None:
         """Send what is still due, and wait until the broker has everything."""
         self._ended.set()
@@ -208,9 +260,14 @@ class Feeder:
         for moment, sent in self._payments.until(self._ended):
             while not self._ended.is_set() and time.monotonic() - started < moment:
                 self._producer.poll(0.01)
-            self.ledger.write(sent)
-            self._producer.produce(self._prefix + sent.topic, sent.value, sent.key)
-            self._producer.poll(0)
+            while not self._between.empty():
+                self._send(self._between.get())
+            self._send(sent)
+
+    def _send(self, sent: Sent) -> None:
+        self.ledger.write(sent)
+        self._producer.produce(self._prefix + sent.topic, sent.value, sent.key, sent.partition)
+        self._producer.poll(0)
 
     def _on_delivery(self, error: KafkaError | None, _message: Message) -> None:
         if error is not None:

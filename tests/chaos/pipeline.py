@@ -1,21 +1,30 @@
 """The pipeline under test: every kind of state that a pipeline can have, and little of each.
 
 Rolling windows by key and by a field, a tree, a linear model and a seeded forest, a drift policy
-that replaces models, labels that wait, come early or come too late.
+that replaces models, labels that wait, come early or come too late. One of the models can be slow.
 """
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from river.forest import ARFClassifier
+from river.linear_model import LogisticRegression
 
 from millrace import DriftSettings, Pipeline, calendar, catalogue, derived, fields, rolling
 from millrace.models.pipeline.definition import Pending, Scope
 
+SLOW = "CHAOS_SLOW"
+"""While the file exists that this variable names, one of the models is slow."""
+
+SLOW_SECONDS = 0.3
+LARGEST_AMOUNT = 1e6
 TTL = timedelta(seconds=20)
 SCHEMA = {
     "type": "record",
@@ -43,6 +52,15 @@ def small_forest() -> ARFClassifier:
     return ARFClassifier(n_models=3, seed=7)
 
 
+class Moody(LogisticRegression):
+    """A model that takes its time while somebody wants it to."""
+
+    def predict_proba_one(self, x: dict[str, Any]) -> Any:
+        if SLOW in os.environ and Path(os.environ[SLOW]).exists():
+            time.sleep(SLOW_SECONDS)
+        return super().predict_proba_one(x)
+
+
 pipeline = Pipeline(
     name="chaos",
     schema=SCHEMA,
@@ -63,9 +81,11 @@ pipeline = Pipeline(
         "hoeffding_tree": catalogue.hoeffding_tree,
         "logistic_regression": catalogue.logistic_regression,
         "forest": small_forest,
+        "moody": Moody,
     },
     drift=DriftSettings(policy="replace", cooldown=100, replacement_after=100),
     rolling_window=200,
+    largest_feature=LARGEST_AMOUNT,
     pending=Pending(limit=20_000, ttl=TTL),
 )
 

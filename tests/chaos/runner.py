@@ -19,11 +19,14 @@ from millrace.models.pipeline.loading import load_pipeline
 from millrace.streams.kafka.admin import prepare_topics
 from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.settings import Settings
+from millrace.streams.topology.topics import state_topic
 from tests.chaos.checks import Checker, Findings
 from tests.chaos.faults import KINDS, Faults
 from tests.chaos.fleet import SESSION_SECONDS, STATE_KEY, Fleet
 from tests.chaos.load import Feeder, Payments
-from tests.chaos.topics import PARTITIONS, wait_consumed
+from tests.chaos.pipeline import SLOW
+from tests.chaos.registry import Registry
+from tests.chaos.topics import PARTITIONS, RETAINED, expire, wait_consumed
 from tests.chaos.watch import Watch
 
 PIPELINES = Path(__file__).with_name("pipeline.py")
@@ -119,6 +122,7 @@ class Run:
     """
 
     def __init__(self, plan: Plan, directory: Path, broker: KafkaBroker, say: Say) -> None:
+        self._slow = directory / "slow"
         attribute = "keyed" if plan.scope == "key" else "pipeline"
         self._plan, self._broker, self._tell = plan, broker, say
         self._started = time.monotonic()
@@ -130,6 +134,9 @@ class Run:
             state_key=STATE_KEY,  # type: ignore[arg-type]  # pydantic hides it
         )
         self.pipeline = load_pipeline(self.settings.pipeline).with_name(plan.name)
+        self._registry = Registry(self.pipeline.event_schema.accepted.schema)
+        url = {"schema_registry_url": self._registry.url}
+        self.settings = self.settings.model_copy(update=url)
         self.prefix = f"{plan.name}."
         directory.mkdir(parents=True, exist_ok=True)
         broken = ("-m", "tests.chaos.broken", plan.broken)
@@ -149,6 +156,8 @@ class Run:
             "MILLRACE_PIPELINE_NAME": self.settings.pipeline_name,
             "MILLRACE_CHAIN": self.settings.chain,
             "MILLRACE_STATE_KEY": STATE_KEY,
+            "MILLRACE_SCHEMA_REGISTRY_URL": self._registry.url,
+            SLOW: str(self._slow),
             "MILLRACE_SESSION_TIMEOUT_SECONDS": str(SESSION_SECONDS),
         }
 
@@ -158,6 +167,7 @@ class Run:
         self._started = time.monotonic()
         prepare_topics(KafkaClients(self.settings), self.pipeline, self.settings)
         watch = Watch(self._broker.bootstrap, f"{self.prefix}predictions")
+        self._registry.start()
         try:
             self._do_harm(watch, report)
             self._say("the load ends")
@@ -165,9 +175,12 @@ class Run:
             report.seconds = time.monotonic() - self._started
             self._say("the workers have stopped; checking")
             self._check(report)
+            self._say("everything on the topics expires")
+            self._outlive_expiry(watch, report)
         finally:
             watch.stop()
             self.fleet.end()
+            self._registry.stop()
         report.problems += self.fleet.fallen
         self._say("done")
         return report
@@ -177,7 +190,19 @@ class Run:
         for worker in [fleet.start() for _ in range(plan.workers)]:
             fleet.wait_ready(worker)
         self.feeder.start()
-        faults = Faults(plan.seed, plan.kinds, fleet, self._broker, watch, plan.workers)
+        agents = self.settings.agents
+        faults = Faults(
+            plan.seed,
+            plan.kinds,
+            fleet,
+            self._broker,
+            watch,
+            plan.workers,
+            registry=self._registry,
+            feeder=self.feeder,
+            slow=self._slow,
+            state_topics=[self.prefix + each for each in ("models", *map(state_topic, agents))],
+        )
         faults.settle()
         self._say(f"{plan.workers} workers predict")
         time.sleep(plan.warm_up_seconds)
@@ -236,6 +261,23 @@ class Run:
         again = self.millrace("reproduce", event_id)
         wrong = [] if again.returncode == 0 else [again.stdout + again.stderr]
         report.findings.add("millrace reproduce", wrong)
+
+    def _outlive_expiry(self, watch: Watch, report: Report) -> None:
+        """Let retention remove every record; a worker then goes on where it was."""
+        expire(self._broker.bootstrap, [self.prefix + each for each in RETAINED])
+        worker = self.fleet.start()
+        self.fleet.wait_ready(worker)
+        before, more = watch.seen, 20
+        self.feeder.send_more(more)
+        deadline = time.monotonic() + _CONSUMED_SECONDS
+        while watch.seen < before + more and time.monotonic() < deadline:
+            self.fleet.look()
+            time.sleep(0.1)
+        if watch.seen != before + more:
+            report.problems.append(
+                f"after everything had expired, {watch.seen - before} of {more} were predicted"
+            )
+        self.fleet.stop(worker)
 
     def _say(self, what: str) -> None:
         self._tell(f"{time.monotonic() - self._started:6.0f} s {what}")

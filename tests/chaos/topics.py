@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
+    OFFSET_END,
     Consumer,
     ConsumerGroupTopicPartitions,
     KafkaError,
@@ -17,6 +18,11 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient
 
 PARTITIONS = 4
+RETAINED = (
+    *("events", "labels", "clean", "features", "predictions", "outcomes", "alerts", "rejects"),
+)
+"""Topics whose records expire."""
+
 _TIMEOUT_SECONDS = 60.0
 
 
@@ -62,6 +68,14 @@ def _messages(bootstrap: str, topic: str, isolation: str) -> Iterator[Message]:
                     unfinished.discard(message.partition() or 0)
     finally:
         consumer.close()
+
+
+def expire(bootstrap: str, topics: Iterable[str]) -> None:
+    """Remove every record that topics hold, as retention does in an idle week."""
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    ends = [TopicPartition(topic, p, OFFSET_END) for topic in topics for p in range(PARTITIONS)]
+    for each in admin.delete_records(ends).values():
+        each.result(timeout=30)
 
 
 def wait_consumed(

@@ -12,7 +12,10 @@ from dev.kafka import KafkaBroker, free_port
 from tests.chaos.broken import KINDS as BROKEN
 from tests.chaos.runner import Plan, Report, Run
 
-KINDS = ("kill", "pause", "add", "restart_broker")
+KINDS = (
+    *("kill", "pause", "add", "restart_broker"),
+    *("slow_model", "garbage", "registry_outage"),
+)
 RATE = 50.0
 
 
