@@ -22,6 +22,8 @@ from __future__ import annotations
 
 from millrace.schemas.records import RejectReason
 
+_MAX_DETAIL = 1_000
+
 
 class MillraceError(Exception):
     """Any error that Millrace raises on purpose.
@@ -91,10 +93,14 @@ class RecordError(MillraceError):
     reason
         For machines: a field of the reject, and a label of its metric.
     detail
-        For people: what is wrong with the record.
+        For people: what is wrong with the record. It is cut off where it is long, and can be
+        written as UTF-8, whatever it quotes.
     """
 
     def __init__(self, reason: RejectReason, detail: str) -> None:
+        if len(detail) > _MAX_DETAIL:
+            detail = f"{detail[:_MAX_DETAIL]}..."
+        detail = detail.encode(errors="backslashreplace").decode()
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail

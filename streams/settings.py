@@ -10,9 +10,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
-from typing import Literal, TypeAlias
+from typing import Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.loading import load_pipeline
@@ -21,6 +29,7 @@ from millrace.streams.environment import KAFKA, read_environment, unknown_variab
 from millrace.streams.formats import FORMATS
 from millrace.streams.kafka_properties import problem
 from millrace.streams.redaction import is_secret, keep_secret, redact, redacted, secrets_of_url
+from millrace.streams.registry_settings import RegistrySettings
 from millrace.streams.topology.chain import AgentSpec, parse_chain
 
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
@@ -66,6 +75,14 @@ class Settings(BaseModel):
     schema_registry_url: str = Field(
         "",
         description="Address of the schema registry, for events in Confluent wire format.",
+    )
+    schema_registry_user: str = Field("", description="User of the schema registry.")
+    schema_registry_password: SecretStr = Field(SecretStr(""), description="Its password.")
+    schema_registry_token: SecretStr = Field(
+        SecretStr(""), description="Bearer token for the schema registry, instead of a user."
+    )
+    schema_registry_ca: str = Field(
+        "", description="File of the authorities whose certificates the registry may have (PEM)."
     )
     chain: str = Field(
         "default",
@@ -128,6 +145,11 @@ class Settings(BaseModel):
             raise SettingsError(f"outputs must be one of {', '.join(FORMATS)}; got {value!r}")
         return value
 
+    @model_validator(mode="after")
+    def _registry_can_be_asked(self) -> Self:
+        self.registry.check()
+        return self
+
     @field_validator("broker")
     @classmethod
     def _broker_has_no_password(cls, value: str) -> str:
@@ -168,6 +190,17 @@ class Settings(BaseModel):
     def agents(self) -> tuple[AgentSpec, ...]:
         """The agents that the chain setting describes."""
         return parse_chain(self.chain)
+
+    @property
+    def registry(self) -> RegistrySettings:
+        """Where the schema registry is, and who asks it."""
+        return RegistrySettings(
+            url=self.schema_registry_url,
+            user=self.schema_registry_user,
+            password=self.schema_registry_password.get_secret_value(),
+            token=self.schema_registry_token.get_secret_value(),
+            ca=self.schema_registry_ca,
+        )
 
     @property
     def is_embedded(self) -> bool:

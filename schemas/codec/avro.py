@@ -7,20 +7,18 @@ several types and several versions of each, and a reader knows which one it has.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
-from functools import partial
-from io import BytesIO
-from reprlib import repr as shortened
-from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
+from itertools import chain
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar, cast
 
-import fastavro
-from fastavro.schema import SchemaParseException, fingerprint, to_parsing_canonical_form
-from fastavro.types import Schema as Parsed
-
+from millrace.schemas.codec.canonical import fingerprint_of
+from millrace.schemas.codec.encoding import encoder
+from millrace.schemas.codec.parsing import parse_record
 from millrace.schemas.codec.reader import Read, record_reader
+from millrace.schemas.codec.resolution import IncompatibleError, resolved
+from millrace.schemas.codec.types import Moment, Record, Type, branches_of
 from millrace.schemas.codec.writer import record_writer
-from millrace.schemas.errors import DefinitionError, RecordError
+from millrace.schemas.errors import RecordError
 from millrace.schemas.records import Fields, RejectReason
 
 Schema: TypeAlias = dict[str, object]
@@ -30,8 +28,6 @@ R_co = TypeVar("R_co", bound=Mapping[str, object], covariant=True)
 
 MARKER = b"\xc3\x01"
 HEADER_SIZE_BYTES = len(MARKER) + 8
-
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class Decoder(NamedTuple):
@@ -52,6 +48,8 @@ class Decoder(NamedTuple):
             record, end = self.read(data, start)
         except MemoryError:  # no fault of the record
             raise
+        except IncompatibleError as error:
+            raise _incompatible(self.name, error) from error
         except Exception as error:
             raise RecordError(
                 RejectReason.MALFORMED, f"could not decode the bytes as {self.name}: {error!r}"
@@ -95,30 +93,36 @@ class AvroType(Generic[R_co]):
     """
 
     def __init__(self, schema: Schema, earlier: Iterable[Schema] = ()) -> None:
-        self.fields = record_fields(schema)
-        self._parsed = _parsed(schema)
+        self.type = parse_record(schema)
         self.schema = schema
-        self.name = str(schema["name"]).rpartition(".")[2]
-        self.header = _header(self._parsed)
+        self.fields = cast("list[Schema]", schema["fields"])
+        self.name = self.type.name.rpartition(".")[2]
+        self.header = _header(self.type)
         self.decoders = Decoders(
-            (_header(written), self._resolving(written)) for written in map(_parsed, earlier)
+            (_header(written), self.decoder_of(written)) for written in map(parse_record, earlier)
         )
-        read = record_reader(schema) or partial(_read, self._parsed, None)
+        read = record_reader(self.type) or resolved(self.type, self.type)
         self.decoders[self.header] = Decoder(self.name, read)
-        self._write = record_writer(schema, self.header) or self._encode_slowly
+        self._encode_any = encoder(self.type)
+        self._has_times = any(isinstance(each, Moment) for each in self._types())
+        self._write = record_writer(self.type, self.header) or self._encode_slowly
 
     def encode(self, record: Mapping[str, object]) -> bytes:
         """Return `record` in single-object encoding."""
         try:
             return self._write(record)
-        except KeyError:  # a missing field: fastavro writes its default
+        except KeyError:  # a missing field has its default
             return self._encode_slowly(record)
+        except TypeError:
+            if not self._has_times:
+                raise
+            return self._encode_slowly(record)  # which knows dates and times of Python
+
+    def _types(self) -> Iterable[Type]:
+        return chain.from_iterable(map(branches_of, self.type.fields.values()))
 
     def _encode_slowly(self, record: Mapping[str, object]) -> bytes:
-        buffer = BytesIO()
-        buffer.write(self.header)
-        fastavro.schemaless_writer(buffer, self._parsed, record)
-        return buffer.getvalue()
+        return self.header + self._encode_any(record)
 
     def decode(self, data: bytes) -> R_co:
         """Return the record that `data` holds in single-object encoding.
@@ -131,19 +135,18 @@ class AvroType(Generic[R_co]):
         record: R_co = self.decoders[data[:HEADER_SIZE_BYTES]].decode(data)
         return record
 
-    def read_as(self, body: bytes, written: Schema) -> R_co:
-        """Return the record of this type that `body`, written with another schema, stands for.
+    def decoder_of(self, written: Record) -> Decoder:
+        """Return what decodes the bytes of another schema into records of this type.
 
         Raises
         ------
         RecordError
-            The bytes are broken, or the schemas are not compatible by Avro's rules.
+            The schemas are not compatible by Avro's rules.
         """
-        record: R_co = self._resolving(without_logical_types(written)).decode(body, 0)
-        return record
-
-    def _resolving(self, written: Parsed) -> Decoder:
-        return Decoder(self.name, partial(_read, written, self._parsed))
+        try:
+            return Decoder(self.name, resolved(written, self.type))
+        except IncompatibleError as error:
+            raise _incompatible(self.name, error) from error
 
 
 class Codec:
@@ -178,65 +181,12 @@ class Codec:
         return decoder.name, decoder.decode(data)
 
 
-def without_logical_types(schema: Schema) -> Schema:
-    """Copy a schema so that times and ids are read as the numbers and text that they are.
-
-    Decimals stay: without their logical type, their bytes mean nothing.
-    """
-    copy = {name: _without_logical_types(each) for name, each in schema.items()}
-    if copy.get("logicalType") not in (None, "decimal"):
-        del copy["logicalType"]
-    return copy
+def _header(declared: Record) -> bytes:
+    return MARKER + fingerprint_of(declared)
 
 
-def _without_logical_types(declared: object) -> object:
-    if isinstance(declared, list):
-        return [_without_logical_types(each) for each in declared]
-    return without_logical_types(declared) if isinstance(declared, dict) else declared
-
-
-def record_fields(schema: Schema) -> list[Schema]:
-    """Return the fields of a record schema.
-
-    Raises
-    ------
-    DefinitionError
-        It is no record, or its fields are not what fastavro takes for granted.
-    """
-    if not isinstance(schema, dict) or schema.get("type") != "record":
-        raise DefinitionError(f"schema must be an Avro record; got {shortened(schema)}")
-    fields = schema.get("fields")
-    if not isinstance(fields, list) or not all(isinstance(each, dict) for each in fields):
-        raise DefinitionError(
-            f"the schema's fields must be a list of objects; got {shortened(fields)}"
-        )
-    names = [each.get("name") for each in fields]
-    for name in names:
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise DefinitionError(
-                "a field's name must be of letters, digits and '_', and not begin with a digit;"
-                f" got {name!r}"
-            )
-        if names.count(name) > 1:
-            raise DefinitionError(f"a field's name must be unique; got {name!r} twice")
-    return fields
-
-
-def _parsed(schema: Schema) -> Parsed:
-    try:
-        return fastavro.parse_schema(schema, _force=True)
-    except (SchemaParseException, ValueError, KeyError, TypeError) as error:
-        raise DefinitionError(
-            f"schema {schema.get('name')!r} must be valid Avro; got {error!r}"
-        ) from error
-
-
-def _header(schema: Parsed) -> bytes:
-    return MARKER + bytes.fromhex(fingerprint(to_parsing_canonical_form(schema), "CRC-64-AVRO"))
-
-
-def _read(written: Parsed, wanted: Parsed | None, data: bytes, start: int) -> tuple[object, int]:
-    buffer = BytesIO(data)
-    buffer.seek(start)
-    record = fastavro.schemaless_reader(buffer, written, wanted)
-    return record, buffer.tell()
+def _incompatible(name: str, error: IncompatibleError) -> RecordError:
+    return RecordError(
+        RejectReason.INCOMPATIBLE_SCHEMA,
+        f"the schema that the record was written with cannot be read as {name}: {error}",
+    )

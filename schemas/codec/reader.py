@@ -13,9 +13,17 @@ from struct import Struct
 from textwrap import indent
 from typing import TypeAlias, cast
 
-from millrace.schemas.codec.binary import read_long, read_text
+from millrace.schemas.codec.binary import read_block, read_int, read_long, read_text
 from millrace.schemas.codec.doubles import DOUBLE_BRANCH, Shape, shape_of
-from millrace.schemas.codec.plain import FEATURE, Map, NotPlainError, Plain, Record, Union, plain
+from millrace.schemas.codec.types import (
+    FEATURE,
+    Map,
+    NotPlainError,
+    Record,
+    Type,
+    Union,
+    plain,
+)
 
 Read: TypeAlias = Callable[[bytes, int], tuple[object, int]]
 """Returns the value that begins at an offset, of the type that the schema says, and its end."""
@@ -32,7 +40,7 @@ else:
 _SOURCES = {
     "null": "{into} = None\n",
     "boolean": "{into} = data[at] != 0\nat += 1\n",
-    "int": _LONG,
+    "int": _LONG.replace("read_long", "read_int"),
     "long": _LONG,
     "string": """\
 size = data[at]
@@ -45,30 +53,34 @@ else:
 }
 
 
-def record_reader(schema: object) -> Read | None:
+def record_reader(declared: Record) -> Read | None:
     """Return the function that reads records; None where a field is not plain.
 
     Examples
     --------
-    >>> id_field = {"name": "id", "type": "string"}
-    >>> schema = {"type": "record", "fields": [id_field, {"name": "x", "type": ["null", "double"]}]}
-    >>> record_reader(schema)(bytes.fromhex("026102000000000000e03f"), 0)
+    >>> declared = Record("R", {"id": "string", "x": Union(("null", "double"))})
+    >>> record_reader(declared)(bytes.fromhex("026102000000000000e03f"), 0)
     ({'id': 'a', 'x': 0.5}, 11)
     """
     try:
-        return _compiled(plain(schema))
-    except NotPlainError:
+        return _compiled(plain(declared))
+    except (NotPlainError, SyntaxError, RecursionError):  # Python's compiler has limits, too
         return None
 
 
-def _compiled(declared: Plain) -> Read:
-    scope: dict[str, object] = {"read_long": read_long, "read_text": read_text}
+def _compiled(declared: Type) -> Read:
+    scope: dict[str, object] = {
+        "read_int": read_int,
+        "read_long": read_long,
+        "read_text": read_text,
+    }
     body = _source(declared, "value", scope) + "return value, at\n"
-    exec("def read(data, at):\n" + indent(body, "    "), scope)  # noqa: S102 - of names alone
+    # The source is made of this module's own text; what a schema says is bound in the scope.
+    exec("def read(data, at):\n" + indent(body, "    "), scope)  # noqa: S102
     return cast("Read", scope["read"])
 
 
-def _source(declared: Plain, into: str, scope: dict[str, object]) -> str:
+def _source(declared: Type, into: str, scope: dict[str, object]) -> str:
     """Return the statements that read a value at `at` into a variable, and move `at` past it."""
     match declared:
         case "double":
@@ -77,12 +89,13 @@ def _source(declared: Plain, into: str, scope: dict[str, object]) -> str:
             return _SOURCES[declared].format(into=into)
         case Union(branches):
             return _source_of_union(branches, into, scope)
-        case Record(fields):
+        case Record(fields=fields):
             return _source_of_record(fields, into, scope)
         case Map(values):
             name = f"read_{len(scope)}"
             scope[name] = _map_reader(values)
             return f"{into}, at = {name}(data, at)\n"
+    raise NotPlainError
 
 
 def _source_of_doubles(into: list[str], scope: dict[str, object]) -> str:
@@ -91,7 +104,7 @@ def _source_of_doubles(into: list[str], scope: dict[str, object]) -> str:
     return f"{', '.join(into)}, = read_{len(into)}_doubles(data, at)\nat += {layout.size}\n"
 
 
-def _source_of_union(branches: tuple[Plain, ...], into: str, scope: dict[str, object]) -> str:
+def _source_of_union(branches: tuple[Type, ...], into: str, scope: dict[str, object]) -> str:
     if len(branches) > _MAX_BRANCHES:
         raise NotPlainError
     parts = ["branch = data[at]\nat += 1\n"]
@@ -102,7 +115,7 @@ def _source_of_union(branches: tuple[Plain, ...], into: str, scope: dict[str, ob
     return "".join(parts)
 
 
-def _source_of_record(fields: dict[str, Plain], into: str, scope: dict[str, object]) -> str:
+def _source_of_record(fields: dict[str, Type], into: str, scope: dict[str, object]) -> str:
     places = {name: f"{into}_{index}" for index, name in enumerate(fields)}
     parts: list[str] = []
     for is_double, run in groupby(fields, lambda name: fields[name] == "double"):
@@ -110,11 +123,18 @@ def _source_of_record(fields: dict[str, Plain], into: str, scope: dict[str, obje
             parts.append(_source_of_doubles([places[name] for name in run], scope))
         else:
             parts += [_source(fields[name], places[name], scope) for name in run]
-    pairs = ", ".join(f"{name!r}: {place}" for name, place in places.items())
+    pairs = ", ".join(f"{bound(name, scope)}: {place}" for name, place in places.items())
     return "".join((*parts, f"{into} = {{{pairs}}}\n"))
 
 
-def _map_reader(values: Plain) -> Read:
+def bound(value: object, scope: dict[str, object]) -> str:
+    """Return the name under which a value is bound in the scope of a source."""
+    name = f"constant_{len(scope)}"
+    scope[name] = value
+    return name
+
+
+def _map_reader(values: Type) -> Read:
     read_value = _compiled(values)
     if values == FEATURE:
         return MapReader(read_value, DOUBLE_BRANCH).read
@@ -151,12 +171,10 @@ class MapReader:
 
 def _read_map(read_value: Read, data: bytes, at: int) -> tuple[dict[str, object], int]:
     found: dict[str, object] = {}
-    count, at = read_long(data, at)
+    count, at = read_block(data, at)
     while count:
-        if count < 0:  # such a block says its size, for readers that skip it
-            _, at = read_long(data, at)
-        for _ in range(abs(count)):
+        for _ in range(count):
             name, at = read_text(data, at)
             found[name], at = read_value(data, at)
-        count, at = read_long(data, at)
+        count, at = read_block(data, at)
     return found, at

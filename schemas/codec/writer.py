@@ -13,15 +13,22 @@ from itertools import groupby
 from struct import Struct
 from typing import TypeAlias
 
-from millrace.schemas.codec.binary import write_boolean, write_double, write_long, write_text
+from millrace.schemas.codec.binary import (
+    write_boolean,
+    write_double,
+    write_int,
+    write_long,
+    write_text,
+)
 from millrace.schemas.codec.doubles import DOUBLE_BRANCH, MAP_END, shape_of
-from millrace.schemas.codec.plain import (
+from millrace.schemas.codec.reader import bound
+from millrace.schemas.codec.types import (
     FEATURE,
     OPTIONAL_LABEL,
     Map,
     NotPlainError,
-    Plain,
     Record,
+    Type,
     Union,
     plain,
 )
@@ -35,41 +42,42 @@ _MAX_NAMES = 10_000
 _PRIMITIVES: dict[str, Write] = {
     "null": lambda _: b"",
     "boolean": write_boolean,
-    "int": write_long,
+    "int": write_int,
     "long": write_long,
     "double": write_double,
     "string": write_text,
 }
 
 
-def record_writer(schema: object, header: bytes) -> Write | None:
+def record_writer(declared: Record, header: bytes) -> Write | None:
     """Return the function that writes a header and a record; None where a field is not plain.
 
     Examples
     --------
-    >>> fields = [{"name": "id", "type": "string"}, {"name": "n", "type": ["null", "long"]}]
-    >>> write = record_writer({"type": "record", "name": "R", "fields": fields}, b"H")
+    >>> declared = Record("R", {"id": "string", "n": Union(("null", "long"))})
+    >>> write = record_writer(declared, b"H")
     >>> write({"id": "a", "n": 1}).hex()
     '4802610202'
     """
     try:
-        return _compiled(plain(schema), header)
-    except NotPlainError:
+        return _compiled(plain(declared), header)
+    except (NotPlainError, SyntaxError, RecursionError):  # Python's compiler has limits, too
         return None
 
 
-def _compiled(declared: Plain, header: bytes = b"") -> Write:
+def _compiled(declared: Type, header: bytes = b"") -> Write:
     scope: dict[str, object] = {"join": b"".join}
-    parts = [repr(header)] if header else []
+    parts = [bound(header, scope)] if header else []
     parts += _expressions(declared, "value", scope)
-    made: Write = eval(f"lambda value: join(({', '.join(parts)},))", scope)  # noqa: S307 - of names
+    # The source is made of this module's own text; what a schema says is bound in the scope.
+    made: Write = eval(f"lambda value: join(({', '.join(parts)},))", scope)  # noqa: S307
     return made
 
 
-def _expressions(declared: Plain, value: str, scope: dict[str, object]) -> list[str]:
+def _expressions(declared: Type, value: str, scope: dict[str, object]) -> list[str]:
     """Return the expressions of the bytes of `value`, itself an expression."""
     match declared:
-        case Record(fields):
+        case Record(fields=fields):
             return _of_record(fields, value, scope)
         case Union(("null", other) | (other, "null")):
             null, present = (0, 1) if declared.branches[0] == "null" else (1, 0)
@@ -81,10 +89,10 @@ def _expressions(declared: Plain, value: str, scope: dict[str, object]) -> list[
     return [f"{name}({value})"]
 
 
-def _of_record(fields: dict[str, Plain], record: str, scope: dict[str, object]) -> list[str]:
+def _of_record(fields: dict[str, Type], record: str, scope: dict[str, object]) -> list[str]:
     parts = []
     for is_double, run in groupby(fields, lambda name: fields[name] == "double"):
-        values = {f"{record}[{name!r}]": fields[name] for name in run}
+        values = {f"{record}[{bound(name, scope)}]": fields[name] for name in run}
         if is_double:
             scope[f"write_{len(values)}_doubles"] = Struct(f"<{len(values)}d").pack
             parts.append(f"write_{len(values)}_doubles({', '.join(values)})")
@@ -94,7 +102,7 @@ def _of_record(fields: dict[str, Plain], record: str, scope: dict[str, object]) 
     return parts
 
 
-def _writer(declared: Plain) -> Write:
+def _writer(declared: Type) -> Write:
     match declared:
         case str():
             return _PRIMITIVES[declared]
@@ -107,7 +115,7 @@ def _writer(declared: Plain) -> Write:
     raise NotPlainError
 
 
-def _map_writer(values: Plain) -> Write:
+def _map_writer(values: Type) -> Write:
     if values == FEATURE:
         return write_features
     if values == "double":

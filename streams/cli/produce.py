@@ -25,6 +25,7 @@ from millrace.streams.kafka.delivery import CheckedProducer
 from millrace.streams.kafka.protocols import Clients
 from millrace.streams.operators.routing import input_partition, routing_key
 from millrace.streams.settings import Settings
+from millrace.streams.sources.confluent import no_registry
 from millrace.streams.sources.decoder import InputDecoder
 from millrace.streams.topology.topics import topic_prefix
 
@@ -122,7 +123,7 @@ class Sender:
         self._id_field = "event_id" if labels else pipeline.event_id
         self._key_field = "key" if labels else pipeline.key
         self._encode = shipped("label").encode if labels else pipeline.event_schema.accepted.encode
-        self._decoder = InputDecoder(pipeline, lambda _: None, settings.max_event_bytes)
+        self._decoder = InputDecoder(pipeline, no_registry, settings.max_event_bytes)
         self._as_avro = as_avro
         self._partitions = count_partitions(clients, self.topic)
         self._producer = CheckedProducer(clients)

@@ -9,7 +9,7 @@ from functools import cached_property
 from millrace.models.candidates.model_set import ModelSet
 from millrace.models.pipeline.definition import Pipeline
 from millrace.streams.operators.scope import ScopedModels
-from millrace.streams.sources.decoder import WrittenSchema
+from millrace.streams.sources.confluent import WrittenSchema
 
 
 @dataclass(frozen=True, kw_only=True)

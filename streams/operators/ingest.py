@@ -21,7 +21,8 @@ from millrace.streams.operators.base import Kind, RecordOperator, Topics
 from millrace.streams.operators.context import Context
 from millrace.streams.operators.record import EventRecord, LabelRecord, Origin, Record
 from millrace.streams.operators.routing import partition_of
-from millrace.streams.sources.decoder import Decoded, InputDecoder, WrittenSchema
+from millrace.streams.sources.confluent import WrittenSchema
+from millrace.streams.sources.decoder import Decoded, InputDecoder
 from millrace.streams.sources.times import EventTimes
 from millrace.streams.sources.values import identity
 

@@ -7,21 +7,16 @@ byte.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from reprlib import repr as shortened
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from millrace.models.pipeline.definition import Pipeline
-from millrace.schemas import RecordError, RejectReason, Schema, shipped
+from millrace.schemas import RecordError, RejectReason, shipped
 from millrace.schemas.codec.avro import MARKER
 from millrace.schemas.records import Fields, LabelValue
-from millrace.streams.sources.values import identity, iso_to_ms
+from millrace.streams.sources.confluent import MAGIC, WireFormat, WrittenSchema
+from millrace.streams.sources.values import identity, iso_to_ms, iso_to_units
 
-WrittenSchema: TypeAlias = Callable[[int], Schema | None]
-"""Schema registry id to the schema, or None where the registry does not have it."""
-
-_CONFLUENT_MAGIC = 0
-_CONFLUENT_HEADER_SIZE_BYTES = 5
 _LONGS = range(-(2**63), 2**63)
 
 
@@ -49,7 +44,7 @@ class InputDecoder:
         self, pipeline: Pipeline, written_schema: WrittenSchema, max_event_bytes: int
     ) -> None:
         self._schema = pipeline.event_schema
-        self._written_schema = written_schema
+        self._wire_format = WireFormat(self._schema, written_schema)
         self._max_event_bytes = max_event_bytes
         self._event_time = pipeline.event_time
         self._has_numeric_time = (
@@ -79,28 +74,16 @@ class InputDecoder:
         if data.startswith(MARKER):
             type_name, fields = self._schema.codec.decode(data)
             return Decoded(type_name == "Label", fields)
-        if data[0] == _CONFLUENT_MAGIC:
+        if data[0] == MAGIC:
             return self._from_confluent(topic, data)
         return self._from_json(topic, data)
 
     def _from_confluent(self, topic: str, data: bytes) -> Decoded:
-        if len(data) < _CONFLUENT_HEADER_SIZE_BYTES:
-            raise RecordError(
-                RejectReason.MALFORMED,
-                f"a record in Confluent wire format starts with {_CONFLUENT_HEADER_SIZE_BYTES}"
-                f" bytes of header; got {data!r}",
-            )
-        schema_id = int.from_bytes(data[1:_CONFLUENT_HEADER_SIZE_BYTES])
-        written = self._written_schema(schema_id)
-        if not isinstance(written, dict):  # nor is Avro that is not a record an event
-            raise RecordError(
-                RejectReason.UNKNOWN_SCHEMA,
-                f"the schema registry has no schema of a record with the id {schema_id}",
-            )
-        body = data[_CONFLUENT_HEADER_SIZE_BYTES:]
-        if topic == "labels" or str(written.get("name")).rpartition(".")[2] == "Label":
-            return Decoded(True, {**shipped("label").read_as(body, written)})
-        return Decoded(False, {**self._schema.accepted.read_as(body, written)})
+        written = self._wire_format.read(topic, data)
+        if written.decoder is None:
+            return self._from_json(topic, data[written.start :])
+        fields = written.decoder.decode(data, written.start)
+        return Decoded(written.is_label, {**fields})
 
     def _from_json(self, topic: str, data: bytes) -> Decoded:
         try:
@@ -119,7 +102,7 @@ class InputDecoder:
             return Decoded(True, _label_from_json(document))
         time = document.get(self._event_time) if self._has_numeric_time else None
         if isinstance(time, str):
-            document[self._event_time] = iso_to_ms(time) * self._units_per_ms
+            document[self._event_time] = iso_to_units(time, self._units_per_ms)
         return Decoded(False, self._schema.from_json(document))
 
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
+from reprlib import repr as shortened
 
 from millrace.schemas import RecordError, RejectReason
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
+_SECOND = timedelta(seconds=1)
+_NANOSECONDS = 10**9
+_NANOSECONDS_PER_MS = 10**6
+_FRACTION = re.compile(
+    r"(?:(?<=[^+\d-]\d\d:\d\d:\d\d)|(?<=[^+\d-]\d{6}))[.,](\d+)(?=$|[Zz+-])", re.ASCII
+)
 
 
 def identity(value: object, field: str) -> str:
@@ -28,7 +35,7 @@ def identity(value: object, field: str) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         raise RecordError(
             RejectReason.ILL_TYPED_FIELD,
-            f"field {field!r} must be text or a whole number; got {value!r}",
+            f"field {field!r} must be text or a whole number; got {shortened(value)}",
         )
     return str(value)
 
@@ -46,10 +53,28 @@ def iso_to_ms(text: str) -> int:
     >>> iso_to_ms("1970-01-01T00:00:01"), iso_to_ms("1970-01-01T01:00:00+01:00")
     (1000, 0)
     """
+    return iso_to_units(text, 1)
+
+
+def iso_to_units(text: str, units_per_ms: int) -> int:
+    """Return a time in units since the Unix epoch; what is smaller than a unit is cut off.
+
+    Examples
+    --------
+    >>> iso_to_units("1970-01-01T00:00:01.123456789Z", 1_000_000)
+    1123456789
+    >>> iso_to_units("1969-12-31T23:59:59,9999999", 1_000)
+    -1
+    """
+    fraction = _FRACTION.search(text)
+    digits = fraction[1] if fraction else ""
     try:
-        time = datetime.fromisoformat(text)
-        return ((time if time.tzinfo else time.replace(tzinfo=UTC)) - _EPOCH) // _MILLISECOND
+        time = datetime.fromisoformat(_FRACTION.sub("", text, count=1))
+        seconds = ((time if time.tzinfo else time.replace(tzinfo=UTC)) - _EPOCH) // _SECOND
     except (ValueError, OverflowError):
         raise RecordError(
-            RejectReason.TIMESTAMP_OUT_OF_RANGE, f"a time must be in ISO 8601; got {text!r}"
+            RejectReason.TIMESTAMP_OUT_OF_RANGE,
+            f"a time must be in ISO 8601; got {shortened(text)}",
         ) from None
+    nanoseconds = int(f"{digits:0<9.9}") if digits else 0
+    return (seconds * _NANOSECONDS + nanoseconds) * units_per_ms // _NANOSECONDS_PER_MS

@@ -7,16 +7,12 @@ from dataclasses import dataclass
 
 from millrace.models.candidates.model_set import ModelSet
 from millrace.models.pipeline.definition import Pipeline
-from millrace.schemas import Schema, SettingsError
+from millrace.schemas import SettingsError
 from millrace.streams.operators.context import Context
 from millrace.streams.operators.registry import operator_class
-from millrace.streams.sources.decoder import WrittenSchema
+from millrace.streams.sources.confluent import WrittenSchema, no_registry
 from millrace.streams.topology.chain import AgentSpec
 from millrace.streams.topology.task import Task
-
-
-def _know_no_schema(_schema_id: int) -> Schema | None:
-    return None
 
 
 def _read_no_models(_payload: bytes) -> ModelSet:
@@ -49,7 +45,7 @@ class TaskFactory:
     agent: AgentSpec
     clean_partitions: int
     max_event_bytes: int
-    written_schema: WrittenSchema = _know_no_schema
+    written_schema: WrittenSchema = no_registry
     load_models: Callable[[bytes], ModelSet] = _read_no_models
     clock_ms: Callable[[], int] = lambda: 0
 

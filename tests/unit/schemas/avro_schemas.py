@@ -9,6 +9,9 @@ from typing import Any
 import fastavro
 from hypothesis import strategies as st
 
+from millrace.schemas.codec.parsing import parse_record
+from millrace.schemas.codec.types import Record
+
 LONGS = st.integers(min_value=-(2**63), max_value=2**63 - 1)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 VALUES = st.booleans() | LONGS | st.floats(allow_nan=False) | TEXTS
@@ -39,6 +42,11 @@ def record(*types: object, name: str = "R") -> dict[str, Any]:
     """Return a record schema with a field of each type, called a, b, c and so on."""
     fields = [{"name": chr(ord("a") + i), "type": each} for i, each in enumerate(types)]
     return {"type": "record", "name": name, "fields": fields}
+
+
+def parsed(*types: object, name: str = "R") -> Record:
+    """Return such a record as a tree of types."""
+    return parse_record(record(*types, name=name))
 
 
 def map_of(values: object) -> dict[str, object]:

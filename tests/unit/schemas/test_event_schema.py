@@ -245,7 +245,7 @@ def test_json_that_lacks_a_field(missing: str) -> None:
     [
         ("id", 1, "field 'id' must be string; got 1"),
         ("id", None, "field 'id' must be string; got None"),
-        ("id", "\ud800", "field 'id' does not fit its type: 'utf-8' codec"),
+        ("id", "\ud800", r"field 'id' must be string; got '\\ud800'"),
         ("n", "1", "field 'n' must be long; got '1'"),
         ("n", 1.0, "field 'n' must be long; got 1.0"),
         ("n", True, "field 'n' must be long; got True"),
@@ -253,7 +253,7 @@ def test_json_that_lacks_a_field(missing: str) -> None:
         ("n", -(2**63) - 1, "field 'n' must be long; got -"),
         ("x", "1", "field 'x' must be double; got '1'"),
         ("x", False, "field 'x' must be double; got False"),
-        ("x", 10**400, "field 'x' does not fit its type: int too large"),
+        ("x", 10**400, "field 'x' must be double; got 1000"),
         ("u", [], r"field 'u' must be null or double; got \[\]"),
         ("c", "GREEN", "field 'c' must be enum; got 'GREEN'"),
     ],
@@ -285,7 +285,7 @@ def test_a_value_out_of_range_within_a_field() -> None:
     of = visits(m={"type": "map", "values": "double"})
     with pytest.raises(RecordError) as caught:
         of.from_json({"id": "1", "m": {"x": 10**400}})
-    assert caught.value.detail.startswith("the event does not fit its type: ")
+    assert caught.value.detail.startswith("field 'm' must be double; got 1000")
 
 
 def test_a_value_nested_without_end() -> None:
@@ -293,7 +293,7 @@ def test_a_value_nested_without_end() -> None:
     nested: list[Any] = []
     for _ in range(9_000):
         nested = [nested]
-    with pytest.raises(RecordError, match="field 'n' does not fit its type: maximum recursion"):
+    with pytest.raises(RecordError, match=r"field 'n' must be long; got \[\[\["):
         typed().from_json({**DOCUMENT, "n": nested})
 
 
@@ -304,7 +304,7 @@ def test_bytes_default_is_taken() -> None:
 
 
 def test_json_of_nested_records() -> None:
-    """Records nest, with their own defaults; what is missing inside one is ill typed."""
+    """Records nest, with their own defaults; what is missing inside one is named by its path."""
     inner = {
         "type": "record",
         "name": "In",
@@ -313,7 +313,7 @@ def test_json_of_nested_records() -> None:
     of = visits(inner=inner)
     document = {"id": "1", "inner": {"a": 1}, "paid": True}
     assert of.from_json(document)["inner"] == {"a": 1, "b": 7}
-    with pytest.raises(RecordError, match=r"In\.a"):
+    with pytest.raises(RecordError, match=r"^missing_field: the event lacks the field 'inner\.a'"):
         of.from_json({**document, "inner": {}})
 
 

@@ -12,7 +12,7 @@ from millrace.schemas import AvroType, RecordError, RejectReason, shipped
 from millrace.schemas.codec import reader
 from millrace.schemas.codec.avro import HEADER_SIZE_BYTES
 from millrace.schemas.codec.reader import record_reader
-from tests.unit.schemas.avro_schemas import ENUM, FEATURE, by_fastavro, map_of, record
+from tests.unit.schemas.avro_schemas import ENUM, FEATURE, by_fastavro, map_of, parsed, record
 
 INNER = record("long", "string", name="Inner")
 EVERY_TYPE = record(
@@ -193,8 +193,8 @@ def test_a_union_of_many_types() -> None:
     avro = AvroType(record([*records, "string", "null"]))
     for value in ({"f63": 1}, "text", None):
         assert avro.decode(avro.encode({"a": value})) == {"a": value}
-    assert record_reader(record(records)) is not None
-    assert record_reader(record([*records, "null"])) is None
+    assert record_reader(parsed(records)) is not None
+    assert record_reader(parsed([*records, "null"])) is None
 
 
 def test_bytes_that_are_not_utf_8() -> None:
@@ -235,7 +235,7 @@ def test_a_map_of_the_shape_before_is_read_in_one_step(
 @pytest.mark.parametrize("declared", ["bytes", "float", {"type": "array", "items": "long"}, ENUM])
 def test_other_types_are_left_to_fastavro(declared: Any) -> None:
     """No reader is made for a record with a field that is not plain, however deep it lies."""
-    assert record_reader(record(declared)) is None
-    assert record_reader(record(record("long", ["null", declared], name="In"))) is None
-    assert record_reader(record(map_of(declared))) is None
-    assert record_reader(record(["long", "string"])) is not None
+    assert record_reader(parsed(declared)) is None
+    assert record_reader(parsed(record("long", ["null", declared], name="In"))) is None
+    assert record_reader(parsed(map_of(declared))) is None
+    assert record_reader(parsed(["long", "string"])) is not None

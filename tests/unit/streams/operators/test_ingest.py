@@ -21,6 +21,7 @@ from millrace.schemas.records import RejectReason
 from millrace.streams.formats import FORMATS
 from millrace.streams.operators.ingest import IngestOperator
 from millrace.streams.operators.record import Origin, RawRecord, Record
+from millrace.streams.sources.confluent import RegisteredSchema, WrittenSchema, no_registry
 from millrace.streams.topology.codec import TopicCodec
 
 NOW_MS = 1_700_000_000_000
@@ -54,11 +55,26 @@ def ingest(loans: Pipeline, make_origin: Callable[..., Origin]) -> Ingest:
 
     def run(value: Any, pipeline: Pipeline = loans, **where: Any) -> list[Record]:
         schemas: Mapping[int, Any] = where.pop("registry", {})
-        operator = IngestOperator(pipeline, where.pop("partitions", 1), schemas.get, 10_000)
+        look_up = registered(schemas)
+        operator = IngestOperator(pipeline, where.pop("partitions", 1), look_up, 10_000)
         data = value if value is None or isinstance(value, bytes) else json.dumps(value).encode()
         return [*operator.process(RawRecord.of(make_origin(data, **where)))]
 
     return run
+
+
+def registered(schemas: Mapping[int, Any]) -> WrittenSchema:
+    """Return the look-up of a registry that has these Avro schemas, or what is given as it is."""
+
+    def look_up(schema_id: int) -> RegisteredSchema:
+        if schema_id not in schemas:
+            return no_registry(schema_id)
+        found = schemas[schema_id]
+        if isinstance(found, RegisteredSchema):
+            return found
+        return RegisteredSchema("AVRO", json.dumps(found))
+
+    return look_up
 
 
 def single_object(pipeline: Pipeline, record: dict[str, Any]) -> bytes:
@@ -88,7 +104,7 @@ BAD_BYTES: dict[str, tuple[bytes | None, RejectReason, str]] = {
     "oversized": (b" " * 10_001, RejectReason.OVERSIZED, "max_event_bytes"),
     "only a magic byte": (b"\0", RejectReason.MALFORMED, "5 bytes"),
     "half a schema id": (b"\0\0\0\0", RejectReason.MALFORMED, "5 bytes"),
-    "unknown schema id": (confluent(b"", 8), RejectReason.UNKNOWN_SCHEMA, "with the id 8"),
+    "unknown schema id": (confluent(b"", 8), RejectReason.UNKNOWN_SCHEMA, "names schema 8, but no"),
 }
 
 BAD_FIELDS: dict[str, tuple[dict[str, Any], RejectReason, str]] = {
@@ -153,7 +169,7 @@ def test_bytes_that_are_no_record(
     origin = make_origin(
         value, topic=topic, partition=2, offset=9, key=b"k\xff", headers=HEADERS, timestamp_ms=5
     )
-    operator = IngestOperator(loans, 1, lambda _: None, 10_000)
+    operator = IngestOperator(loans, 1, no_registry, 10_000)
     made = [*operator.process(RawRecord.of(origin))]
     check_reject(made, reason, says, origin)
     check_writable(loans, made)
@@ -334,17 +350,18 @@ def test_every_truncation_and_every_surplus(loans: Pipeline, ingest: Ingest) -> 
 
 @pytest.mark.parametrize("written", [None, "string", ["null", "string"], 3])
 def test_registry_schema_that_is_no_record(written: Any, ingest: Ingest) -> None:
-    """A schema that the registry does not have, or that is no record, is an unknown one."""
+    """A schema that is no record cannot be that of an event."""
     (made,) = ingest(confluent(b"\2a"), registry={SCHEMA_ID: written})
-    assert made.value["reason"] == RejectReason.UNKNOWN_SCHEMA
+    assert made.value["reason"] == RejectReason.INCOMPATIBLE_SCHEMA
+    assert made.value["detail"].startswith("schema 7 of the registry: ")
 
 
 def test_registry_schema_of_other_fields(avro: Callable[..., Any], ingest: Ingest) -> None:
     """A version of the schema without a field that has no default is rejected, and says why."""
     older = avro(id="string")
     (made,) = ingest(confluent(AvroType(older).encode({"id": "e"})[10:]), registry={7: older})
-    assert made.value["reason"] == RejectReason.MALFORMED
-    assert "amount" in made.value["detail"]
+    assert made.value["reason"] == RejectReason.INCOMPATIBLE_SCHEMA
+    assert "lacks the field 'amount'" in made.value["detail"]
 
 
 def test_registry_schema_of_another_version(avro: Callable[..., Any], ingest: Ingest) -> None:
@@ -398,7 +415,7 @@ def test_float_is_a_float(ingest: Ingest) -> None:
 
 def test_embedded_label_is_no_field(loans: Pipeline, make_origin: Callable[..., Origin]) -> None:
     """A label in an event goes with it, out of the reach of features, and is counted."""
-    operator = IngestOperator(loans, 1, lambda _: None, 10_000)
+    operator = IngestOperator(loans, 1, no_registry, 10_000)
     origin = make_origin(json.dumps({**GOOD, "y": False}).encode())
     (event,) = operator.process(RawRecord.of(origin))
     assert (event.topic, event.type, event.value["label"]) == ("clean", "Event", False)
@@ -425,7 +442,7 @@ def test_label_record_on_events(loans: Pipeline, make_origin: Callable[..., Orig
     """An Avro label keeps its place among the events, in both framings."""
     value = {"event_id": "e1", "label": True, "label_time_ms": 5, "key": "k"}
     data = shipped("label").encode(value)
-    operator = IngestOperator(loans, 1, {SCHEMA_ID: shipped("label").schema}.get, 10_000)
+    operator = IngestOperator(loans, 1, registered({SCHEMA_ID: shipped("label").schema}), 10_000)
     for produced in (data, confluent(data[10:])):
         for topic in ("events", "labels"):
             origin = make_origin(produced, topic=topic)
@@ -741,7 +758,7 @@ def test_good_and_bad_together(loans: Pipeline, make_origin: Callable[..., Origi
     good = [json.dumps({**GOOD, "id": f"e{i}", "y": i % 2 == 0}).encode() for i in range(len(bad))]
 
     def run(values: list[bytes | None]) -> tuple[list[Record], Counter[tuple[str, str]]]:
-        operator = IngestOperator(loans, 1, lambda _: None, 10_000)
+        operator = IngestOperator(loans, 1, no_registry, 10_000)
         records = [RawRecord.of(make_origin(value)) for value in values]
         return [made for record in records for made in operator.process(record)], operator.tally
 

@@ -1,0 +1,175 @@
+"""Confluent's wire format: a zero byte, the id of a schema in a registry, and the record.
+
+The schema says how to go on: Avro is read with it, by Avro's rules of resolution; where it is a
+JSON Schema, JSON follows.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Generic, NamedTuple, TypeAlias, TypeVar
+
+from millrace.schemas import DefinitionError, EventSchema, RecordError, RejectReason, shipped
+from millrace.schemas.codec.avro import Decoder
+from millrace.schemas.codec.parsing import MAX_SCHEMA_BYTES, load, parse_record
+
+MAGIC = 0
+HEADER_SIZE_BYTES = 5
+_MAX_REMEMBERED_BYTES = 16 * MAX_SCHEMA_BYTES
+_ENTRY_SIZE_BYTES = 16 * 1024  # counted for each entry beside its text
+
+T = TypeVar("T")
+
+
+class RegisteredSchema(NamedTuple):
+    """What a registry says of a schema id.
+
+    Attributes
+    ----------
+    kind
+        AVRO, JSON or PROTOBUF.
+    text
+        The schema.
+    references
+        The schemas that it refers to, each after those that it refers to itself.
+    problem
+        Why it cannot be used; empty where it may be.
+    """
+
+    kind: str
+    text: str
+    references: tuple[str, ...] = ()
+    problem: str = ""
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(map(len, (self.text, *self.references)))
+
+
+WrittenSchema: TypeAlias = Callable[[int], RegisteredSchema]
+"""Looks a schema up by its registry id; a RecordError where there is none."""
+
+
+def no_registry(schema_id: int) -> RegisteredSchema:
+    """Reject a record that names a schema, where no registry is configured."""
+    raise RecordError(
+        RejectReason.UNKNOWN_SCHEMA,
+        f"the record begins with a zero byte, as Confluent's wire format does, and names schema"
+        f" {schema_id}, but no schema registry is configured. Set SCHEMA_REGISTRY_URL",
+    )
+
+
+class Remembered(Generic[T]):
+    """What was made of schemas, by key, bounded in bytes: the least recently used is forgotten."""
+
+    def __init__(self, max_bytes: int = _MAX_REMEMBERED_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._size_bytes = 0
+        self._entries: OrderedDict[object, tuple[T, int]] = OrderedDict()
+
+    def get(self, key: object) -> T | None:
+        """Return what is remembered under a key."""
+        found = self._entries.get(key)
+        if found is None:
+            return None
+        self._entries.move_to_end(key)
+        return found[0]
+
+    def put(self, key: object, value: T, size_bytes: int) -> None:
+        """Remember a value under a new key."""
+        self._entries[key] = value, size_bytes + _ENTRY_SIZE_BYTES
+        self._size_bytes += size_bytes + _ENTRY_SIZE_BYTES
+        while self._size_bytes > self._max_bytes and len(self._entries) > 1:
+            _, (_, forgotten) = self._entries.popitem(last=False)
+            self._size_bytes -= forgotten
+
+
+class Written(NamedTuple):
+    """How a record was written.
+
+    Attributes
+    ----------
+    decoder
+        Reads what follows the header; None where that is JSON.
+    is_label
+        Whether it is a label.
+    problem
+        Why it cannot be read, if it cannot.
+    start
+        Where the record begins, behind the header.
+    """
+
+    decoder: Decoder | None
+    is_label: bool = False
+    problem: RecordError | None = None
+    start: int = HEADER_SIZE_BYTES
+
+
+class WireFormat:
+    """Reads the headers of records in Confluent's wire format.
+
+    Parameters
+    ----------
+    schema
+        What events are read as.
+    written_schema
+        Looks a schema up by its registry id.
+    """
+
+    def __init__(self, schema: EventSchema, written_schema: WrittenSchema) -> None:
+        self._schema = schema
+        self._written_schema = written_schema
+        self._known: Remembered[Written] = Remembered()
+
+    def read(self, topic: str, data: bytes) -> Written:
+        """Return how a record was written.
+
+        Raises
+        ------
+        RecordError
+            The header is broken, or its schema is unknown or cannot be used.
+        """
+        if len(data) < HEADER_SIZE_BYTES:
+            raise RecordError(
+                RejectReason.MALFORMED,
+                f"a record in Confluent wire format starts with {HEADER_SIZE_BYTES} bytes of"
+                f" header; got {data!r}",
+            )
+        schema_id = int.from_bytes(data[1:HEADER_SIZE_BYTES])
+        on_labels = topic == "labels"
+        written = self._known.get((schema_id, on_labels))
+        if written is None:
+            registered = self._written_schema(schema_id)
+            written = self._written(schema_id, registered, on_labels)
+            self._known.put((schema_id, on_labels), written, registered.size_bytes)
+        if written.problem is not None:
+            raise RecordError(written.problem.reason, written.problem.detail)
+        return written
+
+    def _written(self, schema_id: int, registered: RegisteredSchema, on_labels: bool) -> Written:
+        try:
+            return self._resolved(registered, on_labels)
+        except RecordError as error:
+            detail = f"schema {schema_id} of the registry: {error.detail}"
+            return Written(None, problem=RecordError(error.reason, detail))
+
+    def _resolved(self, registered: RegisteredSchema, on_labels: bool) -> Written:
+        if registered.problem:
+            raise RecordError(RejectReason.INCOMPATIBLE_SCHEMA, registered.problem)
+        if registered.kind == "JSON":
+            return Written(None)
+        if registered.kind != "AVRO":
+            kind = "Protobuf" if registered.kind == "PROTOBUF" else registered.kind
+            raise RecordError(
+                RejectReason.UNKNOWN_SCHEMA,
+                f"it is of the kind {kind}, which is not read. Write Avro or JSON",
+            )
+        try:
+            texts = [load(each, "another text") for each in registered.references]
+            written = parse_record(load(registered.text, "another text"), texts)
+        except DefinitionError as error:
+            raise RecordError(RejectReason.INCOMPATIBLE_SCHEMA, str(error)) from error
+        if on_labels or written.name.rpartition(".")[2] == "Label":
+            return Written(shipped("label").decoder_of(written), is_label=True)
+        return Written(self._schema.accepted.decoder_of(written))
