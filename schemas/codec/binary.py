@@ -13,7 +13,7 @@ from struct import Struct
 _SHIFTS = tuple(range(0, 64, 7))
 _MAX_CACHED = 4_096  # times and versions repeat within a batch
 
-_FLOAT = Struct("<f")
+FLOAT = Struct("<f")
 _INTS = range(-(2**31), 2**31)
 
 write_double = Struct("<d").pack
@@ -71,14 +71,14 @@ def nearest_float(value: float) -> float:
     (0.10000000149011612, -inf)
     """
     try:
-        nearest: float = _FLOAT.unpack(_FLOAT.pack(value))[0]
+        nearest: float = FLOAT.unpack(FLOAT.pack(value))[0]
     except OverflowError:
         return math.copysign(math.inf, value)
     return nearest
 
 
 def write_float(value: float) -> bytes:
-    return _FLOAT.pack(nearest_float(value))
+    return FLOAT.pack(nearest_float(value))
 
 
 def write_bytes(value: bytes) -> bytes:
@@ -115,7 +115,12 @@ def read_int(data: bytes, at: int) -> tuple[int, int]:
 
 def read_bytes(data: bytes, at: int) -> tuple[bytes, int]:
     """Return the bytes whose size begins at `data[at]`, and where they end."""
-    size, at = read_long(data, at)
+    size = data[at]
+    if size & 0x81:  # negative, or of more than one byte
+        size, at = read_long(data, at)
+    else:
+        size >>= 1
+        at += 1
     if not 0 <= size <= len(data) - at:
         raise ValueError(f"a length of {size} bytes, where {len(data) - at} are left")
     return data[at : at + size], at + size

@@ -13,10 +13,18 @@ from struct import Struct
 from textwrap import indent
 from typing import TypeAlias, cast
 
-from millrace.schemas.codec.binary import read_block, read_int, read_long, read_text
+from millrace.schemas.codec.binary import (
+    FLOAT,
+    read_block,
+    read_bytes,
+    read_int,
+    read_long,
+    read_text,
+)
 from millrace.schemas.codec.doubles import DOUBLE_BRANCH, Shape, shape_of
 from millrace.schemas.codec.types import (
     FEATURE,
+    Enum,
     Map,
     NotPlainError,
     Record,
@@ -28,7 +36,7 @@ from millrace.schemas.codec.types import (
 Read: TypeAlias = Callable[[bytes, int], tuple[object, int]]
 """Returns the value that begins at an offset, of the type that the schema says, and its end."""
 
-_MAX_BRANCHES = 64  # the number of each is one byte
+_MAX_NUMBERS = 64  # of the branches of a union or the symbols of an enum: each is one byte
 _LONG = """\
 {into} = data[at]
 if {into} < 0x80:
@@ -38,6 +46,8 @@ else:
     {into}, at = read_long(data, at)
 """
 _SOURCES = {
+    "bytes": "{into}, at = read_bytes(data, at)\n",
+    "float": "{into}, = read_float(data, at)\nat += 4\n",
     "null": "{into} = None\n",
     "boolean": "{into} = data[at] != 0\nat += 1\n",
     "int": _LONG.replace("read_long", "read_int"),
@@ -70,6 +80,8 @@ def record_reader(declared: Record) -> Read | None:
 
 def _compiled(declared: Type) -> Read:
     scope: dict[str, object] = {
+        "read_bytes": read_bytes,
+        "read_float": FLOAT.unpack_from,
         "read_int": read_int,
         "read_long": read_long,
         "read_text": read_text,
@@ -89,6 +101,8 @@ def _source(declared: Type, into: str, scope: dict[str, object]) -> str:
             return _SOURCES[declared].format(into=into)
         case Union(branches):
             return _source_of_union(branches, into, scope)
+        case Enum(symbols=symbols):
+            return _source_of_enum(symbols, into, scope)
         case Record(fields=fields):
             return _source_of_record(fields, into, scope)
         case Map(values):
@@ -105,7 +119,7 @@ def _source_of_doubles(into: list[str], scope: dict[str, object]) -> str:
 
 
 def _source_of_union(branches: tuple[Type, ...], into: str, scope: dict[str, object]) -> str:
-    if len(branches) > _MAX_BRANCHES:
+    if len(branches) > _MAX_NUMBERS:
         raise NotPlainError
     parts = ["branch = data[at]\nat += 1\n"]
     for index, declared in enumerate(branches):
@@ -113,6 +127,13 @@ def _source_of_union(branches: tuple[Type, ...], into: str, scope: dict[str, obj
         parts.append(indent(_source(declared, into, scope), "    "))
     parts.append("else:\n    raise IndexError('a union has no such branch')\n")
     return "".join(parts)
+
+
+def _source_of_enum(symbols: tuple[str, ...], into: str, scope: dict[str, object]) -> str:
+    if len(symbols) > _MAX_NUMBERS:
+        raise NotPlainError
+    numbered = {index << 1: symbol for index, symbol in enumerate(symbols)}
+    return f"{into} = {bound(numbered, scope)}[data[at]]\nat += 1\n"
 
 
 def _source_of_record(fields: dict[str, Type], into: str, scope: dict[str, object]) -> str:

@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 
 from millrace.schemas.codec import decimals
 from millrace.schemas.codec.binary import (
+    FLOAT,
     nearest_float,
     read_block,
     read_bytes,
@@ -47,7 +48,7 @@ Read: TypeAlias = Callable[[bytes, int, "Meter"], tuple[object, int]]
 _PARTS_PER_BYTE = 1
 _PARTS_AT_LEAST = 10_000
 _DEFAULTS_PER_PART = 8
-_DOUBLE, _FLOAT = Struct("<d"), Struct("<f")
+_DOUBLE = Struct("<d")
 _PROMOTIONS: dict[tuple[str, str], Callable[..., object]] = {
     ("int", "long"): int,
     ("int", "float"): nearest_float,
@@ -158,7 +159,11 @@ class _Resolution:
             raise problems[0]
 
         def read(data: bytes, at: int, meter: Meter) -> tuple[object, int]:
-            branch, at = read_long(data, at)
+            branch = data[at] >> 1
+            if data[at] & 0x81:  # it is negative, or takes more than one byte
+                branch, at = read_long(data, at)
+            else:
+                at += 1
             if not 0 <= branch < len(branches):
                 raise IndexError("a union has no such branch")
             return branches[branch](data, at, meter)
@@ -218,6 +223,7 @@ class _Resolution:
                 )
         defaults = [(name, default_maker(wanted, name)) for name in missing]
         blank: dict[str, object] = dict.fromkeys(wanted.fields)
+        in_order = [*wanted.fields] == [place for place, _ in reads]
         empty = [each for each in written.fields.values() if self._is_empty(each)]
         parts = 1 + len(empty) + len(defaults) // _DEFAULTS_PER_PART
 
@@ -233,7 +239,15 @@ class _Resolution:
             meter.leave()
             return record, at
 
-        return read
+        def read_all(data: bytes, at: int, meter: Meter) -> tuple[object, int]:
+            meter.enter(parts)
+            record: dict[str | None, object] = {}
+            for place, read_field in reads:
+                record[place], at = read_field(data, at, meter)
+            meter.leave()
+            return record, at
+
+        return read_all if in_order else read
 
     def _is_empty(self, declared: Type) -> bool:
         """Whether all values of a type take no bytes."""
@@ -411,12 +425,17 @@ def _string(data: bytes, at: int, _meter: Meter) -> tuple[object, int]:
     return text.decode(), at
 
 
+def _long(data: bytes, at: int, _meter: Meter) -> tuple[object, int]:
+    byte = data[at]
+    return ((byte >> 1) ^ -(byte & 1), at + 1) if byte < 0x80 else read_long(data, at)
+
+
 _READING: dict[str, Read] = {
     "null": lambda _data, at, _: (None, at),
     "boolean": _boolean,
     "int": lambda data, at, _: read_int(data, at),
-    "long": lambda data, at, _: read_long(data, at),
-    "float": lambda data, at, _: (_FLOAT.unpack_from(data, at)[0], at + 4),
+    "long": _long,
+    "float": lambda data, at, _: (FLOAT.unpack_from(data, at)[0], at + 4),
     "double": lambda data, at, _: (_DOUBLE.unpack_from(data, at)[0], at + 8),
     "bytes": lambda data, at, _: read_bytes(data, at),
     "string": _string,

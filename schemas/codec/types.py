@@ -153,7 +153,6 @@ class NotPlainError(Exception):
 
 
 _MAX_COMPILED = 5_000  # fields: Python takes seconds to compile more
-_PLAIN = PRIMITIVES - {"bytes", "float"}
 
 
 def plain(declared: Type, seen: set[int] | None = None) -> Type:
@@ -173,7 +172,7 @@ def plain(declared: Type, seen: set[int] | None = None) -> Type:
     """
     seen = set() if seen is None else seen
     match declared:
-        case str() if declared in _PLAIN:
+        case str() | Enum():
             return declared
         case Moment():
             return declared.base

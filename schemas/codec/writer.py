@@ -15,7 +15,9 @@ from typing import TypeAlias
 
 from millrace.schemas.codec.binary import (
     write_boolean,
+    write_bytes,
     write_double,
+    write_float,
     write_int,
     write_long,
     write_text,
@@ -25,6 +27,7 @@ from millrace.schemas.codec.reader import bound
 from millrace.schemas.codec.types import (
     FEATURE,
     OPTIONAL_LABEL,
+    Enum,
     Map,
     NotPlainError,
     Record,
@@ -42,6 +45,8 @@ _MAX_NAMES = 10_000
 _PRIMITIVES: dict[str, Write] = {
     "null": lambda _: b"",
     "boolean": write_boolean,
+    "bytes": write_bytes,
+    "float": write_float,
     "int": write_int,
     "long": write_long,
     "double": write_double,
@@ -106,6 +111,8 @@ def _writer(declared: Type) -> Write:
     match declared:
         case str():
             return _PRIMITIVES[declared]
+        case Enum(symbols=symbols):
+            return {symbol: write_long(index) for index, symbol in enumerate(symbols)}.__getitem__
         case Map(values):
             return _map_writer(values)
     if declared == FEATURE:

@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from millrace.schemas import AvroType, RecordError, RejectReason, shipped
-from millrace.schemas.codec import reader
+from millrace.schemas.codec import reader, writer
 from millrace.schemas.codec.avro import HEADER_SIZE_BYTES
+from millrace.schemas.codec.binary import write_long
 from millrace.schemas.codec.reader import record_reader
+from millrace.schemas.codec.types import Enum, Record
 from tests.unit.schemas.avro_schemas import ENUM, FEATURE, by_fastavro, map_of, parsed, record
 
 INNER = record("long", "string", name="Inner")
@@ -232,10 +234,54 @@ def test_a_map_of_the_shape_before_is_read_in_one_step(
         first.decode(first.encode({"a": {"x": 0.5}, "b": "after"}))
 
 
-@pytest.mark.parametrize("declared", ["bytes", "float", {"type": "array", "items": "long"}, ENUM])
-def test_other_types_are_left_to_fastavro(declared: Any) -> None:
-    """No reader is made for a record with a field that is not plain, however deep it lies."""
+@pytest.mark.parametrize(
+    "declared",
+    [
+        {"type": "array", "items": "long"},
+        {"type": "fixed", "name": "F", "size": 2},
+        {**ENUM, "symbols": [f"S{n}" for n in range(65)]},
+    ],
+)
+def test_other_types_are_not_compiled(declared: Any) -> None:
+    """No source is made for a record with a field that is not plain, however deep it lies."""
     assert record_reader(parsed(declared)) is None
-    assert record_reader(parsed(record("long", ["null", declared], name="In"))) is None
+    assert record_reader(parsed(record("long", ["null", declared], name="In"), name="R")) is None
     assert record_reader(parsed(map_of(declared))) is None
-    assert record_reader(parsed(["long", "string"])) is not None
+    assert record_reader(parsed(["null", "R"])) is None
+    assert record_reader(parsed(["long", "string", "bytes", "float", ENUM])) is not None
+
+
+@pytest.mark.parametrize("symbols", [1, 3, 64, 65, 200])
+def test_enums_of_any_size(symbols: int) -> None:
+    """Each symbol is read and written, and an index beyond them is malformed."""
+    names = [f"S{n}" for n in range(symbols)]
+    avro = AvroType(record({**ENUM, "symbols": names}))
+    for index, name in enumerate(names):
+        assert avro.encode({"a": name}) == avro.header + write_long(index)
+        assert avro.decode(avro.encode({"a": name})) == {"a": name}
+    for index in (symbols, -1, 2**40):
+        with pytest.raises(RecordError, match=r"^malformed: "):
+            avro.decode(avro.header + write_long(index))
+    with pytest.raises(ValueError, match="enum 'E' has no symbol 'W'"):
+        avro.encode({"a": "W"})
+
+
+def test_what_a_schema_says_is_no_part_of_a_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The source of a reader and a writer holds no text of the schema: it is bound in its scope."""
+    sources: list[str] = []
+
+    def spy(source: str, scope: dict[str, object]) -> object:
+        sources.append(source)
+        return eval(compile(source, "spied", "exec" if source.startswith("def") else "eval"), scope)
+
+    monkeypatch.setattr(reader, "exec", spy, raising=False)
+    monkeypatch.setattr(writer, "eval", spy, raising=False)
+    evil = "a'+__import__('os').system('id')+'"
+    declared = Record(evil, {evil: "double", f"{evil}2": Enum(evil, (evil,)), "b": "long"})
+    value = {evil: 0.5, f"{evil}2": evil, "b": 1}
+    write, read_back = writer.record_writer(declared, b"'+x+'"), record_reader(declared)
+    assert write is not None
+    assert read_back is not None
+    assert read_back(write(value), 5) == (value, len(write(value)))
+    assert len(sources) == 2
+    assert not any("import" in source or "+x" in source for source in sources)

@@ -127,7 +127,8 @@ def test_text_of_any_size(size: int) -> None:
     assert avro.decode(avro.encode(value)) == value
 
 
-PRIMITIVES = ("null", "boolean", "int", "long", "double", "string")
+PRIMITIVES = ("null", "boolean", "int", "long", "float", "double", "bytes", "string")
+FIXED = {"type": "fixed", "name": "F", "size": 2}
 
 
 @pytest.mark.parametrize(
@@ -151,9 +152,10 @@ def test_plain_types_are_compiled(declared: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "declared", ["bytes", "float", ["long", "string"], ["long", "double", "null"]]
+    "declared",
+    [FIXED, {"type": "array", "items": "int"}, ["long", "string"], ["long", "double", "null"]],
 )
-def test_other_types_are_left_to_fastavro(declared: Any) -> None:
+def test_other_types_are_not_compiled(declared: Any) -> None:
     """No writer is made for a record with a field that is not plain, however deep it lies."""
     assert record_writer(parsed(declared), b"") is None
     assert record_writer(parsed(record("long", declared, name="In")), b"") is None
