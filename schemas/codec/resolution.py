@@ -13,7 +13,6 @@ need not be equal: the reader knows what it wants to read.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from struct import Struct
 from typing import Any, TypeAlias
@@ -172,10 +171,16 @@ class _Resolution:
 
     def _into_union(self, written: Type, wanted: Union) -> Read:
         """Return the function of the reader's type that is closest to the writer's."""
+        nearest: IncompatibleError | None = None
         possible: list[tuple[Type, Read]] = []
         for each in wanted.branches:
-            with suppress(IncompatibleError):
+            try:
                 possible.append((each, self.read(written, each)))
+            except IncompatibleError as error:
+                if kind_of(each) == kind_of(written):
+                    nearest = error
+        if not possible and nearest is not None:
+            raise nearest
         if not possible:
             raise IncompatibleError(
                 f"{_described(written)} cannot be read as"

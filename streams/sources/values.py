@@ -69,7 +69,7 @@ def iso_to_units(text: str, units_per_ms: int) -> int:
     fraction = _FRACTION.search(text)
     digits = fraction[1] if fraction else ""
     try:
-        time = datetime.fromisoformat(_FRACTION.sub("", text, count=1))
+        time = datetime.fromisoformat(_whole_seconds(text))
         seconds = ((time if time.tzinfo else time.replace(tzinfo=UTC)) - _EPOCH) // _SECOND
     except (ValueError, OverflowError):
         raise RecordError(
@@ -78,3 +78,11 @@ def iso_to_units(text: str, units_per_ms: int) -> int:
         ) from None
     nanoseconds = int(f"{digits:0<9.9}") if digits else 0
     return (seconds * _NANOSECONDS + nanoseconds) * units_per_ms // _NANOSECONDS_PER_MS
+
+
+def _whole_seconds(text: str) -> str:
+    """Return a time without its fraction of a second; one of a minute is none that Python knows."""
+    whole = _FRACTION.sub("", text, count=1)
+    if "." in whole or "," in whole:
+        raise ValueError
+    return whole
