@@ -17,7 +17,15 @@ from typing import cast
 from millrace.schemas.codec.avro import AvroType, Codec, Schema
 from millrace.schemas.codec.documents import MisfitError, document_reader
 from millrace.schemas.codec.parsing import load
-from millrace.schemas.codec.types import Enum, Moment, Type, branches_of, is_recursive, kind_of
+from millrace.schemas.codec.types import (
+    MAX_DEPTH,
+    Enum,
+    Moment,
+    Type,
+    branches_of,
+    is_recursive,
+    kind_of,
+)
 from millrace.schemas.errors import DefinitionError, RecordError
 from millrace.schemas.files import current, earlier, shipped
 from millrace.schemas.records import Fields, RejectReason
@@ -43,12 +51,12 @@ class EventSchema:
     """
 
     def __init__(self, source: Path | str | Schema, label: str | None = None) -> None:
-        schema = source if isinstance(source, dict) else _load(Path(source))
+        schema = _as_json(source) if isinstance(source, dict) else _load(Path(source))
         self.as_written: AvroType[Fields] = _as_type(schema)
         if self.as_written.name == "Label":
             raise DefinitionError(
                 "the schema's name must not be 'Label', the name of Millrace's own label records;"
-                f" got {schema['name']!r}. Rename the record"
+                f" got {self.as_written.schema['name']!r}. Rename the record"
             )
         self.label = label
         self._fields: Mapping[str, Type] = self.as_written.type.fields
@@ -104,6 +112,7 @@ class EventSchema:
         event: AvroType[Fields] = AvroType(
             self._in_envelope(current("event")),
             earlier=[self._in_envelope(each) for each in earlier("event")],
+            levels=MAX_DEPTH + 1,  # the envelope is one more
         )
         return Codec([event, shipped("label")])
 
@@ -168,7 +177,7 @@ class EventSchema:
         return document_reader(self.accepted.type)
 
 
-def _load(path: Path) -> Schema:
+def _load(path: Path) -> object:
     try:
         text = path.read_text()
     except OSError as error:
@@ -177,18 +186,27 @@ def _load(path: Path) -> Schema:
         ) from error
     except (ValueError, RecursionError) as error:
         raise DefinitionError(f"schema must be JSON; got {str(path)!r}: {error}") from error
-    return cast("Schema", load(text, repr(str(path))))
+    return load(text, repr(str(path)))
 
 
-def _as_type(schema: Schema) -> AvroType[Fields]:
-    """Return the type of a schema that was given as Python has it."""
+def _as_json(schema: Schema) -> object:
+    """Return a schema that was given as Python has it."""
     try:
         text = json.dumps(schema)
     except (TypeError, ValueError, RecursionError) as error:
         raise DefinitionError(
             f"schema must be Avro as JSON has it; got {shortened(schema)}: {error}"
         ) from error
-    return AvroType(cast("Schema", load(text, shortened(schema))))
+    return load(text, shortened(schema))
+
+
+def _as_type(schema: object) -> AvroType[Fields]:
+    try:
+        return AvroType(cast("Schema", schema))
+    except DefinitionError as error:
+        if str(error).startswith("schema "):
+            raise
+        raise DefinitionError(f"schema must be valid Avro, in which {error}") from error
 
 
 def _declared_fields(schema: Schema) -> list[Schema]:

@@ -16,7 +16,7 @@ from millrace.schemas.codec.encoding import encoder
 from millrace.schemas.codec.parsing import parse_record
 from millrace.schemas.codec.reader import Read, record_reader
 from millrace.schemas.codec.resolution import IncompatibleError, resolved
-from millrace.schemas.codec.types import Moment, Record, Type, branches_of
+from millrace.schemas.codec.types import MAX_DEPTH, Moment, Record, Type, branches_of
 from millrace.schemas.codec.writer import record_writer
 from millrace.schemas.errors import RecordError
 from millrace.schemas.records import Fields, RejectReason
@@ -85,6 +85,8 @@ class AvroType(Generic[R_co]):
         An Avro schema of type record.
     earlier
         Earlier versions of it, whose records are read as records of this one.
+    levels
+        How deep the schema, and a record, may be nested.
 
     Raises
     ------
@@ -92,16 +94,18 @@ class AvroType(Generic[R_co]):
         The schema is not a valid Avro record schema.
     """
 
-    def __init__(self, schema: Schema, earlier: Iterable[Schema] = ()) -> None:
-        self.type = parse_record(schema)
+    def __init__(
+        self, schema: Schema, earlier: Iterable[Schema] = (), *, levels: int = MAX_DEPTH
+    ) -> None:
+        self._levels = levels
+        self.type = parse_record(schema, levels=levels)
         self.schema = schema
         self.fields = cast("list[Schema]", schema["fields"])
         self.name = self.type.name.rpartition(".")[2]
         self.header = _header(self.type)
-        self.decoders = Decoders(
-            (_header(written), self.decoder_of(written)) for written in map(parse_record, earlier)
-        )
-        read = record_reader(self.type) or resolved(self.type, self.type)
+        versions = [parse_record(each, levels=levels) for each in earlier]
+        self.decoders = Decoders((_header(each), self.decoder_of(each)) for each in versions)
+        read = record_reader(self.type) or resolved(self.type, self.type, levels)
         self.decoders[self.header] = Decoder(self.name, read)
         self._encode_any = encoder(self.type)
         self._has_times = any(isinstance(each, Moment) for each in self._types())
@@ -144,7 +148,7 @@ class AvroType(Generic[R_co]):
             The schemas are not compatible by Avro's rules.
         """
         try:
-            return Decoder(self.name, resolved(written, self.type))
+            return Decoder(self.name, resolved(written, self.type, self._levels))
         except IncompatibleError as error:
             raise _incompatible(self.name, error) from error
 

@@ -62,7 +62,9 @@ def load(text: str, name: str) -> object:
         raise DefinitionError(f"schema must be JSON; got {name}: {error}") from error
 
 
-def parse_record(schema: object, references: Iterable[object] = ()) -> Record:
+def parse_record(
+    schema: object, references: Iterable[object] = (), levels: int = MAX_DEPTH
+) -> Record:
     """Return the record that a schema declares.
 
     Parameters
@@ -71,6 +73,8 @@ def parse_record(schema: object, references: Iterable[object] = ()) -> Record:
         Parsed JSON.
     references
         Schemas whose named types it uses, each after those that it uses itself.
+    levels
+        How deep it may be nested.
 
     Raises
     ------
@@ -79,7 +83,7 @@ def parse_record(schema: object, references: Iterable[object] = ()) -> Record:
     """
     if not isinstance(schema, dict) or schema.get("type") not in ("record", "error"):
         raise DefinitionError(f"schema must be an Avro record; got {shortened(schema)}")
-    parser = _Parser()
+    parser = _Parser(levels)
     for each in references:
         parser.type_of(each)
     found = parser.type_of(schema)
@@ -91,7 +95,8 @@ def parse_record(schema: object, references: Iterable[object] = ()) -> Record:
 class _Parser:
     """Reads schemas that share their named types."""
 
-    def __init__(self) -> None:
+    def __init__(self, levels: int) -> None:
+        self._levels = levels
         self._named: dict[str, Type] = {}
         self._heights: dict[str, int] = {}
         self._reached = 0
@@ -151,7 +156,7 @@ class _Parser:
 
     def _reach(self, depth: int) -> None:
         self._reached = max(self._reached, depth)
-        if depth > MAX_DEPTH:
+        if depth > self._levels:
             raise DefinitionError(_TOO_DEEP)
 
     def _called(self, name: str, namespace: str, depth: int) -> Type:

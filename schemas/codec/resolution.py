@@ -74,18 +74,20 @@ class Meter:
     ----------
     size_bytes
         Of the record.
+    levels
+        How deep it may be nested.
     """
 
-    __slots__ = ("depth", "left")
+    __slots__ = ("left", "levels")
 
-    def __init__(self, size_bytes: int) -> None:
-        self.depth = 0
+    def __init__(self, size_bytes: int, levels: int) -> None:
+        self.levels = levels
         self.left = _PARTS_AT_LEAST + size_bytes * _PARTS_PER_BYTE
 
     def enter(self, parts: int = 1) -> None:
         """Begin a record, an array or a map."""
-        self.depth += 1
-        if self.depth > MAX_DEPTH:
+        self.levels -= 1
+        if self.levels < 0:
             raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
         self.spend(parts)
 
@@ -95,10 +97,12 @@ class Meter:
             raise ValueError("more values than a record of this size may have")
 
     def leave(self) -> None:
-        self.depth -= 1
+        self.levels += 1
 
 
-def resolved(written: Type, wanted: Type) -> Callable[[bytes, int], tuple[object, int]]:
+def resolved(
+    written: Type, wanted: Type, levels: int = MAX_DEPTH
+) -> Callable[[bytes, int], tuple[object, int]]:
     r"""Return the function that reads what one type wrote as another.
 
     Raises
@@ -112,7 +116,7 @@ def resolved(written: Type, wanted: Type) -> Callable[[bytes, int], tuple[object
     (3.0, 1)
     """
     read = _Resolution().read(written, wanted)
-    return lambda data, at: read(data, at, Meter(len(data)))
+    return lambda data, at: read(data, at, Meter(len(data), levels))
 
 
 class _Resolution:

@@ -317,6 +317,37 @@ def test_json_of_nested_records() -> None:
         of.from_json({**document, "inner": {}})
 
 
+def test_a_schema_that_refers_to_itself() -> None:
+    """An event may hold others of its kind: by JSON, by Avro and in `clean`, 64 levels of them."""
+    of = visits(parent=(["null", "Visit"], None), others=({"type": "array", "items": "Visit"}, []))
+    of.check()
+    inner = {"id": "2", "parent": None, "others": [], "paid": True}
+    event = {"id": "1", "parent": inner, "others": [inner, inner], "paid": False}
+    assert of.from_json(event) == event
+    assert of.codec.decode(of.as_written.encode(event)) == ("Visit", event)
+    fields = {name: value for name, value in event.items() if name != "paid"}
+    record = {"event_id": "1", "key": None, "event_time_ms": 5, "label": False, "fields": fields}
+    name, clean = of.clean_codec.decode(of.clean_codec.encode("Event", record))
+    assert (name, clean["event_id"]) == ("Event", "1")
+    assert clean["fields"]["parent"] == {"id": "2", "parent": None, "others": []}
+    for _ in range(60):  # beside the four levels that there are
+        event = {"id": "1", "parent": event, "others": [], "paid": None}
+    record["fields"] = of.from_json(event)
+    of.clean_codec.decode(of.clean_codec.encode("Event", record))
+    event = {"id": "1", "parent": event, "paid": None}
+    with pytest.raises(RecordError, match="must be nested at most 64 levels deep"):
+        of.from_json(event)
+
+
+def test_types_that_are_used_by_name() -> None:
+    """A type is known by its name, wherever it is used again."""
+    of = visits(c=COLOUR, d="Colour", e=["null", "Colour"])
+    assert of.types_of("e") == ("null", "enum")
+    assert of.symbols_of("d") == ("RED", "BLUE")
+    assert of.is_primitive("d")
+    assert of.from_json({"id": "1", "c": "RED", "d": "BLUE", "e": None})["d"] == "BLUE"
+
+
 values = st.fixed_dictionaries(
     {
         "id": st.text(st.characters(exclude_categories=["Cs"])),
