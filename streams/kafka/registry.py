@@ -3,7 +3,7 @@
 An id always means the same schema, so looking it up keeps an operator a pure function of the log.
 Only an id that the registry does not have depends on the moment: it is asked for again, so that a
 producer which is a second ahead of the registry loses no record. A registry that does not answer
-is no fault of the record: a `BrokerError` makes the engine begin again from the last commit.
+is no fault of the record: a `RegistryError` makes the engine begin again from the last commit.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class SchemaLookup:
         ------
         RecordError
             The registry does not have it. It is asked for again after a while, for another record.
-        BrokerError
+        RegistryError
             The registry does not answer, or refuses the worker.
         """
         found = self._known.get(schema_id)

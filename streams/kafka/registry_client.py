@@ -1,7 +1,7 @@
 """Asking a schema registry over HTTP.
 
 What may go wrong is told apart by its type. The registry does not have what was asked for:
-`NotFoundError`. It does not answer, is not one, or refuses the worker: a `BrokerError` that names
+`NotFoundError`. It does not answer, is not one, or refuses the worker: a `RegistryError` that names
 the setting. No message holds a password, nor does any address.
 """
 
@@ -18,7 +18,7 @@ from urllib.request import HTTPSHandler, Request, build_opener
 
 import structlog
 
-from millrace.schemas import BrokerError
+from millrace.schemas import RegistryError
 from millrace.schemas.codec.parsing import MAX_SCHEMA_BYTES
 from millrace.schemas.codec.types import MAX_DEPTH
 from millrace.streams.environment import REGISTRY_URL
@@ -65,7 +65,7 @@ class RegistryClient:
         ------
         NotFoundError
             There is none.
-        BrokerError
+        RegistryError
             The registry does not answer, or refuses to.
         """
         try:
@@ -108,7 +108,7 @@ class RegistryClient:
         for url in self._urls[:-1]:
             try:
                 return self._ask(url, path)
-            except BrokerError as error:
+            except RegistryError as error:
                 _log.warning("asking the next schema registry", reason=str(error))
         return self._ask(self._urls[-1], path)
 
@@ -127,7 +127,7 @@ class RegistryClient:
         except (ValueError, RecursionError):
             answer = None
         if not isinstance(answer, dict):
-            raise BrokerError(
+            raise RegistryError(
                 f"what answers at {url!r} is no schema registry. Check {REGISTRY_URL}, the"
                 " setting schema_registry_url"
             )
@@ -154,7 +154,7 @@ def _body(response: HTTPResponse) -> bytes:
 
 def _refusal(url: str, status: int) -> Exception:
     if status in (401, 403):
-        return BrokerError(
+        return RegistryError(
             f"the schema registry {url!r} refuses the worker (HTTP {status}). Check {USER} and"
             f" {PASSWORD}, or {TOKEN}"
         )
@@ -163,14 +163,14 @@ def _refusal(url: str, status: int) -> Exception:
     return NotFoundError(f"HTTP {status}")
 
 
-def _no_answer(url: str, error: object) -> BrokerError:
+def _no_answer(url: str, error: object) -> RegistryError:
     reason = error.reason if isinstance(error, URLError) else error
     if isinstance(reason, ssl.SSLCertVerificationError):
-        return BrokerError(
+        return RegistryError(
             f"the certificate of the schema registry {url!r} is not trusted:"
             f" {reason.verify_message}. Set {CA} to the file of the authority that signed it"
         )
-    return BrokerError(
+    return RegistryError(
         f"the schema registry {url!r} does not answer: {reason}. Check that it is up, and"
         f" {REGISTRY_URL}, the setting schema_registry_url"
     )

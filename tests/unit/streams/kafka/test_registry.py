@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from millrace.schemas import BrokerError, RecordError, RejectReason
+from millrace.schemas import RecordError, RegistryError, RejectReason
 from millrace.streams.kafka.registry import ASK_AGAIN_SECONDS, SchemaLookup, written_schema
 from millrace.streams.kafka.registry_client import NotFoundError
 from millrace.streams.settings import Settings
@@ -146,9 +146,9 @@ def test_an_id_that_no_registry_can_have(schema_id: int) -> None:
 def test_a_registry_that_fails_is_no_fault_of_the_record() -> None:
     """The error stops the agent, which begins again; nothing is remembered of it."""
     registry = FakeRegistry(1)
-    registry.fault = BrokerError("down")
+    registry.fault = RegistryError("down")
     look_up = look_up_in(registry)
-    with pytest.raises(BrokerError, match="down"):
+    with pytest.raises(RegistryError, match="down"):
         look_up(1)
     registry.fault = None
     assert look_up(1) is FOUND

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from millrace.schemas import BrokerError
+from millrace.schemas import RegistryError
 from millrace.streams.kafka import registry_client
 from millrace.streams.kafka.registry_client import NotFoundError, RegistryClient
 from millrace.streams.registry_settings import RegistrySettings
@@ -155,7 +155,7 @@ def test_a_registry_that_is_unwell(status: int, server: Server) -> None:
     """A fault of the registry is told by its address, the status and the setting."""
     server.answers["/schemas/ids/1"] = status, {}
     with pytest.raises(
-        BrokerError, match=rf"'{server.url}' does not answer: HTTP {status}\. Check"
+        RegistryError, match=rf"'{server.url}' does not answer: HTTP {status}\. Check"
     ):
         client_of(server).registered(1)
 
@@ -165,7 +165,7 @@ def test_a_registry_that_refuses_the_worker(status: int, server: Server) -> None
     """Wrong credentials are told by the settings that hold them, and are not shown."""
     server.answers["/schemas/ids/1"] = status, {}
     client = client_of(server, user="me", password="s3cret")
-    with pytest.raises(BrokerError, match=r"refuses the worker.*SCHEMA_REGISTRY_USER") as caught:
+    with pytest.raises(RegistryError, match=r"refuses the worker.*SCHEMA_REGISTRY_USER") as caught:
         client.registered(1)
     assert "MILLRACE_SCHEMA_REGISTRY_TOKEN" in str(caught.value)
     assert "s3cret" not in str(caught.value)
@@ -175,7 +175,7 @@ def test_a_registry_that_refuses_the_worker(status: int, server: Server) -> None
 def test_what_is_no_registry(body: bytes, server: Server) -> None:
     """An answer that no registry gives is a fault of the setting, not of the record."""
     server.answers["/schemas/ids/1"] = 200, body
-    with pytest.raises(BrokerError, match=r"no schema registry\. Check SCHEMA_REGISTRY_URL"):
+    with pytest.raises(RegistryError, match=r"no schema registry\. Check SCHEMA_REGISTRY_URL"):
         client_of(server).registered(1)
 
 
@@ -193,7 +193,7 @@ def test_odd_references(references: object, server: Server) -> None:
 def test_a_registry_that_cannot_be_reached() -> None:
     """A refused connection names the address and the setting, and no password."""
     settings = Settings(schema_registry_url="http://me:s3cret@127.0.0.1:9").registry
-    with pytest.raises(BrokerError) as caught:
+    with pytest.raises(RegistryError) as caught:
         RegistryClient(settings).registered(1)
     assert str(caught.value).startswith("the schema registry 'http://127.0.0.1:9' does not answer:")
     assert "the setting schema_registry_url" in str(caught.value)
@@ -206,7 +206,7 @@ def test_a_registry_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry_client, "_TIMEOUT_SECONDS", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        with pytest.raises(BrokerError, match="does not answer: timed out"):
+        with pytest.raises(RegistryError, match="does not answer: timed out"):
             RegistryClient(RegistrySettings(url)).registered(1)
 
 
@@ -214,7 +214,7 @@ def test_a_registry_that_drips(server: Server, monkeypatch: pytest.MonkeyPatch) 
     """An answer that never ends is given up, too."""
     server.has(1, "string")
     monkeypatch.setattr(registry_client, "_DEADLINE_SECONDS", -1.0)
-    with pytest.raises(BrokerError, match="the answer took more than"):
+    with pytest.raises(RegistryError, match="the answer took more than"):
         client_of(server).registered(1)
 
 
