@@ -53,7 +53,7 @@ class Names:
 
     def kind_of(self, drawn: Drawn) -> str:
         """Return the kind of a type's values; in JSON, bytes and decimals are text."""
-        is_text = self._as_json and drawn.kind in ("bytes", "decimal")
+        is_text = self._as_json and drawn.kind == "bytes"
         return "text" if is_text else drawn.kind
 
 
@@ -93,7 +93,7 @@ def _decimal_types(draw: st.DrawFn, names: Names) -> Drawn:
     declared = {"type": base, "logicalType": "decimal", "precision": precision, "scale": scale}
     if base == "fixed":
         declared |= {"name": next(names), "size": 8}
-    return Drawn(declared, _decimals(precision, scale), "decimal")
+    return Drawn(declared, _decimals(precision, scale), "bytes")
 
 
 @st.composite
