@@ -52,9 +52,9 @@ class Names:
         return f"T{next(self._numbers)}"
 
     def kind_of(self, drawn: Drawn) -> str:
-        """Return the kind of a type's values; in JSON, bytes and decimals are text."""
-        is_text = self._as_json and drawn.kind == "bytes"
-        return "text" if is_text else drawn.kind
+        """Return the kind of a type's values: in JSON, bytes are text; to fastavro, an array."""
+        alike = ("bytes", "text") if self._as_json else ("bytes", "array")
+        return alike[0] if drawn.kind in alike else drawn.kind
 
 
 @st.composite
