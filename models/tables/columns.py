@@ -13,6 +13,9 @@ from pandas.api import types
 
 from millrace.schemas import DefinitionError
 
+TimeUnit: TypeAlias = Literal["ms", "us", "ns", "text"]
+"""How a field holds a time: as a number since the Unix epoch, or as text."""
+
 Cell: TypeAlias = bool | int | float | str | None
 Column: TypeAlias = "pd.Series[Any]"
 
@@ -64,11 +67,15 @@ def avro_type(column: Column) -> str | dict[str, str]:
     return "string"
 
 
-def cells(column: Column, kind: str | dict[str, str]) -> list[Cell]:
-    """Return a column's cells as plain Python values of the Avro type `kind`, None if missing."""
+def cells(column: Column, kind: str | dict[str, str], unit: TimeUnit = "ms") -> list[Cell]:
+    """Return a column's cells as plain Python values of the Avro type `kind`, None if missing.
+
+    Times are numbers in `unit`, or text in ISO 8601.
+    """
     is_missing = column.isna()
     if isinstance(kind, dict):
-        column = pd.to_datetime(column, utc=True).dt.as_unit("ms").astype("int64")
+        times = pd.to_datetime(column, utc=True)
+        column = times.map(str) if unit == "text" else times.dt.as_unit(unit).astype("int64")
     if kind == "double":
         column = column.astype("Float64")
     found: list[Cell] = column.tolist()

@@ -7,12 +7,12 @@ well as for one of the user's own.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import count
 
 import pandas as pd
 
-from millrace.models.tables.columns import Cell, avro_type, cells
+from millrace.models.tables.columns import Cell, TimeUnit, avro_type, cells
 
 EVENT_ID = "event_id"
 """Name of the field that is added to identify an event."""
@@ -20,7 +20,9 @@ EVENT_ID = "event_id"
 _CHUNK_ROWS = 10_000
 
 
-def records(frame: pd.DataFrame, event_id: str) -> Iterator[dict[str, Cell]]:
+def records(
+    frame: pd.DataFrame, event_id: str, units: Mapping[str, TimeUnit] | None = None
+) -> Iterator[dict[str, Cell]]:
     """Return one event per row, of plain Python values: fields in the order of the columns.
 
     Parameters
@@ -30,6 +32,8 @@ def records(frame: pd.DataFrame, event_id: str) -> Iterator[dict[str, Cell]]:
     event_id
         Name of the field that identifies an event. If no column gives it, it is added, and
         holds the number of the row from 0, as text.
+    units
+        How fields hold a time, where it is not in milliseconds.
 
     Examples
     --------
@@ -38,10 +42,14 @@ def records(frame: pd.DataFrame, event_id: str) -> Iterator[dict[str, Cell]]:
     """
     names = field_names(str(each) for each in frame.columns)
     kinds = [avro_type(frame.iloc[:, i]) for i in range(len(names))]
+    held = [(units or {}).get(name, "ms") for name in names]
     is_added = event_id not in names
     for start in range(0, len(frame), _CHUNK_ROWS):
         chunk = frame.iloc[start : start + _CHUNK_ROWS]
-        columns = [cells(chunk.iloc[:, i], kind) for i, kind in enumerate(kinds)]
+        columns = [
+            cells(chunk.iloc[:, i], kind, unit)
+            for i, (kind, unit) in enumerate(zip(kinds, held, strict=True))
+        ]
         for row, values in enumerate(zip(*columns, strict=True), start):
             event: dict[str, Cell] = {event_id: str(row)} if is_added else {}
             event.update(zip(names, values, strict=True))

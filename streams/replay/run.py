@@ -70,7 +70,7 @@ def replay_in_memory(
     """
     started = time.perf_counter()
     memory = InMemory(pipeline, 1, time.time_ns() // 1_000_000)
-    rows = source.events(pipeline.event_id)
+    rows = source.events(pipeline.event_id, pipeline.event_schema)
     made = memory.fold(in_order(rows, Encoder(pipeline, 1), label_delay))
     predicted, details = 0, dict[str, str]()
     for record in made:
@@ -131,7 +131,9 @@ def replay_through_worker(
         worker = stack.enter_context(WorkerProcess(settings))
         encoder = Encoder(pipeline, partitions)
         window = _window(source, pipeline, settings, encoder)
-        records = in_order(source.events(pipeline.event_id), encoder, pace.label_delay)
+        records = in_order(
+            source.events(pipeline.event_id, pipeline.event_schema), encoder, pace.label_delay
+        )
         watch = Watch(worker, pipeline, settings)
         feed = Feed(clients, topic, window, watch, rate=pace.rate, on_progress=on_progress)
         prepared = [*islice(records, _PREPARED)]  # now, while the worker starts
@@ -161,7 +163,7 @@ def own_name(pipeline: Pipeline, now: datetime | None = None) -> str:
 
 
 def _window(source: Source, pipeline: Pipeline, settings: Settings, encoder: Encoder) -> Window:
-    rows = islice(source.events(pipeline.event_id), _SAMPLE)
+    rows = islice(source.events(pipeline.event_id, pipeline.event_schema), _SAMPLE)
     events = [*map(encoder.event, rows)]
     now_ms = time.time_ns() // 1_000_000
     return Window(growth(pipeline, events, now_ms=now_ms, outputs=settings.outputs))

@@ -13,13 +13,14 @@ import pandas as pd
 
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.tasks import Task
-from millrace.models.tables.columns import Cell
+from millrace.models.tables.columns import Cell, TimeUnit
 from millrace.models.tables.inference import Choices, Inferred, infer
 from millrace.models.tables.labels import as_labels
 from millrace.models.tables.reading import read_table
 from millrace.models.tables.rows import field_names, records
-from millrace.schemas import SettingsError
+from millrace.schemas import EventSchema, SettingsError
 
+_UNITS: dict[int, TimeUnit] = {1: "ms", 1_000: "us", 1_000_000: "ns"}
 _SHIPPED = "millrace.models.pipelines"
 
 
@@ -52,9 +53,16 @@ class Source:
         """Return the first rows only."""
         return self if limit is None else replace(self, frame=self.frame.head(limit))
 
-    def events(self, event_id: str) -> Iterator[dict[str, Cell]]:
-        """Return one event per row."""
-        return records(self.frame, event_id)
+    def events(self, event_id: str, schema: EventSchema | None = None) -> Iterator[dict[str, Cell]]:
+        """Return one event per row; times are in the units of the schema, by default in ms."""
+        return records(self.frame, event_id, {} if schema is None else _units(schema))
+
+
+def _units(schema: EventSchema) -> dict[str, TimeUnit]:
+    return {
+        name: "text" if "string" in schema.types_of(name) else _UNITS[schema.units_per_ms(name)]
+        for name in schema.field_names
+    }
 
 
 def read_source(text: str) -> Source:

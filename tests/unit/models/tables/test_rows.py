@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -92,3 +93,18 @@ def test_field_names_are_valid_unique_and_stable(names: list[str]) -> None:
         if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
             assert field == name
     assert free_event_id(names) not in fields
+
+
+@pytest.mark.parametrize(
+    ("unit", "expected"),
+    [
+        ("ms", 1500),
+        ("us", 1_500_250),
+        ("ns", 1_500_250_125),
+        ("text", "1970-01-01 00:00:01.500250125+00:00"),
+    ],
+)
+def test_times_in_the_unit_of_a_field(unit: Any, expected: Any) -> None:
+    """A field may hold times in smaller units, or as text."""
+    frame = pd.DataFrame({"at": pd.to_datetime(["1970-01-01T00:00:01.500250125", None])})
+    assert [each["at"] for each in records(frame, "id", {"at": unit})] == [expected, None]

@@ -560,6 +560,23 @@ def test_long_ids_keys_and_labels(
             assert "at most 1000 bytes (max_id_bytes)" in made.value["detail"]
 
 
+@pytest.mark.parametrize("written", ["millis", "micros", "nanos"])
+@pytest.mark.parametrize("read", ["millis", "micros", "nanos"])
+def test_event_time_in_the_unit_of_its_writer(
+    read: str, written: str, timed: Any, ingest: Ingest
+) -> None:
+    """What was written in one unit and is read in another one is the same time."""
+    units_per_ms = {"millis": 1, "micros": 1_000, "nanos": 1_000_000}
+    schema = timed(logical(f"timestamp-{written}")).schema
+    raw = AvroType(timed("long").event_schema.accepted.schema)
+    body = raw.encode({"id": "e1", "a": 1.0, "t": NOW_MS * units_per_ms[written]})[10:]
+    (made,) = ingest(
+        confluent(body), timed(logical(f"timestamp-{read}")), registry={SCHEMA_ID: schema}
+    )
+    assert made.value["event_time_ms"] == NOW_MS
+    assert made.value["fields"]["t"] == NOW_MS * units_per_ms[read]
+
+
 def test_event_time_avro_agrees(timed: Callable[[Any], Any], ingest: Ingest) -> None:
     """A timestamp in Avro reads as the same number as in JSON."""
     pipeline = timed(logical("timestamp-micros"))

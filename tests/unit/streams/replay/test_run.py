@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pandas as pd
 import pytest
 
-from millrace import run
+from millrace import fields, run
 from millrace.streams.kafka.fakes import FakeBroker, FakeClients
 from millrace.streams.replay import run as module
 from millrace.streams.replay.encoding import Outgoing
@@ -43,6 +43,18 @@ def test_a_replay_in_memory_has_one_partition(make_pipeline, avro, rows):
     table = pd.DataFrame([{**row, "user": f"u{i % 5}"} for i, row in enumerate(rows)])
     report = replay_in_memory(Source(table, "table"), pipeline, 0)
     assert report["metrics_combined_from_partitions"] == 1
+
+
+@pytest.mark.parametrize("declared", ["millis", "micros", "nanos", "text"])
+def test_times_of_a_table_fit_the_field(declared, make_pipeline, avro, rows):
+    """A column of times is read in the unit of the pipeline's field, and no event is of 1970."""
+    logical = {"type": "long", "logicalType": f"timestamp-{declared}"}
+    at = "string" if declared == "text" else logical
+    schema = avro(id="string", at=at, a="double", b="double", y=["null", "boolean"])
+    pipeline = make_pipeline(schema=schema, event_time="at", features=(fields("a", "b"),))
+    times = pd.date_range("2024-01-01", periods=len(rows), freq="min", tz="UTC")
+    report = replay_in_memory(Source(pd.DataFrame(rows).assign(at=times), "table"), pipeline, 0)
+    assert (report["predictions"], report["rejects"]) == (450, {"event": {}, "label": {}})
 
 
 def test_progress_is_reported(make_pipeline, rows):
