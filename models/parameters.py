@@ -52,11 +52,6 @@ def one_of(requirement: str, value: object, known: Collection[str]) -> None:
         raise DefinitionError(f"{requirement}; got {shown(value)}{suggestion(value, known)}")
 
 
-def flag(parameter: str, value: object) -> None:
-    """Refuse what is neither True nor False."""
-    require(isinstance(value, bool), f"{parameter} must be True or False", value)
-
-
 def whole_number(parameter: str, value: object, *, least: int = 1, most: int = 10**9) -> None:
     """Refuse what is not a whole number in a range; True and False are none."""
     must = f"{parameter} must be a whole number of {least:,} or more"
@@ -68,9 +63,13 @@ def whole_number(parameter: str, value: object, *, least: int = 1, most: int = 1
 
 def duration(parameter: str, value: object, *, least: timedelta) -> None:
     """Refuse what is not a time span of `least` or more."""
-    fits = isinstance(value, timedelta) and least <= value <= _LONGEST_TIME
     must = f"{parameter} must be a timedelta of {least} or more, for example timedelta(hours=1)"
-    require(fits, must, value)
+    if not isinstance(value, timedelta):
+        raise DefinitionError(f"{must}; got {shown(value)}")
+    require(value >= least, must, value)
+    require(
+        value <= _LONGEST_TIME, f"{parameter} must be {_LONGEST_TIME.days:,} days or less", value
+    )
 
 
 def sequence(parameter: str, value: object, of: str) -> None:
@@ -147,15 +146,22 @@ def suggestion(name: object, known: Iterable[str]) -> str:
 
 
 def named(call: Callable[P, R]) -> Callable[P, R]:
-    """Refuse parameters that `call` does not have, or lacks, in Millrace's own words."""
+    """Refuse parameters that `call` does not have, or lacks, in Millrace's own words.
+
+    A parameter that is annotated as `bool` must be True or False.
+    """
     signature = inspect.signature(call)
+    flags = [each.name for each in signature.parameters.values() if each.annotation == "bool"]
 
     @wraps(call)
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            signature.bind(*args, **kwargs)
+            given = signature.bind(*args, **kwargs).arguments
         except TypeError as error:
             raise DefinitionError(_misnamed(call.__name__, signature, kwargs, error)) from None
+        for name in flags:
+            is_flag = isinstance(given.get(name, True), bool)
+            require(is_flag, f"{call.__name__}(): {name} must be True or False", given.get(name))
         return call(*args, **kwargs)
 
     return checked

@@ -33,7 +33,7 @@ from millrace.models.candidates.accelerated import linear, trees
 from millrace.models.candidates.names import check_name, names
 from millrace.models.candidates.ordered import with_ordered_classes
 from millrace.models.candidates.passive_aggressive import PassiveAggressiveRegressor
-from millrace.models.parameters import flag, named
+from millrace.models.parameters import named
 from millrace.models.pipeline.model import Model, ModelFactory
 from millrace.models.pipeline.tasks import Task
 
@@ -59,6 +59,7 @@ SEED = 42
 """Seed of every model that draws random numbers."""
 
 
+@named
 def logistic_regression(*, many_classes: bool = False, numeric: bool = True) -> Model:
     """Return scaled logistic regression; for many classes, one against the rest of each.
 
@@ -71,18 +72,21 @@ def logistic_regression(*, many_classes: bool = False, numeric: bool = True) -> 
     return _scaled(numeric) | (multiclass.OneVsRestClassifier(model) if many_classes else model)
 
 
+@named
 def alma(*, many_classes: bool = False, numeric: bool = True) -> Model:
     """Return scaled ALMA, an approximate large margin classifier (Gentile 2001)."""
     model = linear_model.ALMAClassifier()  # type: ignore[no-untyped-call]  # River's
     return _scaled(numeric) | (multiclass.OneVsRestClassifier(model) if many_classes else model)
 
 
+@named
 def gaussian_naive_bayes(*, numeric: bool = True) -> Model:
     """Return naive Bayes with a normal distribution for each feature and class."""
     model = naive_bayes.GaussianNB()  # type: ignore[no-untyped-call]  # River's
     return model if numeric else _encoded() | model
 
 
+@named
 def hoeffding_tree() -> Model:
     """Return a Hoeffding tree (Domingos and Hulten 2000), which splits on text as it is.
 
@@ -92,21 +96,25 @@ def hoeffding_tree() -> Model:
     return trees.HoeffdingTreeClassifier()
 
 
+@named
 def hoeffding_adaptive_tree() -> Model:
     """Return a Hoeffding tree that replaces branches when they drift (Bifet and Gavalda 2009)."""
     return with_ordered_classes(trees.HoeffdingAdaptiveTreeClassifier(seed=SEED))
 
 
+@named
 def adaptive_random_forest() -> Model:
     """Return an adaptive random forest of 10 trees (Gomes et al. 2017)."""
     return trees.ARFClassifier(seed=SEED)
 
 
+@named
 def leveraging_bagging() -> Model:
     """Return leveraging bagging of 10 Hoeffding trees (Bifet, Holmes and Pfahringer 2010)."""
     return ensemble.LeveragingBaggingClassifier(trees.HoeffdingTreeClassifier(), seed=SEED)
 
 
+@named
 def knn(*, numeric: bool = True) -> Model:
     """Return the vote of the 5 nearest of the newest 1,000 examples, scaled.
 
@@ -117,12 +125,14 @@ def knn(*, numeric: bool = True) -> Model:
     return _scaled(numeric) | with_ordered_classes(neighbors.KNNClassifier(engine=nearest))
 
 
+@named
 def aggregated_mondrian_forest(*, numeric: bool = True) -> Model:
     """Return an aggregated Mondrian forest of 10 trees (Mourtada, Gaiffas and Scornet 2021)."""
     model = with_ordered_classes(forest.AMFClassifier(seed=SEED))
     return model if numeric else _encoded() | model
 
 
+@named
 def linear_regression(*, numeric: bool = True) -> Model:
     """Return linear regression of the scaled target on scaled features.
 
@@ -133,6 +143,7 @@ def linear_regression(*, numeric: bool = True) -> Model:
     return _scaled(numeric) | _target_scaled()
 
 
+@named
 def hoeffding_tree_regressor(*, numeric: bool = True) -> Model:
     """Return a Hoeffding tree with a linear regression or the mean in each leaf.
 
@@ -143,12 +154,14 @@ def hoeffding_tree_regressor(*, numeric: bool = True) -> Model:
     return model if numeric else _encoded() | model
 
 
+@named
 def adaptive_random_forest_regressor(*, numeric: bool = True) -> Model:
     """Return an adaptive random forest of 10 such trees (Gomes et al. 2018)."""
     model = forest.ARFRegressor(leaf_model=_leaf_model(), seed=SEED)
     return model if numeric else _encoded() | model
 
 
+@named
 def half_space_trees(*, numeric: bool = True) -> Model:
     """Return half-space trees (Tan, Ting and Liu 2011), on features brought into [0, 1].
 
@@ -198,7 +211,6 @@ def factory(name: str, task: Task | str, numeric: bool = True) -> ModelFactory:
     'apple'
     """
     check_name(name, task)
-    flag("numeric", numeric)
     task = Task(task)
     options = {}
     if task is Task.MULTICLASS and name in _TWO_CLASSES:

@@ -335,6 +335,8 @@ class Pipeline:
             is_name = _is_name(name) and name not in _RESERVED
             must = f"models must have names that consist of {_NAME_PARTS}, not {sorted(_RESERVED)}"
             require(is_name, must, name)
+            must = f"models must have names of up to {LONGEST_NAME} letters"
+            require(len(name) <= LONGEST_NAME, must, name)
         check_factories(self.models, Task(self.task))
 
     def _check_metrics(self) -> None:

@@ -190,6 +190,19 @@ def test_every_parameter_refuses_what_it_cannot_be(parameter: str) -> None:
             "factory() has no parameter 'num",
         ),
         (lambda: catalogue.factory("hoefding_tree", "binary"), "for the task 'binary', model must"),
+        (
+            lambda: catalogue.knn(numerc=False),
+            "knn() has no parameter 'numerc'. Did you mean 'nume",
+        ),
+        (
+            lambda: catalogue.knn("x"),
+            "knn(): too many positional arguments. Its parameters are num",
+        ),
+        (
+            lambda: catalogue.hoeffding_tree(1),
+            "hoeffding_tree(): too many positional arguments. It",
+        ),
+        (lambda: catalogue.knn(numeric="no"), "knn(): numeric must be True or False; got 'no'"),
         (lambda: visits(task="bynary"), "task must be one of 'binary', 'multiclass', 'regression'"),
         (lambda: visits(label="bougt"), "label must be a field of the schema, one of ('id', 'amou"),
     ],
@@ -344,6 +357,14 @@ def test_a_metric_of_one_class_against_the_rest() -> None:
         ),
         ({"pending": 1000}, "pending must be Pending(limit=..., ttl=...); got 1000"),
         ({"models": [SHARED]}, "models must be a dictionary of names and callables, one or more"),
+        (
+            {"models": {"a" * 151: tree.HoeffdingTreeClassifier}},
+            "models must have names of up to 150",
+        ),
+        (
+            {"max_ahead": timedelta.max},
+            "max_ahead must be 365,000 days or less; got datetime.timedel",
+        ),
         ({"models": None}, "models must be a dictionary of names and callables, one or more, for"),
         (
             {"rolling_window": "500"},
