@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 LONGEST_NAME = 150
 """Letters of a pipeline's name: Kafka allows 249 for a topic, and `state.…` has up to 50."""
 
+MAX_CLASSES = 100
+"""Classes that there may be, where the definition does not say."""
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _NAME_PARTS = "lower-case letters, digits, '-' and '_', and begin with a letter or a digit"
 _RESERVED = frozenset({"no_change", "prior"})
@@ -194,7 +197,7 @@ class Pipeline:
     models: Mapping[str, ModelFactory]
     label: str | None = None
     classes: Sequence[LabelValue] | None = None
-    max_classes: int = 100
+    max_classes: int = MAX_CLASSES
     key: str | None = None
     event_time: str | None = None
     features: Sequence[Feature] = ()

@@ -17,7 +17,7 @@ import pandas as pd
 
 from millrace.models.candidates import catalogue
 from millrace.models.candidates.names import check_name
-from millrace.models.pipeline.definition import Pipeline
+from millrace.models.pipeline.definition import MAX_CLASSES, Pipeline
 from millrace.models.pipeline.tasks import Task
 from millrace.models.tables.columns import Column, as_numbers, as_times, avro_type
 from millrace.models.tables.labels import Labels, as_labels, infer_task
@@ -38,7 +38,7 @@ pipeline = Pipeline(
     schema=Path(__file__).with_name("event.avsc"),
     event_id="{event_id}",{event_time_line}
     label="{label}",
-    task="{task}",
+    task="{task}",{max_classes_line}
     models={{
         "{model}": catalogue.factory("{model}", "{task}", numeric={is_numeric}),
     }},
@@ -94,6 +94,8 @@ class Inferred:
         The table, as its rows become events of that schema.
     positive
         The value of the table's labels that is true; empty where they are no two classes.
+    max_classes
+        As many as the table has, or as a pipeline has by default.
     kinds
         Column to what it is, of the features.
     notes
@@ -117,6 +119,7 @@ class Inferred:
     is_numeric: bool
     frame: pd.DataFrame
     positive: str
+    max_classes: int
     kinds: dict[str, str]
     notes: tuple[str, ...]
 
@@ -130,14 +133,16 @@ class Inferred:
             event_time=self.event_time,
             label=self.label,
             task=self.task,
+            max_classes=self.max_classes,
             models={self.model: catalogue.factory(self.model, self.task, numeric=self.is_numeric)},
         )
 
     @property
     def source(self) -> str:
         """Text of the pipeline file."""
-        line = "" if self.event_time is None else f'\n    event_time="{self.event_time}",'
-        return _SOURCE.format(**vars(self), event_time_line=line)
+        time = "" if self.event_time is None else f'\n    event_time="{self.event_time}",'
+        many = f"\n    max_classes={self.max_classes}," if self.max_classes > MAX_CLASSES else ""
+        return _SOURCE.format(**vars(self), event_time_line=time, max_classes_line=many)
 
     def write_definition(self, directory: Path) -> str:
         """Write `pipeline.py` and `event.avsc`, and return what `load_pipeline` takes."""
@@ -191,9 +196,14 @@ def infer(frame: pd.DataFrame, choices: Choices, *, name: str) -> Inferred:
         is_numeric=all(avro_type(frame[each]) != "string" for each in features),
         frame=frame,
         positive=found.positive,
+        max_classes=max(_classes(found), MAX_CLASSES),
         kinds={each: _kind(frame[each]) for each in features},
         notes=tuple(oddities(frame, features, choices.label)),
     )
+
+
+def _classes(labels: Labels) -> int:
+    return int(labels.column.nunique()) if labels.task is Task.MULTICLASS else 0
 
 
 def _task(labels: Column, choices: Choices) -> Task:

@@ -215,3 +215,13 @@ def test_labels_that_mean_true_are_documented() -> None:
         "doc": "True is 'Yes'.",
     }
     assert found.positive == "Yes"
+
+
+@pytest.mark.parametrize("count", [100, 101, 150])
+def test_a_table_of_many_classes_is_learned_whole(count: int) -> None:
+    """Where it has more than a pipeline learns by default, the definition says how many."""
+    names = [f"class {i}" for i in range(count)] * 2
+    frame = pd.DataFrame({"x": range(len(names)), "y": names})
+    found = infer_from(frame, Choices(label="y", model="hoeffding_tree"), name="many")
+    assert found.pipeline.max_classes == max(count, 100)
+    assert (f"\n    max_classes={count},\n" in found.source) == (count > 100)
