@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from millrace.schemas import BrokerError, ExpiredError, TopicError
 from millrace.streams.kafka.identity import Identity
 from millrace.streams.kafka.reading import Watermarks
 
@@ -42,6 +43,15 @@ class Gap(NamedTuple):
     cause: str
     explanation: str
     records: int = 0
+
+    @property
+    def error(self) -> BrokerError:
+        """The error where it is not accepted."""
+        kind = ExpiredError if self.cause == "expired" else TopicError
+        return kind(
+            f"{self.explanation}. To continue with the earliest record that there is, set"
+            " MILLRACE_ACCEPT_GAPS=true"
+        )
 
 
 def find_gap(

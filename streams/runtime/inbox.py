@@ -8,6 +8,7 @@ an error, too: the engine starts again with a new consumer.
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from heapq import merge
@@ -27,11 +28,14 @@ from millrace.streams.kafka.records import origin_of
 from millrace.streams.kafka.stall import StallDetector
 from millrace.streams.observability.metrics import Metrics
 from millrace.streams.operators.record import Origin
+from millrace.streams.runtime.gaps import Position, find_gap
 from millrace.streams.runtime.lag import Lag
 from millrace.streams.runtime.topic_watch import TopicWatch
 
 _POLL_SECONDS = 0.1
 _TIMEOUT_SECONDS = 30.0
+_ENDS_SECONDS = 0.5  # an end is reported after one fetch that finds nothing
+_RECORDS_AT_AN_END = 1_000
 
 _log = structlog.get_logger(__name__)
 
@@ -133,6 +137,18 @@ class Inbox:
         self._is_closing = True
         self.consumer.close()
         self._callbacks.raise_pending()
+
+    def reach_ends(self) -> None:
+        """Wait a moment for the markers behind what was handed out: there may be no other time.
+
+        Records that come instead are left to whoever reads the partitions next.
+        """
+        self._is_closing = True
+        deadline = time.monotonic() + _ENDS_SECONDS
+        while time.monotonic() < deadline and any(
+            handed > self._ends.get(place, -1) for place, handed in self._handed.items()
+        ):
+            self.poll(_RECORDS_AT_AN_END)
 
     def poll(self, most_records: int, held: int = 0) -> list[Origin]:
         """Return the records at hand, or wait a moment for one where none is `held`.
@@ -304,8 +320,24 @@ class Inbox:
             place = self._without_prefix[message.topic() or ""], message.partition() or 0
             self._ends[place] = message.offset() or 0
             self._lag.note_end(place, self._ends[place])
+        elif error.code() == KafkaError._AUTO_OFFSET_RESET:
+            raise self._out_of_range(message)
         else:
             self._tolerate(error, message.topic() or "")
+
+    def _out_of_range(self, message: Message) -> BrokerError:
+        """Return why there is no such offset: it expired, or the topic is another one by now."""
+        topic, partition = self._without_prefix[message.topic() or ""], message.partition() or 0
+        offset = message.offset() or 0
+        where, before = (
+            f"{topic}[{partition}]",
+            Position(offset, offset, self._watch.known.get(topic)),
+        )
+        now, marks = self._watch.identity(topic), self.watermarks(topic, partition)
+        gap = find_gap(self._name, where, before, now, marks)
+        if gap is None:
+            return ExpiredError(f"agent {self._name} was not given {where} from offset {offset} on")
+        return gap.error
 
     def _tolerate(self, error: KafkaError, topic: str = "") -> None:
         """Count and log a transient error.
@@ -315,12 +347,6 @@ class Inbox:
         BrokerError
             It is not transient.
         """
-        if error.code() == KafkaError._AUTO_OFFSET_RESET:
-            raise ExpiredError(
-                f"agent {self._name} needs records that the broker no longer has: {error.str()}."
-                " They expired before they were read (give the topics more retention, or produce"
-                " no faster than the pipeline reads), or the topic was truncated or created anew"
-            )
         if not is_transient(error):
             why = explain(self._clients, error, self._request(topic))
             raise BrokerError(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import closing
 from itertools import groupby
 from operator import attrgetter
 
@@ -166,7 +167,9 @@ class Session:
         if self.is_broken:
             self.outbox.abort()
         try:
-            self.inbox.close()  # which revokes, and so commits
+            with closing(self.inbox):  # which revokes, and so commits
+                if not self.is_broken:
+                    self.inbox.reach_ends()
         finally:
             self.outbox.abort()  # where the last commit failed
             self._drop()

@@ -13,7 +13,6 @@ import structlog
 from confluent_kafka import TopicPartition
 
 from millrace.models.pipeline.definition import Scope
-from millrace.schemas import ExpiredError, TopicError
 from millrace.streams.kafka.admin import widen_topics
 from millrace.streams.kafka.protocols import Clients, Place
 from millrace.streams.kafka.reading import Watermarks
@@ -255,11 +254,7 @@ class Takeover:
         if gap is None or topic == "models":  # compacted: the newest are there, and that is enough
             return gap
         if not self._accept_gaps:
-            failure = ExpiredError if gap.cause == "expired" else TopicError
-            raise failure(
-                f"{gap.explanation}. To continue with the earliest record that there is, set"
-                " MILLRACE_ACCEPT_GAPS=true"
-            )
+            raise gap.error
         self._metrics.gaps.labels(self._agent, topic, gap.cause).inc()
         self._metrics.skipped.labels(self._agent, topic).inc(gap.records)
         _log.error(

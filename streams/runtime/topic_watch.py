@@ -102,6 +102,21 @@ class TopicWatch:
                     f" {self._agent} was using it"
                 )
 
+    def identity(self, topic: str) -> Identity:
+        """Return which topic it is now.
+
+        Raises
+        ------
+        TopicError
+            It was deleted.
+        confluent_kafka.KafkaException
+            The broker does not say.
+        """
+        found = self._ask(_CHECK_TIMEOUT_SECONDS)
+        if topic not in found:
+            raise self._gone(topic)
+        return found[topic]
+
     def _ask(self, timeout_seconds: float) -> dict[str, Identity]:
         found = self._identities(self._admin, self._topics, timeout_seconds)
         return {self._topics[name]: identity for name, identity in found.items()}

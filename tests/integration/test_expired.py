@@ -30,6 +30,20 @@ def test_a_topic_that_was_read_to_its_end_may_expire(
         assert agent.work_to("events", 9) == 2
 
 
+def test_an_agent_that_stops_at_once_is_behind_the_markers(
+    kafka: str, unique_name: MakeName
+) -> None:
+    """It waits a moment for them, so that a topic which it has read may expire meanwhile."""
+    name = unique_name("stopped")
+    with LiveAgent(kafka, name) as agent:
+        produce_readings(kafka, f"{name}.events", 3, ends="commit")
+        agent.work_to("events", 3)
+    expire(kafka, f"{name}.events", before=4)
+    with LiveAgent(kafka, name) as agent:
+        agent.start()
+        assert agent.positions()["events", 0] == 4
+
+
 def test_an_agent_without_state_may_find_its_topic_expired(
     kafka: str, unique_name: MakeName
 ) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
+from typing import Any
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
@@ -17,8 +19,10 @@ from confluent_kafka import (
     Message,
     TopicPartition,
 )
+from confluent_kafka.cimpl import NewTopic
 
 from millrace.streams.kafka.errors import cause_of
+from millrace.streams.kafka.identity import Identity, identities
 from millrace.streams.kafka.protocols import Clients, Consumer, Producer
 
 Seen = list[object]
@@ -225,6 +229,53 @@ def an_offset_that_is_not_there(clients: Clients, topic: str) -> Seen:
     return [error and error.name(), message.partition()]
 
 
+def a_topic_that_is_created_again(clients: Clients, topic: str) -> Seen:
+    """It has another id, its group's offsets are gone, and a consumer goes on where it was."""
+    seen: Seen = []
+    before, place = _identity(clients, topic), TopicPartition(topic, 0, 2, "kept with it")
+    producer, member = clients.producer({}), Member(clients, topic, topic)
+    reader = clients.reader(topic)
+    reader.assign([TopicPartition(topic, 0, 0)])
+    member.poll_until(1)
+    _produce(producer, topic, b"old", b"older")
+    seen.append(_values(reader, 2))
+    member.consumer.commit(offsets=[place], asynchronous=False)
+    (kept,) = member.consumer.committed([place], timeout=SECONDS)
+    _create_again(clients, topic)
+    _produce(producer, topic, b"1", b"2", b"3", b"4")
+    seen.append(_values(reader, 2))
+    (gone,) = member.consumer.committed([place], timeout=SECONDS)
+    for consumer in (reader, member.consumer):
+        consumer.close()
+    is_another = _identity(clients, topic).is_another(before)
+    return [*seen, (kept.offset, kept.metadata), gone.offset, is_another]
+
+
+def _produce(producer: Producer, topic: str, *values: bytes) -> None:
+    for value in values:
+        producer.produce(topic, value, None, 0)
+    producer.flush(SECONDS)
+
+
+def _identity(clients: Clients, topic: str) -> Identity:
+    return identities(clients.admin(), [topic], SECONDS)[topic]
+
+
+def _create_again(clients: Clients, topic: str) -> None:
+    admin: Any = clients.admin()  # Millrace itself deletes no topic
+    admin.delete_topics([topic], request_timeout=SECONDS)[topic].result()
+    while topic in admin.list_topics(timeout=SECONDS).topics:
+        time.sleep(0.05)
+    admin.create_topics([NewTopic(topic, 2, 1)], request_timeout=SECONDS)[topic].result()
+    while topic not in admin.list_topics(timeout=SECONDS).topics:
+        time.sleep(0.05)
+
+
+def _values(consumer: Consumer, count: int) -> list[bytes | None]:
+    records = (each for each in _messages(consumer) if each.error() is None)
+    return [each.value() for each in islice(records, count)]
+
+
 SCENARIOS: dict[Callable[[Clients, str], Seen], Seen] = {
     committed_and_aborted: [
         [(b"1", 0), (b"2", 1), (b"3", 5), ("_PARTITION_EOF", 7)],
@@ -265,5 +316,12 @@ SCENARIOS: dict[Callable[[Clients, str], Seen], Seen] = {
         [("assign", 1), ("revoke", 1)],
     ],
     an_offset_that_is_not_there: ["_AUTO_OFFSET_RESET", 0],
+    a_topic_that_is_created_again: [
+        [b"old", b"older"],
+        [b"3", b"4"],
+        (2, "kept with it"),
+        -1001,
+        True,
+    ],
 }
 """What each scenario sees: of the topic that it is given, with two partitions."""

@@ -6,7 +6,7 @@ import pytest
 from confluent_kafka import KafkaError, TopicPartition
 from structlog.testing import capture_logs
 
-from millrace.schemas import BrokerError
+from millrace.schemas import BrokerError, ExpiredError, TopicError
 from millrace.streams.interval import Interval
 from millrace.streams.kafka.fakes import FakeBroker, FakeClients
 from millrace.streams.kafka.identity import Identity
@@ -297,8 +297,41 @@ def test_an_expired_offset_is_an_error(broker: FakeBroker, agent: Agent) -> None
     """It is never skipped: the next assignment decides whether the gap is accepted."""
     put(broker, *range(5))
     broker.expire("p.events", before=3)
-    with pytest.raises(BrokerError, match=r"agent ingest needs records.*more retention"):
+    with pytest.raises(ExpiredError, match=r"needs events\[0\] from offset 0 .* up to 3 records"):
         agent.inbox.poll(10)
+
+
+def test_an_offset_that_is_of_another_topic_is_an_error(broker: FakeBroker, agent: Agent) -> None:
+    """Which says that, and nothing of retention."""
+    put(broker, *range(5))
+    agent.watch.identify()
+    assert len(agent.inbox.poll(10)) == 5
+    broker.delete("p.events")
+    broker.create("p.events", 2)
+    put(broker, *range(3))
+    with pytest.raises(TopicError, match=r"offset 5 of events\[0\].* deleted and created again"):
+        agent.inbox.poll(10)
+
+
+def test_an_offset_beyond_the_end_is_an_error(broker: FakeBroker, agent: Agent) -> None:
+    """Where the broker gives no ids, the topic may have been truncated, or created again."""
+    agent.starts = [{("events", 0): 5}]
+    with pytest.raises(TopicError, match=r"offset 5 of events\[0\], beyond its end, 0"):
+        agent.inbox.poll(10)
+
+
+def test_the_ends_are_reached_before_it_closes(broker: FakeBroker, agent: Agent) -> None:
+    """What comes meanwhile is left to others: the position is not beyond it."""
+    agent.inbox.poll(10)
+    in_transaction(broker, 10)
+    agent.inbox.poll(1)
+    agent.inbox.reach_ends()
+    assert agent.inbox.behind(("events", 0), 1) == 2
+    put(broker, 20)
+    agent.inbox.poll(1)
+    put(broker, 30)
+    agent.inbox.reach_ends()
+    assert agent.inbox.behind(("events", 0), 3) == 3
 
 
 @pytest.mark.parametrize(
