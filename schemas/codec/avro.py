@@ -15,7 +15,8 @@ from millrace.schemas.codec.canonical import fingerprint_of
 from millrace.schemas.codec.encoding import encoder
 from millrace.schemas.codec.parsing import parse_record
 from millrace.schemas.codec.reader import Read, record_reader
-from millrace.schemas.codec.resolution import IncompatibleError, resolved
+from millrace.schemas.codec.reading import IncompatibleError
+from millrace.schemas.codec.resolution import resolved
 from millrace.schemas.codec.types import MAX_DEPTH, Moment, Record, Type, branches_of
 from millrace.schemas.codec.writer import record_writer
 from millrace.schemas.errors import RecordError

@@ -1,9 +1,6 @@
 """Reading what another schema wrote, by the rules of "Schema Resolution" (Avro 1.12).
 
-The writer's and the reader's types become one function, which also reads a type as itself. Bytes
-may come from anybody: lengths and counts are held against the bytes that are left, and a `Meter`
-bounds what a record may unfold to. Broken bytes may raise any exception: `avro` turns it into a
-`RecordError`.
+The writer's and the reader's types become one function, which also reads a type as itself.
 
 Where the specification leaves a choice, nothing is lost: a whole number read into a union stays
 one; a date or timestamp is converted from the writer's unit. Names of records, enums and fixed
@@ -14,19 +11,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from struct import Struct
-from typing import Any, TypeAlias
 
 from millrace.schemas.codec import decimals
-from millrace.schemas.codec.binary import (
-    FLOAT,
-    nearest_float,
-    read_block,
-    read_bytes,
-    read_int,
-    read_long,
-)
+from millrace.schemas.codec.binary import nearest_float, read_long
 from millrace.schemas.codec.documents import default_maker
+from millrace.schemas.codec.reading import (
+    READING,
+    IncompatibleError,
+    Meter,
+    Read,
+    array_reader,
+    converting,
+    enum_reader,
+    fixed_reader,
+    map_reader,
+    raising,
+)
 from millrace.schemas.codec.types import (
     MAX_DEPTH,
     Array,
@@ -41,13 +41,7 @@ from millrace.schemas.codec.types import (
     kind_of,
 )
 
-Read: TypeAlias = Callable[[bytes, int, "Meter"], tuple[object, int]]
-"""Returns the value that begins at an offset, and its end."""
-
-_PARTS_PER_BYTE = 1
-_PARTS_AT_LEAST = 10_000
 _DEFAULTS_PER_PART = 8
-_DOUBLE = Struct("<d")
 _PROMOTIONS: dict[tuple[str, str], Callable[..., object]] = {
     ("int", "long"): int,
     ("int", "float"): nearest_float,
@@ -58,46 +52,6 @@ _PROMOTIONS: dict[tuple[str, str], Callable[..., object]] = {
     ("string", "bytes"): str.encode,
     ("bytes", "string"): bytes.decode,
 }
-
-
-class IncompatibleError(Exception):
-    """What was written cannot be read with the reader's schema."""
-
-
-class Meter:
-    """What one record may still unfold to.
-
-    It counts parts that bytes alone do not bound: records, arrays and maps, of which many can be
-    nested around one byte, and values that take none, such as null.
-
-    Parameters
-    ----------
-    size_bytes
-        Of the record.
-    levels
-        How deep it may be nested.
-    """
-
-    __slots__ = ("left", "levels")
-
-    def __init__(self, size_bytes: int, levels: int) -> None:
-        self.levels = levels
-        self.left = _PARTS_AT_LEAST + size_bytes * _PARTS_PER_BYTE
-
-    def enter(self, parts: int = 1) -> None:
-        """Begin a record, an array or a map."""
-        self.levels -= 1
-        if self.levels < 0:
-            raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
-        self.spend(parts)
-
-    def spend(self, parts: int) -> None:
-        self.left -= parts
-        if self.left < 0:
-            raise ValueError("more values than a record of this size may have")
-
-    def leave(self) -> None:
-        self.levels += 1
 
 
 def resolved(
@@ -136,18 +90,23 @@ class _Resolution:
             case Record(), Record():
                 return self._of_record(written, wanted)
             case Array(), Array():
-                return _array(self.read(written.items, wanted.items), self._is_empty(written.items))
+                return self._array(written, wanted)
             case Map(), Map():
-                return _map(self.read(written.values, wanted.values))
+                return map_reader(self.read(written.values, wanted.values))
             case Enum(), Enum():
-                return _enum(written, wanted)
+                return enum_reader(written, wanted)
             case (Decimals(), _) | (_, Decimals()):
                 return self._decimals(written, wanted)
             case Fixed(), Fixed() if written.size == wanted.size:
-                return _fixed(written.size)
+                return fixed_reader(written.size)
             case Moment(), Moment() if written.base in (wanted.base, "int"):
                 return _moment(written, wanted)
         return _primitive(written, wanted)
+
+    def _array(self, written: Array, wanted: Array) -> Read:
+        return array_reader(
+            self.read(written.items, wanted.items), is_empty=self._is_empty(written.items)
+        )
 
     def _of_union(self, written: Union, wanted: Type) -> Read:
         branches: list[Read] = []
@@ -157,7 +116,7 @@ class _Resolution:
                 branches.append(self.read(each, each if wanted is written else wanted))
             except IncompatibleError as error:
                 problems.append(error)
-                branches.append(_raising(error))
+                branches.append(raising(error))
         if len(problems) == len(branches):
             raise problems[0]
 
@@ -276,18 +235,18 @@ class _Resolution:
         if isinstance(written, Decimals):
             return self.read(written.base, wanted)
         assert isinstance(wanted, Decimals)
-        return _converting(self.read(written, wanted.base), partial(decimals.from_bytes, wanted))
+        return converting(self.read(written, wanted.base), partial(decimals.from_bytes, wanted))
 
     def _rescaled(self, written: Decimals, wanted: Decimals) -> Read:
         whole, places = written.precision - written.scale, written.scale
         if places > wanted.scale or whole > wanted.precision - wanted.scale:
             raise _incompatible(written, wanted)
-        read = _converting(
+        read = converting(
             self.read(written.base, written.base), partial(decimals.from_bytes, written)
         )
         if places == wanted.scale:
             return read
-        return _converting(read, partial(decimals.rescaled, wanted))
+        return converting(read, partial(decimals.rescaled, wanted))
 
 
 def _places(written: Record, wanted: Record) -> dict[str, str]:
@@ -323,88 +282,6 @@ def _incompatible(written: Type, wanted: Type) -> IncompatibleError:
     return IncompatibleError(f"{_described(written)} cannot be read as {_described(wanted)}")
 
 
-def _raising(error: IncompatibleError) -> Read:
-    message = str(error)
-
-    def read(_data: bytes, _at: int, _meter: Meter) -> tuple[object, int]:
-        raise IncompatibleError(message)
-
-    return read
-
-
-def _converting(read: Read, convert: Callable[[Any], object]) -> Read:
-    def read_converted(data: bytes, at: int, meter: Meter) -> tuple[object, int]:
-        value, at = read(data, at, meter)
-        return convert(value), at
-
-    return read_converted
-
-
-def _array(read_item: Read, is_empty: bool) -> Read:
-    def read(data: bytes, at: int, meter: Meter) -> tuple[object, int]:
-        found: list[object] = []
-        meter.enter()
-        count, at = read_block(data, at)
-        while count:
-            if is_empty:
-                meter.spend(count)
-            elif count > len(data) - at:
-                raise ValueError(
-                    f"an array of {count} items, where {len(data) - at} bytes are left"
-                )
-            for _ in range(count):
-                item, at = read_item(data, at, meter)
-                found.append(item)
-            count, at = read_block(data, at)
-        meter.leave()
-        return found, at
-
-    return read
-
-
-def _map(read_value: Read) -> Read:
-    def read(data: bytes, at: int, meter: Meter) -> tuple[object, int]:
-        found: dict[str, object] = {}
-        meter.enter()
-        count, at = read_block(data, at)
-        while count:
-            if count > len(data) - at:
-                raise ValueError(f"a map of {count} values, where {len(data) - at} bytes are left")
-            for _ in range(count):
-                name, at = read_bytes(data, at)
-                found[name.decode()], at = read_value(data, at, meter)
-            count, at = read_block(data, at)
-        meter.leave()
-        return found, at
-
-    return read
-
-
-def _enum(written: Enum, wanted: Enum) -> Read:
-    symbols = [each if each in wanted.symbols else wanted.default for each in written.symbols]
-
-    def read(data: bytes, at: int, _meter: Meter) -> tuple[object, int]:
-        index, at = read_long(data, at)
-        if not 0 <= index < len(symbols):
-            raise IndexError("an enum has no such symbol")
-        if (symbol := symbols[index]) is None:
-            raise IncompatibleError(
-                f"enum {wanted.name!r} lacks the symbol {written.symbols[index]!r}"
-            )
-        return symbol, at
-
-    return read
-
-
-def _fixed(size: int) -> Read:
-    def read(data: bytes, at: int, _meter: Meter) -> tuple[object, int]:
-        if at + size > len(data):
-            raise ValueError(f"a fixed of {size} bytes, where {len(data) - at} are left")
-        return data[at : at + size], at + size
-
-    return read
-
-
 def _moment(written: Moment, wanted: Moment) -> Read:
     def convert(units: int) -> int:
         found = units * written.nanoseconds // wanted.nanoseconds
@@ -412,40 +289,14 @@ def _moment(written: Moment, wanted: Moment) -> Read:
             raise ValueError("a time takes more than 64 bits")
         return found
 
-    read = _READING[written.base]
-    return read if written.nanoseconds == wanted.nanoseconds else _converting(read, convert)
+    read = READING[written.base]
+    return read if written.nanoseconds == wanted.nanoseconds else converting(read, convert)
 
 
 def _primitive(written: Type, wanted: Type) -> Read:
     kinds = kind, other = kind_of(written), kind_of(wanted)
-    if kind in _READING and kind == other:
-        return _READING[kind]
+    if kind in READING and kind == other:
+        return READING[kind]
     if kinds in _PROMOTIONS:
-        return _converting(_READING[kind], _PROMOTIONS[kinds])
+        return converting(READING[kind], _PROMOTIONS[kinds])
     raise _incompatible(written, wanted)
-
-
-def _boolean(data: bytes, at: int, _meter: Meter) -> tuple[object, int]:
-    return data[at] != 0, at + 1
-
-
-def _string(data: bytes, at: int, _meter: Meter) -> tuple[object, int]:
-    text, at = read_bytes(data, at)
-    return text.decode(), at
-
-
-def _long(data: bytes, at: int, _meter: Meter) -> tuple[object, int]:
-    byte = data[at]
-    return ((byte >> 1) ^ -(byte & 1), at + 1) if byte < 0x80 else read_long(data, at)
-
-
-_READING: dict[str, Read] = {
-    "null": lambda _data, at, _: (None, at),
-    "boolean": _boolean,
-    "int": lambda data, at, _: read_int(data, at),
-    "long": _long,
-    "float": lambda data, at, _: (FLOAT.unpack_from(data, at)[0], at + 4),
-    "double": lambda data, at, _: (_DOUBLE.unpack_from(data, at)[0], at + 8),
-    "bytes": lambda data, at, _: read_bytes(data, at),
-    "string": _string,
-}
