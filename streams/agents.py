@@ -6,12 +6,14 @@ they iterate over is a channel of batches, which librdkafka fills off the event 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Mapping
+from collections.abc import AsyncIterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import faust
 from faust.channels import Channel
 
+from millrace.streams.kafka.errors import is_outage
 from millrace.streams.runtime.engine import Batch, Engine
 
 
@@ -23,10 +25,12 @@ class BatchChannel(Channel[Batch]):
         super().__init__(app, **options)
 
     async def __anext__(self) -> Batch:  # type: ignore[override]  # Faust takes any value
-        batch = await self.engine.next_batch()
-        if batch is None:
-            raise StopAsyncIteration
-        return batch
+        while True:
+            with _through_outages():
+                batch = await self.engine.next_batch()
+                if batch is None:
+                    raise StopAsyncIteration
+                return batch
 
     def _clone_args(self) -> Mapping[str, object]:
         return {**super()._clone_args(), "engine": self.engine}
@@ -38,4 +42,18 @@ def define_agent(app: faust.App, engine: Engine) -> None:
     @app.agent(BatchChannel(app, engine), name=engine.name)
     async def agent(batches: AsyncIterable[Batch]) -> None:
         async for batch in batches:
-            await engine.process(batch)
+            with _through_outages():
+                await engine.process(batch)
+
+
+@contextmanager
+def _through_outages() -> Iterator[None]:
+    """Go on where the broker is away: the engine starts again by itself, and has said so.
+
+    For Faust, an exception is a crash, of which it logs the traceback at every attempt.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not is_outage(error):
+            raise

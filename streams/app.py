@@ -93,9 +93,8 @@ class MillraceApp(faust.App):
         await super().on_stop()
 
     async def on_shutdown(self) -> None:
-        """Commit, save state and leave the groups, once the agents have stopped."""
-        for engine in self.engines:
-            await engine.close()
+        """Commit, save state and leave the groups, side by side, once the agents have stopped."""
+        await asyncio.gather(*(engine.close() for engine in self.engines))
         await super().on_shutdown()
 
 

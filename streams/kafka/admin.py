@@ -13,8 +13,9 @@ from confluent_kafka.cimpl import NewPartitions, NewTopic
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import BrokerError
 from millrace.streams.kafka.cleanup import cleanup_problems
-from millrace.streams.kafka.diagnosis import Request, explain
+from millrace.streams.kafka.diagnosis import Request, explain, explained
 from millrace.streams.kafka.errors import cause_of
+from millrace.streams.kafka.identity import identities
 from millrace.streams.kafka.protocols import Clients
 from millrace.streams.settings import Settings
 from millrace.streams.topology.partitions import check_inputs, fitting_partitions
@@ -54,6 +55,7 @@ def count_partitions(clients: Clients, topic: str) -> int:
     """
     partitions = partition_counts(clients).get(topic)
     if partitions is None:
+        _require_rights(clients, [topic])
         raise BrokerError(
             f"there is no topic {topic!r} on broker {clients.broker!r}. To create a pipeline's"
             " topics, start a worker or run `millrace topics --create`"
@@ -73,10 +75,21 @@ def ensure_topics(clients: Clients, topics: Iterable[TopicSettings]) -> dict[str
     present = partition_counts(clients)
     missing = [topic for topic in wanted if topic.name not in present]
     if missing:
+        _require_rights(clients, [topic.name for topic in missing])
         create = _create_on_embedded if clients.is_embedded else _create
         create(clients, missing)
         present = _wait_known(clients, {topic.name: 1 for topic in missing})
     return {topic.name: present.get(topic.name, topic.partitions) for topic in wanted}
+
+
+def _require_rights(clients: Clients, topics: Iterable[str]) -> None:
+    """Raise an error where a topic is only missing because the broker does not show it."""
+    if clients.is_embedded:
+        return
+    admin = clients.admin()
+    for topic in topics:
+        with explained(clients, Request(topic, operation="Describe")):
+            identities(admin, [topic], CONNECT_TIMEOUT_SECONDS)
 
 
 def topics_wanted(

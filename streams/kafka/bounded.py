@@ -10,15 +10,61 @@ write is fenced by the next producer with its transactional id (KIP-98).
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Executor, Future
 from queue import SimpleQueue
 from threading import Thread
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 from millrace.schemas import BrokerError
 from millrace.streams.kafka.errors import timed_out
 
 T = TypeVar("T")
+P = ParamSpec("P")
+
+
+class DaemonExecutor(Executor):
+    """Makes calls one after another, in a thread that does not keep the process from ending.
+
+    Parameters
+    ----------
+    name
+        Of the thread, which is started with the first call.
+
+    Examples
+    --------
+    >>> executor = DaemonExecutor("doctest")
+    >>> executor.submit(divmod, 7, 2).result(10)
+    (3, 1)
+    >>> executor.shutdown()
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._calls: SimpleQueue[Callable[[], None] | None] | None = None
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Make a call when those before it have returned."""
+        if self._calls is None:
+            self._calls = SimpleQueue()
+            Thread(target=_run, args=(self._calls,), name=self._name, daemon=True).start()
+        outcome: Future[T] = Future()
+
+        def call() -> None:
+            if not outcome.set_running_or_notify_cancel():
+                return
+            try:
+                outcome.set_result(fn(*args, **kwargs))
+            except BaseException as error:  # raised again by outcome.result
+                outcome.set_exception(error)
+
+        self._calls.put(call)
+        return outcome
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002 - the interface
+        """Let the thread end once its calls have returned; nobody waits for it."""
+        if self._calls is not None:
+            self._calls.put(None)
+            self._calls = None
 
 
 class BoundedCaller:
@@ -36,8 +82,7 @@ class BoundedCaller:
     """
 
     def __init__(self, name: str) -> None:
-        self._name = name
-        self._calls: SimpleQueue[Callable[[], None] | None] | None = None
+        self._executor = DaemonExecutor(name)
 
     def call(self, seconds: float, what: str, function: Callable[[], T]) -> T:
         """Return what `function` returns, or raise what it raises.
@@ -47,19 +92,7 @@ class BoundedCaller:
         BrokerError
             It did neither within `seconds`.
         """
-        if self._calls is None:
-            self._calls = SimpleQueue()
-            # A daemon: one that is left behind must not keep the process from ending.
-            Thread(target=_run, args=(self._calls,), name=self._name, daemon=True).start()
-        outcome: Future[T] = Future()
-
-        def call() -> None:
-            try:
-                outcome.set_result(function())
-            except BaseException as error:  # raised again by outcome.result
-                outcome.set_exception(error)
-
-        self._calls.put(call)
+        outcome = self._executor.submit(function)
         try:
             return outcome.result(seconds)
         except TimeoutError:
@@ -72,9 +105,7 @@ class BoundedCaller:
 
     def close(self) -> None:
         """Let the thread end, once its call has returned."""
-        if self._calls is not None:
-            self._calls.put(None)
-            self._calls = None
+        self._executor.shutdown()
 
 
 def _run(calls: SimpleQueue[Callable[[], None] | None]) -> None:

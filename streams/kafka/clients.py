@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -23,8 +24,9 @@ _LEAST_POLL_INTERVAL_MS = 45_000
 _METADATA_MS = 10_000  # until partitions that were added are read
 _POLL_SESSIONS = 5
 _RETRY_BACKOFF_MS = 5  # doubling; a coordinator asks for a moment between two transactions
-_RECENT_SECONDS = 60.0
-_FAILURES = frozenset({"FAIL", "ERROR"})
+_RECENT_SECONDS = 30.0
+_FAILURES = frozenset({"FAIL", "ERROR", "REQTMOUT", "SESSTMOUT", "GETPID"})
+_REFUSED = re.compile(r'Failed to add partition "(.+)" .* authorization failed')
 
 T = TypeVar("T")
 
@@ -52,6 +54,7 @@ class KafkaClients:
         self.properties = settings.kafka
         self.outage = Outage()
         self._last_failure, self._failed_at = "", 0.0
+        self._last_refused_topic, self._refused_at = "", 0.0
 
     def consumer(self, group: str, config: Config) -> Consumer:
         return self._made(Consumer, {**consumer_config(self._settings, group), **config})
@@ -68,15 +71,21 @@ class KafkaClients:
     @property
     def last_failure(self) -> str:
         """What a client has logged last of a connection; empty if that was long ago."""
-        is_recent = time.monotonic() - self._failed_at < _RECENT_SECONDS
-        return self._last_failure if is_recent else ""
+        return self._last_failure if _is_recent(self._failed_at) else ""
+
+    @property
+    def last_refused_topic(self) -> str:
+        """The topic that a transaction could not write to last; empty if that was long ago."""
+        return self._last_refused_topic if _is_recent(self._refused_at) else ""
 
     def log(self, level: int, template: str, facility: str, client: str, text: str) -> None:
         """Take a line of librdkafka's log, as a `logging.Logger` would."""
-        if facility not in _FAILURES:
+        if facility == "ADDPARTS" and (refused := _REFUSED.search(text)):
+            self._last_refused_topic, self._refused_at = refused[1], time.monotonic()
+        if facility not in _FAILURES and not self.outage.is_on:
             _LOG.log(level, template, facility, client, text)
             return
-        if facility == "FAIL":  # ERROR repeats it, or says how many brokers are down
+        if facility == "FAIL":  # the others follow from it
             self._last_failure, self._failed_at = text, time.monotonic()
         if level >= logging.WARNING:
             self.outage.note(text.partition("]: ")[2] or text)
@@ -86,6 +95,10 @@ class KafkaClients:
             return make({"logger": self, **config})
         except KafkaException as error:
             raise SettingsError(f"kafka must be properties that fit together: {error}") from error
+
+
+def _is_recent(moment: float) -> bool:
+    return time.monotonic() - moment < _RECENT_SECONDS
 
 
 def common_config(settings: Settings, scope: str) -> dict[str, Any]:

@@ -98,6 +98,14 @@ class CheckedProducer:
             ) from timed_out()
         self._topics.clear()
 
+    def refused_topic(self) -> str:
+        """Return the topic that the broker does not let this client write to; empty if none.
+
+        The error of a transaction does not say so, but a report or the client's log does.
+        """
+        self.client.poll(0)
+        return self._failures.refused_topic or self._clients.last_refused_topic
+
     def check(self) -> None:
         """Raise what the reports that were taken say.
 
@@ -119,12 +127,15 @@ class _Failures:
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
         self._count = 0
+        self.refused_topic = ""
         self._first: tuple[str, KafkaError] | None = None
 
     def note(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
             self._first = self._first or (message.topic() or "", error)
             self._count += 1
+            if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                self.refused_topic = message.topic() or ""
 
     def check(self) -> None:
         if self._first is not None:

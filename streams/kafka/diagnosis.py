@@ -81,7 +81,7 @@ _NO_REASON = (
 
 _DENIED: Mapping[int, tuple[str, str]] = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED: ("topic", "Read"),
-    KafkaError.GROUP_AUTHORIZATION_FAILED: ("group", "Read"),
+    KafkaError.GROUP_AUTHORIZATION_FAILED: ("group", ""),
     KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: ("transactional id", "Write"),
     KafkaError.CLUSTER_AUTHORIZATION_FAILED: ("cluster", "IdempotentWrite"),
 }
@@ -98,14 +98,15 @@ class Request(NamedTuple):
     ----------
     topic, group, transactional_id
         The resources that it names.
-    operation
-        On the topic.
+    operation, group_operation
+        What it does with the topic and with the group.
     """
 
     topic: str = ""
     group: str = ""
     transactional_id: str = ""
     operation: str = ""
+    group_operation: str = "Read"
 
 
 def explain(clients: Clients, error: KafkaError, request: Request = Request()) -> str:  # noqa: B008 - immutable
@@ -116,6 +117,12 @@ def explain(clients: Clients, error: KafkaError, request: Request = Request()) -
         own = error.str() if error.code() in _LOGIN else ""
         return diagnosis(clients.broker, clients.properties, own or clients.last_failure)
     return error.str()
+
+
+def refused(clients: Clients, topic: str) -> str:
+    """Return what to do about a topic that the broker does not let a transaction write to."""
+    error = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
+    return explain(clients, error, Request(topic, operation="Write"))
 
 
 @contextmanager
@@ -189,12 +196,15 @@ def _denied(clients: Clients, error: KafkaError, request: Request) -> str:
     }.get(kind, "")
     if kind == "topic" or (kind == "cluster" and request.operation == "Create"):
         operation = request.operation or operation
+    elif kind == "group":
+        operation = request.group_operation
     resource = f"{kind} {name!r}" if name else kind
     flag = "--cluster" if kind == "cluster" else f"--{kind.replace(' ', '-')} '{name}'"
     user = who if who.startswith("User:") else "User:..."
     return (
-        f"{who} may not do {operation} on {resource} ({error.str()}). Allow it: kafka-acls --add"
-        f" --allow-principal '{user}' --operation {operation} {flag}; docs/security.md lists all"
+        f"{who} may not do {operation} on {resource} ({error.str().rstrip('.')}). Allow it:"
+        f" kafka-acls --add --allow-principal '{user}' --operation {operation} {flag}. See"
+        " docs/security.md"
     )
 
 

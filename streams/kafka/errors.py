@@ -26,13 +26,13 @@ _TRANSIENT = DISCONNECTED | {
     KafkaError.REBALANCE_IN_PROGRESS,
 }
 
-_UNREACHABLE = "the broker cannot be reached"
+UNREACHABLE = "the broker cannot be reached"
 _NO_LOGIN = "the broker refuses the login"
 _NO_RIGHT = "a right on the broker is missing"
 _FENCED = "another worker has taken over"
 _PUBLIC: Mapping[int, str] = {
     **dict.fromkeys(
-        (*DISCONNECTED, KafkaError._RESOLVE, KafkaError.REQUEST_TIMED_OUT), _UNREACHABLE
+        (*DISCONNECTED, KafkaError._RESOLVE, KafkaError.REQUEST_TIMED_OUT), UNREACHABLE
     ),
     KafkaError._AUTHENTICATION: _NO_LOGIN,
     KafkaError.SASL_AUTHENTICATION_FAILED: _NO_LOGIN,

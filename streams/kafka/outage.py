@@ -13,6 +13,7 @@ from threading import Lock
 import structlog
 
 _LINE_SECONDS = 60.0
+_LONG_SECONDS = 15.0  # longer than it takes to ask a broker that answers
 
 _log = structlog.get_logger(__name__)
 
@@ -39,6 +40,11 @@ class Outage:
         self._failures = 0
         self._is_logged = False
         self._last_line = float("-inf")
+
+    @property
+    def is_long(self) -> bool:
+        """Whether nothing has succeeded for so long that the broker is away, not one connection."""
+        return self.is_on and self._clock() - self._began > _LONG_SECONDS
 
     def note(self, reason: str) -> None:
         """Count a failure; log it, unless a line of the last minute has said so."""

@@ -172,6 +172,8 @@ class Clients(Protocol):
         Told when the broker cannot be reached, and when it can.
     last_failure
         What a client has logged last of a connection that failed.
+    last_refused_topic
+        The topic that a transaction could not write to, which its error does not name.
     """
 
     @property
@@ -188,6 +190,9 @@ class Clients(Protocol):
 
     @property
     def last_failure(self) -> str: ...
+
+    @property
+    def last_refused_topic(self) -> str: ...
 
     def consumer(self, group: str, config: Config) -> Consumer:
         """Return a consumer that reads what is committed and commits offsets by hand."""

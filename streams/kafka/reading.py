@@ -95,7 +95,11 @@ class TopicReader:
 
     def _why(self, error: KafkaError) -> str:
         topic = self._topics
-        return explain(self._clients, error, Request(topic, f"{topic}.reader", operation="Read"))
+        return explain(
+            self._clients,
+            error,
+            Request(topic, f"{topic}.reader", operation="Read", group_operation="Describe"),
+        )
 
     def _is_record(self, message: Message) -> bool:
         error = message.error()

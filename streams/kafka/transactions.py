@@ -18,7 +18,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from millrace.schemas import BrokerError
 from millrace.streams.kafka.bounded import BoundedCaller
 from millrace.streams.kafka.delivery import CheckedProducer
-from millrace.streams.kafka.diagnosis import Request, explained
+from millrace.streams.kafka.diagnosis import Request, explained, refused
 from millrace.streams.kafka.protocols import Clients, Consumer, Headers, Producer
 
 _WRITE_SECONDS = 60.0
@@ -121,6 +121,10 @@ class TransactionalWriter:
                 self._bounded.call(seconds, f"committing as {self.transactional_id}", commit)
             except BrokerError:
                 self._is_lost = True  # it is still busy with it, perhaps forever
+                raise
+            except KafkaException as error:
+                if topic := self._producer.refused_topic():
+                    raise BrokerError(refused(self._clients, topic)) from error
                 raise
         self.is_in_transaction = False
         return True

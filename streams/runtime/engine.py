@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import NamedTuple, TypeVar
 
 import structlog
 
-from millrace.streams.kafka.errors import STALLED, is_outage, public_reason
+from millrace.streams.kafka.bounded import DaemonExecutor
+from millrace.streams.kafka.errors import STALLED, UNREACHABLE, is_outage, public_reason
 from millrace.streams.kafka.outage import Outage
 from millrace.streams.observability.metrics import Metrics
 from millrace.streams.operators.record import Origin
@@ -24,6 +24,7 @@ from millrace.streams.runtime.session import Session
 
 _MAX_BACKOFF_SECONDS = 30.0
 _MAX_DOUBLINGS = 16
+_CLOSE_SECONDS = 12.0  # the supervisor kills what has not stopped after 15
 
 T = TypeVar("T")
 
@@ -94,7 +95,7 @@ class Engine:
         self._is_restart_due = self._is_stalled = False
         self._stopping = asyncio.Event()
         self._batch: asyncio.Task[None] | None = None
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"kafka-{name}")
+        self._thread = DaemonExecutor(f"kafka-{name}")
         metrics.up.labels(name).set(0)
 
     async def next_batch(self) -> Batch | None:
@@ -129,16 +130,20 @@ class Engine:
     async def close(self) -> None:
         """Finish the batch, commit, save the state and leave the group.
 
-        Where the last commit fails, in the middle of a rebalance perhaps, nothing is lost: the
-        next owner of the partitions begins from the commit before. So nothing is raised, and the
-        other agents can close, too.
+        Where the last commit fails, in the middle of a rebalance perhaps, or the broker does not
+        answer in time, nothing is lost: the next owner of the partitions begins from the commit
+        before. So nothing is raised, and the other agents can close, too.
         """
-        await self._finish_batch()
         try:
-            await self._in_thread(self._disconnect)
+            await asyncio.wait_for(self._close(), _CLOSE_SECONDS)
         except Exception:
-            _log.error("closed without a last commit", agent=self.name, reason=self._reason)
+            reason = self._reason if self._failure else f"no answer within {_CLOSE_SECONDS:.0f} s"
+            _log.error("closed without a last commit", agent=self.name, reason=reason)
         self._thread.shutdown()
+
+    async def _close(self) -> None:
+        await self._finish_batch()
+        await self._in_thread(self._disconnect)
 
     @property
     def is_ready(self) -> bool:
@@ -154,6 +159,8 @@ class Engine:
         """
         if self._failure is not None:
             return self._failure.kind
+        if self._outage.is_long:
+            return UNREACHABLE
         return STALLED if self._stall() else ""
 
     def check_progress(self) -> None:

@@ -194,7 +194,11 @@ class Session:
 
     def on_lost(self, partitions: list[TopicPartition]) -> None:
         """Abort: another worker has the partitions already."""
-        _log.warning("lost partitions to another worker", agent=self._agent, lost=len(partitions))
+        _log.warning(
+            "lost partitions: the group gave them to others, or ended the session",
+            agent=self._agent,
+            lost=len(partitions),
+        )
         self.outbox.abort()
         self._drop()
 

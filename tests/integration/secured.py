@@ -6,6 +6,7 @@ Whoever comes by the plain listener is a super user, so that a test can give and
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -46,7 +47,7 @@ class Right(NamedTuple):
     def binding(self) -> AclBinding:
         kind = "broker" if self.resource == "cluster" else self.resource
         return AclBinding(
-            ResourceType[kind.upper()],
+            ResourceType[kind.upper().replace(" ", "_")],
             self.name.removesuffix("*"),
             ResourcePatternType.PREFIXED
             if self.name.endswith("*")
@@ -85,7 +86,8 @@ class SecuredKafka:
         self.broker.stop()
 
     def allow(self, rights: Iterable[Right]) -> None:
-        """Give the user exactly these rights."""
+        """Give the user exactly these rights, and wait until the broker knows them."""
+        bindings = {each.binding() for each in rights}
         everything = AclBindingFilter(
             ResourceType.ANY,
             None,
@@ -97,8 +99,12 @@ class SecuredKafka:
         )
         for deleted in self._admin.delete_acls([everything]).values():
             deleted.result(30)
-        for created in self._admin.create_acls([each.binding() for each in rights]).values():
+        for created in self._admin.create_acls([*bindings]).values():
             created.result(30)
+        deadline = time.monotonic() + 30
+        while {*self._admin.describe_acls(everything).result(30)} != bindings:
+            assert time.monotonic() < deadline, "the broker does not take the rights over"
+            time.sleep(0.05)
 
     def _properties(self) -> dict[str, str]:
         listeners = {

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from river import naive_bayes
+from river import base, drift, naive_bayes
 
 from millrace import DriftSettings, Pending, Pipeline, catalogue, derived, fields, rolling
 
@@ -89,6 +89,17 @@ fragile = _pipeline(
     scope="key",
     features=[fields("temperature", "load"), derived("heat_per_load", heat_per_load)],
     models={"fragile": Fragile},
+)
+
+
+def alarm() -> base.DriftDetector:
+    """Return a detector that fires at every other value."""
+    return drift.DummyDriftDetector(trigger_method="fixed", t_0=2, seed=1)
+
+
+alarming = _pipeline(
+    models={"hoeffding_tree": catalogue.hoeffding_tree},
+    drift=DriftSettings(loss=alarm, predictions=alarm),
 )
 
 

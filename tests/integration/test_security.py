@@ -4,16 +4,32 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import re
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+from confluent_kafka import Producer
 
+from millrace import load_pipeline
 from millrace.schemas import BrokerError, SettingsError
-from millrace.streams.kafka.admin import partition_counts
+from millrace.streams.cli import run
+from millrace.streams.kafka.admin import partition_counts, prepare_topics
 from millrace.streams.kafka.clients import KafkaClients
+from millrace.streams.observability import names
+from millrace.streams.observability.metrics import Metrics
+from millrace.streams.observability.scraping import Samples
+from millrace.streams.runtime.assembly import Assembly
+from millrace.streams.runtime.engine import Engine
 from millrace.streams.settings import Settings
-from tests.integration.secured import PASSWORD, USER, SecuredKafka
+from millrace.streams.topology.topics import topics_of
+from tests.integration import sensors
+from tests.integration.secured import PASSWORD, USER, Right, SecuredKafka
+from tests.integration.workers import PIPELINES
 
 SASL = {
     "security.protocol": "sasl_plaintext",
@@ -127,3 +143,218 @@ def test_what_does_not_answer(kafka_runs_here: None) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         message = error_of(f"127.0.0.1:{silent.getsockname()[1]}")
     assert "nothing came back in time. Check host and port" in message
+
+
+# --------------------------------------------------------------------------------------------------
+# Rights, as docs/security.md lists them
+
+PAGE = Path(__file__).parents[2] / "docs/security.md"
+PARTS = re.compile(r"^\| (topic|group|transactional id) \| `loans\.(\S+)` \| (\w+) \|", re.M)
+SECONDS = 40.0
+
+
+def rights(name: str, settings: Settings) -> list[Right]:
+    """Return the rights of a worker that the page lists, as far as its chain has the topics."""
+    topics = {each.name for each in topics_of(settings.agents)}
+    listed = [
+        Right(kind, rest, operation) for kind, rest, operation in PARTS.findall(PAGE.read_text())
+    ]
+    needed = [
+        each
+        for each in listed
+        if each.resource != "topic" or each.name in topics or each.name in {"*", "state.*"}
+        if each.operation != "Create"
+    ]
+    return [each._replace(name=f"{name}.{each.name}") for each in needed]
+
+
+class Trial:
+    """A pipeline on the secured broker, with an event, a label, and a record that is no event.
+
+    Parameters
+    ----------
+    kafka, name, chain
+        Where it runs, and as what.
+    """
+
+    def __init__(self, kafka: SecuredKafka, name: str, chain: str) -> None:
+        self.name, self._kafka = name, kafka
+        own = Settings(broker=kafka.plain, partitions=1, chain=chain)
+        self.settings = own.model_copy(
+            update={
+                "broker": kafka.sasl,
+                "kafka": SASL,
+                "flush_seconds": 0.2,
+                "publish_seconds": 0.2,
+            }
+        )
+        self.pipeline = load_pipeline(f"{PIPELINES}:alarming").with_name(name)
+        self.partitions = prepare_topics(KafkaClients(own), self.pipeline, own)
+        self.rights = rights(name, self.settings)
+        self._events = iter(sensors.readings(1_000))
+
+    def run(self, without: Right | None = None) -> str:
+        """Run the agents until an event is through, or one fails; return what it says then."""
+        self._kafka.allow([each for each in self.rights if each != without])
+        return asyncio.run(self._run())
+
+    def _produce(self) -> None:
+        producer = Producer({"bootstrap.servers": self._kafka.plain})
+        for _ in range(3):
+            producer.produce(f"{self.name}.events", json.dumps(next(self._events)).encode())
+        producer.produce(f"{self.name}.events", b"no event")
+        producer.produce(f"{self.name}.labels", b'{"event_id": "0", "label": true}')
+        assert producer.flush(10) == 0
+
+    async def _run(self) -> str:
+        metrics = Metrics(self.name)
+        clients = KafkaClients(self.settings)
+        agents = [
+            Assembly(
+                each, self.pipeline, self.settings, clients, self.partitions, b"key" * 16, metrics
+            ).engine()
+            for each in self.settings.agents
+        ]
+        running = [asyncio.ensure_future(_fold(each)) for each in agents]
+        deadline = time.monotonic() + SECONDS
+        try:
+            while not _is_through(metrics) and time.monotonic() < deadline:
+                self._produce()  # chain split: the first are predicted before a model is there
+                done, _ = await asyncio.wait(running, timeout=0.5, return_when="FIRST_EXCEPTION")
+                if done:
+                    return str(done.pop().exception())
+            return "" if _is_through(metrics) else "nothing came through, and nobody said why"
+        finally:
+            for each in running:
+                each.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+            await asyncio.gather(*(each.close() for each in agents))
+
+
+async def _fold(engine: Engine) -> None:
+    while (batch := await engine.next_batch()) is not None:
+        await engine.process(batch)
+
+
+def _is_through(metrics: Metrics) -> bool:
+    """Whether something has come out of every output, and the state was saved since."""
+    total = Samples.parse(metrics.render().decode()).total
+    outputs = (names.PREDICTIONS, names.ALERTS, names.EVENTS_REJECTED, names.OUTCOMES)
+    return all(total(each.total) for each in outputs)
+
+
+@pytest.mark.parametrize("chain", ["default", "full", "split"])
+def test_the_rights_that_are_listed_are_enough(
+    secured: SecuredKafka, unique_name: Callable[[str], str], chain: str
+) -> None:
+    """With exactly these, a worker runs."""
+    trial = Trial(secured, unique_name(chain), chain)
+    assert trial.run() == ""
+
+
+@pytest.fixture(scope="module")
+def trial(secured: SecuredKafka, unique_name: Callable[[str], str]) -> Trial:
+    """Give a pipeline whose agents each have a topic between them."""
+    return Trial(secured, unique_name("rights"), "split")
+
+
+LISTED = rights("loans", Settings(chain="split"))
+
+
+@pytest.mark.parametrize("number", range(len(LISTED)), ids=[" ".join(each) for each in LISTED])
+def test_each_right_is_needed_and_named(trial: Trial, number: int) -> None:
+    """Without one, an agent stops, and says who may not do what, and how to allow it."""
+    without = trial.rights[number]
+    message = trial.run(without)
+    kind, name, operation = without.resource, without.name.removesuffix("*"), without.operation
+    assert f"User:{USER} may not do {operation} on {kind} '{name}" in message
+    assert f"--operation {operation} --{kind.replace(' ', '-')} '{name}" in message
+
+
+CLIENTS = [
+    (["produce", "EVENTS"], Right("topic", "events", "Write"), "Describe"),
+    (["consume", "TOPIC.predictions"], Right("topic", "predictions", "Read"), "Describe"),
+    (
+        ["consume", "TOPIC.predictions"],
+        Right("group", "predictions.reader", "Describe"),
+        "Describe",
+    ),
+]
+
+
+@pytest.fixture
+def call(
+    trial: Trial,
+    secured: SecuredKafka,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> Callable[[list[str]], tuple[int, str]]:
+    """Run a command as the user, with the password from a file; return exit code and error."""
+    (tmp_path / "password").write_text(f"{PASSWORD}\n")
+    (tmp_path / "events").write_text(json.dumps(sensors.readings(1)[0]))
+    for name, value in {
+        "PIPELINE": f"{PIPELINES}:alarming",
+        "PIPELINE_NAME": trial.name,
+        "BROKER": secured.sasl,
+        "KAFKA_SASL_PASSWORD_FILE": f"{tmp_path}/password",
+        "KAFKA": json.dumps({k: v for k, v in SASL.items() if k != "sasl.password"}),
+    }.items():
+        monkeypatch.setenv(f"MILLRACE_{name}", value)
+    places = {"TOPIC": trial.name, "EVENTS": f"{tmp_path}/events"}
+
+    def call(arguments: list[str]) -> tuple[int, str]:
+        for place, value in places.items():
+            arguments = [each.replace(place, value) for each in arguments]
+        return run(arguments), capfd.readouterr().err
+
+    return call
+
+
+def _rights_of_clients(trial: Trial) -> list[Right]:
+    return [right._replace(name=f"{trial.name}.{right.name}") for _, right, _ in CLIENTS]
+
+
+def test_the_rights_of_clients_are_enough(
+    trial: Trial, secured: SecuredKafka, call: Callable[[list[str]], tuple[int, str]]
+) -> None:
+    """To produce, and to consume; the page lists them."""
+    page = PAGE.read_text()
+    for _, (kind, name, operation), _ in CLIENTS:
+        assert f"| {kind} | `loans.{name}` | {operation} |" in page
+    secured.allow(_rights_of_clients(trial))
+    for arguments, _, _ in CLIENTS:
+        code, error = call(arguments)
+        assert code == 0, error
+
+
+@pytest.mark.parametrize("number", range(len(CLIENTS)))
+def test_the_rights_of_clients_are_needed_and_named(
+    trial: Trial, secured: SecuredKafka, call: Callable[[list[str]], tuple[int, str]], number: int
+) -> None:
+    """Whoever may do nothing with a topic does not see it: there, Describe is missing first."""
+    arguments, missing, named = CLIENTS[number]
+    given = _rights_of_clients(trial)
+    secured.allow([each for each in given if each != given[number]])
+    code, error = call(arguments)
+    assert code == 2
+    assert f"User:{USER} may not do {named} on {missing.resource} '{given[number].name}" in error
+    assert PASSWORD not in error
+
+
+def test_a_worker_that_may_not_create_topics_says_so(
+    secured: SecuredKafka, unique_name: Callable[[str], str]
+) -> None:
+    """Topics that are there and not shown are told apart from those that are not there."""
+    name = unique_name("new")
+    settings = Settings(broker=secured.sasl, kafka=SASL, partitions=1, chain="full")
+    pipeline, clients = sensors.alarming.with_name(name), KafkaClients(settings)
+    needed = rights(name, settings)
+    secured.allow(needed)
+    with pytest.raises(BrokerError, match=rf"may not do Create on topic '{name}\."):
+        prepare_topics(clients, pipeline, settings)
+    secured.allow([*needed, Right("topic", f"{name}.*", "Create")])
+    prepare_topics(clients, pipeline, settings)
+    secured.allow([each for each in needed if each.name != f"{name}.events"])
+    with pytest.raises(BrokerError, match=rf"may not do Describe on topic '{name}\.events'"):
+        prepare_topics(clients, pipeline, settings)

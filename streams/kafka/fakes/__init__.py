@@ -55,7 +55,7 @@ class FakeClients:
         self._broker = broker
         self.properties: dict[str, str] = {}
         self.outage = Outage()
-        self.last_failure = ""
+        self.last_failure = self.last_refused_topic = ""
         self.consumers: list[FakeConsumer] = []
         self.producers: list[FakeProducer] = []
 

@@ -169,7 +169,7 @@ def test_a_missing_right_is_named(
     """Who, what, on which resource, and the command that allows it."""
     shown = explain(clients, KafkaError(code), request_)
     assert shown.startswith(f"User:anna {who_may_not} (")
-    assert f"--allow-principal 'User:anna' {command};" in shown
+    assert f"--allow-principal 'User:anna' {command}." in shown
 
 
 @pytest.mark.parametrize(
