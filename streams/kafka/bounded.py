@@ -41,9 +41,12 @@ class DaemonExecutor(Executor):
     def __init__(self, name: str) -> None:
         self._name = name
         self._calls: SimpleQueue[Callable[[], None] | None] | None = None
+        self._is_shut_down = False
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Make a call when those before it have returned."""
+        if self._is_shut_down:
+            raise RuntimeError("cannot schedule new futures after shutdown")
         if self._calls is None:
             self._calls = SimpleQueue()
             Thread(target=_run, args=(self._calls,), name=self._name, daemon=True).start()
@@ -62,9 +65,9 @@ class DaemonExecutor(Executor):
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002 - the interface
         """Let the thread end once its calls have returned; nobody waits for it."""
-        if self._calls is not None:
+        if self._calls is not None and not self._is_shut_down:
             self._calls.put(None)
-            self._calls = None
+        self._is_shut_down = True
 
 
 class BoundedCaller:
@@ -82,6 +85,7 @@ class BoundedCaller:
     """
 
     def __init__(self, name: str) -> None:
+        self._name = name
         self._executor = DaemonExecutor(name)
 
     def call(self, seconds: float, what: str, function: Callable[[], T]) -> T:
@@ -104,8 +108,9 @@ class BoundedCaller:
             ) from timed_out()
 
     def close(self) -> None:
-        """Let the thread end, once its call has returned."""
+        """Let the thread end, once its call has returned; the next call gets another one."""
         self._executor.shutdown()
+        self._executor = DaemonExecutor(self._name)
 
 
 def _run(calls: SimpleQueue[Callable[[], None] | None]) -> None:

@@ -163,7 +163,7 @@ def rights(name: str, settings: Settings) -> list[Right]:
         each
         for each in listed
         if each.resource != "topic" or each.name in topics or each.name in {"*", "state.*"}
-        if each.operation != "Create"
+        if each.operation not in {"Create", "Alter", "DescribeConfigs"}  # not for every worker
     ]
     return [each._replace(name=f"{name}.{each.name}") for each in needed]
 

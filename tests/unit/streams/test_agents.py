@@ -7,7 +7,9 @@ import asyncio
 import faust
 import pytest
 
+from millrace.schemas import BrokerError
 from millrace.streams.agents import BatchChannel, define_agent
+from millrace.streams.kafka.errors import timed_out
 
 
 class FakeEngine:
@@ -18,12 +20,19 @@ class FakeEngine:
     def __init__(self, *batches):
         self.batches = [*batches]
         self.processed = []
+        self.outcomes = {}
 
     async def next_batch(self):
-        return self.batches.pop(0) if self.batches else None
+        return self._or_raise(self.batches.pop(0)) if self.batches else None
 
     async def process(self, batch):
         self.processed.append(batch)
+        self._or_raise(self.outcomes.get(batch))
+
+    def _or_raise(self, outcome):
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
 
 @pytest.fixture
@@ -72,3 +81,25 @@ def test_an_agent_has_the_engines_name_and_processes_its_batches(app):
 
     asyncio.run(agent.fun(batches()))
     assert engine.processed == ["first", "second"]
+
+
+def test_an_outage_is_no_crash(app):
+    """Faust would log a traceback at every attempt; the engine starts again by itself."""
+    engine = FakeEngine(timed_out(), 1, timed_out(), 2)
+    engine.outcomes[1] = timed_out()
+    define_agent(app, engine)
+    (agent,) = app.agents.values()
+    channel = _Only(BatchChannel(app, engine))
+    asyncio.run(agent.fun(channel))
+    assert engine.processed == [1, 2]
+
+
+@pytest.mark.parametrize("error", [ValueError("own"), BrokerError("refused")])
+def test_other_errors_are(app, error):
+    """They reach Faust, which logs them and restarts the agent."""
+    for engine in (FakeEngine(error), FakeEngine(1)):
+        engine.outcomes[1] = error
+        define_agent(app, engine)
+        agent = [*app.agents.values()][-1]
+        with pytest.raises(type(error)):
+            asyncio.run(agent.fun(_Only(BatchChannel(app, engine))))

@@ -120,6 +120,23 @@ def test_engines_are_stopped_before_agents_and_closed_after(settings, monkeypatc
     assert calls[2:] == ["close"]
 
 
+def test_engines_close_side_by_side(settings):
+    """In an outage each takes as long as it may: one after another they would take too long."""
+    app = create_app(settings)
+
+    async def close_all():
+        everybody = asyncio.Barrier(4)
+
+        class Engine:
+            async def close(self):
+                await everybody.wait()
+
+        app.engines = tuple(Engine() for _ in range(4))
+        await asyncio.wait_for(app.on_shutdown(), 10)
+
+    asyncio.run(close_all())
+
+
 def test_the_app_is_made_when_faust_asks_for_it(settings, monkeypatch):
     """`faust -A millrace.streams.app` finds it, with settings from the environment."""
     monkeypatch.setenv("MILLRACE_PIPELINE", PIPELINE)

@@ -7,7 +7,7 @@ from threading import Event, current_thread
 import pytest
 
 from millrace.schemas import BrokerError
-from millrace.streams.kafka.bounded import BoundedCaller
+from millrace.streams.kafka.bounded import BoundedCaller, DaemonExecutor
 
 
 def test_returns_what_the_call_returns() -> None:
@@ -68,3 +68,16 @@ def test_gives_up_a_call_that_hangs() -> None:
     assert caller.call(10, "a number", lambda: 7) == 7
     released.set()
     caller.close()
+
+
+def test_a_call_that_hangs_does_not_keep_the_process() -> None:
+    """Its thread is a daemon's; and after a shutdown there are no more calls."""
+    executor = DaemonExecutor("kafka")
+    thread = executor.submit(current_thread).result(10)
+    assert thread.daemon
+    executor.shutdown()
+    executor.shutdown()
+    thread.join(10)
+    assert not thread.is_alive()
+    with pytest.raises(RuntimeError, match="cannot schedule"):
+        executor.submit(current_thread)

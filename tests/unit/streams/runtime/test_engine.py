@@ -353,6 +353,54 @@ def test_a_last_commit_that_fails_keeps_no_other_agent_from_closing(
     assert worker.count("agent_up", agent=worker.agent.name) == 0
 
 
+def test_a_broker_that_does_not_answer_keeps_nobody_from_closing(
+    broker: FakeBroker, make_worker: MakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After twelve seconds the last commit is given up: it is made again by the next owner."""
+    monkeypatch.setattr("millrace.streams.runtime.engine._CLOSE_SECONDS", 0.1)
+    engine = make_worker().engine()
+    put_events(broker, range(3))
+    answer = Event()
+
+    async def test() -> None:
+        await process_next(engine)
+        broker.before("close", answer.wait)
+        await engine.close()
+
+    with capture_logs() as logs:
+        run(test)
+    answer.set()
+    (closed,) = [each for each in logs if each["log_level"] == "error"]
+    assert closed["event"] == "closed without a last commit"
+    assert closed["reason"].startswith("no answer within")
+
+
+def test_an_outage_is_a_failure_and_no_line_for_each_restart(
+    broker: FakeBroker, make_worker: MakeWorker
+) -> None:
+    """`/healthz` says so until a batch succeeds again."""
+    engine = make_worker().engine(backoff_seconds=0.001)
+    put_events(broker, range(3))
+
+    async def test() -> None:
+        for _ in range(5):
+            broker.fail_next("commit_transaction", KafkaError._TRANSPORT)
+            with pytest.raises(KafkaException):
+                await process_next(engine)
+            assert engine.failure == "the broker cannot be reached"
+        await process_next(engine)
+        assert engine.failure == ""
+        await engine.close()
+
+    with capture_logs() as logs:
+        run(test)
+    said = [each["event"] for each in logs if each["log_level"] == "warning"]
+    assert [each for each in said if "broker" in each or "restarting" in each] == [
+        "the broker cannot be reached",
+        "the broker is reached again",
+    ]
+
+
 def test_a_stall_is_a_failure_and_is_logged_once(
     broker: FakeBroker, make_worker: MakeWorker
 ) -> None:
