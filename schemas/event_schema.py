@@ -131,7 +131,10 @@ class EventSchema:
                 "schema must have names of its own, not millrace.Event or"
                 f" events.{self.as_written.name}Fields; got {error}. Rename the type"
             ) from error
-        self._read_document  # noqa: B018 - which reads the defaults
+        try:
+            self._read_document  # noqa: B018 - which reads the defaults
+        except DefinitionError as error:
+            raise DefinitionError(f"schema must have defaults that fit, but {error}") from error
 
     def _in_envelope(self, envelope: Schema) -> Schema:
         """Return the schema of `Event` with the user's fields, all but the label."""

@@ -233,8 +233,11 @@ def test_a_default_that_does_not_fit(declared: Any, default: object) -> None:
     """A default of another type is an error of the definition, and names the field."""
     schema = record(declared)
     schema["fields"][0]["default"] = default
-    with pytest.raises(DefinitionError, match=r"^the default of field 'a(\.a)?' (must|is missing)"):
+    says = r"the default of field 'a(\.a)?' (must|is missing)"
+    with pytest.raises(DefinitionError, match=f"^{says}"):
         EventSchema(schema).from_json({})
+    with pytest.raises(DefinitionError, match=f"^schema must have defaults that fit, but {says}"):
+        EventSchema(schema).check()
 
 
 def test_defaults_that_unfold_without_end() -> None:
