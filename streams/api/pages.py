@@ -121,13 +121,18 @@ def _readiness(processes: Sequence[ProcessState]) -> Page:
 def _health(processes: Sequence[ProcessState]) -> Page:
     """Return whether every agent works: 200, or 503 with those that fail, and why."""
     failing: dict[str, str] = {}
+    warnings: dict[str, str] = {}
     for each in processes:
         where = "" if len(processes) == 1 else f" (process {each.number})"
-        found = {} if each.report is None else each.report.failing
+        found, warned = (
+            ({}, {}) if each.report is None else (each.report.failing, each.report.warnings)
+        )
         failing |= {f"{name}{where}": why for name, why in found.items()}
+        warnings |= {f"{name}{where}": why for name, why in warned.items()}
         if each.problem:
             failing[f"process {each.number}"] = each.problem
-    return _status(not failing, processes, healthy=not failing, failing=failing)
+    said = {"warnings": warnings} if warnings else {}
+    return _status(not failing, processes, healthy=not failing, failing=failing, **said)
 
 
 def _status(is_well: bool, processes: Sequence[ProcessState], **found: object) -> Page:

@@ -18,6 +18,9 @@ class Agent(Protocol):
     def failure(self) -> str: ...
 
     @property
+    def warning(self) -> str: ...
+
+    @property
     def is_ready(self) -> bool: ...
 
 
@@ -35,6 +38,8 @@ class Report:
         Agent to what is wrong with it.
     waiting
         Agents that have no partitions yet.
+    warnings
+        Agent to what is wrong although it works.
 
     Examples
     --------
@@ -47,6 +52,7 @@ class Report:
     metrics: str = ""
     failing: Mapping[str, str] = field(default_factory=dict)
     waiting: list[str] = field(default_factory=list)
+    warnings: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, pipeline: str, agents: Iterable[Agent], metrics: bytes) -> Self:
@@ -57,6 +63,7 @@ class Report:
             metrics.decode(),
             {each.name: each.failure for each in agents if each.failure},
             [each.name for each in agents if not each.is_ready],
+            {each.name: each.warning for each in agents if each.warning},
         )
 
     @classmethod

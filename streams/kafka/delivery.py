@@ -6,7 +6,7 @@ from confluent_kafka import KafkaError, KafkaException, Message
 
 from millrace.schemas import BrokerError
 from millrace.streams.kafka.diagnosis import Request, explain
-from millrace.streams.kafka.errors import cause_of, timed_out
+from millrace.streams.kafka.errors import cause_of, is_refusal, timed_out
 from millrace.streams.kafka.protocols import Clients, Config, Headers, Producer
 
 _QUEUE_FULL_SECONDS = 0.1
@@ -116,6 +116,16 @@ class CheckedProducer:
         """
         self._failures.check()
 
+    def refusal(self) -> KafkaError | None:
+        """Return why the broker will never take one of the records; None if it does not say so."""
+        self.client.poll(0)
+        return self._failures.refusal
+
+    def forget(self) -> None:
+        """Forget what was not delivered, once it was taken back."""
+        self.client.poll(0)
+        self._failures.clear()
+
 
 class _Failures:
     """What was not delivered.
@@ -126,9 +136,13 @@ class _Failures:
 
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
+        self.clear()
+
+    def clear(self) -> None:
         self._count = 0
         self.refused_topic = ""
         self._first: tuple[str, KafkaError] | None = None
+        self.refusal: KafkaError | None = None
 
     def note(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
@@ -136,6 +150,8 @@ class _Failures:
             self._count += 1
             if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
                 self.refused_topic = message.topic() or ""
+            if self.refusal is None and is_refusal(error):
+                self.refusal = error
 
     def check(self) -> None:
         if self._first is not None:

@@ -25,6 +25,15 @@ _TRANSIENT = DISCONNECTED | {
     KafkaError.BROKER_NOT_AVAILABLE,
     KafkaError.REBALANCE_IN_PROGRESS,
 }
+_REFUSED = frozenset(
+    {
+        KafkaError.MSG_SIZE_TOO_LARGE,
+        KafkaError.RECORD_LIST_TOO_LARGE,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.POLICY_VIOLATION,
+        KafkaError.INVALID_RECORD,
+    }
+)
 
 UNREACHABLE = "the broker cannot be reached"
 _NO_LOGIN = "the broker refuses the login"
@@ -116,3 +125,8 @@ def is_disconnection(error: KafkaError) -> bool:
 def is_transient(error: KafkaError) -> bool:
     """Whether an error passes: a disconnection, or a topic, leader or group that is changing."""
     return not error.fatal() and (error.retriable() or error.code() in _TRANSIENT)
+
+
+def is_refusal(error: KafkaError) -> bool:
+    """Whether a broker will never take a record as it is; it takes others."""
+    return not error.fatal() and error.code() in _REFUSED

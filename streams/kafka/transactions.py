@@ -71,6 +71,24 @@ class Writer(Protocol):
         """Take back what was written since the last commit."""
         ...
 
+    def settle(self) -> None:
+        """Wait until what was written stays, if what comes next will: not in a transaction.
+
+        Raises
+        ------
+        BrokerError
+            A record was not delivered.
+        """
+        ...
+
+    def refusal(self) -> KafkaError | None:
+        """Return why the broker will never take one of the records; None if it does not say so."""
+        ...
+
+    def take_back(self) -> None:
+        """Take back what was written since the last commit, and go on with the client."""
+        ...
+
     def renew(self) -> None:
         """Connect again, where the client must not be used any more."""
         ...
@@ -141,6 +159,19 @@ class TransactionalWriter:
         self.is_in_transaction = False
         self._is_lost = True
 
+    def settle(self) -> None:
+        """Do nothing: all of a transaction stays, or nothing."""
+
+    def refusal(self) -> KafkaError | None:
+        return self._producer.refusal()
+
+    def take_back(self) -> None:
+        if self.is_in_transaction:
+            abort = partial(self._producer.client.abort_transaction, _COORDINATOR_SECONDS)
+            self._bounded.call(_COORDINATOR_SECONDS, "aborting", abort)
+            self.is_in_transaction = False
+        self._producer.forget()
+
     def renew(self) -> None:
         if self._is_lost:
             self.transactional_id = f"{self._name}-{uuid4()}"
@@ -205,6 +236,16 @@ class AcknowledgedWriter:
 
     def abort(self) -> None:
         """Do nothing: without transactions, outputs may be written twice after a crash."""
+
+    def settle(self) -> None:
+        self._producer.flush(_WRITE_SECONDS)
+
+    def refusal(self) -> KafkaError | None:
+        return self._producer.refusal()
+
+    def take_back(self) -> None:
+        """Forget it: without a manifest behind them, entries of the state do not count."""
+        self._producer.forget()
 
     def renew(self) -> None:
         """Keep the client: without a transactional id it cannot be fenced."""

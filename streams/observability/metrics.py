@@ -83,6 +83,8 @@ class Metrics:
         self.gaps = self._counter(names.GAPS_ACCEPTED)
         self.broker_errors = self._counter(names.BROKER_ERRORS)
         self.restarts = self._counter(names.AGENT_RESTARTS)
+        self.state_refused = self._counter(names.STATE_REFUSED)
+        self.state_skipped = self._counter(names.STATE_SKIPPED)
         self.model_bytes = self._gauge(names.MODEL_SIZE_BYTES)
         self.flush_timestamp = self._gauge(names.SNAPSHOT_TIMESTAMP_SECONDS)
         self.restore_seconds = self._gauge(names.RESTORE_SECONDS)

@@ -139,6 +139,12 @@ GAPS_ACCEPTED = _counter(
     "cause",
 )
 BROKER_ERRORS = _counter("broker_errors", "Broker errors that were retried.", "agent", "error")
+STATE_REFUSED = _counter(
+    "state_refused", "Saves of the state that the broker refused; predictions go on.", "agent"
+)
+STATE_SKIPPED = _counter(
+    "state_records_skipped", "Records on state topics that are no state.", "agent", "topic"
+)
 MODEL_SIZE_BYTES = _gauge("model_size_bytes", "Size of the last snapshot.", "partition")
 SNAPSHOT_TIMESTAMP_SECONDS = _gauge(
     "snapshot_timestamp_seconds", "When state was last saved; Unix time.", "agent"

@@ -37,7 +37,7 @@ class Context:
     clean_partitions: int
     max_event_bytes: int
     written_schema: WrittenSchema
-    load_models: Callable[[bytes], ModelSet]
+    load_models: Callable[[bytes], ModelSet | None]
 
     @cached_property
     def models(self) -> ScopedModels:

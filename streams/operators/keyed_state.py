@@ -1,7 +1,8 @@
 """Keyed state that knows what has changed.
 
 An operator uses a store as a dictionary. The engine asks it for the changes since the last time
-and writes only those, so that a large model costs nothing while it does not change.
+and writes only those, so that a large model costs nothing while it does not change. Only what was
+committed is marked as saved: where a broker refuses it, it is a change still.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ class StateStore(Protocol):
 
     def __len__(self) -> int: ...
 
-    def take_changes(self) -> list[Change]: ...
+    def changes(self) -> list[Change]: ...
+
+    def mark_saved(self) -> None: ...
 
     def restore(self, changes: Iterable[Change]) -> None: ...
 
@@ -129,18 +132,25 @@ class KeyedState(dict[str, V]):
         key = next(iter(self))
         return key, self[key]
 
-    def take_changes(self) -> list[Change]:
-        """Return what has changed since the last call, in order, and mark it as unchanged."""
-        changes = []
-        for key, sequence in sorted(self._changed.items(), key=lambda item: item[1]):
+    def changes(self) -> list[Change]:
+        """Return what has changed since it was last saved, in order."""
+        ordered = sorted(self._changed.items(), key=lambda item: item[1])
+        return [Change(key, sequence, self.get(key)) for key, sequence in ordered]
+
+    def mark_saved(self) -> None:
+        """Mark everything as unchanged."""
+        for key, sequence in self._changed.items():
             if key in self:
                 self._persisted[key] = sequence
-                changes.append(Change(key, sequence, self[key]))
             else:
                 self._persisted.pop(key, None)
-                changes.append(Change(key, sequence, None))
         self._changed.clear()
         self._newest = None
+
+    def take_changes(self) -> list[Change]:
+        """Return what has changed, and mark it as saved."""
+        changes = self.changes()
+        self.mark_saved()
         return changes
 
     def restore(self, changes: Iterable[Change]) -> None:

@@ -57,7 +57,7 @@ class PredictionOperator(RecordOperator):
     training
         Learning, where the two share an agent; else the writer of examples.
     load_models
-        Reads the payload of a snapshot from `models`.
+        Reads the payload of a snapshot from `models`; None for a part of one.
     """
 
     name = "prediction"
@@ -67,7 +67,7 @@ class PredictionOperator(RecordOperator):
         pipeline: Pipeline,
         models: ScopedModels,
         training: LearningOperator | ExampleWriter,
-        load_models: Callable[[bytes], ModelSet],
+        load_models: Callable[[bytes], ModelSet | None],
     ) -> None:
         nested = (training,) if isinstance(training, LearningOperator) else ()
         super().__init__(pipeline, self.topics_in([each.name for each in nested]))
@@ -108,13 +108,15 @@ class PredictionOperator(RecordOperator):
             self._models.by_scope_key.take(record.scope_key)
             self._training.forget(record.scope_key)
         elif isinstance(record, SnapshotRecord):
-            self._models.by_scope_key[record.value["scope_key"]] = self._loaded(record)
+            models = self._loaded(record)
+            if models is not None:
+                self._models.by_scope_key[record.value["scope_key"]] = models
         return ()
 
     def readings(self) -> Iterable[Reading]:
         return self._join.readings()
 
-    def _loaded(self, record: SnapshotRecord) -> ModelSet:
+    def _loaded(self, record: SnapshotRecord) -> ModelSet | None:
         try:
             return self._load_models(record.value["payload"])
         except SnapshotError as error:

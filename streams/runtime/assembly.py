@@ -95,7 +95,7 @@ class Assembly:
 
     def connect(self) -> Session:
         """Return a session: a consumer in the agent's group, a producer, no tasks yet."""
-        state = StateLog(self.pipeline, self.agent, self.clients, self._prefix, self.key)
+        state = self._state_log()
         topics = {*self.agent.reads, *state_topics(self.agent)}
         check = Interval(CHECK_SECONDS, self.clock)
         watch = TopicWatch(self.agent.name, self.clients, self._prefix, topics, check)
@@ -111,6 +111,17 @@ class Assembly:
             flush=Interval(self._flush_seconds, self.clock),
             offsets=Interval(_OFFSETS_SECONDS, self.clock),
             clock=self.clock,
+        )
+
+    def _state_log(self) -> StateLog:
+        skipped, name = self.metrics.state_skipped, self.agent.name
+        return StateLog(
+            self.pipeline,
+            self.agent,
+            self.clients,
+            self._prefix,
+            self.key,
+            on_skipped=lambda topic: skipped.labels(name, topic).inc(),
         )
 
     @property

@@ -110,14 +110,28 @@ class Assignment:
         self.is_moved = False
         return self.live_from | self.committed if again else moved
 
-    def take_unwritten(self, state: StateLog, is_flushed: bool) -> Iterator[StateRecord]:
-        """Return what a commit writes of the state: with a flush all of it, else the order."""
-        if is_flushed and self.is_unsaved:
-            if has_state(self.task):
-                covers, self.flushes = dict(self.next_offset), self.flushes + 1
-                yield from state.flush(self.partition, self.task, covers, self.flushes, self.inputs)
-            self._saved = dict(self.next_offset)
-        yield from self._take_order(state, is_flushed)
+    def take_order(self, state: StateLog) -> Iterator[StateRecord]:
+        """Return the order of what was folded since the last call, to be followed in a replay."""
+        if self.order is not None and (runs := self.order.take_runs()):
+            yield state.order(self.partition, runs)
+
+    def unsaved_state(self, state: StateLog) -> Iterator[StateRecord]:
+        """Return what has changed since the state was saved, and the order still to be followed.
+
+        It is to be committed with or after the offsets that it goes up to; then `mark_saved`.
+        """
+        if has_state(self.task):
+            covers, number = dict(self.next_offset), self.flushes + 1
+            yield from state.flush(self.partition, self.task, covers, number, self.inputs)
+        if self.order is not None and (runs := self.order.runs_to_follow()):
+            yield state.order(self.partition, runs)
+
+    def mark_saved(self, state: StateLog) -> None:
+        """Note that the unsaved state was committed."""
+        if has_state(self.task):
+            state.mark_saved(self.partition, self.task)
+            self.flushes += 1
+        self._saved = dict(self.next_offset)
 
     def _moved(self) -> dict[str, int]:
         return {
@@ -125,19 +139,6 @@ class Assignment:
             for topic, offset in self.next_offset.items()
             if offset > self.committed.get(topic, 0)
         }
-
-    def _take_order(self, state: StateLog, is_flushed: bool) -> Iterator[StateRecord]:
-        """Return the order of what was folded since the last call, to be followed in a replay.
-
-        After a flush only what is still to be followed counts: the rest is in the state.
-        """
-        if self.order is None:
-            return
-        runs = self.order.take_runs()
-        if is_flushed:
-            runs = self.order.runs_to_follow()
-        if runs:
-            yield state.order(self.partition, runs)
 
 
 def has_state(task: Task) -> bool:

@@ -163,6 +163,13 @@ class Engine:
             return UNREACHABLE
         return STALLED if self._stall() else ""
 
+    @property
+    def warning(self) -> str:
+        """What is wrong although events are predicted; empty while nothing is."""
+        session = self._session
+        unsaved = "" if session is None else session.unsaved
+        return unsaved and f"state is not saved: {unsaved}"
+
     def check_progress(self) -> None:
         """Log a stall, once."""
         stall = self._stall()

@@ -11,9 +11,10 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 
-from confluent_kafka import KafkaError, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from millrace.schemas import BrokerError, RecordError, RejectReason
+from millrace.schemas import RecordError, RejectReason, SnapshotError
+from millrace.streams.kafka.errors import cause_of, is_refusal
 from millrace.streams.kafka.protocols import Clients, Consumer
 from millrace.streams.kafka.transactions import (
     AcknowledgedWriter,
@@ -26,12 +27,12 @@ from millrace.streams.operators.base import Tally
 from millrace.streams.operators.record import Record, RejectRecord
 from millrace.streams.redaction import redact
 from millrace.streams.settings import Guarantee
-from millrace.streams.state.records import StateRecord
+from millrace.streams.state.parts import is_part
+from millrace.streams.state.records import MANIFEST, StateRecord
 from millrace.streams.topology.codec import TopicCodec
 from millrace.streams.topology.topics import MAX_RECORD_BYTES
 
 _REJECT_VALUE_BYTES = (MAX_RECORD_BYTES - 64 * 1024) * 3 // 4  # JSON writes bytes in base64
-_STATE_VALUE_BYTES = MAX_RECORD_BYTES - 1024
 
 
 class Outbox:
@@ -77,6 +78,7 @@ class Outbox:
         }
         self._metrics = metrics
         self._uncounted: list[Record] = []
+        self._model_bytes = 0
         self.tally: Tally = Counter()
         broker_errors = metrics.broker_errors
 
@@ -125,23 +127,23 @@ class Outbox:
         self._uncounted.append(record)
 
     def put_state(self, partition: int, entry: StateRecord) -> None:
-        """Write one entry of the state as part of the next commit.
+        """Write one entry of the state, or a part of one, as part of the next commit.
+
+        A manifest is written when all before it is there, since it says so.
 
         Raises
         ------
         BrokerError
-            The entry is larger than a state topic takes.
+            An entry before the manifest was not written.
         """
-        size = len(entry.value or b"")
-        if size > _STATE_VALUE_BYTES:
-            raise BrokerError(
-                f"state entry {entry.key!r} of {entry.topic}[{partition}] has {size} bytes, more"
-                f" than the {_STATE_VALUE_BYTES} that its topic takes (max.message.bytes): bound"
-                " the model's size"
-            )
+        if entry.key == MANIFEST:
+            self._writer.settle()
         if entry.topic == "models":
-            self._metrics.model_bytes.labels(partition).set(size)
-        topic, key = self._prefix + entry.topic, entry.key.encode()
+            self._model_bytes += len(entry.value or b"")
+            if not is_part(entry.key):
+                self._metrics.model_bytes.labels(partition).set(self._model_bytes)
+                self._model_bytes = 0
+        topic, key = self._prefix + entry.topic, entry.key.encode(errors="surrogateescape")
         self._writer.produce(
             ProducerRecord(topic, entry.value, key, partition, headers=entry.headers)
         )
@@ -158,6 +160,32 @@ class Outbox:
         """
         if self._writer.commit(consumer, offsets):
             self._count()
+
+    def refusal(self, error: Exception) -> str:
+        """Return, in public words, why what was put can never be written, by an error of a commit.
+
+        Empty if the error says nothing about what was put: the broker is away, or another worker
+        has taken over.
+        """
+        if isinstance(error, SnapshotError):
+            return "a part of it cannot be pickled"
+        cause = self._writer.refusal()
+        if cause is None and isinstance(error, KafkaException):
+            cause = cause_of(error)
+        if cause is None or not is_refusal(cause):
+            return ""
+        return f"the broker refuses it: {KafkaError(cause.code()).str()}"
+
+    def take_back(self) -> None:
+        """Take back the state that was put since the last commit, and go on.
+
+        Raises
+        ------
+        BrokerError, confluent_kafka.KafkaException
+            The transaction cannot be aborted.
+        """
+        self._model_bytes = 0
+        self._writer.take_back()
 
     def abort(self) -> None:
         """Take back everything put since the last commit."""

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from itertools import groupby
 from operator import attrgetter
 
 import structlog
-from confluent_kafka import TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 
-from millrace.schemas import RecordError
+from millrace.schemas import BrokerError, RecordError, SnapshotError
 from millrace.streams.interval import Interval
 from millrace.streams.kafka.protocols import Place
 from millrace.streams.observability.metrics import Metrics
@@ -29,6 +29,7 @@ from millrace.streams.runtime.inbox import Inbox, RebalanceListener
 from millrace.streams.runtime.outbox import Outbox
 from millrace.streams.runtime.takeover import Takeover
 from millrace.streams.state.log import StateLog
+from millrace.streams.state.records import StateRecord
 from millrace.streams.topology.codec import TopicCodec
 
 _log = structlog.get_logger(__name__)
@@ -66,6 +67,8 @@ class Session:
         Whether the agent has been given its partitions.
     is_broken
         Whether an error has occurred: then nothing is committed any more.
+    unsaved
+        Why the state could not be saved the last time; empty if it was.
     """
 
     def __init__(
@@ -93,6 +96,7 @@ class Session:
         self._pace = Pace()
         self._rest: list[Origin] = []
         self.is_ready = self.is_broken = False
+        self.unsaved = ""
         self.assignments: dict[int, Assignment] = {}
         self.outbox = outbox
         self.inbox = open_inbox(self)
@@ -139,26 +143,29 @@ class Session:
                 await asyncio.sleep(0)
 
     def commit(self, is_last: bool = False) -> None:
-        """Commit outputs with their offsets and, when it is due or the last time, the state.
+        """Commit outputs with their offsets; then, when it is due or the last time, save the state.
 
         Offsets of batches without output may wait: to fold those again would repeat nothing. A
-        task that begins elsewhere than the one before it writes its state at once.
+        task that begins elsewhere than the one before it saves its state with its first offsets.
         """
         started = self._clock()
         self._pass_markers()
         is_moved = any(each.is_moved for each in self.assignments.values())
-        is_flushed = is_last or is_moved or self._flush.is_due
+        is_due = is_last or is_moved or self._flush.is_due
         for partition, assignment in self.assignments.items():
-            for entry in assignment.take_unwritten(self._state, is_flushed):
-                self.outbox.put_state(partition, entry)
-        with_offsets = is_flushed or self.outbox.is_in_transaction or self._offsets.is_due
-        offsets = self._take_offsets(again=is_flushed) if with_offsets else {}
+            self._put_state(partition, assignment.take_order(self._state))
+        unsaved = self._unsaved() if is_moved else []
+        for each in unsaved:
+            self._put_state(each.partition, each.unsaved_state(self._state))
+        with_offsets = is_due or self.outbox.is_in_transaction or self._offsets.is_due
+        offsets = self._take_offsets(again=is_due) if with_offsets else {}
         self.outbox.commit(self.inbox.consumer, self.inbox.positions(offsets))
-        if is_flushed:
-            self._flush.restart()
-            self._metrics.flush_timestamp.labels(self._agent).set(time.time())
+        for each in unsaved:
+            each.mark_saved(self._state)
         if with_offsets:
             self._offsets.restart()
+        if is_due:
+            self._save()
         self._pace.note_commit(self._clock() - started)
         self.inbox.report_lag(self._next_offsets())
 
@@ -209,6 +216,44 @@ class Session:
             except RecordError as error:  # a value that no Avro type holds, like text cut in half
                 self.outbox.put(reject(record.origin, error.reason, error.detail))
                 self.outbox.tally["rejected_event", error.reason.value] += 1
+
+    def _save(self) -> None:
+        """Write the state in a commit of its own, which may be refused while predictions go on.
+
+        It says up to which offset it goes. So it may lag behind the outputs, and a restart folds
+        what lies between without writing it again; but it must never be ahead of them.
+        """
+        self._flush.restart()
+        unsaved = self._unsaved()
+        try:
+            written = [
+                self._put_state(each.partition, each.unsaved_state(self._state)) for each in unsaved
+            ]
+            if any(written):
+                offsets = self._take_offsets(again=True)
+                self.outbox.commit(self.inbox.consumer, self.inbox.positions(offsets))
+        except (BrokerError, KafkaException, SnapshotError) as error:
+            self.unsaved = self.outbox.refusal(error)
+            if not self.unsaved:
+                raise
+            self.outbox.take_back()
+            self._metrics.state_refused.labels(self._agent).inc()
+            _log.error("state is not saved", agent=self._agent, reason=f"{self.unsaved}: {error}")
+            return
+        for each in unsaved:
+            each.mark_saved(self._state)
+        self.unsaved = ""
+        self._metrics.flush_timestamp.labels(self._agent).set(time.time())
+
+    def _unsaved(self) -> list[Assignment]:
+        return [each for each in self.assignments.values() if each.is_unsaved]
+
+    def _put_state(self, partition: int, entries: Iterable[StateRecord]) -> int:
+        """Write entries of the state as part of the next commit; return how many."""
+        count = 0
+        for count, entry in enumerate(entries, 1):  # noqa: B007 - the last one is their number
+            self.outbox.put_state(partition, entry)
+        return count
 
     def _commit_leftovers(self) -> None:
         self._pass_markers()

@@ -2,20 +2,23 @@
 
 The changed entries of an agent's stores go to the compacted topic `state.<agent>`, the models to
 the compacted topic `models`, both on the partition that they are the state of. A manifest ends
-each flush: it says how far into its inputs the state goes. Entries behind the last manifest, left
-by a crash without transactions, are ignored.
+each flush: it says how far into its inputs the state goes, and how much there is of it. Large
+entries are split (`parts`). What counts of what is read is in `found`.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, cast
 
+import structlog
+
 from millrace.models.candidates.model_set import ModelSet
 from millrace.models.pipeline.definition import Pipeline
-from millrace.schemas import SnapshotError, shipped
+from millrace.schemas import RecordError, SnapshotError, shipped
 from millrace.schemas.records import ModelSnapshot
 from millrace.streams.kafka.delivery import CheckedProducer
 from millrace.streams.kafka.identity import Identity
@@ -24,17 +27,22 @@ from millrace.streams.kafka.reading import read_to_end
 from millrace.streams.operators.keyed_state import Change
 from millrace.streams.state import snapshot
 from millrace.streams.state.allowed import own_modules
+from millrace.streams.state.found import Found
 from millrace.streams.state.input_order import Run
+from millrace.streams.state.parts import PART_BYTES, Parts, count_parts, part_key, split
 from millrace.streams.state.records import (
     MANIFEST,
     ORDER,
     OWNER,
     Manifest,
+    Place,
     Saved,
     StateRecord,
+    check_record,
     read_record,
     state_record,
 )
+from millrace.streams.state.signing import OtherKeyError, is_signed_anew, signed_anew, verified
 from millrace.streams.topology.chain import AgentSpec
 from millrace.streams.topology.task import Task
 from millrace.streams.topology.topics import state_topic
@@ -43,9 +51,37 @@ MODELS = "learning/models"
 """The store that is published to the topic `models`."""
 
 _WRITE_TIMEOUT_SECONDS = 30.0
+_MOST_LOGGED = 10
 
-_Latest = dict[str, StateRecord]
-"""Key to the newest record of it, of one partition."""
+_log = structlog.get_logger(__name__)
+
+
+@dataclass
+class _OnTopics:
+    """What is on the topics of one partition besides whole entries.
+
+    Attributes
+    ----------
+    parts
+        Where a large entry is, to how many parts it has.
+    orders
+        Keys of the records of the order since the last flush.
+    again
+        What the next flush writes again as it is: it is hidden, or signed with a former key.
+    leftovers
+        Where something is that belongs to nothing.
+    attempted
+        Where something may be of a flush that was not committed: without transactions it stays.
+    flush
+        Number of the newest flush.
+    """
+
+    parts: dict[Place, int] = field(default_factory=dict)
+    orders: list[str] = field(default_factory=list)
+    again: dict[Place, StateRecord] = field(default_factory=dict)
+    leftovers: set[Place] = field(default_factory=set)
+    attempted: set[Place] = field(default_factory=set)
+    flush: int = 0
 
 
 class StateLog:
@@ -57,12 +93,16 @@ class StateLog:
         The definition.
     agent
         Whose state.
-    settings
-        Where the broker is.
+    clients
+        Makes what reads and writes.
     prefix
         Of the pipeline's topics.
     key
         Signs what is written; what is read must be signed with it.
+    part_bytes
+        Longest value of a record.
+    on_skipped
+        Called with the topic of each record that is neither used nor understood.
 
     Attributes
     ----------
@@ -71,16 +111,29 @@ class StateLog:
     """
 
     def __init__(
-        self, pipeline: Pipeline, agent: AgentSpec, clients: Clients, prefix: str, key: bytes
+        self,
+        pipeline: Pipeline,
+        agent: AgentSpec,
+        clients: Clients,
+        prefix: str,
+        key: bytes,
+        *,
+        part_bytes: int = PART_BYTES,
+        on_skipped: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._clients = clients
         self._prefix = prefix
         self._topic = state_topic(agent)
         self._learns = "learning" in agent
         self._key = key
+        self._part_bytes = part_bytes
+        self._on_skipped = on_skipped
+        self._skipped: Counter[str] = Counter()
         self.owners: dict[int, str] = {}
         self._orders: Counter[int] = Counter()
-        self._order_keys: dict[int, list[str]] = {}
+        self._on_topics: defaultdict[int, _OnTopics] = defaultdict(_OnTopics)
+        self._flushed: dict[int, tuple[dict[Place, int], int, int]] = {}
+        self._published = Parts(key)
         self._definition = _fingerprint(pipeline)
         self._own = own_modules(pipeline)
 
@@ -92,27 +145,44 @@ class StateLog:
         number: int,
         inputs: Mapping[str, Identity] = MappingProxyType({}),
     ) -> Iterator[StateRecord]:
-        """Return what has changed in a task's stores since the last flush, manifest last."""
-        sizes = {}
+        """Return what has changed in a task's stores since it was last saved, manifest last.
+
+        It counts as saved once `mark_saved` is called.
+        """
+        there = self._on_topics[partition]
+        number = max(number, there.flush + 1)
+        parts, written, sizes = dict(there.parts), set(), {}
         for name, store in task.stores():
             sizes[name] = len(store)
-            for change in store.take_changes():
-                yield self._entry(name, change, covers, number)
-        for key in self._order_keys.pop(partition, []):
-            yield state_record(self._topic, key, None, flush=number)
-        manifest = Manifest(
-            covers=covers,
-            inputs={topic: (*inputs[topic],) for topic in covers if topic in inputs},
-            sizes=sizes,
-            definition=self._definition,
-        )
-        yield state_record(self._topic, MANIFEST, self._dump(manifest), flush=number)
+            for change in store.changes():
+                for record in self._entry(name, change, covers, number, parts):
+                    written.add(record.place)
+                    there.attempted.add(record.place)
+                    yield record
+        for place, record in there.again.items():
+            if place not in written:
+                written.add(place)
+                yield self._renewed(record, number)
+        orders = {(self._topic, key) for key in there.orders}
+        for topic, key in sorted((there.leftovers | there.attempted | orders) - written):
+            yield state_record(topic, key, None, flush=number)
+        yield self._manifest(covers, inputs, sizes, parts, number)
+        there.attempted = written
+        self._flushed[partition] = parts, len(orders), number
+
+    def mark_saved(self, partition: int, task: Task) -> None:
+        """Note that the last flush was committed."""
+        for _, store in task.stores():
+            store.mark_saved()
+        parts, orders, number = self._flushed.pop(partition)
+        later = self._on_topics[partition].orders[orders:]
+        self._on_topics[partition] = _OnTopics(parts, later, flush=number)
 
     def order(self, partition: int, runs: list[Run]) -> StateRecord:
         """Return the record of the order in which a task has taken its inputs since the last."""
         self._orders[partition] += 1
         key = f"{ORDER}{self._orders[partition]:012d}"
-        self._order_keys.setdefault(partition, []).append(key)
+        self._on_topics[partition].orders.append(key)
         return state_record(self._topic, key, self._dump(runs))
 
     def own(self, partitions: Iterable[int], owner: str | None) -> None:
@@ -135,111 +205,208 @@ class StateLog:
         producer.flush(_WRITE_TIMEOUT_SECONDS)
 
     def read(self, partitions: Iterable[int]) -> dict[int, Saved]:
-        """Return what was saved for each of the partitions that anything was saved for.
+        """Return what was saved for each of the partitions that all of it was found of.
 
         Raises
         ------
         SnapshotError
-            Tampered with, signed with another key, or of another definition.
+            It is incomplete, and what is missing may be what is signed with another key; or it is
+            of another definition or version.
         BrokerError
             The topics cannot be read to their ends.
         """
-        latest = self._latest([*partitions])
+        found = {each: Found(self._topic) for each in partitions}
+        for partition, record in self._genuine(self._topic, found):
+            found[partition].add(record)
+        owners = {each: records.own(OWNER) for each, records in found.items()}
         self.owners = {
-            partition: str(self._load(records[OWNER].value or b""))
-            for partition, records in latest.items()
-            if OWNER in records and records[OWNER].value is not None
+            partition: str(self._load(record.value or b""))
+            for partition, record in owners.items()
+            if record is not None
         }
-        self._continue_orders(latest)
-        flushed = {each: records for each, records in latest.items() if MANIFEST in records}
         if self._learns:
-            self._add_models(flushed)
-        found = {each: self._saved(records) for each, records in flushed.items()}
-        return {each: state for each, state in found.items() if state is not None}
+            self._add_models(found)
+        saved = {partition: self._saved(partition, records) for partition, records in found.items()}
+        return {partition: state for partition, state in saved.items() if state is not None}
 
     def models(self, partitions: Iterable[int]) -> Iterator[tuple[int, ModelSnapshot]]:
         """Return each partition's snapshots in the topic `models`, oldest first."""
-        for partition, record in self._records("models", [*partitions]):
+        found = {each: Found(self._topic) for each in partitions}
+        parts = Parts(self._key)
+        for partition, record in self._genuine("models", found):
             if record.value is not None:
-                yield partition, shipped("model_snapshot").decode(record.value)
+                published = shipped("model_snapshot").decode(record.value)
+                payload = parts.whole(published["payload"])
+                if payload is not None:
+                    yield partition, {**published, "payload": payload}
 
-    def load_models(self, payload: bytes) -> ModelSet:
-        """Return the models in a snapshot's payload.
+    def load_models(self, payload: bytes) -> ModelSet | None:
+        """Return the models in a snapshot's payload; None for a part of one that is to come.
 
         Raises
         ------
         SnapshotError
             See `streams.state.snapshot.load`.
         """
-        models: ModelSet = self._load(payload)
+        whole = self._published.whole(payload)
+        models: ModelSet | None = None if whole is None else self._load(whole)
         return models
 
-    def _latest(self, partitions: list[int]) -> dict[int, _Latest]:
-        """Return the newest records by key, without those of a flush that has no manifest."""
-        unended: dict[int, _Latest] = {each: {} for each in partitions}
-        latest: dict[int, _Latest] = {each: {} for each in partitions}
-        for partition, record in self._records(self._topic, partitions):
-            belongs_to_flush = record.key != OWNER and not (
-                record.key.startswith(ORDER) and record.value is not None
-            )
-            (unended if belongs_to_flush else latest)[partition][record.key] = record
-            if record.key == MANIFEST:
-                latest[partition] |= unended[partition]
-                unended[partition].clear()
-        return latest
+    def _genuine(
+        self, topic: str, found: Mapping[int, Found], last: Mapping[int, int] | None = None
+    ) -> Iterator[tuple[int, StateRecord]]:
+        """Return the records that are signed with the key; skip, count and log the others."""
+        for partition, record in self._records(topic, found, last):
+            try:
+                check_record(record)
+                payload = self._payload(record)
+                if payload is not None:
+                    verified(payload, self._key)
+            except (SnapshotError, RecordError) as error:
+                self._skip(found[partition], partition, record, error)
+            else:
+                yield partition, record
 
-    def _add_models(self, flushed: dict[int, _Latest]) -> None:
+    def _skip(self, found: Found, partition: int, record: StateRecord, error: Exception) -> None:
+        at = f"{self._prefix}{record.topic}[{partition}]@{record.offset}"
+        found.pass_over(record)
+        if isinstance(error, OtherKeyError):
+            found.refused.append(f"{at} ({record.key!r}): {error}")
+        self._on_skipped(record.topic)
+        self._skipped[record.topic] += 1
+        if self._skipped[record.topic] <= _MOST_LOGGED:
+            _log.error(
+                "skipped a record that is no state of this pipeline",
+                topic=self._prefix + record.topic,
+                partition=partition,
+                offset=record.offset,
+                key=repr(record.key),
+                reason=str(error),
+            )
+
+    def _add_models(self, found: Mapping[int, Found]) -> None:
         """Add the newest models: the last records hold them, or else the whole topic is read."""
-        manifests = {each: records[MANIFEST] for each, records in flushed.items()}
-        counts = {
-            partition: self._manifest(record)["sizes"].get(MODELS, 0)
-            for partition, record in manifests.items()
-        }
+        missing = {each: records for each, records in found.items() if records.own(MANIFEST)}
         for is_tail in (True, False):
-            last = {each: 4 * (count + 1) for each, count in counts.items()} if is_tail else {}
-            found: dict[int, _Latest] = {each: {} for each in counts}
-            for partition, record in self._records("models", found, last):
-                if record.flush <= manifests[partition].flush:
-                    found[partition][record.key] = record
-            for partition, records in found.items():
-                there = sum(each.value is not None for each in records.values())
-                if there == counts[partition] or not is_tail:
-                    flushed[partition] |= records
-                    del counts[partition]
+            last = {each: self._tail(records) for each, records in missing.items()}
+            for partition, record in self._genuine("models", missing, last if is_tail else {}):
+                found[partition].add_model(record)
+            for partition, records in [*missing.items()]:
+                if self._has_models(records):
+                    del missing[partition]
 
-    def _continue_orders(self, latest: dict[int, _Latest]) -> None:
-        for partition, records in latest.items():
-            keys = sorted(
-                key for key, each in records.items() if key.startswith(ORDER) and each.value
-            )
-            self._order_keys[partition] = keys
-            self._orders[partition] = int(keys[-1].removeprefix(ORDER)) if keys else 0
+    def _tail(self, found: Found) -> int:
+        """Return in how many offsets at the end of `models` the newest are, as a rule."""
+        manifest = self._found_manifest(found)
+        return 4 * (manifest["sizes"].get(MODELS, 0) + 1) + 2 * manifest.get("parts", 0)
+
+    def _has_models(self, found: Found) -> bool:
+        manifest = self._found_manifest(found)
+        heads = [each for each in found.entries() if each.topic == "models"]
+        parts = sum(count_parts(self._payload(each) or b"", self._key) for each in heads)
+        there = sum(each.topic == "models" for each in found.parts())
+        return len(heads) == manifest["sizes"].get(MODELS, 0) and there >= parts
 
     def _entry(
-        self, store: str, change: Change, covers: dict[str, int], number: int
-    ) -> StateRecord:
+        self,
+        store: str,
+        change: Change,
+        covers: dict[str, int],
+        number: int,
+        parts: dict[Place, int],
+    ) -> Iterator[StateRecord]:
+        """Return the records of one change: an entry, after its parts, and what they replace."""
         topic = "models" if store == MODELS else self._topic
-        if change.value is None:
-            value = None
-        elif store == MODELS:
-            value = self._snapshot(change.key, cast(ModelSet, change.value), covers)
-        else:
-            value = self._dump(change.value)
         key = f"{store}/{change.key}"
-        return state_record(topic, key, value, flush=number, sequence=change.sequence)
 
-    def _snapshot(self, scope_key: str, models: ModelSet, covers: dict[str, int]) -> bytes:
-        published = ModelSnapshot(
-            scope_key=scope_key,
-            champion=models.champion,
-            version=models.version,
+        def record(key: str, value: bytes | None) -> StateRecord:
+            return state_record(topic, key, value, flush=number, sequence=change.sequence)
+
+        def encoded(payload: bytes) -> bytes:
+            if store != MODELS:
+                return payload
+            return _published(change.key, cast(ModelSet, change.value), covers, payload)
+
+        before = parts.pop((topic, key), 0)
+        if change.value is None:
+            pieces, head = [], None
+        else:
+            *pieces, whole = split(self._dump(change.value), self._key, self._part_bytes)
+            head = encoded(whole)
+        for at, piece in enumerate(pieces):
+            yield record(part_key(key, at), encoded(piece))
+        for at in range(len(pieces), before):
+            yield record(part_key(key, at), None)
+        if pieces:
+            parts[topic, key] = len(pieces)
+        yield record(key, head)
+
+    def _manifest(
+        self,
+        covers: dict[str, int],
+        inputs: Mapping[str, Identity],
+        sizes: dict[str, int],
+        parts: dict[Place, int],
+        number: int,
+    ) -> StateRecord:
+        manifest = Manifest(
             covers=covers,
-            payload=self._dump(models),
+            inputs={topic: (*inputs[topic],) for topic in covers if topic in inputs},
+            sizes=sizes,
+            definition=self._definition,
+            parts=sum(count for (topic, _), count in parts.items() if topic == "models"),
         )
-        return shipped("model_snapshot").encode(published)
+        return state_record(self._topic, MANIFEST, self._dump(manifest), flush=number)
 
-    def _saved(self, records: _Latest) -> Saved | None:
-        manifest = self._manifest(records[MANIFEST])
+    def _renewed(self, record: StateRecord, number: int) -> StateRecord:
+        """Return a record as it was, signed with the first key, as one of another flush."""
+        payload = signed_anew(self._payload(record) or b"", self._key)
+        if record.topic == "models":
+            published = shipped("model_snapshot").decode(record.value or b"")
+            payload = shipped("model_snapshot").encode({**published, "payload": payload})
+        return state_record(
+            record.topic, record.key, payload, flush=number, sequence=record.sequence
+        )
+
+    def _saved(self, partition: int, found: Found) -> Saved | None:
+        """Return the state if all of it is there, and note what else is on the topics."""
+        there = self._on_topics[partition] = _OnTopics(flush=found.newest_flush())
+        there.orders = [each.key for each in found.orders()]
+        self._orders[partition] = int(there.orders[-1].removeprefix(ORDER)) if there.orders else 0
+        saved = self._complete(found, there)
+        if saved is None:
+            if found.refused:
+                raise OtherKeyError(
+                    f"the saved state of {self._prefix}{self._topic}[{partition}] cannot be read:"
+                    f" {len(found.refused)} records are signed with another key; the first is"
+                    f" {found.refused[0]}. If the key is lost, delete the topics"
+                    f" {self._prefix}{self._topic} and {self._prefix}models to learn from the log"
+                    " again"
+                )
+            there.leftovers, there.parts = found.everything(), {}
+            return None
+        former = [
+            each
+            for each in (*found.entries(), *found.parts())
+            if not is_signed_anew(self._payload(each) or b"", self._key)
+        ]
+        if former:
+            _log.warning(
+                "state is signed with a former key; the next save writes it anew",
+                topic=self._prefix + self._topic,
+                partition=partition,
+                records=len(former),
+            )
+        there.again = found.to_write_again() | {each.place: each for each in former}
+        there.leftovers = found.leftovers(there.parts)
+        return saved
+
+    def _complete(self, found: Found, there: _OnTopics) -> Saved | None:
+        """Return the state as the last manifest has it, or None if anything of it is missing."""
+        record = found.own(MANIFEST)
+        if record is None:
+            return None
+        manifest = self._found_manifest(found)
         if manifest["definition"] != self._definition:
             raise SnapshotError(
                 "the state was saved for another definition: models, features, task or schema have"
@@ -247,28 +414,48 @@ class StateLog:
                 " and 'models' to learn from the beginning of the log again"
             )
         inputs = {name: Identity(*each) for name, each in manifest.get("inputs", {}).items()}
-        saved = Saved(manifest["covers"], records[MANIFEST].flush, inputs)
-        for key, record in sorted(records.items()):
-            if key.startswith(ORDER) and record.value is not None:
-                saved.runs += self._load(record.value)
-            elif key not in (MANIFEST, OWNER) and record.value is not None:
-                operator, name, entry = key.split("/", 2)
-                store = f"{operator}/{name}"
-                change = Change(entry, record.sequence, self._value(store, record.value))
+        saved = Saved(manifest["covers"], record.flush, inputs)
+        for each in found.orders():
+            saved.runs += self._load(each.value or b"")
+        parts = Parts(self._key)
+        for each in found.parts():
+            parts.whole(self._payload(each) or b"")
+        for each in found.entries():
+            operator, name, entry = each.key.split("/", 2)
+            store = f"{operator}/{name}"
+            payload = self._payload(each) or b""
+            whole = parts.whole(payload)
+            if whole is not None:
+                if count := count_parts(payload, self._key):
+                    there.parts[each.place] = count
+                change = Change(entry, each.sequence, self._load(whole))
                 saved.entries.setdefault(store, []).append(change)
         # A broker that has dropped records, as the embedded one does, has no complete state.
-        sizes = manifest["sizes"].items()
-        is_complete = all(len(saved.entries.get(store, [])) == size for store, size in sizes)
-        return saved if is_complete else None
+        sizes = manifest["sizes"]
+        counts = {store: len(saved.entries.get(store, [])) for store in sizes}
+        if counts != sizes:
+            _log.warning(
+                "saved state is incomplete",
+                topic=self._prefix + self._topic,
+                missing={
+                    name: sizes[name] - counts[name]
+                    for name in sizes
+                    if sizes[name] != counts[name]
+                },
+            )
+            return None
+        return saved
 
-    def _manifest(self, record: StateRecord) -> Manifest:
-        manifest: Manifest = self._load(record.value or b"")
+    def _found_manifest(self, found: Found) -> Manifest:
+        record = found.own(MANIFEST)
+        manifest: Manifest = self._load((record and record.value) or b"")
         return manifest
 
-    def _value(self, store: str, value: bytes) -> object:
-        if store == MODELS:
-            return self._load(shipped("model_snapshot").decode(value)["payload"])
-        return self._load(value)
+    def _payload(self, record: StateRecord) -> bytes | None:
+        """Return what is signed of a record."""
+        if record.topic != "models" or record.value is None:
+            return record.value
+        return shipped("model_snapshot").decode(record.value)["payload"]
 
     def _dump(self, value: object) -> bytes:
         return snapshot.dump(value, self._key)
@@ -282,6 +469,18 @@ class StateLog:
         """Read partitions of a topic to their ends, all of them or only their last offsets."""
         for message in read_to_end(self._clients, self._prefix + topic, partitions, last):
             yield message.partition() or 0, read_record(topic, message)
+
+
+def _published(scope_key: str, models: ModelSet, covers: dict[str, int], payload: bytes) -> bytes:
+    """Return the record of `models` that holds a payload, or a part of it."""
+    published = ModelSnapshot(
+        scope_key=scope_key,
+        champion=models.champion,
+        version=models.version,
+        covers=covers,
+        payload=payload,
+    )
+    return shipped("model_snapshot").encode(published)
 
 
 def _fingerprint(pipeline: Pipeline) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple, NotRequired, TypedDict
+from typing import NamedTuple, NotRequired, TypeAlias, TypedDict
 
 from confluent_kafka import Message
 
+from millrace.schemas import SnapshotError
 from millrace.streams.kafka.identity import Identity
 from millrace.streams.kafka.protocols import Headers
 from millrace.streams.operators.keyed_state import Change
@@ -23,6 +24,10 @@ ORDER = "order/"
 """What the keys of recorded runs begin with."""
 
 
+Place: TypeAlias = tuple[str, str]
+"""A topic, without prefix, and a key: of what belongs to one partition."""
+
+
 class StateRecord(NamedTuple):
     """One entry of a state topic (named without prefix); a `value` of None removes it."""
 
@@ -30,6 +35,7 @@ class StateRecord(NamedTuple):
     key: str
     value: bytes | None
     headers: Headers
+    offset: int = -1
 
     @property
     def flush(self) -> int:
@@ -41,19 +47,26 @@ class StateRecord(NamedTuple):
         """The place of the change among those of its store."""
         return int(dict(self.headers)["sequence"] or 0)
 
+    @property
+    def place(self) -> Place:
+        """Where it is: a newer record there replaces it."""
+        return self.topic, self.key
+
 
 class Manifest(TypedDict):
     """How far the state of a partition goes, and how much there is of it.
 
     `covers` maps an input topic to the first offset that the state has not seen; `inputs` an input
     topic to its id and number of partitions, since release 0.2; `sizes` a store to its number of
-    entries; `definition` says what the shape of the state depends on.
+    entries; `definition` says what the shape of the state depends on; `parts` is how
+    many records of `models` are parts of others.
     """
 
     covers: dict[str, int]
     inputs: NotRequired[dict[str, tuple[str, int]]]
     sizes: dict[str, int]
     definition: str
+    parts: NotRequired[int]
 
 
 @dataclass
@@ -95,6 +108,26 @@ def state_record(
 
 
 def read_record(topic: str, message: Message) -> StateRecord:
-    """Return a record as it was read."""
-    key, headers = message.key() or b"", message.headers() or []
-    return StateRecord(topic, key.decode(), message.value(), [*dict(headers).items()])
+    """Return a record as it was read, whoever has written it.
+
+    A key that is not UTF-8 comes back the same when it is written.
+    """
+    headers = [*dict(message.headers() or []).items()]
+    key = (message.key() or b"").decode(errors="surrogateescape")
+    return StateRecord(topic, key, message.value(), headers, message.offset() or 0)
+
+
+def check_record(record: StateRecord) -> None:
+    """Refuse what cannot be one of ours: without a key, or the headers that each has.
+
+    Raises
+    ------
+    SnapshotError
+        It is not.
+    """
+    try:
+        is_ours = bool(record.key) and min(record.flush, record.sequence) >= 0
+    except (KeyError, ValueError):
+        is_ours = False
+    if not is_ours:
+        raise SnapshotError("it has no key, or not the headers `flush` and `sequence`")

@@ -23,7 +23,7 @@ _BODY_START = len(_PREFIX) + 32
 
 
 class OtherKeyError(SnapshotError):
-    """It has a signature, but of no key that is known here; or it was changed since."""
+    """It has a signature, but of another key or format; or it was changed since."""
 
 
 def sign(body: bytes, key: bytes) -> bytes:
@@ -44,9 +44,9 @@ def verified(data: bytes, key: bytes) -> bytes:
     Raises
     ------
     OtherKeyError
-        The data is changed, or signed with another key.
+        The data is changed, signed with another key, or in another format.
     SnapshotError
-        The key is empty; or the data is cut off, not signed, or in another format.
+        The key is empty; or the data is cut off, or not signed.
     """
     keys = _keys(key)
     if not data.startswith(_MAGIC) or len(data) < _BODY_START:
@@ -55,7 +55,7 @@ def verified(data: bytes, key: bytes) -> bytes:
             " It was cut off, or is not a snapshot: delete it"
         )
     if not data.startswith(_PREFIX):
-        raise SnapshotError(
+        raise OtherKeyError(
             f"a snapshot must have format version {_FORMAT_VERSION}; got {data[len(_MAGIC)]}."
             " Run the Millrace that wrote it, or delete the pipeline's state topics to start over"
         )
@@ -66,6 +66,17 @@ def verified(data: bytes, key: bytes) -> bytes:
             " MILLRACE_STATE_KEY: set that one; or it was changed: delete it"
         )
     return body
+
+
+def kind_of(data: bytes) -> bytes:
+    """Return the first byte of what was signed, which says what it is; it is not checked."""
+    return data[_BODY_START : _BODY_START + 1]
+
+
+def is_signed_anew(data: bytes, key: bytes) -> bool:
+    """Whether genuine data is signed with the first of the keys."""
+    first, *former = _keys(key)
+    return not former or _is_signed(data, data[_BODY_START:], first)
 
 
 def signed_anew(data: bytes, key: bytes) -> bytes:

@@ -46,7 +46,7 @@ class TaskFactory:
     clean_partitions: int
     max_event_bytes: int
     written_schema: WrittenSchema = no_registry
-    load_models: Callable[[bytes], ModelSet] = _read_no_models
+    load_models: Callable[[bytes], ModelSet | None] = _read_no_models
     clock_ms: Callable[[], int] = lambda: 0
 
     def make(self) -> Task:

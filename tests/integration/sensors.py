@@ -63,6 +63,14 @@ def heat_per_load(reading: Mapping[str, Any]) -> float:
     return float(reading["temperature"] / reading["load"])
 
 
+class Large(naive_bayes.GaussianNB):
+    """A model of 20 MB, which no compression makes smaller."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ballast = random.Random(1).randbytes(20_000_000)
+
+
 def _pipeline(**own: Any) -> Pipeline:
     defaults: dict[str, Any] = {
         "name": "sensors",
@@ -84,6 +92,7 @@ def _pipeline(**own: Any) -> Pipeline:
 
 
 every_sensor = _pipeline()
+large = _pipeline(models={"large": Large})
 by_sensor = _pipeline(scope="key")
 fragile = _pipeline(
     scope="key",

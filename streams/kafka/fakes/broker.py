@@ -154,6 +154,8 @@ class FakeBroker:
         Name to group.
     max_message_bytes
         A larger record is refused.
+    refused
+        Topic to the code of the error with which it takes no record.
     now_ms
         Timestamp of records that have none.
     unacknowledged
@@ -175,6 +177,7 @@ class FakeBroker:
         self._numbers = count(1)
         self.groups: defaultdict[str, Group] = defaultdict(Group)
         self.max_message_bytes = 16 * 1024 * 1024
+        self.refused: dict[str, int] = {}
         self.now_ms = START_MS
         self.unacknowledged = 0
         self._producing: defaultdict[str, _Producing] = defaultdict(_Producing)

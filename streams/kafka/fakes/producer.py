@@ -45,6 +45,8 @@ class FakeProducer:
             fail(KafkaError.MSG_SIZE_TOO_LARGE)
         try:
             self._broker.meet_fault("delivery")
+            if topic in self._broker.refused:
+                fail(self._broker.refused[topic])
             self._check_not_fenced()
         except KafkaException as error:
             self._lost += 1

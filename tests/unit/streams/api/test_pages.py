@@ -102,3 +102,11 @@ def test_other_pages_do_not_exist(path):
     status, page = get(path, ProcessState(1, None))
     assert status == 404
     assert page["pages"] == ["/metrics", "/livez", "/readyz", "/healthz"]
+
+
+def test_what_is_wrong_without_stopping_an_agent_is_a_warning():
+    """The worker is healthy, and the page says what is wrong with it."""
+    report = Report("loans", UP, {}, [], {"learning": "state is not saved: too large"})
+    status, page = get("/healthz", ProcessState(1, report, 0.1))
+    assert (status, page["healthy"]) == (200, True)
+    assert page["warnings"] == {"learning": "state is not saved: too large"}

@@ -14,6 +14,7 @@ class FakeAgent:
     name: str
     failure: str = ""
     is_ready: bool = True
+    warning: str = ""
 
 
 def test_a_report_names_the_agents_that_fail_and_those_that_wait():

@@ -156,19 +156,35 @@ def test_a_flush_writes_what_has_changed_since_the_last(
     """It is numbered, covers what was folded, and is not repeated without another record."""
     assignment, codec = make_assignment(), TopicCodec(pipeline)
     assert not assignment.is_unsaved
-    assert [*assignment.take_unwritten(state, is_flushed=True)] == []
     assignment.fold(events(5), codec)
     assert assignment.is_unsaved
-    assert [*assignment.take_unwritten(state, is_flushed=False)] == []
 
-    written = [*assignment.take_unwritten(state, is_flushed=True)]
+    written = [*assignment.unsaved_state(state)]
+    assignment.mark_saved(state)
 
     assert written[-1].key == "manifest"
     assert {each.flush for each in written} == {assignment.flushes} == {1}
     assert not assignment.is_unsaved
-    assert [*assignment.take_unwritten(state, is_flushed=True)] == []
     assignment.fold(events(6), codec)
-    assert {each.flush for each in assignment.take_unwritten(state, is_flushed=True)} == {2}
+    assert {each.flush for each in assignment.unsaved_state(state)} == {2}
+
+
+def test_what_was_not_saved_is_written_again(
+    make_assignment: Callable[..., Assignment], pipeline: Pipeline, state: StateLog
+) -> None:
+    """Until it is marked as saved, with what has changed since."""
+    assignment, codec = make_assignment(), TopicCodec(pipeline)
+    assignment.fold(events(5), codec)
+    first = {each.key for each in assignment.unsaved_state(state)}
+    assert assignment.is_unsaved
+    assignment.fold(events(6), codec)
+
+    again = [*assignment.unsaved_state(state)]
+
+    assert {each.key for each in again} >= first
+    assert {each.flush for each in again} == {1}
+    assignment.mark_saved(state)
+    assert not assignment.is_unsaved
 
 
 def test_an_agent_without_state_writes_none(
@@ -178,7 +194,8 @@ def test_an_agent_without_state_writes_none(
     assignment = make_assignment(INGEST)
     assignment.fold(events(5), TopicCodec(pipeline))
     assert assignment.is_unsaved
-    assert [*assignment.take_unwritten(state, is_flushed=True)] == []
+    assert [*assignment.unsaved_state(state)] == []
+    assignment.mark_saved(state)
     assert not assignment.is_unsaved
     assert assignment.flushes == 0
 
@@ -190,10 +207,10 @@ def test_the_order_of_inputs_is_written_with_each_commit(
     assignment = make_assignment(order=InputOrder())
     [*assignment.runs(events(8, 9))]
 
-    (written,) = assignment.take_unwritten(state, is_flushed=False)
+    (written,) = assignment.take_order(state)
 
     assert written.key == "order/000000000001"
-    assert [*assignment.take_unwritten(state, is_flushed=False)] == []
+    assert [*assignment.take_order(state)] == []
 
 
 def test_after_a_flush_only_what_is_yet_to_be_followed_is_kept(
@@ -204,7 +221,8 @@ def test_after_a_flush_only_what_is_yet_to_be_followed_is_kept(
     for _, run in assignment.runs(events(5)):
         assignment.fold(run, TopicCodec(pipeline))
 
-    written = [*assignment.take_unwritten(state, is_flushed=True)]
+    assert [*assignment.take_order(state)] == []
+    written = [*assignment.unsaved_state(state)]
 
     assert written[-2].key == "manifest"
     assert written[-1].key == "order/000000000001"

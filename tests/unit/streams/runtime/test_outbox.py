@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka import KafkaError
 
 from millrace.models.pipeline.definition import Pipeline
-from millrace.schemas import BrokerError, RecordError, RejectReason
+from millrace.schemas import RecordError, RejectReason
 from millrace.schemas.records import Prediction
 from millrace.streams.kafka.fakes import FakeBroker, FakeClients
 from millrace.streams.observability.metrics import Metrics
@@ -22,7 +22,6 @@ from millrace.streams.topology.codec import TopicCodec
 from millrace.streams.topology.topics import MAX_RECORD_BYTES
 
 TOPICS = {"p.predictions": 4, "p.rejects": 1, "p.models": 4, "p.state.learning": 4}
-LARGEST_STATE = MAX_RECORD_BYTES - 1024
 LARGEST_REJECT = (MAX_RECORD_BYTES - 64 * 1024) * 3 // 4
 
 
@@ -167,21 +166,14 @@ def test_state_goes_to_its_partition(
     assert counted(metrics, "model_size_bytes", partition="2") == 3
 
 
-def test_state_up_to_the_limit_is_written(
-    outbox: Outbox, clients: FakeClients, broker: FakeBroker
-) -> None:
-    """To the last byte, with the room that its key and headers need."""
-    outbox.put_state(0, StateRecord("models", "learning/models/", bytes(LARGEST_STATE), []))
-    commit(outbox, clients)
-    assert len(broker.values("p.models")) == 1
-
-
-def test_state_beyond_the_limit_is_an_error(outbox: Outbox) -> None:
-    """It says which entry is too large, by which limit, and what to do."""
-    entry = StateRecord("models", "learning/models/", bytes(LARGEST_STATE + 1), [])
-    with pytest.raises(BrokerError, match=r"'learning/models/' of models\[3\] has 16776193 bytes"):
-        outbox.put_state(3, entry)
-    assert not outbox.is_in_transaction
+def test_the_size_of_a_model_is_that_of_all_its_parts(outbox: Outbox, metrics: Metrics) -> None:
+    """It is known once its head is written, as its last record."""
+    for at, size in enumerate((700, 700, 30)):
+        outbox.put_state(3, StateRecord("models", f"part/{at}/learning/models/", bytes(size), []))
+    outbox.put_state(3, StateRecord("models", "learning/models/", bytes(70), []))
+    assert counted(metrics, "model_size_bytes", partition="3") == 1500
+    outbox.put_state(3, StateRecord("models", "learning/models/", bytes(20), []))
+    assert counted(metrics, "model_size_bytes", partition="3") == 20
 
 
 def test_what_happened_counts_when_it_is_committed(

@@ -73,8 +73,23 @@ def learn(task: Task, pipeline: Pipeline, numbers: Iterable[int]) -> None:
 
 def write(broker: FakeBroker, records: Iterable[StateRecord], partition: int = 0) -> None:
     for each in records:
-        key = each.key.encode()
+        key = each.key.encode(errors="surrogateescape")
         broker.put(f"p.{each.topic}", each.value, key, partition, headers=each.headers)
+
+
+def save(
+    log: StateLog,
+    broker: FakeBroker,
+    task: Task,
+    covers: dict[str, int],
+    number: int,
+    partition: int = 0,
+) -> list[StateRecord]:
+    """Flush a task, and mark it as saved."""
+    written = [*log.flush(partition, task, covers, number)]
+    write(broker, written, partition)
+    log.mark_saved(partition, task)
+    return written
 
 
 def contents(task: Task) -> dict[str, list[str]]:
@@ -94,7 +109,7 @@ def test_what_was_flushed_is_restored(
     """Every store, in its order; with the offsets that it covers and its number."""
     task = make_task(pipeline)
     learn(task, pipeline, range(50))
-    write(broker, log.flush(0, task, {"events": 50, "labels": 0}, number=3))
+    save(log, broker, task, {"events": 50, "labels": 0}, 3)
 
     (saved,) = log.read([0]).values()
     restored = make_task(pipeline)
@@ -143,7 +158,7 @@ def test_a_users_own_feature_may_keep_its_own_classes(
     log = make_log(pipeline=pipeline)
     task, restored = make_task(pipeline), make_task(pipeline)
     learn(task, pipeline, range(3))
-    write(broker, log.flush(0, task, {"events": 3}, number=1))
+    save(log, broker, task, {"events": 3}, 1)
     log.read([0])[0].restore(restored)
     stores = dict(restored.stores())
     assert [visits.count for visits in stores["feature/visits"].values()] == [3]  # type: ignore[attr-defined]
@@ -155,7 +170,7 @@ def test_folding_goes_on_from_restored_state(
     """Models, metrics and entries come out as without the restart, to the last digit."""
     task, restored = make_task(pipeline), make_task(pipeline)
     learn(task, pipeline, range(40))
-    write(broker, log.flush(0, task, {"events": 40}, number=1))
+    save(log, broker, task, {"events": 40}, 1)
     log.read([0])[0].restore(restored)
     for each in (task, restored):
         learn(each, pipeline, range(40, 80))
@@ -174,7 +189,7 @@ def test_only_changes_are_written(log: StateLog, broker: FakeBroker, pipeline: P
     """The second flush has nothing to say but the manifest; together they are all of it."""
     task = make_task(pipeline)
     learn(task, pipeline, range(5))
-    write(broker, log.flush(0, task, {"events": 5}, number=1))
+    save(log, broker, task, {"events": 5}, 1)
     again = [*log.flush(0, task, {"events": 7}, number=2)]
     assert [each.key for each in again] == ["manifest"]
     write(broker, again)
@@ -193,7 +208,7 @@ def test_partitions_are_apart(log: StateLog, broker: FakeBroker, pipeline: Pipel
     for partition, count in ((0, 5), (1, 9)):
         task = make_task(pipeline)
         learn(task, pipeline, range(count))
-        write(broker, log.flush(partition, task, {"events": count}, number=1), partition)
+        save(log, broker, task, {"events": count}, 1, partition)
     assert {p: each.covers["events"] for p, each in log.read([0, 1]).items()} == {0: 5, 1: 9}
     assert {p: version(each) for p, each in log.read([1]).items()} == {1: 9}
 
@@ -204,7 +219,7 @@ def test_entries_behind_the_last_manifest_are_ignored(
     """A crash without transactions may leave half a flush: it is as if it had not begun."""
     task = make_task(pipeline)
     learn(task, pipeline, range(5))
-    write(broker, log.flush(0, task, {"events": 5}, number=1))
+    save(log, broker, task, {"events": 5}, 1)
     before = log.read([0])[0]
     learn(task, pipeline, range(5, 9))
     half = [each for each in log.flush(0, task, {"events": 9}, 2) if each.key != "manifest"]
@@ -232,7 +247,7 @@ def test_models_behind_the_last_manifest_are_ignored(
     """They would have learned from records that are folded again."""
     task = make_task(pipeline)
     learn(task, pipeline, range(5))
-    write(broker, log.flush(0, task, {"events": 5}, number=1))
+    save(log, broker, task, {"events": 5}, 1)
     learn(task, pipeline, range(5, 9))
     newer = [*log.flush(0, task, {"events": 9}, number=2)]
     write(broker, [each for each in newer if each.topic == "models"])
@@ -250,7 +265,7 @@ def test_the_next_flush_takes_what_a_crash_has_left(
     write(broker, half[:-1])
     assert log.read([0]) == {}
     learn(whole, pipeline, range(5))
-    write(broker, log.flush(0, whole, {"events": 5}, number=1))
+    save(log, broker, whole, {"events": 5}, 1)
     assert version(log.read([0])[0]) == 5
 
 
@@ -261,7 +276,7 @@ def test_incomplete_state_is_no_state(
     """Where the broker has dropped entries, the state is rebuilt from the log."""
     task = make_task(pipeline)
     learn(task, pipeline, range(5))
-    write(broker, log.flush(0, task, {"events": 5}, number=1))
+    save(log, broker, task, {"events": 5}, 1)
     assert log.read([0]).keys() == {0}
     broker.expire(topic, before=1)
     assert log.read([0]) == {}
@@ -285,7 +300,7 @@ def test_a_removed_entry_is_not_restored(
     pipeline = make_pipeline(scope="key", key="k", max_models=2, schema=schema)
     log, task = make_log(pipeline=pipeline), make_task(pipeline)
     learn(task, pipeline, range(2))
-    write(broker, log.flush(0, task, {"events": 2}, number=1))
+    save(log, broker, task, {"events": 2}, 1)
     learn(task, pipeline, range(2, 3))
     second = [*log.flush(0, task, {"events": 3}, number=2)]
     write(broker, second)
@@ -304,7 +319,7 @@ def test_models_are_read_from_the_end_of_their_topic(
     """And from its beginning, where the newest are further back than expected."""
     task = make_task(pipeline)
     learn(task, pipeline, range(5))
-    write(broker, log.flush(0, task, {"events": 5}, number=1))
+    save(log, broker, task, {"events": 5}, 1)
     for _ in range(count):  # of a flush that was never ended
         broker.put("p.models", b"", b"learning/models/", headers=[("flush", "9")])
     assert version(log.read([0])[0]) == 5
@@ -330,7 +345,7 @@ def test_published_models(log: StateLog, broker: FakeBroker, pipeline: Pipeline)
     task = make_task(pipeline)
     for number, count in ((1, 5), (2, 9)):
         learn(task, pipeline, range(count - 4, count))
-        write(broker, log.flush(0, task, {"events": count}, number))
+        save(log, broker, task, {"events": count}, number)
     broker.put("p.models", None, b"learning/models/gone")
 
     published = [*log.models([0])]
@@ -362,7 +377,7 @@ def test_the_owner_counts_without_a_manifest(
     """Also behind the last one: it belongs to no flush, and is no entry of the state."""
     task = make_task(pipeline)
     learn(task, pipeline, range(5))
-    write(broker, log.flush(0, task, {"events": 5}, number=1))
+    save(log, broker, task, {"events": 5}, 1)
     log.own([0], "first")
     saved = log.read([0])[0]
     assert log.owners == {0: "first"}
@@ -386,13 +401,13 @@ def test_the_order_of_inputs_is_kept_until_the_next_flush(
     task = make_task(pipeline)
     learn(task, pipeline, range(5))
     write(broker, [log.order(0, [("events", 1)])])
-    write(broker, log.flush(0, task, {"events": 2}, number=1))
+    save(log, broker, task, {"events": 2}, 1)
     write(broker, [log.order(0, [("events", 2), ("labels", 0)]), log.order(0, [("events", 4)])])
 
     saved = log.read([0])[0]
     assert saved.runs == [("events", 2), ("labels", 0), ("events", 4)]
 
-    write(broker, log.flush(0, task, {"events": 5}, number=2))
+    save(log, broker, task, {"events": 5}, 2)
     assert log.read([0])[0].runs == []
 
 
@@ -401,7 +416,7 @@ def test_the_order_goes_on_after_a_restart(
 ) -> None:
     """Numbers go on, so that no record replaces another, and the next flush removes them all."""
     task, first = make_task(pipeline), make_log()
-    write(broker, first.flush(0, task, {}, number=1))
+    save(first, broker, task, {}, 1)
     write(broker, [first.order(0, [("events", 0)]), first.order(0, [("events", 1)])])
     second = make_log()
     second.read([0])
