@@ -16,6 +16,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
+from millrace.models.parameters import require
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.user_code import PASSED_ON
 from millrace.schemas import DefinitionError
@@ -62,6 +63,8 @@ def module_name(path: Path) -> str:
 def _import(target: str) -> ModuleType:
     if target.endswith(".py") or "/" in target:
         return _import_file(Path(target))
+    must = "pipeline must be path/file.py or package.module"
+    require(target != "" and not target.startswith("."), must, target)
     _search_last(Path.cwd().resolve())
     with _in_one_line(target):
         return importlib.import_module(target)

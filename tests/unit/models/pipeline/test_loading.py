@@ -181,6 +181,13 @@ def test_missing_module(spec: str, missing: str, write: Write) -> None:
     )
 
 
+@pytest.mark.parametrize("spec", ["", ".", "..visits", ":pipeline"])
+def test_what_is_no_name_of_a_module(spec: str, write: Write) -> None:
+    """The message says what a pipeline is named by."""
+    got = spec.partition(":")[0]
+    assert message(spec) == f"pipeline must be path/file.py or package.module; got {got!r}"
+
+
 def test_missing_attribute_lists_what_is_there(write: Write) -> None:
     """A wrong attribute shows the pipelines that exist."""
     spec = f"{write(GOOD)}:pipelin"

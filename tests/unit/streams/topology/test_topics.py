@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from millrace.models.pipeline.definition import Pipeline
+from millrace.models.pipeline.definition import LONGEST_NAME, Pipeline
 from millrace.streams.operators.registry import OPERATORS
-from millrace.streams.topology.chain import parse_chain
+from millrace.streams.topology.chain import NAMED, parse_chain
 from millrace.streams.topology.topics import (
     MAX_RECORD_BYTES,
     TOPICS,
@@ -86,3 +86,10 @@ def test_names_do_not_collide(make_pipeline: Callable[..., Pipeline]) -> None:
         )
     ]
     assert len(names) == len({*names})
+
+
+@pytest.mark.parametrize("chain", NAMED)
+def test_kafka_takes_the_topics_of_the_longest_name(chain: str) -> None:
+    """A topic's name may have 249 letters, with the state topic of the longest chain, too."""
+    longest = max(len(each.name) for each in topics_of(parse_chain(chain)))
+    assert LONGEST_NAME + len(".") + longest <= 249
