@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from logging import Logger
 from multiprocessing import Pipe
 
 import faust
@@ -27,7 +28,9 @@ from millrace.streams.hashes import has_fixed_hashes
 from millrace.streams.kafka.admin import prepare_topics
 from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.kafka.embedded import EmbeddedBroker
+from millrace.streams.observability.logging import configure_logging
 from millrace.streams.observability.metrics import Metrics
+from millrace.streams.redaction import redact_tracebacks
 from millrace.streams.runtime.assembly import Assembly
 from millrace.streams.runtime.engine import Engine
 from millrace.streams.settings import EMBEDDED, Settings, read_settings, unknown_settings
@@ -47,6 +50,14 @@ class _AgentsOnly(BootStrategy):
 
     enable_kafka = False
     enable_web = False
+
+
+class _Worker(faust.Worker):
+    """What `faust -A millrace.streams.app worker` runs: its log is Millrace's, without secrets."""
+
+    def on_setup_root_logger(self, _logger: Logger, _level: int) -> None:
+        """Replace the logging that Faust has just set up."""
+        configure_logging(read_settings())
 
 
 class MillraceApp(faust.App):
@@ -153,6 +164,7 @@ def _faust_app(pipeline: Pipeline) -> MillraceApp:
         store="memory://",
         stream_wait_empty=False,
         producer_partitioner=None,
+        Worker=_Worker,
     )
     app.flow_control.resume()  # channels begin suspended, waiting for Faust's own consumer
     return app
@@ -187,6 +199,7 @@ def __getattr__(name: str) -> MillraceApp:
     So importing this module starts nothing.
     """
     if name == "app":
+        redact_tracebacks()
         settings = read_settings()
         app = globals()["app"] = create_app(settings)
         app.reporter = _serve_pages(settings)

@@ -184,7 +184,7 @@ class Settings(BaseModel):
         users = [
             part for _, each in values if isinstance(each, str) for part in secrets_of_url(each)
         ]
-        return [*own, *properties, *users]
+        return [each for each in (*own, *properties, *users) if each]
 
     @property
     def agents(self) -> tuple[AgentSpec, ...]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+import threading
 
 import pytest
 import structlog
@@ -137,6 +139,16 @@ def test_engines_close_side_by_side(settings):
     asyncio.run(close_all())
 
 
+def test_the_log_of_fausts_own_worker_is_ours(settings, monkeypatch):
+    """So that secrets are hidden in it, too."""
+    configured = []
+    monkeypatch.setenv("MILLRACE_STATE_KEY", "s3cret-0815")
+    monkeypatch.setattr(module, "configure_logging", configured.append)
+    worker = object.__new__(create_app(settings).conf.Worker)
+    worker.on_setup_root_logger(None, 0)
+    assert configured[0].secrets == ["s3cret-0815"]
+
+
 def test_the_app_is_made_when_faust_asks_for_it(settings, monkeypatch):
     """`faust -A millrace.streams.app` finds it, with settings from the environment."""
     monkeypatch.setenv("MILLRACE_PIPELINE", PIPELINE)
@@ -144,11 +156,14 @@ def test_the_app_is_made_when_faust_asks_for_it(settings, monkeypatch):
     monkeypatch.setenv("MILLRACE_STATE_KEY", "secret")
     monkeypatch.setenv("MILLRACE_WEB_PORT", "0")
     assert "app" not in vars(module)
+    unraisable = sys.unraisablehook  # pytest's
     try:
         assert module.app is module.app
         assert module.app.conf.id == "millrace-loans"
         assert module.app.reporter is not None
     finally:
         vars(module).pop("app", None)
+        sys.excepthook, threading.excepthook = sys.__excepthook__, threading.__excepthook__
+        sys.unraisablehook = unraisable
     with pytest.raises(AttributeError, match="no attribute 'other'"):
         module.other  # noqa: B018 - looking it up is the test
