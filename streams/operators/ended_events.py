@@ -33,7 +33,8 @@ class EndedEvents:
         self._limit_bytes = limit_bytes
         self._number = ""
         self._newest: dict[str, LabelValue | None] = {}
-        self._sizes_bytes: dict[str, int] = {}
+        self._newest_bytes = 0
+        self._older_bytes: dict[str, int] = {}
 
     def __contains__(self, event_id: str) -> bool:
         return event_id in self._index or event_id in self._newest
@@ -43,12 +44,11 @@ class EndedEvents:
 
     def add(self, event_id: str, label: LabelValue | None) -> None:
         """Remember an event, which is not known yet."""
-        index, sizes = self._index, self._sizes_bytes
-        is_full = len(self._newest) >= _SEGMENT_SIZE
-        if is_full or sizes.get(self._number, _SEGMENT_BYTES) >= _SEGMENT_BYTES:
-            self._start_segment(index)
-        self._newest[event_id] = label
-        sizes[self._number] += _size_bytes(event_id, label)
+        index, newest = self._index, self._newest
+        if len(newest) >= _SEGMENT_SIZE or self._newest_bytes >= _SEGMENT_BYTES or not self._number:
+            newest = self._start_segment(index)
+        newest[event_id] = label
+        self._newest_bytes += _size_bytes(event_id, label)
         self.segments.touch(self._number)
 
     @cached_property
@@ -56,29 +56,31 @@ class EndedEvents:
         """The segment of each id that is not in the newest; made once segments are restored."""
         *older, self._number = self.segments or [""]
         self._newest = self.segments.get(self._number, {})
-        self._sizes_bytes = {
+        self._older_bytes = {
             number: sum(_size_bytes(*each) for each in segment.items())
             for number, segment in self.segments.items()
         }
+        self._newest_bytes = self._older_bytes.pop(self._number, 0)
         return {event_id: number for number in older for event_id in self.segments[number]}
 
-    def _start_segment(self, index: dict[str, str]) -> None:
-        index.update(dict.fromkeys(self._newest, self._number))
-        self._number, self._newest = str(int(self._number or -1) + 1), {}
-        self.segments[self._number] = self._newest
-        self._sizes_bytes[self._number] = 0
-        while self._has_surplus(len(index)):
+    def _start_segment(self, index: dict[str, str]) -> dict[str, LabelValue | None]:
+        if self._number:
+            index.update(dict.fromkeys(self._newest, self._number))
+            self._older_bytes[self._number] = self._newest_bytes
+        self._number = str(int(self._number or -1) + 1)
+        self._newest = self.segments[self._number] = {}
+        self._newest_bytes = 0
+        while self._older_bytes and self._has_surplus(len(index)):
             number, evicted = self.segments.oldest()
-            del self.segments[number], self._sizes_bytes[number]
+            del self.segments[number], self._older_bytes[number]
             for event_id in evicted:
                 index.pop(event_id, None)
+        return self._newest
 
     def _has_surplus(self, count: int) -> bool:
         """Whether the oldest segment is not needed, or there is no room for it."""
         _, oldest = self.segments.oldest()
-        if oldest is self._newest:
-            return False
-        is_too_much = sum(self._sizes_bytes.values()) > self._limit_bytes
+        is_too_much = sum(self._older_bytes.values()) > self._limit_bytes
         return is_too_much or count - len(oldest) >= self._limit
 
 

@@ -82,10 +82,13 @@ class Expiring(Generic[V]):
 
     def take(self, key: str) -> V | None:
         """Remove an entry and return it, or None where there is none."""
-        if key not in self.entries:
+        entries = self.entries
+        if key not in entries:
             return None
         self._size_bytes -= self._sizes.pop(key)
-        return self.entries.take(key)
+        value = entries[key]
+        del entries[key]
+        return value
 
     def expired(self, before_ms: int) -> list[tuple[str, V]]:
         """Remove and return the entries of earlier times, in order of time."""

@@ -32,6 +32,8 @@ from millrace.streams.operators.watermark import Watermark
 _ENTRY_BYTES = 500
 _VALUE_BYTES = 100
 
+_NEVER_MS = -(2**63)
+
 
 class Waiting(NamedTuple):
     """An event that waits for its label, with what every candidate predicted."""
@@ -110,6 +112,7 @@ class LabelJoin:
         self._early = Expiring(bounds, _since_ms, _label_bytes)
         self._ended = EndedEvents(*bounds)
         self._watermark = Watermark(reach_ms=self._ttl_ms)
+        self._horizon_ms = _NEVER_MS  # of the newest event: what is older has expired
         self._classes = Classes(pipeline)
         self.stores: dict[str, StateStore] = {
             "waiting": self._waiting.entries,
@@ -130,7 +133,7 @@ class LabelJoin:
         event_id = vector["event_id"]
         label, time_ms = vector["label"], vector["event_time_ms"]
         made = self._advance(time_ms, origin)
-        early = self._early.take(event_id)
+        early = self._early.take(event_id) if self._early.entries else None
         if label is not None and not self._classes.admit(label):
             inside = Label(event_id=event_id, label=label, label_time_ms=time_ms, key=vector["key"])
             made += self._unknown_class(inside, origin)
@@ -186,8 +189,7 @@ class LabelJoin:
         self, vector: FeatureVector, predicted: dict[str, Predicted], origin: Origin
     ) -> list[Record]:
         """Let an event wait for its label, unless its time is over as it comes."""
-        horizon_ms = self._horizon_ms
-        if horizon_ms is not None and vector["event_time_ms"] < horizon_ms:
+        if vector["event_time_ms"] < self._horizon_ms:
             return [self._end(vector, Fate.EXPIRED, origin)]
         self._waiting.put(vector["event_id"], Waiting(vector, predicted))
         surplus = self._waiting.surplus()
@@ -237,16 +239,18 @@ class LabelJoin:
 
     def _advance(self, event_time_ms: int, origin: Origin) -> list[Record]:
         """Move the watermark, and end what has waited for too long."""
-        had_none = self._watermark.time_ms is None
+        is_awaited = bool(self._early.entries) and self._watermark.time_ms is None
         watermark_ms = self._watermark.observe(event_time_ms)
         if watermark_ms is None:
             return []
-        if had_none:
+        if is_awaited:
             self._start_waiting(watermark_ms)
-        horizon_ms = watermark_ms - self._ttl_ms
-        expired = self._waiting.expired(horizon_ms)
+        self._horizon_ms = watermark_ms - self._ttl_ms
+        expired = self._waiting.expired(self._horizon_ms)
         made = [self._end(waiting.vector, Fate.EXPIRED, origin) for _, waiting in expired]
-        return made + self._orphans(self._early.expired(horizon_ms))
+        if self._early.entries:
+            made += self._orphans(self._early.expired(self._horizon_ms))
+        return made
 
     def _start_waiting(self, watermark_ms: int) -> None:
         """Let the labels that came before there was a watermark wait from the first one on."""
@@ -263,12 +267,6 @@ class LabelJoin:
             made += self._outcomes.unusable(early.label, Fate.ORPHAN, detail, early.origin)
         return made
 
-    @property
-    def _horizon_ms(self) -> int | None:
-        """The earliest time of an event that still waits."""
-        watermark_ms = self._watermark.time_ms
-        return None if watermark_ms is None else watermark_ms - self._ttl_ms
-
 
 def _event_time_ms(waiting: Waiting) -> int:
     return waiting.vector["event_time_ms"]
@@ -281,11 +279,12 @@ def _since_ms(early: Early) -> int | None:
 def _event_bytes(event_id: str, waiting: Waiting) -> int:
     """Return the rough size of a waiting event: its values, and what candidates said of them."""
     features = waiting.vector["features"].values()
-    values = len(features) + sum(
-        2 + len(each["probabilities"]) for each in waiting.predicted.values()
-    )
-    text = sum(len(each) for each in features if type(each) is str)
-    size = _ENTRY_BYTES + _VALUE_BYTES * values + text
+    values = len(features)
+    for each in waiting.predicted.values():
+        values += 2 + len(each["probabilities"])
+    size = _ENTRY_BYTES + _VALUE_BYTES * values
+    if str in {*map(type, features)}:
+        size += sum(len(each) for each in features if type(each) is str)
     return size + len(event_id) + len(waiting.vector["key"] or "")
 
 
