@@ -44,6 +44,10 @@ class DriftSettings:
     `kswin` (Raab et al. 2020; sees changes of shape too, at some hundred times the cost),
     `page_hinkley` (Page 1954) or a callable that returns a River `DriftDetector`.
 
+    A change is reported only where the values are independent but for it: a counter or a daily
+    cycle changes all the time. With the policies `reset` and `replace`, every rise of the loss
+    counts. Inputs and predictions with three alerts within 100,000 values are no longer watched.
+
     Parameters
     ----------
     loss

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from math import isnan, sqrt
@@ -12,9 +12,12 @@ from river import base
 from river.drift import ADWIN
 
 from millrace.models.monitoring.detectors import Detector, make_detector
+from millrace.models.monitoring.independence import Independence
 
 _RECENT = 128  # values kept, among which a change is located
 _LARGEST = 1e150  # its square is still a float
+_FARTHEST = 0.5  # of values in units of six standard deviations
+_REPORTED_WITHIN = 100_000  # values
 _WARM_UP = 100  # values from which the scale is estimated; fewer than are kept
 
 
@@ -40,6 +43,8 @@ class Evidence:
     """Mean of the values from the start of the detector to the change."""
     mean_after: float
     """Mean of the values since the change."""
+    is_last: bool = False
+    """Whether the values are no longer watched: they have changed too often."""
 
 
 class DriftMonitor:
@@ -62,6 +67,9 @@ class DriftMonitor:
         ADWIN and Page-Hinkley are made for values that span about 1: where they span 0.001,
         neither ever fires; where they span 1,000, Page-Hinkley fires all the time. Right for
         inputs and for errors of a regression, needless for classes and probabilities.
+    quiet
+        Whether a change is only reported where the values are independent but for it; see
+        `Independence`. Scaled values are then limited to three standard deviations.
 
     Examples
     --------
@@ -82,6 +90,7 @@ class DriftMonitor:
         cooldown: int,
         only_increase: bool = False,
         scaled: bool = False,
+        quiet: bool = False,
     ) -> None:
         self._unused = make_detector(detector)  # copied, since a callable may not pickle
         self._cooldown = cooldown
@@ -89,12 +98,36 @@ class DriftMonitor:
         self._scaled = scaled
         self._position = 0
         self._silent_until = 0
+        self._independence = Independence() if quiet else None
+        self._most_reports: int | None = None
+        self._reported: deque[int] = deque(maxlen=0)
         self._start()
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        vars(self).update(state)
+        vars(self).setdefault("_independence", None)  # these three are not in state of 0.1
+        vars(self).setdefault("_most_reports", None)
+        vars(self).setdefault("_reported", deque(maxlen=0))
+
+    def become_quiet(self, most_reports: int) -> None:
+        """Be quiet from now on, and end with so many reports within 100,000 values."""
+        if self._most_reports is None:
+            self._independence = self._independence or Independence()
+            self._most_reports = most_reports
+            self._reported = deque(maxlen=most_reports)
+
+    @property
+    def is_watching(self) -> bool:
+        """Whether the values have not changed too often."""
+        reported = self._reported
+        if not self._most_reports or len(reported) < self._most_reports:
+            return True
+        return reported[-1] - reported[0] >= _REPORTED_WITHIN
 
     def update(self, value: float) -> Evidence | None:
         """Process the next value, and return the evidence if the detector fires."""
         self._position += 1
-        if not -_LARGEST < value < _LARGEST:
+        if not (self.is_watching and -_LARGEST < value < _LARGEST):
             return None
         self._count += 1
         self._total += value
@@ -102,7 +135,9 @@ class DriftMonitor:
         if self._count <= self._warm_up:
             self._warm()
             return None
-        is_drift = _update_of(self._detector)((value - self._centre) * self._factor)
+        (seen,) = self._prepared([value])
+        is_drift = _update_of(self._detector)(seen)
+        self._remember([seen])
         return self._fired() if is_drift else None
 
     def update_many(self, values: Sequence[float]) -> list[tuple[int, Evidence]]:
@@ -116,7 +151,7 @@ class DriftMonitor:
         found: list[tuple[int, Evidence]] = []
         taken = 0
         while taken < len(values):
-            if self._count < self._warm_up:
+            if self._count < self._warm_up or not self.is_watching:
                 evidence, more = self.update(values[taken]), 1
             else:
                 evidence, more = self._update_until_fired(values[taken:])
@@ -126,10 +161,11 @@ class DriftMonitor:
         return found
 
     def _update_until_fired(self, values: Sequence[float]) -> tuple[Evidence | None, int]:
-        centre, factor = self._centre, self._factor
-        unseen = iter([(value - centre) * factor for value in values])
+        prepared = self._prepared(values)
+        unseen = iter(prepared)
         is_drift = any(map(_update_of(self._detector), unseen))
         taken = len(values) - len([*unseen])
+        self._remember(prepared[:taken])
         seen = values[:taken]
         self._position += taken
         self._count += taken
@@ -145,6 +181,8 @@ class DriftMonitor:
         self._centre: float = 0.0
         self._factor: float = 1.0
         self._warm_up = _WARM_UP if self._scaled else 0
+        if self._independence is not None:
+            self._independence.drop_block()
 
     def _warm(self) -> None:
         """Hold the first values back until their scale is known."""
@@ -153,17 +191,44 @@ class DriftMonitor:
         self._centre = self._total / self._count
         variance = sum((value - self._centre) ** 2 for value in self._recent) / self._count
         self._factor = 1 / (6 * sqrt(variance) or abs(self._centre) or 1.0)
-        for value in self._recent:
-            self._detector.update((value - self._centre) * self._factor)
+        prepared = self._prepared(self._recent)
+        for value in prepared:
+            self._detector.update(value)
+        self._remember(prepared)
+
+    def _prepared(self, values: Iterable[float]) -> list[float]:
+        """Return values as the detector gets them."""
+        centre, factor = self._centre, self._factor
+        prepared = [(value - centre) * factor for value in values]
+        if self._independence is None or not self._scaled:
+            return prepared
+        if min(prepared) >= -_FARTHEST and max(prepared) <= _FARTHEST:
+            return prepared
+        return [min(_FARTHEST, max(-_FARTHEST, value)) for value in prepared]
+
+    def _remember(self, prepared: Sequence[float]) -> None:
+        if self._independence is not None:
+            self._independence.extend(prepared, self._centre, 1 / self._factor)
 
     def _fired(self) -> Evidence | None:
         before, after = self._means()
         self._start()
         improved = self._only_increase and after < before
-        if improved or self._position <= self._silent_until:
+        if improved or self._position <= self._silent_until or not self._is_news():
             return None
         self._silent_until = self._position + self._cooldown
-        return Evidence(type(self._unused).__name__, self._position, before, after)
+        self._reported.append(self._position)
+        name = type(self._unused).__name__
+        return Evidence(name, self._position, before, after, is_last=not self.is_watching)
+
+    def _is_news(self) -> bool:
+        """Whether a change is one among independent values; the next one is judged anew."""
+        if self._independence is None:
+            return True
+        holds = self._independence.hold()
+        if holds:
+            self._independence.forget_levels()
+        return holds
 
     def _means(self) -> tuple[float, float]:
         strongest = -1.0

@@ -119,6 +119,11 @@ WINDOWS_EVICTED = _gauge(
     "Entries of features' stores so far that were evicted: too many or too large.",
     *("partition", "store"),
 )
+DRIFT_UNWATCHED = _gauge(
+    "drift_unwatched",
+    "1 where a source had three alerts within 100,000 values, and is no longer watched.",
+    *("partition", "source"),
+)
 MODELS = _gauge("models", "Model sets in memory.", "partition")
 
 AGENT_BATCH_SECONDS = _histogram("agent_batch_seconds", "Time to fold and commit a batch.", "agent")
@@ -171,7 +176,7 @@ READINGS = {
     each.name: each
     for each in (
         *(PREQUENTIAL_METRIC, PREQUENTIAL_EXAMPLES, PENDING, MODEL_VERSION, MODELS),
-        *(WINDOWS_CUT, WINDOWS_EVICTED),
+        *(WINDOWS_CUT, WINDOWS_EVICTED, DRIFT_UNWATCHED),
     )
 }
 """Name of a reading to the gauge that shows it."""

@@ -5,6 +5,10 @@ every numeric feature and the predictions (the probability of true, of the likel
 predicted value) of one partition. Keeps one monitor for each, which raises no other alert for
 `drift.cooldown` values after one, so that one drift is one alert. A feature of text is not watched.
 
+A change is only an alert where the values are independent but for it: a counter or a daily cycle
+changes all the time. A source with three alerts within 100,000 values is no longer watched, and the
+metric `drift_unwatched` says so.
+
 Predictions are kept until there are 32 of them, and then passed to one monitor after the other:
 half the cost, and no delay, since River's ADWIN checks for a change at every 32nd value only.
 """
@@ -22,7 +26,7 @@ from millrace.models.pipeline.tasks import Task
 from millrace.models.user_code import PASSED_ON
 from millrace.schemas import RejectReason
 from millrace.schemas.records import Alert, Prediction
-from millrace.streams.operators.base import RecordOperator, Topics
+from millrace.streams.operators.base import Reading, RecordOperator, Topics
 from millrace.streams.operators.context import Context
 from millrace.streams.operators.keyed_state import KeyedState
 from millrace.streams.operators.record import (
@@ -35,6 +39,7 @@ from millrace.streams.operators.record import (
 _PREDICTION = "prediction"
 _BUFFERED = "predictions"
 _WATCHED_AT_A_TIME = 32
+_MOST_ALERTS = 3  # of a source within 100,000 values
 _NUMBERS = frozenset({bool, int, float})
 
 
@@ -89,6 +94,10 @@ class DriftOperator(RecordOperator):
                 ]
         return made
 
+    def readings(self) -> Iterable[Reading]:
+        for source, monitor in self._monitors.items():
+            yield Reading("drift_unwatched", (source,), not monitor.is_watching)
+
     def _sources(
         self, buffered: list[Prediction]
     ) -> Iterator[tuple[str, Detector | None, Sequence[object]]]:
@@ -120,6 +129,7 @@ class DriftOperator(RecordOperator):
             is_probability = source == _PREDICTION and self._task.is_classification
             cooldown = self._settings.cooldown
             monitor = DriftMonitor(detector, cooldown, scaled=not is_probability)
+        monitor.become_quiet(_MOST_ALERTS)
         self._monitors[source] = monitor
         for place, evidence in monitor.update_many(cast(Sequence[float], values)):
             yield evidence, buffered[place]

@@ -205,6 +205,7 @@ class LearningOperator(RecordOperator):
                 settings.cooldown,
                 only_increase=True,
                 scaled=not self._task.is_classification,
+                quiet=self._policy is DriftPolicy.ALERT,
             )
             for name in self._pipeline.models
         }

@@ -41,6 +41,7 @@ MILLRACE = _names(
         f"{_CANDIDATES}.scores": "Scores",
         "millrace.models.features.window": "Window",
         "millrace.models.monitoring.drift_monitor": "DriftMonitor",
+        "millrace.models.monitoring.independence": "Independence",
         "millrace.models.selection.trial": "Trial",
         "millrace.streams.operators.label_join": "Early Waiting",
         "millrace.streams.operators.record": "Origin",

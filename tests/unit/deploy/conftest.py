@@ -85,7 +85,7 @@ def label_values(exposed: list[Metric]) -> Mapping[str, Mapping[str, set[str]]]:
 def _of_classification() -> Iterator[Metric]:
     """Return the metrics after valid and broken loans and labels, and one value of the rest."""
     metrics = Metrics(loans.pipeline.name)
-    inputs = [("events", each) for each in loans.applications(20)]
+    inputs = [("events", each) for each in loans.applications(40)]
     inputs += [("events", {}), ("labels", {}), ("labels", {"event_id": "0", "label": True})]
     _fold(loans.pipeline, metrics, inputs)
     metrics.count(Counter({("expired", "ttl"): 1, ("internal_error", "feature"): 1}))

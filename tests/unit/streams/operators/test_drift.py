@@ -155,3 +155,37 @@ def test_cooldown(watch: Callable[..., list[Any]]) -> None:
 
     for cooldown, alerts in ((1_000, 1), (100, 2)):
         assert len(watch("binary", 1_200, at, cooldown=cooldown)) == alerts
+
+
+def test_a_cycle_is_no_drift(watch: Callable[..., list[Any]]) -> None:
+    """Neither of a feature nor of the predictions that follow from it."""
+
+    def at(i: int) -> dict[str, Any]:
+        return {"features": {"hour": i // 60 % 24, "count": i}, "value": 5.0 * (i // 60 % 24)}
+
+    assert len(watch("regression", 20_000, at)) <= 2
+
+
+def test_a_source_that_changes_again_and_again_is_no_longer_watched(
+    make_pipeline: Make, make_origin: Make
+) -> None:
+    """Three alerts within 100,000 values are all, and a reading says that it is so."""
+    operator = DriftOperator(make_pipeline("regression"))
+    rng = random.Random(1)
+    alerts = []
+    for i in range(16_000):
+        value = {
+            "event_id": str(i),
+            "event_time_ms": i,
+            "value": 5 * (i // 2_000 % 2) + rng.gauss(0, 1),
+            "probabilities": {},
+            "features": {"x": rng.random()},
+            "model": "own",
+            "model_version": 0,
+        }
+        alerts += operator.process(PredictionRecord(value, make_origin(topic="predictions")))  # type: ignore[arg-type]
+    assert [each.value["source"] for each in alerts] == ["prediction"] * 3  # type: ignore[index]
+    assert {*operator.readings()} == {
+        ("drift_unwatched", ("input:x",), False),
+        ("drift_unwatched", ("prediction",), True),
+    }
