@@ -51,6 +51,7 @@ class KafkaClients:
         self._settings = settings
         self.broker = settings.broker
         self.is_embedded = settings.is_embedded
+        self.beside: dict[str, bytes] | None = {} if settings.is_embedded else None
         self.properties = settings.kafka
         self.outage = Outage()
         self._last_failure, self._failed_at = "", 0.0

@@ -166,6 +166,8 @@ class Clients(Protocol):
         Its name, for messages.
     is_embedded
         Whether it is librdkafka's mock broker.
+    beside
+        Name to a value that is too large for that one; None for a broker that keeps what it takes.
     properties
         What the user has set for all clients.
     outage
@@ -181,6 +183,9 @@ class Clients(Protocol):
 
     @property
     def is_embedded(self) -> bool: ...
+
+    @property
+    def beside(self) -> dict[str, bytes] | None: ...
 
     @property
     def properties(self) -> Mapping[str, str]: ...

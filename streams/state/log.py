@@ -29,7 +29,7 @@ from millrace.streams.state import snapshot
 from millrace.streams.state.allowed import own_modules
 from millrace.streams.state.found import Found
 from millrace.streams.state.input_order import Run
-from millrace.streams.state.parts import PART_BYTES, Parts, count_parts, part_key, split
+from millrace.streams.state.parts import PART_BYTES, Parts, count_parts, keep, part_key, split
 from millrace.streams.state.records import (
     MANIFEST,
     ORDER,
@@ -133,7 +133,7 @@ class StateLog:
         self._orders: Counter[int] = Counter()
         self._on_topics: defaultdict[int, _OnTopics] = defaultdict(_OnTopics)
         self._flushed: dict[int, tuple[dict[Place, int], int, int]] = {}
-        self._published = Parts(key)
+        self._published = self._parts()
         self._definition = _fingerprint(pipeline)
         self._own = own_modules(pipeline)
 
@@ -155,7 +155,7 @@ class StateLog:
         for name, store in task.stores():
             sizes[name] = len(store)
             for change in store.changes():
-                for record in self._entry(name, change, covers, number, parts):
+                for record in self._entry(partition, name, change, covers, number, parts):
                     written.add(record.place)
                     there.attempted.add(record.place)
                     yield record
@@ -232,7 +232,7 @@ class StateLog:
     def models(self, partitions: Iterable[int]) -> Iterator[tuple[int, ModelSnapshot]]:
         """Return each partition's snapshots in the topic `models`, oldest first."""
         found = {each: Found(self._topic) for each in partitions}
-        parts = Parts(self._key)
+        parts = self._parts()
         for partition, record in self._genuine("models", found):
             if record.value is not None:
                 published = shipped("model_snapshot").decode(record.value)
@@ -307,8 +307,20 @@ class StateLog:
         there = sum(each.topic == "models" for each in found.parts())
         return len(heads) == manifest["sizes"].get(MODELS, 0) and there >= parts
 
+    def _parts(self) -> Parts:
+        return Parts(self._key, self._clients.beside)
+
+    def _pieces(self, partition: int, place: Place, value: object) -> list[bytes]:
+        """Return a value alone, or its parts and, last, their head."""
+        payload, beside = self._dump(value), self._clients.beside
+        if beside is None:
+            return split(payload, self._key, self._part_bytes)
+        topic, key = place
+        return [keep(payload, self._key, f"{topic}[{partition}]/{key}", beside, self._part_bytes)]
+
     def _entry(
         self,
+        partition: int,
         store: str,
         change: Change,
         covers: dict[str, int],
@@ -331,7 +343,7 @@ class StateLog:
         if change.value is None:
             pieces, head = [], None
         else:
-            *pieces, whole = split(self._dump(change.value), self._key, self._part_bytes)
+            *pieces, whole = self._pieces(partition, (topic, key), change.value)
             head = encoded(whole)
         for at, piece in enumerate(pieces):
             yield record(part_key(key, at), encoded(piece))
@@ -417,7 +429,7 @@ class StateLog:
         saved = Saved(manifest["covers"], record.flush, inputs)
         for each in found.orders():
             saved.runs += self._load(each.value or b"")
-        parts = Parts(self._key)
+        parts = self._parts()
         for each in found.parts():
             parts.whole(self._payload(each) or b"")
         for each in found.entries():

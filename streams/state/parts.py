@@ -9,12 +9,17 @@ What is signed begins with one byte::
 
     P | digest of the whole (32 bytes) | number (4 bytes) | piece
     H | digest of the whole (32 bytes) | how many (4 bytes)
+    K | digest of the whole (32 bytes) | name under which it is kept beside the broker
+
+The last is for the embedded broker, which drops a partition's records beyond 5 MB: there, large
+values stay in the memory of the worker, one for each name, and a record only refers to them.
 
 The body of a value in one record begins with 0, as its stamp is short (`snapshot`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from hashlib import sha256
 
 from millrace.streams.state.signing import kind_of, sign, verified
@@ -22,7 +27,7 @@ from millrace.streams.state.signing import kind_of, sign, verified
 PART_BYTES = 768 * 1024
 """Longest value of a record: a broker takes 1 MiB, if nobody has told it otherwise."""
 
-_PART, _HEAD = b"P", b"H"
+_PART, _HEAD, _KEPT = b"P", b"H", b"K"
 _DIGEST_END, _NUMBER_END = 33, 37
 _MOST_UNFINISHED = 256
 
@@ -68,6 +73,24 @@ def split(value: bytes, key: bytes, most_bytes: int = PART_BYTES) -> list[bytes]
     return [*parts, sign(_HEAD + digest + len(pieces).to_bytes(4, "big"), key)]
 
 
+def keep(
+    value: bytes, key: bytes, name: str, beside: dict[str, bytes], most_bytes: int = PART_BYTES
+) -> bytes:
+    """Return a signed value, or a record that refers to it, if it is large: then it is kept.
+
+    Examples
+    --------
+    >>> value, beside = sign(b"12345", b"key"), {}
+    >>> record = keep(value, b"key", "models[0]/a", beside, most_bytes=20)
+    >>> Parts(b"key", beside).whole(record) == value, Parts(b"key").whole(record)
+    (True, None)
+    """
+    if len(value) <= most_bytes:
+        return value
+    beside[name] = value
+    return sign(_KEPT + sha256(value).digest() + name.encode(), key)
+
+
 class Parts:
     """Puts values together again.
 
@@ -75,10 +98,13 @@ class Parts:
     ----------
     key
         What they are signed with.
+    beside
+        Values that are kept beside the broker, by name.
     """
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, beside: Mapping[str, bytes] | None = None) -> None:
         self._key = key
+        self._beside = {} if beside is None else beside
         self._unfinished: dict[bytes, dict[int, bytes]] = {}
 
     def whole(self, value: bytes) -> bytes | None:
@@ -90,9 +116,12 @@ class Parts:
             It is a part or a head, and not signed with the key.
         """
         kind = kind_of(value)
-        if kind not in (_PART, _HEAD):
+        if kind not in (_PART, _HEAD, _KEPT):
             return value
         body = verified(value, self._key)
+        if kind == _KEPT:
+            kept = self._beside.get(body[_DIGEST_END:].decode(), b"")
+            return kept if sha256(kept).digest() == body[1:_DIGEST_END] else None
         digest, number = body[1:_DIGEST_END], int.from_bytes(body[_DIGEST_END:_NUMBER_END], "big")
         if kind == _PART:
             self._unfinished.setdefault(digest, {})[number] = body[_NUMBER_END:]

@@ -50,6 +50,7 @@ class FakeClients:
 
     broker = "fake"
     is_embedded = False
+    beside: dict[str, bytes] | None = None
 
     def __init__(self, broker: FakeBroker) -> None:
         self._broker = broker

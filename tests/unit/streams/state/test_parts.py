@@ -6,7 +6,7 @@ import pytest
 
 from millrace.schemas import SnapshotError
 from millrace.streams.state import snapshot
-from millrace.streams.state.parts import PART_BYTES, Parts, count_parts, split
+from millrace.streams.state.parts import PART_BYTES, Parts, count_parts, keep, split
 from millrace.streams.state.signing import OtherKeyError
 
 KEY = b"the key of these tests"
@@ -80,3 +80,18 @@ def test_parts_that_lead_nowhere_are_forgotten() -> None:
     for number in range(300):
         parts.whole(split(snapshot.dump([number] * 1_000, KEY), KEY, 1_000)[0])
     assert parts.whole(head) is None
+
+
+def test_a_value_may_be_kept_beside_the_broker() -> None:
+    """One for each name: a record that refers to an older one leads nowhere, and is no error."""
+    beside: dict[str, bytes] = {}
+    old = keep(VALUE, KEY, "models[0]/a", beside, 100)
+    parts = Parts(KEY, beside)
+    assert len(old) < 200
+    assert parts.whole(old) == VALUE
+    newer = snapshot.dump([*range(3_000)], KEY)
+    record = keep(newer, KEY, "models[0]/a", beside, 100)
+    assert (parts.whole(old), parts.whole(record)) == (None, newer)
+    assert Parts(KEY).whole(record) is None
+    assert keep(VALUE, KEY, "models[0]/b", beside, len(VALUE)) == VALUE
+    assert [*beside] == ["models[0]/a"]
