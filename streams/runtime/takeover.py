@@ -168,7 +168,8 @@ class Takeover:
         saved = self._state.read(partitions)
         if not transactional_id or not partitions:
             return saved
-        others = {*self._state.owners.values()} - {transactional_id}
+        owners = {each: owner for each, owner in self._state.owners.items() if each in self._owned}
+        others = {*owners.values()} - {transactional_id}
         for other in sorted(others):
             _log.warning("fencing another worker's transaction", agent=self._agent, worker=other)
             fence(self._clients, other)

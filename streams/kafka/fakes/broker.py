@@ -122,9 +122,9 @@ class Group:
         self._finish_rebalance()
 
     def share(self, member: int, partitions: int) -> range:
-        """Return a member's share of so many partitions."""
-        at, count = self.members.index(member), len(self.members)
-        return range(at * partitions // count, (at + 1) * partitions // count)
+        """Return a member's share of so many partitions: the first members have one more."""
+        at, (each, more) = self.members.index(member), divmod(partitions, len(self.members))
+        return range(at * each + min(at, more), (at + 1) * each + min(at + 1, more))
 
     def _finish_rebalance(self) -> None:
         if self._rejoined >= {*self.members}:
