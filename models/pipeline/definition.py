@@ -27,6 +27,7 @@ from millrace.models.parameters import (
     one_of,
     require,
     sequence,
+    text,
     whole_number,
 )
 from millrace.models.pipeline.factories import check_factories
@@ -155,6 +156,12 @@ class Pipeline:
         kept in memory.
     allow_non_finite
         Fields in which NaN and infinity are let through.
+    carry_headers
+        Kafka headers of events that what follows from them carries on, beside `traceparent` and
+        `tracestate`: predictions, rejects and all other outputs.
+    ignore_tombstones
+        Whether records without a value, on `events` and `labels`, are counted and passed over; they
+        are rejected otherwise.
     on_invalid_prediction
         What happens to a candidate that makes no valid prediction (NaN, for example) for ten
         labelled events in a row, though it did before, beside the alert: `reset` (an untrained
@@ -211,6 +218,8 @@ class Pipeline:
     max_ahead: timedelta = timedelta(days=1)
     max_id_bytes: int = 1_024
     allow_non_finite: Sequence[str] = ()
+    carry_headers: Sequence[str] = ()
+    ignore_tombstones: bool = False
     on_invalid_prediction: DriftPolicy | str = DriftPolicy.RESET
     largest_feature: float | None = None
     on_error: OnError | str = "reject"
@@ -326,6 +335,11 @@ class Pipeline:
         largest = self.largest_feature
         is_size = largest is None or (type(largest) in (int, float) and 0 < largest < inf)
         require(is_size, "largest_feature must be a finite number above 0, or None", largest)
+        sequence("carry_headers", self.carry_headers, of="names of headers")
+        for name in self.carry_headers:
+            text("carry_headers", name)
+        is_flag = isinstance(self.ignore_tombstones, bool)
+        require(is_flag, "ignore_tombstones must be True or False", self.ignore_tombstones)
         class_limit(self.max_classes, self.labels)
 
     def _check_models(self) -> None:

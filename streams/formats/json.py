@@ -23,7 +23,7 @@ class JsonFormat(Format):
     def decode(self, avro: RecordType, data: bytes) -> Mapping[str, object]:
         try:
             record: Mapping[str, object] = json.loads(data)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise RecordError(
                 RejectReason.MALFORMED, f"{avro.name} is not readable JSON: {error}"
             ) from None

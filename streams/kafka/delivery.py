@@ -8,8 +8,10 @@ from millrace.schemas import BrokerError
 from millrace.streams.kafka.diagnosis import Request, explain
 from millrace.streams.kafka.errors import cause_of, is_refusal, timed_out
 from millrace.streams.kafka.protocols import Clients, Config, Headers, Producer
+from millrace.streams.kafka.sizes import BATCH_BYTES, SizeLimits, too_large
 
 _QUEUE_FULL_SECONDS = 0.1
+_TOO_LARGE = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE)
 
 
 class CheckedProducer:
@@ -21,6 +23,8 @@ class CheckedProducer:
         Makes the client.
     config
         librdkafka's properties, besides those of every producer.
+    sizes
+        Which sizes were refused before.
 
     Attributes
     ----------
@@ -28,11 +32,17 @@ class CheckedProducer:
         For transactions.
     """
 
-    def __init__(self, clients: Clients, config: Config | None = None) -> None:
+    def __init__(
+        self, clients: Clients, config: Config | None = None, sizes: SizeLimits | None = None
+    ) -> None:
         self._clients = clients
-        self._failures = _Failures(clients)
-        callbacks = {"on_delivery": self._failures.note, "delivery.report.only.error": True}
-        self.client: Producer = clients.producer({**(config or {}), **callbacks})
+        self._sizes = sizes or SizeLimits()
+        self._sizes.conclude()
+        self._failures = _Failures(clients, self._sizes)
+        own = {"on_delivery": self._failures.note, "delivery.report.only.error": True}
+        if self._sizes.batch_bytes < BATCH_BYTES:
+            own["batch.size"] = self._sizes.batch_bytes
+        self.client: Producer = clients.producer({**(config or {}), **own})
         self._topics: set[str] = set()
 
     def produce(
@@ -55,9 +65,14 @@ class CheckedProducer:
 
         Raises
         ------
+        RecordError
+            It is larger than the topic takes, as far as that is known.
         BrokerError
             The queue is full, and a record in it was not delivered.
         """
+        size = len(key or b"") + len(value or b"")
+        if not self._sizes.fits(topic, size):
+            raise too_large(topic, size)
         self._topics.add(topic)
         while True:
             try:
@@ -66,6 +81,10 @@ class CheckedProducer:
                 )
             except BufferError:  # librdkafka's queue is full: wait for the broker
                 self.poll(_QUEUE_FULL_SECONDS)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.MSG_SIZE_TOO_LARGE:
+                    raise
+                raise too_large(topic, size) from error
             else:
                 return
 
@@ -134,8 +153,9 @@ class _Failures:
     freed as soon as it is let go of, not when the garbage collector finds the cycle.
     """
 
-    def __init__(self, clients: Clients) -> None:
+    def __init__(self, clients: Clients, sizes: SizeLimits) -> None:
         self._clients = clients
+        self._sizes = sizes
         self.clear()
 
     def clear(self) -> None:
@@ -152,6 +172,9 @@ class _Failures:
                 self.refused_topic = message.topic() or ""
             if self.refusal is None and is_refusal(error):
                 self.refusal = error
+            if error.code() in _TOO_LARGE:
+                size = len(message.key() or b"") + len(message.value() or b"")
+                self._sizes.note_refused(message.topic() or "", size)
 
     def check(self) -> None:
         if self._first is not None:

@@ -20,6 +20,7 @@ from millrace.streams.kafka.bounded import BoundedCaller
 from millrace.streams.kafka.delivery import CheckedProducer
 from millrace.streams.kafka.diagnosis import Request, explained, refused
 from millrace.streams.kafka.protocols import Clients, Consumer, Headers, Producer
+from millrace.streams.kafka.sizes import SizeLimits
 
 _WRITE_SECONDS = 60.0
 _COORDINATOR_SECONDS = 10.0  # until the coordinator of transactions has answered
@@ -110,10 +111,15 @@ class TransactionalWriter:
     on_error
         Called with the errors of the connection, which librdkafka handles itself. It must not
         refer to the writer: a client must be freed as soon as it is let go of.
+    sizes
+        Which sizes were refused before.
     """
 
-    def __init__(self, clients: Clients, name: str, on_error: OnError) -> None:
+    def __init__(
+        self, clients: Clients, name: str, on_error: OnError, sizes: SizeLimits | None = None
+    ) -> None:
         self._clients = clients
+        self._sizes = sizes or SizeLimits()
         self._name = name
         self._on_error = on_error
         self._bounded = BoundedCaller(f"commit-{name}")
@@ -184,7 +190,7 @@ class TransactionalWriter:
     def _connect(self) -> None:
         self._connection = _Connection(self._on_error)
         config = {"transactional.id": self.transactional_id, "error_cb": self._connection.note}
-        self._producer = CheckedProducer(self._clients, config)
+        self._producer = CheckedProducer(self._clients, config, self._sizes)
         with explained(self._clients, self._request):
             self._producer.client.init_transactions(_COORDINATOR_SECONDS)
 
@@ -217,13 +223,17 @@ class AcknowledgedWriter:
         Makes the producer.
     on_error
         Called with the errors of the connection, which librdkafka handles itself.
+    sizes
+        Which sizes were refused before.
     """
 
     transactional_id = ""
     is_in_transaction = False
 
-    def __init__(self, clients: Clients, on_error: OnError) -> None:
-        self._producer = CheckedProducer(clients, {"error_cb": on_error})
+    def __init__(
+        self, clients: Clients, on_error: OnError, sizes: SizeLimits | None = None
+    ) -> None:
+        self._producer = CheckedProducer(clients, {"error_cb": on_error}, sizes)
 
     def produce(self, record: ProducerRecord) -> None:
         self._producer.produce(*record)

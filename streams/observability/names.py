@@ -74,6 +74,7 @@ def _histogram(name: str, documentation: str, *labels: str) -> MetricName:
 RECORDS_RECEIVED = _counter("records_received", "Records read, by kind.", "kind")
 EVENTS_REJECTED = _counter("events_rejected", "Events in rejects.", "reason")
 LABELS_REJECTED = _counter("labels_rejected", "Labels in rejects.", "reason")
+TOMBSTONES_IGNORED = _counter("tombstones_ignored", "Records without a value, ignored.", "kind")
 LABELS = _counter("labels", "Labels, by fate.", "fate")
 EVENTS_EXPIRED = _counter("events_expired", "Events that got no label in time.", "cause")
 EXAMPLES_LEARNED = _counter("examples_learned", "Examples learned from.", "model")
@@ -164,6 +165,7 @@ TALLIED = {
     "received": RECORDS_RECEIVED,
     "rejected_event": EVENTS_REJECTED,
     "rejected_label": LABELS_REJECTED,
+    "tombstone": TOMBSTONES_IGNORED,
     "label": LABELS,
     "expired": EVENTS_EXPIRED,
     "learned": EXAMPLES_LEARNED,

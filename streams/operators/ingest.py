@@ -61,6 +61,7 @@ class IngestOperator(RecordOperator):
         self._labels = pipeline.labels
         self._scope = Scope(pipeline.scope)
         self._partitions = partitions
+        self._ignores_tombstones = pipeline.ignore_tombstones
         self._finite = [
             name
             for name in self._schema.floating_fields
@@ -83,6 +84,9 @@ class IngestOperator(RecordOperator):
     def process(self, record: Record) -> Iterable[Record]:
         origin = record.origin
         kind: Kind = "label" if origin.topic == "labels" else "event"
+        if origin.value is None and self._ignores_tombstones:
+            self.tally["tombstone", kind] += 1
+            return ()
         made: Record
         try:
             decoded = self._decode(origin)

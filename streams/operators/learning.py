@@ -30,10 +30,16 @@ from millrace.streams.operators.context import Context
 from millrace.streams.operators.invalid import invalid_alert
 from millrace.streams.operators.keyed_state import KeyedState
 from millrace.streams.operators.label_join import Joined
-from millrace.streams.operators.record import AlertRecord, ExampleRecord, Origin, Record
+from millrace.streams.operators.record import (
+    MODELS_KEY,
+    AlertRecord,
+    ExampleRecord,
+    Origin,
+    Record,
+)
 from millrace.streams.operators.scope import ScopedModels
 
-MODELS_STORE = "learning/models"
+MODELS_STORE = MODELS_KEY.rstrip("/")
 """Full name of the store that is published to the topic `models`."""
 
 _PARTITION = "partition"

@@ -25,14 +25,17 @@ from millrace.schemas.records import (
     Reject,
 )
 
+MODELS_KEY = "learning/models/"
+"""What the keys of `models` begin with; the scope key follows."""
+
 _LONGEST_DETAIL = 2_000
 
 
 class Origin(NamedTuple):
     """A Kafka record as it was read: the place in the log that everything goes back to.
 
-    `topic` is the topic's name without the pipeline's prefix; `timestamp_ms` counts from the
-    Unix epoch.
+    `topic` is the topic's name without the pipeline's prefix, and `full_topic` the name that Kafka
+    knows it by; `timestamp_ms` counts from the Unix epoch.
     """
 
     topic: str
@@ -42,6 +45,7 @@ class Origin(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes | None], ...] = ()
+    full_topic: str = ""
 
 
 @dataclass(slots=True)
@@ -170,7 +174,7 @@ def reject(origin: Origin, reason: RejectReason, detail: str) -> RejectRecord:
     value: Reject = {
         "reason": reason.value,
         "detail": _writable(detail),
-        "topic": origin.topic,
+        "topic": origin.full_topic or origin.topic,
         "partition": origin.partition,
         "offset": origin.offset,
         "timestamp_ms": origin.timestamp_ms,

@@ -36,6 +36,7 @@ from millrace.streams.settings import Settings
 from millrace.streams.topology.chain import AgentSpec
 from millrace.streams.topology.factory import TaskFactory
 from millrace.streams.topology.task import Task
+from millrace.streams.topology.topics import topic_prefix
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +73,8 @@ class InMemory:
         )
         self.metrics = Metrics(pipeline.name)
         self._now_ms = now_ms
-        self._parts = [_Partition(number, factory.make()) for number in range(partitions)]
+        events = f"{topic_prefix(pipeline)}events"
+        self._parts = [_Partition(number, events, factory.make()) for number in range(partitions)]
         for part in self._parts:
             self.metrics.watch(_AGENT.name, part.number, part.task)
 
@@ -101,13 +103,15 @@ class InMemory:
 @dataclass
 class _Partition:
     number: int
+    full_topic: str
     task: Task
     waiting: list[Record] = field(default_factory=list)
     next_offset: int = 0
 
     def add(self, outgoing: Outgoing, now_ms: int) -> None:
         place = ("events", self.number, self.next_offset, now_ms)
-        self.waiting.append(RawRecord.of(Origin(*place, outgoing.key, outgoing.value)))
+        origin = Origin(*place, outgoing.key, outgoing.value, full_topic=self.full_topic)
+        self.waiting.append(RawRecord.of(origin))
         self.next_offset += 1
 
 

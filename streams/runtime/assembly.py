@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from millrace.models.pipeline.definition import Pipeline
 from millrace.streams.interval import Interval
 from millrace.streams.kafka.protocols import Clients
 from millrace.streams.kafka.registry import written_schema
+from millrace.streams.kafka.sizes import SizeLimits
 from millrace.streams.kafka.stall import CHECK_SECONDS, StallDetector
 from millrace.streams.observability.metrics import Metrics
 from millrace.streams.runtime.engine import Engine
@@ -56,6 +57,8 @@ class Assembly:
         Seconds, monotonic.
     clock_ms
         Milliseconds since the Unix epoch: stamped on predictions.
+    sizes
+        Which sizes of records were refused, in this session of the agent or an earlier one.
     """
 
     agent: AgentSpec
@@ -67,6 +70,7 @@ class Assembly:
     metrics: Metrics
     clock: Callable[[], float] = time.monotonic
     clock_ms: Callable[[], int] = _now_ms
+    sizes: SizeLimits = field(default_factory=SizeLimits)
 
     def engine(self, backoff_seconds: float = _BACKOFF_SECONDS) -> Engine:
         """Return the agent's engine, connected to nothing yet.
@@ -155,6 +159,7 @@ class Assembly:
             self.partitions,
             self.metrics,
             self.settings.guarantee,
+            self.sizes,
         )
 
     def _takeover(self, state: StateLog, watch: TopicWatch) -> Takeover:

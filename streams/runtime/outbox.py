@@ -7,15 +7,20 @@ guarantee, because state carries its offsets.
 
 from __future__ import annotations
 
+import struct
 import time
 from collections import Counter
 from collections.abc import Mapping
 
+import structlog
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
+from millrace.models.user_code import PASSED_ON, told
 from millrace.schemas import RecordError, RejectReason, SnapshotError
+from millrace.schemas.records import Reject
 from millrace.streams.kafka.errors import cause_of, is_refusal
 from millrace.streams.kafka.protocols import Clients, Consumer
+from millrace.streams.kafka.sizes import SizeLimits
 from millrace.streams.kafka.transactions import (
     AcknowledgedWriter,
     ProducerRecord,
@@ -24,7 +29,7 @@ from millrace.streams.kafka.transactions import (
 )
 from millrace.streams.observability.metrics import Metrics
 from millrace.streams.operators.base import Tally
-from millrace.streams.operators.record import Record, RejectRecord
+from millrace.streams.operators.record import Record, RejectRecord, reject
 from millrace.streams.redaction import redact
 from millrace.streams.settings import Guarantee
 from millrace.streams.state.parts import is_part
@@ -33,6 +38,8 @@ from millrace.streams.topology.codec import TopicCodec
 from millrace.streams.topology.topics import MAX_RECORD_BYTES
 
 _REJECT_VALUE_BYTES = (MAX_RECORD_BYTES - 64 * 1024) * 3 // 4  # JSON writes bytes in base64
+
+_log = structlog.get_logger(__name__)
 
 
 class Outbox:
@@ -54,6 +61,8 @@ class Outbox:
         Where outputs are counted.
     guarantee
         What a crash may do to outputs.
+    sizes
+        Which sizes of records were refused before.
 
     Attributes
     ----------
@@ -70,6 +79,7 @@ class Outbox:
         partitions: Mapping[str, int],
         metrics: Metrics,
         guarantee: Guarantee,
+        sizes: SizeLimits | None = None,
     ) -> None:
         self._prefix = prefix
         self._codec = codec
@@ -87,9 +97,9 @@ class Outbox:
 
         self._writer: Writer
         if guarantee is Guarantee.EXACTLY_ONCE:
-            self._writer = TransactionalWriter(clients, f"{prefix}{agent}", count)
+            self._writer = TransactionalWriter(clients, f"{prefix}{agent}", count, sizes)
         else:
-            self._writer = AcknowledgedWriter(clients, count)
+            self._writer = AcknowledgedWriter(clients, count, sizes)
 
     @property
     def transactional_id(self) -> str:
@@ -104,27 +114,54 @@ class Outbox:
     def put(self, record: Record) -> None:
         """Write one output, under its origin's timestamp, as part of the next commit.
 
-        Raises
-        ------
-        RecordError
-            It holds what Avro cannot.
+        One that cannot be written, since it holds what its format cannot, or is larger than its
+        topic takes, becomes the reject of its origin.
         """
+        try:
+            self._write(record)
+        except RecordError as error:
+            if isinstance(record, RejectRecord):
+                self._put_reject(record)
+            else:
+                self.tally["rejected_event", error.reason.value] += 1
+                self._put_reject(reject(record.origin, error.reason, error.detail))
+
+    def _put_reject(self, record: RejectRecord) -> None:
+        """Write a dead letter; if it cannot be written, without the original."""
+        try:
+            self._write(record)
+        except RecordError:
+            without: Reject = {**record.value, "key": None, "value": None, "headers": []}
+            try:
+                self._write(RejectRecord(without, record.origin))
+            except RecordError as error:
+                where = f"{without['topic']}[{without['partition']}]@{without['offset']}"
+                _log.error("a reject cannot be written", record=where, reason=error.detail)
+
+    def _write(self, record: Record) -> None:
         if isinstance(record, RejectRecord):
             _make_presentable(record)
-        try:
-            key, value = self._codec.encode(record)
-        except (ValueError, TypeError, OverflowError) as error:
-            raise RecordError(
-                RejectReason.ILL_TYPED_FIELD, f"{record.type} requires values of Avro; got {error}"
-            ) from error
+        key, value = self._encoded(record)
         origin = record.origin
         partition = origin.partition if record.partition is None else record.partition
         topic, partitions = self._places[record.topic]
+        headers = self._codec.carried(origin)
         timestamp_ms = max(origin.timestamp_ms, 0)
         self._writer.produce(
-            ProducerRecord(topic, value, key, partition % partitions, timestamp_ms)
+            ProducerRecord(topic, value, key, partition % partitions, timestamp_ms, headers)
         )
         self._uncounted.append(record)
+
+    def _encoded(self, record: Record) -> tuple[bytes | None, bytes]:
+        try:
+            return self._codec.encode(record)
+        except PASSED_ON:
+            raise
+        except Exception as error:
+            reason = _of_values(error)
+            if reason is RejectReason.INTERNAL_ERROR:
+                self.tally["internal_error", "encoding"] += 1
+            raise RecordError(reason, f"{record.type} cannot be written: {told(error)}") from error
 
     def put_state(self, partition: int, entry: StateRecord) -> None:
         """Write one entry of the state, or a part of one, as part of the next commit.
@@ -135,6 +172,8 @@ class Outbox:
         ------
         BrokerError
             An entry before the manifest was not written.
+        confluent_kafka.KafkaException
+            It is larger than the topic takes.
         """
         if entry.key == MANIFEST:
             self._writer.settle()
@@ -144,9 +183,11 @@ class Outbox:
                 self._metrics.model_bytes.labels(partition).set(self._model_bytes)
                 self._model_bytes = 0
         topic, key = self._prefix + entry.topic, entry.key.encode(errors="surrogateescape")
-        self._writer.produce(
-            ProducerRecord(topic, entry.value, key, partition, headers=entry.headers)
-        )
+        record = ProducerRecord(topic, entry.value, key, partition, headers=entry.headers)
+        try:
+            self._writer.produce(record)
+        except RecordError as error:  # it is too large: no record of anybody's
+            raise KafkaException(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)) from error
 
     def commit(self, consumer: Consumer, offsets: list[TopicPartition]) -> None:
         """Commit everything put since the last commit, and `offsets`.
@@ -208,6 +249,12 @@ class Outbox:
     def _forget(self) -> None:
         self._uncounted.clear()
         self.tally.clear()
+
+
+def _of_values(error: Exception) -> RejectReason:
+    """Return why a record could not be encoded: its values, or a fault of Millrace's own."""
+    is_of_values = isinstance(error, ValueError | TypeError | OverflowError | struct.error)
+    return RejectReason.ILL_TYPED_FIELD if is_of_values else RejectReason.INTERNAL_ERROR
 
 
 def _make_presentable(record: RejectRecord) -> None:

@@ -18,11 +18,11 @@ from operator import attrgetter
 import structlog
 from confluent_kafka import KafkaException, TopicPartition
 
-from millrace.schemas import BrokerError, RecordError, SnapshotError
+from millrace.schemas import BrokerError, SnapshotError
 from millrace.streams.interval import Interval
 from millrace.streams.kafka.protocols import Place
 from millrace.streams.observability.metrics import Metrics
-from millrace.streams.operators.record import Origin, Record, reject
+from millrace.streams.operators.record import Origin
 from millrace.streams.runtime.assignment import Assignment
 from millrace.streams.runtime.batching import Pace
 from millrace.streams.runtime.inbox import Inbox, RebalanceListener
@@ -137,7 +137,8 @@ class Session:
                 started = self._clock()
                 outputs, tally = assignment.fold(slice_, self._codec)
                 if is_live:  # else they were written and counted before
-                    self._put(outputs)
+                    for record in outputs:
+                        self.outbox.put(record)
                     self.outbox.tally += tally
                 self._pace.note_slice(len(slice_), self._clock() - started)
                 await asyncio.sleep(0)
@@ -208,14 +209,6 @@ class Session:
         )
         self.outbox.abort()
         self._drop()
-
-    def _put(self, outputs: list[Record]) -> None:
-        for record in outputs:
-            try:
-                self.outbox.put(record)
-            except RecordError as error:  # a value that no Avro type holds, like text cut in half
-                self.outbox.put(reject(record.origin, error.reason, error.detail))
-                self.outbox.tally["rejected_event", error.reason.value] += 1
 
     def _save(self) -> None:
         """Write the state in a commit of its own, which may be refused while predictions go on.

@@ -10,6 +10,7 @@ from confluent_kafka import Message
 from millrace.schemas import SnapshotError
 from millrace.streams.kafka.identity import Identity
 from millrace.streams.kafka.protocols import Headers
+from millrace.streams.kafka.records import headers_of
 from millrace.streams.operators.keyed_state import Change
 from millrace.streams.state.input_order import Run
 from millrace.streams.topology.task import Task
@@ -112,7 +113,7 @@ def read_record(topic: str, message: Message) -> StateRecord:
 
     A key that is not UTF-8 comes back the same when it is written.
     """
-    headers = [*dict(message.headers() or []).items()]
+    headers = [*dict(headers_of(message)).items()]
     key = (message.key() or b"").decode(errors="surrogateescape")
     return StateRecord(topic, key, message.value(), headers, message.offset() or 0)
 

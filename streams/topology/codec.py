@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
 from millrace.models.pipeline.definition import Pipeline
-from millrace.schemas import Codec, shipped
+from millrace.models.pipeline.tasks import Task
+from millrace.models.user_code import PASSED_ON, shown, told
+from millrace.schemas import Codec, RecordError, RejectReason, shipped
+from millrace.schemas.records import Predicted
 from millrace.streams.formats import FORMATS, Encode, RecordType
 from millrace.streams.operators.record import (
+    MODELS_KEY,
     AlertRecord,
     EventRecord,
     ExampleRecord,
@@ -22,6 +27,7 @@ from millrace.streams.operators.record import (
     TombstoneRecord,
     VectorRecord,
 )
+from millrace.streams.topology.shape import check_shape
 from millrace.streams.topology.topics import INPUTS, OUTPUTS, TOPICS
 
 _RECORDS: Mapping[str, type[Record]] = {
@@ -31,6 +37,8 @@ _RECORDS: Mapping[str, type[Record]] = {
         *(ExampleRecord, SnapshotRecord, AlertRecord, RejectRecord),
     )
 }
+_LABELLED = frozenset({"Event", "Label", "FeatureVector", "Example"})
+_ALWAYS_CARRIED = ("traceparent", "tracestate")  # W3C Trace Context
 SHIPPED: Mapping[str, RecordType] = {
     each.name: each
     for each in map(
@@ -56,6 +64,8 @@ class TopicCodec:
     """
 
     def __init__(self, pipeline: Pipeline, outputs: str = "avro") -> None:
+        self._task = Task(pipeline.task)
+        self._carried = frozenset((*_ALWAYS_CARRIED, *pipeline.carry_headers))
         self._internal = Codec(SHIPPED.values())
         self._clean = pipeline.event_schema.clean_codec
         self._encoders: Mapping[tuple[str, str], Encode] = {
@@ -68,26 +78,31 @@ class TopicCodec:
         }
 
     def decode(self, origin: Origin) -> Record:
-        """Return the record that was read from `origin`.
+        """Return the record that was read from `origin`, of a type that its topic holds.
 
         Raises
         ------
         RecordError
-            The bytes are not what the topic holds.
+            The bytes are not what the topic holds, whatever is wrong with them.
         """
-        topic = origin.topic
-        if topic in INPUTS:
+        if origin.topic in INPUTS:
             return RawRecord.of(origin)
-        if topic == "models" and origin.value is None:
-            scope_key = (origin.key or b"").decode().split("/", 2)[-1]
-            return TombstoneRecord({}, origin, topic, scope_key=scope_key)
-        data = origin.value or b""
-        if topic in OUTPUTS and not FORMATS["avro"].recognises(data):
-            type_name, value = self._decode_output(topic, data)
-        else:
-            codec = self._clean if topic == "clean" else self._internal
-            type_name, value = codec.decode(data)
-        return _RECORDS[type_name](value, origin, topic)
+        try:
+            return self._decode(origin)
+        except (RecordError, *PASSED_ON):
+            raise
+        except Exception as error:  # whoever may write to the topic, anything may be on it
+            detail = f"could not decode a record of {origin.topic}: {told(error)}"
+            raise RecordError(RejectReason.MALFORMED, detail) from error
+
+    def carried(self, origin: Origin) -> list[tuple[str, str | bytes | None]] | None:
+        """Return the headers of a record that outputs carry on; of each name the last."""
+        if not origin.headers:
+            return None
+        found: dict[str, str | bytes | None] = {
+            name: value for name, value in origin.headers if name in self._carried
+        }
+        return [*found.items()] or None
 
     def encode(self, record: Record) -> tuple[bytes | None, bytes]:
         """Return the key and the value to produce for a record.
@@ -101,9 +116,49 @@ class TopicCodec:
             return record.key, self._clean.encode(record.type, record.value)
         return record.key, self._encoders[record.topic, record.type](record.value)
 
+    def _decode(self, origin: Origin) -> Record:
+        topic, data = origin.topic, origin.value
+        if data is None:
+            return _tombstone(origin)
+        if topic in OUTPUTS and not FORMATS["avro"].recognises(data):
+            type_name, value = self._decode_output(topic, data)
+        else:
+            codec = self._clean if topic == "clean" else self._internal
+            type_name, value = codec.decode(data)
+        if type_name not in TOPICS[topic].types:
+            must = f"{topic} holds records of {' and '.join(TOPICS[topic].types)}"
+            raise RecordError(RejectReason.WRONG_TYPE, f"{must}; got {type_name}")
+        self._check_labels(type_name, value)
+        return _RECORDS[type_name](value, origin, topic)
+
+    def _check_labels(self, type_name: str, value: Mapping[str, object]) -> None:
+        """Refuse labels, and predictions in examples, that no model of the task has."""
+        if type_name not in _LABELLED:
+            return
+        if value["label"] is not None:
+            self._task.label(value["label"])
+        if type_name == "Example":
+            predicted = cast(Mapping[str, Predicted], value["predicted"])
+            task = Task.REGRESSION if self._task is Task.ANOMALY else self._task  # of its scores
+            for each in predicted.values():
+                if each["value"] is not None:
+                    task.label(each["value"])
+
     def _decode_output(self, topic: str, data: bytes) -> tuple[str, Mapping[str, object]]:
         (type_name,) = TOPICS[topic].types
         for each in FORMATS.values():
             if each.recognises(data):
-                return type_name, each.decode(SHIPPED[type_name], data)
+                value = each.decode(SHIPPED[type_name], data)
+                check_shape(SHIPPED[type_name], value)
+                return type_name, value
         return self._internal.decode(data)  # which says what is wrong
+
+
+def _tombstone(origin: Origin) -> TombstoneRecord:
+    if origin.topic != "models":
+        raise RecordError(RejectReason.EMPTY, "the record has no value")
+    key = (origin.key or b"").decode()
+    if not key.startswith(MODELS_KEY):
+        must = f"the key of a tombstone of models must begin with {MODELS_KEY!r}"
+        raise RecordError(RejectReason.MALFORMED, f"{must}; got {shown(key)}")
+    return TombstoneRecord({}, origin, origin.topic, scope_key=key.removeprefix(MODELS_KEY))

@@ -140,7 +140,7 @@ class Checker:
                 for target in range(PARTITIONS):
                     wanted = [self._codec.encode(e) for e in made if e.partition == target]
                     yield from _in_order(wanted, self._places(target), source)
-        there = [repr(each) for each in self._rejects() if each["topic"] in INPUTS]
+        there = [repr(each) for each in self._rejects() if self._read_from(each) in INPUTS]
         yield from _unequal("rejects of ingest", sorted(rejected), sorted(there))
         good = sum(len(log) for log in self._logs["clean"])
         inputs = sum(len(log) for topic in INPUTS for log in self._logs[topic])
@@ -174,16 +174,20 @@ class Checker:
         if topic == "rejects":
             inputs = {"events": "ingest", "labels": "ingest"}
             inputs |= {topic: each.name for each in agents[1:] for topic in each.reads}
-            return inputs[value["topic"]], value
+            return inputs[self._read_from(value)], value
         writer = {"features": "feature", "alerts": "drift"}.get(topic, "prediction")
         if topic == "alerts" and value["source"].startswith("loss:"):
             writer = "learning"
+        if topic == "alerts" and value["source"].startswith("invalid:"):
+            writer = "prediction"
         return next(each.name for each in agents if writer in each), value
 
     def _labels(self) -> Iterator[str]:
         """The book of labels, the models' versions and the dead letters agree."""
         after = ("clean", *INPUTS)  # what is not used there never meets a label
-        rejected = Counter(self._of_whom(e) for e in self._rejects() if e["topic"] not in after)
+        rejected = Counter(
+            self._of_whom(e) for e in self._rejects() if self._read_from(e) not in after
+        )
         versions = Counter[int]()
         for each in self._saved_state["candidates"]:
             if each["is_champion"]:
@@ -219,8 +223,12 @@ class Checker:
                 book.take_event(value["event_id"], value["event_time_ms"], value["label"])
         return book.fates
 
+    def _read_from(self, rejected: dict[str, Any]) -> str:
+        return str(rejected["topic"]).removeprefix(self._prefix)
+
     def _of_whom(self, rejected: dict[str, Any]) -> tuple[str, str]:
-        origin = Origin(rejected["topic"], 0, 0, 0, rejected["key"], rejected["value"])
+        topic = self._read_from(rejected)
+        origin = Origin(topic, 0, 0, 0, rejected["key"], rejected["value"])
         return self._codec.decode(origin).value["event_id"], rejected["reason"]
 
     def _state_equals(self, folded: list[Folded]) -> Iterator[str]:

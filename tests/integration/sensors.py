@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from river import base, drift, naive_bayes
+from river import base, drift, dummy, naive_bayes
 
 from millrace import DriftSettings, Pending, Pipeline, catalogue, derived, fields, rolling
 
@@ -71,6 +71,11 @@ class Large(naive_bayes.GaussianNB):
         self.ballast = random.Random(1).randbytes(20_000_000)
 
 
+def words(count: int) -> str:
+    """Return text of so many characters that compresses badly."""
+    return random.Random(1).randbytes(count // 2).hex()
+
+
 def _pipeline(**own: Any) -> Pipeline:
     defaults: dict[str, Any] = {
         "name": "sensors",
@@ -98,6 +103,12 @@ fragile = _pipeline(
     scope="key",
     features=[fields("temperature", "load"), derived("heat_per_load", heat_per_load)],
     models={"fragile": Fragile},
+)
+wordy = _pipeline(
+    features=[fields("temperature"), derived("words", lambda reading: words(int(reading["load"])))],
+    models={"last": dummy.NoChangeClassifier},
+    carry_headers=["tenant"],
+    ignore_tombstones=True,
 )
 
 

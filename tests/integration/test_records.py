@@ -256,13 +256,14 @@ def test_a_bad_label_is_kept_with_the_reason(flow: Flow, case: str) -> None:
 
 def at(flow: Flow, topic: str, sent: Sent) -> list[dict[str, Any]]:
     """Return the dead letters of the record at one place in the log."""
-    place = (topic, sent.partition, sent.offset)
+    place = (f"{flow.name}.{topic}", sent.partition, sent.offset)
     return [r for r in flow.rejects if (r["topic"], r["partition"], r["offset"]) == place]
 
 
 def test_what_fails_after_ingest_is_kept_too(flow: Flow) -> None:
     """Code of the user that raises, repeats, and labels out of their time: one dead letter each."""
-    found = Counter((each["reason"], each["topic"]) for each in flow.rejects)
+    prefix = f"{flow.name}."
+    found = Counter((r["reason"], r["topic"].removeprefix(prefix)) for r in flow.rejects)
     later = {key: count for key, count in found.items() if key[1] not in ("events", "labels")}
     assert later == dict.fromkeys(LATE_REASONS.items(), 1)
     details = {each["reason"]: each["detail"] for each in flow.rejects}
@@ -276,7 +277,8 @@ def test_what_fails_after_ingest_is_kept_too(flow: Flow) -> None:
 def test_the_accounts_of_events_balance(flow: Flow) -> None:
     """Every event became a prediction or a dead letter, on the topics and in the metrics."""
     of_labels = {*LATE_REASONS} - {"feature_error", "predict_error", "duplicate_event"}
-    rejected = [r for r in flow.rejects if r["topic"] != "labels" and r["reason"] not in of_labels]
+    labels = f"{flow.name}.labels"
+    rejected = [r for r in flow.rejects if r["topic"] != labels and r["reason"] not in of_labels]
     assert flow.counts["events"] == len(flow.predictions) + len(rejected)
     total = flow.metrics.total
     assert total("millrace_records_received_total", kind="event") == flow.counts["events"]

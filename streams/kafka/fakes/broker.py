@@ -153,7 +153,9 @@ class FakeBroker:
     groups
         Name to group.
     max_message_bytes
-        A larger record is refused.
+        A larger record is refused by the client.
+    topic_bytes
+        Topic to the largest record that the broker takes.
     refused
         Topic to the code of the error with which it takes no record.
     now_ms
@@ -178,6 +180,7 @@ class FakeBroker:
         self.groups: defaultdict[str, Group] = defaultdict(Group)
         self.max_message_bytes = 16 * 1024 * 1024
         self.refused: dict[str, int] = {}
+        self.topic_bytes: dict[str, int] = {}
         self.now_ms = START_MS
         self.unacknowledged = 0
         self._producing: defaultdict[str, _Producing] = defaultdict(_Producing)

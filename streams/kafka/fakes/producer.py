@@ -48,9 +48,12 @@ class FakeProducer:
             if topic in self._broker.refused:
                 fail(self._broker.refused[topic])
             self._check_not_fenced()
+            if len(encoded or b"") + len(value or b"") > self._broker.topic_bytes.get(topic, 2**31):
+                fail(KafkaError.MSG_SIZE_TOO_LARGE)
         except KafkaException as error:
             self._lost += 1
-            self._undelivered.append((error.args[0], Message(topic=topic, partition=partition)))
+            lost = Message(topic=topic, partition=partition, key=encoded, value=value)
+            self._undelivered.append((error.args[0], lost))
             return
         transaction = (
             self._broker.transaction(self.transactional_id) if self.transactional_id else None
@@ -97,6 +100,7 @@ class FakeProducer:
 
     def commit_transaction(self, _timeout: float, /) -> None:
         self._broker.meet_fault("commit_transaction")
+        self.poll(0)  # librdkafka reports what was not delivered, too
         self._check_not_fenced()
         if self._lost:
             fail(KafkaError._FAIL, txn_requires_abort=True)

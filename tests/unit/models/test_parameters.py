@@ -134,6 +134,8 @@ TAKEN = {
     "largest_feature": {"1.5", "1000000000000000000000000000000"},
     "features": {"[]", "()"},
     "allow_non_finite": {"[]", "()"},
+    "carry_headers": {"[]", "()", "['a']"},
+    "ignore_tombstones": {"True"},
     "metrics": {"{}"},
     "drift.inputs": {"{}"},
     "max_ahead": {"datetime.timedelta(seconds=3600)"},

@@ -21,6 +21,7 @@ from millrace.schemas.records import RejectReason
 from millrace.streams.formats import FORMATS
 from millrace.streams.operators.ingest import IngestOperator
 from millrace.streams.operators.record import Origin, RawRecord, Record
+from millrace.streams.operators.slice import Slice
 from millrace.streams.sources.confluent import RegisteredSchema, WrittenSchema, no_registry
 from millrace.streams.topology.codec import TopicCodec
 
@@ -846,3 +847,53 @@ def test_a_label_that_is_none_of_the_classes_is_rejected(
     pipeline = make_pipeline("multiclass", schema=schema, classes=["a", "b"])
     (reject,) = ingest({"id": "1", "a": 1.0, "y": "c"}, pipeline)
     assert reject.value["reason"] == "unknown_class"
+
+
+@pytest.mark.parametrize("topic", ["events", "labels"])
+def test_tombstones_may_be_passed_over(
+    topic: str, make_pipeline: Callable[..., Pipeline], make_origin: Callable[..., Origin]
+) -> None:
+    """By choice: they are no rejects then, but are counted; an empty value is still a reject."""
+    operator = IngestOperator(make_pipeline(ignore_tombstones=True), 1, lambda _: None, 10_000)
+    records = [RawRecord.of(make_origin(value, topic=topic)) for value in (None, b"")]
+    (made,) = operator.run(Slice(records))
+    kind = topic.removesuffix("s")
+    assert made.value["reason"] == RejectReason.EMPTY
+    assert operator.tally == {
+        ("tombstone", kind): 1,
+        ("received", kind): 1,
+        (f"rejected_{kind}", "empty"): 1,
+    }
+
+
+@pytest.mark.parametrize(
+    "error", [struct.error("bad"), OverflowError(), RecursionError(), UnicodeError(), TypeError()]
+)
+def test_a_value_that_no_decoder_foresaw_is_ill_typed(
+    error: Exception, make_pipeline: Callable[..., Pipeline], make_origin: Callable[..., Origin]
+) -> None:
+    """It is the record's fault, not Millrace's; the next record follows."""
+    operator = IngestOperator(make_pipeline(), 1, lambda _: None, 10_000)
+    decode = operator._decoder.decode
+
+    def odd(topic: str, data: bytes | None) -> Any:
+        if data == b"odd":
+            raise error
+        return decode(topic, data)
+
+    operator._decoder.decode = odd  # type: ignore[method-assign]
+    good = b'{"id": "1", "a": 1.0, "b": 2.0}'
+    records = [RawRecord.of(make_origin(value)) for value in (b"odd", good)]
+    reject, event = operator.run(Slice(records))
+    assert reject.value["reason"] == RejectReason.ILL_TYPED_FIELD
+    assert type(error).__name__ in reject.value["detail"]
+    assert event.value["event_id"] == "1"
+
+
+def test_a_reject_names_the_topic_as_kafka_does(
+    make_pipeline: Callable[..., Pipeline], make_origin: Callable[..., Origin]
+) -> None:
+    """With the pipeline's prefix."""
+    operator = IngestOperator(make_pipeline(), 1, lambda _: None, 10_000)
+    (made,) = operator.process(RawRecord.of(make_origin(b"?", full_topic="p.events")))
+    assert made.value["topic"] == "p.events"

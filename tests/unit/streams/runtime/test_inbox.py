@@ -96,12 +96,12 @@ def places(origins: list[Origin]) -> list[tuple[str, int]]:
 
 
 def test_a_record_keeps_what_it_was_read_with(broker: FakeBroker, agent: Agent) -> None:
-    """Its topic without prefix, its place, time, key, value and headers."""
+    """Its topic with prefix and without, its place, time, key, value and headers."""
     broker.put("p.events", b"v", b"k", timestamp_ms=5, headers=[("a", b"b")])
     broker.put("p.labels", None, timestamp_ms=6)
     assert agent.inbox.poll(10) == [
-        Origin("events", 0, 0, 5, b"k", b"v", (("a", b"b"),)),
-        Origin("labels", 0, 0, 6, None, None, ()),
+        Origin("events", 0, 0, 5, b"k", b"v", (("a", b"b"),), "p.events"),
+        Origin("labels", 0, 0, 6, None, None, (), "p.labels"),
     ]
 
 

@@ -7,12 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
+from structlog.testing import capture_logs
 
 from millrace.models.pipeline.definition import Pipeline
-from millrace.schemas import RecordError, RejectReason
+from millrace.schemas import BrokerError, RejectReason
 from millrace.schemas.records import Prediction
 from millrace.streams.kafka.fakes import FakeBroker, FakeClients
+from millrace.streams.kafka.sizes import SizeLimits
 from millrace.streams.observability.metrics import Metrics
 from millrace.streams.operators.record import Origin, PredictionRecord, reject
 from millrace.streams.runtime.outbox import Outbox
@@ -44,9 +46,11 @@ def metrics() -> Metrics:
 def make_outbox(
     clients: FakeClients, metrics: Metrics, make_pipeline: Callable[..., Pipeline]
 ) -> Callable[..., Outbox]:
-    def make(guarantee: Guarantee = Guarantee.EXACTLY_ONCE) -> Outbox:
+    def make(
+        guarantee: Guarantee = Guarantee.EXACTLY_ONCE, sizes: SizeLimits | None = None
+    ) -> Outbox:
         codec = TopicCodec(make_pipeline(), "json")
-        return Outbox("learning", clients, "p.", codec, TOPICS, metrics, guarantee)
+        return Outbox("learning", clients, "p.", codec, TOPICS, metrics, guarantee, sizes)
 
     return make
 
@@ -73,6 +77,10 @@ def prediction(event_id: str = "1", *, partition: int | None = None, **origin: A
     record = PredictionRecord(value, Origin(key=None, value=b"", **given))
     record.partition = partition
     return record
+
+
+def rejects(broker: FakeBroker) -> list[dict[str, Any]]:
+    return [json.loads(each or b"") for each in broker.values("p.rejects", 0)]
 
 
 def commit(outbox: Outbox, clients: FakeClients) -> None:
@@ -114,24 +122,136 @@ def test_a_record_without_a_time_is_given_the_brokers(
     assert record.timestamp()[1] == broker.now_ms
 
 
-def test_a_value_that_cannot_be_written_is_said_to_be_so(
-    outbox: Outbox, clients: FakeClients, broker: FakeBroker
+def test_a_value_that_cannot_be_written_is_rejected(
+    outbox: Outbox, clients: FakeClients, broker: FakeBroker, metrics: Metrics
 ) -> None:
-    """Text cut in the middle of a character, for example: nothing of it is written."""
-    with pytest.raises(RecordError, match="Prediction") as raised:
-        outbox.put(prediction("\ud800"))
-    assert raised.value.reason is RejectReason.ILL_TYPED_FIELD
+    """Text cut in the middle of a character, for example: its origin goes to `rejects`."""
+    outbox.put(prediction("\ud800", full_topic="p.features"))
     commit(outbox, clients)
     assert broker.topics["p.predictions"][1].end == 0
+    (reject,) = rejects(broker)
+    assert (reject["reason"], reject["topic"]) == (RejectReason.ILL_TYPED_FIELD, "p.features")
+    assert reject["detail"].startswith("Prediction cannot be written: UnicodeEncodeError: ")
+    assert counted(metrics, "events_rejected_total", reason="ill_typed_field") == 1
 
 
-def test_the_detail_of_a_reject_has_no_secret(outbox: Outbox) -> None:
-    """It may quote an exception; the original stays as it came."""
-    origin = Origin("events", 0, 0, 0, None, b"http://u:p@host")
-    record = reject(origin, RejectReason.MALFORMED, "asked http://u:p@host")
+def test_a_fault_of_encoding_is_an_internal_error(
+    outbox: Outbox, clients: FakeClients, broker: FakeBroker, metrics: Metrics
+) -> None:
+    """It is told apart from what values do, and counted."""
+    record = prediction()
+    record.topic = "nowhere"
     outbox.put(record)
-    assert record.value["detail"] == "asked http://[hidden]@host"
-    assert record.value["value"] == b"http://u:p@host"
+    commit(outbox, clients)
+    assert [each["reason"] for each in rejects(broker)] == [RejectReason.INTERNAL_ERROR]
+    assert counted(metrics, "internal_errors_total", operator="encoding") == 1
+
+
+def test_an_output_that_is_too_large_is_rejected(
+    outbox: Outbox, clients: FakeClients, broker: FakeBroker
+) -> None:
+    """By the client: the reject says how large it was, and for which topic; others are written."""
+    broker.max_message_bytes = 3_000
+    outbox.put(prediction("x" * 3_000))
+    outbox.put(prediction())
+    commit(outbox, clients)
+    (reject,) = rejects(broker)
+    assert reject["reason"] == RejectReason.OVERSIZED_OUTPUT
+    assert " is larger than topic p.predictions takes (max.message.bytes)" in reject["detail"]
+    assert [json.loads(each)["event_id"] for each in broker.values("p.predictions", 1)] == ["1"]
+
+
+@pytest.mark.parametrize("guarantee", Guarantee)
+def test_an_output_that_the_broker_refuses_is_rejected(
+    guarantee: Guarantee, make_outbox: Callable[..., Outbox], clients: FakeClients, broker: Any
+) -> None:
+    """After an error, which aborts: then the topic's limit is known, in later sessions too."""
+    broker.topic_bytes["p.predictions"] = 1_000
+    sizes = SizeLimits()
+    written = []
+    for _ in range(4):
+        outbox = make_outbox(guarantee, sizes)
+        try:
+            outbox.put(prediction("x" * 1_500))
+            outbox.put(prediction())
+            commit(outbox, clients)
+        except (BrokerError, KafkaException):
+            outbox.abort()
+        else:
+            written.append(len(rejects(broker)))
+    assert written == [1, 2]
+    assert {each["reason"] for each in rejects(broker)} == {"oversized_output"}
+    own = [each for each in clients.producers if "on_delivery" in each._config]
+    assert own[-1]._config["batch.size"] < 4_000
+
+
+def test_records_that_are_refused_with_their_batch_are_not_too_large() -> None:
+    """The first time batches are made smaller; a record that is then taken was not too large."""
+    sizes = SizeLimits()
+    sizes.note_refused("t", 100)
+    sizes.note_refused("t", 400)
+    sizes.conclude()
+    assert (sizes.batch_bytes, sizes.fits("t", 400)) == (400, True)
+    sizes.note_refused("u", 500)
+    sizes.conclude()
+    assert (sizes.fits("t", 10**6), sizes.fits("u", 500), sizes.fits("u", 499)) == (
+        True,
+        False,
+        True,
+    )
+
+
+def test_a_record_beyond_any_batch_is_too_large_at_once() -> None:
+    """It goes in a batch of its own anyway."""
+    sizes = SizeLimits()
+    sizes.note_refused("t", 1_048_600)
+    sizes.conclude()
+    assert (sizes.batch_bytes, sizes.fits("t", 1_048_600)) == (1_000_000, False)
+
+
+def test_a_reject_that_cannot_be_written_goes_without_the_original(
+    outbox: Outbox, clients: FakeClients, broker: FakeBroker
+) -> None:
+    """Its reason and its place are kept."""
+    broker.max_message_bytes = 1_000
+    origin = Origin("events", 0, 7, 0, b"k", b"x" * 5_000, (("h", b"v"),), "p.events")
+    outbox.put(reject(origin, RejectReason.MALFORMED, "odd"))
+    commit(outbox, clients)
+    (written,) = rejects(broker)
+    assert (written["reason"], written["detail"], written["offset"]) == ("malformed", "odd", 7)
+    assert (written["value"], written["value_size_bytes"], written["headers"]) == (None, 5_000, [])
+
+
+def test_a_reject_that_cannot_be_written_at_all_is_logged(
+    outbox: Outbox, clients: FakeClients, broker: FakeBroker
+) -> None:
+    """It stops nothing."""
+    broker.max_message_bytes = 10
+    with capture_logs() as logs:
+        outbox.put(reject(Origin("events", 0, 7, 0, None, b"x"), RejectReason.MALFORMED, "odd"))
+    assert [(each["event"], each["record"]) for each in logs] == [
+        ("a reject cannot be written", "events[0]@7")
+    ]
+    commit(outbox, clients)
+    assert broker.values("p.rejects") == []
+
+
+def test_headers_are_carried_on(
+    clients: FakeClients, broker: FakeBroker, metrics: Metrics, make_pipeline: Callable[..., Any]
+) -> None:
+    """The trace context always, others by choice; of several of a name the last."""
+    codec = TopicCodec(make_pipeline(carry_headers=["tenant"]))
+    guarantee = Guarantee.EXACTLY_ONCE
+    outbox = Outbox("learning", clients, "p.", codec, TOPICS, metrics, guarantee)
+    headers = [("traceparent", b"1"), ("other", b"x"), ("tenant", None), ("tracestate", b"s")]
+    outbox.put(prediction(headers=(*headers, ("traceparent", b"2"))))
+    origin = Origin("events", 0, 0, 0, None, b"?", (*headers,))
+    outbox.put(reject(origin, RejectReason.MALFORMED, "odd"))
+    commit(outbox, clients)
+    (written,) = broker.records("p.predictions", 1)
+    assert written.headers() == [("traceparent", b"2"), ("tenant", None), ("tracestate", b"s")]
+    (written,) = broker.records("p.rejects", 0)
+    assert written.headers() == [("traceparent", b"1"), ("tenant", None), ("tracestate", b"s")]
 
 
 @pytest.mark.parametrize(

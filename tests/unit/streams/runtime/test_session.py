@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -12,8 +13,9 @@ from confluent_kafka import KafkaError, KafkaException
 from structlog.testing import capture_logs
 
 from millrace.models.pipeline.definition import Pipeline
-from millrace.schemas import BrokerError
+from millrace.schemas import BrokerError, shipped
 from millrace.streams.kafka.fakes import FakeBroker
+from millrace.streams.kafka.records import origin_of
 from millrace.streams.operators.record import PredictionRecord, Record
 from millrace.streams.operators.slice import Slice
 from millrace.streams.runtime.session import Session
@@ -478,7 +480,7 @@ def test_records_that_cannot_be_decoded_are_rejected(
     work(worker.connect())
 
     (reject,) = [json.loads(each or b"") for each in broker.values("p.rejects")]
-    assert (reject["topic"], reject["offset"]) == ("clean", 0)
+    assert (reject["topic"], reject["offset"]) == ("p.clean", 0)
     assert worker.count("events_rejected_total", reason=reject["reason"]) == 1
 
 
@@ -493,7 +495,11 @@ def test_events_that_cannot_be_written_are_rejected(
     work(worker.connect())
 
     (reject,) = [json.loads(each or b"") for each in broker.values("p.rejects")]
-    assert (reject["topic"], reject["offset"], reject["reason"]) == ("events", 0, "ill_typed_field")
+    assert (reject["topic"], reject["offset"], reject["reason"]) == (
+        "p.events",
+        0,
+        "ill_typed_field",
+    )
     assert worker.count("events_rejected_total", reason="ill_typed_field") == 1
     assert [event_id for event_id, _ in versions(broker)] == ["1"]
 
@@ -519,7 +525,11 @@ def test_outputs_that_cannot_be_written_are_rejected(
     work(session)
 
     (reject,) = [json.loads(each or b"") for each in broker.values("p.rejects")]
-    assert (reject["topic"], reject["offset"], reject["reason"]) == ("events", 0, "ill_typed_field")
+    assert (reject["topic"], reject["offset"], reject["reason"]) == (
+        "p.events",
+        0,
+        "ill_typed_field",
+    )
     assert worker.count("events_rejected_total", reason="ill_typed_field") == 1
     assert [event_id for event_id, _ in versions(broker)] == ["1"]
 
@@ -652,3 +662,95 @@ def test_a_session_that_cannot_join_is_not_ready(
     assert worker.count("agent_up", agent=worker.agent.name) == 1
     session.close()
     assert worker.count("agent_up", agent=worker.agent.name) == 0
+
+
+FOREIGN = {
+    "feature": ("p.clean", [b"{}", b"\xff", b"", None]),
+    "prediction": ("p.features", [b"{}", b"\xc3\x01", None]),
+    "learning": ("p.examples", [b"{}", None]),
+    "drift": ("p.predictions", [b"{}", b"[]", b"{", None, b'{"event_id": 1}']),
+}
+
+
+@pytest.mark.parametrize("agent", FOREIGN)
+def test_foreign_records_stop_no_agent(
+    agent: str, broker: FakeBroker, make_worker: MakeWorker
+) -> None:
+    """They are rejected with the full name of their topic, and what follows is folded."""
+    topic, values = FOREIGN[agent]
+    worker = make_worker(agent, chain="split")
+    session = worker.start()
+    for value in values:
+        broker.put(topic, value, b"\xff")
+    broker.put("p.models", None, b"\xff")
+    broker.put("p.models", b"{}", b"k")
+    work(session)
+    work(session)
+    rejects = [json.loads(each or b"") for each in broker.values("p.rejects")]
+    models = 2 if agent == "prediction" else 0
+    assert Counter(each["topic"] for each in rejects) == Counter(
+        {topic: len(values), "p.models": models}
+    )
+    assert worker.count("internal_errors_total", operator=agent) == 0
+
+
+def test_unsigned_models_are_rejected(broker: FakeBroker, make_worker: MakeWorker) -> None:
+    """Of the right type, they are no fault of Millrace's: whoever wrote them has not the key."""
+    worker = make_worker("prediction", chain="split")
+    session = worker.start()
+    snapshot = {"scope_key": "", "champion": "own", "version": 1, "covers": {}, "payload": b"x"}
+    broker.put("p.models", shipped("model_snapshot").encode(snapshot), b"learning/models/")
+    work(session)
+    (reject,) = [json.loads(each or b"") for each in broker.values("p.rejects")]
+    assert (reject["topic"], reject["reason"]) == ("p.models", "malformed")
+
+
+@pytest.mark.parametrize("chain", ["full", "default", "split"])
+def test_the_trace_context_is_carried_through_every_chain(
+    chain: str, broker: FakeBroker, make_worker: MakeWorker
+) -> None:
+    """From an event to its prediction, and to the rejects of agents further on."""
+    names = ["ingest", "feature", "prediction", "learning"]
+    workers = [make_worker(name, chain=chain) for name in names if chain == "split"] or [
+        make_worker(name, chain=chain) for name in names[: 1 if chain == "full" else 3]
+    ]
+    sessions = [worker.start() for worker in workers]
+    headers = [("traceparent", b"00-1"), ("other", b"x")]
+    event = {"id": "0", "a": 1.0, "b": 2.0, "y": None}
+    for _ in range(2):  # the second one is a duplicate
+        broker.put("p.events", json.dumps(event).encode(), headers=headers)
+    for session in sessions:
+        work(session)
+    (prediction,) = broker.records("p.predictions")
+    (reject,) = broker.records("p.rejects")
+    assert prediction.headers() == reject.headers() == [("traceparent", b"00-1")]
+
+
+class BadlyNamed:
+    """A message with a header whose name is not UTF-8, as confluent-kafka gives it."""
+
+    def __init__(self, message: Any, error: Exception) -> None:
+        self._message = message
+        self._error = error
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._message, name)
+
+    def headers(self) -> Any:
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    "error", [SystemError("returned NULL"), UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad")]
+)
+def test_a_header_that_cannot_be_read_is_left_out(
+    error: Exception, broker: FakeBroker, make_worker: MakeWorker
+) -> None:
+    """Its event is predicted."""
+    worker = make_worker()
+    put_events(broker, [0])
+    (message,) = broker.records("p.events")
+    origin = origin_of(BadlyNamed(message, error), "p.")  # type: ignore[arg-type]
+    assert (origin.topic, origin.headers) == ("events", ())
+    work(worker.connect())
+    assert versions(broker) == [("0", 0)]

@@ -165,7 +165,7 @@ def test_a_tombstone_names_its_models(make_pipeline: Make) -> None:
 @pytest.mark.parametrize(
     ("topic", "data"),
     [
-        *(("clean", b"?"), ("features", None), ("predictions", b"{")),
+        *(("clean", b"?"), ("features", b""), ("predictions", b"{")),
         *(("predictions", b"?"), ("examples", b"\xc3\x01"), ("examples", b"{}")),
     ],
 )
@@ -174,3 +174,96 @@ def test_foreign_bytes(topic: str, data: bytes | None, make_pipeline: Make) -> N
     with pytest.raises(RecordError) as caught:
         TopicCodec(make_pipeline()).decode(ORIGIN._replace(topic=topic, value=data))
     assert caught.value.reason is RejectReason.MALFORMED
+
+
+def foreign(make_pipeline: Make, topic: str, data: bytes | None, **more: Any) -> RejectReason:
+    """Return why a record on a topic that agents read is refused."""
+    task = more.pop("task", "binary")
+    with pytest.raises(RecordError) as caught:
+        TopicCodec(make_pipeline(task)).decode(ORIGIN._replace(topic=topic, value=data, **more))
+    return caught.value.reason
+
+
+@pytest.mark.parametrize("topic", ["clean", "features", "examples", "models", "predictions"])
+@pytest.mark.parametrize("record", [each for each, _ in OUTPUTS], ids=lambda each: each.type)
+def test_a_record_of_another_type_is_refused(
+    topic: str, record: Record, make_pipeline: Make
+) -> None:
+    """Of Millrace's own, but of another topic: an alert among the features, for example."""
+    if topic == record.topic:
+        return
+    _, data = TopicCodec(make_pipeline()).encode(record)
+    of_clean = RejectReason.UNKNOWN_SCHEMA  # whose records alone are in the user's schema
+    expected = of_clean if topic == "clean" else RejectReason.WRONG_TYPE
+    assert foreign(make_pipeline, topic, data) is expected
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({}, RejectReason.MISSING_FIELD),
+        ({**PREDICTION, "event_id": 1}, RejectReason.ILL_TYPED_FIELD),
+        ({**PREDICTION, "features": [1]}, RejectReason.ILL_TYPED_FIELD),
+        ({**PREDICTION, "features": {"a": [1]}}, RejectReason.ILL_TYPED_FIELD),
+        ({**PREDICTION, "probabilities": {"a": "b"}}, RejectReason.ILL_TYPED_FIELD),
+        ({**PREDICTION, "model_version": True}, RejectReason.ILL_TYPED_FIELD),
+        ({**PREDICTION, "value": {}}, RejectReason.ILL_TYPED_FIELD),
+        ({"event_id": "e"}, RejectReason.MISSING_FIELD),
+        (ALERT, RejectReason.MISSING_FIELD),
+    ],
+)
+def test_json_of_another_shape_is_refused(change: Any, reason: Any, make_pipeline: Make) -> None:
+    """On the topic of predictions, which the drift operator reads."""
+    assert foreign(make_pipeline, "predictions", json.dumps(change).encode()) is reason
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"{", b"[]", b"\xff", b"\xc3\x01", b"{" * 5_000, b'{"a":' * 50_000, b"null"]
+)
+@pytest.mark.parametrize("topic", ["clean", "features", "examples", "models", "predictions"])
+def test_any_bytes_are_refused(topic: str, data: bytes, make_pipeline: Make) -> None:
+    """Whoever may write to a topic, the agent that reads it goes on."""
+    assert foreign(make_pipeline, topic, data) is RejectReason.MALFORMED
+
+
+@pytest.mark.parametrize("topic", ["clean", "features", "examples", "predictions"])
+def test_a_tombstone_is_refused(topic: str, make_pipeline: Make) -> None:
+    """Only models are removed by one."""
+    assert foreign(make_pipeline, topic, None) is RejectReason.EMPTY
+
+
+@pytest.mark.parametrize("key", [None, b"", b"\xff", b"k", b"learning/model", b"learning/models"])
+def test_a_tombstone_of_no_models_is_refused(key: bytes | None, make_pipeline: Make) -> None:
+    """It would remove the models of another key."""
+    assert foreign(make_pipeline, "models", None, key=key) is RejectReason.MALFORMED
+
+
+@pytest.mark.parametrize(
+    ("task", "label"), [("binary", "yes"), ("binary", 7), ("regression", "1"), ("regression", True)]
+)
+def test_a_label_of_another_task_is_refused(
+    task: str, label: Any, make_pipeline: Make, make_vector: Make, make_label: Make
+) -> None:
+    """On every topic with labels, and in what an example says was predicted."""
+    codec = TopicCodec(make_pipeline(task))
+    odd = Predicted(value=label, probabilities={})
+    predicted = {**EXAMPLE, "label": None, "predicted": {"own": odd}}
+    for record in (
+        replace(make_label("e1", label), topic="clean"),
+        make_label("e1", label),
+        make_vector("e1", label=label),
+        ExampleRecord({**EXAMPLE, "label": label}, ORIGIN),
+        ExampleRecord(predicted, ORIGIN),  # type: ignore[arg-type]
+    ):
+        _, data = codec.encode(record)
+        reason = foreign(make_pipeline, record.topic, data, task=task)
+        assert reason is RejectReason.UNKNOWN_LABEL_TYPE
+
+
+def test_headers_that_are_carried(make_pipeline: Make) -> None:
+    """The trace context, and what the definition names; None where there is nothing to carry."""
+    codec = TopicCodec(make_pipeline(carry_headers=("tenant",)))
+    assert codec.carried(ORIGIN) is None
+    assert codec.carried(ORIGIN._replace(headers=(("x", b""),))) is None
+    many = tuple(("tenant", b"%d" % number) for number in range(10_000))
+    assert codec.carried(ORIGIN._replace(headers=many)) == [("tenant", b"9999")]
