@@ -854,7 +854,7 @@ def test_tombstones_may_be_passed_over(
     topic: str, make_pipeline: Callable[..., Pipeline], make_origin: Callable[..., Origin]
 ) -> None:
     """By choice: they are no rejects then, but are counted; an empty value is still a reject."""
-    operator = IngestOperator(make_pipeline(ignore_tombstones=True), 1, lambda _: None, 10_000)
+    operator = IngestOperator(make_pipeline(ignore_tombstones=True), 1, no_registry, 10_000)
     records = [RawRecord.of(make_origin(value, topic=topic)) for value in (None, b"")]
     (made,) = operator.run(Slice(records))
     kind = topic.removesuffix("s")
@@ -873,7 +873,7 @@ def test_a_value_that_no_decoder_foresaw_is_ill_typed(
     error: Exception, make_pipeline: Callable[..., Pipeline], make_origin: Callable[..., Origin]
 ) -> None:
     """It is the record's fault, not Millrace's; the next record follows."""
-    operator = IngestOperator(make_pipeline(), 1, lambda _: None, 10_000)
+    operator = IngestOperator(make_pipeline(), 1, no_registry, 10_000)
     decode = operator._decoder.decode
 
     def odd(topic: str, data: bytes | None) -> Any:
@@ -894,6 +894,6 @@ def test_a_reject_names_the_topic_as_kafka_does(
     make_pipeline: Callable[..., Pipeline], make_origin: Callable[..., Origin]
 ) -> None:
     """With the pipeline's prefix."""
-    operator = IngestOperator(make_pipeline(), 1, lambda _: None, 10_000)
+    operator = IngestOperator(make_pipeline(), 1, no_registry, 10_000)
     (made,) = operator.process(RawRecord.of(make_origin(b"?", full_topic="p.events")))
     assert made.value["topic"] == "p.events"
