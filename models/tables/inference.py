@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from millrace.models.candidates import catalogue
 from millrace.models.candidates.names import check_name
+from millrace.models.candidates.names import names as models_of
 from millrace.models.pipeline.definition import MAX_CLASSES, Pipeline
 from millrace.models.pipeline.tasks import Task
 from millrace.models.tables.columns import Column, as_numbers, as_times, avro_type
@@ -126,6 +126,8 @@ class Inferred:
     @property
     def pipeline(self) -> Pipeline:
         """The definition."""
+        from millrace.models.candidates import catalogue  # noqa: PLC0415 - River: 2 s
+
         return Pipeline(
             name=self.name,
             schema=self.schema,
@@ -211,7 +213,7 @@ def _task(labels: Column, choices: Choices) -> Task:
     if choices.task is not None:
         return Task(choices.task)
     task = infer_task(labels)
-    possible = [each for each in Task if choices.model in catalogue.names(each)]
+    possible = [each for each in Task if choices.model in models_of(each)]
     return possible[0] if task not in possible and len(possible) == 1 else task
 
 
