@@ -103,9 +103,11 @@ class AvroType(Generic[R_co]):
         self.schema = schema
         self.fields = cast("list[Schema]", schema["fields"])
         self.name = self.type.name.rpartition(".")[2]
-        self.header = _header(self.type)
-        versions = [parse_record(each, levels=levels) for each in earlier]
-        self.decoders = Decoders((_header(each), self.decoder_of(each)) for each in versions)
+        self.header = _header(schema)
+        self.decoders = Decoders()
+        for each in earlier:
+            written = parse_record(each, levels=levels)
+            self.decoders[_header(each)] = self.decoder_of(written)
         read = record_reader(self.type) or resolved(self.type, self.type, levels)
         self.decoders[self.header] = Decoder(self.name, read)
         self._encode_any = encoder(self.type)
@@ -186,8 +188,8 @@ class Codec:
         return decoder.name, decoder.decode(data)
 
 
-def _header(declared: Record) -> bytes:
-    return MARKER + fingerprint_of(declared)
+def _header(schema: Schema) -> bytes:
+    return MARKER + fingerprint_of(schema)
 
 
 def _incompatible(name: str, error: IncompatibleError) -> RecordError:
