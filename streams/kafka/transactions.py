@@ -131,7 +131,11 @@ class TransactionalWriter:
     def produce(self, record: ProducerRecord) -> None:
         self._begin()
         self._uncommitted_bytes += len(record.value or b"")
-        self._producer.produce(*record)
+        try:
+            self._producer.produce(*record)
+        except KafkaException as error:  # where the transaction has failed before
+            self._raise_refusal(error)
+            raise
 
     def commit(self, consumer: Consumer, offsets: list[TopicPartition]) -> bool:
         if not offsets and not self.is_in_transaction:
@@ -147,8 +151,7 @@ class TransactionalWriter:
                 self._is_lost = True  # it is still busy with it, perhaps forever
                 raise
             except KafkaException as error:
-                if topic := self._producer.refused_topic():
-                    raise BrokerError(refused(self._clients, topic)) from error
+                self._raise_refusal(error)
                 raise
         self.is_in_transaction = False
         return True
@@ -193,6 +196,11 @@ class TransactionalWriter:
         self._producer = CheckedProducer(self._clients, config, self._sizes)
         with explained(self._clients, self._request):
             self._producer.client.init_transactions(_COORDINATOR_SECONDS)
+
+    def _raise_refusal(self, error: KafkaException) -> None:
+        """Raise what a transaction has failed for, if the broker refuses one of its topics."""
+        if topic := self._producer.refused_topic():
+            raise BrokerError(refused(self._clients, topic)) from error
 
     @property
     def _request(self) -> Request:

@@ -354,3 +354,18 @@ def test_without_transactions_nothing_is_taken_back(
     produce(writer)
     assert broker.values("u") == [b"v", b"v"]
     assert len(clients.producers) == 1
+
+
+def test_a_topic_that_a_transaction_may_not_write_to_is_named(
+    clients: FakeClients, broker: FakeBroker
+) -> None:
+    """Its error says only that it has failed: which topic was refused, the client's log says."""
+    writer = TransactionalWriter(clients, "p.a", lambda _: None)
+    clients.last_refused_topic = "p.alerts"
+    broker.fail_next("produce", KafkaError._STATE)
+    with pytest.raises(BrokerError, match=r"may not do Write on topic 'p\.alerts'"):
+        produce(writer)
+    clients.last_refused_topic = ""
+    broker.fail_next("produce", KafkaError._STATE)
+    with pytest.raises(KafkaException):
+        produce(writer)
