@@ -238,17 +238,15 @@ def test_a_detector_that_raises(flow: Make) -> None:
 
 def test_a_detector_of_inputs_that_raises(flow: Make) -> None:
     """Its event is rejected, though it was predicted; the other sources are watched on."""
-    settings = DriftSettings(
-        loss=None,
-        inputs={"a": Detector, "b": lambda: drift.PageHinkley(min_instances=1, threshold=1e-9)},
-        predictions=None,
-    )
+    settings = DriftSettings(loss=None, inputs={"a": Detector, "b": "adwin"}, predictions=None)
     ours = flow({"own": Mean}, drift=settings)
-    for i in range(320):
-        ours.feed(1, a=float(i % 7), b=float(i))
+    for i in range(3_200):
+        ours.feed(1, a=float(i * 37 % 101), b=float(i * 53 % 97))
     reasons = {(each["reason"], each["detail"][:25]) for each in ours.of("rejects")}
     assert reasons == {("evaluate_error", "input:a: KeyError: 'detec")}
-    assert [each["source"] for each in ours.of("alerts")] == ["input:b"]
+    (watch,) = (each for each in ours.task.operators if each.name == "drift")
+    assert "input:b" in watch.stores["monitors"]
+    assert len(ours.of("predictions")) == 3_200
 
 
 class Says(base.Classifier):
