@@ -24,7 +24,8 @@ METRICS = ["MacroF1", "WeightedJaccard", "WeightedPrecision", "VBeta", "CrossEnt
 def rows(labels, with_text):
     rng = random.Random(1)
     for number in range(60):
-        row = {"id": str(number), "at": number, "a": rng.gauss(0, 1), "b": rng.gauss(500, 100)}
+        row = {"id": str(number), "at": 1_700_000_000_000 + number}
+        row |= {"a": rng.gauss(0, 1), "b": rng.gauss(500, 100)}
         if with_text:
             row |= {"c": rng.choice(TEXTS), "d": rng.choice(TEXTS[:3])}
         place = min(4, max(0, int(2 + 2 * row["a"])))
