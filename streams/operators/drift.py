@@ -136,6 +136,8 @@ class DriftOperator(RecordOperator):
 
     def _predicted(self, prediction: Prediction) -> float | None:
         value, probabilities = prediction["value"], prediction["probabilities"]
+        if isinstance(value, str) and self._task is not Task.MULTICLASS:
+            return None  # not of ours
         if self._task is Task.BINARY:
             return probabilities.get("True", None if value is None else float(value))
         if self._task is Task.MULTICLASS:

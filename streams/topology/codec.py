@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import cast
 
 from millrace.models.pipeline.definition import Pipeline
@@ -132,19 +132,15 @@ class TopicCodec:
         return _RECORDS[type_name](value, origin, topic)
 
     def _check_labels(self, type_name: str, value: Mapping[str, object]) -> None:
-        """Refuse labels and predictions that no model of the task has."""
+        """Refuse labels, and predictions in examples, that no model of the task has."""
         if type_name in _LABELLED and value["label"] is not None:
             self._task.label(value["label"])
-        predicted: Iterable[object] = ()
-        if type_name == "Prediction":
-            predicted = (value["value"],)
-        elif type_name == "Example":
+        if type_name == "Example":
             by_candidate = cast(Mapping[str, Predicted], value["predicted"])
-            predicted = (each["value"] for each in by_candidate.values())
-        task = Task.REGRESSION if self._task is Task.ANOMALY else self._task  # of its scores
-        for each in predicted:
-            if each is not None:
-                task.label(each)
+            task = Task.REGRESSION if self._task is Task.ANOMALY else self._task  # of its scores
+            for each in by_candidate.values():
+                if each["value"] is not None:
+                    task.label(each["value"])
 
     def _decode_output(self, topic: str, data: bytes) -> tuple[str, Mapping[str, object]]:
         (type_name,) = TOPICS[topic].types

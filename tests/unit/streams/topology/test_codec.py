@@ -254,7 +254,6 @@ def test_a_label_of_another_task_is_refused(
         make_vector("e1", label=label),
         ExampleRecord({**EXAMPLE, "label": label}, ORIGIN),
         ExampleRecord(predicted, ORIGIN),  # type: ignore[arg-type]
-        PredictionRecord({**PREDICTION, "value": label}, ORIGIN),
     ):
         _, data = codec.encode(record)
         reason = foreign(make_pipeline, record.topic, data, task=task)
