@@ -25,19 +25,27 @@ _REPORT_COSTS = 50  # at most a fiftieth of the time is spent on reports that no
 _PAGE_SECONDS = 0.5  # that a page waits for a report before it shows the last one
 
 
+def _stop_this_process() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 class Reporter:
     """The end of the pipe in the process that folds.
-
-    Where the other end is closed, the process gets a SIGTERM: its supervisor has ended.
 
     Parameters
     ----------
     connection
         To the supervisor.
+    on_end
+        Called where the other end is closed, since the supervisor has ended; by default the
+        process gets a SIGTERM.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(
+        self, connection: Connection, on_end: Callable[[], object] = _stop_this_process
+    ) -> None:
         self._connection = connection
+        self._on_end = on_end
         self._make: Callable[[], bytes] | None = None
         self._pause_seconds = _REPORT_SECONDS
         Thread(target=self._run, name="reports", daemon=True).start()
@@ -62,7 +70,7 @@ class Reporter:
                 if self._make is not None:
                     self._connection.send_bytes(self._make())
         except (EOFError, OSError):
-            os.kill(os.getpid(), signal.SIGTERM)
+            self._on_end()
         except RuntimeError:
             return  # the event loop is closed: this process ends
 

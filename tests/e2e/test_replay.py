@@ -68,7 +68,7 @@ def test_an_inferred_pipeline_scores_as_river_does(tmp_path):
     _write(tmp_path / "people.csv", rows)
     done = _replay(
         *(tmp_path / "people.csv", "--label", "kind", "--model", "logistic_regression"),
-        *("--limit", 600, "--label-delay", delay, "--chain", "default"),
+        *("--task", "multiclass", "--limit", 600, "--label-delay", delay, "--chain", "default"),
         *("--report", tmp_path / "r.json", "--keep", tmp_path / "kept"),
     )
     assert (done.returncode, done.stderr) == (0, "")

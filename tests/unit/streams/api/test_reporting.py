@@ -30,18 +30,16 @@ def loop():
 
 
 @pytest.fixture
-def signals(monkeypatch):
-    """Collect the signals that the process sends itself."""
-    sent = []
-    monkeypatch.setattr(module.os, "kill", lambda *given: sent.append(given))
-    return sent
+def ended():
+    """Is called when a reporter finds that its supervisor has ended."""
+    return Event()
 
 
 @pytest.fixture
-def pipe(signals):
+def pipe(ended):
     ours, theirs = Pipe()
     reader = ReportReader(ours)
-    yield reader, Reporter(theirs)
+    yield reader, Reporter(theirs, ended.set)
     end(theirs)
 
 
@@ -104,15 +102,23 @@ def test_before_it_has_started_a_process_reports_nothing(pipe):
     assert reader.last is None
 
 
-def test_a_process_ends_with_its_supervisor(signals):
+def test_a_process_ends_with_its_supervisor(ended):
     """The pipe is closed, and the process stops in order."""
     ours, theirs = Pipe()
-    Reporter(theirs)
+    Reporter(theirs, ended.set)
     ours.close()
-    wait_for(lambda: signals == [(os.getpid(), signal.SIGTERM)])
+    assert ended.wait(10)
 
 
-def test_a_process_that_has_ended_is_not_asked(signals):
+def test_a_process_is_stopped_as_by_its_supervisor(monkeypatch):
+    """By a SIGTERM to itself."""
+    sent = []
+    monkeypatch.setattr(module.os, "kill", lambda *given: sent.append(given))
+    module._stop_this_process()
+    assert sent == [(os.getpid(), signal.SIGTERM)]
+
+
+def test_a_process_that_has_ended_is_not_asked():
     """What it last reported is all there is."""
     ours, theirs = Pipe()
     reader = ReportReader(ours)
