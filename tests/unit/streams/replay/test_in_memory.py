@@ -54,7 +54,11 @@ SCORED = {
 @pytest.mark.parametrize("task", SCORED)
 @pytest.mark.parametrize("label_delay", [0, 30])
 def test_metrics_are_rivers(task: str, label_delay: int, make_pipeline: Make, rows: Make) -> None:
-    """With labels at once and with labels later, metrics are `progressive_val_score`'s."""
+    """With labels at once and with labels later, metrics are `progressive_val_score`'s.
+
+    River adds what it has of each class in the order of a set, which differs between processes
+    for text: in the last digit, its macro F1 does, too.
+    """
     pipeline: Pipeline = make_pipeline(task, metrics=SCORED[task])
     result = run(pipeline, rows(task), label_delay=label_delay)
     for name, metric in SCORED[task].items():
@@ -62,7 +66,8 @@ def test_metrics_are_rivers(task: str, label_delay: int, make_pipeline: Make, ro
         model = pipeline.models["own"]()
         delay = label_delay or None
         expected = evaluate.progressive_val_score(dataset, model, metric(), delay=delay)
-        assert result.metrics["own"][name] == expected.get()
+        tolerance = 1e-15 if task == "multiclass" else 0
+        assert result.metrics["own"][name] == pytest.approx(expected.get(), rel=tolerance, abs=0)
     assert {*result.metrics} == {"own", "no_change", "prior"}
 
 
