@@ -40,7 +40,6 @@ def main() -> None:
         agent=agent,
         clean_partitions=1,
         max_event_bytes=1 << 20,
-        written_schema=lambda _: None,
         load_models=_load_models,
         clock_ms=lambda: now_ms,
     ).make()
