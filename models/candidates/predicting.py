@@ -23,6 +23,7 @@ Predict: TypeAlias = Callable[[Features], Predicted]
 Learn: TypeAlias = Callable[[Features, LabelValue | None], object]
 
 _NUMBERS = {int, float}
+_CLASSES = {bool, int}
 
 
 class InvalidPredictionError(ValueError):
@@ -31,10 +32,10 @@ class InvalidPredictionError(ValueError):
 
 def learner(model: Model) -> Learn:
     """Return the function that trains `model` on an example, with the label or without."""
-    learn_one, copied = model.learn_one, _copier(model)
+    learn_one = model.learn_one
     if model._supervised:
-        return lambda x, y: learn_one(copied(x), y)
-    return lambda x, _: learn_one(copied(x))
+        return lambda x, y: learn_one(x.copy(), y)
+    return lambda x, _: learn_one(x.copy())
 
 
 def predictor(model: Model, task: Task, probabilities: bool = False) -> Predict:
@@ -43,29 +44,23 @@ def predictor(model: Model, task: Task, probabilities: bool = False) -> Predict:
     The value is the same either way, and probabilities stay empty where the model has none. The
     function raises `InvalidPredictionError`, and whatever the model raises.
     """
-    copied = _copier(model)
     if task is Task.ANOMALY:
         score_one = cast(Scorer, model).score_one
-        return lambda x: {"value": _number(score_one(copied(x))), "probabilities": {}}
+        return lambda x: {"value": _number(score_one(x.copy())), "probabilities": {}}
     predict_one = cast(Predictor, model).predict_one
     if task is Task.REGRESSION:
         number = _number_or_none if _is_own(model) else _number
-        return lambda x: {"value": number(predict_one(copied(x))), "probabilities": {}}
+        return lambda x: {"value": number(predict_one(x.copy())), "probabilities": {}}
     last = cast(type[base.Classifier], type(getattr(model, "_last_step", model)))
     if not probabilities or last.predict_proba_one is base.Classifier.predict_proba_one:
-        return lambda x: {"value": _class(task, predict_one(copied(x))), "probabilities": {}}
+        return lambda x: {"value": _class(task, predict_one(x.copy())), "probabilities": {}}
     predict_proba_one = cast(Classifier, model).predict_proba_one
     if last.predict_one is base.Classifier.predict_one:
-        return lambda x: _likeliest(task, _probabilities(predict_proba_one(copied(x))))
+        return lambda x: _likeliest(task, _probabilities(predict_proba_one(x.copy())))
     return lambda x: {
-        "value": _class(task, predict_one(copied(x))),
-        "probabilities": _by_name(_probabilities(predict_proba_one(copied(x)))),
+        "value": _class(task, predict_one(x.copy())),
+        "probabilities": _by_name(_probabilities(predict_proba_one(x.copy()))),
     }
-
-
-def _copier(model: Model) -> Callable[[Features], Features]:
-    """Return what copies the features for `model`; Millrace's own models do not change them."""
-    return (lambda x: x) if _is_own(model) else dict.copy
 
 
 def _is_own(model: Model) -> bool:
@@ -108,16 +103,21 @@ def _probabilities(answer: object) -> dict[object, float]:
     """Return what a model answered as finite numbers, by its own keys."""
     if not issubclass(type(answer), dict):
         raise InvalidPredictionError(f"probabilities must be a dictionary; got {shown(answer)}")
-    found = dict(dict.items(cast(dict[object, float], answer)))
+    found = cast(dict[object, float], answer)
+    if type(answer) is not dict:
+        found = dict(dict.items(found))
     values = found.values()
     with suppress(OverflowError):  # of a whole number that no float can hold
-        if {*map(type, values)} <= _NUMBERS and math.isfinite(sum(values)):
+        if _NUMBERS.issuperset(map(type, values)) and math.isfinite(sum(values)):
             return found
     return {label: _number(probability) for label, probability in found.items()}
 
 
 def _by_name(probabilities: dict[object, float]) -> dict[str, float]:
-    named = {str(_scalar(label)): probability for label, probability in probabilities.items()}
+    named = {
+        str(label if type(label) in _CLASSES else _scalar(label)): probability
+        for label, probability in probabilities.items()
+    }
     if len(named) < len(probabilities):
         found = shown([*probabilities])
         raise InvalidPredictionError(f"classes must differ as text; got {found}")

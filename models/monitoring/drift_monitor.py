@@ -127,7 +127,7 @@ class DriftMonitor:
     def update(self, value: float) -> Evidence | None:
         """Process the next value, and return the evidence if the detector fires."""
         self._position += 1
-        if not (self.is_watching and -_LARGEST < value < _LARGEST):
+        if not -_LARGEST < value < _LARGEST or (self._most_reports and not self.is_watching):
             return None
         self._count += 1
         self._total += value

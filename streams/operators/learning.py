@@ -69,6 +69,7 @@ class LearningOperator(RecordOperator):
         self._evaluation: KeyedState[Prequential] = KeyedState()
         self._monitors: KeyedState[dict[str, DriftMonitor]] = KeyedState(pipeline.max_models)
         models.keep_beside(self._monitors)
+        self._steps = (self._measure, self._watch, self._look_for_broken, self._compare)
         super().__init__(
             pipeline,
             self.topics_in([self.name]),
@@ -130,7 +131,7 @@ class LearningOperator(RecordOperator):
     def _evaluate(self, joined: Joined, scope_key: str) -> list[Record]:
         """Measure, watch, compare: where one meets user code that raises, the others go on."""
         made: list[Record] = []
-        for step in (self._measure, self._watch, self._look_for_broken, self._compare):
+        for step in self._steps:
             try:
                 made += step(joined, scope_key)
             except PASSED_ON:

@@ -23,6 +23,7 @@ from millrace.streams.runtime.takeover import Takeover
 from millrace.streams.runtime.topic_watch import TopicWatch
 from millrace.streams.settings import Settings
 from millrace.streams.state.log import StateLog
+from millrace.streams.state.parts import part_bytes
 from millrace.streams.topology.chain import AgentSpec
 from millrace.streams.topology.codec import TopicCodec
 from millrace.streams.topology.factory import TaskFactory
@@ -126,6 +127,7 @@ class Assembly:
             self._prefix,
             self.key,
             on_skipped=lambda topic: skipped.labels(name, topic).inc(),
+            part_bytes=part_bytes(self.settings.kafka.get("message.max.bytes")),
         )
 
     @property

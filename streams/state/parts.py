@@ -50,6 +50,17 @@ def is_part(key: str) -> bool:
     return key.startswith(_PART_KEY)
 
 
+def part_bytes(most_bytes: object) -> int:
+    """Return how long parts are where a client's records may have so many bytes; None for any.
+
+    Examples
+    --------
+    >>> part_bytes(None) == PART_BYTES, part_bytes("100000")
+    (True, 75000)
+    """
+    return PART_BYTES if most_bytes is None else min(PART_BYTES, int(str(most_bytes)) * 3 // 4)
+
+
 def split(value: bytes, key: bytes, most_bytes: int = PART_BYTES) -> list[bytes]:
     """Return a signed value alone, or its parts and, last, their head.
 

@@ -52,3 +52,17 @@ def test_large_events_are_rejected(broker: FakeBroker, make_worker: MakeWorker) 
     put_events(broker, [1])
     work(session)
     assert len(broker.values("p.rejects")) == 1
+
+
+def test_parts_of_state_fit_what_records_may_have(
+    broker: FakeBroker, make_worker: MakeWorker
+) -> None:
+    """The client's own limit, `message.max.bytes`, bounds them."""
+    worker = make_worker(kafka={"message.max.bytes": 4_000})
+    session = worker.start()
+    put_events(broker, range(50))
+    work(session)
+    session.close()
+    values = broker.values(worker.state_topic)
+    assert len(values) > 10
+    assert max(len(each or b"") for each in values) <= 3_000
