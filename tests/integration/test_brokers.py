@@ -11,8 +11,6 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from dev.kafka import free_port
-from millrace.schemas import BrokerError
-from millrace.streams.app import create_app
 from millrace.streams.kafka.clients import (
     common_config,
     consumer_config,
@@ -99,17 +97,6 @@ def test_a_worker_in_one_agent_runs_behind_a_password(
     assert [each["features"] for each in predictions] == sensors.features(stream)
     assert (dead_letter["reason"], dead_letter["partition"]) == ("wrong_partition", 1)
     assert topics.messages("clean") == topics.messages("features") == []
-
-
-def test_topics_that_do_not_fit_each_other_are_refused(
-    kafka: str, unique_name: Callable[[str], str]
-) -> None:
-    """Inputs of one agent with different numbers of partitions are an error that names both."""
-    name = unique_name("misfit")
-    admin = AdminClient({"bootstrap.servers": kafka})
-    admin.create_topics([NewTopic(f"{name}.events", 3)])[f"{name}.events"].result(10)
-    with pytest.raises(BrokerError, match=f"same number of partitions.*{name}.events': 3"):
-        create_app(settings("every_sensor", name, kafka, partitions=2))
 
 
 @pytest.mark.parametrize("partitions", [1, 4, 7])
