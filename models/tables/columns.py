@@ -20,6 +20,9 @@ Cell: TypeAlias = bool | int | float | str | None
 Column: TypeAlias = "pd.Series[Any]"
 
 _LONGEST_LONG = 2**63
+_SECONDS = "%Y-%m-%d %H:%M:%S"
+_DAY_OR_MONTH = r"^\s*(\d\d?)([-/.])(\d\d?)\2\d"
+_COMPACT = r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])"
 
 
 def readable(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
@@ -94,18 +97,24 @@ def as_numbers(column: Column) -> Column:
 def as_times(column: Column) -> Column:
     """Return dates as text, or whole numbers since the Unix epoch, as times in UTC.
 
+    In dates such as 1/2/2024 the month is first, unless dots are between or a row shows that the
+    day is. Whole numbers such as 20240131 are dates.
+
     Raises
     ------
     DefinitionError
-        A cell is missing, or is no time.
+        A cell is missing, or is no time; or days are first in some rows, months in others.
     """
     if types.is_datetime64_any_dtype(column.dtype):
         found = pd.to_datetime(column, utc=True)
     elif is_text(column):
-        is_german = bool(column.astype("string").str.match(r"\s*\d\d?\.").all())
-        found = pd.to_datetime(
-            column, utc=True, errors="coerce", format="mixed", dayfirst=is_german
-        )
+        found = pd.to_datetime(column, utc=True, errors="coerce", format="mixed")
+        days_first = _have_days_first(column)
+        if bool(days_first.any()):
+            other = pd.to_datetime(column, utc=True, errors="coerce", format="mixed", dayfirst=True)
+            found = found.mask(days_first, other)
+    elif are_compact_dates(column):
+        found = pd.to_datetime(column.astype("string"), utc=True, errors="coerce", format="%Y%m%d")
     else:
         found = pd.to_datetime(column, utc=True, errors="coerce", unit=_epoch_unit(column))
     if bool(found.isna().any()):
@@ -115,6 +124,31 @@ def as_times(column: Column) -> Column:
             f" {row + 1}"
         )
     return found
+
+
+def span(times: Column) -> str:
+    """Return the first and the last of times in UTC, as text: they show how dates were read."""
+    return f"from {times.min():{_SECONDS}} to {times.max():{_SECONDS}} in UTC"
+
+
+def are_compact_dates(column: Column) -> bool:
+    """Whether the cells are whole numbers such as 20240131."""
+    if not types.is_integer_dtype(column.dtype):
+        return False
+    return bool(column.dropna().astype("string").str.fullmatch(_COMPACT).all())
+
+
+def _have_days_first(column: Column) -> Column:
+    parts = column.astype("string").str.extract(_DAY_OR_MONTH)
+    first, second = (pd.to_numeric(parts[each]) > 12 for each in (0, 2))
+    if bool(first.any()) and bool(second.any()):
+        days, months = (column[each.fillna(False)].iloc[0] for each in (first, second))
+        raise DefinitionError(
+            f"--time must be a column of times; {column.name!r} has the day first in {days!r}, and"
+            f" the month in {months!r}"
+        )
+    between = parts[1] == "." if not bool(first.any()) else parts[1].notna()
+    return (between & (not bool(second.any()))).fillna(False).astype(bool)
 
 
 def _epoch_unit(column: Column) -> Literal["s", "ms", "us", "ns"]:
@@ -136,6 +170,8 @@ def _readable(column: Column) -> Column | None:
         return _readable(column.astype(dtype.categories.dtype))
     if types.is_timedelta64_dtype(dtype):
         return column.dt.total_seconds().astype("Float64")
+    if dtype == "float16":  # of which pandas makes no index
+        return column.astype("Float64")
     if types.is_unsigned_integer_dtype(dtype) and bool((column >= _LONGEST_LONG).any()):
         return column.astype("Float64")
     if types.is_string_dtype(dtype) or types.is_object_dtype(dtype):

@@ -17,10 +17,11 @@ import pandas as pd
 
 from millrace.models.candidates.names import check_name
 from millrace.models.candidates.names import names as models_of
+from millrace.models.parameters import suggestion
 from millrace.models.pipeline.definition import MAX_CLASSES, Pipeline
 from millrace.models.pipeline.tasks import Task
 from millrace.models.tables.columns import Column, as_numbers, as_times, avro_type
-from millrace.models.tables.labels import Labels, as_labels, infer_task
+from millrace.models.tables.labels import POSITIVE, Labels, as_labels, infer_task
 from millrace.models.tables.oddities import oddities
 from millrace.models.tables.rows import field_names, free_event_id
 from millrace.schemas import DefinitionError
@@ -230,18 +231,33 @@ def _prepared(frame: pd.DataFrame, choices: Choices) -> pd.DataFrame:
     }
     for parameter, names in given.items():
         for name in {*names} - {*columns}:
-            raise DefinitionError(f"{parameter} must be one of the columns {columns}; got {name!r}")
+            raise DefinitionError(
+                f"{parameter} must be one of the columns {columns}; got {name!r}"
+                + suggestion(name, columns)
+            )
     if choices.label in {choices.event_id, choices.event_time, *choices.exclude}:
         raise DefinitionError(
             f"label must be another column than --id, --time and --exclude; got {choices.label!r}"
         )
-    changed = {each: as_numbers(frame[each]) for each in choices.numeric}
+    changed = {each: _numbers(frame[each]) for each in choices.numeric}
     if choices.event_time:
         changed[choices.event_time] = as_times(frame[choices.event_time])
     if choices.event_id:
         _check_id(frame[choices.event_id])
     excluded = {*choices.exclude} - {choices.event_id, choices.event_time}
     return frame.assign(**changed).drop(columns=[*excluded])
+
+
+def _numbers(column: Column) -> Column:
+    found = as_numbers(column)
+    if not bool(found.notna().any()):
+        raise DefinitionError(
+            f"--numeric must be a column in which numbers are; {column.name!r} has none, but"
+            f" {str(column.dropna().iloc[0])!r} for example. Write numbers as 1234.5 in the table"
+            if bool(column.notna().any())
+            else f"--numeric must be a column in which numbers are; {column.name!r} is empty"
+        )
+    return found
 
 
 def _check_id(column: Column) -> None:
@@ -277,6 +293,7 @@ def _field(column: Column, name: str, labels: Labels) -> Schema:
     docs = [] if name == str(column.name) else [f"Column {str(column.name)!r}."]
     if is_label and kind == "boolean" and labels.positive not in ("", "True"):
         docs.append(f"True is {labels.positive!r}.")
+        field[POSITIVE] = labels.positive
     return field | ({"doc": " ".join(docs)} if docs else {})
 
 

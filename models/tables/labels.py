@@ -10,9 +10,14 @@ from millrace.models.pipeline.tasks import Task
 from millrace.models.tables.columns import Column
 from millrace.schemas import DefinitionError
 
+POSITIVE = "positive"
+"""Attribute of the label in a schema that is made from a table: the value that is true."""
+
 _MOST_CLASSES = 20
-_POSITIVE = frozenset({"true", "t", "yes", "y", "1", "1.0", "positive", "pos", "on"})
-_NEGATIVE = frozenset({"false", "f", "no", "n", "0", "0.0", "negative", "neg", "off", "-1", "-1.0"})
+_POSITIVE = frozenset({"true", "t", "yes", "y", "1", "1.0", "positive", "pos", "on", "+"})
+_NEGATIVE = frozenset(
+    {"false", "f", "no", "n", "0", "0.0", "negative", "neg", "off", "-", "-1", "-1.0"}
+)
 
 
 class Labels(NamedTuple):
@@ -107,11 +112,11 @@ def _two_classes(column: Column, task: Task, positive: str | None) -> Labels:
             f" {len(values)} ({shown}). Choose another --task"
         )
     chosen = _positive([*values]) if positive is None else positive
-    if chosen and chosen not in values:
+    if chosen not in values and len(values) == 2:
         raise DefinitionError(f"--positive must be one of {[*values]}; got {chosen!r}")
     if types.is_integer_dtype(column.dtype) and {*values} <= {"0", "1"} and chosen != "0":
         return Labels(column, task, chosen)
-    found = column == values[chosen] if chosen else column.isna()
+    found = column == values[chosen] if chosen in values else column.isna()
     return Labels(found.astype("boolean").mask(column.isna()), task, chosen)
 
 

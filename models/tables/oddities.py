@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 
 import pandas as pd
 from pandas.api import types
 
-from millrace.models.tables.columns import Column, as_numbers, is_text
+from millrace.models.tables.columns import Column, are_compact_dates, as_numbers, is_text
 
 _LEAST_ROWS = 20
 _NEARLY_ALL = 0.9
@@ -16,7 +17,12 @@ _FEW = 0.05
 _ID = re.compile(
     r"(?i:(^|[_\W])(id|uuid|guid|key|index|nr|no)$|^unnamed)|[a-z](ID|Id|Key|Nr|UUID)$"
 )
-_TIME = re.compile(r"\s*(\d{4}[-/.]\d\d?[-/.]\d\d?|\d\d?[-/.]\d\d?[-/.]\d{4})(\D|$)")
+_TIME = re.compile(
+    r"\s*(\d{4}[-/.]\d\d?[-/.]\d\d?|\d\d?[-/.]\d\d?[-/.]\d{4}|\d\d?[- ][A-Za-z]{3,9}[- ]\d{4})"
+    r"(\D|$)"
+)
+_WRITTEN = re.compile(r"\W{0,3}(\d{1,3}([,.' ]\d{3})+|\d+)([.,]\d+)?\W{0,3}")  # as $1,234.50 or 37%
+_WORDS = 3  # for missing cells, such as "?"
 _SAMPLE = 1_000
 _EPOCH = range(900_000_000, 2_200_000_000)  # seconds: from 1998 to 2039
 _UNITS = (1, 10**3, 10**6, 10**9)
@@ -50,41 +56,68 @@ def oddities(frame: pd.DataFrame, features: list[str], label: str) -> Iterator[s
         yield f"All labels are missing: there is nothing to learn from {label!r}."
     elif labels.nunique() == 1:
         yield f"All labels are {str(labels.iloc[0])!r}: there is nothing to tell apart."
+    elif is_text(labels):
+        yield from _odd_labels(labels)
     for name in features:
         found = _oddity(frame[name], name)
         if found:
             yield found
 
 
+def _odd_labels(labels: Column) -> Iterator[str]:
+    distinct = labels.nunique()
+    meant = labels.astype("string").str.strip().str.lower().nunique()
+    if meant < distinct:
+        yield (
+            f"{labels.name!r} has {distinct:,} values, of which {distinct - meant:,} differ from"
+            " another in blanks or capitals only: each is a class of its own."
+        )
+    if len(labels) >= _LEAST_ROWS and distinct > _NEARLY_ALL * len(labels):
+        yield (
+            f"{labels.name!r} is text with {distinct:,} values in {len(labels):,} rows: too many"
+            " classes to learn anything of each."
+        )
+
+
 def _oddity(column: Column, name: str) -> str:
-    known = column.dropna()
+    known, given = column.dropna(), shlex.quote(name)
     if known.empty:
-        return f"{name!r} is empty. --exclude {name}."
+        return f"{name!r} is empty. --exclude {given}."
     if types.is_datetime64_any_dtype(column.dtype) or _are_times(known):
-        return f"{name!r} looks like a time. --time {name} or --exclude {name}."
+        return f"{name!r} looks like a time. --time {given} or --exclude {given}."
     distinct = known.nunique()
     is_unique = len(known) >= _LEAST_ROWS and distinct == len(known)
     if is_unique and (_is_counter(known) or (_ID.search(name) and not _has_fractions(known))):
-        return f"{name!r} looks like an id: no two rows share one. --exclude {name} or --id {name}."
+        return (
+            f"{name!r} looks like an id: no two rows share one. --exclude {given} or --id {given}."
+        )
     return _odd_text(known, name) if is_text(column) else ""
 
 
 def _odd_text(known: Column, name: str) -> str:
     if len(known) < _LEAST_ROWS:
         return ""
-    distinct = known.nunique()
+    distinct, given = known.nunique(), shlex.quote(name)
     numbers = as_numbers(known)
     bad = known[numbers.isna()]
-    if 0 < len(bad) <= max(_FEW * len(known), 3):
+    if bad.empty:
+        return f"{name!r} is text of which each is a number. --numeric {given} reads it as such."
+    are_few = len(bad) <= max(_FEW * len(known), 3)
+    if are_few or (bad.nunique() <= _WORDS and 2 * len(bad) < len(known)):
         return (
-            f"{name!r} is text because of {len(bad)} cells, the first of them {bad.iloc[0]!r} in"
-            f" row {bad.index[0] + 1}; all others are numbers. --numeric {name} reads them as"
+            f"{name!r} is text because of cells that are no numbers: {len(bad):,}, the first of"
+            f" them {bad.iloc[0]!r} in row {bad.index[0] + 1}. --numeric {given} reads them as"
             " missing."
+        )
+    if bool(known.astype("string").str.fullmatch(_WRITTEN).all()):
+        return (
+            f"{name!r} is text, since its numbers are written as {known.iloc[0]!r}. Write them as"
+            f" 1234.5 in the table, or --exclude {given}."
         )
     if distinct > _NEARLY_ALL * len(known):
         return (
             f"{name!r} is text with {distinct:,} values in {len(known):,} rows: too many to learn"
-            f" anything of each. --exclude {name}."
+            f" anything of each. --exclude {given}."
         )
     return ""
 
@@ -124,7 +157,11 @@ def _are_times(known: Column) -> bool:
     """Whether cells are dates as text, or seconds to nanoseconds since the Unix epoch, in order."""
     if is_text(known):
         return all(isinstance(each, str) and _TIME.match(each) for each in known.head(_SAMPLE))
-    if not types.is_integer_dtype(known.dtype) or not known.is_monotonic_increasing:
+    if are_compact_dates(known):
+        return True
+    if not types.is_numeric_dtype(known.dtype) or types.is_bool_dtype(known.dtype):
+        return False
+    if not known.is_monotonic_increasing:
         return False
     least, most = int(known.iloc[0]), int(known.iloc[-1])
     return any(_EPOCH.start * unit <= least <= most < _EPOCH.stop * unit for unit in _UNITS)

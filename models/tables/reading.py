@@ -9,7 +9,8 @@ from __future__ import annotations
 import csv
 import gzip
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from io import TextIOWrapper
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, TextIO
 
 import pandas as pd
+from pyarrow import parquet
 
 from millrace.models.tables.columns import readable
 from millrace.schemas import DefinitionError
@@ -26,6 +28,15 @@ _KINDS = "a .csv, .csv.gz or .parquet file"
 _DELIMITERS = ",;\t|"
 _NAMES = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
 _SAMPLE_ROWS = 1_000
+_OTHER_FILES = {
+    b"\x1f\x8b": "gzipped. Name it .csv.gz",
+    b"PAR1": "Parquet. Name it .parquet",
+    b"PK\x03\x04": "a spreadsheet or another archive. Save it as CSV",
+    b"\xff\xfe": "in UTF-16. Convert it, for example by iconv -f UTF-16 -t UTF-8",
+    b"\xfe\xff": "in UTF-16. Convert it, for example by iconv -f UTF-16 -t UTF-8",
+}
+"""First bytes of a file that is no CSV file to what it is, and how to make one of it."""
+_SHOWN = 40  # letters of a header
 _LONGEST_CELL = 16 * 1024 * 1024
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 _DECIMAL_POINT = re.compile(r"[+-]?\d+\.\d+")
@@ -48,18 +59,26 @@ class Table(NamedTuple):
 
 @dataclass(frozen=True)
 class _Layout:
-    """How a CSV file is written: what is between its cells, and within its numbers."""
+    """How a CSV file is written: its header, what is between cells, and within numbers."""
 
+    header: list[str]
     delimiter: str
     decimal: str
     notes: tuple[str, ...]
 
 
-def read_table(path: Path | str) -> Table:
+def read_table(path: Path | str, limit: int | None = None) -> Table:
     """Return the rows of a file, in which integers and missing cells keep their types.
 
     Numbers are read to the nearest float, so that a model sees what Python's `float` gives. The
     delimiter of a CSV file may be a comma, a semicolon, a tab or a bar; the header decides.
+
+    Parameters
+    ----------
+    path
+        Of the file.
+    limit
+        How many rows are read; by default all. What follows them has no part in anything.
 
     Raises
     ------
@@ -79,7 +98,7 @@ def read_table(path: Path | str) -> Table:
     if not path.is_file():
         raise DefinitionError(f"table must be a file that exists; got {str(path)!r}")
     try:
-        table = _read_csv(path) if is_csv else _read_parquet(path)
+        table = _read_csv(path, limit) if is_csv else _read_parquet(path, limit)
     except DefinitionError:
         raise
     except UnicodeDecodeError as error:
@@ -99,15 +118,26 @@ def read_table(path: Path | str) -> Table:
     return Table(frame, (*table.notes, *notes))
 
 
-def _read_parquet(path: Path) -> Table:
+def _read_parquet(path: Path, limit: int | None) -> Table:
+    _check_names(parquet.read_schema(path).names)
     frame = pd.read_parquet(path, dtype_backend="numpy_nullable")
     if any(name is not None for name in frame.index.names):  # pandas wrote an index, with names
+        named = [str(each) for each in frame.index.names if each is not None]
+        _check_names([*named, *map(str, frame.columns)])
         frame = frame.reset_index()
-    return Table(frame)
+    return Table(frame.iloc[:limit])
 
 
-def _read_csv(path: Path) -> Table:
-    layout = _check_layout(path)
+def _check_names(names: Iterable[str]) -> None:
+    twice = [name for name, times in Counter(names).items() if times > 1]
+    if twice:
+        raise DefinitionError(
+            f"table must have columns of different names; got {twice[0]!r} twice. Rename one"
+        )
+
+
+def _read_csv(path: Path, limit: int | None) -> Table:
+    layout = _check_layout(path, limit)
     # From 3.1 on, pandas reads the nearest float by default, and warns if it is asked to.
     is_exact = tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1)
     precision: Literal["round_trip"] | None = None if is_exact else "round_trip"
@@ -118,30 +148,51 @@ def _read_csv(path: Path) -> Table:
         index_col=False,
         dtype_backend="numpy_nullable",
         float_precision=precision,
+        nrows=limit,
     )
-    nameless = [each for each in frame if str(each).startswith("Unnamed: ")]
-    empty = [each for each in nameless if bool(frame[each].isna().all())]
-    return Table(frame.drop(columns=empty), layout.notes)
+    nameless = [at for at, name in enumerate(layout.header) if not name]
+    empty = [at for at in nameless if bool(frame.iloc[:, at].isna().all())]
+    renamed = [
+        f"Column {at + 1} of the file {_unlike(name)}: it is called {str(made)!r}."
+        for at, (name, made) in enumerate(zip(layout.header, frame.columns, strict=True))
+        if name != made and at not in empty
+    ]
+    return Table(frame.drop(columns=frame.columns[empty]), (*layout.notes, *renamed))
 
 
-def _check_layout(path: Path) -> _Layout:
+def _unlike(name: str) -> str:
+    return f"is another {name!r}" if name else "has no name"
+
+
+def _check_layout(path: Path, limit: int | None) -> _Layout:
     """Look through a CSV file, and return how it is written.
 
     Raises
     ------
     DefinitionError
-        A row is wider than the header.
+        There is no header, or a row is wider than it.
     """
+    _check_kind(path)
     with _opened(path) as lines:
-        header = lines.readline()
+        header = next((line for line in lines if line.strip()), "")
+    if not header or "\0" in header:
+        if not header:
+            raise DefinitionError(f"table must have a header and rows; got none in {str(path)!r}")
+        raise DefinitionError(
+            f"table must be UTF-8 text; {str(path)!r} has bytes of zero. Convert it, for example by"
+            " iconv -f UTF-16LE -t UTF-8"
+        )
     delimiter = max(_DELIMITERS, key=lambda each: len(next(csv.reader([header], delimiter=each))))
     narrow, first_narrow = 0, 0
-    for line, width, expected in _widths(path, delimiter):
+    with _opened(path) as lines:
+        names = next(
+            row for row in csv.reader(lines, delimiter=delimiter) if any(map(str.strip, row))
+        )
+    for line, width, expected in _widths(path, delimiter, limit):
         if width > expected:
             raise DefinitionError(
                 f"table must have {expected} cells in each row, as many as its header; line {line}"
-                f" of {str(path)!r} has {width}. Remove what is behind the last column, or add its"
-                " name to the header"
+                f" of {str(path)!r} has {width}. {_fix(names, header)}"
             )
         narrow, first_narrow = narrow + 1, first_narrow or line
     decimal = "." if delimiter == "," else _decimal(path, delimiter)
@@ -151,21 +202,42 @@ def _check_layout(path: Path) -> _Layout:
         notes.append(f"Between the cells of the file is {_NAMES[delimiter]}{commas}.")
     if narrow:
         notes.append(
-            f"{narrow:,} rows have fewer cells than the header, the first of them in line"
-            f" {first_narrow}: the cells that they lack are missing."
+            f"Rows with fewer cells than the header: {narrow:,}, the first of them in line"
+            f" {first_narrow}. The cells that they lack are missing."
         )
-    return _Layout(delimiter, decimal, tuple(notes))
+    return _Layout(names, delimiter, decimal, tuple(notes))
 
 
-def _widths(path: Path, delimiter: str) -> Iterator[tuple[int, int, int]]:
+def _check_kind(path: Path) -> None:
+    with path.open("rb") as file:
+        first = file.read(4)
+    for start, kind in _OTHER_FILES.items():
+        if first.startswith(start) and not (path.suffix.lower() == ".gz" and "gzip" in kind):
+            raise DefinitionError(f"table must be a CSV file; {str(path)!r} is {kind}")
+
+
+def _fix(names: list[str], header: str) -> str:
+    if header.startswith("#") or sum(map(bool, names)) <= 1:
+        return (
+            f"Remove the lines above the header, the first of which is {header[:_SHOWN].strip()!r}"
+        )
+    return "Remove what is behind the last column, or add its name to the header"
+
+
+def _widths(path: Path, delimiter: str, limit: int | None) -> Iterator[tuple[int, int, int]]:
     """Yield line, number of cells and number of columns of each row that is not as the header."""
     with _opened(path) as lines:
         reader = csv.reader(lines, delimiter=delimiter)
-        columns = len(next(reader, ()))
-        line = reader.line_num + 1
+        columns = rows = 0
+        line = 1
         for cells in reader:
-            if len(cells) != columns and cells:
-                yield line, len(cells), columns
+            if any(map(str.strip, cells)) or len(cells) > 1:
+                if columns and len(cells) != columns:
+                    yield line, len(cells), columns
+                columns = columns or len(cells)
+                rows += 1
+            if rows - 1 == limit:
+                return
             line = reader.line_num + 1
 
 

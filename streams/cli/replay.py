@@ -14,7 +14,7 @@ import click
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.loading import load_pipeline
 from millrace.models.pipeline.tasks import Task
-from millrace.schemas import SettingsError
+from millrace.schemas import MillraceError, SettingsError
 from millrace.streams.cli.console import output, progress_bar
 from millrace.streams.cli.options import (
     broker_option,
@@ -159,9 +159,10 @@ def _subject(
 ) -> _Subject:
     """Read a table; load its pipeline, or make one, and show what was made of the table."""
     from millrace.streams.replay.description import print_inferred, print_notes
-    from millrace.streams.replay.source import define, fitted, read_source  # imports pandas
+    from millrace.streams.replay.fitting import fitted
+    from millrace.streams.replay.source import define, read_source  # imports pandas
 
-    table = read_source(source).head(limit)
+    table = read_source(source, limit)
     given = [_OPTIONS[name] for name, value in choices.items() if value and name != "positive"]
     if pipeline and given:
         raise SettingsError(
@@ -176,7 +177,11 @@ def _subject(
         is_true = [f"{loaded.label} is true where it is {positive!r}."] if positive else []
         print_notes([*table.notes, *is_true], output())
         return _Subject(table, loaded, spec)
-    found = define(table, **choices)
+    try:
+        found = define(table, **choices)
+    except MillraceError:
+        print_notes(table.notes, output())  # a column may have been left out, for example
+        raise
     print_inferred(table, found, output())
     table = replace(table, frame=found.frame)
     return _Subject(table, found.pipeline, found.write_definition(keep or scratch))

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from rich.console import Console
 
+from millrace.models.tables.columns import span
 from millrace.models.tables.inference import Inferred
 from millrace.models.tables.rows import field_names
 from millrace.streams.replay.source import Source
@@ -20,7 +21,11 @@ def print_inferred(source: Source, found: Inferred, console: Console) -> None:
     for what, value, options in (
         ("task", f"{found.task.value}{_positive(found)}", "--task" + _option(found)),
         ("id", _column(found.event_id, found, "the number of the row"), "--id"),
-        ("time", _column(found.event_time, found, "the time of the replay"), "--time"),
+        (
+            "time",
+            _column(found.event_time, found, "the time of the replay") + _span(found),
+            "--time",
+        ),
         ("features", _features(found.kinds), "--exclude"),
     ):
         console.print(f"  {what:<10}{value} ({options})", soft_wrap=True)
@@ -43,6 +48,13 @@ def _option(found: Inferred) -> str:
 
 def _column(name: str | None, found: Inferred, otherwise: str) -> str:
     return otherwise if name is None or name not in field_names(found.frame.columns) else name
+
+
+def _span(found: Inferred) -> str:
+    if found.event_time is None:
+        return ""
+    times = found.frame.iloc[:, field_names(found.frame.columns).index(found.event_time)]
+    return f", {span(times)}"
 
 
 def _features(kinds: dict[str, str]) -> str:

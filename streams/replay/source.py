@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.tasks import Task
 from millrace.models.tables.columns import Cell, TimeUnit
 from millrace.models.tables.inference import Choices, Inferred, infer
-from millrace.models.tables.labels import as_labels
 from millrace.models.tables.reading import read_table
-from millrace.models.tables.rows import field_names, records
+from millrace.models.tables.rows import records
 from millrace.schemas import EventSchema, SettingsError
 
 _UNITS: dict[int, TimeUnit] = {1: "ms", 1_000: "us", 1_000_000: "ns"}
@@ -49,10 +47,6 @@ class Source:
     shipped: str = ""
     notes: tuple[str, ...] = ()
 
-    def head(self, limit: int | None) -> Source:
-        """Return the first rows only."""
-        return self if limit is None else replace(self, frame=self.frame.head(limit))
-
     def events(self, event_id: str, schema: EventSchema | None = None) -> Iterator[dict[str, Cell]]:
         """Return one event per row; times are in the units of the schema, by default in ms."""
         return records(self.frame, event_id, {} if schema is None else _units(schema))
@@ -65,8 +59,10 @@ def _units(schema: EventSchema) -> dict[str, TimeUnit]:
     }
 
 
-def read_source(text: str) -> Source:
+def read_source(text: str, limit: int | None = None) -> Source:
     """Return the table that `text` names: a CSV or Parquet file, or one of River's data sets.
+
+    With a limit, of the first rows only.
 
     Raises
     ------
@@ -75,14 +71,14 @@ def read_source(text: str) -> Source:
     """
     path = Path(text)
     if path.is_file() or path.suffix or len(path.parts) > 1:
-        frame, notes = read_table(path)
+        frame, notes = read_table(path, limit)
         return Source(frame, path.name.partition(".")[0], notes=notes)
     from millrace.models.tables.datasets import load_bundled  # noqa: PLC0415 - imports River
 
     frame, label, task = load_bundled(text)
     name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", text).lower()
     shipped = f"{_SHIPPED}.{name}"
-    return Source(frame, name, label, task, shipped if find_spec(shipped) else "")
+    return Source(frame.iloc[:limit], name, label, task, shipped if find_spec(shipped) else "")
 
 
 def define(
@@ -117,23 +113,3 @@ def define(
         )
     given = Choices(label=label, model=model, task=task or source.task, **choices)
     return infer(source.frame, given, name=source.name)
-
-
-def fitted(source: Source, pipeline: Pipeline, positive: str | None) -> tuple[Source, str]:
-    """Return a source whose labels are those of a pipeline, and which value of them is true.
-
-    Where the pipeline's labels are booleans, two values of any kind are false and true.
-
-    Raises
-    ------
-    DefinitionError
-        There are more than two values, or `positive` is none of them.
-    """
-    columns = {name: i for i, name in enumerate(field_names(map(str, source.frame.columns)))}
-    position = columns.get(pipeline.label or "")
-    is_boolean = "boolean" in pipeline.event_schema.types_of(pipeline.label or "")
-    if position is None or not (is_boolean or positive is not None):
-        return source, ""
-    labels = as_labels(source.frame.iloc[:, position], Task(pipeline.task), positive)
-    frame = source.frame.assign(**{str(source.frame.columns[position]): labels.column})
-    return replace(source, frame=frame), labels.positive

@@ -99,4 +99,6 @@ def _reasons(counts: dict[str, int]) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.4f}"
+    if value is None:
+        return "-"
+    return f"{value:.3g}" if 0 < abs(value) < 0.001 else f"{value:,.4f}"

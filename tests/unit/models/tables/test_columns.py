@@ -128,12 +128,18 @@ def test_text_as_numbers_is_missing_where_it_is_none() -> None:
         (["02.01.1970", "03.01.1970 00:00"], [DAY_MS, 2 * DAY_MS]),
         ([1_700_000_000, 1_700_000_001], [1_700_000_000_000, 1_700_000_001_000]),
         ([1_700_000_000_000], [1_700_000_000_000]),
+        ([1_700_000_000.5], [1_700_000_000_500]),
+        (["02/01/1970", "13/01/1970"], [DAY_MS, 12 * DAY_MS]),
+        (["02/01/1970", "1970-01-03", "13/01/1970"], [DAY_MS, 2 * DAY_MS, 12 * DAY_MS]),
+        (["1-2-1970", "1-13-1970"], [DAY_MS, 12 * DAY_MS]),
+        (["1970-01-02", "1970-01-13"], [DAY_MS, 12 * DAY_MS]),
+        ([19700102, 19700103], [DAY_MS, 2 * DAY_MS]),
         ([1_700_000_000_000_000], [1_700_000_000_000]),
         ([1_700_000_000_000_000_000], [1_700_000_000_000]),
     ],
 )
 def test_times_are_read_from_text_and_numbers(values: list[Any], expected_ms: list[int]) -> None:
-    """ISO dates, dates with the day first where dots are between, and counts since the epoch."""
+    """ISO dates, dates with the day first where that is seen, and counts since the epoch."""
     assert cells(as_times(pd.Series(values)), TIME) == expected_ms
 
 
@@ -141,3 +147,9 @@ def test_what_is_no_time_is_refused() -> None:
     """The message has the first row of which the time is not known."""
     with pytest.raises(DefinitionError, match=r"--time must be .*'day' has 'Total' in row 2"):
         as_times(pd.Series(["2025-01-01", "Total"], name="day"))
+
+
+def test_days_and_months_in_both_orders_are_refused() -> None:
+    """Half of them would be wrong, and nobody would know which."""
+    with pytest.raises(DefinitionError, match=r"day first in '13/1/2025', and the month in '1/13"):
+        as_times(pd.Series(["1/2/2025", "13/1/2025", "1/13/2025"], name="day"))

@@ -213,6 +213,7 @@ def test_labels_that_mean_true_are_documented() -> None:
         "type": ["null", "boolean"],
         "default": None,
         "doc": "True is 'Yes'.",
+        "positive": "Yes",  # for a replay of the kept pipeline
     }
     assert found.positive == "Yes"
 
@@ -225,3 +226,18 @@ def test_a_table_of_many_classes_is_learned_whole(count: int) -> None:
     found = infer_from(frame, Choices(label="y", model="hoeffding_tree"), name="many")
     assert found.pipeline.max_classes == max(count, 100)
     assert (f"\n    max_classes={count},\n" in found.source) == (count > 100)
+
+
+def test_numbers_must_be_among_the_text_that_is_read_as_numbers() -> None:
+    """All of the column would be missing, and the model would not see it."""
+    frame = pd.DataFrame({"x": ["$1", "$2"], "e": [None, None], "y": [True, False]})
+    for name, message in (("x", r"none, but '\$1' for example. Write"), ("e", "'e' is empty")):
+        with pytest.raises(DefinitionError, match=f"--numeric must be .*{message}"):
+            infer(frame, "y", "hoeffding_tree", name="t", numeric=[name])
+
+
+def test_a_column_that_was_perhaps_meant_is_named() -> None:
+    """As where blanks are in the header."""
+    frame = pd.DataFrame({"x": [1, 2], " y": [True, False]})
+    with pytest.raises(DefinitionError, match="Did you mean ' y'"):
+        infer(frame, "y", "hoeffding_tree", name="t")

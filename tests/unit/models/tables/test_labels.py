@@ -131,3 +131,22 @@ def test_whole_floats_are_classes() -> None:
 def test_booleans_are_numbers_for_a_regression() -> None:
     """0 and 1."""
     assert as_labels(pd.Series([True, False]), Task.REGRESSION).column.tolist() == [1.0, 0.0]
+
+
+def test_an_empty_value_is_none_of_two() -> None:
+    """It would make all labels false."""
+    with pytest.raises(DefinitionError, match=r"--positive must be one of \['no', 'yes'\]; got ''"):
+        as_labels(pd.Series(["no", "yes"]), Task.BINARY, positive="")
+
+
+def test_one_value_that_is_not_the_positive_one_is_false() -> None:
+    """As in a part of a table of which the other part has both."""
+    assert as_labels(pd.Series(["a", None]), Task.BINARY, positive="b").column.tolist() == [
+        False,
+        pd.NA,
+    ]
+
+
+def test_a_plus_is_positive() -> None:
+    """Although it comes before a minus."""
+    assert as_labels(pd.Series(["+", "-"]), Task.BINARY).positive == "+"

@@ -41,6 +41,9 @@ def test_an_id_among_the_features(name: str, column: Any) -> None:
         pd.date_range("2025-01-01", periods=N),
         [1_700_000_000 + 60 * i for i in range(N)],
         [1_700_000_000_000 + 60 * i for i in range(N)],
+        [1_700_000_000.5 + 60 * i for i in range(N)],
+        [20250101 + i % 28 for i in range(N)],
+        [f"{1 + i % 28} Jan 2025" for i in range(N)],
     ],
 )
 def test_a_time_among_the_features(column: Any) -> None:
@@ -51,7 +54,7 @@ def test_a_time_among_the_features(column: Any) -> None:
 def test_a_few_cells_that_are_no_numbers() -> None:
     """They make text of the column."""
     (found,) = odd([*map(str, range(N - 2)), "?", "7"])
-    assert "text because of 1 cells, the first of them '?' in row 39" in found
+    assert "cells that are no numbers: 1, the first of them '?' in row 39" in found
     assert "--numeric x" in found
 
 
@@ -96,6 +99,7 @@ def test_an_empty_column() -> None:
         [f"group {i % 3}" for i in range(N)],
         [i * i for i in range(N)],
         [True, False] * (N // 2),
+        ["3", "?", "x", "y", "z"] * (N // 5),
     ],
 )
 def test_ordinary_columns_are_not_mentioned(column: list[Any]) -> None:
@@ -107,3 +111,42 @@ def test_a_short_table_has_no_ids() -> None:
     """In a few rows, all values may differ by chance."""
     frame = pd.DataFrame({"id": [1, 2, 3], "y": [0, 1, 0]})
     assert [*oddities(frame, ["id"], "y")] == []
+
+
+@pytest.mark.parametrize("words", [["?"], ["?", "unknown", "-"]])
+def test_words_for_missing_numbers(words: list[str]) -> None:
+    """They may be many, if they are always the same ones."""
+    (found,) = odd([*map(str, range(N - 9)), *(words * 9)[:9]])
+    assert "cells that are no numbers: 9, the first of them '?' in row 32" in found
+
+
+@pytest.mark.parametrize("written", ["${}.50", "{}%", "{},5", "1,{:03}.5", "1'{:03}", "({})"])
+def test_numbers_that_are_written_otherwise(written: str) -> None:
+    """They are text, and --numeric would not help."""
+    (found,) = odd([written.format(i) for i in range(N)])
+    assert f"its numbers are written as {written.format(0)!r}. Write them as 1234.5" in found
+
+
+def test_text_that_is_numbers() -> None:
+    """As beyond 64 bits, or in a column of text."""
+    (found,) = odd([str(2**70 + i) for i in range(N)])
+    assert found == "'x' is text of which each is a number. --numeric x reads it as such."
+
+
+def test_a_name_that_a_shell_would_cut() -> None:
+    """It is quoted in the option."""
+    assert odd([None] * N, "a b") == ["'a b' is empty. --exclude 'a b'."]
+
+
+def test_labels_that_differ_in_capitals_only() -> None:
+    """Probably they are meant to be the same."""
+    (found,) = odd([1.5] * N, label=["yes", "No", "YES", " no"] * (N // 4))
+    assert found.startswith(
+        "'y' has 4 values, of which 2 differ from another in blanks or capitals"
+    )
+
+
+def test_labels_of_which_almost_every_row_has_another() -> None:
+    """They are no classes."""
+    (found,) = odd([1.5] * N, label=[f"name {i}" for i in range(N)])
+    assert "'y' is text with 40 values in 40 rows: too many classes" in found

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from millrace.models.tables.reading import read_table
 from millrace.models.tables.rows import records
@@ -65,8 +67,11 @@ def test_every_kind_of_file(name: str, tmp_path: Path, people: pd.DataFrame) -> 
         ("t.xlsx", b"x", "a .csv, .csv.gz or .parquet file; got {path}"),
         ("t.gz", b"x", "a .csv, .csv.gz or .parquet file; got {path}"),
         ("missing.csv", None, "a file that exists; got {path}"),
-        ("t.csv", b"", "a .csv, .csv.gz or .parquet file that can be read; got {path}: EmptyData"),
         ("t.csv.gz", b"no gzip", "{path}: BadGzipFile: Not a gzipped file"),
+        ("t.csv", gzip.compress(b"a,b"), "a CSV file; {path} is gzipped. Name it .csv.gz"),
+        ("t.csv", b"PAR1....", "a CSV file; {path} is Parquet. Name it .parquet"),
+        ("t.csv", b"PK\x03\x04..", "a CSV file; {path} is a spreadsheet or another archive"),
+        ("t.csv", "a,b\n1,2\n".encode("utf-16"), "a CSV file; {path} is in UTF-16. Convert it"),
         ("t.parquet", b"no parquet", "{path}: ArrowInvalid: "),
     ],
 )
@@ -112,7 +117,7 @@ def test_a_row_with_fewer_cells_is_noted(write: Write) -> None:
     table = read_table(write("a,b\n1,2\n3\n4\n"))
     assert table.frame["b"].isna().tolist() == [False, True, True]
     assert table.notes == (
-        "2 rows have fewer cells than the header, the first of them in line 3: the cells that"
+        "Rows with fewer cells than the header: 2, the first of them in line 3. The cells that"
         " they lack are missing.",
     )
 
@@ -154,3 +159,58 @@ def test_an_index_with_a_name_is_a_column(index: pd.Index, tmp_path: Path) -> No
     pd.DataFrame({"a": [1, 2]}, index=index).to_parquet(path)
     frame = read_table(path).frame
     assert frame.to_dict("list") == ({"key": [5, 6]} if index.name else {}) | {"a": [1, 2]}
+
+
+@pytest.mark.parametrize("content", ["", "\n\n \n"])
+def test_a_file_of_nothing_is_refused(content: str, write: Write) -> None:
+    """It has no header."""
+    assert "must have a header and rows; got none" in refusal(write(content))
+
+
+def test_zeros_in_the_header_are_refused(write: Write) -> None:
+    """As UTF-16 has them, without the mark by which it is known."""
+    assert "iconv -f UTF-16LE" in refusal(write("a,b\n1,2\n".encode("utf-16-le")))
+
+
+def test_empty_lines_count_for_nothing(write: Write) -> None:
+    """Above the header, too."""
+    table = read_table(write("\n\na,b\n\n1,2\n\n3,4\n"))
+    assert table == (table.frame, ())
+    assert table.frame.to_dict("list") == {"a": [1, 3], "b": [2, 4]}
+
+
+@pytest.mark.parametrize("above", ["# made by hand", "My title", "# one, two"])
+def test_lines_above_the_header_are_named(above: str, write: Write) -> None:
+    """The rows are not what is wrong."""
+    found = refusal(write(f"{above}\na,b,c\n1,2,3\n"))
+    assert f"Remove the lines above the header, the first of which is {above!r}" in found
+
+
+def test_a_column_that_is_called_otherwise_than_in_the_file_is_noted(write: Write) -> None:
+    """A second one of the same name, and one without."""
+    table = read_table(write('"a\n1",y,y,\n1,2,3,4\n'))
+    assert [*table.frame] == ["a\n1", "y", "y.1", "Unnamed: 3"]
+    assert table.notes == (
+        "Column 3 of the file is another 'y': it is called 'y.1'.",
+        "Column 4 of the file has no name: it is called 'Unnamed: 3'.",
+    )
+
+
+def test_a_limit_leaves_out_what_follows(write: Write, tmp_path: Path) -> None:
+    """A footer makes no text of numbers then, nor is its width looked at."""
+    table = read_table(write("a,b\n1,2\n\n3,4\nTotal,2,x\n"), limit=2)
+    assert table == (table.frame, ())
+    assert table.frame.to_dict("list") == {"a": [1, 3], "b": [2, 4]}
+    pd.DataFrame({"a": [1.5, 2.5]}).to_parquet(tmp_path / "t.parquet")
+    assert len(read_table(tmp_path / "t.parquet", limit=1).frame) == 1
+
+
+@pytest.mark.parametrize("index", ["a", None])
+def test_columns_of_one_name_in_parquet_are_refused(index: str | None, tmp_path: Path) -> None:
+    """Two columns, or an index and a column."""
+    path = tmp_path / "t.parquet"
+    if index:
+        pd.DataFrame({"a": [1]}, index=pd.Index([5], name=index)).to_parquet(path)
+    else:
+        parquet.write_table(pa.table([[1], [2]], names=["a", "a"]), path)
+    assert refusal(path) == "table must have columns of different names; got 'a' twice. Rename one"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pandas as pd
 import pytest
 
 from millrace.models.pipeline.loading import load_pipeline
@@ -153,3 +154,12 @@ def test_a_pipeline_is_checked_before_the_table_is_read(replay, monkeypatch):
         "millrace.streams.replay.source.read_source", lambda _: pytest.fail("read it")
     )
     assert replay("table.csv", "-p", "no/such.py")[0] == 2
+
+
+def test_a_label_that_is_left_out_is_explained(replay, tmp_path):
+    """The note about its column comes before the error."""
+    pd.DataFrame({"a": [1, 2], "y": [b"x", b"y"]}).to_parquet(tmp_path / "t.parquet")
+    code, out, err = replay(tmp_path / "t.parquet", "--label", "y", "--model", "alma")
+    assert code == 2
+    assert "Note: The column 'y' is left out: it holds bytes" in out
+    assert "label must be one of the columns ['a']; got 'y'" in err

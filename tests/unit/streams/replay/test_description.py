@@ -40,5 +40,5 @@ def test_columns_that_were_chosen_are_shown():
     frame = frame.assign(at=["2025-01-01", "2025-01-02"], y=[True, False])
     text = shown(frame, event_id="x0", event_time="at")
     assert "id        x0 (" in text
-    assert "time      at (" in text
+    assert "time      at, from 2025-01-01 00:00:00 to 2025-01-02 00:00:00 in UTC (" in text
     assert "x8 (text) and 1 more" in text

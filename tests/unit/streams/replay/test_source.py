@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import pandas as pd
 import pytest
 
 from millrace.models.pipeline.loading import load_pipeline
 from millrace.models.pipeline.tasks import Task
 from millrace.schemas import DefinitionError, SettingsError
-from millrace.streams.replay.source import Source, define, fitted, read_source
+from millrace.streams.replay.source import define, read_source
 
 
 @pytest.fixture
@@ -24,10 +23,11 @@ def test_a_file_is_read_in_its_order(table):
     assert [*table.events("event_id")][1] == {"event_id": "1", "size": 2.5, "is_big": 1}
 
 
-def test_a_limit_takes_the_first_rows(table):
-    """Without a limit, all rows are taken."""
-    assert len([*table.head(2).events("event_id")]) == 2
-    assert table.head(None) is table
+def test_a_limit_takes_the_first_rows(tmp_path):
+    """Of a file, and of a data set of River."""
+    (tmp_path / "t.csv").write_text("a\n1\n2\nTotal\n")
+    assert read_source(str(tmp_path / "t.csv"), 2).frame["a"].tolist() == [1, 2]
+    assert len(read_source("Phishing", 2).frame) == 2
 
 
 @pytest.mark.parametrize("name", ["ImageSegments", "image_segments"])
@@ -65,18 +65,3 @@ def test_too_little_is_an_error_that_lists_the_columns(table):
         match=r"--label and --model.*'size', 'is_big'.*got --label is_big, --model None",
     ):
         define(table, label="is_big", model=None)
-
-
-def test_labels_of_a_table_fit_a_pipeline_of_ones_own(make_pipeline):
-    """Two values are false and true where the pipeline has booleans; other columns stay."""
-    source = Source(pd.DataFrame({"a": [1.0, 2.0], "y": ["no", "yes"]}), "t")
-    fit, positive = fitted(source, make_pipeline(), None)
-    assert fit.frame.to_dict("list") == {"a": [1.0, 2.0], "y": [False, True]}
-    assert positive == "yes"
-    assert fitted(source, make_pipeline(), "no")[0].frame["y"].tolist() == [True, False]
-
-
-def test_a_table_without_the_label_is_left_as_it_is(make_pipeline):
-    """Its labels may come from somewhere else."""
-    source = Source(pd.DataFrame({"a": [1.0]}), "t")
-    assert fitted(source, make_pipeline(), None) == (source, "")

@@ -139,3 +139,13 @@ def test_no_time_has_no_speed(printed):
     assert "0 events/s in 0.0 s (in memory, scope global)" in printed(
         throughput_events_per_second=None, seconds=0.0
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(1.234e-7, "1.23e-07"), (0.0, "0.0000"), (1234.5, "1,234.5000")]
+)
+def test_small_errors_are_no_zeros(printed, report, value, shown):
+    """As where labels are millionths."""
+    assert any(
+        shown in line for line in printed(metrics={**report["metrics"], "own": {"mae": value}})
+    )
