@@ -22,6 +22,8 @@ Column: TypeAlias = "pd.Series[Any]"
 _LONGEST_LONG = 2**63
 _SECONDS = "%Y-%m-%d %H:%M:%S"
 _DAY_OR_MONTH = r"^\s*(\d\d?)([-/.])(\d\d?)\2\d"
+_TIME_OF_DAY = r"\s*\d\d?:\d\d"
+_COMPACT_RANGE = (19_000_000, 20_999_999)  # as seconds they would be in 1970
 _COMPACT = r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])"
 
 
@@ -113,15 +115,18 @@ def as_times(column: Column) -> Column:
         if bool(days_first.any()):
             other = pd.to_datetime(column, utc=True, errors="coerce", format="mixed", dayfirst=True)
             found = found.mask(days_first, other)
-    elif are_compact_dates(column):
+        has_no_day = column.astype("string").str.match(_TIME_OF_DAY).fillna(False)
+        found = found.mask(has_no_day.astype(bool))  # pandas would take the day of today
+    elif types.is_integer_dtype(column.dtype) and bool(column.between(*_COMPACT_RANGE).all()):
         found = pd.to_datetime(column.astype("string"), utc=True, errors="coerce", format="%Y%m%d")
     else:
         found = pd.to_datetime(column, utc=True, errors="coerce", unit=_epoch_unit(column))
     if bool(found.isna().any()):
         row = int(found.isna().to_numpy().argmax())
+        is_missing = bool(column.isna().iloc[row])
+        kind = "is missing" if is_missing else f"has {str(column.iloc[row])!r}"
         raise DefinitionError(
-            f"--time must be a column of times; {column.name!r} has {column.iloc[row]!r} in row"
-            f" {row + 1}"
+            f"--time must be a column of times; {column.name!r} {kind} in row {row + 1}"
         )
     return found
 

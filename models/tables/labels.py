@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import NamedTuple
 
 from pandas.api import types
 
 from millrace.models.pipeline.tasks import Task
-from millrace.models.tables.columns import Column
+from millrace.models.tables.columns import Column, as_numbers
 from millrace.schemas import DefinitionError
 
 POSITIVE = "positive"
@@ -92,7 +93,7 @@ def as_labels(column: Column, task: Task, positive: str | None = None) -> Labels
     numbers = types.is_numeric_dtype(column.dtype)
     if task is Task.REGRESSION:
         if not numbers:
-            raise _unfit(column, "numbers", task)
+            raise _no_numbers(column)
         return Labels(column.astype("Float64") if _is_bool(column) else column, task)
     if types.is_float_dtype(column.dtype):
         if bool((column.dropna() % 1 != 0).any()):
@@ -135,6 +136,19 @@ def _by_value(value: object) -> tuple[bool, object]:
 
 def _is_bool(column: Column) -> bool:
     return bool(types.is_bool_dtype(column.dtype))
+
+
+def _no_numbers(column: Column) -> DefinitionError:
+    found, name = as_numbers(column), str(column.name)
+    bad = column[found.isna() & column.notna()]
+    cells = bad if len(bad) else column.dropna()
+    fix = f"--numeric {shlex.quote(name)} reads it as " + ("missing" if len(bad) else "a number")
+    if not bool(found.notna().any()):
+        fix = "Write numbers as 1234.5 in the table, or choose another --task"
+    shown = repr(str(cells.iloc[0])) if len(cells) else "none"
+    return DefinitionError(
+        f"label must be numbers for the task regression; {name!r} has {shown}. {fix}"
+    )
 
 
 def _unfit(column: Column, what: str, task: Task) -> DefinitionError:

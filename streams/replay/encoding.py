@@ -7,6 +7,7 @@ row that does not fit the type is sent as JSON: ingest rejects it, as any invali
 from __future__ import annotations
 
 import json
+import struct
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,8 @@ from millrace.streams.operators.routing import GLOBAL_PARTITION, input_partition
 Row: TypeAlias = Mapping[str, object]
 
 _UNFIT = object()
+_UNENCODABLE = (TypeError, ValueError, OverflowError, AttributeError, struct.error)
+_LONGEST_TEXT = 10_000  # bits; Python makes no text of a number of 4,300 digits
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "null": (type(None),),
@@ -91,10 +94,12 @@ class Encoder:
 
     def label(self, row: Row) -> Outgoing | None:
         """Return an event's label as a record of its own; None where the row has none."""
-        if self._label is None or row.get(self._label.name) is None:
+        if self._label is None:
             return None
-        given = row[self._label.name]
+        given = row.get(self._label.name)
         fit = self._label.fit(given)
+        if given is None or fit is None:
+            return None
         event_id, key = self._identity(row)
         record = {
             "event_id": event_id,
@@ -104,8 +109,8 @@ class Encoder:
         }
         try:
             value = shipped("label").encode(record)
-        except (TypeError, ValueError, OverflowError, AttributeError):
-            value = _as_json(record)
+        except Exception:  # a label among events cannot be JSON; ingest rejects the text
+            value = shipped("label").encode(record | {"label": _as_text(given)})
         return self._outgoing(row, value, is_label=True)
 
     def _encode(self, row: Row) -> bytes:
@@ -113,7 +118,7 @@ class Encoder:
         if _UNFIT not in record.values():
             try:
                 return self._type.encode(record)
-            except (TypeError, ValueError, OverflowError, AttributeError):
+            except _UNENCODABLE:
                 pass  # a symbol that an enum does not have, for example
         return _as_json({**row, **{k: v for k, v in record.items() if v is not _UNFIT}})
 
@@ -129,7 +134,7 @@ class Encoder:
 
     def _identity(self, row: Row) -> tuple[str, str | None]:
         key = None if self._pipeline.key is None else row.get(self._pipeline.key)
-        return str(row.get(self._pipeline.event_id)), None if key is None else str(key)
+        return _as_text(row.get(self._pipeline.event_id)), None if key is None else _as_text(key)
 
 
 class _Field:
@@ -146,7 +151,7 @@ class _Field:
         self._units_per_ms = units_per_ms
         self._conversions: list[tuple[type, type, Callable[[object], bool]]] = [
             (int, bool, lambda value: value in (0, 1)),
-            (int, str, lambda _: True),
+            (int, str, lambda value: cast(int, value).bit_length() < _LONGEST_TEXT),
             (float, int, lambda value: cast(float, value).is_integer()),
         ]
 
@@ -175,7 +180,23 @@ class _Field:
 
 
 def _as_json(record: Row) -> bytes:
-    return json.dumps(record, default=str).encode()  # ingest rejects it, and says why
+    """Return what ingest rejects, and says why: any value that JSON does not have is text."""
+    return json.dumps({str(name): _of_json(value) for name, value in record.items()}).encode()
+
+
+def _of_json(value: object) -> object:
+    try:
+        return json.loads(json.dumps(value, default=str))
+    except Exception:  # it refers to itself, for example, or raises when it becomes text
+        return _as_text(value)
+
+
+def _as_text(value: object) -> str:
+    """Return a value as text that can be encoded; of one that has no text, its type."""
+    try:
+        return str(value).encode(errors="replace").decode()
+    except Exception:  # of the user's own type
+        return type(value).__name__
 
 
 def in_order(rows: Iterable[Row], encoder: Encoder, label_delay: int) -> Iterator[Outgoing]:

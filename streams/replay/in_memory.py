@@ -226,6 +226,8 @@ def _check_count(parameter: str, value: object, least: int) -> None:
 def as_rows(rows: Iterable[Row] | pd.DataFrame) -> Iterable[Row]:
     """Return a table as dictionaries of Python's own values, None where a cell is missing."""
     if not hasattr(rows, "columns"):
+        if not isinstance(rows, Iterable):
+            raise SettingsError(f"rows must be dictionaries or a table; got {rows!r}")
         return rows
     frame = cast("pd.DataFrame", rows)
     if not frame.columns.is_unique:

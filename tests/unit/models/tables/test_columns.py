@@ -153,3 +153,17 @@ def test_days_and_months_in_both_orders_are_refused() -> None:
     """Half of them would be wrong, and nobody would know which."""
     with pytest.raises(DefinitionError, match=r"day first in '13/1/2025', and the month in '1/13"):
         as_times(pd.Series(["1/2/2025", "13/1/2025", "1/13/2025"], name="day"))
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        (["10:30", "11:45"], "'at' has '10:30' in row 1"),
+        ([1_700_000_000, None], "'at' is missing in row 2"),
+        ([20250131, 20259999], "'at' has '20259999' in row 2"),
+    ],
+)
+def test_a_time_needs_a_day(cells: list[Any], message: str) -> None:
+    """Otherwise it would be that of today; and a missing cell is said to be missing."""
+    with pytest.raises(DefinitionError, match=message):
+        as_times(pd.Series(cells, name="at").convert_dtypes())

@@ -150,3 +150,18 @@ def test_one_value_that_is_not_the_positive_one_is_false() -> None:
 def test_a_plus_is_positive() -> None:
     """Although it comes before a minus."""
     assert as_labels(pd.Series(["+", "-"]), Task.BINARY).positive == "+"
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        (["1.5", "n.a.", "2"], r"'y' has 'n\.a\.'\. --numeric y reads it as missing"),
+        ([str(2**70), "1"], r"'y' has '1180591620717411303424'\. --numeric y reads it as a number"),
+        (["1,5", "2,5"], r"'y' has '1,5'\. Write numbers as 1234\.5"),
+        ([None, None], r"'y' has none\."),
+    ],
+)
+def test_text_is_no_label_of_a_regression(cells: list[str | None], message: str) -> None:
+    """The message has the first cell that is no number, and the option that helps."""
+    with pytest.raises(DefinitionError, match=message):
+        as_labels(pd.Series(cells, name="y", dtype="string"), Task.REGRESSION)

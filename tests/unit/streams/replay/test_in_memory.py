@@ -337,3 +337,52 @@ def test_alerts_are_returned(make_pipeline: Make, make_rows: Make) -> None:
     ]
     result = run(make_pipeline(), given)
     assert "loss:own" in {each["source"] for each in result.alerts}
+
+
+class Unprintable:
+    """Raises when it becomes text."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+    __repr__ = __str__
+
+
+ITSELF: list[Any] = []
+ITSELF.append(ITSELF)
+
+
+@pytest.mark.parametrize("label_delay", [0, 1])
+@pytest.mark.parametrize(
+    "value",
+    [10**400, 10**5000, Unprintable(), ITSELF, {(1, 2): 3}, "\ud800", 1j, {1}],
+    ids=[
+        "beyond a double",
+        "too long for text",
+        "text",
+        "itself",
+        "keys",
+        "half",
+        "complex",
+        "set",
+    ],
+)
+def test_no_value_ends_a_run(
+    value: object, label_delay: int, make_pipeline: Make, rows: Make
+) -> None:
+    """Whatever is in a row: that record is rejected for what is wrong, and the others are not."""
+    for field, reason in (("a", "ill_typed_field"), ("y", "unknown_label_type")):
+        given = rows(count=6)
+        given[3][field] = value
+        result = run(make_pipeline(), given, label_delay=label_delay)
+        assert [each["reason"] for each in result.rejects][:1] == [reason]
+        assert f"field {field!r}" in result.rejects[0]["detail"]
+        assert len(result.predictions) >= 5
+    run(make_pipeline(), [{**row, "id": value, "more": value} for row in rows(count=2)])
+
+
+@pytest.mark.parametrize("given", [None, 5])
+def test_rows_that_are_none_are_refused(given: Any, make_pipeline: Make) -> None:
+    """In one line."""
+    with pytest.raises(SettingsError, match=r"rows must be dictionaries or a table; got"):
+        run(make_pipeline(), given)
