@@ -61,6 +61,7 @@ class Expiring(Generic[V]):
         self._time_of = time_of
         self._size_of = size_of
         self._number = 0  # of entries that came at all: of equal times, the first goes first
+        self._numbers: dict[str, int] = {}  # of those that wait
         self._size_bytes = 0
 
     def __len__(self) -> int:
@@ -73,9 +74,10 @@ class Expiring(Generic[V]):
         self._size_bytes += size - sizes.get(key, 0)
         sizes[key] = size
         self.entries[key] = value
+        self._number += 1
+        self._numbers[key] = self._number
         time_ms = self._time_of(value)
         if time_ms is not None:
-            self._number += 1
             heappush(heap, (time_ms, self._number, key))
         if len(heap) > 2 * len(self.entries) + _SLACK:  # most are of entries that are gone
             del self._heap
@@ -86,6 +88,7 @@ class Expiring(Generic[V]):
         if key not in entries:
             return None
         self._size_bytes -= self._sizes.pop(key)
+        self._numbers.pop(key, None)
         value = entries[key]
         del entries[key]
         return value
@@ -95,10 +98,9 @@ class Expiring(Generic[V]):
         found: list[tuple[str, V]] = []
         heap = self._heap
         while heap and heap[0][0] < before_ms:
-            time_ms, _, key = heappop(heap)
-            value = self.entries.get(key)
-            if value is not None and self._time_of(value) == time_ms:
-                self.take(key)
+            _, number, key = heappop(heap)
+            value = self.take(key) if self._numbers.get(key) == number else None
+            if value is not None:
                 found.append((key, value))
         return found
 
@@ -124,9 +126,10 @@ class Expiring(Generic[V]):
         """Time, number and key of each entry that can expire, and of some that are gone."""
         heap = []
         for key, value in self.entries.items():
+            self._number += 1
+            self._numbers[key] = self._number
             time_ms = self._time_of(value)
             if time_ms is not None:
-                self._number += 1
                 heap.append((time_ms, self._number, key))
         heapify(heap)
         return heap

@@ -45,6 +45,14 @@ def test_as_a_list_that_is_searched(done: list[tuple[str, int]]) -> None:
         assert [*waiting.entries.items()] == plain
 
 
+def test_what_comes_again_goes_last() -> None:
+    """Of equal times, an entry that was put again goes after the others, as after a restart."""
+    waiting = make()
+    for key in ("again", "other", "again"):
+        waiting.put(key, 1)
+    assert waiting.expired(2) == [("other", 1), ("again", 1)]
+
+
 def test_forgets_the_times_of_what_was_taken() -> None:
     """Entries that are taken before their time leave nothing behind for long."""
     waiting = make(entries=5_000, size_bytes=10**9)
