@@ -105,8 +105,8 @@ class contained:  # noqa: N801 - reads like contextlib.suppress
     def __enter__(self) -> None:
         """Begin the block."""
 
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
-        return not isinstance(error, PASSED_ON)
+    def __exit__(self, kind: type[BaseException] | None, _error: object, _trace: object) -> bool:
+        return kind is None or not issubclass(kind, PASSED_ON)
 
 
 def shown(value: object) -> str:
@@ -123,10 +123,16 @@ def shown(value: object) -> str:
 
 
 def told(error: BaseException) -> str:
-    """Return the type and the text of an exception, whatever its `__str__` does."""
+    r"""Return the type and the text of an exception, in one line, whatever its `__str__` does.
+
+    Examples
+    --------
+    >>> told(ValueError("two\nlines"))
+    'ValueError: two lines'
+    """
     text = ""
     with contained():
-        text = str(error)
+        text = " ".join(str(error)[:_LONGEST_SHOWN].split())
     return f"{type(error).__name__}: {text}"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from millrace.models.candidates.ordered import with_ordered_classes
-from millrace.models.candidates.predicting import InvalidPredictionError, learner, predictor
+from millrace.models.candidates.predicting import learner, predictor
 from millrace.models.pipeline.model import Model
 from millrace.models.pipeline.tasks import Task
 from millrace.models.user_code import contained
@@ -69,7 +69,7 @@ class Candidate:
         self._invalid_in_a_row = 0
 
     def note_invalid(self, features: Features) -> bool:
-        """Note that it had made none; return whether it is broken.
+        """Note that it had made none, or raised; return whether it is broken.
 
         It is once it has made none for ten labelled events in a row, and still makes none for each
         of them, though it did before. So an odd event breaks no model, and a model that predicts
@@ -77,13 +77,12 @@ class Candidate:
         """
         if self._invalid_in_a_row is None:
             return False
-        self._invalid_in_a_row = self._invalid_in_a_row + 1 if self._is_invalid(features) else 0
+        self._invalid_in_a_row = self._invalid_in_a_row + 1 if self.fails(features) else 0
         return self._invalid_in_a_row > 0 and self._invalid_in_a_row % _BROKEN_AFTER == 0
 
-    def _is_invalid(self, features: Features) -> bool:
+    def fails(self, features: Features) -> bool:
+        """Whether it makes no prediction for these features: it raises, or its answer is none."""
         with contained():
-            try:
-                self.predict(features)
-            except InvalidPredictionError:
-                return True
-        return False
+            self.predict(features)
+            return False
+        return True

@@ -14,7 +14,6 @@ from millrace.models.candidates.candidate import Candidate
 from millrace.models.candidates.challenger import Challenger, incumbent_of
 from millrace.models.candidates.earlier import upgraded
 from millrace.models.candidates.metrics import measures_probabilities
-from millrace.models.candidates.predicting import InvalidPredictionError
 from millrace.models.monitoring.drift import DriftPolicy
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.model import Model
@@ -29,7 +28,9 @@ def _ignored(_name: str) -> None:
 
 
 class NoPredictionError(Exception):
-    """What the champion answered is no prediction; the other candidates have made theirs.
+    """The champion made no prediction; the other candidates have made theirs.
+
+    Its cause is what the champion raised, or says why what it answered is no prediction.
 
     Parameters
     ----------
@@ -38,7 +39,7 @@ class NoPredictionError(Exception):
     """
 
     def __init__(self, predicted: dict[str, Predicted]) -> None:
-        super().__init__("the champion made no valid prediction")
+        super().__init__("the champion made no prediction")
         self.predicted = predicted
 
 
@@ -102,27 +103,26 @@ class ModelSet:
         Raises
         ------
         NoPredictionError
-            What the champion answered is no prediction.
-        BaseException
-            Whatever the champion raises.
+            The champion raised an exception, or what it answered is no prediction.
         """
         predicted = {}
-        invalid: InvalidPredictionError | None = None
+        raised = None
         for name, candidate in self._predicting().items():
             try:
                 predicted[name] = candidate.predict(features)
             except PASSED_ON:
                 raise
             except BaseException as error:  # a user's model may raise anything
-                if name == self.champion:
-                    if not isinstance(error, InvalidPredictionError):
-                        raise
-                    invalid = error
                 self._fail(name, note_failure)
+                raised = error if name == self.champion else raised
                 predicted[name] = Predicted(value=None, probabilities={})
-        if invalid is not None:
-            raise NoPredictionError(predicted) from invalid
+        if raised is not None:
+            raise NoPredictionError(predicted) from raised
         return predicted
+
+    def champion_fails(self, features: Features) -> bool:
+        """Whether the champion makes no prediction for these features. Changes no model."""
+        return self.candidates[self.champion].fails(features)
 
     def broken(self, features: Features, losses: Mapping[str, float]) -> list[str]:
         """Return the candidates that turn out to be broken at a labelled event.

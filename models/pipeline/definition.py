@@ -163,7 +163,7 @@ class Pipeline:
         Whether records without a value, on `events` and `labels`, are counted and passed over; they
         are rejected otherwise.
     on_invalid_prediction
-        What happens to a candidate that makes no valid prediction (NaN, for example) for ten
+        What happens to a candidate that raises, or answers with NaN for example, for ten
         labelled events in a row, though it did before, beside the alert: `reset` (an untrained
         model takes its place), `replace` (a challenger is trained beside it, for
         `drift.replacement_after` examples) or `alert` (nothing).

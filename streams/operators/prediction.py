@@ -10,8 +10,10 @@ Where it has an agent of its own, this operator writes `examples` for it, and re
 
 An event for which the champion raises an exception goes to `rejects`, as does one whose id is
 known. So does one for which the champion's answer is no prediction, such as NaN; it waits for its
-label all the same, and there is an alert. State: that of the label join, and how often the champion
-made no prediction; with learning elsewhere, the number of examples written.
+label all the same, and there is an alert. So does one for which the champion raises where it would
+raise for the first event, too, that was predicted: the champion is broken, and not the event odd.
+State: that of the label join, how often the champion made no prediction, and the features of that
+first event; with learning elsewhere, the number of examples written.
 """
 
 from __future__ import annotations
@@ -20,10 +22,10 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Self
 
 from millrace.models.candidates.model_set import ModelSet, NoPredictionError
+from millrace.models.candidates.predicting import InvalidPredictionError
 from millrace.models.pipeline.definition import Pipeline
-from millrace.models.user_code import PASSED_ON
 from millrace.schemas import RecordError, RejectReason, SnapshotError
-from millrace.schemas.records import FeatureVector, Predicted, Prediction
+from millrace.schemas.records import Features, FeatureVector, Predicted, Prediction
 from millrace.streams.operators.base import Reading, RecordOperator, Topics
 from millrace.streams.operators.context import Context
 from millrace.streams.operators.examples import ExampleWriter
@@ -78,8 +80,9 @@ class PredictionOperator(RecordOperator):
         self._cooldown = pipeline.drift.cooldown
         self._has_failed = False
         self._invalid: KeyedState[int] = KeyedState()  # the champion's invalid predictions
+        self._first: KeyedState[Features] = KeyedState()  # that the champion predicted
         self._join = LabelJoin(pipeline, training, self.tally)
-        self.stores |= self._join.stores | {"invalid": self._invalid}
+        self.stores |= self._join.stores | {"invalid": self._invalid, "first": self._first}
         if isinstance(training, ExampleWriter):
             self.stores["examples"] = training.written
 
@@ -134,23 +137,36 @@ class PredictionOperator(RecordOperator):
         try:
             predicted = models.predict(vector["features"], self._note_failure)
         except NoPredictionError as error:
-            detail = f"{models.champion}: {error.__cause__}"
-            made: list[Record] = [
-                self._reject("event", origin, RejectReason.INVALID_PREDICTION, detail)
-            ]
-            made += self._alert(vector, models, origin)
-            return made + self._join.add_event(vector, error.predicted, origin)
-        except PASSED_ON:
-            raise
-        except BaseException as error:  # the champion is the user's own: it may raise anything
-            return [self._fail("event", origin, RejectReason.PREDICT_ERROR, error)]
+            return self._unpredicted(vector, models, error, origin)
         finally:
             if self._has_failed:  # the count is saved with the models
                 self._models.mark_changed(scope_key)
                 self._has_failed = False
+        if models.champion not in self._first:
+            self._first[models.champion] = vector["features"].copy()
         staleness = self._training.staleness(scope_key, models)
         prediction = _prediction(vector, predicted, models, staleness, origin)
         return [prediction, *self._join.add_event(vector, predicted, origin)]
+
+    def _unpredicted(
+        self, vector: FeatureVector, models: ModelSet, error: NoPredictionError, origin: Origin
+    ) -> list[Record]:
+        """Return the reject of an event without a prediction, and let it wait, if models learn it.
+
+        An event for which a sound champion raises is odd: no model learns it.
+        """
+        cause = error.__cause__
+        assert cause is not None
+        if issubclass(type(cause), InvalidPredictionError):
+            reason, detail = RejectReason.INVALID_PREDICTION, f"{models.champion}: {cause}"
+            made: list[Record] = [self._reject("event", origin, reason, detail)]
+            made += self._alert(vector, models, origin)
+        else:
+            made = [self._fail("event", origin, RejectReason.PREDICT_ERROR, cause)]
+            first = self._first.get(models.champion)
+            if first is None or not models.champion_fails(first):
+                return made
+        return made + self._join.add_event(vector, error.predicted, origin)
 
     def _alert(self, vector: FeatureVector, models: ModelSet, origin: Origin) -> list[Record]:
         """Count an invalid prediction of the champion, and return an alert, if one is due."""

@@ -29,6 +29,7 @@ MODELS_KEY = "learning/models/"
 """What the keys of `models` begin with; the scope key follows."""
 
 _LONGEST_DETAIL = 2_000
+_traceback_of = vars(BaseException)["__traceback__"].__get__  # a subclass may have one of its own
 
 
 class Origin(NamedTuple):
@@ -194,7 +195,7 @@ def _writable(detail: str) -> str:
 
 def last_frame(error: BaseException) -> str:
     """Return what was raised, and at which line of which file."""
-    trace = error.__traceback__
+    trace = _traceback_of(error)
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     where = f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""

@@ -18,7 +18,7 @@ from river import (
 )
 
 from millrace.models.candidates.losses import losses
-from millrace.models.candidates.model_set import ModelSet
+from millrace.models.candidates.model_set import ModelSet, NoPredictionError
 from millrace.models.monitoring.drift import DriftPolicy, DriftSettings
 from millrace.schemas.records import Predicted
 
@@ -136,15 +136,17 @@ class TestPredictingAndLearning:
         assert models.models["own"].weights != {}
 
     def test_a_champion_that_raises(self, make_pipeline):
-        """Its error is for the caller; the others have learned all the same."""
+        """Its error is for the caller; the others have predicted and learned all the same."""
         definition = make_pipeline({"brittle": Recorder, "other": linear_model.LogisticRegression})
         models = ModelSet(definition)
-        with pytest.raises(ValueError, match="cannot predict"):
+        with pytest.raises(NoPredictionError) as raised:
             models.predict({**X, "bad": 1.0})
-        assert models.failures == {}
+        assert str(raised.value.__cause__) == "cannot predict"
+        assert raised.value.predicted["other"]["value"] is not None
+        assert models.failures == {"brittle": 1}
         with pytest.raises(ValueError, match="cannot learn"):
             models.learn({**X, "bad": 1.0}, True)
-        assert models.failures == {"brittle": 1}
+        assert models.failures == {"brittle": 2}
         assert models.models["other"].weights != {}
         assert models.version == 1
 

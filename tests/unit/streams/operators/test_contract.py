@@ -310,6 +310,7 @@ def test_memory_is_bounded(name: str, cases: dict[str, Case]) -> None:
         "monitors": 6 if case.name.startswith("drift") else 2,
         "held": 1,
         "invalid": 1,
+        "first": 1,
     }
     operator = case.make()
     for record in case.records:

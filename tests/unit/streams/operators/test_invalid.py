@@ -43,6 +43,23 @@ class Late(Mean):
         return None if self.learned < 30 else 1.0
 
 
+class Poisoned(Mean):
+    """Raises for a huge feature, and for every event once it has learned a huge label."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_poisoned = False
+
+    def learn_one(self, x: dict[str, Any], y: Any) -> None:
+        super().learn_one(x, y)
+        self.is_poisoned = self.is_poisoned or y == HUGE
+
+    def predict_one(self, x: dict[str, Any]) -> Any:
+        if self.is_poisoned or x.get("say") == HUGE:
+            raise OverflowError("numerical result out of range")
+        return 1.0
+
+
 class Flow:
     """Prediction, learning and drift on one partition."""
 
@@ -159,6 +176,31 @@ def test_a_broken_model_may_stay(flow: Make) -> None:
     ours.feed(60)
     assert {each["action"] for each in ours.of("alerts")} == {"alert"}
     assert len(ours.of("rejects")) >= 60
+
+
+def test_a_model_that_raises_for_good_is_reset(flow: Make) -> None:
+    """Its events wait for their labels; ten later there is a fresh model, which predicts."""
+    ours = flow({"own": Poisoned, "other": Mean})
+    ours.feed(30)
+    ours.feed(1, HUGE)
+    ours.feed(30)
+    assert [each["action"] for each in ours.of("alerts")] == ["reset"]
+    assert [each["reason"] for each in ours.of("rejects")] == ["predict_error"] * 10
+    assert len(values(ours)) == 51
+    assert ours.models.of("").models["other"].learned == 61
+
+
+def test_an_event_that_a_sound_model_raises_for_is_not_learned(flow: Make) -> None:
+    """However many come in a row: the model would raise for no other event, so it is sound."""
+    ours = flow({"own": Poisoned, "other": Mean})
+    ours.feed(30)
+    ours.feed(30, say=HUGE)
+    ours.feed(30)
+    assert len(ours.of("rejects")) == 30
+    assert ours.of("alerts") == []
+    assert {each.learned for each in (ours.models.of("").models[n] for n in ("own", "other"))} == {
+        60
+    }
 
 
 def test_odd_events_break_no_model(flow: Make) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import RejectReason
 from millrace.streams.operators.record import Origin, last_frame, reject
@@ -65,3 +67,19 @@ def test_last_frame() -> None:
 def test_last_frame_of_what_was_not_raised() -> None:
     """An error that never was raised has no line."""
     assert last_frame(ValueError("x")) == "ValueError: x"
+
+
+def test_no_attribute_of_an_exception_is_trusted() -> None:
+    """A class of the user's may have a traceback of its own, or one that raises."""
+
+    class OddError(Exception):
+        __traceback__ = 5  # type: ignore[assignment]
+
+        def __getattribute__(self, name: str) -> Any:
+            raise SystemExit(name)
+
+    with pytest.raises(OddError) as raised:
+        raise OddError("two\nlines")
+    said = last_frame(vars(raised)["_excinfo"][1])
+    assert said.startswith("OddError: two lines at ")
+    assert "test_record.py:" in said
