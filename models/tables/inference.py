@@ -18,7 +18,7 @@ import pandas as pd
 from millrace.models.candidates.names import check_name
 from millrace.models.candidates.names import names as models_of
 from millrace.models.parameters import suggestion
-from millrace.models.pipeline.definition import MAX_CLASSES, Pipeline
+from millrace.models.pipeline.definition import LONGEST_NAME, MAX_CLASSES, Pipeline
 from millrace.models.pipeline.tasks import Task
 from millrace.models.tables.columns import Column, as_numbers, as_times, avro_type
 from millrace.models.tables.labels import POSITIVE, Labels, as_labels, infer_task
@@ -189,7 +189,7 @@ def infer(frame: pd.DataFrame, choices: Choices, *, name: str) -> Inferred:
         )
     event_id = free_event_id(columns) if choices.event_id is None else fields[choices.event_id]
     return Inferred(
-        name=re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-_") or "table",
+        name=re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-_")[:LONGEST_NAME] or "table",
         task=found.task,
         model=choices.model,
         label=fields[choices.label],

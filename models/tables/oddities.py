@@ -56,7 +56,7 @@ def oddities(frame: pd.DataFrame, features: list[str], label: str) -> Iterator[s
         yield f"All labels are missing: there is nothing to learn from {label!r}."
     elif labels.nunique() == 1:
         yield f"All labels are {str(labels.iloc[0])!r}: there is nothing to tell apart."
-    elif is_text(labels):
+    elif is_text(labels) or types.is_datetime64_any_dtype(labels.dtype):
         yield from _odd_labels(labels)
     for name in features:
         found = _oddity(frame[name], name)
@@ -74,8 +74,8 @@ def _odd_labels(labels: Column) -> Iterator[str]:
         )
     if len(labels) >= _LEAST_ROWS and distinct > _NEARLY_ALL * len(labels):
         yield (
-            f"{labels.name!r} is text with {distinct:,} values in {len(labels):,} rows: too many"
-            " classes to learn anything of each."
+            f"{labels.name!r} has {distinct:,} values in {len(labels):,} rows: too many classes to"
+            " learn anything of each."
         )
 
 
@@ -111,8 +111,8 @@ def _odd_text(known: Column, name: str) -> str:
         )
     if bool(known.astype("string").str.fullmatch(_WRITTEN).all()):
         return (
-            f"{name!r} is text, since its numbers are written as {known.iloc[0]!r}. Write them as"
-            f" 1234.5 in the table, or --exclude {given}."
+            f"{name!r} is text that looks like numbers, such as {known.iloc[0]!r}. If it is that,"
+            f" write them as 1234.5 in the table; or --exclude {given}."
         )
     if distinct > _NEARLY_ALL * len(known):
         return (

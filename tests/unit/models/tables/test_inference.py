@@ -241,3 +241,9 @@ def test_a_column_that_was_perhaps_meant_is_named() -> None:
     frame = pd.DataFrame({"x": [1, 2], " y": [True, False]})
     with pytest.raises(DefinitionError, match="Did you mean ' y'"):
         infer(frame, "y", "hoeffding_tree", name="t")
+
+
+def test_a_long_name_is_cut() -> None:
+    """A file may have one that Kafka does not take."""
+    frame = pd.DataFrame({"x": [1, 2], "y": [True, False]})
+    assert infer(frame, "y", "hoeffding_tree", name="t" * 200).pipeline.name == "t" * 150

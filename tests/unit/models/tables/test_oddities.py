@@ -124,7 +124,7 @@ def test_words_for_missing_numbers(words: list[str]) -> None:
 def test_numbers_that_are_written_otherwise(written: str) -> None:
     """They are text, and --numeric would not help."""
     (found,) = odd([written.format(i) for i in range(N)])
-    assert f"its numbers are written as {written.format(0)!r}. Write them as 1234.5" in found
+    assert f"looks like numbers, such as {written.format(0)!r}. If it is that, write" in found
 
 
 def test_text_that_is_numbers() -> None:
@@ -146,7 +146,10 @@ def test_labels_that_differ_in_capitals_only() -> None:
     )
 
 
-def test_labels_of_which_almost_every_row_has_another() -> None:
-    """They are no classes."""
-    (found,) = odd([1.5] * N, label=[f"name {i}" for i in range(N)])
-    assert "'y' is text with 40 values in 40 rows: too many classes" in found
+@pytest.mark.parametrize(
+    "label", [[f"name {i}" for i in range(N)], pd.date_range("2025-01-01", periods=N)]
+)
+def test_labels_of_which_almost_every_row_has_another(label: Any) -> None:
+    """Text or times: they are no classes."""
+    (found,) = odd([1.5] * N, label=label)
+    assert found.startswith("'y' has 40 values in 40 rows: too many classes")
