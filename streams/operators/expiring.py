@@ -87,7 +87,8 @@ class Expiring(Generic[V]):
         entries = self.entries
         if key not in entries:
             return None
-        self._size_bytes -= self._sizes.pop(key)
+        size = self._sizes.pop(key)  # before the sum is read, which may be made only here
+        self._size_bytes -= size
         self._numbers.pop(key, None)
         value = entries[key]
         del entries[key]

@@ -53,6 +53,18 @@ def test_what_comes_again_goes_last() -> None:
     assert waiting.expired(2) == [("other", 1), ("again", 1)]
 
 
+def test_counts_bytes_when_taken_from_after_a_restart() -> None:
+    """What is restored is counted before anything is taken out of it."""
+    waiting, again = make(), make()
+    waiting.put("gone", 0)
+    waiting.put("large", 90)
+    again.entries.restore(waiting.entries.take_changes())
+    for each in (waiting, again):
+        each.take("gone")
+        each.put("larger", 95)
+    assert again.surplus() == waiting.surplus() == [("large", 90)]
+
+
 def test_forgets_the_times_of_what_was_taken() -> None:
     """Entries that are taken before their time leave nothing behind for long."""
     waiting = make(entries=5_000, size_bytes=10**9)
