@@ -8,6 +8,8 @@ MAKEFLAGS += --no-builtin-rules
 # The first of these that is new enough is taken; `make PYTHON=...` names another.
 PYTHON ?= python3.11 python3.12 python3.13 python3.14 python3
 KAFKA_PORT ?= 9092
+# Two tests at a time, those of one file one after the other: most of them wait for a broker.
+PARALLEL ?= --numprocesses 2 --dist loadfile
 # Of `make chaos`: what decides when who is killed, and how often anything is.
 SEED ?= 1
 FAULTS ?= 15
@@ -42,8 +44,12 @@ demo: $(INSTALLED) ## See it work: a live stream with a drift in it, no Kafka ne
 	@$(BIN)/millrace demo
 
 .PHONY: test
-test: lint kafka-jars ## Everything that CI checks: lint, types, layers, every test, coverage
-	$(BIN)/pytest --cov --cov-report=term --durations=10
+test: lint kafka-jars ## Lint, types, layers, every test but those of test-platform, coverage
+	$(BIN)/pytest $(PARALLEL) -m "not platform" --cov --cov-report=term --durations=10
+
+.PHONY: test-platform
+test-platform: $(INSTALLED) kafka-jars ## Tests that take long: more faults, each right on Kafka
+	$(BIN)/pytest $(PARALLEL) -m platform --durations=10
 
 .PHONY: chaos
 chaos: $(INSTALLED) kafka-jars ## Kill workers and the broker at random (SEED, FAULTS); check what comes out
