@@ -62,6 +62,14 @@ def read_metadata(metadata: str | None) -> Identity | None:
     return Identity(topic_id, int(partitions)) if partitions.isdecimal() else None
 
 
+class UndescribedError(KafkaException):
+    """The broker does not describe the topic `topic`."""
+
+    def __init__(self, topic: str, error: KafkaError) -> None:
+        super().__init__(error)
+        self.topic = topic
+
+
 def identities(
     admin: Admin, topics: Collection[str], timeout_seconds: float
 ) -> dict[str, Identity]:
@@ -69,7 +77,7 @@ def identities(
 
     Raises
     ------
-    confluent_kafka.KafkaException
+    UndescribedError
         The broker does not answer in time, or refuses.
     """
     found = {}
@@ -78,8 +86,9 @@ def identities(
         try:
             topic = future.result()
         except KafkaException as error:
-            if cause_of(error).code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
-                raise
+            cause = cause_of(error)
+            if cause.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise UndescribedError(name, cause) from error
             continue
         found[name] = Identity(str(topic.topic_id).replace(_NO_ID, ""), len(topic.partitions))
     return found

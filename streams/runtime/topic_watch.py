@@ -15,7 +15,12 @@ from millrace.schemas import BrokerError, TopicError
 from millrace.streams.interval import Interval
 from millrace.streams.kafka.diagnosis import Request, explain
 from millrace.streams.kafka.errors import cause_of
-from millrace.streams.kafka.identity import Identity, embedded_identities, identities
+from millrace.streams.kafka.identity import (
+    Identity,
+    UndescribedError,
+    embedded_identities,
+    identities,
+)
 from millrace.streams.kafka.protocols import Clients
 
 _TAKEOVER_TIMEOUT_SECONDS = 30.0
@@ -70,7 +75,9 @@ class TopicWatch:
         try:
             found = self._ask(_TAKEOVER_TIMEOUT_SECONDS)
         except KafkaException as error:
-            why = explain(self._clients, cause_of(error), Request(operation="Describe"))
+            topic = error.topic if isinstance(error, UndescribedError) else ""
+            # What an agent may read it may describe, and it reads all of these.
+            why = explain(self._clients, cause_of(error), Request(topic, operation="Read"))
             raise BrokerError(
                 f"could not describe the topics of agent {self._agent}: {why}"
             ) from error

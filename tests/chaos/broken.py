@@ -13,7 +13,6 @@ import time
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from millrace.streams.interval import Interval
 from millrace.streams.kafka.clients import producer_config
 from millrace.streams.operators.record import Origin
 from millrace.streams.runtime.outbox import Outbox
@@ -47,8 +46,8 @@ def commit_first() -> None:
 
 
 def state_outside() -> None:
-    """Write the state at once, outside the transaction of the batch that it follows from."""
-    commit = Outbox.commit
+    """Save the state at once, before the outputs that it follows from are committed."""
+    commit = Session.commit
     producers: dict[str, Producer] = {}
 
     def put_state_at_once(self: Outbox, partition: int, entry: StateRecord) -> None:
@@ -58,13 +57,15 @@ def state_outside() -> None:
         producer.produce(topic, entry.value, entry.key, partition, headers=entry.headers)
         producer.flush(10)
 
-    def commit_later(self: Outbox, consumer: Consumer, offsets: list[TopicPartition]) -> None:
+    def commit_later(self: Session, is_last: bool = False) -> None:
+        for each in self._unsaved():
+            self._put_state(each.partition, each.unsaved_state(self._state))
+            each.mark_saved(self._state)
         time.sleep(_WINDOW_SECONDS)
-        commit(self, consumer, offsets)
+        commit(self, is_last)
 
-    Interval.is_due = True  # type: ignore[assignment]  # so that it shows soon
+    Session.commit = commit_later  # type: ignore[method-assign]
     Outbox.put_state = put_state_at_once  # type: ignore[method-assign]
-    Outbox.commit = commit_later  # type: ignore[method-assign]
 
 
 def main(kind: str, *fold: str) -> int:

@@ -43,6 +43,7 @@ def test_the_time_of_an_event_is_divided_among_operators(tmp_path):
     assert sum(spent.values()) * 400 / 1e6 == pytest.approx(run["fold_seconds"])
 
 
+@pytest.mark.platform
 def test_latency_is_measured_under_load(tmp_path):
     """After the maximum rate, a load: every event is predicted, and waits."""
     maximum, load = measure(tmp_path, "latency", "--contestant", "handwritten")

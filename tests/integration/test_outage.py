@@ -29,6 +29,7 @@ def broker(
         broker.stop()
 
 
+@pytest.mark.platform
 def test_an_outage(broker: KafkaBroker, unique_name: Callable[[str], str]) -> None:
     """One line of it in twenty seconds, one when it is over; a stop in the next one takes 15 s."""
     with Worker(settings("every_sensor", unique_name("outage"), broker.bootstrap)) as worker:

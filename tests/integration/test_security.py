@@ -261,6 +261,7 @@ def trial(secured: SecuredKafka, unique_name: Callable[[str], str]) -> Trial:
 LISTED = rights("loans", Settings(chain="split"))
 
 
+@pytest.mark.platform
 @pytest.mark.parametrize("number", range(len(LISTED)), ids=[" ".join(each) for each in LISTED])
 def test_each_right_is_needed_and_named(trial: Trial, number: int) -> None:
     """Without one, an agent stops, and says who may not do what, and how to allow it."""
