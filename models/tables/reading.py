@@ -141,15 +141,23 @@ def _read_csv(path: Path, limit: int | None) -> Table:
     # From 3.1 on, pandas reads the nearest float by default, and warns if it is asked to.
     is_exact = tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1)
     precision: Literal["round_trip"] | None = None if is_exact else "round_trip"
-    frame = pd.read_csv(
-        path,
-        sep=layout.delimiter,
-        decimal=layout.decimal,
-        index_col=False,
-        dtype_backend="numpy_nullable",
-        float_precision=precision,
-        nrows=limit,
-    )
+    try:
+        frame = pd.read_csv(
+            path,
+            sep=layout.delimiter,
+            decimal=layout.decimal,
+            index_col=False,
+            dtype_backend="numpy_nullable",
+            float_precision=precision,
+            nrows=limit,
+        )
+    except pd.errors.ParserError as error:
+        if "inside string" not in str(error):
+            raise
+        raise DefinitionError(
+            "table must have an end to each quote; the row that begins in line"
+            f" {_last_row(path, layout.delimiter)} of {str(path)!r} has none"
+        ) from error
     nameless = [at for at, name in enumerate(layout.header) if not name]
     empty = [at for at in nameless if bool(frame.iloc[:, at].isna().all())]
     renamed = [
@@ -185,16 +193,18 @@ def _check_layout(path: Path, limit: int | None) -> _Layout:
     delimiter = max(_DELIMITERS, key=lambda each: len(next(csv.reader([header], delimiter=each))))
     narrow, first_narrow = 0, 0
     with _opened(path) as lines:
-        names = next(
-            row for row in csv.reader(lines, delimiter=delimiter) if any(map(str.strip, row))
-        )
-    for line, width, expected in _widths(path, delimiter, limit):
+        names = next(filter(_is_row, csv.reader(lines, delimiter=delimiter)))
+    long, first_long = 0, 0
+    for line, lines_of_row, width, expected in _odd_rows(path, delimiter, limit):
         if width > expected:
             raise DefinitionError(
                 f"table must have {expected} cells in each row, as many as its header; line {line}"
                 f" of {str(path)!r} has {width}. {_fix(names, header)}"
             )
-        narrow, first_narrow = narrow + 1, first_narrow or line
+        if width < expected:
+            narrow, first_narrow = narrow + 1, first_narrow or line
+        if lines_of_row > 1:
+            long, first_long = long + 1, first_long or line
     decimal = "." if delimiter == "," else _decimal(path, delimiter)
     notes = []
     if delimiter != ",":
@@ -204,6 +214,11 @@ def _check_layout(path: Path, limit: int | None) -> _Layout:
         notes.append(
             f"Rows with fewer cells than the header: {narrow:,}, the first of them in line"
             f" {first_narrow}. The cells that they lack are missing."
+        )
+    if long:
+        notes.append(
+            f"Rows of several lines: {long:,}, the first of them from line {first_long} on. A quote"
+            " without an end makes one of many."
         )
     return _Layout(names, delimiter, decimal, tuple(notes))
 
@@ -224,21 +239,38 @@ def _fix(names: list[str], header: str) -> str:
     return "Remove what is behind the last column, or add its name to the header"
 
 
-def _widths(path: Path, delimiter: str, limit: int | None) -> Iterator[tuple[int, int, int]]:
-    """Yield line, number of cells and number of columns of each row that is not as the header."""
+def _odd_rows(path: Path, delimiter: str, limit: int | None) -> Iterator[tuple[int, int, int, int]]:
+    """Yield rows of several lines, or not as wide as the header.
+
+    Of each: its first line, how many it has, its number of cells, and that of the header.
+    """
     with _opened(path) as lines:
         reader = csv.reader(lines, delimiter=delimiter)
-        columns = rows = 0
-        line = 1
+        columns = rows = last = 0
         for cells in reader:
-            if any(map(str.strip, cells)) or len(cells) > 1:
-                if columns and len(cells) != columns:
-                    yield line, len(cells), columns
+            if _is_row(cells):
+                if columns and (len(cells) != columns or reader.line_num > last + 1):
+                    yield last + 1, reader.line_num - last, len(cells), columns
                 columns = columns or len(cells)
                 rows += 1
             if rows - 1 == limit:
                 return
-            line = reader.line_num + 1
+            last = reader.line_num
+
+
+def _last_row(path: Path, delimiter: str) -> int:
+    """Return the line in which the last row begins."""
+    begin = end = 0
+    with _opened(path) as lines:
+        reader = csv.reader(lines, delimiter=delimiter)
+        for _ in reader:
+            begin, end = end + 1, reader.line_num
+    return begin
+
+
+def _is_row(cells: list[str]) -> bool:
+    """Whether these are not the cells of an empty line."""
+    return len(cells) > 1 or any(map(str.strip, cells))
 
 
 def _decimal(path: Path, delimiter: str) -> str:

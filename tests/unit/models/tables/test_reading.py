@@ -214,3 +214,29 @@ def test_columns_of_one_name_in_parquet_are_refused(index: str | None, tmp_path:
     else:
         parquet.write_table(pa.table([[1], [2]], names=["a", "a"]), path)
     assert refusal(path) == "table must have columns of different names; got 'a' twice. Rename one"
+
+
+def test_rows_of_several_lines_are_noted(write: Write) -> None:
+    """A stray quote may have swallowed what is between it and the next one."""
+    table = read_table(write('a,b\n"1\n2",x\n3,y\n\n"4,z\n5",w\n'))
+    assert table.frame["a"].tolist() == ["1\n2", "3", "4,z\n5"]
+    assert table.notes == (
+        "Rows of several lines: 2, the first of them from line 2 on. A quote without an end makes"
+        " one of many.",
+    )
+
+
+def test_a_header_without_names(write: Write) -> None:
+    """It is the first line that is not empty, even so."""
+    table = read_table(write("\n,,\n1,2,3\n"))
+    assert table.notes == tuple(
+        f"Column {at} of the file has no name: it is called 'Unnamed: {at - 1}'."
+        for at in (1, 2, 3)
+    )
+
+
+@pytest.mark.parametrize(("rows", "line"), [('1,2\n"3,4\n', 3), ('"1,2\n3,4\n5,6\n', 2)])
+def test_a_quote_without_an_end_is_refused(rows: str, line: int, write: Write) -> None:
+    """The message has the line in which its row begins."""
+    found = refusal(write("a,b\n" + rows))
+    assert f"an end to each quote; the row that begins in line {line} of" in found
