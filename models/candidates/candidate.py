@@ -9,7 +9,7 @@ from millrace.models.pipeline.tasks import Task
 from millrace.models.user_code import contained
 from millrace.schemas.records import Features
 
-_BROKEN_AFTER = 10  # invalid predictions in a row: fewer may be the fault of odd events
+BROKEN_AFTER = 10  # events in a row: fewer may be odd
 
 
 class Candidate:
@@ -78,7 +78,7 @@ class Candidate:
         if self._invalid_in_a_row is None:
             return False
         self._invalid_in_a_row = self._invalid_in_a_row + 1 if self.fails(features) else 0
-        return self._invalid_in_a_row > 0 and self._invalid_in_a_row % _BROKEN_AFTER == 0
+        return self._invalid_in_a_row > 0 and self._invalid_in_a_row % BROKEN_AFTER == 0
 
     def fails(self, features: Features) -> bool:
         """Whether it makes no prediction for these features: it raises, or its answer is none."""

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 from millrace.models.candidates.baselines import baselines
-from millrace.models.candidates.candidate import Candidate
+from millrace.models.candidates.candidate import BROKEN_AFTER, Candidate
 from millrace.models.candidates.challenger import Challenger, incumbent_of
 from millrace.models.candidates.earlier import upgraded
 from millrace.models.candidates.metrics import measures_probabilities
@@ -79,9 +79,12 @@ class ModelSet:
         self.challengers: dict[str, Challenger] = {}
         self.version = 0
         self.failures: Counter[str] = Counter()
+        # Version after the last example that a candidate raised at, and how many in a row they are.
+        self._unlearned: dict[str, tuple[int, int]] = {}
 
     def __setstate__(self, state: dict[str, object]) -> None:
         vars(self).update(upgraded(state))
+        vars(self).setdefault("_unlearned", {})  # not in state of 0.1
 
     @property
     def models(self) -> dict[str, Model]:
@@ -127,7 +130,9 @@ class ModelSet:
     def broken(self, features: Features, losses: Mapping[str, float]) -> list[str]:
         """Return the candidates that turn out to be broken at a labelled event.
 
-        Those that a challenger competes with already are not among them.
+        They made no prediction for ten labelled events in a row, though they did before, or raised
+        at ten examples in a row, though they learned before. Those that a challenger competes with
+        already are not among them.
 
         Parameters
         ----------
@@ -140,9 +145,12 @@ class ModelSet:
         for name, candidate in self.candidates.items():
             if name in losses:
                 candidate.note_valid()
-            elif candidate.note_invalid(features) and name not in self.challengers:
+            elif candidate.note_invalid(features):
                 found.append(name)
-        return found
+        if self.version > BROKEN_AFTER:  # or else they never learned
+            streak = (self.version, BROKEN_AFTER)
+            found += [name for name, each in self._unlearned.items() if each == streak]
+        return [name for name in dict.fromkeys(found) if name not in self.challengers]
 
     def compare(self, predicted: Mapping[str, Predicted], losses: Mapping[str, float]) -> None:
         """Compare challengers at a labelled event; one that has won takes its incumbent's place.
@@ -193,6 +201,7 @@ class ModelSet:
                 raise
             except BaseException as error:  # a user's model may raise anything
                 self._fail(name, note_failure)
+                self._note_unlearned(name)
                 raised = error if name == self.champion else raised
         for name, challenger in [*self.challengers.items()]:
             try:
@@ -218,6 +227,12 @@ class ModelSet:
         incumbent = incumbent_of(name)
         self.failures[incumbent] += 1
         note_failure(incumbent)
+
+    def _note_unlearned(self, name: str) -> None:
+        """Note that a candidate raised when it learned from the newest example."""
+        version, in_a_row = self._unlearned.get(name, (0, 0))
+        in_a_row = in_a_row + 1 if version == self.version - 1 else 1
+        self._unlearned[name] = (self.version, in_a_row)
 
     def _predicting(self) -> dict[str, Candidate]:
         if not self.challengers:

@@ -47,6 +47,8 @@ def load_pipeline(spec: str) -> Pipeline:
     >>> load_pipeline("millrace.models.pipelines.loans").name
     'loans'
     """
+    must = "spec must be the text 'path/file.py' or 'package.module'"
+    require(isinstance(spec, str), must, spec)
     target, _, attribute = spec.partition(":")
     module = _import(target)
     return _pipeline(module, attribute or DEFAULT_ATTRIBUTE, spec)

@@ -15,6 +15,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, cast
 
 from millrace.models.pipeline.definition import Pipeline
+from millrace.models.user_code import shown
 from millrace.schemas import SettingsError
 from millrace.schemas.records import Alert, Outcome, Prediction, Reject
 from millrace.streams.observability.metrics import Metrics
@@ -204,8 +205,12 @@ def run(
     Raises
     ------
     SettingsError
-        `partitions` or `label_delay` is out of range, or a row is not a dictionary.
+        `partitions` or `label_delay` is out of range, a row is not a dictionary, or `pipeline` is
+        no `Pipeline`.
     """
+    if not isinstance(pipeline, Pipeline):
+        must = "pipeline must be a Pipeline, for example load_pipeline('loans.py')"
+        raise SettingsError(f"{must}; got {shown(pipeline)}")
     _check_count("partitions", partitions, least=1)
     _check_count("label_delay", label_delay, least=0)
     memory = InMemory(pipeline, partitions, int(clock() * 1000))

@@ -275,3 +275,11 @@ def test_not_a_python_file(write: Write) -> None:
     """A file that is not Python is refused by its name."""
     path = write("{}", "folder/p.txt")
     assert message(str(path)) == f"pipeline must be a Python file, .py; got {str(path)!r}"
+
+
+def test_a_path_that_is_no_text():
+    """What is given instead of the text is shown, with the form that is needed."""
+    with pytest.raises(
+        DefinitionError, match=r"spec must be the text 'path/file.py' .*; got .*Path"
+    ):
+        load_pipeline(Path("loans.py"))

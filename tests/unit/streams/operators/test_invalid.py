@@ -60,6 +60,25 @@ class Poisoned(Mean):
         return 1.0
 
 
+class Stuck(Poisoned):
+    """Learns nothing more once it has learned a huge label."""
+
+    def learn_one(self, x: dict[str, Any], y: Any) -> None:
+        if self.is_poisoned:
+            raise OverflowError("numerical result out of range")
+        super().learn_one(x, y)
+
+    def predict_one(self, x: dict[str, Any]) -> Any:
+        return 1.0
+
+
+class Never(Mean):
+    """Cannot learn."""
+
+    def learn_one(self, x: dict[str, Any], y: Any) -> None:
+        raise ValueError("cannot learn")
+
+
 class Flow:
     """Prediction, learning and drift on one partition."""
 
@@ -188,6 +207,19 @@ def test_a_model_that_raises_for_good_is_reset(flow: Make) -> None:
     assert [each["reason"] for each in ours.of("rejects")] == ["predict_error"] * 10
     assert len(values(ours)) == 51
     assert ours.models.of("").models["other"].learned == 61
+
+
+def test_a_model_that_can_learn_no_more_is_reset(flow: Make) -> None:
+    """Ten examples later there is a fresh model, which learns; one that never learned stays."""
+    ours = flow({"own": Stuck, "never": Never})
+    ours.feed(30)
+    ours.feed(1, HUGE)
+    ours.feed(30)
+    assert [each["action"] for each in ours.of("alerts")] == ["reset"]
+    assert [each["reason"] for each in ours.of("rejects")] == ["learn_error"] * 10
+    assert len(values(ours)) == 61
+    assert ours.models.of("").models["own"].learned == 20
+    assert ours.models.of("").failures == {"own": 10, "never": 61}
 
 
 def test_an_event_that_a_sound_model_raises_for_is_not_learned(flow: Make) -> None:

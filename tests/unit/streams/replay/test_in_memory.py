@@ -386,3 +386,10 @@ def test_rows_that_are_none_are_refused(given: Any, make_pipeline: Make) -> None
     """In one line."""
     with pytest.raises(SettingsError, match=r"rows must be dictionaries or a table; got"):
         run(make_pipeline(), given)
+
+
+@pytest.mark.parametrize("given", [None, "loans.py", Pipeline])
+def test_only_a_pipeline_is_run(given: Any) -> None:
+    """A path is to be loaded first, and the message says how."""
+    with pytest.raises(SettingsError, match=r"pipeline must be a Pipeline, for example load_pip"):
+        run(given, [])
