@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 _AGENT = AgentSpec(OPERATORS)
 _SLICE_RECORDS = 200
+_MOST_PARTITIONS = 10_000
+_LONGEST_DELAY = 10**9
 
 
 class InMemory:
@@ -211,8 +213,8 @@ def run(
     if not isinstance(pipeline, Pipeline):
         must = "pipeline must be a Pipeline, for example load_pipeline('loans.py')"
         raise SettingsError(f"{must}; got {shown(pipeline)}")
-    _check_count("partitions", partitions, least=1)
-    _check_count("label_delay", label_delay, least=0)
+    _check_count("partitions", partitions, least=1, most=_MOST_PARTITIONS)
+    _check_count("label_delay", label_delay, least=0, most=_LONGEST_DELAY)
     memory = InMemory(pipeline, partitions, int(clock() * 1000))
     result = Result()
     events = with_ids(named(as_rows(rows)), pipeline.event_id)
@@ -223,9 +225,12 @@ def run(
     return result
 
 
-def _check_count(parameter: str, value: object, least: int) -> None:
+def _check_count(parameter: str, value: object, *, least: int, most: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise SettingsError(f"{parameter} must be a whole number of {least} or more; got {value!r}")
+        must = f"{parameter} must be a whole number of {least} or more"
+        raise SettingsError(f"{must}; got {shown(value)}")
+    if value > most:
+        raise SettingsError(f"{parameter} must be {most:,} or less; got {shown(value)}")
 
 
 def as_rows(rows: Iterable[Row] | pd.DataFrame) -> Iterable[Row]:

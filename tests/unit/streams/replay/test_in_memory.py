@@ -393,3 +393,10 @@ def test_only_a_pipeline_is_run(given: Any) -> None:
     """A path is to be loaded first, and the message says how."""
     with pytest.raises(SettingsError, match=r"pipeline must be a Pipeline, for example load_pip"):
         run(given, [])
+
+
+@pytest.mark.parametrize("parameter", ["partitions", "label_delay"])
+def test_no_count_is_too_large_to_be_refused(parameter: str, make_pipeline: Make) -> None:
+    """A number of partitions that would never be made is refused at once."""
+    with pytest.raises(SettingsError, match=rf"{parameter} must be [\d,]+ or less; got 1000"):
+        run(make_pipeline(), [], **{parameter: 10**400})
