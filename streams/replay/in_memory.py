@@ -237,7 +237,7 @@ def as_rows(rows: Iterable[Row] | pd.DataFrame) -> Iterable[Row]:
     """Return a table as dictionaries of Python's own values, None where a cell is missing."""
     if not hasattr(rows, "columns"):
         if not isinstance(rows, Iterable):
-            raise SettingsError(f"rows must be dictionaries or a table; got {rows!r}")
+            raise SettingsError(f"rows must be dictionaries or a table; got {shown(rows)}")
         return rows
     frame = cast("pd.DataFrame", rows)
     if not frame.columns.is_unique:
@@ -252,7 +252,7 @@ def named(rows: Iterable[Row]) -> Iterator[Row]:
     known: dict[tuple[object, ...], Sequence[str]] = {}
     for row in rows:
         if not isinstance(row, Mapping):
-            raise SettingsError(f"a row must be a dictionary; got {row!r}")
+            raise SettingsError(f"a row must be a dictionary; got {shown(row)}")
         keys = tuple(row)
         if keys not in known:
             known[keys] = _field_names(keys)

@@ -400,3 +400,10 @@ def test_no_count_is_too_large_to_be_refused(parameter: str, make_pipeline: Make
     """A number of partitions that would never be made is refused at once."""
     with pytest.raises(SettingsError, match=rf"{parameter} must be [\d,]+ or less; got 1000"):
         run(make_pipeline(), [], **{parameter: 10**400})
+
+
+def test_a_row_that_is_none_is_shown_in_one_line(make_pipeline: Make) -> None:
+    """However many lines its text has."""
+    with pytest.raises(SettingsError) as raised:
+        run(make_pipeline(), [pd.DataFrame({"a": range(9)})])
+    assert "\n" not in str(raised.value)
