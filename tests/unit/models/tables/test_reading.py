@@ -68,7 +68,7 @@ def test_every_kind_of_file(name: str, tmp_path: Path, people: pd.DataFrame) -> 
         ("t.gz", b"x", "a .csv, .csv.gz or .parquet file; got {path}"),
         ("missing.csv", None, "a file that exists; got {path}"),
         ("t.csv.gz", b"no gzip", "{path}: BadGzipFile: Not a gzipped file"),
-        ("t.csv", gzip.compress(b"a,b"), "a CSV file; {path} is gzipped. Name it .csv.gz"),
+        ("t.csv", gzip.compress(b"a,b", mtime=0), "a CSV file; {path} is gzipped. Name it .csv.gz"),
         ("t.csv", b"PAR1....", "a CSV file; {path} is Parquet. Name it .parquet"),
         ("t.csv", b"PK\x03\x04..", "a CSV file; {path} is a spreadsheet or another archive"),
         ("t.csv", "a,b\n1,2\n".encode("utf-16"), "a CSV file; {path} is in UTF-16. Convert it"),
