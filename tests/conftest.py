@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import signal
-from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -15,15 +13,6 @@ from millrace.streams.redaction import forget_secrets
 # How long an example takes says how busy the machine is, not whether the code is right.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Name tests alike in every process: pytest-xdist compares names, and some held addresses."""
-    named: Counter[str] = Counter()
-    for item in items:
-        name = re.sub(r" at 0x[0-9a-f]+", "", item.nodeid)
-        named[name] += 1
-        item._nodeid = name if named[name] == 1 else f"{name}#{named[name]}"
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -178,7 +178,7 @@ def test_numbers_and_scores_are_floats(value, expected):
 
 
 BAD_NUMBERS = [None, float("nan"), float("inf"), -np.inf, np.float32("nan"), np.longdouble("1e400")]
-NO_NUMBERS = ["0.5", b"1", 1j, [1.0], {}, np.array([1.0]), 2**64, 10**400, object(), dt.date.max]
+NO_NUMBERS = ["0.5", b"1", 1j, [1.0], {}, np.array([1.0]), 2**64, 10**400, object, dt.date.max]
 
 
 @pytest.mark.parametrize("answer", [*BAD_NUMBERS, *NO_NUMBERS], ids=repr)

@@ -46,7 +46,7 @@ UNKNOWN_CLASS = RejectReason.UNKNOWN_CLASS
         (labels("anomaly"), [True, 0], ["1", 1.0, 2]),
         (labels("regression", "double"), [1.5, 2], [True, "1.5", None]),
     ],
-    ids=str,
+    ids=range(15),
 )
 def test_only_labels_of_the_settled_type_are_learned(
     settled: Labels, learned: list[Any], refused: list[Any]
