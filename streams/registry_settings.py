@@ -1,4 +1,4 @@
-"""Where the schema registry is, who asks it, and whom the worker believes to be it."""
+"""The schema registry's addresses, the credentials for it, and its certificate authority."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 The changed entries of an agent's stores go to the compacted topic `state.<agent>`, the models to
 the compacted topic `models`, both on the partition that they are the state of. A manifest ends
 each flush: it says how far into its inputs the state goes, and how much there is of it. Large
-entries are split (`parts`). What counts of what is read is in `found`.
+entries are split (`parts`). What is read is signed (`signed_topics`), and what counts of it is in `found`.
 """
 
 from __future__ import annotations
@@ -18,12 +18,11 @@ import structlog
 
 from millrace.models.candidates.model_set import ModelSet
 from millrace.models.pipeline.definition import Pipeline
-from millrace.schemas import RecordError, SnapshotError, shipped
+from millrace.schemas import SnapshotError, shipped
 from millrace.schemas.records import ModelSnapshot
 from millrace.streams.kafka.delivery import CheckedProducer
 from millrace.streams.kafka.identity import Identity
 from millrace.streams.kafka.protocols import Clients
-from millrace.streams.kafka.reading import read_to_end
 from millrace.streams.operators.keyed_state import Change
 from millrace.streams.state import snapshot
 from millrace.streams.state.allowed import own_modules
@@ -38,11 +37,10 @@ from millrace.streams.state.records import (
     Place,
     Saved,
     StateRecord,
-    check_record,
-    read_record,
     state_record,
 )
-from millrace.streams.state.signing import OtherKeyError, is_signed_anew, signed_anew, verified
+from millrace.streams.state.signed_topics import SignedTopics, payload_of
+from millrace.streams.state.signing import OtherKeyError, is_signed_anew, signed_anew
 from millrace.streams.topology.chain import AgentSpec
 from millrace.streams.topology.task import Task
 from millrace.streams.topology.topics import state_topic
@@ -51,7 +49,6 @@ MODELS = "learning/models"
 """The store that is published to the topic `models`."""
 
 _WRITE_TIMEOUT_SECONDS = 30.0
-_MOST_LOGGED = 10
 
 _log = structlog.get_logger(__name__)
 
@@ -127,8 +124,7 @@ class StateLog:
         self._learns = "learning" in agent
         self._key = key
         self._part_bytes = part_bytes
-        self._on_skipped = on_skipped
-        self._skipped: Counter[str] = Counter()
+        self._signed = SignedTopics(clients, prefix, key, on_skipped)
         self.owners: dict[int, str] = {}
         self._orders: Counter[int] = Counter()
         self._on_topics: defaultdict[int, _OnTopics] = defaultdict(_OnTopics)
@@ -216,7 +212,7 @@ class StateLog:
             The topics cannot be read to their ends.
         """
         found = {each: Found(self._topic) for each in partitions}
-        for partition, record in self._genuine(self._topic, found):
+        for partition, record in self._signed.read(self._topic, found):
             found[partition].add(record)
         owners = {each: records.own(OWNER) for each, records in found.items()}
         self.owners = {
@@ -233,7 +229,7 @@ class StateLog:
         """Return each partition's snapshots in the topic `models`, oldest first."""
         found = {each: Found(self._topic) for each in partitions}
         parts = self._parts()
-        for partition, record in self._genuine("models", found):
+        for partition, record in self._signed.read("models", found):
             if record.value is not None:
                 published = shipped("model_snapshot").decode(record.value)
                 payload = parts.whole(published["payload"])
@@ -252,44 +248,12 @@ class StateLog:
         models: ModelSet | None = None if whole is None else self._load(whole)
         return models
 
-    def _genuine(
-        self, topic: str, found: Mapping[int, Found], last: Mapping[int, int] | None = None
-    ) -> Iterator[tuple[int, StateRecord]]:
-        """Return the records that are signed with the key; skip, count and log the others."""
-        for partition, record in self._records(topic, found, last):
-            try:
-                check_record(record)
-                payload = self._payload(record)
-                if payload is not None:
-                    verified(payload, self._key)
-            except (SnapshotError, RecordError) as error:
-                self._skip(found[partition], partition, record, error)
-            else:
-                yield partition, record
-
-    def _skip(self, found: Found, partition: int, record: StateRecord, error: Exception) -> None:
-        at = f"{self._prefix}{record.topic}[{partition}]@{record.offset}"
-        found.pass_over(record)
-        if isinstance(error, OtherKeyError):
-            found.refused.append(f"{at} ({record.key!r}): {error}")
-        self._on_skipped(record.topic)
-        self._skipped[record.topic] += 1
-        if self._skipped[record.topic] <= _MOST_LOGGED:
-            _log.error(
-                "skipped a record that is no state of this pipeline",
-                topic=self._prefix + record.topic,
-                partition=partition,
-                offset=record.offset,
-                key=repr(record.key),
-                reason=str(error),
-            )
-
     def _add_models(self, found: Mapping[int, Found]) -> None:
         """Add the newest models: the last records hold them, or else the whole topic is read."""
         missing = {each: records for each, records in found.items() if records.own(MANIFEST)}
         for is_tail in (True, False):
             last = {each: self._tail(records) for each, records in missing.items()}
-            for partition, record in self._genuine("models", missing, last if is_tail else {}):
+            for partition, record in self._signed.read("models", missing, last if is_tail else {}):
                 found[partition].add_model(record)
             for partition, records in [*missing.items()]:
                 if self._has_models(records):
@@ -303,7 +267,7 @@ class StateLog:
     def _has_models(self, found: Found) -> bool:
         manifest = self._found_manifest(found)
         heads = [each for each in found.entries() if each.topic == "models"]
-        parts = sum(count_parts(self._payload(each) or b"", self._key) for each in heads)
+        parts = sum(count_parts(payload_of(each) or b"", self._key) for each in heads)
         there = sum(each.topic == "models" for each in found.parts())
         return len(heads) == manifest["sizes"].get(MODELS, 0) and there >= parts
 
@@ -372,7 +336,7 @@ class StateLog:
 
     def _renewed(self, record: StateRecord, number: int) -> StateRecord:
         """Return a record as it was, signed with the first key, as one of another flush."""
-        payload = signed_anew(self._payload(record) or b"", self._key)
+        payload = signed_anew(payload_of(record) or b"", self._key)
         if record.topic == "models":
             published = shipped("model_snapshot").decode(record.value or b"")
             payload = shipped("model_snapshot").encode({**published, "payload": payload})
@@ -400,7 +364,7 @@ class StateLog:
         former = [
             each
             for each in (*found.entries(), *found.parts())
-            if not is_signed_anew(self._payload(each) or b"", self._key)
+            if not is_signed_anew(payload_of(each) or b"", self._key)
         ]
         if former:
             _log.warning(
@@ -431,11 +395,11 @@ class StateLog:
             saved.runs += self._load(each.value or b"")
         parts = self._parts()
         for each in found.parts():
-            parts.whole(self._payload(each) or b"")
+            parts.whole(payload_of(each) or b"")
         for each in found.entries():
             operator, name, entry = each.key.split("/", 2)
             store = f"{operator}/{name}"
-            payload = self._payload(each) or b""
+            payload = payload_of(each) or b""
             whole = parts.whole(payload)
             if whole is not None:
                 if count := count_parts(payload, self._key):
@@ -463,24 +427,11 @@ class StateLog:
         manifest: Manifest = self._load((record and record.value) or b"")
         return manifest
 
-    def _payload(self, record: StateRecord) -> bytes | None:
-        """Return what is signed of a record."""
-        if record.topic != "models" or record.value is None:
-            return record.value
-        return shipped("model_snapshot").decode(record.value)["payload"]
-
     def _dump(self, value: object) -> bytes:
         return snapshot.dump(value, self._key)
 
     def _load(self, data: bytes) -> Any:
         return snapshot.load(data, self._key, self._own)
-
-    def _records(
-        self, topic: str, partitions: Iterable[int], last: Mapping[int, int] | None = None
-    ) -> Iterator[tuple[int, StateRecord]]:
-        """Read partitions of a topic to their ends, all of them or only their last offsets."""
-        for message in read_to_end(self._clients, self._prefix + topic, partitions, last):
-            yield message.partition() or 0, read_record(topic, message)
 
 
 def _published(scope_key: str, models: ModelSet, covers: dict[str, int], payload: bytes) -> bytes:

@@ -60,7 +60,7 @@ class Released:
             log = StateLog(
                 self.pipeline, agent, KafkaClients(settings), f"{self.pipeline.name}.", KEY
             )
-            log._records = _records_of(document["state"])  # type: ignore[method-assign]
+            log._signed._records = _records_of(document["state"])  # type: ignore[method-assign]
             factory = TaskFactory(
                 self.pipeline, agent, 1, 10**6, lambda _: None, log.load_models, lambda: NOW_MS
             )

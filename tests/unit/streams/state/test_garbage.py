@@ -245,7 +245,7 @@ def test_changed_state_is_not_used(
 def test_state_of_another_key_is_refused(
     make_log: Callable[..., StateLog], task: Task, skipped: list[str]
 ) -> None:
-    """A worker that was deployed with another key does not begin afresh in silence."""
+    """A worker with another key refuses to start; it does not learn from the beginning again."""
     with pytest.raises(SnapshotError, match=r"another MILLRACE_STATE_KEY.*delete the topics"):
         make_log(b"another key").read([0])
     assert skipped
