@@ -3,7 +3,8 @@
 The changed entries of an agent's stores go to the compacted topic `state.<agent>`, the models to
 the compacted topic `models`, both on the partition that they are the state of. A manifest ends
 each flush: it says how far into its inputs the state goes, and how much there is of it. Large
-entries are split (`parts`). What is read is signed (`signed_topics`), and what counts of it is in `found`.
+entries are split (`entries`, `parts`). What is read is signed (`signed_topics`); what counts of it
+is in `found`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any
 
 import structlog
 
@@ -26,9 +27,10 @@ from millrace.streams.kafka.protocols import Clients
 from millrace.streams.operators.keyed_state import Change
 from millrace.streams.state import snapshot
 from millrace.streams.state.allowed import own_modules
+from millrace.streams.state.entries import MODELS, Entries
 from millrace.streams.state.found import Found
 from millrace.streams.state.input_order import Run
-from millrace.streams.state.parts import PART_BYTES, Parts, count_parts, keep, part_key, split
+from millrace.streams.state.parts import PART_BYTES, Parts, count_parts
 from millrace.streams.state.records import (
     MANIFEST,
     ORDER,
@@ -40,13 +42,10 @@ from millrace.streams.state.records import (
     state_record,
 )
 from millrace.streams.state.signed_topics import SignedTopics, payload_of
-from millrace.streams.state.signing import OtherKeyError, is_signed_anew, signed_anew
+from millrace.streams.state.signing import OtherKeyError, is_signed_anew
 from millrace.streams.topology.chain import AgentSpec
 from millrace.streams.topology.task import Task
 from millrace.streams.topology.topics import state_topic
-
-MODELS = "learning/models"
-"""The store that is published to the topic `models`."""
 
 _WRITE_TIMEOUT_SECONDS = 30.0
 
@@ -123,7 +122,7 @@ class StateLog:
         self._topic = state_topic(agent)
         self._learns = "learning" in agent
         self._key = key
-        self._part_bytes = part_bytes
+        self._entries = Entries(self._topic, key, part_bytes, clients.beside)
         self._signed = SignedTopics(clients, prefix, key, on_skipped)
         self.owners: dict[int, str] = {}
         self._orders: Counter[int] = Counter()
@@ -151,14 +150,14 @@ class StateLog:
         for name, store in task.stores():
             sizes[name] = len(store)
             for change in store.changes():
-                for record in self._entry(partition, name, change, covers, number, parts):
+                for record in self._entries.of(partition, name, change, covers, number, parts):
                     written.add(record.place)
                     there.attempted.add(record.place)
                     yield record
         for place, record in there.again.items():
             if place not in written:
                 written.add(place)
-                yield self._renewed(record, number)
+                yield self._entries.renewed(record, number)
         orders = {(self._topic, key) for key in there.orders}
         for topic, key in sorted((there.leftovers | there.attempted | orders) - written):
             yield state_record(topic, key, None, flush=number)
@@ -274,49 +273,6 @@ class StateLog:
     def _parts(self) -> Parts:
         return Parts(self._key, self._clients.beside)
 
-    def _pieces(self, partition: int, place: Place, value: object) -> list[bytes]:
-        """Return a value alone, or its parts and, last, their head."""
-        payload, beside = self._dump(value), self._clients.beside
-        if beside is None:
-            return split(payload, self._key, self._part_bytes)
-        topic, key = place
-        return [keep(payload, self._key, f"{topic}[{partition}]/{key}", beside, self._part_bytes)]
-
-    def _entry(
-        self,
-        partition: int,
-        store: str,
-        change: Change,
-        covers: dict[str, int],
-        number: int,
-        parts: dict[Place, int],
-    ) -> Iterator[StateRecord]:
-        """Return the records of one change: an entry, after its parts, and what they replace."""
-        topic = "models" if store == MODELS else self._topic
-        key = f"{store}/{change.key}"
-
-        def record(key: str, value: bytes | None) -> StateRecord:
-            return state_record(topic, key, value, flush=number, sequence=change.sequence)
-
-        def encoded(payload: bytes) -> bytes:
-            if store != MODELS:
-                return payload
-            return _published(change.key, cast(ModelSet, change.value), covers, payload)
-
-        before = parts.pop((topic, key), 0)
-        if change.value is None:
-            pieces, head = [], None
-        else:
-            *pieces, whole = self._pieces(partition, (topic, key), change.value)
-            head = encoded(whole)
-        for at, piece in enumerate(pieces):
-            yield record(part_key(key, at), encoded(piece))
-        for at in range(len(pieces), before):
-            yield record(part_key(key, at), None)
-        if pieces:
-            parts[topic, key] = len(pieces)
-        yield record(key, head)
-
     def _manifest(
         self,
         covers: dict[str, int],
@@ -333,16 +289,6 @@ class StateLog:
             parts=sum(count for (topic, _), count in parts.items() if topic == "models"),
         )
         return state_record(self._topic, MANIFEST, self._dump(manifest), flush=number)
-
-    def _renewed(self, record: StateRecord, number: int) -> StateRecord:
-        """Return a record as it was, signed with the first key, as one of another flush."""
-        payload = signed_anew(payload_of(record) or b"", self._key)
-        if record.topic == "models":
-            published = shipped("model_snapshot").decode(record.value or b"")
-            payload = shipped("model_snapshot").encode({**published, "payload": payload})
-        return state_record(
-            record.topic, record.key, payload, flush=number, sequence=record.sequence
-        )
 
     def _saved(self, partition: int, found: Found) -> Saved | None:
         """Return the state if all of it is there, and note what else is on the topics."""
@@ -432,18 +378,6 @@ class StateLog:
 
     def _load(self, data: bytes) -> Any:
         return snapshot.load(data, self._key, self._own)
-
-
-def _published(scope_key: str, models: ModelSet, covers: dict[str, int], payload: bytes) -> bytes:
-    """Return the record of `models` that holds a payload, or a part of it."""
-    published = ModelSnapshot(
-        scope_key=scope_key,
-        champion=models.champion,
-        version=models.version,
-        covers=covers,
-        payload=payload,
-    )
-    return shipped("model_snapshot").encode(published)
 
 
 def _fingerprint(pipeline: Pipeline) -> str:

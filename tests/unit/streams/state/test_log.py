@@ -19,7 +19,8 @@ from millrace.schemas.records import Event, Features
 from millrace.streams.kafka.fakes import FakeBroker, FakeClients
 from millrace.streams.operators.record import Origin
 from millrace.streams.operators.slice import Slice
-from millrace.streams.state.log import MODELS, StateLog
+from millrace.streams.state.entries import MODELS
+from millrace.streams.state.log import StateLog
 from millrace.streams.state.records import Saved, StateRecord
 from millrace.streams.tools.inspect_state import describe
 from millrace.streams.topology.chain import AgentSpec, parse_chain
