@@ -1,0 +1,135 @@
+"""Records of one type as columns: what an operator makes of a whole slice at once.
+
+Predictions and outcomes are written for every event. As columns they are encoded, counted and
+watched without an object for each.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, TypeAlias
+
+from millrace.schemas.records import (
+    Features,
+    LabelValue,
+    Outcome,
+    Prediction,
+    Probabilities,
+)
+from millrace.streams.operators.record import Origin, OutcomeRecord, PredictionRecord, Record
+
+
+@dataclass(slots=True)
+class Columns(ABC):
+    """Records of one type, for one topic, in order; all columns are of the same length.
+
+    Attributes
+    ----------
+    type, topic
+        As those of a `Record`.
+    origins
+        The Kafka record that each goes back to; each is written to its origin's partition.
+    """
+
+    type: ClassVar[str]
+    topic: ClassVar[str]
+
+    origins: Sequence[Origin]
+
+    def __len__(self) -> int:
+        return len(self.origins)
+
+    @abstractmethod
+    def records(self) -> list[Record]:
+        """Return the same as one object for each record."""
+
+
+Made: TypeAlias = Record | Columns
+"""What an operator makes."""
+
+
+@dataclass(slots=True)
+class PredictionColumns(Columns):
+    """Predictions of one model.
+
+    Attributes
+    ----------
+    event_ids, keys, event_times_ms, values, model_versions, staleness, probabilities, features
+        Columns of what `Prediction` describes.
+    model
+        The champion's name.
+    prediction_time_ms
+        Of all of them: stamped as they leave the task.
+    """
+
+    type = "Prediction"
+    topic = "predictions"
+
+    event_ids: Sequence[str]
+    keys: Sequence[str | None]
+    event_times_ms: Sequence[int]
+    values: Sequence[LabelValue | None]
+    model: str
+    model_versions: Sequence[int]
+    staleness: Sequence[int]
+    probabilities: Sequence[Probabilities]
+    features: Sequence[Features]
+    prediction_time_ms: int = 0
+
+    def records(self) -> list[Record]:
+        return [PredictionRecord(self._value(at), self.origins[at]) for at in range(len(self))]
+
+    def _value(self, at: int) -> Prediction:
+        return Prediction(
+            event_id=self.event_ids[at],
+            key=self.keys[at],
+            event_time_ms=self.event_times_ms[at],
+            prediction_time_ms=self.prediction_time_ms,
+            value=self.values[at],
+            model=self.model,
+            model_version=self.model_versions[at],
+            staleness_examples=self.staleness[at],
+            probabilities=self.probabilities[at],
+            features=self.features[at],
+        )
+
+
+@dataclass(slots=True)
+class OutcomeColumns(Columns):
+    """What became of events and labels.
+
+    Attributes
+    ----------
+    event_ids, keys, event_times_ms, fates, labels, label_delays_ms
+        Columns of what `Outcome` describes.
+    losses
+        Candidate to its column of losses: None where it has none.
+    """
+
+    type = "Outcome"
+    topic = "outcomes"
+
+    event_ids: Sequence[str]
+    keys: Sequence[str | None]
+    event_times_ms: Sequence[int | None]
+    fates: Sequence[str]
+    labels: Sequence[LabelValue | None]
+    label_delays_ms: Sequence[int | None]
+    losses: Mapping[str, Sequence[float | None]]
+
+    def records(self) -> list[Record]:
+        return [OutcomeRecord(self._value(at), self.origins[at]) for at in range(len(self))]
+
+    def _value(self, at: int) -> Outcome:
+        losses = self.losses.items()
+        return Outcome(
+            event_id=self.event_ids[at],
+            key=self.keys[at],
+            event_time_ms=self.event_times_ms[at],
+            fate=self.fates[at],
+            label=self.labels[at],
+            label_delay_ms=self.label_delays_ms[at],
+            losses={name: loss for name, each in losses if (loss := each[at]) is not None},
+        )
