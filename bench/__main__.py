@@ -24,6 +24,7 @@ _EPILOG = "\b\nParts:\n" + "\n".join(
 _COUNT = click.IntRange(1)
 _SHARE = click.FloatRange(0, 1, min_open=True)
 _FOLDER = click.Path(file_okay=False, path_type=Path)
+_CHECKOUT = click.Path(exists=True, file_okay=False, path_type=Path)
 _SHARES, _KEYS = (0.25, 0.5, 0.75), (1_000, 10_000, 100_000)
 
 
@@ -37,6 +38,8 @@ _SHARES, _KEYS = (0.25, 0.5, 0.75), (1_000, 10_000, 100_000)
 @click.option("--load-seconds", default=6.0, help="Duration of a load (latency).")
 @click.option("--share", "shares", multiple=True, type=_SHARE, default=_SHARES, help="Loads.")
 @click.option("--keys", multiple=True, type=_COUNT, default=_KEYS, help="Numbers of keys.")
+@click.option("--label-delay", type=_COUNT, default=500, help="Events between event and label.")
+@click.option("--baseline-checkout", type=_CHECKOUT, help="Run Millrace's code of there, too.")
 @click.option("--broker", default="auto", help="auto, embedded, or bootstrap servers.")
 @click.option("--results", "folder", type=_FOLDER, default=results.FOLDER, show_default=False)
 @click.option("--plot/--no-plot", "is_drawn", default=True, help="Draw the results as PNG.")
@@ -45,7 +48,8 @@ def main(parts: tuple[str, ...], folder: Path, broker: str, is_drawn: bool, **op
 
     Without PARTS, those marked as default are measured. --model, --contestant, --share (of the
     maximum rate, for latency) and --keys (for keys and restore) may be repeated. Results are
-    written to bench/results, or to --results.
+    written to bench/results, or to --results. With --baseline-checkout, each contestant of
+    Millrace has its turn with the code of that checkout, too (`full-before`).
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # stops what was started
     with open_broker(broker) as opened:

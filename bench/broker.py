@@ -106,8 +106,8 @@ def _admin(bootstrap: str) -> AdminClient:
 
 
 def _write(producer: Producer, topic: str, records: Iterable[Record]) -> None:
-    for key, value, partition in records:
-        producer.produce(topic, value, key, partition)
+    for each in records:
+        producer.produce(topic, each.value, each.key, each.partition)
         producer.poll(0)
     if left := producer.flush(_FILL_SECONDS):
         raise RuntimeError(f"timed out writing to {topic}: {left} records are not acknowledged")

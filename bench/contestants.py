@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
 from bench.job import Job
-from bench.process import interpreter
+from bench.process import REPOSITORY, interpreter
 from dev.kafka import free_port
 
 Command: TypeAlias = Callable[[Job], list[str]]  # returns a program and its arguments
 BARE = "bare"  # the River loop without Kafka, with which the contestants are compared
+EQUAL = "-equal"  # ends the name of one that does the same work as Millrace's `full`
+BEFORE = "-before"  # ends the name of one that runs from another checkout
 
 
 def script(module: str, environment: str = "") -> Command:
@@ -43,14 +46,34 @@ def millrace(chain: str, guarantee: str = "at_least_once", web_port: int | None 
     return command
 
 
-CONTESTANTS = {
-    "handwritten": script("handwritten"),
+def from_checkout(checkout: Path, command: Command) -> Command:
+    """Return the command of a Millrace worker with the code of another checkout.
+
+    The pipeline and the dependencies are those of this one; only the package is the other's.
+    """
+
+    def other(job: Job) -> list[str]:
+        folder = REPOSITORY / ".bench" / "before"
+        folder.mkdir(parents=True, exist_ok=True)
+        package = folder / "millrace"
+        package.unlink(missing_ok=True)
+        package.symlink_to(checkout.resolve() / "millrace")
+        return ["env", f"PYTHONPATH={folder}{os.pathsep}{REPOSITORY}", *command(job)]
+
+    return other
+
+
+MILLRACE: Mapping[str, Command] = {
     "full": millrace("full"),
     "full-eos": millrace("full", "exactly_once"),
     "default": millrace("default"),
     "default-eos": millrace("default", "exactly_once"),
     "split": millrace("split"),
     "split-eos": millrace("split", "exactly_once"),
+}
+CONTESTANTS: Mapping[str, Command] = {
+    "handwritten": script("handwritten"),
+    **MILLRACE,
     "bytewax": script("bytewax", "bytewax"),
     "quix": script("quix", "quix"),
     "faust": script("plain_faust"),

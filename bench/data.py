@@ -3,16 +3,20 @@
 Any CSV file works whose last column is a class of two values: its other numeric columns are the
 features. The generated stream is River's rotating hyperplane, with as many rows as Elec2 and the
 8 features of its full version. It is the same on every call.
+
+A label that comes later than its event is a record of its own on the same topic, so many events
+behind it, and those of the last events never come.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from io import BytesIO
 from itertools import count, cycle, islice
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 from zlib import crc32
 
 import fastavro
@@ -20,7 +24,7 @@ import numpy as np
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 from river.datasets.synth import Hyperplane
 
-from bench.job import Job
+from bench.job import LABEL_SCHEMA, Job
 
 ROWS = 45_312
 _FEATURES = 8
@@ -29,7 +33,15 @@ _KEYS_PER_PARTITION = 8
 _MARKER = b"\xc3\x01"  # Avro 1.12 specification, "Single-object encoding"
 
 Row: TypeAlias = tuple[dict[str, float], bool]  # features and label
-Record: TypeAlias = tuple[bytes, bytes, int]  # key, value and partition
+
+
+class Record(NamedTuple):
+    """A record of a job's input topic."""
+
+    key: bytes
+    value: bytes
+    partition: int
+    is_event: bool = True
 
 
 def name() -> str:
@@ -57,18 +69,51 @@ def _load(path: str) -> list[Row]:
 
 
 def records(job: Job, keys: Sequence[str] = ()) -> list[Record]:
-    """Return one record per key; by default, one per event of the job, with its id as the key."""
+    """Return one event per key; by default, one per event of the job, with its id as the key.
+
+    Where labels come later, they are among them.
+    """
     keys = keys or [*map(str, range(job.events))]
-    schema = fastavro.parse_schema(job.schema)
-    crc = fingerprint(to_parsing_canonical_form(job.schema), "CRC-64-AVRO")
+    event, label = _encoder(job.schema), _encoder(LABEL_SCHEMA)
+    labels: deque[Record] = deque()
     made = []
-    for number, (key, (features, label)) in enumerate(zip(keys, rows(len(keys)), strict=True)):
-        value = BytesIO()
-        value.write(_MARKER + bytes.fromhex(crc))
-        event = {"id": str(number), "key": key, "label": label, **features}
-        fastavro.schemaless_writer(value, schema, event)
-        made.append((key.encode(), value.getvalue(), partition_of(key, job.partitions)))
+    for number, (key, (features, known)) in enumerate(zip(keys, rows(len(keys)), strict=True)):
+        event_id, partition = str(number), partition_of(key, job.partitions)
+        value = event({"id": event_id, "key": key, "label": known, **features})
+        made.append(Record(key.encode(), value, partition))
+        if job.label_delay:
+            value = label({"event_id": event_id, "label": known})
+            labels.append(Record(key.encode(), value, partition, is_event=False))
+            if len(labels) > job.label_delay:
+                made.append(labels.popleft())
     return made
+
+
+def events_in(records: Iterable[Record]) -> int:
+    """Return how many records are events, and so are predicted."""
+    return sum(each.is_event for each in records)
+
+
+def split(records: Sequence[Record], events: int) -> tuple[Sequence[Record], Sequence[Record]]:
+    """Return the records up to so many events, and the others."""
+    places = (place for place, each in enumerate(records) if each.is_event)
+    end = next(islice(places, events, None), len(records))
+    return records[:end], records[end:]
+
+
+def _encoder(schema: dict[str, object]) -> Callable[[Mapping[str, object]], bytes]:
+    """Return a function that encodes records as Avro single objects."""
+    parsed = fastavro.parse_schema(schema)
+    crc = fingerprint(to_parsing_canonical_form(schema), "CRC-64-AVRO")
+    header = _MARKER + bytes.fromhex(crc)
+
+    def encode(record: Mapping[str, object]) -> bytes:
+        value = BytesIO()
+        value.write(header)
+        fastavro.schemaless_writer(value, parsed, record)
+        return value.getvalue()
+
+    return encode
 
 
 def partition_of(key: str, partitions: int) -> int:

@@ -8,8 +8,11 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 _VARIABLE = "BENCH_JOB"
+_SCHEMAS = Path(__file__).resolve().parents[1] / "schemas"
+LABEL_SCHEMA = json.loads((_SCHEMAS / "label.avsc").read_text())  # of a label on its own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +28,7 @@ class Job:
     partitions: int = 1
     workers: int = 1  # processes that share the partitions
     keyed: bool = False  # whether events have a key; Millrace then has one model per partition
+    label_delay: int = 0  # events between an event and its label; 0 for the label inside the event
     windows: bool = False  # whether Millrace keeps a rolling window per key, and one model
 
     @property
@@ -41,8 +45,9 @@ class Job:
         texts = ["id", "key"] if self.keyed else ["id"]
         types = dict.fromkeys(texts, "string") | dict.fromkeys(self.features, "double")
         fields = [{"name": name, "type": kind} for name, kind in types.items()]
-        label = {"name": "label", "type": "boolean"}
-        return {"type": "record", "name": "BenchEvent", "fields": [*fields, label]}
+        if not self.label_delay:
+            fields.append({"name": "label", "type": "boolean"})
+        return {"type": "record", "name": "BenchEvent", "fields": fields}
 
     def as_environment(self) -> dict[str, str]:
         return {_VARIABLE: json.dumps(asdict(self))}

@@ -47,12 +47,12 @@ def _produce(job: Job, first: int, rate: float, load: Connection[float, float]) 
     producer.list_topics(job.input_topic, timeout=10)
     load.send(0.0)
     start, behind = load.recv(), 0.0
-    for number, (key, value, partition) in enumerate(records):
+    for number, record in enumerate(records):
         due = start + number / rate
         while (now := time.monotonic()) < due:
             time.sleep(min(due - now, _SLEEP_SECONDS))
         behind = max(behind, now - due)
-        producer.produce(job.input_topic, value, key, partition)
+        producer.produce(job.input_topic, record.value, record.key, record.partition)
         producer.poll(0)
     producer.flush(_FLUSH_SECONDS)
     load.send(behind)

@@ -17,7 +17,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from bench.broker import Broker
 from bench.contestants import Command
-from bench.data import Record
+from bench.data import Record, events_in
 from bench.job import Job
 from bench.process import Process, used
 from bench.results import Result
@@ -42,29 +42,30 @@ class Run:
 
     def warm_up(self, records: Sequence[Record]) -> None:
         """Have records predicted before the clock starts; raise RuntimeError on a timeout."""
+        events = events_in(records)
         seconds = ready_seconds(len(records))
         if len(self.processes) > 1:
             self._wait_shared(seconds)
         self.broker.fill(self.job.input_topic, records)
-        self.wait(len(records), seconds)
-        if self.count < len(records):
-            raise self._timed_out(seconds, self.count, len(records))
+        self.wait(events, seconds)
+        if self.count < events:
+            raise self._timed_out(seconds, self.count, events)
 
     def measure(self, records: Sequence[Record], limit_seconds: float) -> Result:
         """Give an idle contestant all records at once; what it does within the limit counts.
 
         Raises RuntimeError if it exits or stalls.
         """
-        first = self.count
+        first, wanted = self.count, events_in(records)
         with self.broker.prepare(self.job.input_topic, records) as show:
             before, started = used(self.processes), time.monotonic()
             show()
-        self.wait(first + len(records), started + limit_seconds - time.monotonic())
+        self.wait(first + wanted, started + limit_seconds - time.monotonic())
         after, events = used(self.processes), self.count - first
         seconds = next(at for at, count in self.seen if count == self.count) - started
-        is_stalled = events < len(records) and limit_seconds - seconds > _STALL_SECONDS
+        is_stalled = events < wanted and limit_seconds - seconds > _STALL_SECONDS
         if not events or is_stalled:
-            raise self._timed_out(limit_seconds, events, len(records))
+            raise self._timed_out(limit_seconds, events, wanted)
         return {
             "first": first,
             "last": self.count,

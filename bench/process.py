@@ -20,6 +20,7 @@ from bench.results import Result
 REPOSITORY = Path(__file__).resolve().parents[1]
 _STOP_SECONDS = 20.0
 _LAST_LINES = 5
+_CPU_TIMES = slice(11, 15)  # utime, stime, cutime and cstime; see proc_pid_stat(5)
 
 
 class Process:
@@ -81,7 +82,8 @@ def _environment(job: Job) -> dict[str, str]:
 def used(processes: Iterable[Process]) -> tuple[float, int] | None:
     """Return the CPU seconds and the peak memory in bytes of processes; None without `/proc`.
 
-    Theirs are the processes that they have started, too.
+    CPU time is that of user and system. Theirs are the processes that they have started, too, and
+    the CPU time of those that have ended since.
     """
     groups = {each.pid for each in processes}  # each began a session, and so a group
     if not all(Path(f"/proc/{pid}").exists() for pid in groups):
@@ -92,7 +94,7 @@ def used(processes: Iterable[Process]) -> tuple[float, int] | None:
             fields = (folder / "stat").read_text().rpartition(")")[2].split()
             if int(fields[2]) not in groups:
                 continue
-            seconds += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+            seconds += sum(map(int, fields[_CPU_TIMES])) / os.sysconf("SC_CLK_TCK")
             peak = re.search(r"VmHWM:\s+(\d+) kB", (folder / "status").read_text())
             peak_bytes += int(peak[1]) * 1024 if peak else 0
     return seconds, peak_bytes

@@ -19,6 +19,7 @@ import pandas as pd
 Result: TypeAlias = dict[str, Any]  # a run: what it is about, and its figures or its error
 FOLDER = Path(__file__).with_name("results")
 _PACKAGES = ("millrace", "river", "confluent-kafka", "faust-streaming")
+_MAY_BE_ABSENT = ["error", "cpu_ratio_to_bare"]
 _ABOUT: list[str | list[str]] = ["part", "broker", "data", "machine", "versions"]
 
 
@@ -46,7 +47,7 @@ def read(folder: Path = FOLDER) -> pd.DataFrame:
     """Return all runs of all parts, one per row, with what they were measured on."""
     documents = [json.loads(each.read_text()) for each in sorted(folder.glob("*.json"))]
     runs = pd.json_normalize(documents, "runs", meta=_ABOUT)
-    return runs if "error" in runs else runs.assign(error=None)
+    return runs.reindex(columns=[*runs.columns.union(_MAY_BE_ABSENT, sort=False)])
 
 
 def of_part(runs: pd.DataFrame, part: str) -> pd.DataFrame:

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from bench.parts.latency import latency
 from bench.parts.scaling import keys, partitions, restore, workers
-from bench.parts.throughput import guarantee, stages, throughput
+from bench.parts.throughput import delayed, guarantee, stages, throughput
 
 PARTS = {
     each.__name__: each
-    for each in (throughput, stages, guarantee, latency, workers, partitions, keys, restore)
+    for each in (
+        *(throughput, delayed, stages, guarantee, latency),
+        *(workers, partitions, keys, restore),
+    )
 }
 DEFAULT = ("throughput", "guarantee", "latency")  # what `make bench` measures
-NEED_KAFKA = frozenset(PARTS) - {"throughput", "stages", "latency"}  # not the embedded broker
+_EMBEDDED = {"throughput", "delayed", "stages", "latency"}
+NEED_KAFKA = frozenset(PARTS) - _EMBEDDED  # what the embedded broker cannot run

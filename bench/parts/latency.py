@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 
 from bench import data
-from bench.contestants import CONTESTANTS
 from bench.load import prepare
 from bench.measure import started
 from bench.results import Result
@@ -43,7 +42,7 @@ def latency(session: Session) -> None:
 
 def _maximum(session: Session, name: str, model: str) -> Result:
     """Find the maximum rate. Offering more takes CPU time, too, so each trial offers less."""
-    found = session.throughput(CONTESTANTS[name], session.job(model))
+    found = session.throughput(session.command(name), session.job(model))
     rate, taken = found["events_per_second"], []
     for _ in range(_TRIALS):
         taken.append(_load(session, name, model, rate, 0)["taken_per_second"])
@@ -58,7 +57,7 @@ def _load(session: Session, name: str, model: str, rate: float, late_seconds: fl
     job = replace(job, events=WARM_UP + count)
     with (
         broker.topics(job),
-        started(broker, job, CONTESTANTS[name]) as run,
+        started(broker, job, session.command(name)) as run,
         prepare(job, WARM_UP, rate) as load,
     ):
         run.warm_up(data.records(replace(job, events=WARM_UP)))

@@ -1,4 +1,9 @@
-"""How fast each contestant is, compared with the bare River loop over the same events."""
+"""How fast each contestant is, compared with the bare River loop over the same events.
+
+By time and by CPU time: the first is what users get, the second says the same on a machine that
+does other things as well. CPU time is that of the contestant's processes, user and system, between
+the same two moments; that of the bare loop is the same of its own process.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +12,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from bench.contestants import BARE, CONTESTANTS
+from bench.contestants import BARE
+from bench.job import Job
 from bench.process import run_in_memory
 from bench.results import Result
-from bench.session import LOGISTIC, MODELS, Session
+from bench.session import LOGISTIC, MODELS, TREE, Session
 
 _CONTESTANTS = ("handwritten", "full", "default", "split", "bytewax", "quix", "faust")
+_WITH_DELAY = ("full", "default")
 _GUARANTEES = ("full", "full-eos", "default", "default-eos")
 _FAUST_EVENTS = 3_000  # it takes five seconds for them
 
@@ -22,55 +29,73 @@ def throughput(session: Session) -> None:
     _compare(session, MODELS, _CONTESTANTS)
 
 
+def delayed(session: Session) -> None:
+    """The same with each label so many events behind its event (--label-delay)."""
+    _compare(session, (LOGISTIC, TREE), _WITH_DELAY, session.label_delay)
+
+
 def guarantee(session: Session) -> None:
     """The cost of exactly once compared with at least once."""
     _compare(session, (LOGISTIC,), _GUARANTEES)
 
 
 def stages(session: Session) -> None:
-    """Where the time of an event goes in Millrace, operator by operator, in memory."""
+    """Where the CPU time of an event goes in Millrace, operator by operator, in memory."""
     for number in range(session.rounds):
         for model in session.models or MODELS:
             session.attempt({"model": model, "round": number}, _stages, session, model)
 
 
-def _compare(session: Session, models: Sequence[str], names: Sequence[str]) -> None:
+def _compare(
+    session: Session, models: Sequence[str], names: Sequence[str], label_delay: int = 0
+) -> None:
     names = session.choose(names)
     for number in range(session.rounds):
         for model in session.models or models:
             about = {"model": model, "round": number}
-            bare = run_in_memory(BARE, session.job(model))
+            about |= {"label_delay": label_delay} if label_delay else {}
+            bare = run_in_memory(BARE, replace(session.job(model), label_delay=label_delay))
             marks = bare.pop("marks")
-            session.keep({"contestant": BARE, **about, **bare, "ratio_to_bare": 1.0})
+            unit = {"ratio_to_bare": 1.0, "cpu_ratio_to_bare": 1.0}
+            session.keep({"contestant": BARE, **about, **bare, **unit})
             for name in names:
-                session.attempt({"contestant": name, **about}, _run, session, name, model, marks)
+                job = replace(session.job(model), label_delay=label_delay)
+                session.attempt({"contestant": name, **about}, _run, session, name, job, marks)
         names = names[1:] + names[:1]
 
 
-def _run(session: Session, name: str, model: str, marks: Sequence[Sequence[float]]) -> Result:
-    job = session.job(model)
+def _run(session: Session, name: str, job: Job, marks: Sequence[Sequence[float]]) -> Result:
     if name == "faust":
         job = replace(job, events=min(job.events, _FAUST_EVENTS))
-    found = session.throughput(CONTESTANTS[name], job)
-    bare_seconds = seconds_between(marks, found["first"], found["last"])
-    return {**found, "ratio_to_bare": bare_seconds / found["seconds"]}
+    found = session.throughput(session.command(name), job)
+    seconds, cpu_seconds = spent_between(marks, found["first"], found["last"])
+    events, per_million = found["last"] - found["first"], found["cpu_seconds_per_million"]
+    ratio = per_million and cpu_seconds / events * 1e6 / per_million
+    return {**found, "ratio_to_bare": seconds / found["seconds"], "cpu_ratio_to_bare": ratio}
 
 
-def seconds_between(marks: Sequence[Sequence[float]], first: int, last: int) -> float:
-    """Return how long the bare loop took from event `first` to event `last`."""
-    events, seconds = np.array(marks).T
-    begin, end = np.interp([first, last], events, seconds)
-    return float(end - begin)
+def spent_between(marks: Sequence[Sequence[float]], first: int, last: int) -> tuple[float, float]:
+    """Return the time and the CPU time that the bare loop took from event `first` to `last`."""
+    events, *spent = np.array(marks).T
+    seconds, cpu_seconds = (float(np.diff(np.interp([first, last], events, s))[0]) for s in spent)
+    return seconds, cpu_seconds
 
 
 def _stages(session: Session, model: str) -> Result:
-    job = session.job(model)
+    """Compare what the operators and the encoding take with what the bare loop takes.
+
+    No worker makes more: reading, writing and commits come on top.
+    """
+    job = session.job_in_memory(model)
     bare, fold = run_in_memory(BARE, job), run_in_memory("fold", job)
+    bare_cpu_seconds = bare["cpu_seconds_per_million"] / 1e6 * job.events
     per_event = 1e6 / job.events
     return {
-        "bare_seconds": bare["seconds"],
-        "fold_seconds": fold["seconds"],
-        "ratio_to_bare": bare["seconds"] / fold["seconds"],
+        "events": job.events,
+        "bare_cpu_seconds": bare_cpu_seconds,
+        "fold_cpu_seconds": fold["cpu_seconds"],
+        "cpu_ratio_to_bare": bare_cpu_seconds / fold["cpu_seconds"],
+        "most_events_per_second": job.events / fold["cpu_seconds"],
         "microseconds": {name: each * per_event for name, each in fold["stages"].items()},
-        "bare_microseconds": bare["seconds"] * per_event,
+        "bare_microseconds": bare_cpu_seconds * per_event,
     }

@@ -39,6 +39,7 @@ def run_of() -> RunOf:
             "cpu_seconds_per_million": 20.0,
             "peak_rss_bytes": 100_000_000,
             "ratio_to_bare": ratio,
+            "cpu_ratio_to_bare": ratio / 2,
             **more,
         }
 

@@ -9,6 +9,7 @@ import pytest
 
 from bench import data
 from bench.learner import Learner
+from millrace.schemas import shipped
 from millrace.streams.operators.routing import partition_of
 
 
@@ -67,8 +68,8 @@ def test_contestants_read_what_was_written(generated, job):
     """Every contestant decodes the rows to the last bit, in one partition and in order."""
     job = replace(job, features=[*generated[0][0]])
     records = data.records(job)
-    assert [(key, partition) for key, _, partition in records] == [(b"0", 0), (b"1", 0), (b"2", 0)]
-    decoded = [Learner(job).decode(value) for _, value, _ in records]
+    assert [(each.key, each.partition) for each in records] == [(b"0", 0), (b"1", 0), (b"2", 0)]
+    decoded = [Learner(job).decode(each.value) for each in records]
     assert decoded == [(str(number), *generated[number]) for number in range(3)]
 
 
@@ -77,9 +78,30 @@ def test_records_with_keys_go_to_the_partition_of_their_key(generated, job):
     job = replace(job, features=[*generated[0][0]], keyed=True, partitions=4)
     keys = ["anna", "bert", "cleo", "anna"]
     records = data.records(job, keys)
-    assert [key.decode() for key, _, _ in records] == keys
-    assert [partition for _, _, partition in records] == [partition_of(key, 4) for key in keys]
-    assert Learner(job).decode(records[1][1])[1]["key"] == "bert"
+    assert [each.key.decode() for each in records] == keys
+    assert [each.partition for each in records] == [partition_of(key, 4) for key in keys]
+    assert Learner(job).decode(records[1].value)[1]["key"] == "bert"
+
+
+def test_a_delayed_label_is_a_record_of_its_own(generated, job):
+    """It comes so many events behind its event, in Millrace's own form; the event has none."""
+    job = replace(job, features=[*generated[0][0]], events=4, label_delay=2)
+    records = data.records(job)
+    assert [(each.key, each.is_event) for each in records] == [
+        *((b"0", True), (b"1", True), (b"2", True), (b"0", False), (b"3", True), (b"1", False)),
+    ]
+    assert shipped("label").decode(records[3].value)["event_id"] == "0"
+    assert [each["name"] for each in job.schema["fields"]] == ["id", *job.features]
+
+
+def test_records_are_split_after_an_event(generated, job):
+    """What is not an event does not count."""
+    job = replace(job, features=[*generated[0][0]], events=4, label_delay=2)
+    records = data.records(job)
+    first, rest = data.split(records, 3)
+    assert [*first, *rest] == records
+    assert (data.events_in(first), data.events_in(rest)) == (3, 1)
+    assert data.split(records, 9) == (records, [])
 
 
 def test_keys_are_balanced():

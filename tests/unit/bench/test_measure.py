@@ -10,12 +10,13 @@ from contextlib import contextmanager
 import pytest
 
 from bench import measure
+from bench.data import Record
 from bench.measure import Run
 from bench.parts.latency import latencies, taken_per_second
-from bench.parts.throughput import seconds_between
+from bench.parts.throughput import spent_between
 from bench.process import Process, used
 
-RECORDS = [(b"key", b"value", 0)] * 10
+RECORDS = [Record(b"key", b"value", 0)] * 10
 
 
 class FakeMessage:
@@ -107,6 +108,15 @@ def test_a_run_ends_at_the_limit(started):
     assert found["seconds"] < 0.04
 
 
+def test_labels_are_not_predicted(started):
+    """Where labels come later, a run waits for the predictions of the events among its records."""
+    label = Record(b"key", b"value", 0, is_event=False)
+    run = started(4, 6)
+    run.warm_up([*RECORDS[:4], label])
+    found = run.measure([*RECORDS[:6], label], limit_seconds=60)
+    assert (found["first"], found["last"]) == (4, 10)
+
+
 def test_a_run_without_predictions_fails(started):
     """There is no rate to report."""
     with pytest.raises(RuntimeError, match="timed out after 0 s with 0 of 10 predictions visible"):
@@ -154,10 +164,10 @@ def test_more_events_may_take_longer_to_warm_up():
 
 def test_the_bare_loop_is_compared_over_the_same_events():
     """A contestant that stopped early is not compared with events that it never saw."""
-    marks = [(0, 0.0), (250, 1.0), (500, 4.0)]
-    assert seconds_between(marks, 0, 250) == 1.0
-    assert seconds_between(marks, 250, 500) == 3.0
-    assert seconds_between(marks, 125, 10_000) == 3.5
+    marks = [(0, 0.0, 0.0), (250, 1.0, 0.5), (500, 4.0, 2.5)]
+    assert spent_between(marks, 0, 250) == (1.0, 0.5)
+    assert spent_between(marks, 250, 500) == (3.0, 2.0)
+    assert spent_between(marks, 125, 10_000) == (3.5, 2.25)
 
 
 def test_latency_runs_from_due_to_visible():
@@ -201,6 +211,16 @@ def test_a_process_is_observed_and_stopped(job):
         assert found is None or (found[0] >= 0 and found[1] > 1_000_000)
     assert process._process.poll() == -15
     assert not process._log.exists()
+
+
+def test_what_a_process_has_started_counts_after_its_end(job):
+    """CPU time of a child that has ended is that of the process which waited for it."""
+    burn = "import time\nwhile time.process_time() < 0.2: pass"
+    text = f"import subprocess, sys, time; subprocess.run([sys.executable, '-c', {burn!r}])"
+    with Process(script(f"{text}; print('done', flush=True); time.sleep(600)"), job) as process:
+        deadline(lambda: process.last_lines() == "done")
+        found = used([process])
+        assert found is None or found[0] >= 0.2
 
 
 def test_a_process_that_is_gone_has_used_nothing_that_can_be_read():

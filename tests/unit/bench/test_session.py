@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
 from bench.broker import Broker
@@ -14,6 +17,7 @@ EMBEDDED = Broker("127.0.0.1:9092", "a broker", False)
 def session_on(broker: Broker, **options) -> Session:
     given = {"rounds": 1, "models": (), "contestants": (), "events": None, "limit_seconds": 1.0}
     more = {"load_seconds": 1.0, "shares": (), "keys": ()}
+    more |= {"label_delay": 500, "baseline_checkout": None}
     return Session(broker=broker, **{**given, **more, **options})
 
 
@@ -23,13 +27,24 @@ def session_on(broker: Broker, **options) -> Session:
         (REAL, (), ["full", "full-eos"]),
         (EMBEDDED, (), ["full"]),
         (REAL, ("quix", "split-eos"), ["quix", "split-eos"]),
-        (EMBEDDED, ("quix", "split-eos"), ["quix"]),
+        (EMBEDDED, ("quix", "split-eos", "quix-equal"), ["quix"]),
     ],
 )
 def test_only_a_real_kafka_has_transactions(broker, chosen, found):
     """Contestants that need them are left out elsewhere, chosen or not."""
     session = session_on(broker, contestants=chosen)
     assert [*session.choose(("full", "full-eos"))] == found
+
+
+def test_another_checkout_takes_turns_with_this_one(tmp_path):
+    """Millrace's contestants run twice, once with the package of the other; the others run once."""
+    session = session_on(REAL, baseline_checkout=tmp_path)
+    assert session.choose(("full", "quix")) == ["full", "full-before", "quix"]
+    job = session.job("hoeffding_tree")
+    env, path, *command = session.command("full-before")(job)
+    package = Path(path.removeprefix("PYTHONPATH=").split(os.pathsep)[0]) / "millrace"
+    assert (env, package.readlink()) == ("env", tmp_path / "millrace")
+    assert command[:4] == session.command("full")(job)[:4]
 
 
 @pytest.mark.parametrize(
