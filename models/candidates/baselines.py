@@ -7,11 +7,18 @@ baseline is hard to beat (Zliobaite et al. 2015), and users should see that.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from math import isfinite
+from typing import TypeAlias, cast
+
 from river import base, dummy, stats
 from river.base.typing import ClfTarget
 
 from millrace.models.pipeline.model import Model
 from millrace.models.pipeline.tasks import Task
+from millrace.schemas.records import LabelValue
+
+Answers: TypeAlias = Sequence[LabelValue | None]
 
 
 def baselines(task: Task | str) -> dict[str, Model]:
@@ -34,6 +41,23 @@ def baselines(task: Task | str) -> dict[str, Model]:
     if task is Task.ANOMALY:
         return {"no_change": LastAnomaly(), "prior": AnomalyRate()}
     return {"no_change": dummy.NoChangeClassifier(), "prior": MostCommon()}
+
+
+def answers(model: Model, labels: Sequence[LabelValue | None]) -> Answers:
+    """Let a baseline learn labels, and return its answer before each and after the last.
+
+    Equivalent to one `learn_one` after the other, at a fraction of the cost. None stands where it
+    has no answer: before it has learned, and for a mean that is too large for a float.
+
+    Examples
+    --------
+    >>> model = baselines("binary")["prior"]
+    >>> answers(model, [True, False, False])
+    [None, True, True, False]
+    >>> answers(model, [])
+    [False]
+    """
+    return _ANSWERS[type(model)](model, labels)
 
 
 class MostCommon(base.Classifier):
@@ -62,15 +86,24 @@ class MostCommon(base.Classifier):
         return True
 
     def learn_one(self, x: object, y: ClfTarget) -> None:  # noqa: ARG002 - ignores the features
-        counts = self.counts
-        counts[y] = count = counts.get(y, 0) + 1
-        if y == self.most_common:
-            return
-        most = 0 if self.most_common is None else counts[self.most_common]
-        if count > most:
-            self.most_common = y
-        elif count == most:
-            self.most_common = max(counts, key=counts.__getitem__)
+        self.answers([y])
+
+    def answers(self, labels: Sequence[ClfTarget]) -> Answers:
+        """Learn labels; return the most common class before each of them, and after the last."""
+        counts, most_common = self.counts, self.most_common
+        most = 0 if most_common is None else counts[most_common]
+        found = [most_common]
+        for label in labels:
+            counts[label] = count = counts.get(label, 0) + 1
+            if label == most_common:
+                most = count
+            elif count > most:
+                most_common, most = label, count
+            elif count == most:
+                most_common = max(counts, key=counts.__getitem__)
+            found.append(most_common)
+        self.most_common = most_common
+        return found
 
     def predict_one(self, x: object, **_: object) -> ClfTarget | None:  # noqa: ARG002
         return self.most_common
@@ -157,3 +190,55 @@ class AnomalyRate(_LabelScorer):
 
     def score_one(self, x: object) -> float:  # noqa: ARG002 - ignores the features
         return self.anomalies / self.labels if self.labels else 0.0
+
+
+def _last_classes(model: dummy.NoChangeClassifier, labels: Sequence[ClfTarget]) -> Answers:
+    found = [model.last_class, *labels]
+    model.last_class = found[-1]
+    model.classes.update(labels)
+    return found
+
+
+def _last_values(model: LastValue, labels: Sequence[float]) -> Answers:
+    found = [model.last, *labels]
+    model.last = found[-1]
+    return found
+
+
+def _means(model: dummy.StatisticRegressor, labels: Sequence[float]) -> Answers:
+    """Go on as `stats.Mean.update` does, value by value."""
+    statistic = cast(stats.Mean, model.statistic)
+    n, mean = statistic.n, statistic._mean
+    found = [mean]
+    for label in labels:
+        n += 1.0
+        mean += (1.0 / n) * (label - mean)
+        found.append(mean)
+    statistic.n, statistic._mean = n, mean
+    return found if isfinite(mean) else [each if isfinite(each) else None for each in found]
+
+
+def _last_scores(model: LastAnomaly, labels: Sequence[bool | None]) -> Answers:
+    found = [model.last]
+    for label in labels:
+        found.append(found[-1] if label is None else float(label))
+    model.last = found[-1]
+    return found
+
+
+def _rates(model: AnomalyRate, labels: Sequence[bool | None]) -> Answers:
+    found = [model.score_one({})]
+    for label in labels:
+        model.learn_one({}, label)
+        found.append(model.score_one({}))
+    return found
+
+
+_ANSWERS: Mapping[type, Callable[..., Answers]] = {
+    dummy.NoChangeClassifier: _last_classes,
+    dummy.StatisticRegressor: _means,
+    LastValue: _last_values,
+    LastAnomaly: _last_scores,
+    AnomalyRate: _rates,
+    MostCommon: MostCommon.answers,
+}

@@ -5,7 +5,7 @@ Drift monitors watch it, trials compare by it, and the topic `outcomes` has it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import inf
 
 from millrace.models.pipeline.tasks import Task
@@ -55,3 +55,24 @@ def losses(task: Task, label: LabelValue, predicted: Mapping[str, Predicted]) ->
         for name, each in predicted.items()
         if (value := each["value"]) is not None and (error := loss(task, label, value)) < inf
     }
+
+
+def loss_column(
+    task: Task, labels: Sequence[LabelValue], values: Sequence[LabelValue | None]
+) -> list[float | None]:
+    """Return the loss of what one candidate predicted for each of several events.
+
+    None stands where it made no prediction, and for a loss too large for a float.
+
+    Examples
+    --------
+    >>> loss_column(Task.REGRESSION, [1.0, 2.0, 3.0], [1.5, None, 1.0])
+    [0.5, None, 2.0]
+    """
+    pairs = zip(labels, values, strict=True)
+    if task.is_classification:
+        return [None if value is None else 0.0 if value == label else 1.0 for label, value in pairs]
+    errors = [None if value is None else abs(float(label) - float(value)) for label, value in pairs]
+    if task is Task.ANOMALY:
+        return [None if error is None else min(error, 1.0) for error in errors]
+    return [None if error == inf else error for error in errors]

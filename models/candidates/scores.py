@@ -8,7 +8,7 @@ from copy import deepcopy
 from itertools import compress
 from math import fsum
 from operator import eq, sub
-from typing import cast
+from typing import NamedTuple, cast
 
 from river import metrics
 from river.metrics.base import Metric
@@ -18,9 +18,19 @@ from millrace.models.candidates.ordered import ConfusionMatrix, order_matrices
 from millrace.models.pipeline.metrics import MetricFactory, check_metric, reads_probabilities
 from millrace.models.pipeline.tasks import Task
 from millrace.models.user_code import PASSED_ON, contained, scalar
-from millrace.schemas.records import LabelValue, Predicted, Probabilities
+from millrace.schemas.records import LabelValue, Probabilities
 
 _LARGEST = 1e150  # its square is still a float
+_NUMBERS = frozenset({float, int, bool})
+_FEW = 4  # pairs that are counted faster by themselves
+
+
+class PredictedColumn(NamedTuple):
+    """What one model predicted for each of several events."""
+
+    values: Sequence[LabelValue | None]
+    probabilities: Sequence[Probabilities] | None = None
+    """None where no metric looks at them."""
 
 
 class Scores:
@@ -51,8 +61,8 @@ class Scores:
     Examples
     --------
     >>> scores = Scores(Task.REGRESSION, {"mae": metrics.MAE}, rolling_window=1)
-    >>> predicted = [Predicted(value=value, probabilities={}) for value in (1.0, 2.5)]
-    >>> scores.update_all([2.0, 2.0], predicted)
+    >>> scores.update_columns([2.0, 2.0], PredictedColumn([1.0, 2.5]))
+    []
     >>> scores.cumulative(), scores.rolling()
     ({'mae': 0.75}, {'mae': 0.5})
     """
@@ -84,51 +94,42 @@ class Scores:
         vars(self).update(state)
         order_matrices(self._metrics.values())  # of 0.1
 
-    def update_all(self, labels: Sequence[LabelValue], predicted: Sequence[Predicted]) -> None:
+    def update_columns(
+        self, labels: Sequence[LabelValue], predicted: PredictedColumn
+    ) -> list[tuple[int, BaseException]]:
         """Measure predictions against their labels, in order.
 
         Those without a value are skipped, and numbers too large to be squared: no metric would
         recover from them.
 
-        Raises
-        ------
-        BaseException
-            The first that a metric raised, once all that can be measured has been.
+        Returns
+        -------
+        list of tuple
+            What metrics raised, one metric after the other, each with the index of its label.
         """
-        values = [each["value"] for each in predicted]
-        measured = [value is not None for value in values]
-        if self._task is Task.REGRESSION:
-            measured = [*map(_can_be_squared, labels, values)]
+        values, probabilities = predicted
+        places: Sequence[int] = range(len(labels))
+        measured = self._measurable(labels, values)
         if not all(measured):
-            labels, predicted = [*compress(labels, measured)], [*compress(predicted, measured)]
+            places, labels = [*compress(places, measured)], [*compress(labels, measured)]
             values = [*compress(values, measured)]
-        self.examples += len(values)
+            probabilities = probabilities and [*compress(probabilities, measured)]
+        self.examples += len(labels)
         pairs = [*zip(labels, values, strict=True)]
+        raised: list[tuple[int, BaseException]] = []
         if self._matrix is not None:
             _count(pairs, self._matrix)
-        raised = [_update(metric, pairs) for metric in self._by_value]
-        if self._by_probabilities:
-            by_class = [
-                self._by_class(label, each["probabilities"])
-                for label, each in zip(labels, predicted, strict=True)
-                if each["probabilities"]
-            ]
-            self._examples_with_probabilities += len(by_class)
-            raised += [_update(metric, by_class) for metric in self._by_probabilities]
+        for metric in self._by_value:
+            raised += _update(metric, places, pairs)
+        if self._by_probabilities and probabilities:
+            raised += self._update_by_class(places, labels, probabilities)
         if self._task is Task.REGRESSION:
             self._newest.extend(map(abs, map(sub, labels, values)))
         elif self._task is Task.ANOMALY:
             self._newest.extend(pairs)
         else:
             self._newest.extend(map(eq, labels, values))
-        for error in raised:
-            if error is not None:
-                raise error
-
-    @property
-    def are_rivers(self) -> bool:
-        """Whether all metrics are of River, so that none is the user's own code."""
-        return all(type(each).__module__.startswith("river.") for each in self._metrics.values())
+        return raised
 
     def cumulative(self) -> dict[str, float]:
         """Return metric to value over all examples.
@@ -156,6 +157,28 @@ class Scores:
         name = "mae" if self._task is Task.REGRESSION else "accuracy"
         return {name: fsum(cast(deque[float], self._newest)) / len(self._newest)}
 
+    def _measurable(
+        self, labels: Sequence[LabelValue], values: Sequence[LabelValue | None]
+    ) -> Sequence[bool]:
+        """Return which predictions can be measured; nothing where all can."""
+        if self._task is Task.REGRESSION:
+            return [*map(_can_be_squared, labels, values)]
+        return [value is not None for value in values] if None in values else ()
+
+    def _update_by_class(
+        self,
+        places: Sequence[int],
+        labels: Sequence[LabelValue],
+        probabilities: Sequence[Probabilities],
+    ) -> list[tuple[int, BaseException]]:
+        places = [*compress(places, probabilities)]
+        by_class = [*compress(map(self._by_class, labels, probabilities), probabilities)]
+        self._examples_with_probabilities += len(places)
+        raised: list[tuple[int, BaseException]] = []
+        for metric in self._by_probabilities:
+            raised += _update(metric, places, by_class)
+        return raised
+
     def _by_class(
         self, label: LabelValue, probabilities: Probabilities
     ) -> tuple[LabelValue, Mapping[bool, float] | Mapping[str, float]]:
@@ -167,35 +190,40 @@ class Scores:
         return str(label), dict(probabilities)  # which name many classes as text
 
 
-def _update(metric: Metric, pairs: Iterable[tuple[object, object]]) -> BaseException | None:
-    """Update a metric with each pair; return the first exception that it raised."""
-    first: BaseException | None = None
-    left = iter(pairs)
-    while True:
+def _update(
+    metric: Metric, places: Iterable[int], pairs: Iterable[tuple[object, object]]
+) -> list[tuple[int, BaseException]]:
+    """Update a metric with each pair; return what it raised, with the place of the pair."""
+    raised: list[tuple[int, BaseException]] = []
+    update = metric.update
+    for place, (label, value) in zip(places, pairs, strict=True):
         try:
-            for label, value in left:
-                metric.update(label, value)
+            update(label, value)
         except PASSED_ON:
             raise
         except BaseException as error:  # a user's metric may raise anything
-            first = first or error
-        else:
-            return first
+            raised.append((place, error))
+    return raised
 
 
 def _can_be_squared(label: LabelValue, value: LabelValue | None) -> bool:
     return (
-        value is not None
+        type(value) in _NUMBERS
+        and type(label) in _NUMBERS
         and -_LARGEST < cast(float, value) < _LARGEST
         and -_LARGEST < cast(float, label) < _LARGEST
     )
 
 
-def _count(pairs: Iterable[tuple[object, object]], matrix: metrics.ConfusionMatrix) -> None:
+def _count(pairs: Sequence[tuple[object, object]], matrix: metrics.ConfusionMatrix) -> None:
     """Add labels and what was predicted to a confusion matrix.
 
     Equal pairs are added together, at a tenth of the cost: whole numbers lose nothing by it.
     """
+    if len(pairs) <= _FEW:
+        for label, value in pairs:
+            matrix.update(label, value, 1)  # type: ignore[no-untyped-call]  # River's
+        return
     for (label, value), count in Counter(pairs).items():
         matrix.update(label, value, count)  # type: ignore[no-untyped-call]  # River's
         matrix.n_samples += count - 1

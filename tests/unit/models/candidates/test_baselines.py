@@ -1,5 +1,7 @@
 """Baselines: what they predict before they know anything, and after."""
 
+import math
+import pickle
 import random
 
 import pytest
@@ -10,8 +12,10 @@ from millrace.models.candidates.baselines import (
     LastAnomaly,
     LastValue,
     MostCommon,
+    answers,
     baselines,
 )
+from millrace.models.candidates.ordered import with_ordered_classes
 from millrace.models.pipeline.tasks import Task
 
 
@@ -90,3 +94,50 @@ def test_nothing_is_learned_from_an_event_without_a_label(model):
     model.learn_one({}, None)
     model.learn_one({})
     assert model.score_one({}) == 1.0
+
+
+def drawn(task, rng, length):
+    """Return labels; long runs of one, ties of many, what is equal to another, and none."""
+    if task is Task.REGRESSION:
+        return [rng.choice([rng.gauss(0, 1e3), 0.0, -0.0, 1e-300]) for _ in range(length)]
+    classes = {
+        Task.MULTICLASS: ["sky", "grass", 1, True, "brick", 0, False],
+        Task.ANOMALY: [False, True, None],
+    }.get(task, [False, True])
+    labels = []
+    while len(labels) < length:
+        labels += rng.choices(classes, k=10) + [rng.choice(classes)] * rng.randint(0, 30)
+    return labels[:length]
+
+
+def answer(task, model):
+    return model.score_one({}) if task is Task.ANOMALY else model.predict_one({})
+
+
+@pytest.mark.parametrize("name", ["no_change", "prior"])
+@pytest.mark.parametrize("task", Task)
+def test_answers_are_those_of_one_label_after_the_other(task, name):
+    """The same answers and the same state to the last bit, cut anywhere."""
+    rng = random.Random(6)
+    labels = drawn(task, rng, length=1_000)
+    for largest in (1, 25, 1_000):
+        one, many = (with_ordered_classes(baselines(task)[name]) for _ in range(2))
+        start = 0
+        while start < len(labels):
+            part = labels[start : start + rng.randint(0, largest)]
+            expected = [answer(task, one)]
+            for label in part:
+                one.learn_one({}, label)
+                expected.append(answer(task, one))
+            found = answers(many, part)
+            assert repr([*found]) == repr(expected)
+            assert pickle.dumps(many) == pickle.dumps(one)
+            start += len(part)
+
+
+def test_a_mean_beyond_a_float_is_no_answer():
+    """Nor is any after it."""
+    found = answers(baselines("regression")["prior"], [1.0, -1.7e308, 1.7e308, 1.0])
+    assert found[:2] == [0.0, 1.0]
+    assert math.isfinite(found[2])
+    assert found[3:] == [None, None]

@@ -14,8 +14,10 @@ from millrace.models.candidates.baselines import baselines
 from millrace.models.candidates.evaluation import Prequential
 from millrace.models.candidates.metrics import metric_name
 from millrace.models.candidates.predicting import learner, predictor
+from millrace.models.candidates.scores import PredictedColumn
 from millrace.models.pipeline.tasks import Task
 from millrace.schemas import DefinitionError
+from millrace.schemas.records import Predicted
 
 RIVERS = {
     Task.BINARY: [metrics.Accuracy, metrics.F1, metrics.LogLoss],
@@ -55,13 +57,21 @@ def stream(task: Task, length: int = 400) -> Iterator[tuple[dict[str, float], ob
         )
 
 
+def measure(scores: Prequential, label: object, predicted: dict[str, Predicted]) -> None:
+    columns = {
+        name: PredictedColumn([each["value"]], [each["probabilities"]])
+        for name, each in predicted.items()
+    }
+    assert scores.update_columns([label], columns) == []
+
+
 def run(task: Task, make: Callable[[], object], length: int = 400) -> Prequential:
     """Predict, measure, learn, as the operators do."""
     chosen = {metric_name(each): each for each in RIVERS[task]}
     scores, model = Prequential(task, ["model"], chosen, rolling_window=100), make()
     predict, learn = predictor(model, task, probabilities=True), learner(model)
     for x, label in stream(task, length):
-        scores.update_all(label, {"model": predict(x)})
+        measure(scores, label, {"model": predict(x)})
         learn(x, label)
     return scores
 
@@ -98,37 +108,79 @@ def test_rolling_metrics_are_those_of_the_newest_examples(task, name, metric):
 
 @pytest.mark.parametrize("task", Task)
 def test_a_saved_evaluation_continues_as_if_it_had_not_been_saved(task):
-    """What has not been measured yet is measured before it is saved."""
+    """To the last digit."""
     scores = run(task, catalogue.factory(FAST[task][0], task))
     restored = pickle.loads(pickle.dumps(scores))
     label = {Task.MULTICLASS: "low", Task.REGRESSION: 1.0}.get(task, True)
     for each in (scores, restored):
-        each.update_all(label, {"model": {"value": label, "probabilities": {}}})
+        measure(each, label, {"model": {"value": label, "probabilities": {}}})
     assert restored.cumulative() == scores.cumulative()
     assert restored.rolling() == scores.rolling()
     assert restored.examples == scores.examples
     assert scores.examples["model"] >= 400
 
 
-@pytest.mark.parametrize("length", [1, 255, 256, 257, 600])
-def test_every_example_is_measured_whenever_metrics_are_read(length):
-    """They are measured some hundred at a time, and the rest when metrics are read."""
-    make = catalogue.factory("linear_regression", "regression")
-    assert run(Task.REGRESSION, make, length).examples == {"model": length}
-    found = run(Task.REGRESSION, make, length).cumulative()["model"]["mae"]
-    assert run(Task.REGRESSION, make, length).rolling()["model"].keys() == {"mae"}
-    rivers = evaluate.progressive_val_score(stream(Task.REGRESSION, length), make(), metrics.MAE())
-    assert found == rivers.get()
+@pytest.mark.parametrize("task", Task)
+def test_columns_give_what_one_example_after_the_other_gives(task):
+    """For two models, cut anywhere: the same metrics, and the same state to the last bit."""
+    model = catalogue.factory(FAST[task][0], task)()
+    predict, learn = predictor(model, task, probabilities=True), learner(model)
+    labels, columns = [], {name: PredictedColumn([], []) for name in ("one", "other")}
+    for x, label in stream(task):
+        predicted = predict(x)
+        for values, probabilities in columns.values():
+            values.append(predicted["value"])
+            probabilities.append(predicted["probabilities"])
+        columns["other"].values[-1] = None if len(labels) % 7 == 3 else predicted["value"]
+        labels.append(label)
+        learn(x, label)
+    chosen, rng, states = {metric_name(each): each for each in RIVERS[task]}, random.Random(3), []
+    for largest in (1, 30, len(labels)):
+        scores, start = Prequential(task, [*columns], chosen, rolling_window=100), 0
+        while start < len(labels):
+            end = start + (rng.randint(1, largest) if largest == 30 else largest)
+            part = {
+                name: PredictedColumn(*(each[start:end] for each in column))
+                for name, column in columns.items()
+            }
+            assert scores.update_columns(labels[start:end], part) == []
+            start = end
+        states.append(pickle.dumps(scores))
+    assert states == [states[0]] * 3
+    expected = run(task, catalogue.factory(FAST[task][0], task)).cumulative()["model"]
+    assert scores.cumulative()["one"] == expected
+    assert scores.examples["other"] < scores.examples["one"] <= 400
 
 
-def test_few_predictions_are_kept():
-    """Memory does not grow with the number of examples."""
-    scores, sizes = Prequential("binary", ["a"], None, rolling_window=10), []
-    for i in range(600):
-        scores.update_all(i % 2 == 0, {"a": {"value": True, "probabilities": {}}})
-        sizes.append(len(scores._unmeasured))
-    assert max(sizes) == 255
-    assert sizes[-1] == 600 % 256
+class Odd(metrics.MAE):
+    """Raises at what its name says."""
+
+    def update(self, y_true, y_pred, w=1.0):
+        if y_true < 0:
+            raise ValueError(f"{y_pred} at {y_true}")
+        super().update(y_true, y_pred, w)
+
+
+def test_the_first_error_at_each_label_comes_back():
+    """In order of the labels; of several models and metrics, that of the first model."""
+    chosen = {"mae": metrics.MAE, "odd": Odd, "same": Odd}
+    scores = Prequential("regression", ["a", "b"], chosen, rolling_window=10)
+    columns = {"b": PredictedColumn([1.0, 2.0, 3.0]), "a": PredictedColumn([None, 5.0, 6.0])}
+    raised = scores.update_columns([-1.0, 1.0, -2.0], columns)
+    assert [(place, str(error)) for place, error in raised] == [
+        (0, "1.0 at -1.0"),
+        (2, "6.0 at -2.0"),
+    ]
+    assert scores.examples == {"a": 2, "b": 3}
+    assert scores.cumulative()["b"]["mae"] == (2 + 1 + 5) / 3
+
+
+def test_a_saved_evaluation_of_an_earlier_release_goes_on():
+    """It held examples back, all of which were measured when it was saved."""
+    scores = run(Task.BINARY, catalogue.factory("logistic_regression", "binary"))
+    restored = object.__new__(Prequential)
+    restored.__setstate__(vars(scores) | {"_unmeasured": [], "_at_a_time": 1})
+    assert pickle.dumps(restored) == pickle.dumps(scores)
 
 
 @pytest.mark.parametrize("task", Task)
@@ -138,7 +190,7 @@ def test_reading_changes_nothing(task):
     value = {Task.MULTICLASS: "low", Task.REGRESSION: 0.5}.get(task, False)
     for _, label in stream(task, length=20):
         for each in (read, unread):
-            each.update_all(label, {"model": {"value": value, "probabilities": {}}})
+            measure(each, label, {"model": {"value": value, "probabilities": {}}})
         assert read.cumulative() | read.rolling() | read.examples
     assert pickle.dumps(read) == pickle.dumps(unread)
 
@@ -148,7 +200,7 @@ def test_models_are_measured_apart():
     scores = Prequential("binary", ["right", "wrong", "absent"], None, 10)
     values = {"right": True, "wrong": False, "unknown": True}
     predicted = {name: {"value": each, "probabilities": {}} for name, each in values.items()}
-    scores.update_all(True, predicted)
+    measure(scores, True, predicted)
     found = {"right": {"accuracy": 1.0}, "wrong": {"accuracy": 0.0}, "absent": {}}
     assert scores.rolling() == found
     assert scores.examples == {"right": 1, "wrong": 1, "absent": 0}
@@ -159,7 +211,7 @@ def test_metrics_are_the_tasks_own_or_the_definitions():
     predicted = {"a": {"value": True, "probabilities": {}}}
     for chosen, names in ((None, ["accuracy", "f1"]), ({"mine": metrics.Recall}, ["mine"])):
         scores = Prequential("binary", ["a"], chosen, 10)
-        scores.update_all(True, predicted)
+        measure(scores, True, predicted)
         assert [*scores.cumulative()["a"]] == names
 
 

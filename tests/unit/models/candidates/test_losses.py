@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
-from millrace.models.candidates.losses import loss, losses
+from millrace.models.candidates.losses import loss, loss_column, losses
 from millrace.models.pipeline.tasks import Task
 from millrace.schemas.records import Predicted
 
@@ -47,3 +49,20 @@ def test_a_loss_beyond_a_float_is_left_out():
         "b": Predicted(value=1.0, probabilities={}),
     }
     assert losses(Task.REGRESSION, 1.7e308, predicted) == {"b": 1.7e308}
+
+
+@pytest.mark.parametrize("task", Task)
+def test_a_column_has_the_loss_of_each_event(task):
+    """The same as one event after the other, with None for what has no loss."""
+    rng = random.Random(4)
+    values = [rng.choice([0.0, 1.0, None, 1.7e308, -0.5, rng.random()]) for _ in range(300)]
+    labels = [rng.choice([False, True]) for _ in values]
+    if task is Task.REGRESSION:
+        labels = [rng.choice([-1.7e308, rng.random()]) for _ in values]
+    expected = [
+        losses(task, label, {"a": Predicted(value=value, probabilities={})}).get("a")
+        for label, value in zip(labels, values, strict=True)
+    ]
+    assert loss_column(task, labels, values) == expected
+    assert {*map(type, expected)} == {float, type(None)}
+    assert loss_column(task, [], []) == []

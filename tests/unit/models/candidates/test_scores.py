@@ -9,7 +9,7 @@ import pytest
 from river import metrics
 
 from millrace.models.candidates.metrics import default_metrics
-from millrace.models.candidates.scores import Scores
+from millrace.models.candidates.scores import PredictedColumn, Scores
 from millrace.models.pipeline.tasks import Task
 from millrace.schemas import DefinitionError
 from millrace.schemas.records import Predicted
@@ -19,6 +19,15 @@ NO_VALUE = Predicted(value=None, probabilities={"True": 1.0})
 
 def predicted(value: object, **probabilities: float) -> Predicted:
     return {"value": value, "probabilities": probabilities}
+
+
+def column(predictions):
+    values, probabilities = ([each[name] for each in predictions] for name in NO_VALUE)
+    return PredictedColumn(values, probabilities)
+
+
+def measure(scores, labels, predictions):
+    assert scores.update_columns(labels, column(predictions)) == []
 
 
 @pytest.mark.parametrize(
@@ -50,7 +59,7 @@ def predicted(value: object, **probabilities: float) -> Predicted:
 def test_metrics_over_all_and_over_the_newest_examples(task, labels, values, cumulative, rolling):
     """The rolling metric leaves out the first of four examples in a window of three."""
     scores = Scores(task, default_metrics(task), rolling_window=3)
-    scores.update_all(labels, [predicted(each) for each in values])
+    measure(scores, labels, [predicted(each) for each in values])
     assert scores.rolling() == pytest.approx(rolling)
     found = scores.cumulative()
     assert found == pytest.approx(cumulative)
@@ -62,13 +71,13 @@ def test_metrics_over_all_and_over_the_newest_examples(task, labels, values, cum
 def test_predictions_without_a_value_are_not_measured(task):
     """At any place among others; a model that predicted nothing has no metrics."""
     measured, none = (Scores(task, default_metrics(task), 10) for _ in range(2))
-    none.update_all([True, True], [NO_VALUE, NO_VALUE])
+    measure(none, [True, True], [NO_VALUE, NO_VALUE])
     assert (none.examples, none.cumulative(), none.rolling()) == (0, {}, {})
-    measured.update_all(
-        [True, False, True, True], [NO_VALUE, predicted(0.0), NO_VALUE, predicted(1.0)]
+    measure(
+        measured, [True, False, True, True], [NO_VALUE, predicted(0.0), NO_VALUE, predicted(1.0)]
     )
     alone = Scores(task, default_metrics(task), 10)
-    alone.update_all([False, True], [predicted(0.0), predicted(1.0)])
+    measure(alone, [False, True], [predicted(0.0), predicted(1.0)])
     assert measured.cumulative() == alone.cumulative()
     assert measured.rolling() == alone.rolling() != {}
     assert measured.examples == 2
@@ -77,7 +86,7 @@ def test_predictions_without_a_value_are_not_measured(task):
 def test_probabilities_of_a_prediction_without_a_value_are_not_measured():
     """Values and probabilities stay together."""
     scores = Scores(Task.BINARY, {"log_loss": metrics.LogLoss}, 10)
-    scores.update_all([True, False], [NO_VALUE, predicted(False, **{"True": 0.5, "False": 0.5})])
+    measure(scores, [True, False], [NO_VALUE, predicted(False, **{"True": 0.5, "False": 0.5})])
     assert scores.cumulative() == {"log_loss": pytest.approx(0.693147, abs=1e-6)}
 
 
@@ -85,9 +94,9 @@ def test_a_metric_of_probabilities_is_absent_where_there_are_none():
     """River would show 0, which is the best log loss there is."""
     measured = {"accuracy": metrics.Accuracy, "log_loss": metrics.LogLoss}
     scores = Scores(Task.BINARY, measured, 10)
-    scores.update_all([True], [predicted(True)])
+    measure(scores, [True], [predicted(True)])
     assert scores.cumulative() == {"accuracy": 1.0}
-    scores.update_all([True], [predicted(True, **{"True": 0.5, "False": 0.5})])
+    measure(scores, [True], [predicted(True, **{"True": 0.5, "False": 0.5})])
     found = scores.cumulative()
     assert found == {"accuracy": 1.0, "log_loss": pytest.approx(0.693147, abs=1e-6)}
 
@@ -96,30 +105,30 @@ def test_a_metric_of_probabilities_is_absent_where_there_are_none():
 def test_probabilities_of_two_classes_are_those_of_booleans(label, loss):
     """In records, classes are text; for River's metrics, they are booleans."""
     scores = Scores(Task.BINARY, {"log_loss": metrics.LogLoss, "ce": metrics.CrossEntropy}, 10)
-    scores.update_all([label], [predicted(False, **{"True": 0.25, "False": 0.75})])
+    measure(scores, [label], [predicted(False, **{"True": 0.25, "False": 0.75})])
     assert scores.cumulative() == pytest.approx({"log_loss": loss, "ce": loss}, abs=1e-5)
 
 
 def test_a_class_without_a_probability_has_none():
     """It is taken for 0, which River limits to its smallest probability."""
     scores = Scores(Task.BINARY, {"ce": metrics.CrossEntropy}, 10)
-    scores.update_all([False, True], [predicted(True, **{"True": 1.0}), predicted(False, x=1.0)])
+    measure(scores, [False, True], [predicted(True, **{"True": 1.0}), predicted(False, x=1.0)])
     assert scores.cumulative()["ce"] == pytest.approx(34.538, abs=1e-3)
 
 
 def test_probabilities_of_many_classes_are_named_as_text():
     """As in the record, whatever type the label has."""
     scores = Scores(Task.MULTICLASS, {"entropy": metrics.CrossEntropy}, 10)
-    scores.update_all([3], [predicted(3, **{"3": 0.25, "4": 0.75})])
+    measure(scores, [3], [predicted(3, **{"3": 0.25, "4": 0.75})])
     assert scores.cumulative() == {"entropy": pytest.approx(1.386294, abs=1e-6)}
 
 
 def test_rolling_roc_auc_needs_both_kinds_of_label():
     """While all of the newest events are ordinary, there is no order to measure."""
     scores = Scores(Task.ANOMALY, default_metrics(Task.ANOMALY), rolling_window=2)
-    scores.update_all([True, False], [predicted(0.9), predicted(0.1)])
+    measure(scores, [True, False], [predicted(0.9), predicted(0.1)])
     assert scores.rolling() == {"roc_auc": 1.0}
-    scores.update_all([False], [predicted(0.2)])
+    measure(scores, [False], [predicted(0.2)])
     assert scores.rolling() == {}
 
 
@@ -140,7 +149,7 @@ def test_metrics_of_a_definition_are_rivers():
     rng = random.Random(5)
     for _ in range(50):
         label, p = rng.random() < 0.4, rng.random()
-        scores.update_all([label], [predicted(p > 0.5, **{"True": p, "False": 1 - p})])
+        measure(scores, [label], [predicted(p > 0.5, **{"True": p, "False": 1 - p})])
         for metric in own.values():
             metric.update(label, p > 0.5 if metric.requires_labels else {True: p, False: 1 - p})
     assert scores.cumulative() == {name: metric.get() for name, metric in own.items()}
@@ -152,7 +161,7 @@ def test_reading_changes_nothing(task):
     read, unread = (Scores(task, default_metrics(task), 100) for _ in range(2))
     for i in range(20):
         for each in (read, unread):
-            each.update_all([i % 3 == 0], [predicted(i % 2 / 2)])
+            measure(each, [i % 3 == 0], [predicted(i % 2 / 2)])
         assert read.cumulative() | read.rolling()
     assert pickle.dumps(read) == pickle.dumps(unread)
 
@@ -171,7 +180,7 @@ def test_numbers_too_large_to_be_squared_are_not_measured(huge, is_label):
     """They would make a metric NaN for good, or raise an error."""
     scores = Scores(Task.REGRESSION, default_metrics(Task.REGRESSION), rolling_window=3)
     label, value = (huge, 1.0) if is_label else (1.0, huge)
-    scores.update_all([2.0, label, 4.0], [predicted(1.0), predicted(value), predicted(3.0)])
+    measure(scores, [2.0, label, 4.0], [predicted(1.0), predicted(value), predicted(3.0)])
     assert scores.examples == 2
     assert scores.cumulative() == {"mae": 1.0, "rmse": 1.0, "r2": 0.0}
 
@@ -191,11 +200,91 @@ class Odd(metrics.MAE):
 
 
 def test_a_metric_that_raises_misses_what_it_raised_at():
-    """The others do not, the error comes out, and a value that cannot be had is absent."""
+    """The others do not; each error has the index of its label; no value is no metric."""
     scores = Scores(Task.REGRESSION, {"odd": Odd, "mae": metrics.MAE}, rolling_window=3)
-    with pytest.raises(GeneratorExit):
-        scores.update_all([-1.0, 1.0, -1.0, 1.0], [predicted(0.0)] * 4)
+    predicted_none = PredictedColumn([None, 0.0, 0.0, 0.0, 0.0])
+    raised = scores.update_columns([1.0, -1.0, 1.0, -1.0, 1.0], predicted_none)
+    assert [(place, type(error)) for place, error in raised] == [
+        (1, GeneratorExit),
+        (3, GeneratorExit),
+    ]
     assert scores.cumulative() == {"mae": 1.0}
-    scores.update_all([5.0], [predicted(0.0)])
+    measure(scores, [5.0], [predicted(0.0)])
     assert scores.cumulative() == pytest.approx({"odd": 7 / 3, "mae": 9 / 5})
-    assert not scores.are_rivers
+
+
+def test_what_ends_a_batch_passes():
+    """An interrupt is no error of a metric."""
+
+    class Interrupted(metrics.MAE):
+        def update(self, y_true, y_pred, w=1.0):
+            raise KeyboardInterrupt
+
+    scores = Scores(Task.REGRESSION, {"mine": Interrupted}, rolling_window=3)
+    with pytest.raises(KeyboardInterrupt):
+        scores.update_columns([1.0], PredictedColumn([1.0]))
+
+
+def test_text_among_numbers_is_not_measured():
+    """Records of others may hold any value."""
+    scores = Scores(Task.REGRESSION, default_metrics(Task.REGRESSION), rolling_window=3)
+    measure(scores, [1.0, "1", 2.0], [predicted("1"), predicted(1.0), predicted(1.0)])
+    assert (scores.examples, scores.cumulative()["mae"]) == (1, 1.0)
+
+
+class OddKappa(metrics.CohenKappa):
+    """Raises where the label is the first class, and is no metric that shares a matrix."""
+
+    def __init__(self):
+        super().__init__()
+
+    def update(self, y_true, y_pred, w=1.0):
+        if y_true in ("sky", False):
+            raise ValueError(y_true)
+        super().update(y_true, y_pred, w)
+
+
+def drawn(task, rng, length):
+    """Return labels and predictions; some without a value or probabilities, some out of bounds."""
+    classes = ["sky", "grass", "brick", 7, True] if task is Task.MULTICLASS else [False, True]
+    labels, found = [], []
+    for _ in range(length):
+        numeric = task in (Task.REGRESSION, Task.ANOMALY)
+        value = rng.gauss(0.5, 0.3) if numeric else rng.choice(classes)
+        label = rng.gauss(0, 1) if task is Task.REGRESSION else rng.choice(classes)
+        if rng.random() < 0.1:
+            value = rng.choice([None, 1e200, 1e150, -1e151]) if numeric else None
+        p = {str(each): rng.random() for each in classes} if rng.random() < 0.7 else {}
+        labels.append(label)
+        found.append(predicted(value, **p))
+    return labels, found
+
+
+CHOSEN = {
+    Task.BINARY: {"f1": metrics.F1, "odd": OddKappa, "loss": metrics.LogLoss},
+    Task.MULTICLASS: {"macro": metrics.MacroF1, "odd": OddKappa, "ce": metrics.CrossEntropy},
+    Task.REGRESSION: {"odd": Odd, "rmse": metrics.RMSE, "r2": metrics.R2},
+    Task.ANOMALY: None,
+}
+
+
+@pytest.mark.parametrize("task", Task)
+@pytest.mark.parametrize("seed", range(5))
+def test_columns_may_be_cut_anywhere(task, seed):
+    """The same state to the last bit, and the same errors, as from one example after the other."""
+    rng = random.Random(seed)
+    labels, predictions = drawn(task, rng, length=300)
+    chosen = CHOSEN[task] or default_metrics(task)
+    states, errors = [], []
+    for largest in (1, 2, 40, 300):
+        scores, raised, start = Scores(task, chosen, rolling_window=50), [], 0
+        while start < len(labels):
+            end = start + (largest if largest in (1, 300) else rng.randint(0, largest))
+            found = scores.update_columns(labels[start:end], column(predictions[start:end]))
+            raised += sorted((start + place, repr(error)) for place, error in found)
+            start = end
+        states.append(pickle.dumps(scores))
+        errors.append(raised)
+    assert all(each == states[0] for each in states)
+    assert all(each == errors[0] for each in errors)
+    assert bool(errors[0]) is any("Odd" in each.__name__ for each in chosen.values())
