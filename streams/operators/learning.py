@@ -18,6 +18,7 @@ from millrace.models.candidates.baselines import baselines
 from millrace.models.candidates.evaluation import Prequential
 from millrace.models.candidates.losses import losses
 from millrace.models.candidates.model_set import ModelSet
+from millrace.models.candidates.prototype import Prototype
 from millrace.models.monitoring.drift import DriftPolicy
 from millrace.models.monitoring.drift_monitor import DriftMonitor, Evidence
 from millrace.models.pipeline.definition import Pipeline
@@ -68,6 +69,7 @@ class LearningOperator(RecordOperator):
         self.models = models
         self._evaluation: KeyedState[Prequential] = KeyedState()
         self._monitors: KeyedState[dict[str, DriftMonitor]] = KeyedState(pipeline.max_models)
+        self._untouched = Prototype(self._fresh_monitors)
         models.keep_beside(self._monitors)
         self._steps = (self._measure, self._watch, self._look_for_broken, self._compare)
         super().__init__(
@@ -148,7 +150,7 @@ class LearningOperator(RecordOperator):
 
     def _watch(self, joined: Joined, scope_key: str) -> list[Record]:
         made: list[Record] = []
-        for name, monitor in self._monitors.changing(scope_key, self._fresh_monitors).items():
+        for name, monitor in self._monitors.changing(scope_key, self._untouched.copy).items():
             loss = joined.losses.get(name)
             evidence = None if loss is None else monitor.update(loss)
             if evidence is not None:

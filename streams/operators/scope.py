@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from millrace.models.candidates.model_set import ModelSet
+from millrace.models.candidates.prototype import Prototype
 from millrace.models.pipeline.definition import Pipeline, Scope
 from millrace.streams.operators.keyed_state import KeyedState
 
@@ -24,6 +25,7 @@ class ScopedModels:
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
         self._is_by_key = pipeline.scope == Scope.KEY
+        self._prototype = Prototype(self._made)
         self._beside: list[KeyedState[Any]] = []
         self.by_scope_key: KeyedState[ModelSet] = KeyedState(pipeline.max_models, self._forget)
 
@@ -40,7 +42,7 @@ class ScopedModels:
         models = self.by_scope_key.get(scope_key)
         if models is None:
             self._forget(scope_key)  # release 0.1 kept it
-            models = self.by_scope_key[scope_key] = ModelSet(self._pipeline)
+            models = self.by_scope_key[scope_key] = self._fresh()
         return models
 
     def mark_trained(self, scope_key: str) -> None:
@@ -50,6 +52,12 @@ class ScopedModels:
     def mark_changed(self, scope_key: str) -> None:
         """Mark the models of this scope key as changed in place, though not by training."""
         self.by_scope_key.mark(scope_key)
+
+    def _fresh(self) -> ModelSet:
+        return self._prototype.copy() if self._is_by_key else self._made()
+
+    def _made(self) -> ModelSet:
+        return ModelSet(self._pipeline)
 
     def _forget(self, scope_key: str) -> None:
         for each in self._beside:
