@@ -45,6 +45,7 @@ def shape(model):
         {"nominal_attributes": ["flag"]},
         {"remove_poor_attrs": True},
         {"splitter": tree.splitter.HistogramSplitter()},
+        {"splitter": tree.splitter.GaussianSplitter(n_splits=3)},
     ],
     ids=str,
 )
@@ -74,6 +75,15 @@ def test_a_tree_that_has_grown_too_large_is_rivers():
     assert_alike(ours, rivers, stream(1500, text=False), delay=2)
     assert rivers.n_inactive_leaves > 0
     assert ours.summary == rivers.summary
+
+
+def test_a_tree_measures_the_size_of_rivers():
+    """Though it is smaller: both stop growing at the same example."""
+    ours, rivers = trees.HoeffdingTreeClassifier(), tree.HoeffdingTreeClassifier()
+    for x, y in stream(100, gaps=False, text=False):
+        ours.learn_one(x, y)
+        rivers.learn_one(x, y)
+    assert ours._raw_memory_usage == pytest.approx(rivers._raw_memory_usage, rel=0.01)
 
 
 def test_a_forest_is_rivers():
