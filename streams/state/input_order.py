@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping
+from itertools import groupby
+from operator import attrgetter
 from typing import TypeAlias
 
 from millrace.streams.operators.record import Origin
@@ -89,8 +91,7 @@ class InputOrder:
         return arranged
 
     def _record(self, origins: list[Origin]) -> None:
-        for origin in origins:
-            if self._runs and self._runs[-1][0] == origin.topic:
-                self._runs[-1] = (origin.topic, origin.offset)
-            else:
-                self._runs.append((origin.topic, origin.offset))
+        for topic, run in groupby(origins, attrgetter("topic")):
+            if self._runs and self._runs[-1][0] == topic:
+                self._runs.pop()
+            self._runs.append((topic, [*run][-1].offset))

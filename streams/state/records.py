@@ -113,7 +113,8 @@ def read_record(topic: str, message: Message) -> StateRecord:
 
     A key that is not UTF-8 comes back the same when it is written.
     """
-    headers: Headers = list(dict(headers_of(message)).items())
+    (found,) = headers_of([message])
+    headers: Headers = list(dict(found).items())
     key = (message.key() or b"").decode(errors="surrogateescape")
     return StateRecord(topic, key, message.value(), headers, message.offset() or 0)
 

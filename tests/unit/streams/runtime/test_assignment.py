@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from random import Random
 
 import pytest
 
@@ -113,6 +114,34 @@ def test_a_record_is_folded_once(
     assert tally["received", "event"] == 2
     assert (again, +nothing) == ([], {})
     assert assignment.next_offset == {"events": 7, "labels": 0}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_each_record_is_folded_once_wherever_the_log_is_cut(
+    make_assignment: Callable[..., Assignment], pipeline: Pipeline, seed: int
+) -> None:
+    """In slices that begin with records of those before, and in which topics take turns."""
+    random, assignment, codec = Random(seed), make_assignment(INGEST), TopicCodec(pipeline)
+    logs = {topic: sorted(random.sample(range(5, 80), 30)) for topic in ("events", "labels")}
+    taken = dict.fromkeys(logs, 0)
+    folded, expected = [], []
+    for _ in range(40):
+        slice_ = [
+            each
+            for topic, at in taken.items()
+            for each in events(*logs[topic][max(at - random.randrange(4), 0) : at], topic=topic)
+        ]
+        for topic in random.choices([*logs], k=random.randrange(4)):
+            fresh = logs[topic][taken[topic] :][: random.randrange(5)]
+            taken[topic] += len(fresh)
+            slice_ += events(*fresh, topic=topic)
+            expected += [(topic, offset) for offset in fresh]
+        outputs, _ = assignment.fold(slice_, codec)
+        folded += [(each.origin.topic, each.origin.offset) for each in outputs]
+
+    assert folded == expected
+    behind = {topic: logs[topic][at - 1] + 1 for topic, at in taken.items() if at}
+    assert assignment.next_offset == {"events": 5, "labels": 0} | behind
 
 
 def test_offsets_are_committed_once(make_assignment: Callable[..., Assignment]) -> None:

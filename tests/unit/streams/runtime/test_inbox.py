@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from heapq import merge
+from random import Random
+
 import pytest
 from confluent_kafka import KafkaError, TopicPartition
 from structlog.testing import capture_logs
@@ -125,6 +128,36 @@ def test_topics_are_merged_by_time(broker: FakeBroker, agent: Agent) -> None:
         ("events", 2),
         ("labels", 2),
     ]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_of_the_next_records_the_earliest_is_first(seed: int) -> None:
+    """Whatever the times are: those of one topic need not ascend."""
+    random = Random(seed)
+    broker, topics = FakeBroker({"p.a": 1, "p.b": 1, "p.c": 1}), ("b", "a", "c")
+    logs = {
+        name: [Origin(name, 0, at, random.randrange(9), None, None) for at in range(count)]
+        for name, count in zip(topics, (random.randrange(12) for _ in topics), strict=True)
+    }
+    for name, log in logs.items():
+        put(broker, *(each.timestamp_ms for each in log), topic=f"p.{name}")
+    expected = merge(*logs.values(), key=lambda each: (each.timestamp_ms, each.topic))
+
+    assert places(Agent(broker, topics).inbox.poll(100)) == places([*expected])
+
+
+def test_records_around_an_error_are_returned(broker: FakeBroker, agent: Agent) -> None:
+    """It is counted, as the ends of partitions among the records are noted."""
+    agent.starts = [{("events", 0): 0, ("events", 1): 0}]
+    put(broker, 1, 2)
+    put(broker, 3, partition=1)
+    agent.inbox.poll(1)
+    agent.consumer.report(KafkaError(KafkaError._TRANSPORT))
+
+    assert [(each.partition, each.offset) for each in agent.inbox.poll(10)] == [(0, 1), (1, 0)]
+
+    assert agent.broker_errors("_TRANSPORT") == 1
+    assert [agent.inbox.behind(("events", at), 9) for at in (0, 1)] == [9, 9]
 
 
 def test_partitions_are_not_mixed(broker: FakeBroker, agent: Agent) -> None:

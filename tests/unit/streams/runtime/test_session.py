@@ -15,7 +15,6 @@ from structlog.testing import capture_logs
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import BrokerError, shipped
 from millrace.streams.kafka.fakes import FakeBroker
-from millrace.streams.kafka.records import origin_of
 from millrace.streams.operators.record import PredictionRecord, Record
 from millrace.streams.operators.slice import Slice
 from millrace.streams.runtime.session import Session
@@ -724,33 +723,3 @@ def test_the_trace_context_is_carried_through_every_chain(
     (prediction,) = broker.records("p.predictions")
     (reject,) = broker.records("p.rejects")
     assert prediction.headers() == reject.headers() == [("traceparent", b"00-1")]
-
-
-class BadlyNamed:
-    """A message with a header whose name is not UTF-8, as confluent-kafka gives it."""
-
-    def __init__(self, message: Any, error: Exception) -> None:
-        self._message = message
-        self._error = error
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._message, name)
-
-    def headers(self) -> Any:
-        raise self._error
-
-
-@pytest.mark.parametrize(
-    "error", [SystemError("returned NULL"), UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad")]
-)
-def test_a_header_that_cannot_be_read_is_left_out(
-    error: Exception, broker: FakeBroker, make_worker: MakeWorker
-) -> None:
-    """Its event is predicted."""
-    worker = make_worker()
-    put_events(broker, [0])
-    (message,) = broker.records("p.events")
-    origin = origin_of(BadlyNamed(message, error), "p.")  # type: ignore[arg-type]
-    assert (origin.topic, origin.headers) == ("events", ())
-    work(worker.connect())
-    assert versions(broker) == [("0", 0)]
