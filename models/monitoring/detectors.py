@@ -5,13 +5,13 @@ To add a detector, add it to `DETECTORS`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
 from river import base, drift
 
 from millrace.models.parameters import function, made, suggestion
-from millrace.models.user_code import shown
+from millrace.models.user_code import PASSED_ON, shown
 from millrace.schemas import DefinitionError
 
 Detector: TypeAlias = str | Callable[[], object]
@@ -65,6 +65,53 @@ def make_detector(detector: Detector, parameter: str = "detector") -> base.Drift
     if made(parameter, factory, returns=_FRESH) is fresh:
         raise DefinitionError(f"{parameter} must return {_FRESH} at every call; got one twice")
     return fresh
+
+
+def update_until_drift(
+    detector: base.DriftDetector, values: Iterable[float]
+) -> bool | BaseException:
+    """Update a detector with values, up to the one at which it fires or raises an exception.
+
+    River's ADWIN wraps an object that returns whether it fires, and takes half the time.
+
+    Returns
+    -------
+    bool or BaseException
+        Whether it has fired, or what it has raised.
+    """
+    try:
+        if type(detector) is drift.ADWIN:
+            return any(map(detector._helper.update, values))
+        return any(_is_drift(detector, value) for value in values)
+    except PASSED_ON:
+        raise
+    except BaseException as error:  # a user's detector may raise anything
+        return error
+
+
+def next_check(detector: base.DriftDetector) -> int:
+    """Return which of the next values, counted from 1, is the first at which it may fire.
+
+    River's ADWIN looks for a change at every 32nd value only (`clock`).
+
+    Examples
+    --------
+    >>> adwin = make_detector("adwin")
+    >>> update_until_drift(adwin, [0.5] * 33)
+    False
+    >>> next_check(adwin)
+    31
+    """
+    if type(detector) is not drift.ADWIN or detector._helper.get_n_detections():
+        return 1
+    seen = detector.width
+    least = max(seen, detector.grace_period) + 1
+    return int(least + -least % max(detector.clock, 1) - seen)
+
+
+def _is_drift(detector: base.DriftDetector, value: float) -> bool:
+    detector.update(value)
+    return bool(detector.drift_detected)
 
 
 def _no_detector(parameter: str, got: object) -> DefinitionError:

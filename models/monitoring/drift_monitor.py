@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from math import isnan, sqrt
+from itertools import compress
+from math import sqrt
+from operator import length_hint
+from typing import TypeAlias
 
-from river import base
-from river.drift import ADWIN
-
-from millrace.models.monitoring.detectors import Detector, make_detector
+from millrace.models.monitoring.detectors import (
+    Detector,
+    make_detector,
+    next_check,
+    update_until_drift,
+)
 from millrace.models.monitoring.independence import Independence
+from millrace.models.user_code import PASSED_ON
 
 _RECENT = 128  # values kept, among which a change is located
 _LARGEST = 1e150  # its square is still a float
@@ -47,6 +54,10 @@ class Evidence:
     """Whether the values are no longer watched: they have changed too often."""
 
 
+Found: TypeAlias = Evidence | BaseException
+"""What is found at a value: a change, or that a user's own detector raises an exception."""
+
+
 class DriftMonitor:
     """Watches one stream of numbers and reports each change once.
 
@@ -77,10 +88,10 @@ class DriftMonitor:
     >>> rng = random.Random(42)
     >>> errors = [float(rng.random() < (0.1 if i < 1000 else 0.5)) for i in range(2000)]
     >>> monitor = DriftMonitor("adwin", cooldown=500, only_increase=True)
-    >>> found = [evidence for each in errors if (evidence := monitor.update(each))]
-    >>> [(each.detector, each.position) for each in found]
-    [('ADWIN', 1056)]
-    >>> print(f"{found[0].mean_before:.2f} -> {found[0].mean_after:.2f}")
+    >>> [(index, evidence)] = monitor.update_many(errors)
+    >>> index, evidence.detector, evidence.position
+    (1055, 'ADWIN', 1056)
+    >>> print(f"{evidence.mean_before:.2f} -> {evidence.mean_after:.2f}")
     0.09 -> 0.56
     """
 
@@ -124,54 +135,61 @@ class DriftMonitor:
             return True
         return reported[-1] - reported[0] >= _REPORTED_WITHIN
 
+    @property
+    def next_check(self) -> int:
+        """Which of the next values, counted from 1, is the first at which anything can be found."""
+        if self._count < self._warm_up:
+            return self._warm_up - self._count + 1
+        return next_check(self._detector)
+
     def update(self, value: float) -> Evidence | None:
-        """Process the next value, and return the evidence if the detector fires."""
-        self._position += 1
-        if not -_LARGEST < value < _LARGEST or (self._most_reports and not self.is_watching):
-            return None
-        self._count += 1
-        self._total += value
-        self._recent.append(value)
-        if self._count <= self._warm_up:
-            self._warm()
-            return None
-        (seen,) = self._prepared([value])
-        is_drift = _update_of(self._detector)(seen)
-        self._remember([seen])
-        return self._fired() if is_drift else None
+        """Process the next value; return the evidence if the detector fires."""
+        for _, found in self.update_many([value]):
+            if isinstance(found, BaseException):
+                raise found
+            return found
+        return None
 
-    def update_many(self, values: Sequence[float]) -> list[tuple[int, Evidence]]:
-        """Process values, and return each evidence with the index of its value.
+    def update_many(self, values: Sequence[float]) -> list[tuple[int, Found]]:
+        """Process values in order; return what was found, each with the index of its value.
 
-        Equivalent to one `update` after the other, at half the cost.
+        That is evidence where the detector fires, and what a user's own detector raises; the rest
+        goes on after it. How values are cut into calls changes nothing.
         """
-        if not _are_ordinary(values):
-            each = map(self.update, values)
-            return [(index, evidence) for index, evidence in enumerate(each) if evidence]
-        found: list[tuple[int, Evidence]] = []
+        first = self._position + 1
+        positions: Sequence[int] = range(first, first + len(values))
+        numbers = [value for value in values if -_LARGEST < value < _LARGEST]
+        if len(numbers) < len(values):
+            are_numbers = [-_LARGEST < value < _LARGEST for value in values]
+            positions = [*compress(positions, are_numbers)]
+        found: list[tuple[int, Found]] = []
         taken = 0
-        while taken < len(values):
-            if self._count < self._warm_up or not self.is_watching:
-                evidence, more = self.update(values[taken]), 1
-            else:
-                evidence, more = self._update_until_fired(values[taken:])
+        while taken < len(numbers) and self.is_watching:
+            more, result = self._update_until_found(numbers[taken:], positions[taken:])
             taken += more
-            if evidence is not None:
-                found.append((taken - 1, evidence))
+            if result is not None:
+                found.append((self._position - first, result))
+        self._position = first + len(values) - 1
         return found
 
-    def _update_until_fired(self, values: Sequence[float]) -> tuple[Evidence | None, int]:
-        prepared = self._prepared(values)
+    def _update_until_found(
+        self, numbers: list[float], positions: Sequence[int]
+    ) -> tuple[int, Found | None]:
+        """Process numbers up to one at which something is found; return how many, and what."""
+        if self._count < self._warm_up:
+            numbers = numbers[: self._warm_up - self._count]
+            self._add(numbers, positions)
+            return len(numbers), self._warm()
+        prepared = self._prepared(numbers)
         unseen = iter(prepared)
-        is_drift = any(map(_update_of(self._detector), unseen))
-        taken = len(values) - len([*unseen])
+        is_drift = update_until_drift(self._detector, unseen)
+        taken = len(prepared) - length_hint(unseen)
+        self._add(numbers[:taken], positions)
+        if isinstance(is_drift, BaseException):
+            self._remember(prepared[: taken - 1])
+            return taken, is_drift
         self._remember(prepared[:taken])
-        seen = values[:taken]
-        self._position += taken
-        self._count += taken
-        self._total += sum(seen)
-        self._recent.extend(seen)
-        return self._fired() if is_drift else None, taken
+        return taken, self._fired() if is_drift else None
 
     def _start(self) -> None:
         self._detector = deepcopy(self._unused)
@@ -184,19 +202,35 @@ class DriftMonitor:
         if self._independence is not None:
             self._independence.drop_block()
 
-    def _warm(self) -> None:
-        """Hold the first values back until their scale is known."""
+    def _add(self, numbers: list[float], positions: Sequence[int]) -> None:
+        self._position = positions[len(numbers) - 1]
+        self._count += len(numbers)
+        self._recent.extend(numbers)
+        total = self._total
+        for number in numbers:  # since `sum` would depend on where a slice is cut
+            total += number
+        self._total = total
+
+    def _warm(self) -> BaseException | None:
+        """Hold the first values back until their scale is known; return what a detector raises."""
         if self._count < self._warm_up:
-            return
+            return None
         self._centre = self._total / self._count
         variance = sum((value - self._centre) ** 2 for value in self._recent) / self._count
-        self._factor = 1 / (6 * sqrt(variance) or abs(self._centre) or 1.0)
+        unit = 6 * sqrt(variance) or abs(self._centre) or 1.0
+        self._factor = min(1 / unit, sys.float_info.max)
         prepared = self._prepared(self._recent)
-        for value in prepared:
-            self._detector.update(value)
+        try:
+            for value in prepared:
+                self._detector.update(value)
+        except PASSED_ON:
+            raise
+        except BaseException as error:  # a user's detector may raise anything
+            return error
         self._remember(prepared)
+        return None
 
-    def _prepared(self, values: Iterable[float]) -> list[float]:
+    def _prepared(self, values: Collection[float]) -> list[float]:
         """Return values as the detector gets them."""
         centre, factor = self._centre, self._factor
         prepared = [(value - centre) * factor for value in values]
@@ -210,9 +244,14 @@ class DriftMonitor:
         if self._independence is not None:
             self._independence.extend(prepared, self._centre, 1 / self._factor)
 
-    def _fired(self) -> Evidence | None:
+    def _fired(self) -> Found | None:
         before, after = self._means()
-        self._start()
+        try:
+            self._start()
+        except PASSED_ON:
+            raise
+        except BaseException as error:  # a user's detector that cannot be copied any more
+            return error
         improved = self._only_increase and after < before
         if improved or self._position <= self._silent_until or not self._is_news():
             return None
@@ -244,24 +283,3 @@ class DriftMonitor:
             if strength > strongest:
                 strongest, means = strength, candidate
         return means
-
-
-def _update_of(detector: base.DriftDetector) -> Callable[[float], bool]:
-    """Return the function that updates a detector and returns whether it fires.
-
-    River's ADWIN wraps one that returns this, and takes half the time.
-    """
-    if type(detector) is ADWIN:
-        update: Callable[[float], bool] = detector._helper.update
-        return update
-
-    def update_and_look(value: float) -> bool:
-        detector.update(value)
-        return bool(detector.drift_detected)
-
-    return update_and_look
-
-
-def _are_ordinary(values: Sequence[float]) -> bool:
-    """Whether there is no NaN, no infinity and nothing too large to be squared among the values."""
-    return min(values) > -_LARGEST and max(values) < _LARGEST and not isnan(sum(values))

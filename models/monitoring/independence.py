@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from math import sqrt
-from operator import mul, sub
+from math import dist, sqrt
 
 import numpy as np
 
@@ -69,10 +68,9 @@ class Independence:
         return self._neighbours_are() and all(map(_are_independent, self._means))
 
     def _add(self, block: list[float], centre: float, unit: float) -> None:
-        mean = block[0] if min(block) == max(block) else sum(block) / _BLOCK
-        distances = [value - mean for value in block]
-        steps = [*map(sub, block[1:], block)]
-        self._blocks.append((sum(map(mul, distances, distances)), sum(map(mul, steps, steps))))
+        steps = dist(block[1:], block[:-1])
+        mean = sum(block) / _BLOCK if steps else block[0]
+        self._blocks.append((dist(block, [mean] * _BLOCK) ** 2, steps**2))
         self._add_mean(centre + mean * unit, 0)
 
     def _add_mean(self, mean: float, length: int) -> None:

@@ -132,6 +132,8 @@ class DriftOperator(RecordOperator):
         monitor.become_quiet(_MOST_ALERTS)
         self._monitors[source] = monitor
         for place, evidence in monitor.update_many(cast(Sequence[float], values)):
+            if isinstance(evidence, BaseException):
+                raise evidence
             yield evidence, buffered[place]
 
     def _predicted(self, prediction: Prediction) -> float | None:

@@ -148,7 +148,7 @@ def test_the_drift_is_seen_and_a_fresh_model_recovers() -> None:
         hits.append(model.predict_one(x) == label)
         accuracy[n] = sum(hits) / len(hits)
         model.learn_one(x, label)
-        if monitor.update(float(not hits[-1])):
+        if monitor.update_many([float(not hits[-1])]):
             alerts.append(n)
         if n >= drift_at:
             fresh.learn_one(x, label)

@@ -21,8 +21,13 @@ def shifting(change_at=400, length=700, before=0.0, after=3.0):
     return [rng.gauss(before if i < change_at else after, 1.0) for i in range(length)]
 
 
+def update(monitor, value):
+    """Return what is found at the next value; None where nothing is."""
+    return next((each for _, each in monitor.update_many([value])), None)
+
+
 def found(monitor, values):
-    return [evidence for value in values if (evidence := monitor.update(value)) is not None]
+    return [evidence for value in values if (evidence := update(monitor, value)) is not None]
 
 
 class Alarm(base.DriftDetector):
@@ -72,10 +77,10 @@ def test_scaled_values_have_six_standard_deviations_of_the_first_hundred_as_unit
     monitor = DriftMonitor(lambda: Alarm(every=1_000), cooldown=0, scaled=True)
     values = [10.0, 20.0] * 50 + [45.0]
     for value in values[:99]:
-        monitor.update(value)
+        update(monitor, value)
     assert monitor._detector.values == []
     for value in values[99:]:
-        monitor.update(value)
+        update(monitor, value)
     assert monitor._detector.values == [(value - 15.0) * (1 / (6 * 5.0)) for value in values]
 
 
@@ -83,7 +88,7 @@ def test_values_are_not_scaled_by_default():
     """The detector gets them as they are, from the first."""
     monitor = DriftMonitor(lambda: Alarm(every=1_000), cooldown=0)
     for value in (10.0, 20.0):
-        monitor.update(value)
+        update(monitor, value)
     assert monitor._detector.values == [10.0, 20.0]
 
 
@@ -92,7 +97,7 @@ def test_a_constant_has_its_own_size_as_unit(constant, unit):
     """It has no spread, and no drift until it changes."""
     monitor = DriftMonitor(lambda: Alarm(every=1_000), cooldown=0, scaled=True)
     for value in [constant] * 100 + [constant + 10.0]:
-        assert monitor.update(value) is None
+        assert update(monitor, value) is None
     assert monitor._detector.values == [0.0] * 100 + [10.0 * (1 / unit)]
     assert len(found(DriftMonitor("adwin", 0, scaled=True), [5.0] * 300 + [15.0] * 200)) == 1
 
@@ -152,7 +157,7 @@ def test_large_values_are_not_skipped():
     """Up to 1e150 in size, whose square is a number."""
     monitor = DriftMonitor(lambda: Alarm(every=2), cooldown=0)
     for value in (9e149, -9e149):
-        evidence = monitor.update(value)
+        evidence = update(monitor, value)
     assert evidence == Evidence("Alarm", 2, 9e149, -9e149)
 
 
@@ -191,11 +196,11 @@ def test_a_saved_monitor_continues_as_if_it_had_not_been_saved(detector):
     monitor = DriftMonitor(detector, cooldown=100, scaled=True)
     reports = []
     for value in values:
-        reports.append(monitor.update(value))
+        reports.append(update(monitor, value))
         if len(reports) % 97 == 0:
             monitor = pickle.loads(pickle.dumps(monitor))
     straight = DriftMonitor(detector, cooldown=100, scaled=True)
-    assert reports == [straight.update(value) for value in values]
+    assert reports == [update(straight, value) for value in values]
     assert any(reports)
 
 
@@ -204,10 +209,10 @@ def test_a_saved_kswin_continues_as_if_it_had_not_been_saved():
     values = shifting(150, 250)
     monitor, straight = (DriftMonitor("kswin", cooldown=0) for _ in range(2))
     for value in values[:120]:
-        assert monitor.update(value) == straight.update(value)
+        assert update(monitor, value) == update(straight, value)
     restored = pickle.loads(pickle.dumps(monitor))
-    reports = [restored.update(value) for value in values[120:]]
-    assert reports == [straight.update(value) for value in values[120:]]
+    reports = [update(restored, value) for value in values[120:]]
+    assert reports == [update(straight, value) for value in values[120:]]
     assert any(reports)
 
 
@@ -230,8 +235,8 @@ def test_memory_is_bounded(detector):
 def test_a_detector_that_fires_at_once_gives_evidence():
     """With a single value there is nothing before it: both means are its own."""
     monitor = DriftMonitor(Alarm, cooldown=0)
-    assert monitor.update(2.0) == Evidence("Alarm", 1, 2.0, 2.0)
-    assert monitor.update(5.0) == Evidence("Alarm", 2, 5.0, 5.0)
+    assert update(monitor, 2.0) == Evidence("Alarm", 1, 2.0, 2.0)
+    assert update(monitor, 5.0) == Evidence("Alarm", 2, 5.0, 5.0)
 
 
 def test_a_class_derived_from_adwin_is_updated_by_its_own_method():
@@ -244,29 +249,149 @@ def test_a_class_derived_from_adwin_is_updated_by_its_own_method():
     assert found(DriftMonitor(Deaf, cooldown=0), shifting()) == []
 
 
-@pytest.mark.parametrize("detector", QUICK)
+def drawn(rng, length):
+    """Return values whose level changes now and then, with odd ones among them."""
+    values, level, odd = [], 0.0, [math.nan, math.inf, -math.inf, 1e150, -2e150, 1.7e308]
+    for _ in range(length):
+        level = rng.choice([0.0, 1.0, 5.0, -3.0]) if rng.random() < 0.004 else level
+        values.append(level + rng.gauss(0, 0.5))
+        if rng.random() < 0.02:
+            values[-1] = rng.choice([*odd, 10**400, True, False, 3, -0.0, 5e-324, 9e149, -9e149])
+    return values
+
+
+class Broken(base.DriftDetector):
+    """Fires at some values, raises at some, and at some in such a way as to end an iteration."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = 0
+
+    def update(self, x):
+        self.seen += 1
+        self._drift_detected = self.seen % 50 == 49
+        if self.seen % 40 in (7, 8):
+            raise StopIteration if self.seen % 3 else SystemExit
+
+
+class Derived(drift.ADWIN):
+    """Updates as its base class."""
+
+
+WATCHED = {
+    "adwin": "adwin",
+    "page_hinkley": "page_hinkley",
+    "an ADWIN that fires often": lambda: drift.ADWIN(delta=0.5, clock=5, grace_period=7),
+    "a derived ADWIN": Derived,
+    "one that raises": Broken,
+}
+
+
+@pytest.mark.parametrize("name", WATCHED)
+@pytest.mark.parametrize("seed", range(8))
+def test_values_may_be_cut_anywhere(name, seed):
+    """The same is found at the same values, to the last bit, and the same is remembered."""
+    rng = random.Random(seed)
+    values = drawn(rng, 2_000)
+    options = {each: rng.random() < 0.5 for each in ("only_increase", "scaled", "quiet")}
+    cooldown, most_reports = rng.choice([0, 100]), rng.choice([None, 2])
+    results, states = [], []
+    for largest in (1, 3, 70, 2_000):
+        monitor, result, start = DriftMonitor(WATCHED[name], cooldown, **options), [], 0
+        if most_reports:
+            monitor.become_quiet(most_reports)
+        while start < len(values):
+            end = start + (rng.randint(0, largest) if largest in (3, 70) else largest)
+            for index, each in monitor.update_many(values[start:end]):
+                result.append((start + index, repr(each)))
+            start = end
+        results.append(result)
+        states.append(pickle.dumps(monitor))
+    assert all(each == results[0] for each in results)
+    assert all(each == states[0] for each in states)
+    if name == "one that raises":
+        assert {"SystemExit()", "RuntimeError('generator raised StopIteration')"} <= {
+            each for _, each in results[0]
+        }
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_an_error_of_a_detector_is_found_at_its_value(quiet):
+    """The values around it go on, and it counts as one of them."""
+
+    class Odd(Alarm):
+        def update(self, x):
+            if x < 0:
+                raise ValueError(f"{x} is negative")
+            super().update(x)
+
+    monitor = DriftMonitor(lambda: Odd(every=4), cooldown=0, quiet=quiet)
+    values = [1.0, -1.0, 2.0, math.nan, 3.0, -2.0, 4.0, 1.0]
+    (one, first), (other, second), (last, evidence) = monitor.update_many(values)
+    assert (one, str(first), other, str(second)) == (1, "-1.0 is negative", 5, "-2.0 is negative")
+    assert (last, evidence.position) == (6, 7)
+    assert monitor._count == 1
+
+
+def test_what_ends_a_batch_passes():
+    """An interrupt is no error of a detector."""
+
+    class Interrupted(base.DriftDetector):
+        def update(self, x):
+            raise KeyboardInterrupt
+
+    for scaled in (False, True):
+        with pytest.raises(KeyboardInterrupt):
+            DriftMonitor(Interrupted, cooldown=0, scaled=scaled).update_many([1.0] * 100)
+
+
+def test_a_detector_that_raises_during_the_warm_up():
+    """Its error is found at the last value of it, and the next value goes on."""
+    monitor = DriftMonitor(Broken, cooldown=0, scaled=True)
+    found = monitor.update_many([1.0] * 102)
+    assert [(index, type(error)) for index, error in found] == [
+        (99, StopIteration),
+        (100, RuntimeError),
+    ]
+    assert monitor._count == 102
+
+
 @pytest.mark.parametrize("scaled", [False, True])
-@pytest.mark.parametrize("size", [1, 7, 32, 500])
-def test_many_values_at_once_give_the_same_as_one_after_the_other(detector, scaled, size):
-    """The same evidence at the same values, however they are cut, NaN and warm-up included."""
-    rng = random.Random(5)
-    values = [rng.gauss(3.0 * (place // 400 % 2), 1.0) for place in range(2_000)]
-    values[50] = values[900] = math.nan
-    one_by_one = DriftMonitor(detector, 100, scaled=scaled)
-    expected = [(at, each) for at, v in enumerate(values) if (each := one_by_one.update(v))]
-    many = DriftMonitor(detector, 100, scaled=scaled)
-    evidence = [
-        (start + index, each)
-        for start in range(0, len(values), size)
-        for index, each in many.update_many(values[start : start + size])
-    ]
-    assert [(at, each.position, each.detector) for at, each in evidence] == [
-        (at, each.position, each.detector) for at, each in expected
-    ]
-    assert len(evidence) >= 3
-    for (_, one), (_, other) in zip(evidence, expected, strict=True):
-        assert one.mean_before == pytest.approx(other.mean_before)
-        assert one.mean_after == pytest.approx(other.mean_after)
+@pytest.mark.parametrize(
+    ("clock", "grace_period"), [(32, 10), (32, 64), (1, 10), (7, 35), (25, 0), (300, 10)]
+)
+def test_nothing_is_found_before_the_next_check(clock, grace_period, scaled):
+    """It is known in advance, and a value that is looked at is where something is found."""
+    rng, found_at, checked = random.Random(1), [], []
+    make = lambda: drift.ADWIN(0.9, clock=clock, grace_period=grace_period, min_window_length=1)  # noqa: E731
+    monitor = DriftMonitor(make, cooldown=0, scaled=scaled)
+    position = 0
+    while position < 4_000:
+        due = monitor.next_check
+        cut = rng.randint(1, due)
+        values = [rng.gauss(position // 150 % 3, 0.3) for _ in range(cut)]
+        evidence = monitor.update_many(values)
+        position += cut
+        checked += [position] * (cut == due)
+        assert [index + 1 for index, _ in evidence] in ([], [due])
+        found_at += [position] * len(evidence)
+        monitor = pickle.loads(pickle.dumps(monitor))
+    assert len(found_at) >= 4
+    assert {*found_at} <= {*checked}
+    if not scaled and clock > 1:
+        assert len(checked) <= 4_000 // clock + 1
+
+
+def test_a_detector_of_which_nothing_is_known_may_fire_at_each_value():
+    """Only the values of the warm-up are certain."""
+    assert DriftMonitor(Alarm, cooldown=0).next_check == 1
+    assert DriftMonitor("page_hinkley", cooldown=0).next_check == 1
+    monitor = DriftMonitor(Alarm, cooldown=0, scaled=True)
+    assert monitor.next_check == 101
+    monitor.update_many([1.0, math.nan, 2.0])
+    assert monitor.next_check == 99
+    monitor.update_many([1.0] * 98)
+    assert monitor.next_check == 1
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e150, -1e150, 1.7e308])
