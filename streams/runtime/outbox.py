@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import struct
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
+from itertools import chain
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
@@ -89,6 +90,7 @@ class Outbox:
         self._metrics = metrics
         self._uncounted: list[Record] = []
         self._model_bytes = 0
+        self._held: defaultdict[int, list[ProducerRecord]] = defaultdict(list)
         self.tally: Tally = Counter()
         broker_errors = metrics.broker_errors
 
@@ -166,17 +168,14 @@ class Outbox:
     def put_state(self, partition: int, entry: StateRecord) -> None:
         """Write one entry of the state, or a part of one, as part of the next commit.
 
-        A manifest is written when all before it is there, since it says so.
+        A manifest says that all before it is there. So it is held until then, with what follows
+        it: manifests of many partitions wait together.
 
         Raises
         ------
-        BrokerError
-            An entry before the manifest was not written.
         confluent_kafka.KafkaException
             It is larger than the topic takes.
         """
-        if entry.key == MANIFEST:
-            self._writer.settle()
         if entry.topic == "models":
             self._model_bytes += len(entry.value or b"")
             if not is_part(entry.key):
@@ -184,6 +183,20 @@ class Outbox:
                 self._model_bytes = 0
         topic, key = self._prefix + entry.topic, entry.key.encode(errors="surrogateescape")
         record = ProducerRecord(topic, entry.value, key, partition, headers=entry.headers)
+        if entry.key == MANIFEST or partition in self._held:
+            self._held[partition].append(record)
+        else:
+            self._write_state(record)
+
+    def _write_held(self) -> None:
+        """Write the manifests, and what follows them, when all before them is there."""
+        if self._held:
+            self._writer.settle()
+        for record in chain.from_iterable(self._held.values()):
+            self._write_state(record)
+        self._held.clear()
+
+    def _write_state(self, record: ProducerRecord) -> None:
         try:
             self._writer.produce(record)
         except RecordError as error:  # it is too large: no record of anybody's
@@ -195,10 +208,11 @@ class Outbox:
         Raises
         ------
         BrokerError
-            An output could not be written.
+            Something could not be written.
         confluent_kafka.KafkaException
             The commit failed; where it is fatal, another worker has taken over.
         """
+        self._write_held()
         if self._writer.commit(consumer, offsets):
             self._count()
 
@@ -226,10 +240,12 @@ class Outbox:
             The transaction cannot be aborted.
         """
         self._model_bytes = 0
+        self._held.clear()
         self._writer.take_back()
 
     def abort(self) -> None:
         """Take back everything put since the last commit."""
+        self._held.clear()
         self._forget()
         self._writer.abort()
 

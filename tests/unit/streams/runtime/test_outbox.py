@@ -286,6 +286,47 @@ def test_state_goes_to_its_partition(
     assert counted(metrics, "model_size_bytes", partition="2") == 3
 
 
+def put_flush(outbox: Outbox, partitions: int) -> None:
+    for partition in range(partitions):
+        for key in ("learning/pending/1", "manifest", "order/1"):
+            outbox.put_state(partition, state_record("state.learning", key, b"x"))
+
+
+def test_manifests_wait_together_for_the_entries(
+    make_outbox: Callable[..., Outbox], clients: FakeClients, broker: FakeBroker
+) -> None:
+    """Each is written once all before it is there, and what follows it behind it."""
+    outbox, waits = make_outbox(Guarantee.AT_LEAST_ONCE), []
+
+    def note() -> None:
+        waits.append([len(broker.records("p.state.learning", each)) for each in range(3)])
+
+    for _ in range(9):
+        broker.before("flush", note)
+    put_flush(outbox, 3)
+    commit(outbox, clients)
+
+    assert waits == [[1, 1, 1], [3, 3, 3]]
+    keys = [each.key() for each in broker.records("p.state.learning", 2)]
+    assert keys == [b"learning/pending/1", b"manifest", b"order/1"]
+    commit(outbox, clients)
+    assert len(broker.records("p.state.learning", 2)) == 3
+
+
+def test_no_manifest_without_its_entries(
+    make_outbox: Callable[..., Outbox], clients: FakeClients, broker: FakeBroker
+) -> None:
+    """Where one of them is not written, none is; nor later, once the state was taken back."""
+    outbox = make_outbox(Guarantee.AT_LEAST_ONCE)
+    broker.fail_next("delivery", KafkaError.MSG_SIZE_TOO_LARGE)
+    put_flush(outbox, 2)
+    with pytest.raises(BrokerError):
+        commit(outbox, clients)
+    outbox.take_back()
+    commit(outbox, clients)
+    assert [each.key() for each in broker.records("p.state.learning", 1)] == [b"learning/pending/1"]
+
+
 def test_the_size_of_a_model_is_that_of_all_its_parts(outbox: Outbox, metrics: Metrics) -> None:
     """It is known once its head is written, as its last record."""
     for at, size in enumerate((700, 700, 30)):
