@@ -34,7 +34,8 @@ class EndedEvents:
         self._number = ""
         self._newest: dict[str, LabelValue | None] = {}
         self._newest_bytes = 0
-        self._older_bytes: dict[str, int] = {}
+        self._sizes_bytes: dict[str, int] = {}  # of the older segments
+        self._older_bytes = 0
 
     def __contains__(self, event_id: str) -> bool:
         return event_id in self._index or event_id in self._newest
@@ -56,23 +57,26 @@ class EndedEvents:
         """The segment of each id that is not in the newest; made once segments are restored."""
         *older, self._number = self.segments or [""]
         self._newest = self.segments.get(self._number, {})
-        self._older_bytes = {
+        self._sizes_bytes = {
             number: sum(_size_bytes(*each) for each in segment.items())
             for number, segment in self.segments.items()
         }
-        self._newest_bytes = self._older_bytes.pop(self._number, 0)
+        self._newest_bytes = self._sizes_bytes.pop(self._number, 0)
+        self._older_bytes = sum(self._sizes_bytes.values())
         return {event_id: number for number in older for event_id in self.segments[number]}
 
     def _start_segment(self, index: dict[str, str]) -> dict[str, LabelValue | None]:
         if self._number:
             index.update(dict.fromkeys(self._newest, self._number))
-            self._older_bytes[self._number] = self._newest_bytes
+            self._sizes_bytes[self._number] = self._newest_bytes
+            self._older_bytes += self._newest_bytes
         self._number = str(int(self._number or -1) + 1)
         self._newest = self.segments[self._number] = {}
         self._newest_bytes = 0
-        while self._older_bytes and self._has_surplus(len(index)):
+        while self._sizes_bytes and self._has_surplus(len(index)):
             number, evicted = self.segments.oldest()
-            del self.segments[number], self._older_bytes[number]
+            del self.segments[number]
+            self._older_bytes -= self._sizes_bytes.pop(number)
             for event_id in evicted:
                 index.pop(event_id, None)
         return self._newest
@@ -80,7 +84,7 @@ class EndedEvents:
     def _has_surplus(self, count: int) -> bool:
         """Whether the oldest segment is not needed, or there is no room for it."""
         _, oldest = self.segments.oldest()
-        is_too_much = sum(self._older_bytes.values()) > self._limit_bytes
+        is_too_much = self._older_bytes > self._limit_bytes
         return is_too_much or count - len(oldest) >= self._limit
 
 

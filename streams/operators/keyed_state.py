@@ -7,6 +7,7 @@ committed is marked as saved: where a broker refuses it, it is a change still.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol, TypeVar, cast
 
@@ -37,11 +38,12 @@ class StateStore(Protocol):
     def restore(self, changes: Iterable[Change]) -> None: ...
 
 
-class KeyedState(dict[str, V]):
+class KeyedState(OrderedDict[str, V]):
     """A dictionary with text keys that tracks changes and may be bounded.
 
-    It is in the order in which its keys were last set. Only `state[key] = value`, `touch`, `mark`,
-    `changing`, `del state[key]` and `take` change it.
+    It is in the order in which its keys were last set; the oldest is found at once, however many
+    have gone before it. Only `state[key] = value`, `touch`, `mark`, `changing`, `del state[key]`
+    and `take` change it.
 
     Parameters
     ----------
@@ -76,9 +78,8 @@ class KeyedState(dict[str, V]):
         if key == self._newest:
             super().__setitem__(key, value)
             return
-        if key in self:
-            super().__delitem__(key)
         super().__setitem__(key, value)
+        self.move_to_end(key)
         self._sequence += 1
         self._changed[key] = self._sequence
         self._newest = key
