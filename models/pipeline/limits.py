@@ -6,6 +6,12 @@ from collections.abc import Iterator
 
 from millrace.models.pipeline.definition import Pending, Pipeline
 
+EVENT_BYTES = 180
+"""About what a waiting event takes in memory besides its values and its text."""
+
+VALUE_BYTES = 9
+"""About what a feature, or what a candidate predicted, takes in it."""
+
 
 def contradictions(pipeline: Pipeline) -> Iterator[str]:
     """Return a sentence about each pair of limits of which one makes the other pointless."""
@@ -26,4 +32,4 @@ def contradictions(pipeline: Pipeline) -> Iterator[str]:
 def _event_bytes(pipeline: Pipeline) -> int:
     """Return the least that an event takes while it waits, as the label join counts."""
     features = sum(len(each.names) for each in pipeline.features)
-    return 500 + 100 * (features + 2 * len(pipeline.models))
+    return EVENT_BYTES + VALUE_BYTES * (features + len(pipeline.models))

@@ -52,6 +52,11 @@ class KeyedState(OrderedDict[str, V]):
     on_eviction
         Called with the key of each entry that is evicted.
 
+    Attributes
+    ----------
+    unsaved
+        Key of each change to its sequence.
+
     Examples
     --------
     >>> state: KeyedState[int] = KeyedState(limit=2)
@@ -70,7 +75,7 @@ class KeyedState(OrderedDict[str, V]):
         self.evicted = 0
         self._on_eviction = on_eviction
         self._sequence = 0
-        self._changed: dict[str, int] = {}
+        self.unsaved: dict[str, int] = {}
         self._persisted: dict[str, int] = {}  # key to its last change that was taken
         self._newest: str | None = None  # the last entry, and known to have changed
 
@@ -81,7 +86,7 @@ class KeyedState(OrderedDict[str, V]):
         super().__setitem__(key, value)
         self.move_to_end(key)
         self._sequence += 1
-        self._changed[key] = self._sequence
+        self.unsaved[key] = self._sequence
         self._newest = key
         while self.limit is not None and len(self) > self.limit:
             self._evict()
@@ -91,9 +96,9 @@ class KeyedState(OrderedDict[str, V]):
         self._newest = None
         if key in self._persisted:
             self._sequence += 1
-            self._changed[key] = self._sequence
+            self.unsaved[key] = self._sequence
         else:
-            self._changed.pop(key, None)
+            self.unsaved.pop(key, None)
 
     def take(self, key: str) -> V | None:
         """Remove a key and return its value, or None where there is none."""
@@ -118,8 +123,16 @@ class KeyedState(OrderedDict[str, V]):
 
     def mark(self, key: str) -> None:
         """Mark the value of `key` as changed in place, without making it the newest."""
-        if key in self and key not in self._changed:
-            self._changed[key] = self._persisted[key]
+        if key in self and key not in self.unsaved:
+            self.unsaved[key] = self._persisted[key]
+
+    def replace(self, key: str, value: V) -> None:
+        """Hold another object that stands for the same value: this is no change."""
+        super().__setitem__(key, value)
+
+    def _saved(self, key: str) -> object:
+        value = self.get(key)
+        return None if value is None else self.saved_form(value)
 
     def _evict(self) -> None:
         key = next(iter(self))
@@ -135,17 +148,21 @@ class KeyedState(OrderedDict[str, V]):
 
     def changes(self) -> list[Change]:
         """Return what has changed since it was last saved, in order."""
-        ordered = sorted(self._changed.items(), key=lambda item: item[1])
-        return [Change(key, sequence, self.get(key)) for key, sequence in ordered]
+        ordered = sorted(self.unsaved.items(), key=lambda item: item[1])
+        return [Change(key, sequence, self._saved(key)) for key, sequence in ordered]
+
+    def saved_form(self, value: V) -> object:
+        """Return what is written of a value."""
+        return value
 
     def mark_saved(self) -> None:
         """Mark everything as unchanged."""
-        for key, sequence in self._changed.items():
+        for key, sequence in self.unsaved.items():
             if key in self:
                 self._persisted[key] = sequence
             else:
                 self._persisted.pop(key, None)
-        self._changed.clear()
+        self.unsaved.clear()
         self._newest = None
 
     def take_changes(self) -> list[Change]:

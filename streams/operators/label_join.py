@@ -25,6 +25,7 @@ from millrace.streams.operators.ended_events import EndedEvents
 from millrace.streams.operators.expiring import Bounds, Expiring
 from millrace.streams.operators.keyed_state import StateStore
 from millrace.streams.operators.outcomes import Outcomes
+from millrace.streams.operators.packing import Waiting
 from millrace.streams.operators.record import Origin, Record
 from millrace.streams.operators.watermark import Watermark
 
@@ -33,13 +34,6 @@ _ENTRY_BYTES = 500
 _VALUE_BYTES = 100
 
 _NEVER_MS = -(2**63)
-
-
-class Waiting(NamedTuple):
-    """An event that waits for its label, with what every candidate predicted."""
-
-    vector: FeatureVector
-    predicted: dict[str, Predicted]
 
 
 class Early(NamedTuple):

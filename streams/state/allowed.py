@@ -43,7 +43,8 @@ MILLRACE = _names(
         "millrace.models.monitoring.drift_monitor": "DriftMonitor",
         "millrace.models.monitoring.independence": "Independence",
         "millrace.models.selection.trial": "Trial",
-        "millrace.streams.operators.label_join": "Early Waiting",
+        "millrace.streams.operators.label_join": "Early",
+        "millrace.streams.operators.packing": "Waiting",
         "millrace.streams.operators.record": "Origin",
     }
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-STATE_VERSION = 2
+STATE_VERSION = 3
 """Of the state that this release writes. Increment it when a class of the state changes."""
 
 Name = tuple[str, str]
@@ -49,9 +49,14 @@ RENAMED: Mapping[int, Mapping[Name, Name]] = {
             *("millrace.streams.operators.label_join", "Early"),
         ),
         ("streams.operators.prediction", "Waiting"): (
-            *("millrace.streams.operators.label_join", "Waiting"),
+            *("millrace.streams.operators.packing", "Waiting"),
         ),
         ("streams.operators.record", "Origin"): ("millrace.streams.operators.record", "Origin"),
+    },
+    2: {
+        ("millrace.streams.operators.label_join", "Waiting"): (
+            *("millrace.streams.operators.packing", "Waiting"),
+        ),
     },
 }
 """State version to the names that its pickles use and this release has under another name."""

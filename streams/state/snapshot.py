@@ -10,7 +10,8 @@ Layout of what is signed::
 
     length of the stamp (4 bytes) | stamp | pickle
 
-The stamp is JSON.
+The stamp is JSON, its length begins with 0. Bytes are data of which an operator knows the form:
+they need no stamp, and are no pickle. What is signed is then ``D`` and the bytes.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from millrace.streams.state.migrations import READABLE_VERSIONS, RENAMED, STATE_
 from millrace.streams.state.signing import sign, verified
 from millrace.streams.state.unpickling import StateUnpickler
 
+_DATA = b"D"
+
 
 def dump(obj: object, key: bytes) -> bytes:
     """Return `obj` signed with `key`.
@@ -36,7 +39,7 @@ def dump(obj: object, key: bytes) -> bytes:
     Parameters
     ----------
     obj
-        State: River models, windows, metrics, plain values.
+        State: River models, windows, metrics, plain values; bytes are written as they are.
     key
         The secret that signs; the same one is needed to load.
 
@@ -53,6 +56,8 @@ def dump(obj: object, key: bytes) -> bytes:
     >>> load(dump(model, b"secret"), b"secret").weights
     {'x': 0.005}
     """
+    if type(obj) is bytes:
+        return sign(_DATA + obj, key)
     try:
         pickled = pickle.dumps(obj, protocol=5)
     except Exception as error:  # a part's own __reduce__ may raise whatever it likes
@@ -84,6 +89,8 @@ def load(data: bytes, key: bytes, allow: Iterable[str] = ()) -> Any:
         what is no part of a model's state. The message says which, and what to do.
     """
     body = verified(data, key)
+    if body.startswith(_DATA):
+        return body[len(_DATA) :]
     stamp_size = int.from_bytes(body[:4], "big")
     stamp = json.loads(body[4 : 4 + stamp_size])
     _check_stamp(stamp)

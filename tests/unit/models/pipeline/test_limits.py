@@ -43,8 +43,8 @@ def make() -> Callable[..., Pipeline]:
         ({"pending": Pending(ttl=timedelta(days=1))}, "max_ahead should be below pending.ttl (1 d"),
         ({"max_ahead": timedelta(days=8)}, "make the labels of others late; it is 8 days"),
         ({"pending": Pending(limit=10)}, None),
-        ({"pending": Pending(limit=10**6)}, "limit_bytes should allow pending.limit (1,000,000)"),
-        ({"pending": Pending(limit=10, limit_bytes=5_000)}, "events; it allows about 6"),
+        ({"pending": Pending(limit=10**7)}, "limit_bytes should allow pending.limit (10,000,000)"),
+        ({"pending": Pending(limit=10, limit_bytes=1_000)}, "events; it allows about 5"),
     ],
 )
 def test_contradictions(changes: dict[str, Any], words: str | None, make: Any) -> None:

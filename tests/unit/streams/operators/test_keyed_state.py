@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -189,3 +190,25 @@ def test_evictions_are_told() -> None:
     del state["c"]
     state["d"] = state["e"] = 1
     assert told == [("a", False), ("b", False)]
+
+
+def test_the_oldest_is_found_at_once() -> None:
+    """However many entries have gone before it, finding and evicting the oldest costs the same."""
+
+    def cost(count: int) -> float:
+        state: KeyedState[int] = KeyedState(limit=count)
+        for number in range(count):
+            state[str(number)] = number
+        for number in range(count - 1_000):
+            del state[str(number)]
+        best = 9.0
+        for _ in range(5):
+            started = time.process_time()
+            for _ in range(500):
+                key, value = state.oldest()
+                del state[key]
+                state[key] = value
+            best = min(best, time.process_time() - started)
+        return best
+
+    assert cost(100_000) < 5 * cost(1_100)

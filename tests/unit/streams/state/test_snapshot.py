@@ -43,6 +43,7 @@ from millrace import catalogue
 from millrace.models.pipeline.tasks import Task
 from millrace.schemas import SnapshotError
 from millrace.streams.state import snapshot
+from millrace.streams.state.signing import verified
 
 KEY = b"the key of these tests"
 PREFIX_SIZE = 4
@@ -404,3 +405,11 @@ def test_users_module_does_not_lead_further(users: ModuleType) -> None:
     evil = forged(named("users_pipeline", "os.system", "false"))
     with pytest.raises(SnapshotError, match="may hold parts of"):
         snapshot.load(evil, KEY, allow=["users_pipeline"])
+
+
+def test_bytes_are_written_as_they_are() -> None:
+    """What an operator has made bytes of is signed, and neither pickled nor stamped."""
+    data = snapshot.dump(b"\x01 as it is", KEY)
+    assert verified(data, KEY) == b"D\x01 as it is"
+    assert snapshot.load(data, KEY) == b"\x01 as it is"
+    assert snapshot.load(snapshot.dump(b"", KEY), KEY) == b""

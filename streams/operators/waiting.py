@@ -1,0 +1,262 @@
+"""Events that wait for their labels: the newest as they are, all others as bytes.
+
+Most labels come soon, and to pack an event and unpack it costs as much as a small model does. So
+the newest events, up to half a megabyte, stay the objects that they are. All others are packed
+(`packing`): one of ten numbers takes less than 400 bytes of memory, with all that is kept of it.
+All are in blocks by arrival (`blocks`), so that what expires, and what there is no room for, is
+found at once. What is saved of them is in `waiting_state`.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+from heapq import heappop, heappush, heapreplace
+from itertools import chain
+from struct import Struct
+from typing import TypeAlias, cast
+
+from millrace.models.candidates.baselines import baselines
+from millrace.models.candidates.metrics import measures_probabilities
+from millrace.models.pipeline.definition import Pipeline
+from millrace.models.pipeline.limits import EVENT_BYTES, VALUE_BYTES
+from millrace.models.pipeline.tasks import Task
+from millrace.streams.operators.blocks import BLOCK_EVENTS, Block
+from millrace.streams.operators.packing import Packing, Waiting
+from millrace.streams.operators.waiting_state import WaitingState
+
+_UNPACKED_BYTES = 512 * 1024  # by the rough count; as objects, they take four times as much
+_UNPACKED_EVENTS = 2_048
+_SPARSE = 4  # a block of which less than a fourth is there is made anew
+
+_PLACE = Struct("<QI")  # number of arrival, size
+
+Unpacked: TypeAlias = tuple[int, int, Waiting]
+"""The number of arrival and the size of an event, and the event."""
+
+
+class WaitingEvents:
+    """The events of one partition that wait, by id, by time and by arrival.
+
+    The rough size of an event is a function of its id, its features and what the champion
+    predicted, which are known when it comes: so it is the same packed or not.
+
+    Parameters
+    ----------
+    pipeline
+        The definition: what its events are like, and how many may wait.
+
+    Attributes
+    ----------
+    entries
+        The state, to be saved and restored.
+    """
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        task = Task(pipeline.task)
+        names = tuple(chain.from_iterable(each.names for each in pipeline.features))
+        self._limit = pipeline.pending.limit
+        self._limit_bytes = pipeline.pending.limit_bytes
+        self._champion = pipeline.champion
+        self._candidates = len(pipeline.models) + len(baselines(task))
+        is_measured = measures_probabilities(task, pipeline.metrics)
+        self._with_probabilities = self._candidates if is_measured else 1
+        self._index: dict[str, Unpacked | bytes] = {}
+        self.entries = WaitingState(self._index, self._pack_all, self._restore)
+        self._packing = Packing(names, self.entries.add_part)
+        self._size_bytes = 0
+        self._number = 0  # of the next event to come
+        self._blocks: OrderedDict[int, Block] = OrderedDict()
+        self._newest = Block()  # which alone may be empty
+        self._heap: list[tuple[int, int]] = []  # earliest time of a block, and its number
+        self._unpacked: deque[str] = deque()  # the newest, and some that are gone
+        self._unpacked_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __contains__(self, event_id: str) -> bool:
+        return event_id in self._index
+
+    def __iter__(self) -> Iterator[Waiting]:
+        """Yield each event, in order of arrival."""
+        for block in self._blocks.values():
+            for place, event_id in block:
+                yield self._whole(event_id, block.times_ms[place])
+
+    @property
+    def oldest_ms(self) -> int | None:
+        """The earliest event time that waits; None if nothing waits."""
+        return self._earliest().earliest_ms if self._index else None
+
+    def put(self, waiting: Waiting) -> None:
+        """Let an event wait, in place of one with the same id.
+
+        What the champion predicted must be there, and stays; the rest may change until `pack`.
+        """
+        vector = waiting.vector
+        event_id, time_ms = vector["event_id"], vector["event_time_ms"]
+        if event_id in self._index:
+            self.take(event_id)
+        number = self._number
+        at, place = divmod(number, BLOCK_EVENTS)
+        if not place:
+            self._open_block(at)
+        block = self._newest
+        self.entries.renew(at)
+        block.add(event_id, time_ms)
+        if block.listed_ms is None or time_ms < block.listed_ms:
+            block.listed_ms = time_ms
+            heappush(self._heap, (time_ms, at))
+        size = self._size_of(waiting)
+        self._index[event_id] = number, size, waiting
+        self._number = number + 1
+        self._size_bytes += size
+        self._unpacked_bytes += size
+        self._unpacked.append(event_id)
+
+    def pack(self) -> None:
+        """Pack what has waited longest of what is not packed, if it is too much.
+
+        It is called after each slice, when what was predicted of its events is known.
+        """
+        self._pack_down_to(_UNPACKED_EVENTS, _UNPACKED_BYTES)
+
+    def take(self, event_id: str) -> Waiting | None:
+        """Remove an event and return it, or None where there is none."""
+        value = self._index.get(event_id)
+        if value is None:
+            return None
+        if type(value) is tuple:
+            number, size, waiting = value
+            self._unpacked_bytes -= size
+            at, place = divmod(number, BLOCK_EVENTS)
+        else:
+            number, size = _PLACE.unpack_from(cast(bytes, value))
+            at, place = divmod(number, BLOCK_EVENTS)
+            waiting = self._whole(event_id, self._blocks[at].times_ms[place])
+        self.entries.note_gone(at, place)
+        del self._index[event_id]
+        self._size_bytes -= size
+        block = self._blocks[at]
+        block.remove(place)
+        if block is not self._newest:
+            self._tidy(at, block)
+        return waiting
+
+    def expired(self, before_ms: int) -> list[Waiting]:
+        """Remove and return the events of earlier times, in order of time, then of arrival."""
+        found: list[Waiting] = []
+        while self._index:
+            block = self._earliest()
+            if block.earliest_ms >= before_ms:
+                break
+            found.append(self._taken(block.earliest()))
+        return found
+
+    def surplus(self) -> list[Waiting]:
+        """Remove and return the oldest to come, as long as more wait than there is room for."""
+        found: list[Waiting] = []
+        index = self._index
+        while len(index) > self._limit or (index and self._size_bytes > self._limit_bytes):
+            oldest = next(iter(self._blocks.values()))
+            found.append(self._taken(oldest.oldest()))
+        return found
+
+    def _taken(self, event_id: str) -> Waiting:
+        waiting = self.take(event_id)
+        assert waiting is not None
+        return waiting
+
+    def _whole(self, event_id: str, time_ms: int) -> Waiting:
+        value = self._index[event_id]
+        if type(value) is tuple:
+            return value[2]
+        return self._packing.unpack(cast(bytes, value), _PLACE.size, event_id, time_ms)
+
+    def _earliest(self) -> Block:
+        """Return the block with the earliest event; there must be one."""
+        heap, blocks = self._heap, self._blocks
+        while True:
+            listed_ms, at = heap[0]
+            block = blocks.get(at)
+            if block is None or block.listed_ms != listed_ms:
+                heappop(heap)
+            elif not block.living:
+                heappop(heap)
+                block.listed_ms = None
+            elif block.earliest_ms == listed_ms:
+                return block
+            else:
+                block.listed_ms = block.earliest_ms
+                heapreplace(heap, (block.listed_ms, at))
+
+    def _open_block(self, at: int) -> None:
+        closed = self._blocks.get(at - 1)
+        if closed is not None:
+            self._tidy(at - 1, closed)
+        self._blocks[at] = self.entries[str(at)] = self._newest = Block()
+
+    def _tidy(self, at: int, block: Block) -> None:
+        """Drop a closed block that is empty, and make one anew of which little is there."""
+        if not block.living:
+            del self._blocks[at]
+            self.entries.drop(at)
+        elif _SPARSE * block.living < len(block.ids):
+            self.entries.renew(at)
+            self._blocks[at] = thin = Block()
+            thin.listed_ms = block.listed_ms
+            for place, event_id in block:
+                self._move(event_id, at * BLOCK_EVENTS + thin.living)
+                thin.add(event_id, block.times_ms[place])
+            self.entries.replace(str(at), thin)
+
+    def _move(self, event_id: str, number: int) -> None:
+        value = self._index[event_id]
+        if type(value) is tuple:
+            self._index[event_id] = number, value[1], value[2]
+        else:
+            packed = cast(bytes, value)
+            _, size = _PLACE.unpack_from(packed)
+            self._index[event_id] = _PLACE.pack(number, size) + packed[_PLACE.size :]
+
+    def _pack_all(self) -> None:
+        self._pack_down_to(0, 0)
+
+    def _pack_down_to(self, most: int, most_bytes: int) -> None:
+        index, unpacked = self._index, self._unpacked
+        while len(unpacked) > most or self._unpacked_bytes > most_bytes:
+            event_id = unpacked.popleft()
+            value = index.get(event_id)
+            if type(value) is tuple:
+                number, size, waiting = value
+                index[event_id] = _PLACE.pack(number, size) + self._packing.pack(waiting)
+                self._unpacked_bytes -= size
+
+    def _size_of(self, waiting: Waiting) -> int:
+        """Return the rough size of an event when it is packed."""
+        vector = waiting.vector
+        features, event_id = vector["features"].values(), vector["event_id"]
+        champion = waiting.predicted.get(self._champion)
+        classes = len(champion["probabilities"]) if champion else 0
+        values = len(features) + self._candidates + classes * self._with_probabilities
+        size = EVENT_BYTES + VALUE_BYTES * values + len(event_id) + len(vector["key"] or "")
+        if str in {*map(type, features)}:
+            size += sum(len(each) for each in features if type(each) is str)
+        return size
+
+    def _restore(self) -> None:
+        """Take in what was saved."""
+        entries = self.entries
+        for part in entries.saved_parts():
+            self._packing.add_part(part)
+        for at, block, packed in entries.saved_blocks():
+            self._blocks[at] = block
+            block.listed_ms = block.earliest_ms
+            heappush(self._heap, (block.listed_ms, at))
+            self._index.update(packed)
+            self._size_bytes += sum(_PLACE.unpack_from(each)[1] for each in packed.values())
+            self._number = (at + 1) * BLOCK_EVENTS
+        for waiting in entries.saved_by_earlier_releases():
+            self.put(waiting)
+        self.pack()
