@@ -69,24 +69,24 @@ def make_detector(detector: Detector, parameter: str = "detector") -> base.Drift
 
 def update_until_drift(
     detector: base.DriftDetector, values: Iterable[float]
-) -> bool | BaseException:
+) -> tuple[bool, BaseException | None]:
     """Update a detector with values, up to the one at which it fires or raises an exception.
 
     River's ADWIN wraps an object that returns whether it fires, and takes half the time.
 
     Returns
     -------
-    bool or BaseException
-        Whether it has fired, or what it has raised.
+    bool, BaseException or None
+        Whether it has fired, and what it has raised.
     """
     try:
         if type(detector) is drift.ADWIN:
-            return any(map(detector._helper.update, values))
-        return any(_is_drift(detector, value) for value in values)
+            return any(map(detector._helper.update, values)), None
+        return any(_is_drift(detector, value) for value in values), None
     except PASSED_ON:
         raise
     except BaseException as error:  # a user's detector may raise anything
-        return error
+        return False, error
 
 
 def next_check(detector: base.DriftDetector) -> int:
@@ -98,7 +98,7 @@ def next_check(detector: base.DriftDetector) -> int:
     --------
     >>> adwin = make_detector("adwin")
     >>> update_until_drift(adwin, [0.5] * 33)
-    False
+    (False, None)
     >>> next_check(adwin)
     31
     """

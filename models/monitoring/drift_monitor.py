@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import compress
-from math import sqrt
+from math import copysign, sqrt
 from operator import length_hint
 from typing import TypeAlias
 
@@ -165,31 +165,34 @@ class DriftMonitor:
         found: list[tuple[int, Found]] = []
         taken = 0
         while taken < len(numbers) and self.is_watching:
-            more, result = self._update_until_found(numbers[taken:], positions[taken:])
+            more, is_drift, error = self._update_until_drift(numbers[taken:])
             taken += more
+            self._position = positions[taken - 1]
+            result = self._fired() if is_drift else error
             if result is not None:
                 found.append((self._position - first, result))
         self._position = first + len(values) - 1
         return found
 
-    def _update_until_found(
-        self, numbers: list[float], positions: Sequence[int]
-    ) -> tuple[int, Found | None]:
-        """Process numbers up to one at which something is found; return how many, and what."""
+    def _update_until_drift(self, numbers: list[float]) -> tuple[int, bool, BaseException | None]:
+        """Process numbers up to one at which the detector fires or raises.
+
+        Returns
+        -------
+        int, bool, BaseException or None
+            How many numbers that are, whether it has fired, and what it has raised.
+        """
         if self._count < self._warm_up:
             numbers = numbers[: self._warm_up - self._count]
-            self._add(numbers, positions)
-            return len(numbers), self._warm()
+            self._add(numbers)
+            return len(numbers), False, self._warm()
         prepared = self._prepared(numbers)
         unseen = iter(prepared)
-        is_drift = update_until_drift(self._detector, unseen)
+        is_drift, error = update_until_drift(self._detector, unseen)
         taken = len(prepared) - length_hint(unseen)
-        self._add(numbers[:taken], positions)
-        if isinstance(is_drift, BaseException):
-            self._remember(prepared[: taken - 1])
-            return taken, is_drift
-        self._remember(prepared[:taken])
-        return taken, self._fired() if is_drift else None
+        self._add(numbers[:taken])
+        self._remember(prepared[: taken - (error is not None)])
+        return taken, is_drift, error
 
     def _start(self) -> None:
         self._detector = deepcopy(self._unused)
@@ -202,8 +205,7 @@ class DriftMonitor:
         if self._independence is not None:
             self._independence.drop_block()
 
-    def _add(self, numbers: list[float], positions: Sequence[int]) -> None:
-        self._position = positions[len(numbers) - 1]
+    def _add(self, numbers: list[float]) -> None:
         self._count += len(numbers)
         self._recent.extend(numbers)
         total = self._total
@@ -236,9 +238,10 @@ class DriftMonitor:
         prepared = [(value - centre) * factor for value in values]
         if self._independence is None or not self._scaled:
             return prepared
-        if min(prepared) >= -_FARTHEST and max(prepared) <= _FARTHEST:
-            return prepared
-        return [min(_FARTHEST, max(-_FARTHEST, value)) for value in prepared]
+        return [
+            value if -_FARTHEST <= value <= _FARTHEST else copysign(_FARTHEST, value)
+            for value in prepared
+        ]
 
     def _remember(self, prepared: Sequence[float]) -> None:
         if self._independence is not None:

@@ -54,10 +54,12 @@ class Independence:
 
     def extend(self, values: Sequence[float], centre: float = 0.0, unit: float = 1.0) -> None:
         """Add values, in units from a centre."""
-        self._block.extend(values)
-        while len(self._block) >= _BLOCK:
-            self._add(self._block[:_BLOCK], centre, unit)
-            self._block = self._block[_BLOCK:]
+        block = self._block
+        block.extend(values)
+        if len(block) >= _BLOCK:
+            for end in range(_BLOCK, len(block) + 1, _BLOCK):
+                self._add(block[end - _BLOCK : end], centre, unit)
+            del block[:end]
 
     def drop_block(self) -> None:
         """Forget values that do not fill a block: the next ones have another unit."""
