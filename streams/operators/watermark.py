@@ -80,13 +80,19 @@ class Watermark:
         if len(newest) < _EVENTS:
             insort(newest, time_ms)
             return newest[0] if len(newest) == _EVENTS else None
-        if time_ms < newest[0] - self._reach_ms:
-            _fall_behind(progress, time_ms)
-        elif time_ms <= newest[-1] + self._reach_ms:
-            _count(progress, time_ms)
-        else:
-            _run_ahead(progress, time_ms)
-        return progress["newest"][0]
+        if time_ms >= newest[-1]:
+            if time_ms > newest[-1] + self._reach_ms:
+                return _run_ahead(progress, time_ms)
+            newest.append(time_ms)
+            del newest[0]
+        elif time_ms > newest[0]:
+            insort(newest, time_ms)
+            del newest[0]
+        elif time_ms < newest[0] - self._reach_ms:
+            return _fall_behind(progress, time_ms)
+        if progress["trust"] < _MOST_TRUST or progress["ahead"]:
+            _count(progress)
+        return newest[0]
 
     def _start(self) -> Progress:
         saved = self._saved_by_01()
@@ -101,19 +107,15 @@ class Watermark:
         return Progress(newest=newest, ahead=[], behind=[], trust=_MOST_TRUST, needed=_EVENTS)
 
 
-def _count(progress: Progress, time_ms: int) -> None:
-    """Count an event within reach: it takes back one of those ahead."""
-    newest = progress["newest"]
+def _count(progress: Progress) -> None:
+    """Gain trust by an event within reach, which takes back one of those ahead."""
     if progress["ahead"]:
         progress["ahead"].pop()
     if progress["trust"] < _MOST_TRUST:
         progress["trust"] += 1
-    if time_ms > newest[0]:
-        insort(newest, time_ms)
-        del newest[0]
 
 
-def _run_ahead(progress: Progress, time_ms: int) -> None:
+def _run_ahead(progress: Progress, time_ms: int) -> int:
     """Count an event beyond reach as the newest of the others, or follow it with its like."""
     newest, ahead = progress["newest"], progress["ahead"]
     insort(ahead, time_ms)
@@ -122,9 +124,10 @@ def _run_ahead(progress: Progress, time_ms: int) -> None:
         del newest[0]
     else:
         _begin_again(progress, ahead[-_EVENTS:])
+    return progress["newest"][0]
 
 
-def _fall_behind(progress: Progress, time_ms: int) -> None:
+def _fall_behind(progress: Progress, time_ms: int) -> int:
     """Lose trust by an event before the horizon, and go back where none is left."""
     behind = progress["behind"]
     behind.append(time_ms)
@@ -133,6 +136,7 @@ def _fall_behind(progress: Progress, time_ms: int) -> None:
     if progress["trust"] <= 0:
         progress["needed"] = min(2 * progress["needed"], _MOST_NEEDED)
         _begin_again(progress, sorted(behind))
+    return progress["newest"][0]
 
 
 def _begin_again(progress: Progress, newest: list[int]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import random
 from collections.abc import Iterable
 
@@ -125,3 +126,22 @@ def test_goes_on_from_the_watermark_of_release_01() -> None:
         "watermark": False,
         "watermark_ms": True,
     }
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_it_may_be_saved_anywhere(seed: int) -> None:
+    """The same times and the same state, with clocks that are ahead and behind among others."""
+    rng, now = random.Random(seed), NOW_MS
+    straight, saved = Watermark(HOUR_MS), Watermark(HOUR_MS)
+    wrong = [0.01, 0.1, 0.5][seed % 3]
+    for _ in range(3_000):
+        now += rng.choice([0, 1, MINUTE_MS, 3 * HOUR_MS if rng.random() < 0.02 else 5])
+        odd = rng.choice([9 * HOUR_MS, YEAR_2100_MS - NOW_MS, -48 * HOUR_MS, -NOW_MS])
+        time_ms = now - rng.randint(0, MINUTE_MS) + odd * (rng.random() < wrong)
+        assert straight.observe(time_ms) == saved.observe(time_ms) == saved.time_ms
+        if rng.random() < 0.05:
+            changes = pickle.loads(pickle.dumps(saved.store.take_changes()))
+            saved = Watermark(HOUR_MS)
+            saved.store.restore(changes)
+            assert not saved.store.changes()
+            assert dict(saved.store) == dict(straight.store)
