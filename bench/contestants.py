@@ -77,4 +77,7 @@ CONTESTANTS: Mapping[str, Command] = {
     "bytewax": script("bytewax", "bytewax"),
     "quix": script("quix", "quix"),
     "faust": script("plain_faust"),
+    f"handwritten{EQUAL}": script("handwritten_equal"),
+    f"bytewax{EQUAL}": script("bytewax_equal", "bytewax"),
+    f"quix{EQUAL}": script("quix_equal", "quix"),
 }

@@ -12,25 +12,22 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
-from io import BytesIO
 from itertools import count, cycle, islice
 from typing import NamedTuple, TypeAlias
 from zlib import crc32
 
-import fastavro
 import numpy as np
-from fastavro.schema import fingerprint, to_parsing_canonical_form
 from river.datasets.synth import Hyperplane
 
+from bench.avro import RecordType
 from bench.job import LABEL_SCHEMA, Job
 
 ROWS = 45_312
 _FEATURES = 8
 _TRUE = frozenset({"1", "1.0", "true", "up", "yes"})
 _KEYS_PER_PARTITION = 8
-_MARKER = b"\xc3\x01"  # Avro 1.12 specification, "Single-object encoding"
 
 Row: TypeAlias = tuple[dict[str, float], bool]  # features and label
 
@@ -74,15 +71,15 @@ def records(job: Job, keys: Sequence[str] = ()) -> list[Record]:
     Where labels come later, they are among them.
     """
     keys = keys or [*map(str, range(job.events))]
-    event, label = _encoder(job.schema), _encoder(LABEL_SCHEMA)
+    event, label = RecordType(job.schema), RecordType(LABEL_SCHEMA)
     labels: deque[Record] = deque()
     made = []
     for number, (key, (features, known)) in enumerate(zip(keys, rows(len(keys)), strict=True)):
         event_id, partition = str(number), partition_of(key, job.partitions)
-        value = event({"id": event_id, "key": key, "label": known, **features})
+        value = event.encode({"id": event_id, "key": key, "label": known, **features})
         made.append(Record(key.encode(), value, partition))
         if job.label_delay:
-            value = label({"event_id": event_id, "label": known})
+            value = label.encode({"event_id": event_id, "label": known})
             labels.append(Record(key.encode(), value, partition, is_event=False))
             if len(labels) > job.label_delay:
                 made.append(labels.popleft())
@@ -99,21 +96,6 @@ def split(records: Sequence[Record], events: int) -> tuple[Sequence[Record], Seq
     places = (place for place, each in enumerate(records) if each.is_event)
     end = next(islice(places, events, None), len(records))
     return records[:end], records[end:]
-
-
-def _encoder(schema: dict[str, object]) -> Callable[[Mapping[str, object]], bytes]:
-    """Return a function that encodes records as Avro single objects."""
-    parsed = fastavro.parse_schema(schema)
-    crc = fingerprint(to_parsing_canonical_form(schema), "CRC-64-AVRO")
-    header = _MARKER + bytes.fromhex(crc)
-
-    def encode(record: Mapping[str, object]) -> bytes:
-        value = BytesIO()
-        value.write(header)
-        fastavro.schemaless_writer(value, parsed, record)
-        return value.getvalue()
-
-    return encode
 
 
 def partition_of(key: str, partitions: int) -> int:

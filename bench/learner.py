@@ -7,26 +7,24 @@ does this and more; docs/performance.md lists what.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
-from io import BytesIO
 from typing import Any, TypeAlias
 
-import fastavro
 from river.forest import ARFClassifier
 from river.linear_model import LogisticRegression
 from river.metrics import Accuracy
 from river.preprocessing import StandardScaler
 from river.tree import HoeffdingTreeClassifier
 
+from bench.avro import RecordType
 from bench.job import Job
 
 Event: TypeAlias = tuple[str, dict[str, float], bool]  # event id, features and label
-_HEADER_BYTES = 10  # Avro's single-object encoding: a marker and the schema's fingerprint
 _SEED = 42  # that of Millrace's catalogue
 
 
-_MODELS: dict[str, Callable[[], Any]] = {
+MODELS: Mapping[str, Callable[[], Any]] = {
     "logistic_regression": lambda: StandardScaler() | LogisticRegression(),
     "hoeffding_tree": HoeffdingTreeClassifier,
     "adaptive_random_forest": partial(ARFClassifier, seed=_SEED),
@@ -40,13 +38,12 @@ class Learner:
     """
 
     def __init__(self, job: Job) -> None:
-        self.model = _MODELS[job.model]()
+        self.model = MODELS[job.model]()
         self.metric: Any = Accuracy()  # type: ignore[no-untyped-call]  # River's
-        self._schema = fastavro.parse_schema(job.schema)
+        self._event = RecordType(job.schema)
 
     def decode(self, value: bytes) -> Event:
-        body = BytesIO(value[_HEADER_BYTES:])
-        record: Any = fastavro.schemaless_reader(body, self._schema, None)
+        record = self._event.decode(value)
         return record.pop("id"), record, record.pop("label")
 
     def handle(self, event: Event) -> tuple[str, bytes]:

@@ -19,8 +19,9 @@ _MILLRACE = ("full", "default", "split")
 
 def throughput(runs: pd.DataFrame, target: Path) -> None:
     """Draw each contestant's median ratio to the bare loop, with its spread, by model."""
+    runs = runs[~runs["contestant"].str.endswith("-before")]
     count = runs["model"].nunique()
-    size = (4.2 * count, 3.2)
+    size = (4.2 * count, 3.8)
     figure, axes = plt.subplots(1, count, figsize=size, squeeze=False, layout="constrained")
     for axis, (model, group) in zip(axes[0], runs.groupby("model", sort=False), strict=True):
         ratios = group[group["contestant"] != "bare"].groupby("contestant")["ratio_to_bare"]

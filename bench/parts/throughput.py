@@ -12,13 +12,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from bench.contestants import BARE
+from bench.contestants import BARE, EQUAL
 from bench.job import Job
 from bench.process import run_in_memory
 from bench.results import Result
 from bench.session import LOGISTIC, MODELS, TREE, Session
 
-_CONTESTANTS = ("handwritten", "full", "default", "split", "bytewax", "quix", "faust")
+_CONTESTANTS = (
+    *("handwritten", "full", "default", "split", "bytewax", "quix", "faust"),
+    *(f"{each}{EQUAL}" for each in ("handwritten", "bytewax", "quix")),
+)
 _WITH_DELAY = ("full", "default")
 _GUARANTEES = ("full", "full-eos", "default", "default-eos")
 _FAUST_EVENTS = 3_000  # it takes five seconds for them

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
+from subprocess import SubprocessError
 
 import pytest
 from click.testing import CliRunner
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 
+from bench import data
 from bench.__main__ import main
+from bench.avro import RecordType
+from bench.broker import Broker
+from bench.contestants import CONTESTANTS
+from bench.equal.wire import OUTCOME_SCHEMA
+from bench.equal.work import EqualWork
+from bench.job import Job
+from bench.measure import started
 from bench.results import Result
 
 _SMALL = (
@@ -40,7 +51,7 @@ def test_the_time_of_an_event_is_divided_among_operators(tmp_path):
     spent = run["microseconds"]
     assert {*spent} == {"ingest", "feature", "prediction", "drift", "encoding", "between"}
     assert all(each > 0 for each in spent.values())
-    assert sum(spent.values()) * 400 / 1e6 == pytest.approx(run["fold_seconds"])
+    assert sum(spent.values()) * 400 / 1e6 == pytest.approx(run["fold_cpu_seconds"])
 
 
 @pytest.mark.platform
@@ -52,6 +63,55 @@ def test_latency_is_measured_under_load(tmp_path):
     assert load["unseen"] == 0
     assert load["rate"] == maximum["sustained_per_second"] / 2
     assert 0 < load["p50_seconds"] <= load["p99_seconds"] <= load["p999_seconds"]
+
+
+@pytest.mark.parametrize(
+    "contestant",
+    [
+        "handwritten-equal",
+        pytest.param("bytewax-equal", marks=pytest.mark.platform),
+        pytest.param("quix-equal", marks=pytest.mark.platform),
+    ],
+)
+def test_peers_of_equal_work_write_what_they_should(contestant, kafka, monkeypatch):
+    """Each reads, hands over and writes every record, in order; what they share is tested alone."""
+    monkeypatch.delenv("ELEC2", raising=False)
+    broker = Broker(kafka, "a real Apache Kafka", True)
+    job = Job(
+        name=f"bench-{contestant}",
+        model="logistic_regression",
+        events=600,
+        features=[*data.rows(1)[0][0]],
+        bootstrap=kafka,
+        embedded=False,
+        label_delay=50,
+    )
+    try:
+        command = CONTESTANTS[contestant](job)
+    except SubprocessError as error:
+        pytest.skip(f"{contestant} cannot be installed here: {error}")
+    records = data.records(job)
+    with broker.topics(job), started(broker, job, lambda _: command) as run:
+        run.warm_up(records[:100])
+        run.measure(records[100:], 60)
+        written = records_of(kafka, f"{job.name}.outcomes", 550)
+    work = EqualWork(job)
+    expected = [made for each in records for made in work.handle(each.value, 0)]
+    assert [each.key() for each in written] == [
+        each.key.encode() for each in expected if each.topic == "outcomes"
+    ]
+    decode = RecordType(OUTCOME_SCHEMA).decode
+    assert [decode(each.value())["losses"] for each in written] == [
+        decode(each.value)["losses"] for each in expected if each.topic == "outcomes"
+    ]
+
+
+def records_of(bootstrap: str, topic: str, count: int) -> list[Message]:
+    """Return the records of a topic's one partition, once there are so many."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "test-bench"})
+    consumer.assign([TopicPartition(topic, 0, OFFSET_BEGINNING)])
+    with closing(consumer):
+        return consumer.consume(count, 30)
 
 
 def test_what_needs_a_real_kafka_is_not_measured_without(tmp_path):
