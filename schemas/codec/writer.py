@@ -39,7 +39,9 @@ from millrace.schemas.codec.types import (
 Write: TypeAlias = Callable[..., bytes]
 """Returns the Avro binary of a value."""
 
-_BRANCHES = [bytes([index << 1]) for index in range(5)]
+BRANCHES = [bytes([index << 1]) for index in range(5)]
+"""What a value of a union begins with, by its branch."""
+
 _FLOATS = {float}
 _MAX_NAMES = 10_000
 _PRIMITIVES: dict[str, Write] = {
@@ -65,12 +67,13 @@ def record_writer(declared: Record, header: bytes) -> Write | None:
     '4802610202'
     """
     try:
-        return _compiled(plain(declared), header)
+        return value_writer(plain(declared), header)
     except (NotPlainError, SyntaxError, RecursionError):  # Python's compiler has limits, too
         return None
 
 
-def _compiled(declared: Type, header: bytes = b"") -> Write:
+def value_writer(declared: Type, header: bytes = b"") -> Write:
+    """Return the function that writes a header and a value of a plain type."""
     scope: dict[str, object] = {"join": b"".join}
     parts = [bound(header, scope)] if header else []
     parts += _expressions(declared, "value", scope)
@@ -86,9 +89,9 @@ def _expressions(declared: Type, value: str, scope: dict[str, object]) -> list[s
             return _of_record(fields, value, scope)
         case Union(("null", other) | (other, "null")):
             null, present = (0, 1) if declared.branches[0] == "null" else (1, 0)
-            branch = repr(_BRANCHES[present])
+            branch = repr(BRANCHES[present])
             written = ", ".join([branch, *_expressions(other, value, scope)])
-            return [f"{_BRANCHES[null]!r} if {value} is None else join(({written}))"]
+            return [f"{BRANCHES[null]!r} if {value} is None else join(({written}))"]
     name = f"write_{len(scope)}"
     scope[name] = _writer(declared)
     return [f"{name}({value})"]
@@ -116,9 +119,9 @@ def _writer(declared: Type) -> Write:
         case Map(values):
             return _map_writer(values)
     if declared == FEATURE:
-        return partial(_write_value, _BRANCHES)
+        return partial(_write_value, BRANCHES)
     if declared == OPTIONAL_LABEL:
-        return lambda value: _BRANCHES[0] if value is None else _write_value(_BRANCHES[1:], value)
+        return lambda value: BRANCHES[0] if value is None else _write_value(BRANCHES[1:], value)
     raise NotPlainError
 
 
@@ -127,7 +130,7 @@ def _map_writer(values: Type) -> Write:
         return write_features
     if values == "double":
         return write_probabilities
-    return partial(_write_map, _compiled(values))
+    return partial(_write_map, value_writer(values))
 
 
 def write_features(features: Mapping[str, object]) -> bytes:
@@ -145,7 +148,7 @@ def write_features(features: Mapping[str, object]) -> bytes:
     """
     if {*map(type, features.values())} == _FLOATS:
         return shape_of(tuple(features), DOUBLE_BRANCH).write(features.values())
-    return _write_map(partial(_write_value, _BRANCHES), features)
+    return _write_map(partial(_write_value, BRANCHES), features)
 
 
 def write_probabilities(probabilities: Mapping[str, float]) -> bytes:
