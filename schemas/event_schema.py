@@ -107,14 +107,18 @@ class EventSchema:
         return Codec([self.as_written, self.accepted, shipped("label")])
 
     @cached_property
-    def clean_codec(self) -> Codec:
-        """Encode and decode the records of `clean`."""
-        event: AvroType[Fields] = AvroType(
+    def clean(self) -> AvroType[Fields]:
+        """The type of the events in `clean`."""
+        return AvroType(
             self._in_envelope(current("event")),
             earlier=[self._in_envelope(each) for each in earlier("event")],
             levels=MAX_DEPTH + 1,  # the envelope is one more
         )
-        return Codec([event, shipped("label")])
+
+    @cached_property
+    def clean_codec(self) -> Codec:
+        """Encode and decode the records of `clean`."""
+        return Codec([self.clean, shipped("label")])
 
     def check(self) -> None:
         """Refuse a schema that its records could not pass through the topics with.

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from millrace.schemas.codec.avro import MARKER
-from millrace.streams.formats.base import Encode, Format, RecordType
+from millrace.streams.formats.base import Encoder, Format, RecordType
 
 
 class AvroFormat(Format):
     name = "avro"
 
-    def encoder(self, avro: RecordType) -> Encode:
-        return avro.encode
+    def encoder(self, avro: RecordType) -> Encoder:
+        return avro
 
     def recognises(self, data: bytes) -> bool:
         return data.startswith(MARKER)

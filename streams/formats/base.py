@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from typing import ClassVar, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Protocol, TypeAlias
 
 from millrace.schemas import AvroType
+from millrace.schemas.codec.columns import Column
 
 RecordType: TypeAlias = AvroType[Mapping[str, object]]
-Encode: TypeAlias = Callable[[Mapping[str, object]], bytes]
+
+
+class Encoder(Protocol):
+    """Writes the records of a type.
+
+    Each method raises a ValueError, a TypeError or an OverflowError where a value is not one that
+    the type can hold.
+    """
+
+    def encode(self, record: Mapping[str, object], /) -> bytes: ...
+
+    def encode_all(self, records: Sequence[Mapping[str, object]], /) -> list[bytes]: ...
+
+    def encode_columns(self, columns: Mapping[str, Column], count: int, /) -> list[bytes]:
+        """Write so many records, whose fields are given as columns."""
+        ...
 
 
 class Format(ABC):
@@ -24,12 +40,8 @@ class Format(ABC):
     name: ClassVar[str]
 
     @abstractmethod
-    def encoder(self, avro: RecordType) -> Encode:
-        """Return the function that writes records of this type.
-
-        The function raises a ValueError, a TypeError or an OverflowError where a value is not one
-        that the type can hold.
-        """
+    def encoder(self, avro: RecordType) -> Encoder:
+        """Return what writes records of this type."""
 
     @abstractmethod
     def recognises(self, data: bytes) -> bool:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from millrace.schemas import RecordError, RejectReason
-from millrace.streams.formats.base import Encode, Format, RecordType
+from millrace.schemas.codec.columns import Column, records_of
+from millrace.streams.formats.base import Encoder, Format, RecordType
 
 
 class JsonFormat(Format):
     name = "json"
 
-    def encoder(self, avro: RecordType) -> Encode:  # noqa: ARG002 - JSON writes any
-        return lambda record: to_json(record).encode()
+    def encoder(self, avro: RecordType) -> Encoder:  # noqa: ARG002 - JSON writes any
+        return _JsonEncoder()
 
     def recognises(self, data: bytes) -> bool:
         return data.startswith(b"{")
@@ -28,6 +29,17 @@ class JsonFormat(Format):
                 RejectReason.MALFORMED, f"{avro.name} is not readable JSON: {error}"
             ) from None
         return record
+
+
+class _JsonEncoder:
+    def encode(self, record: Mapping[str, object]) -> bytes:
+        return to_json(record).encode()
+
+    def encode_all(self, records: Sequence[Mapping[str, object]]) -> list[bytes]:
+        return [*map(self.encode, records)]
+
+    def encode_columns(self, columns: Mapping[str, Column], _count: int) -> list[bytes]:
+        return self.encode_all(records_of(columns))
 
 
 def to_json(value: object, indent: int | None = None) -> str:

@@ -80,7 +80,8 @@ class Producer(Protocol):
         value: bytes | None,
         key: str | bytes | None,
         partition: int,
-        *,
+        callback: None = ...,
+        on_delivery: None = ...,
         timestamp: int = ...,
         headers: Headers | None = ...,
     ) -> None: ...

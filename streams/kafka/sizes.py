@@ -47,6 +47,10 @@ class SizeLimits:
             self.batch_bytes = min(size, self.batch_bytes) or 1
         self._refused.clear()
 
+    def has_limit(self, topic: str) -> bool:
+        """Whether a topic has refused a size."""
+        return topic in self._too_large
+
     def fits(self, topic: str, size: int) -> bool:
         """Whether a topic may take a record of this size."""
         return not self._too_large or size < self._too_large.get(topic, size + 1)

@@ -17,7 +17,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from millrace.schemas import BrokerError
 from millrace.streams.kafka.bounded import BoundedCaller
-from millrace.streams.kafka.delivery import CheckedProducer
+from millrace.streams.kafka.delivery import CheckedProducer, ProducerRecords
 from millrace.streams.kafka.diagnosis import Request, explained, refused
 from millrace.streams.kafka.protocols import Clients, Consumer, Headers, Producer
 from millrace.streams.kafka.sizes import SizeLimits
@@ -55,6 +55,13 @@ class Writer(Protocol):
     is_in_transaction: bool
 
     def produce(self, record: ProducerRecord) -> None: ...
+
+    def produce_all(self, records: ProducerRecords) -> int:
+        """Write records until one of them is refused; return how many were written.
+
+        `produce` says why the next one is refused.
+        """
+        ...
 
     def commit(self, consumer: Consumer, offsets: list[TopicPartition]) -> bool:
         """Commit what was written, and `offsets`; return whether there was anything to commit.
@@ -136,6 +143,11 @@ class TransactionalWriter:
         except KafkaException as error:  # where the transaction has failed before
             self._raise_refusal(error)
             raise
+
+    def produce_all(self, records: ProducerRecords) -> int:
+        self._begin()
+        self._uncommitted_bytes += sum(map(len, records.values))
+        return self._producer.produce_all(records)
 
     def commit(self, consumer: Consumer, offsets: list[TopicPartition]) -> bool:
         if not offsets and not self.is_in_transaction:
@@ -245,6 +257,9 @@ class AcknowledgedWriter:
 
     def produce(self, record: ProducerRecord) -> None:
         self._producer.produce(*record)
+
+    def produce_all(self, records: ProducerRecords) -> int:
+        return self._producer.produce_all(records)
 
     def commit(self, consumer: Consumer, offsets: list[TopicPartition]) -> bool:
         self._producer.flush(_WRITE_SECONDS)

@@ -6,8 +6,7 @@ metrics, events that wait for labels) is read when Prometheus scrapes, and costs
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 import prometheus_client as prometheus
@@ -18,13 +17,8 @@ from prometheus_client.registry import Collector
 from millrace.streams.observability import names
 from millrace.streams.observability.latency import LATENCY_BUCKETS_SECONDS, LatencyHistogram
 from millrace.streams.observability.names import MetricName
+from millrace.streams.observability.published import Published
 from millrace.streams.operators.base import Tally
-from millrace.streams.operators.record import (
-    AlertRecord,
-    OutcomeRecord,
-    PredictionRecord,
-    Record,
-)
 from millrace.streams.topology.task import Task
 
 M = TypeVar("M", bound=MetricWrapperBase)
@@ -106,25 +100,16 @@ class Metrics:
         for (what, which), number in tally.items():
             self._tallied[what].labels(which).inc(number)
 
-    def count_published(self, records: Iterable[Record], now_ms: float) -> None:
+    def count_published(self, published: Published, now_ms: float) -> None:
         """Count predictions, outcomes and alerts that became visible at `now_ms`."""
-        predictions: Counter[str] = Counter()
-        outcomes: Counter[str] = Counter()
-        latencies: list[float] = []
-        for record in records:
-            if isinstance(record, PredictionRecord):
-                predictions[record.value["model"]] += 1
-                latencies.append((now_ms - record.origin.timestamp_ms) / 1000)
-            elif isinstance(record, OutcomeRecord):
-                outcomes[record.value["fate"]] += 1
-            elif isinstance(record, AlertRecord):
-                alert = record.value
-                self._alerts.labels(alert["detector"], alert["source"]).inc()
-        self.latency.observe(latencies)
-        for model, number in predictions.items():
+        times_ms = published.event_times_ms.items()
+        self.latency.observe(((now_ms - each) / 1000, count) for each, count in times_ms)
+        for model, number in published.predictions.items():
             self._predictions.labels(model).inc(number)
-        for fate, number in outcomes.items():
+        for fate, number in published.outcomes.items():
             self._outcomes.labels(fate).inc(number)
+        for alert, number in published.alerts.items():
+            self._alerts.labels(*alert).inc(number)
 
     def render(self) -> bytes:
         """Return the exposition that Prometheus scrapes."""

@@ -9,8 +9,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import ClassVar, TypeAlias
 
+from millrace.schemas.codec.columns import Column
 from millrace.schemas.records import (
     Features,
     LabelValue,
@@ -40,6 +42,10 @@ class Columns(ABC):
 
     def __len__(self) -> int:
         return len(self.origins)
+
+    @abstractmethod
+    def fields(self) -> dict[str, Column]:
+        """Return each field of the records as a column."""
 
     @abstractmethod
     def records(self) -> list[Record]:
@@ -81,6 +87,21 @@ class PredictionColumns(Columns):
     def records(self) -> list[Record]:
         return [PredictionRecord(self._value(at), self.origins[at]) for at in range(len(self))]
 
+    def fields(self) -> dict[str, Column]:
+        count = len(self)
+        return {
+            "event_id": self.event_ids,
+            "key": self.keys,
+            "event_time_ms": self.event_times_ms,
+            "prediction_time_ms": [self.prediction_time_ms] * count,
+            "value": self.values,
+            "model": [self.model] * count,
+            "model_version": self.model_versions,
+            "staleness_examples": self.staleness,
+            "probabilities": self.probabilities,
+            "features": self.features,
+        }
+
     def _value(self, at: int) -> Prediction:
         return Prediction(
             event_id=self.event_ids[at],
@@ -121,6 +142,28 @@ class OutcomeColumns(Columns):
 
     def records(self) -> list[Record]:
         return [OutcomeRecord(self._value(at), self.origins[at]) for at in range(len(self))]
+
+    def fields(self) -> dict[str, Column]:
+        return {
+            "event_id": self.event_ids,
+            "key": self.keys,
+            "event_time_ms": self.event_times_ms,
+            "fate": self.fates,
+            "label": self.labels,
+            "label_delay_ms": self.label_delays_ms,
+            "losses": self._losses(),
+        }
+
+    def _losses(self) -> Column:
+        """Return the losses of each record; as they are, where every candidate has one in each."""
+        names, columns = [*self.losses], [*self.losses.values()]
+        if columns and not any(None in each for each in columns):
+            return self.losses
+        rows = zip(*columns, strict=True) if columns else repeat(())
+        return [
+            {name: loss for name, loss in zip(names, row, strict=True) if loss is not None}
+            for _, row in zip(self.origins, rows, strict=False)
+        ]
 
     def _value(self, at: int) -> Outcome:
         losses = self.losses.items()

@@ -19,6 +19,7 @@ from millrace.models.user_code import shown
 from millrace.schemas import SettingsError
 from millrace.schemas.records import Alert, Outcome, Prediction, Reject
 from millrace.streams.observability.metrics import Metrics
+from millrace.streams.observability.published import Published
 from millrace.streams.observability.scraping import Samples
 from millrace.streams.operators.record import (
     AlertRecord,
@@ -99,7 +100,7 @@ class InMemory:
         made = part.task.run(Slice(part.waiting))
         part.waiting = []
         self.metrics.count(part.task.take_tally())
-        self.metrics.count_published(made, self._now_ms)
+        self.metrics.count_published(Published(made), self._now_ms)
         return made
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 import time
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import chain
 
 import structlog
@@ -19,6 +19,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from millrace.models.user_code import PASSED_ON, told
 from millrace.schemas import RecordError, RejectReason, SnapshotError
 from millrace.schemas.records import Reject
+from millrace.streams.kafka.delivery import ProducerRecords
 from millrace.streams.kafka.errors import cause_of, is_refusal
 from millrace.streams.kafka.protocols import Clients, Consumer
 from millrace.streams.kafka.sizes import SizeLimits
@@ -29,9 +30,12 @@ from millrace.streams.kafka.transactions import (
     Writer,
 )
 from millrace.streams.observability.metrics import Metrics
+from millrace.streams.observability.published import Published
 from millrace.streams.operators.base import Tally
+from millrace.streams.operators.columns import Columns, Made
 from millrace.streams.operators.record import Record, RejectRecord, reject
 from millrace.streams.redaction import redact
+from millrace.streams.runtime.batches import Batch, batches, origins_of, partitions_of
 from millrace.streams.settings import Guarantee
 from millrace.streams.state.parts import is_part
 from millrace.streams.state.records import MANIFEST, StateRecord
@@ -88,7 +92,7 @@ class Outbox:
             topic.removeprefix(prefix): (topic, count) for topic, count in partitions.items()
         }
         self._metrics = metrics
-        self._uncounted: list[Record] = []
+        self._published = Published()
         self._model_bytes = 0
         self._held: defaultdict[int, list[ProducerRecord]] = defaultdict(list)
         self.tally: Tally = Counter()
@@ -113,6 +117,18 @@ class Outbox:
         """Whether a transaction is open, with something put since the last commit."""
         return self._writer.is_in_transaction
 
+    def put_all(self, made: Iterable[Made]) -> None:
+        """Write outputs, each as `put` does, in order on each topic."""
+        for batch in batches(made):
+            written = self._write_all(batch)
+            if isinstance(batch, Columns) and written == len(batch):
+                self._published.add(batch)
+                continue
+            records = batch.records() if isinstance(batch, Columns) else batch
+            self._published.add_all(records[:written])
+            for record in records[written:]:
+                self.put(record)
+
     def put(self, record: Record) -> None:
         """Write one output, under its origin's timestamp, as part of the next commit.
 
@@ -127,6 +143,26 @@ class Outbox:
             else:
                 self.tally["rejected_event", error.reason.value] += 1
                 self._put_reject(reject(record.origin, error.reason, error.detail))
+
+    def _write_all(self, batch: Batch) -> int:
+        """Write outputs until one of them cannot be written as it is; return how many were."""
+        first = batch if isinstance(batch, Columns) else batch[0]
+        if isinstance(first, RejectRecord):
+            return 0
+        try:
+            keys, values = self._codec.encode_all(batch)
+        except PASSED_ON:
+            raise
+        except Exception:  # `put` says which of them it is, and why
+            return 0
+        topic, partitions = self._places[first.topic]
+        places = [number % partitions for number in partitions_of(batch)]
+        origins = origins_of(batch)
+        times_ms = [max(each.timestamp_ms, 0) for each in origins]
+        headers = [self._codec.carried(each) if each.headers else None for each in origins]
+        return self._writer.produce_all(
+            ProducerRecords(topic, values, keys, places, times_ms, headers)
+        )
 
     def _put_reject(self, record: RejectRecord) -> None:
         """Write a dead letter; if it cannot be written, without the original."""
@@ -152,7 +188,7 @@ class Outbox:
         self._writer.produce(
             ProducerRecord(topic, value, key, partition % partitions, timestamp_ms, headers)
         )
-        self._uncounted.append(record)
+        self._published.add(record)
 
     def _encoded(self, record: Record) -> tuple[bytes | None, bytes]:
         try:
@@ -259,11 +295,11 @@ class Outbox:
 
     def _count(self) -> None:
         self._metrics.count(self.tally)  # first: what is predicted has been learned
-        self._metrics.count_published(self._uncounted, time.time() * 1000)
+        self._metrics.count_published(self._published, time.time() * 1000)
         self._forget()
 
     def _forget(self) -> None:
-        self._uncounted.clear()
+        self._published.clear()
         self.tally.clear()
 
 

@@ -137,8 +137,7 @@ class Session:
                 started = self._clock()
                 outputs, tally = assignment.fold(slice_, self._codec)
                 if is_live:  # else they were written and counted before
-                    for record in outputs:
-                        self.outbox.put(record)
+                    self.outbox.put_all(outputs)
                     self.outbox.tally += tally
                 self._pace.note_slice(len(slice_), self._clock() - started)
                 await asyncio.sleep(0)

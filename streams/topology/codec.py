@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.tasks import Task
 from millrace.models.user_code import PASSED_ON, shown, told
 from millrace.schemas import Codec, RecordError, RejectReason, shipped
+from millrace.schemas.codec.columns import Column
 from millrace.schemas.records import Predicted
-from millrace.streams.formats import FORMATS, Encode, RecordType
+from millrace.streams.formats import FORMATS, Encoder, RecordType
+from millrace.streams.operators.columns import Columns
 from millrace.streams.operators.record import (
     MODELS_KEY,
     AlertRecord,
@@ -68,13 +70,13 @@ class TopicCodec:
         self._carried = frozenset((*_ALWAYS_CARRIED, *pipeline.carry_headers))
         self._internal = Codec(SHIPPED.values())
         self._clean = pipeline.event_schema.clean_codec
-        self._encoders: Mapping[tuple[str, str], Encode] = {
+        types = {**SHIPPED, "Event": pipeline.event_schema.clean}
+        self._encoders: Mapping[tuple[str, str], Encoder] = {
             (topic.name, name): FORMATS[outputs if topic.name in OUTPUTS else "avro"].encoder(
-                SHIPPED[name]
+                types[name]
             )
             for topic in TOPICS.values()
             for name in topic.types
-            if name in SHIPPED
         }
 
     def decode(self, origin: Origin) -> Record:
@@ -112,9 +114,27 @@ class TopicCodec:
         ValueError, TypeError, OverflowError
             A value is not one that the record's type can hold.
         """
-        if record.topic == "clean":
-            return record.key, self._clean.encode(record.type, record.value)
-        return record.key, self._encoders[record.topic, record.type](record.value)
+        return record.key, self._encoders[record.topic, record.type].encode(record.value)
+
+    def encode_all(
+        self, made: Columns | Sequence[Record]
+    ) -> tuple[list[bytes | None], list[bytes]]:
+        """Return the keys and the values to produce for records of one topic.
+
+        They are those of `encode` for each of the records. Where one of them cannot be written,
+        an error is raised that need not say which.
+        """
+        if isinstance(made, Columns):
+            columns, encoder = made.fields(), self._encoders[made.topic, made.type]
+            return _keys(columns), encoder.encode_columns(columns, len(made))
+        values = [b""] * len(made)
+        for type_name in {each.type for each in made}:
+            places = [place for place, each in enumerate(made) if each.type == type_name]
+            encoder = self._encoders[made[0].topic, type_name]
+            written = encoder.encode_all([made[place].value for place in places])
+            for place, value in zip(places, written, strict=True):
+                values[place] = value
+        return [each.key for each in made], values
 
     def _decode(self, origin: Origin) -> Record:
         topic, data = origin.topic, origin.value
@@ -150,6 +170,12 @@ class TopicCodec:
                 check_shape(SHIPPED[type_name], value)
                 return type_name, value
         return self._internal.decode(data)  # which says what is wrong
+
+
+def _keys(columns: Mapping[str, Column]) -> list[bytes | None]:
+    """Return what `Record.key` says of each record."""
+    pairs = zip(columns["key"], columns["event_id"], strict=True)
+    return [(key or event_id).encode() for key, event_id in pairs]
 
 
 def _tombstone(origin: Origin) -> TombstoneRecord:

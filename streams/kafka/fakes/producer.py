@@ -33,7 +33,8 @@ class FakeProducer:
         value: bytes | None,
         key: str | bytes | None,
         partition: int,
-        *,
+        _callback: None = None,
+        _on_delivery: None = None,
         timestamp: int = 0,
         headers: Headers | None = None,
     ) -> None:

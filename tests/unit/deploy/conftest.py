@@ -22,6 +22,7 @@ from millrace.schemas.records import Event
 from millrace.streams.api.pages import Pages, ProcessState
 from millrace.streams.api.report import Report
 from millrace.streams.observability.metrics import Metrics
+from millrace.streams.observability.published import Published
 from millrace.streams.operators.feature import FeatureOperator
 from millrace.streams.operators.record import (
     AlertRecord,
@@ -94,11 +95,13 @@ def _of_classification() -> Iterator[Metric]:
     origin = Origin("features", 0, 0, _NOW_MS, None, None)
     alert = {"detector": "ADWIN", "source": "loss:hoeffding_tree"}
     metrics.count_published(
-        [
-            PredictionRecord({"model": "hoeffding_tree"}, origin),  # type: ignore[typeddict-item]
-            OutcomeRecord({"fate": "joined"}, origin),  # type: ignore[typeddict-item]
-            AlertRecord(alert, origin),  # type: ignore[arg-type]
-        ],
+        Published(
+            [
+                PredictionRecord({"model": "hoeffding_tree"}, origin),  # type: ignore[typeddict-item]
+                OutcomeRecord({"fate": "joined"}, origin),  # type: ignore[typeddict-item]
+                AlertRecord(alert, origin),  # type: ignore[arg-type]
+            ]
+        ),
         now_ms=_NOW_MS + 10,
     )
     metrics.batch_seconds.labels("ingest").observe(0.1)

@@ -60,6 +60,7 @@ FIELDS: dict[str, Draw] = {
     "event_id": an_id,
     "key": a_key,
     "event_time_ms": a_number,
+    "label_time_ms": a_number,
     "prediction_time_ms": lambda _: 1_700_000_000_000,
     "value": a_label,
     "label": a_label,
@@ -92,6 +93,18 @@ def test_records_are_written_as_one_by_one(name: str, seed: int) -> None:
         some = records[len(written) : len(written) + random.choice((1, FEW - 1, FEW, 90))]
         written += avro.encode_all(some)
     assert written == one_by_one
+
+
+@pytest.mark.parametrize("name", ["prediction", "outcome", "feature_vector", "example", "label"])
+def test_records_of_millrace_are_written_at_once(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None of their types is one that is written record by record."""
+    avro: AvroType[Any] = shipped(name)
+    drawing = {field: FIELDS[field] for field in avro.type.fields}
+    records = [{field: draw(Random(0)) for field, draw in drawing.items()}] * FEW
+    monkeypatch.delattr(AvroType, "encode")
+    assert len(avro.encode_all(records)) == FEW
 
 
 @pytest.mark.parametrize("count", [1, FEW - 1, FEW, 60])

@@ -58,7 +58,7 @@ def test_consume_prints_one_object_per_line(call, put):
 @pytest.mark.parametrize("name", FORMATS)
 def test_outputs_of_every_format_are_decoded(name):
     """A format that is added to the registry can be read here, too. Bytes are base64."""
-    value = FORMATS[name].encoder(shipped("reject"))(REJECT)
+    value = FORMATS[name].encoder(shipped("reject")).encode(REJECT)
     assert json.loads(Decoder("loans.rejects", None).line(value)) == {**REJECT, "value": "/w=="}
 
 

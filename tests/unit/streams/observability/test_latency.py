@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from itertools import pairwise
 
 from hypothesis import given, settings
@@ -27,7 +28,7 @@ def test_latency_histogram_is_prometheus_own(batches: list[list[float]]) -> None
     )
     ours = LatencyHistogram("x_seconds", "x", {"pipeline": "p"})
     for batch in batches:
-        ours.observe(batch)
+        ours.observe(Counter(batch).items())
         for each in batch:
             theirs.labels("p").observe(each)
     theirs.labels("p")

@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from millrace.schemas import RejectReason
 from millrace.streams.observability.metrics import Metrics
+from millrace.streams.observability.published import Published
 from millrace.streams.operators.record import (
     AlertRecord,
     OutcomeRecord,
@@ -81,12 +82,14 @@ def test_outputs_are_counted(make_origin: Make) -> None:
     metrics = Metrics("p")
     origin = make_origin(timestamp_ms=NOW_MS)
     metrics.count_published(
-        [
-            *(PredictionRecord({"model": "own"}, origin) for _ in range(3)),  # type: ignore[typeddict-item]
-            OutcomeRecord({"fate": "joined"}, origin),  # type: ignore[typeddict-item]
-            AlertRecord({"detector": "ADWIN", "source": "loss:own"}, origin),  # type: ignore[typeddict-item]
-            reject(origin, RejectReason.EMPTY, "why"),
-        ],
+        Published(
+            [
+                *(PredictionRecord({"model": "own"}, origin) for _ in range(3)),  # type: ignore[typeddict-item]
+                OutcomeRecord({"fate": "joined"}, origin),  # type: ignore[typeddict-item]
+                AlertRecord({"detector": "ADWIN", "source": "loss:own"}, origin),  # type: ignore[typeddict-item]
+                reject(origin, RejectReason.EMPTY, "why"),
+            ]
+        ),
         now_ms=NOW_MS + 20,
     )
     assert value(metrics, "millrace_outcomes_total", fate="joined") == 1

@@ -1,0 +1,39 @@
+"""Outputs of one topic, brought together to be written together."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import TypeAlias
+
+from millrace.streams.operators.columns import Columns, Made
+from millrace.streams.operators.record import Origin, Record
+
+Batch: TypeAlias = Columns | list[Record]
+
+
+def batches(made: Iterable[Made]) -> list[Batch]:
+    """Return outputs topic by topic, in order on each."""
+    by_topic: defaultdict[str, list[Batch]] = defaultdict(list)
+    for each in made:
+        those = by_topic[each.topic]
+        if isinstance(each, Columns):
+            those.append(each)
+        elif those and isinstance(last := those[-1], list):
+            last.append(each)
+        else:
+            those.append([each])
+    return [*chain.from_iterable(by_topic.values())]
+
+
+def origins_of(batch: Batch) -> Sequence[Origin]:
+    """Return what each output goes back to."""
+    return batch.origins if isinstance(batch, Columns) else [each.origin for each in batch]
+
+
+def partitions_of(batch: Batch) -> list[int]:
+    """Return the partition that each output goes to."""
+    if isinstance(batch, Columns):
+        return [each.partition for each in batch.origins]
+    return [each.origin.partition if each.partition is None else each.partition for each in batch]
