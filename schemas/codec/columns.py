@@ -116,6 +116,7 @@ def _write_named(write_values: WriteColumn, columns: Mapping[str, Sequence[Any]]
 
 def _union_writer(declared: Union) -> WriteColumn:
     """Return the function that writes values whose branch follows from their Python type."""
+    write = value_writer(declared)
     branches = [
         partial(_write_branch, prefix, column_writer(each))
         for prefix, each in zip(BRANCHES, declared.branches, strict=False)
@@ -125,7 +126,6 @@ def _union_writer(declared: Union) -> WriteColumn:
         for each, branch in zip(declared.branches, branches, strict=True)
         if each in _PYTHON_TYPES
     }
-    write = value_writer(declared)
     otherwise: WriteColumn = partial(_write_each, write)
     if len(branches) == 2:  # null and another type
         otherwise = branches[declared.branches[0] == "null"]

@@ -15,6 +15,7 @@ from millrace.schemas.codec.avro import MARKER
 from millrace.schemas.records import Alert, Example, ModelSnapshot, Outcome, Predicted, Prediction
 from millrace.streams.operators.record import (
     AlertRecord,
+    EventRecord,
     ExampleRecord,
     Origin,
     OutcomeRecord,
@@ -143,6 +144,26 @@ def test_internal_topics_stay_avro(
     assert data.startswith(MARKER)
     back = read_back(codec, record, data)
     assert (type(back), back.topic) == (type(record), topic)
+
+
+@pytest.mark.parametrize("outputs", ["avro", "json"])
+@pytest.mark.parametrize("topic", ["clean", "features", "predictions", "alerts", "outcomes"])
+def test_records_are_encoded_together(
+    topic: str, outputs: str, make_pipeline: Make, make_vector: Make, make_label: Make
+) -> None:
+    """As one by one, types in turns: each with its key, in order."""
+    event: Any = {"event_time_ms": 1, "label": None, "fields": {"id": "e", "a": 0.5, "b": 1.0}}
+    kinds: list[Record] = {
+        "clean": [
+            EventRecord({"event_id": "e1", "key": "anna", **event}, ORIGIN),
+            replace(make_label("e2", True), topic="clean"),
+        ],
+        "features": [make_vector("e1", key="anna"), make_label("e2", True)],
+    }.get(topic, [each for each, _ in OUTPUTS if each.topic == topic])
+    codec = TopicCodec(make_pipeline(), outputs)
+    for records in (kinds, kinds * 100):
+        keys, values = codec.encode_all(records)
+        assert [*zip(keys, values, strict=True)] == [*map(codec.encode, records)]
 
 
 @pytest.mark.parametrize("topic", ["events", "labels"])
