@@ -7,7 +7,8 @@ several types and several versions of each, and a reader knows which one it has.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar, cast
 
@@ -26,6 +27,7 @@ from millrace.schemas.codec.reader import Read, record_reader
 from millrace.schemas.codec.reading import IncompatibleError
 from millrace.schemas.codec.resolution import resolved
 from millrace.schemas.codec.rows import joined
+from millrace.schemas.codec.slices import Parts, ReadRows, Row, row_reader
 from millrace.schemas.codec.types import MAX_DEPTH, Moment, Record, Type, branches_of
 from millrace.schemas.codec.writer import record_writer
 from millrace.schemas.errors import RecordError
@@ -195,9 +197,11 @@ class Codec:
 
     def __init__(self, types: Iterable[AvroType[Mapping[str, object]]]) -> None:
         self._by_name: dict[str, AvroType[Mapping[str, object]]] = {}
+        self._by_header: dict[bytes, AvroType[Mapping[str, object]]] = {}
         self._decoders = Decoders()
         for each in types:
             self._by_name[each.name] = each
+            self._by_header[each.header] = each
             self._decoders |= each.decoders
 
     def encode(self, name: str, record: Mapping[str, object]) -> bytes:
@@ -214,6 +218,27 @@ class Codec:
         """
         decoder = self._decoders[data[:HEADER_SIZE_BYTES]]
         return decoder.name, decoder.decode(data)
+
+    def row_reader(
+        self,
+        parts: Mapping[str, Parts],
+        finite: Collection[str | None] = (),
+        max_bytes: int = sys.maxsize,
+    ) -> ReadRows:
+        """Return the function that decodes many records in one loop; see `codec.slices`.
+
+        Parameters
+        ----------
+        parts
+            Name of a type to the parts of its rows.
+        finite, max_bytes
+            As there.
+        """
+        rows = {
+            header: Row(each.name, each.type, parts.get(each.name, Parts()))
+            for header, each in self._by_header.items()
+        }
+        return row_reader(rows, finite, max_bytes)
 
 
 def _header(schema: Schema) -> bytes:

@@ -57,8 +57,9 @@ size = data[at]
 if size & 0x81:  # negative, or of more than one byte
     {into}, at = read_text(data, at)
 else:
-    at += 1 + (size >> 1)
-    {into} = data[at - (size >> 1) : at].decode()
+    start = at + 1
+    at = start + (size >> 1)
+    {into} = data[start:at].decode()
 """,
 }
 
@@ -79,17 +80,22 @@ def record_reader(declared: Record) -> Read | None:
 
 
 def _compiled(declared: Type) -> Read:
-    scope: dict[str, object] = {
+    scope = reading_scope()
+    body = _source(declared, "value", scope) + "return value, at\n"
+    # The source is made of this module's own text; what a schema says is bound in the scope.
+    exec("def read(data, at):\n" + indent(body, "    "), scope)  # noqa: S102
+    return cast("Read", scope["read"])
+
+
+def reading_scope() -> dict[str, object]:
+    """Return a new scope for the sources that read values, with what they call."""
+    return {
         "read_bytes": read_bytes,
         "read_float": FLOAT.unpack_from,
         "read_int": read_int,
         "read_long": read_long,
         "read_text": read_text,
     }
-    body = _source(declared, "value", scope) + "return value, at\n"
-    # The source is made of this module's own text; what a schema says is bound in the scope.
-    exec("def read(data, at):\n" + indent(body, "    "), scope)  # noqa: S102
-    return cast("Read", scope["read"])
 
 
 def _source(declared: Type, into: str, scope: dict[str, object]) -> str:
@@ -104,7 +110,8 @@ def _source(declared: Type, into: str, scope: dict[str, object]) -> str:
         case Enum(symbols=symbols):
             return _source_of_enum(symbols, into, scope)
         case Record(fields=fields):
-            return _source_of_record(fields, into, scope)
+            statements, places = source_of_fields(fields, into, scope)
+            return f"{statements}{into} = {made_of(places, scope)}\n"
         case Map(values):
             name = f"read_{len(scope)}"
             scope[name] = _map_reader(values)
@@ -136,7 +143,10 @@ def _source_of_enum(symbols: tuple[str, ...], into: str, scope: dict[str, object
     return f"{into} = {bound(numbered, scope)}[data[at]]\nat += 1\n"
 
 
-def _source_of_record(fields: dict[str, Type], into: str, scope: dict[str, object]) -> str:
+def source_of_fields(
+    fields: dict[str, Type], into: str, scope: dict[str, object]
+) -> tuple[str, dict[str, str]]:
+    """Return the statements that read fields, and each field's variable."""
     places = {name: f"{into}_{index}" for index, name in enumerate(fields)}
     parts: list[str] = []
     for is_double, run in groupby(fields, lambda name: fields[name] == "double"):
@@ -144,8 +154,13 @@ def _source_of_record(fields: dict[str, Type], into: str, scope: dict[str, objec
             parts.append(_source_of_doubles([places[name] for name in run], scope))
         else:
             parts += [_source(fields[name], places[name], scope) for name in run]
+    return "".join(parts), places
+
+
+def made_of(places: dict[str, str], scope: dict[str, object]) -> str:
+    """Return the expression of a record whose fields are in variables."""
     pairs = ", ".join(f"{bound(name, scope)}: {place}" for name, place in places.items())
-    return "".join((*parts, f"{into} = {{{pairs}}}\n"))
+    return f"{{{pairs}}}"
 
 
 def bound(value: object, scope: dict[str, object]) -> str:
