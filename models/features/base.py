@@ -14,12 +14,16 @@ from math import isfinite
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from millrace.models.parameters import one_of, require, sequence, text
-from millrace.models.user_code import Scalar, own_copy, scalar, shown
+from millrace.models.user_code import PASSED_ON, Scalar, own_copy, scalar, shown
 from millrace.schemas import DefinitionError, EventSchema
 from millrace.schemas.records import Event, Features
 
 Extract: TypeAlias = Callable[[Event], Features]
 """Returns one feature's part of the vector of an event, as that is in `clean`."""
+
+ExtractAll: TypeAlias = Callable[[Sequence[Event]], Sequence[Features | None]]
+"""Returns the same for many events; None for one at which it raises, and which is looked at alone.
+"""
 
 Entry = TypeVar("Entry")
 
@@ -118,11 +122,28 @@ class StatelessFeature(Feature):
     def bind(self, stores: Stores) -> Extract:  # noqa: ARG002 - it keeps no state
         return self.extract
 
+    def bind_all(self, schema: EventSchema) -> ExtractAll:  # noqa: ARG002 - others need it
+        """Return the function that extracts it from many events of a schema."""
+        return lambda events: [*map(self._extracted, events)]
+
+    def _extracted(self, event: Event) -> Features | None:
+        try:
+            return self.extract(event)
+        except PASSED_ON:
+            raise
+        except BaseException:  # the user's code may raise anything
+            return None
+
+
+def is_own(feature: Feature) -> bool:
+    """Whether a feature is one of Millrace's, whose code need not be checked."""
+    return type(feature).__module__.startswith("millrace.")
+
 
 def bound(feature: Feature, stores: Stores) -> Extract:
     """Return the function of a feature; that of a user's own class gets a copy, and is checked."""
     extract = feature.bind(stores)
-    if type(feature).__module__.startswith("millrace."):
+    if is_own(feature):
         return extract
 
     def checked(event: Event) -> Features:

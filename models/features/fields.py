@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from millrace.models.features.base import Feature, StatelessFeature, check_field
+from millrace.models.features.base import ExtractAll, Feature, StatelessFeature, check_field
 from millrace.models.parameters import named, require, text
 from millrace.schemas import EventSchema
 from millrace.schemas.records import Event, Features
@@ -40,3 +40,16 @@ class _Fields(StatelessFeature):
     def extract(self, event: Event) -> Features:
         values = event["fields"]
         return {name: value for name in self.chosen if (value := values[name]) is not None}
+
+    def bind_all(self, schema: EventSchema) -> ExtractAll:
+        """Return a function with a place for each field, made for the schema."""
+        places = {name: f"fields[{name!r}]" for name in self.chosen}
+        pairs = ", ".join(f"{name!r}: {place}" for name, place in places.items())
+        nulls = [f"{places[name]} is None" for name in places if "null" in schema.types_of(name)]
+        made = f"{{{pairs}}}"
+        if nulls:
+            made = f"extract(event) if {' or '.join(nulls)} else {made}"
+        loop = "for event in events for fields in (event['fields'],)"
+        # The source is made of this module's own text, and of names as literals.
+        of_all: ExtractAll = eval(f"lambda events: [{made} {loop}]", {"extract": self.extract})  # noqa: S307
+        return of_all

@@ -88,6 +88,13 @@ class Labels:
         (kind,) = self._allowed
         return self.classes or _EXAMPLES[kind]
 
+    @property
+    def plain_types(self) -> frozenset[type]:
+        """Types of which each value is learnable, and learned as it is, unless it is not finite."""
+        if not self._task.is_classification:
+            return self._task.plain_types
+        return frozenset() if self.classes else self._task.plain_types.intersection(self._allowed)
+
     def admits(self, value: object) -> bool:
         """Whether models may learn this label."""
         try:

@@ -16,6 +16,12 @@ _LABEL_TYPES = {
     "regression": frozenset({"double", "float", "int", "long"}),
     "anomaly": frozenset({"boolean", "int", "long"}),
 }
+_PLAIN_TYPES: dict[str, frozenset[type]] = {
+    "binary": frozenset({bool}),
+    "multiclass": frozenset({bool, int, str}),
+    "regression": frozenset({float}),
+    "anomaly": frozenset({bool}),
+}
 
 
 class Task(StrEnum):
@@ -44,6 +50,11 @@ class Task(StrEnum):
     def label_types(self) -> frozenset[str]:
         """Avro types that a label may have."""
         return _LABEL_TYPES[self.value]
+
+    @property
+    def plain_types(self) -> frozenset[type]:
+        """Types of which `label` returns each value as it is, unless it is not finite."""
+        return _PLAIN_TYPES[self.value]
 
     def label(self, value: object) -> LabelValue:
         """Return `value` as this task's models learn it.

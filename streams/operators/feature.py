@@ -9,11 +9,11 @@ which the user's code raises, or makes something that is not a number, a boolean
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, MutableMapping, Sized
+from collections.abc import Collection, Iterable, MutableMapping, Sequence, Sized
 from functools import partial
 from typing import Self, cast
 
-from millrace.models.features.base import Entry, StatelessFeature, Store, bound
+from millrace.models.features.base import Entry, ExtractAll, StatelessFeature, Store, bound, is_own
 from millrace.models.features.rolling import CUT
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.user_code import PASSED_ON
@@ -31,6 +31,7 @@ from millrace.streams.operators.record import (
     last_frame,
 )
 from millrace.streams.operators.sized_state import SizedState
+from millrace.streams.operators.slice import Slice
 
 _MOST_BYTES = 1024 * 1024 * 1024
 _ENTRY_BYTES = 200
@@ -60,6 +61,7 @@ class FeatureOperator(RecordOperator):
         self._left_out = LeftOut()
         self._largest = pipeline.largest_feature
         self._extractors = [bound(feature, self._store) for feature in pipeline.features]
+        self._at_once = _at_once(pipeline)
         # What changes nothing goes first: where it raises, the stores do not have the event.
         self._order = sorted(
             range(len(self._extractors)),
@@ -73,6 +75,35 @@ class FeatureOperator(RecordOperator):
     @classmethod
     def make(cls, context: Context) -> Self:
         return cls(context.pipeline)
+
+    def run(self, slice_: Slice) -> list[Record]:
+        """Fold a slice, at once where features are Millrace's own and keep no state.
+
+        An event that becomes no vector is looked at alone: `process` says why.
+        """
+        if not self._at_once:
+            return super().run(slice_)
+        records = slice_.of(self.topics.reads)
+        events = [record.value for record in records if isinstance(record, EventRecord)]
+        extracted = iter(self._extract_all(events))
+        made: list[Record] = []
+        for record in records:
+            if not isinstance(record, EventRecord):
+                made += self.process(record)
+                continue
+            event, features = record.value, next(extracted)
+            if features is None:
+                made += super().run(Slice([record]))
+                continue
+            vector: FeatureVector = {
+                "event_id": event["event_id"],
+                "key": event["key"],
+                "event_time_ms": event["event_time_ms"],
+                "label": event["label"],
+                "features": features,
+            }
+            made.append(VectorRecord(vector, record.origin))
+        return made
 
     def process(self, record: Record) -> Iterable[Record]:
         if isinstance(record, LabelRecord):
@@ -122,6 +153,24 @@ class FeatureOperator(RecordOperator):
         on_eviction = partial(self._left_out.count_evicted, name)
         return SizedState(self._max_entries, self._max_bytes, _size_bytes, on_eviction)
 
+    def _extract_all(self, events: Sequence[Event]) -> Sequence[Features | None]:
+        """Return the features of each event; None for one that is to be looked at alone."""
+        made, *others = [extract_all(events) for extract_all in self._at_once]
+        for parts in others:
+            made = [
+                None if features is None or part is None else features | part
+                for features, part in zip(made, parts, strict=True)
+            ]
+        return made if self._largest is None else [*map(self._if_small, made)]
+
+    def _if_small(self, features: Features | None) -> Features | None:
+        assert self._largest is not None
+        try:
+            _check_size(features or {}, self._largest)
+        except RecordError:
+            return None
+        return features
+
     def _extract(self, event: Event) -> Features:
         parts: list[Features] = [{}] * len(self._order)
         for place in self._order:
@@ -132,6 +181,16 @@ class FeatureOperator(RecordOperator):
         for part in parts:
             features.update(part)
         return features
+
+
+def _at_once(pipeline: Pipeline) -> list[ExtractAll]:
+    """Return the functions for many events; none where a feature keeps state, or is a user's."""
+    own = [
+        each for each in pipeline.features if isinstance(each, StatelessFeature) and is_own(each)
+    ]
+    if len(own) < len(pipeline.features):
+        return []
+    return [each.bind_all(pipeline.event_schema) for each in own]
 
 
 def _size_bytes(key: str, entry: object) -> int:

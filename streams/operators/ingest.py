@@ -11,21 +11,24 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Collection, Iterable
-from typing import Self
+from functools import lru_cache
+from typing import NoReturn, Self
 
 from millrace.models.pipeline.definition import Pipeline, Scope
 from millrace.models.user_code import told
 from millrace.schemas import RecordError, RejectReason
 from millrace.schemas.records import Event, Fields, Label, LabelValue
-from millrace.streams.operators.base import Kind, RecordOperator, Topics
+from millrace.streams.operators.base import Kind, RecordOperator, Tally, Topics
 from millrace.streams.operators.context import Context
 from millrace.streams.operators.record import EventRecord, LabelRecord, Origin, Record
 from millrace.streams.operators.routing import partition_of
+from millrace.streams.operators.slice import Slice
 from millrace.streams.sources.confluent import WrittenSchema
 from millrace.streams.sources.decoder import Decoded, InputDecoder
 from millrace.streams.sources.times import EventTimes
 from millrace.streams.sources.values import identity
 
+_MAX_CACHED = 1_024
 _OF_VALUES = (ValueError, TypeError, ArithmeticError, RecursionError, struct.error)
 
 
@@ -69,6 +72,9 @@ class IngestOperator(RecordOperator):
         ]
         self._event_time_ms = EventTimes(pipeline)
         self._max_id_bytes = pipeline.max_id_bytes
+        self._read_rows = self._decoder.row_reader({*self._finite, pipeline.label, "label"})
+        self._learned = {type(None), *self._labels.plain_types} - {str}  # text may be too long
+        self._learnable = lru_cache(_MAX_CACHED, typed=True)(self._short_label)
         self._surely_short = pipeline.max_id_bytes // 4  # a character takes four bytes at most
 
     @classmethod
@@ -80,6 +86,57 @@ class IngestOperator(RecordOperator):
         stays = "feature" in context.agent
         partitions = None if stays else context.clean_partitions
         return cls(context.pipeline, partitions, context.written_schema, context.max_event_bytes)
+
+    def run(self, slice_: Slice) -> list[Record]:
+        """Fold a slice: what is ordinary in one loop, and any other record by itself.
+
+        The loop gives no reasons: why a record cannot be used, `process` says.
+        """
+        records = slice_.of(self.topics.reads)
+        rows = self._read_rows([record.origin.value for record in records])
+        short, learned, learnable = self._surely_short, self._learned, self._learnable
+        is_timed, time_of = self._pipeline.event_time is not None, self._event_time_ms
+        earliest_ms = time_of.earliest_ms
+        is_placed = bool(records) and self._is_placed(records[0].origin)
+        made: list[Record] = []
+        events = labels = 0
+        for record, row in zip(records, rows, strict=True):
+            try:
+                type_name, event_id, key, label, time, fields = row or _odd()
+                origin = record.origin
+                if type(event_id) is not str:
+                    event_id = str(event_id)
+                if not 0 < len(event_id) <= short:
+                    _odd()
+                if key is not None and len(key := str(key)) > short:
+                    _odd()
+                if type(label) not in learned:
+                    label = learnable(label)
+                partition = 0 if is_placed else self._route(origin, event_id, key)
+                if type_name == "Label":
+                    given = Label(event_id=event_id, label=label, label_time_ms=time, key=key)
+                    made.append(LabelRecord(given, origin, "clean", partition))
+                    labels += 1
+                    continue
+                time_ms = time_of(time, origin.timestamp_ms) if is_timed else origin.timestamp_ms
+                if time_ms < earliest_ms:
+                    _odd()
+            except Exception:
+                made += super().run(Slice([record]))
+                continue
+            event: Event = {
+                "event_id": event_id,
+                "key": key,
+                "event_time_ms": time_ms,
+                "label": label,
+                "fields": fields,
+            }
+            made.append(EventRecord(event, origin, "clean", partition))
+            events += 1
+            if label is not None:
+                labels += 1
+        self.tally += Tally({("received", "event"): events, ("received", "label"): labels})
+        return made
 
     def process(self, record: Record) -> Iterable[Record]:
         origin = record.origin
@@ -115,7 +172,8 @@ class IngestOperator(RecordOperator):
         event_id = identity(fields[pipeline.event_id], pipeline.event_id)
         key = None if pipeline.key is None else fields[pipeline.key]
         key = None if key is None else str(key)
-        event_time_ms = self._event_time_ms(fields, origin.timestamp_ms)
+        time = None if pipeline.event_time is None else fields[pipeline.event_time]
+        event_time_ms = self._event_time_ms(time, origin.timestamp_ms)
         label = None if pipeline.label is None else fields.pop(pipeline.label)
         partition = self._route(origin, event_id, key)
         if label is not None:
@@ -143,6 +201,11 @@ class IngestOperator(RecordOperator):
         partition = self._route(origin, label["event_id"], label["key"])
         return LabelRecord(label, origin, partition=partition)
 
+    def _short_label(self, value: LabelValue) -> LabelValue:
+        label = self._labels.learnable(value)
+        self._check_lengths("", None, label)
+        return label
+
     def _check_lengths(self, event_id: str, key: str | None, label: LabelValue | None) -> None:
         """Refuse an id, a key or a label that is too long: many of them are kept."""
         for what, text in (("id", event_id), ("key", key), ("label", label)):
@@ -154,6 +217,11 @@ class IngestOperator(RecordOperator):
                         f"the {what} must have at most {self._max_id_bytes} bytes (max_id_bytes);"
                         f" got {size}: {text[:20]!r}…",
                     )
+
+    def _is_placed(self, origin: Origin) -> bool:
+        """Whether each record on the partition of this one, and on each other, goes to 0."""
+        is_there = self._partitions is not None or origin.partition == 0
+        return self._scope is Scope.GLOBAL and is_there
 
     def _route(self, origin: Origin, event_id: str, key: str | None) -> int | None:
         """Return the partition where the record's model is."""
@@ -173,6 +241,10 @@ class IngestOperator(RecordOperator):
                 f" {self._pipeline.key!r}, a label's field 'key'); got none",
             )
         return None if self._partitions is None else partition_of(routed_by, self._partitions)
+
+
+def _odd() -> NoReturn:
+    raise RecordError(RejectReason.INTERNAL_ERROR, "")
 
 
 def _not_finite(name: str, value: float) -> RecordError:

@@ -7,17 +7,21 @@ byte.
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from reprlib import repr as shortened
 from typing import NamedTuple
 
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import RecordError, RejectReason, shipped
 from millrace.schemas.codec.avro import MARKER
+from millrace.schemas.codec.slices import Parts, ReadRows
 from millrace.schemas.records import Fields, LabelValue
 from millrace.streams.sources.confluent import MAGIC, WireFormat, WrittenSchema
 from millrace.streams.sources.values import identity, iso_to_ms, iso_to_units
 
 _LONGS = range(-(2**63), 2**63)
+_LABEL_FIELDS = ("event_id", "key", "label", "label_time_ms")
+_LABEL = Parts(_LABEL_FIELDS, _LABEL_FIELDS)
 
 
 class Decoded(NamedTuple):
@@ -46,6 +50,8 @@ class InputDecoder:
         self._schema = pipeline.event_schema
         self._wire_format = WireFormat(self._schema, written_schema)
         self._max_event_bytes = max_event_bytes
+        apart = (pipeline.event_id, pipeline.key, pipeline.label, pipeline.event_time)
+        self._event = Parts(apart, {pipeline.label})
         self._event_time = pipeline.event_time
         self._has_numeric_time = (
             pipeline.event_time is not None
@@ -54,6 +60,20 @@ class InputDecoder:
         self._units_per_ms = 1
         if pipeline.event_time is not None:
             self._units_per_ms = self._schema.units_per_ms(pipeline.event_time)
+
+    def row_reader(self, finite: Collection[str | None]) -> ReadRows:
+        """Return the function that decodes many values in one loop: those in ordinary Avro.
+
+        A row has the type's name, the id, the key, the label and the time, as far as there are
+        any, and the fields of an event without its label.
+
+        Parameters
+        ----------
+        finite
+            Fields in which a number must be finite.
+        """
+        parts = {"Label": _LABEL, self._schema.as_written.name: self._event}
+        return self._schema.codec.row_reader(parts, finite, self._max_event_bytes)
 
     def decode(self, topic: str, data: bytes | None) -> Decoded:
         """Return the event or label in a record of `events` or `labels`.

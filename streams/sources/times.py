@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from millrace.models.pipeline.definition import EARLIEST, Pipeline
 from millrace.schemas import RecordError, RejectReason
-from millrace.schemas.records import Fields
 from millrace.streams.sources.values import iso_to_ms
 
 _PER_SECOND = {
@@ -32,26 +31,27 @@ class EventTimes:
         self._units_per_ms = 1
         if pipeline.event_time is not None:
             self._units_per_ms = pipeline.event_schema.units_per_ms(pipeline.event_time)
-        self._earliest_ms = int(pipeline.earliest.timestamp() * 1000)
+        self.earliest_ms = int(pipeline.earliest.timestamp() * 1000)
         if pipeline.event_time is None and pipeline.earliest == EARLIEST:
-            self._earliest_ms = 0  # Kafka's timestamps are in no other unit
+            self.earliest_ms = 0  # Kafka's timestamps are in no other unit
         self._max_ahead_ms = int(pipeline.max_ahead.total_seconds() * 1000)
 
-    def __call__(self, fields: Fields, timestamp_ms: int) -> int:
-        """Return the event time of a record with this Kafka timestamp.
+    def __call__(self, value: int | str | None, timestamp_ms: int) -> int:
+        """Return the event time of a record, by its field for it or its Kafka timestamp.
 
         Raises
         ------
         RecordError
             It is no time, or one out of range.
         """
-        value = timestamp_ms if self._field is None else fields[self._field]
+        if value is None:
+            value = timestamp_ms
         time_ms = iso_to_ms(value) if isinstance(value, str) else int(value) // self._units_per_ms
         latest_ms = timestamp_ms + self._max_ahead_ms
-        if not self._earliest_ms <= time_ms <= latest_ms:
+        if not self.earliest_ms <= time_ms <= latest_ms:
             raise RecordError(
                 RejectReason.TIMESTAMP_OUT_OF_RANGE,
-                f"event time must be {self._earliest_ms} to {latest_ms} milliseconds"
+                f"event time must be {self.earliest_ms} to {latest_ms} milliseconds"
                 f" (earliest, max_ahead); got {time_ms}{self._guess(value, latest_ms)}",
             )
         return time_ms
@@ -63,7 +63,7 @@ class EventTimes:
         own = 1_000 * self._units_per_ms
         for unit, per_second in _PER_SECOND.items():
             possible_ms = value * 1_000 // per_second
-            if per_second != own and self._earliest_ms <= possible_ms <= latest_ms:
+            if per_second != own and self.earliest_ms <= possible_ms <= latest_ms:
                 declared = next(each for each, per in _PER_SECOND.items() if per == own)
                 return f": {value} looks like {unit}, but {self._field!r} is in {declared}"
         return ""
