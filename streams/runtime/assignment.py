@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from operator import attrgetter
 
-from millrace.schemas import RecordError
 from millrace.streams.kafka.identity import Identity
 from millrace.streams.operators.base import Tally
-from millrace.streams.operators.record import Origin, Record, reject
+from millrace.streams.operators.record import Origin, Record
 from millrace.streams.operators.slice import Slice
 from millrace.streams.state.input_order import InputOrder
 from millrace.streams.state.log import StateLog
@@ -75,12 +74,7 @@ class Assignment:
         Records that were folded before are skipped: after a rebalance in the middle of a batch
         they are read twice. A record that cannot be decoded becomes a reject.
         """
-        records, undecodable = [], []
-        for origin in self._unfolded(origins):
-            try:
-                records.append(codec.decode(origin))
-            except RecordError as error:
-                undecodable.append(reject(origin, error.reason, error.detail))
+        records, undecodable = codec.decode_all(self._unfolded(origins))
         outputs = [*self.task.run(Slice(records)), *undecodable]
         tally = self.task.take_tally()
         for record in undecodable:

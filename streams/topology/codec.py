@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import cast
 
 from millrace.models.pipeline.definition import Pipeline
@@ -10,6 +12,7 @@ from millrace.models.pipeline.tasks import Task
 from millrace.models.user_code import PASSED_ON, shown, told
 from millrace.schemas import Codec, RecordError, RejectReason, shipped
 from millrace.schemas.codec.columns import Column
+from millrace.schemas.codec.slices import Parts, ReadRows
 from millrace.schemas.records import Predicted
 from millrace.streams.formats import FORMATS, Encoder, RecordType
 from millrace.streams.operators.columns import Columns
@@ -28,6 +31,7 @@ from millrace.streams.operators.record import (
     SnapshotRecord,
     TombstoneRecord,
     VectorRecord,
+    reject,
 )
 from millrace.streams.topology.shape import check_shape
 from millrace.streams.topology.topics import INPUTS, OUTPUTS, TOPICS
@@ -70,7 +74,9 @@ class TopicCodec:
         self._carried = frozenset((*_ALWAYS_CARRIED, *pipeline.carry_headers))
         self._internal = Codec(SHIPPED.values())
         self._clean = pipeline.event_schema.clean_codec
-        types = {**SHIPPED, "Event": pipeline.event_schema.clean}
+        self._types = types = {**SHIPPED, "Event": pipeline.event_schema.clean}
+        self._row_readers: dict[str, ReadRows] = {}
+        self._plain_types = {type(None), *self._task.plain_types}
         self._encoders: Mapping[tuple[str, str], Encoder] = {
             (topic.name, name): FORMATS[outputs if topic.name in OUTPUTS else "avro"].encoder(
                 types[name]
@@ -96,6 +102,20 @@ class TopicCodec:
         except Exception as error:  # whoever may write to the topic, anything may be on it
             detail = f"could not decode a record of {origin.topic}: {told(error)}"
             raise RecordError(RejectReason.MALFORMED, detail) from error
+
+    def decode_all(self, origins: Iterable[Origin]) -> tuple[list[Record], list[RejectRecord]]:
+        """Return the records that were read, and the dead letters of what is no record; in order.
+
+        They are those of `decode` for each.
+        """
+        records: list[Record] = []
+        undecodable: list[RejectRecord] = []
+        for topic, run in groupby(origins, attrgetter("topic")):
+            if topic in INPUTS:
+                records += map(RawRecord.of, run)
+            else:
+                self._decode_run(topic, [*run], records, undecodable)
+        return records, undecodable
 
     def carried(self, origin: Origin) -> list[tuple[str, str | bytes | None]] | None:
         """Return the headers of a record that outputs carry on; of each name the last."""
@@ -135,6 +155,37 @@ class TopicCodec:
             for place, value in zip(places, written, strict=True):
                 values[place] = value
         return [each.key for each in made], values
+
+    def _decode_run(
+        self,
+        topic: str,
+        origins: Sequence[Origin],
+        records: list[Record],
+        undecodable: list[RejectRecord],
+    ) -> None:
+        """Decode records of one topic: Avro in one loop, anything else by itself."""
+        plain = self._plain_types
+        rows = self._row_reader(topic)([origin.value for origin in origins])
+        for origin, row in zip(origins, rows, strict=True):
+            try:
+                if row is None:
+                    records.append(self.decode(origin))
+                    continue
+                type_name, label, value = row
+                if type(label) not in plain or type_name == "Example":
+                    self._check_labels(type_name, value)
+                records.append(_RECORDS[type_name](value, origin, topic))
+            except RecordError as error:
+                undecodable.append(reject(origin, error.reason, error.detail))
+
+    def _row_reader(self, topic: str) -> ReadRows:
+        """Return what reads the records of a topic, each with its label: made when first needed."""
+        if topic not in self._row_readers:
+            names = TOPICS[topic].types
+            parts = {name: Parts(["label" if name in _LABELLED else None]) for name in names}
+            codec = Codec(self._types[name] for name in names)
+            self._row_readers[topic] = codec.row_reader(parts, finite={"label"})
+        return self._row_readers[topic]
 
     def _decode(self, origin: Origin) -> Record:
         topic, data = origin.topic, origin.value
