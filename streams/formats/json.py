@@ -7,9 +7,13 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 
+import msgspec
+
 from millrace.schemas import RecordError, RejectReason
 from millrace.schemas.codec.columns import Column, records_of
 from millrace.streams.formats.base import Encoder, Format, RecordType
+
+_write = msgspec.json.Encoder().encode
 
 
 class JsonFormat(Format):
@@ -32,8 +36,13 @@ class JsonFormat(Format):
 
 
 class _JsonEncoder:
+    """Writes what `to_json` says, without spaces."""
+
     def encode(self, record: Mapping[str, object]) -> bytes:
-        return to_json(record).encode()
+        try:
+            return _write(record)
+        except TypeError:  # numbers of numpy, for example
+            return to_json(record).encode()
 
     def encode_all(self, records: Sequence[Mapping[str, object]]) -> list[bytes]:
         return [*map(self.encode, records)]

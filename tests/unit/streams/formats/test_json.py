@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from millrace.schemas import RecordError, RejectReason, shipped
 from millrace.streams.formats import FORMATS
@@ -28,6 +32,34 @@ def test_bytes_and_text() -> None:
     assert to_json({"bytes": b"\xff", "text": "é"}) == '{"bytes": "/w==", "text": "é"}'
     assert to_json([1 + 2j]) == '["(1+2j)"]'
     assert to_json({"a": math.nan, "b": b"\xff"}, indent=1) == '{\n "a": null,\n "b": "/w=="\n}'
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text() | st.binary(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(st.lists(st.dictionaries(st.text(), VALUES, max_size=4), max_size=3))
+def test_records_are_written_as_to_json_says(records: list[dict[str, Any]]) -> None:
+    """Whoever reads them sees the same values, of the same types."""
+    encoder = FORMATS["json"].encoder(shipped("label"))
+    read = [repr(json.loads(each)) for each in encoder.encode_all(records)]
+    assert read == [repr(json.loads(to_json(each))) for each in records]
+
+
+def test_numbers_of_numpy() -> None:
+    """A model may answer with them; a number that JSON does not have is null here, too."""
+    encoder = FORMATS["json"].encoder(shipped("prediction"))
+    record = {"probabilities": {"a": np.float64(0.25), "b": np.float64(math.nan)}}
+    assert json.loads(encoder.encode(record)) == {"probabilities": {"a": 0.25, "b": None}}
+
+
+def test_text_that_is_no_text() -> None:
+    """Half a character cannot be written: the record is rejected."""
+    with pytest.raises(UnicodeEncodeError):
+        FORMATS["json"].encoder(shipped("label")).encode({"event_id": "\ud800"})
 
 
 @pytest.mark.parametrize("name", ["avro", "json"])
