@@ -103,7 +103,7 @@ class Settings(BaseModel):
     max_event_bytes: int = Field(
         512 * 1024, ge=1, description="Largest event or label; a larger one is rejected."
     )
-    batch_records: int = Field(2_000, ge=1, description="Most records in one transaction.")
+    batch_records: int = Field(20_000, ge=1, description="Most records in one transaction.")
     flush_seconds: float = Field(10, gt=0, description="Seconds between two writes of the state.")
     publish_seconds: float = Field(
         1,

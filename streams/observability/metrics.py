@@ -23,7 +23,7 @@ from millrace.streams.topology.task import Task
 
 M = TypeVar("M", bound=MetricWrapperBase)
 
-_BATCH_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+_BATCH_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000)
 
 
 class TaskCollector(Collector):

@@ -106,7 +106,8 @@ class Session:
 
         Where there are none, use the moment to commit.
         """
-        more = self.inbox.poll(most_records, held=len(self._rest))
+        ahead = self._pace.records_ahead(most_records)
+        more = self.inbox.poll(ahead, held=len(self._rest))
         origins, self._rest = self._rest + more, []
         if not origins:
             self._commit_leftovers()

@@ -26,7 +26,7 @@ def test_defaults() -> None:
     assert (settings.broker, settings.chain, settings.outputs) == ("embedded", "default", "avro")
     assert settings.web_host == "127.0.0.1"
     assert (settings.partitions, settings.replication, settings.retention_hours) == (4, -1, 168)
-    assert (settings.max_event_bytes, settings.batch_records) == (512 * 1024, 2_000)
+    assert (settings.max_event_bytes, settings.batch_records) == (512 * 1024, 20_000)
     assert (settings.flush_seconds, settings.publish_seconds, settings.stall_seconds) == (10, 1, 60)
     assert (settings.processes, settings.web_port) == (1, 6066)
     assert settings.session_timeout_seconds == 45

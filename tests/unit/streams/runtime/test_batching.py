@@ -56,6 +56,28 @@ def test_a_batch_is_folded_as_long_as_twenty_commits_take(
     assert pace.batch_seconds == pytest.approx(seconds)
 
 
+@pytest.mark.parametrize(
+    ("record_seconds", "commit_seconds", "expected"),
+    [
+        (0.0, 0.0, 20_000),
+        (0.000_001, 0.0, 20_000),  # as many as are allowed
+        (0.000_02, 0.0, 10_000),
+        (0.000_02, 0.0075, 15_000),
+        (0.0005, 0.0, 400),
+        (1.25, 0.0, 1),
+    ],
+)
+def test_two_batches_are_read_ahead(
+    record_seconds: float, commit_seconds: float, expected: int
+) -> None:
+    """At the speed of the last slice: few of large or slow records are kept in memory."""
+    pace = Pace()
+    assert pace.records_ahead(20_000) == 20_000  # nothing is known yet
+    pace.note_slice(200, 200 * record_seconds)
+    pace.note_commit(commit_seconds)
+    assert pace.records_ahead(20_000) == pytest.approx(expected, abs=1)
+
+
 def test_slices_are_all_of_a_batch() -> None:
     """In order, each as large as the pace allows by then."""
     origins = [Origin("events", 0, offset, 0, None, None) for offset in range(10)]
