@@ -68,8 +68,12 @@ bench: $(INSTALLED) ## Compare Millrace with its peers: half an hour; BENCH="lat
 	@$(BIN)/python -m bench $(BENCH)
 
 .PHONY: bench-all
-bench-all: $(INSTALLED) ## Run the whole benchmark, with up to a million keys: over an hour
+bench-all: $(INSTALLED) ## Run the whole benchmark, with up to a million keys: two to three hours
 	@$(BIN)/python -m bench all --keys 1000 --keys 10000 --keys 100000 --keys 1000000
+
+.PHONY: bench-growth
+bench-growth: $(INSTALLED) ## Measure what an event costs as state grows to a million: 15 minutes
+	@$(BIN)/python -m bench growth --rounds 1 $(BENCH)
 
 .PHONY: bench-guard
 bench-guard: $(INSTALLED) ## Run a short benchmark, and fail if Millrace has become slower: 8 minutes

@@ -14,6 +14,7 @@ from bench import data, results, tables
 from bench.broker import open_broker
 from bench.contestants import CONTESTANTS
 from bench.parts import DEFAULT, NEED_KAFKA, PARTS
+from bench.parts.growth import AXES
 from bench.process import REPOSITORY, interpreter
 from bench.session import LOGISTIC, MODELS, Session
 
@@ -39,6 +40,8 @@ _SHARES, _KEYS = (0.25, 0.5, 0.75), (1_000, 10_000, 100_000)
 @click.option("--share", "shares", multiple=True, type=_SHARE, default=_SHARES, help="Loads.")
 @click.option("--keys", multiple=True, type=_COUNT, default=_KEYS, help="Numbers of keys.")
 @click.option("--label-delay", type=_COUNT, default=500, help="Events between event and label.")
+@click.option("--axis", "axes", multiple=True, type=click.Choice([*AXES]), help="What grows.")
+@click.option("--largest", type=_COUNT, default=1_000_000, help="Largest size of what grows.")
 @click.option("--baseline-checkout", type=_CHECKOUT, help="Run Millrace's code of there, too.")
 @click.option("--broker", default="auto", help="auto, embedded, or bootstrap servers.")
 @click.option("--results", "folder", type=_FOLDER, default=results.FOLDER, show_default=False)
@@ -47,8 +50,8 @@ def main(parts: tuple[str, ...], folder: Path, broker: str, is_drawn: bool, **op
     """Compare Millrace with its peers, on one broker, with the same events and models.
 
     Without PARTS, those marked as default are measured. --model, --contestant, --share (of the
-    maximum rate, for latency) and --keys (for keys and restore) may be repeated. Results are
-    written to bench/results, or to --results. With --baseline-checkout, each contestant of
+    maximum rate, for latency), --keys (for keys and restore) and --axis may be repeated. Results
+    are written to bench/results, or to --results. With --baseline-checkout, each contestant of
     Millrace has its turn with the code of that checkout, too (`full-before`).
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # stops what was started

@@ -58,7 +58,17 @@ def from_checkout(checkout: Path, command: Command) -> Command:
         package = folder / "millrace"
         package.unlink(missing_ok=True)
         package.symlink_to(checkout.resolve() / "millrace")
-        return ["env", f"PYTHONPATH={folder}{os.pathsep}{REPOSITORY}", *command(job)]
+        path = f"{folder}{os.pathsep}{REPOSITORY}"
+        return with_variables(command, PYTHONPATH=path)(job)
+
+    return other
+
+
+def with_variables(command: Command, **variables: str) -> Command:
+    """Return the command with more environment variables."""
+
+    def other(job: Job) -> list[str]:
+        return ["env", *(f"{name}={value}" for name, value in variables.items()), *command(job)]
 
     return other
 

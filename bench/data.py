@@ -68,7 +68,8 @@ def _load(path: str) -> list[Row]:
 def records(job: Job, keys: Sequence[str] = ()) -> list[Record]:
     """Return one event per key; by default, one per event of the job, with its id as the key.
 
-    Where labels come later, they are among them.
+    Where labels come later, they are among them. A job with more features than the stream has
+    gets its values again.
     """
     keys = keys or [*map(str, range(job.events))]
     event, label = RecordType(job.schema), RecordType(LABEL_SCHEMA)
@@ -76,7 +77,8 @@ def records(job: Job, keys: Sequence[str] = ()) -> list[Record]:
     made = []
     for number, (key, (features, known)) in enumerate(zip(keys, rows(len(keys)), strict=True)):
         event_id, partition = str(number), partition_of(key, job.partitions)
-        value = event.encode({"id": event_id, "key": key, "label": known, **features})
+        vector = dict(zip(job.features, cycle(features.values()), strict=False))
+        value = event.encode({"id": event_id, "key": key, "label": known, **vector})
         made.append(Record(key.encode(), value, partition))
         if job.label_delay:
             value = label.encode({"event_id": event_id, "label": known})

@@ -27,9 +27,11 @@ class Job:
     embedded: bool  # whether the broker is librdkafka's embedded one
     partitions: int = 1
     workers: int = 1  # processes that share the partitions
-    keyed: bool = False  # whether events have a key; Millrace then has one model per partition
+    keyed: bool = False  # whether events have a key
+    scope: str = "global"  # whether Millrace has one model, or one per partition or key
+    candidates: int = 1  # models side by side
     label_delay: int = 0  # events between an event and its label; 0 for the label inside the event
-    windows: bool = False  # whether Millrace keeps a rolling window per key, and one model
+    windows: bool = False  # whether Millrace keeps a rolling window per key
 
     @property
     def input_topic(self) -> str:

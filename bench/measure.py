@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from confluent_kafka import Consumer, TopicPartition
 
@@ -56,7 +57,7 @@ class Run:
 
         Raises RuntimeError if it exits or stalls.
         """
-        first, wanted = self.count, events_in(records)
+        first, wanted, polls = self.count, events_in(records), len(self.seen)
         with self.broker.prepare(self.job.input_topic, records) as show:
             before, started = used(self.processes), time.monotonic()
             show()
@@ -73,6 +74,7 @@ class Run:
             "events_per_second": events / seconds,
             "cpu_seconds_per_million": before and after and (after[0] - before[0]) / events * 1e6,
             "peak_rss_bytes": after and after[1],
+            "longest_pause_seconds": longest_pause([(started, first), *self.seen[polls:]]),
         }
 
     def wait(self, count: int, seconds: float, *, at_once: bool = False) -> None:
@@ -100,6 +102,12 @@ class Run:
             if time.monotonic() > deadline:
                 raise RuntimeError(f"{len(self.processes)} workers do not share the partitions")
             time.sleep(_POLL_SECONDS)
+
+
+def longest_pause(seen: Sequence[tuple[float, int]]) -> float:
+    """Return the longest time in which no prediction became visible, before the last one did."""
+    moments = [seen[0][0], *(at for (_, a), (at, b) in pairwise(seen) if b > a)]
+    return max(later - earlier for earlier, later in pairwise(moments))
 
 
 def ready_seconds(events: int) -> float:

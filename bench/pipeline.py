@@ -5,9 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 
 from bench.job import Job
-from millrace import Pipeline, Scope, catalogue, fields, rolling
+from millrace import Pending, Pipeline, catalogue, fields, rolling
 
 _job = Job.from_environment()
+_model = getattr(catalogue, _job.model)
+_others = {f"{_job.model}_{number}": _model for number in range(2, _job.candidates + 1)}
+_pending = Pending()
+if _job.label_delay > _pending.limit // 2:  # so that nothing is evicted that is to be joined
+    _pending = Pending(limit=2 * _job.label_delay, limit_bytes=1 << 40)
 _windows = [rolling(_job.features[0], "count", "mean", window=timedelta(hours=1))]
 
 pipeline = Pipeline(
@@ -18,6 +23,7 @@ pipeline = Pipeline(
     label=None if _job.label_delay else "label",
     task="binary",
     features=[fields(*_job.features), *(_windows if _job.windows else [])],
-    models={_job.model: getattr(catalogue, _job.model)},
-    scope=Scope.PARTITION if _job.keyed and not _job.windows else Scope.GLOBAL,
+    models={_job.model: _model, **_others},
+    scope=_job.scope,
+    pending=_pending,
 )

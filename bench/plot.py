@@ -14,6 +14,7 @@ import pandas as pd
 from bench import results
 
 _OURS, _THEIRS = "#1f6f8b", "#b8b8b8"
+_COUNTED = ("candidates", "features")  # grow by some, the others tenfold
 _MILLRACE = ("full", "default", "split")
 
 
@@ -47,10 +48,32 @@ def latency(runs: pd.DataFrame, target: Path) -> None:
     figure.savefig(target, dpi=120)
 
 
+def growth(runs: pd.DataFrame, target: Path) -> None:
+    """Draw cost, memory and pause over each axis; memory grows with what is kept."""
+    figures = {"CPU µs per event": 1.0, "peak MB": 1e-6, "longest pause, ms": 1e3}
+    columns = ("cpu_seconds_per_million", "peak_rss_bytes", "longest_pause_seconds")
+    names = [*runs["axis"].unique()]
+    size = (2.6 * len(names), 2.2 * len(figures))
+    figure, rows = plt.subplots(
+        len(figures), len(names), figsize=size, squeeze=False, sharex="col", layout="constrained"
+    )
+    for axes, (figure_name, unit), column in zip(rows, figures.items(), columns, strict=True):
+        for axis, name in zip(axes, names, strict=True):
+            for contestant, of in runs[runs["axis"] == name].groupby("contestant", sort=False):
+                medians = of.groupby("size")[column].median() * unit
+                axis.plot(medians.index, medians, "o-", label=contestant)
+            axis.set(ylim=(0, None), xscale="linear" if name in _COUNTED else "log")
+        axes[0].set_ylabel(figure_name)
+    for axis, name in zip(rows[-1], names, strict=True):
+        axis.set_xlabel(name)
+    rows[0][-1].legend(fontsize=7)
+    figure.savefig(target, dpi=120)
+
+
 def main(folder: Path) -> None:
     plt.switch_backend("Agg")
     runs = results.read(folder)
-    for draw in (throughput, latency):
+    for draw in (throughput, latency, growth):
         found = results.of_part(runs, draw.__name__)
         if not found.empty:
             draw(found, folder / f"{draw.__name__}.png")

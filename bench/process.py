@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,7 @@ from bench.results import Result
 REPOSITORY = Path(__file__).resolve().parents[1]
 _STOP_SECONDS = 20.0
 _LAST_LINES = 5
+_RSS_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
 _CPU_TIMES = slice(11, 15)  # utime, stime, cutime and cstime; see proc_pid_stat(5)
 
 
@@ -98,6 +100,11 @@ def used(processes: Iterable[Process]) -> tuple[float, int] | None:
             peak = re.search(r"VmHWM:\s+(\d+) kB", (folder / "status").read_text())
             peak_bytes += int(peak[1]) * 1024 if peak else 0
     return seconds, peak_bytes
+
+
+def peak_rss_bytes() -> int:
+    """Return the peak memory of this process."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RSS_UNIT_BYTES
 
 
 @cache

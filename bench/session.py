@@ -45,6 +45,8 @@ class Session:
     keys: tuple[int, ...]
     label_delay: int
     baseline_checkout: Path | None
+    axes: tuple[str, ...]  # none for all that grow
+    largest: int
 
     def choose(self, names: Sequence[str]) -> list[str]:
         """Return the chosen contestants, by default `names`, that can run on the broker.

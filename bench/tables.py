@@ -41,7 +41,18 @@ TARGETS: Mapping[str, Targets] = {
 }
 """By part: events/s of the first contestant divided by those of the second, at least this."""
 
-_ABOUT = ["contestant", "model", "round", "workers", "partitions", "keys", "share", "error"]
+_ABOUT = [
+    "contestant",
+    "model",
+    "round",
+    "workers",
+    "partitions",
+    "keys",
+    "share",
+    "axis",
+    "size",
+    "error",
+]
 
 
 def text(runs: pd.DataFrame, part: str) -> str:
@@ -151,6 +162,25 @@ def _stages(runs: pd.DataFrame) -> pd.DataFrame:
     return known.groupby("model", sort=False).median().T.reset_index(names="stage")
 
 
+def _growth(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return what an event costs, and what one more of what grows takes, from the smallest on."""
+    axis = ["contestant", "axis"]
+    figures = pd.DataFrame(
+        {
+            "CPU us per event": runs["cpu_seconds_per_million"].astype(float),
+            "peak MB": runs["peak_rss_bytes"].astype(float) / 1e6,
+            "longest pause, ms": runs["longest_pause_seconds"] * 1e3,
+        }
+    )
+    sizes = runs[[*axis, "size"]].join(figures).groupby([*axis, "size"], sort=False)
+    table = sizes.median().reset_index()
+    more = table.groupby(axis, sort=False)[["size", "CPU us per event", "peak MB"]]
+    smallest = more.transform("first")
+    bytes_more = (table["peak MB"] - smallest["peak MB"]) * 1e6
+    table.insert(4, "ratio", table["CPU us per event"] / smallest["CPU us per event"])
+    return table.assign(**{"bytes for one more": bytes_more / (table["size"] - smallest["size"])})
+
+
 _LATENCY = ["contestant", "share", "rate", "p50_seconds", "p99_seconds", "p999_seconds", "unseen"]
 TABLES: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
     "throughput": _to_bare,
@@ -161,6 +191,7 @@ TABLES: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
     "workers": lambda runs: _to_first(runs, "workers"),
     "partitions": lambda runs: _to_first(runs, "partitions"),
     "keys": lambda runs: _to_first(runs, "keys"),
+    "growth": _growth,
     "restore": lambda runs: runs[["keys", "restore_seconds", "ready_seconds"]],
 }
 

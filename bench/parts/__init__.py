@@ -6,6 +6,7 @@ another order each time, so that whatever else the machine does affects all of t
 
 from __future__ import annotations
 
+from bench.parts.growth import growth
 from bench.parts.latency import latency
 from bench.parts.scaling import keys, partitions, restore, workers
 from bench.parts.throughput import delayed, guarantee, stages, throughput
@@ -14,9 +15,9 @@ PARTS = {
     each.__name__: each
     for each in (
         *(throughput, delayed, stages, guarantee, latency),
-        *(workers, partitions, keys, restore),
+        *(workers, partitions, keys, restore, growth),
     )
 }
 DEFAULT = ("throughput", "guarantee", "latency")  # what `make bench` measures
-_EMBEDDED = {"throughput", "delayed", "stages", "latency"}
+_EMBEDDED = {"throughput", "delayed", "stages", "latency", "growth"}
 NEED_KAFKA = frozenset(PARTS) - _EMBEDDED  # what the embedded broker cannot run

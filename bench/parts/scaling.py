@@ -44,12 +44,16 @@ def partitions(session: Session) -> None:
 def keys(session: Session) -> None:
     """Events/s as keyed state grows."""
     for number, count in product(range(session.rounds), session.keys):
-        random = Random(_SEED)
-        names = [*map(str, range(count))]
-        names += [str(random.randrange(count)) for _ in range(_EVENTS_WITH_KEYS)]
+        names = shuffled(count, _EVENTS_WITH_KEYS)
         about = {"contestant": "full", "model": LOGISTIC, "keys": count, "round": number}
         job = _job_with_windows(session, len(names))
         session.attempt(about, session.throughput, _FULL, job, names, count)
+
+
+def shuffled(count: int, more: int) -> list[str]:
+    """Return so many keys, and then some of them again, in a random order."""
+    random = Random(_SEED)
+    return [*map(str, range(count)), *(str(random.randrange(count)) for _ in range(more))]
 
 
 def restore(session: Session) -> None:
@@ -67,7 +71,8 @@ def _scale(
     for number, model, shared_by, count in axes:
         about = {"contestant": "full", "model": model, "round": number}
         about |= {"workers": shared_by, "partitions": count}
-        job = replace(session.job(model), keyed=True, workers=shared_by, partitions=count)
+        job = replace(session.job(model), keyed=True, scope="partition")
+        job = replace(job, workers=shared_by, partitions=count)
         names = [*islice(cycle(data.balanced_keys(count)), job.events)]
         session.attempt(about, session.throughput, _FULL, job, names)
 

@@ -8,7 +8,6 @@ so many events behind.
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from collections import deque
@@ -17,9 +16,9 @@ from bench import data
 from bench.data import Row
 from bench.job import Job
 from bench.learner import Learner
+from bench.process import peak_rss_bytes
 
 _STRIDE = 250
-_RSS_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
 
 
 def main() -> None:
@@ -48,7 +47,7 @@ def main() -> None:
         "seconds": seconds,
         "events_per_second": job.events / seconds,
         "cpu_seconds_per_million": cpu_seconds / job.events * 1e6,
-        "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RSS_UNIT_BYTES,
+        "peak_rss_bytes": peak_rss_bytes(),
         "accuracy": metric.get(),
         "marks": marks,
     }

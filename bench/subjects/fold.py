@@ -1,7 +1,8 @@
 """Where an event's time goes inside Millrace: the chain `full` in memory, without Kafka.
 
-It prints the CPU seconds that the events spent in each operator and in encoding; learning is part
-of prediction, which calls it. No other module of the benchmark imports what is inside Millrace.
+It prints the CPU seconds that the events spent in each operator and in encoding, the longest that a
+slice took, and the peak of memory; learning is part of prediction, which calls it. No other module
+of the benchmark imports what is inside Millrace.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from itertools import pairwise
 from typing import TypeAlias
 
 from bench import data
 from bench.job import Job
 from bench.pipeline import pipeline
+from bench.process import peak_rss_bytes
 from millrace.models.candidates.model_set import ModelSet
 from millrace.streams.operators.record import Origin, Record
 from millrace.streams.operators.slice import Slice
@@ -47,17 +50,25 @@ def main() -> None:
     for operator in task.operators:
         operator.run = _timed(operator.run, operator.name, stages)  # type: ignore[method-assign,assignment]
     tune_interpreter()
-    started = time.process_time()
+    marks = [time.process_time()]
     for begin in range(0, len(origins), _SLICE_RECORDS):
         slice_ = origins[begin : begin + _SLICE_RECORDS]
         made = task.run(Slice([codec.decode(each) for each in slice_]))
         folded = time.process_time()
         for each in made:
             codec.encode(each)
-        stages["encoding"] += time.process_time() - folded
-    seconds = time.process_time() - started
-    stages["between"] = seconds - sum(stages.values())
-    json.dump({"cpu_seconds": seconds, "stages": stages}, sys.stdout)
+        marks.append(time.process_time())
+        stages["encoding"] += marks[-1] - folded
+    cpu_seconds = marks[-1] - marks[0]
+    stages["between"] = cpu_seconds - sum(stages.values())
+    found = {
+        "cpu_seconds": cpu_seconds,
+        "cpu_seconds_per_million": cpu_seconds / job.events * 1e6,
+        "peak_rss_bytes": peak_rss_bytes(),
+        "longest_pause_seconds": max(later - earlier for earlier, later in pairwise(marks)),
+        "stages": stages,
+    }
+    json.dump(found, sys.stdout)
 
 
 def _timed(run: Fold, stage: str, stages: dict[str, float]) -> Fold:

@@ -54,6 +54,16 @@ def test_the_time_of_an_event_is_divided_among_operators(tmp_path):
     assert sum(spent.values()) * 400 / 1e6 == pytest.approx(run["fold_cpu_seconds"])
 
 
+def test_growth_is_measured_in_memory_where_no_broker_is_needed(tmp_path):
+    """More candidates take more CPU time; what needs a real Kafka is left out."""
+    axes = ("--axis", "candidates", "--axis", "waiting", "--largest", "4")
+    small, _, large = measure(tmp_path, "growth", *axes)
+    assert (small["size"], large["size"]) == (1, 4)
+    assert 0 < small["cpu_seconds_per_million"] < large["cpu_seconds_per_million"]
+    assert 0 < large["longest_pause_seconds"] < large["cpu_seconds_per_million"] * 400 / 1e6
+    assert small["peak_rss_bytes"] > 1_000_000
+
+
 @pytest.mark.platform
 def test_latency_is_measured_under_load(tmp_path):
     """After the maximum rate, a load: every event is predicted, and waits."""

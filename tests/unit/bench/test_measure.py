@@ -98,6 +98,7 @@ def test_a_run_counts_what_becomes_visible(started):
     assert 0.002 <= found["seconds"] < 1
     assert found["cpu_seconds_per_million"] is None
     assert found["peak_rss_bytes"] is None
+    assert 0.001 <= found["longest_pause_seconds"] <= found["seconds"]
 
 
 def test_a_run_ends_at_the_limit(started):
@@ -155,6 +156,13 @@ def test_polls_at_once_return_with_the_first_record(started):
     run = started(1, 0, 1)
     run.wait(2, 60, at_once=True)
     assert [count for _, count in run.seen] == [1, 2]
+
+
+def test_a_pause_is_a_time_without_new_predictions():
+    """Polls that found nothing belong to it; it ends with the last prediction."""
+    seen = [(1.0, 5), (2.0, 5), (2.5, 7), (4.0, 7), (4.5, 7), (5.0, 8), (9.0, 8)]
+    assert measure.longest_pause(seen) == 2.5
+    assert measure.longest_pause([(1.0, 5), (3.0, 6)]) == 2.0
 
 
 def test_more_events_may_take_longer_to_warm_up():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 
 import pandas as pd
 import pytest
@@ -119,6 +120,29 @@ def test_growth_is_compared_with_the_smallest(tmp_path, run_of):
     results.save(tmp_path, "keys", "a broker", "generated", runs)
     table = tables.TABLES["keys"](results.read(tmp_path))
     assert dict(zip(table["keys"], table["ratio"], strict=True)) == {1000: "0.5", 10: "1"}
+
+
+def test_what_grows_is_compared_with_its_smallest_size(tmp_path):
+    """Medians of the rounds, by axis, and what one more takes in memory."""
+    runs = [
+        {
+            "contestant": "full",
+            "axis": axis,
+            "size": size,
+            "round": number,
+            "cpu_seconds_per_million": 20.0 + size / 100,
+            "peak_rss_bytes": 1_000_000 + 400 * size + number,
+            "longest_pause_seconds": 0.05,
+        }
+        for number, axis, size in product((0, 1, 2), ("waiting", "keys"), (1_000, 2_000))
+    ]
+    results.save(tmp_path, "growth", "a broker", "generated", runs)
+    table = tables.TABLES["growth"](results.read(tmp_path))
+    assert table["axis"].tolist() == ["waiting", "waiting", "keys", "keys"]
+    assert table["size"].tolist() == [1_000, 2_000, 1_000, 2_000]
+    assert table["CPU us per event"].tolist() == [30.0, 40.0, 30.0, 40.0]
+    assert table["ratio"].tolist() == pytest.approx([1, 4 / 3, 1, 4 / 3])
+    assert table["bytes for one more"].tolist()[1::2] == pytest.approx([400.0, 400.0])
 
 
 def test_memory_and_time_may_be_unknown(tmp_path, run_of):

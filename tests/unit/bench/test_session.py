@@ -17,7 +17,7 @@ EMBEDDED = Broker("127.0.0.1:9092", "a broker", False)
 def session_on(broker: Broker, **options) -> Session:
     given = {"rounds": 1, "models": (), "contestants": (), "events": None, "limit_seconds": 1.0}
     more = {"load_seconds": 1.0, "shares": (), "keys": ()}
-    more |= {"label_delay": 500, "baseline_checkout": None}
+    more |= {"label_delay": 500, "baseline_checkout": None, "axes": (), "largest": 1}
     return Session(broker=broker, **{**given, **more, **options})
 
 
