@@ -14,6 +14,7 @@ from typing import TypeAlias, cast
 from river import base, dummy, stats
 from river.base.typing import ClfTarget
 
+from millrace.models.candidates.running_mean import means
 from millrace.models.pipeline.model import Model
 from millrace.models.pipeline.tasks import Task
 from millrace.schemas.records import LabelValue
@@ -206,16 +207,8 @@ def _last_values(model: LastValue, labels: Sequence[float]) -> Answers:
 
 
 def _means(model: dummy.StatisticRegressor, labels: Sequence[float]) -> Answers:
-    """Go on as `stats.Mean.update` does, value by value."""
-    statistic = cast(stats.Mean, model.statistic)
-    n, mean = statistic.n, statistic._mean
-    found = [mean]
-    for label in labels:
-        n += 1.0
-        mean += (1.0 / n) * (label - mean)
-        found.append(mean)
-    statistic.n, statistic._mean = n, mean
-    return found if isfinite(mean) else [each if isfinite(each) else None for each in found]
+    found = means(cast(stats.Mean, model.statistic), labels)
+    return found if isfinite(found[-1]) else [each if isfinite(each) else None for each in found]
 
 
 def _last_scores(model: LastAnomaly, labels: Sequence[bool | None]) -> Answers:

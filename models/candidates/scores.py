@@ -13,6 +13,7 @@ from typing import NamedTuple, cast
 from river import metrics
 from river.metrics.base import Metric
 
+from millrace.models.candidates.metric_columns import update_column
 from millrace.models.candidates.metrics import reads_confusion_matrix
 from millrace.models.candidates.ordered import ConfusionMatrix, order_matrices
 from millrace.models.pipeline.metrics import MetricFactory, check_metric, reads_probabilities
@@ -120,7 +121,8 @@ class Scores:
         if self._matrix is not None:
             _count(pairs, self._matrix)
         for metric in self._by_value:
-            raised += _update(metric, places, pairs)
+            if not update_column(metric, labels, values):
+                raised += _update(metric, places, pairs)
         if self._by_probabilities and probabilities:
             raised += self._update_by_class(places, labels, probabilities)
         if self._task is Task.REGRESSION:
@@ -162,7 +164,15 @@ class Scores:
     ) -> Sequence[bool]:
         """Return which predictions can be measured; nothing where all can."""
         if self._task is Task.REGRESSION:
-            return [*map(_can_be_squared, labels, values)]
+            return [
+                type(value) in _NUMBERS
+                and type(label) in _NUMBERS
+                and -_LARGEST < value < _LARGEST
+                and -_LARGEST < label < _LARGEST
+                for label, value in zip(
+                    cast(Sequence[float], labels), cast(Sequence[float], values), strict=True
+                )
+            ]
         return [value is not None for value in values] if None in values else ()
 
     def _update_by_class(
@@ -204,15 +214,6 @@ def _update(
         except BaseException as error:  # a user's metric may raise anything
             raised.append((place, error))
     return raised
-
-
-def _can_be_squared(label: LabelValue, value: LabelValue | None) -> bool:
-    return (
-        type(value) in _NUMBERS
-        and type(label) in _NUMBERS
-        and -_LARGEST < cast(float, value) < _LARGEST
-        and -_LARGEST < cast(float, label) < _LARGEST
-    )
 
 
 def _count(pairs: Sequence[tuple[object, object]], matrix: metrics.ConfusionMatrix) -> None:

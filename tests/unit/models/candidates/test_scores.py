@@ -263,7 +263,7 @@ def drawn(task, rng, length):
 CHOSEN = {
     Task.BINARY: {"f1": metrics.F1, "odd": OddKappa, "loss": metrics.LogLoss},
     Task.MULTICLASS: {"macro": metrics.MacroF1, "odd": OddKappa, "ce": metrics.CrossEntropy},
-    Task.REGRESSION: {"odd": Odd, "rmse": metrics.RMSE, "r2": metrics.R2},
+    Task.REGRESSION: {"odd": Odd, **default_metrics(Task.REGRESSION)},
     Task.ANOMALY: None,
 }
 
