@@ -191,7 +191,7 @@ class DriftMonitor:
         is_drift, error = update_until_drift(self._detector, unseen)
         taken = len(prepared) - length_hint(unseen)
         self._add(numbers[:taken])
-        self._remember(prepared[: taken - (error is not None)])
+        self._remember(prepared[:taken])
         return taken, is_drift, error
 
     def _start(self) -> None:
@@ -222,6 +222,7 @@ class DriftMonitor:
         unit = 6 * sqrt(variance) or abs(self._centre) or 1.0
         self._factor = min(1 / unit, sys.float_info.max)
         prepared = self._prepared(self._recent)
+        self._remember(prepared)
         try:
             for value in prepared:
                 self._detector.update(value)
@@ -229,7 +230,6 @@ class DriftMonitor:
             raise
         except BaseException as error:  # a user's detector may raise anything
             return error
-        self._remember(prepared)
         return None
 
     def _prepared(self, values: Collection[float]) -> list[float]:

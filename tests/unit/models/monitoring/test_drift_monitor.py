@@ -382,6 +382,63 @@ def test_nothing_is_found_before_the_next_check(clock, grace_period, scaled):
         assert len(checked) <= 4_000 // clock + 1
 
 
+@pytest.mark.parametrize(
+    ("clock", "grace_period", "first", "second"),
+    [(32, 10, 32, 64), (32, 32, 64, 96), (1, 10, 11, 12), (7, 35, 42, 49), (25, 0, 25, 50)],
+)
+def test_the_next_check_of_adwin_is_at_its_clock(clock, grace_period, first, second):
+    """Once it has more values than its grace period."""
+    make = lambda: drift.ADWIN(clock=clock, grace_period=grace_period)  # noqa: E731
+    monitor = DriftMonitor(make, cooldown=0)
+    assert monitor.next_check == first
+    monitor.update_many([1.0] * (first - 1))
+    assert monitor.next_check == 1
+    monitor.update_many([1.0])
+    assert monitor.next_check == second - first
+
+
+def test_an_adwin_that_fires_at_the_end_of_the_warm_up_may_fire_at_each_value():
+    """How many values it has seen is not known then."""
+    monitor = DriftMonitor(lambda: drift.ADWIN(0.9, clock=100), cooldown=0, scaled=True)
+    monitor.update_many([0.0] * 50 + [9.0] * 50)
+    assert monitor._detector.drift_detected
+    assert monitor.next_check == 1
+
+
+def test_an_adwin_without_a_clock_is_no_error():
+    """Whoever looks ahead meets no division by zero."""
+    assert DriftMonitor(lambda: drift.ADWIN(clock=0), cooldown=0).next_check == 11
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_values_too_small_for_a_unit_are_numbers_for_the_detector(quiet):
+    """A unit of 5e-324 has no inverse, and zero times infinity is no number."""
+    monitor = DriftMonitor(lambda: Alarm(every=1_000), cooldown=0, scaled=True, quiet=quiet)
+    monitor.update_many([5e-324] * 101)
+    assert monitor._detector.values == [0.0] * 101
+
+
+class Copied(Alarm):
+    """Can be copied once."""
+
+    copies = 0
+
+    def __deepcopy__(self, _memo):
+        self.copies += 1
+        if self.copies > 1:
+            raise OSError("no more copies")
+        return Alarm(self.every)
+
+
+def test_a_detector_that_cannot_be_copied_any_more_goes_on():
+    """The error is found where it fires, and the rest of the values go on."""
+    found = DriftMonitor(lambda: Copied(every=3), cooldown=0).update_many([1.0] * 7)
+    assert [(index, str(error)) for index, error in found] == [
+        (2, "no more copies"),
+        (5, "no more copies"),
+    ]
+
+
 def test_a_detector_of_which_nothing_is_known_may_fire_at_each_value():
     """Only the values of the warm-up are certain."""
     assert DriftMonitor(Alarm, cooldown=0).next_check == 1

@@ -145,3 +145,19 @@ def test_it_may_be_saved_anywhere(seed: int) -> None:
             saved.store.restore(changes)
             assert not saved.store.changes()
             assert dict(saved.store) == dict(straight.store)
+
+
+def test_exactly_at_the_reach_is_within_it() -> None:
+    """One millisecond more is beyond it, ahead and behind."""
+    watermark = Watermark(HOUR_MS)
+    after(in_order(100), watermark)
+    (progress,) = watermark.store.values()
+    for least_ms, by_ms, name in (
+        (progress["newest"][0], -HOUR_MS, "behind"),
+        (progress["newest"][-1], HOUR_MS, "ahead"),
+    ):
+        watermark.observe(least_ms + by_ms)
+        assert progress[name] == []
+        beyond = (progress["newest"][-1] if by_ms > 0 else least_ms) + by_ms + by_ms // HOUR_MS
+        watermark.observe(beyond)
+        assert progress[name] == [beyond]
