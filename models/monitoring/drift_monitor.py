@@ -235,12 +235,13 @@ class DriftMonitor:
     def _prepared(self, values: Collection[float]) -> list[float]:
         """Return values as the detector gets them."""
         centre, factor = self._centre, self._factor
-        prepared = [(value - centre) * factor for value in values]
         if self._independence is None or not self._scaled:
-            return prepared
+            return [(value - centre) * factor for value in values]
         return [
-            value if -_FARTHEST <= value <= _FARTHEST else copysign(_FARTHEST, value)
-            for value in prepared
+            seen
+            if -_FARTHEST <= (seen := (value - centre) * factor) <= _FARTHEST
+            else copysign(_FARTHEST, seen)
+            for value in values
         ]
 
     def _remember(self, prepared: Sequence[float]) -> None:

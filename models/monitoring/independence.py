@@ -58,7 +58,7 @@ class Independence:
         block.extend(values)
         if len(block) >= _BLOCK:
             for end in range(_BLOCK, len(block) + 1, _BLOCK):
-                self._add(block[end - _BLOCK : end], centre, unit)
+                self._add(tuple(block[end - _BLOCK : end]), centre, unit)
             del block[:end]
 
     def drop_block(self) -> None:
@@ -69,10 +69,10 @@ class Independence:
         """Whether the values are independent, as far as can be said."""
         return self._neighbours_are() and all(map(_are_independent, self._means))
 
-    def _add(self, block: list[float], centre: float, unit: float) -> None:
+    def _add(self, block: tuple[float, ...], centre: float, unit: float) -> None:
         steps = dist(block[1:], block[:-1])
         mean = sum(block) / _BLOCK if steps else block[0]
-        self._blocks.append((dist(block, [mean] * _BLOCK) ** 2, steps**2))
+        self._blocks.append((dist(block, (mean,) * _BLOCK) ** 2, steps**2))
         self._add_mean(centre + mean * unit, 0)
 
     def _add_mean(self, mean: float, length: int) -> None:
@@ -80,7 +80,8 @@ class Independence:
         means.append(mean)
         self._made[length] += 1
         if self._made[length] % _TIMES == 0 and length + 1 < _LENGTHS:
-            self._add_mean(sum([*means][-_TIMES:]) / _TIMES, length + 1)
+            newest = [means[-each] for each in range(_TIMES, 0, -1)]
+            self._add_mean(sum(newest) / _TIMES, length + 1)
 
     def _neighbours_are(self) -> bool:
         """By the ratio of von Neumann 1941: of squared steps to squared distances from the mean."""
