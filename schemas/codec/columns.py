@@ -205,7 +205,9 @@ def _write_texts(values: Sequence[str]) -> list[Part]:
         return [holes(write_text(values[0]))]
     encoded = [*map(str.encode, values)]
     sizes = [*map(len, encoded)]
-    return [write_long(sizes[0]) if _is_one(sizes) else [*map(write_long, sizes)], encoded]
+    if _is_one(sizes) and sizes[0]:
+        return [write_long(sizes[0]), holes(b"".join(encoded), sizes[0])]
+    return [[*map(write_long, sizes)], encoded]
 
 
 def _is_one(values: Sequence[Any]) -> bool:

@@ -33,7 +33,7 @@ def joined(parts: Iterable[Part], count: int) -> list[bytes]:
     for is_for_each, run in groupby(parts, _is_for_each):
         some = [*run]
         pieces += some if is_for_each else [_rows(some, count)]  # type: ignore[arg-type] # as the key says
-    return [*map(b"".join, zip(*pieces, strict=True))]
+    return [*pieces[0]] if len(pieces) == 1 else [*map(b"".join, zip(*pieces, strict=True))]
 
 
 def holes(data: bytes, width: int = 0) -> NDArray[np.void]:

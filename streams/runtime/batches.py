@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from itertools import chain
-from typing import TypeAlias
+from itertools import chain, groupby
+from operator import attrgetter
+from typing import Any, TypeAlias
 
 from millrace.streams.operators.columns import Columns, Made
 from millrace.streams.operators.record import Origin, Record
@@ -16,14 +17,14 @@ Batch: TypeAlias = Columns | list[Record]
 def batches(made: Iterable[Made]) -> list[Batch]:
     """Return outputs topic by topic, in order on each."""
     by_topic: defaultdict[str, list[Batch]] = defaultdict(list)
-    for each in made:
-        those = by_topic[each.topic]
-        if isinstance(each, Columns):
-            those.append(each)
-        elif those and isinstance(last := those[-1], list):
-            last.append(each)
+    for (topic, kind), run in groupby(made, attrgetter("topic", "__class__")):
+        those: list[Any] = by_topic[topic]
+        if issubclass(kind, Columns):
+            those += run
+        elif those and isinstance(those[-1], list):
+            those[-1] += run
         else:
-            those.append([each])
+            those.append([*run])
     return [*chain.from_iterable(by_topic.values())]
 
 

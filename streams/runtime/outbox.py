@@ -158,7 +158,7 @@ class Outbox:
         topic, partitions = self._places[first.topic]
         places = [number % partitions for number in partitions_of(batch)]
         origins = origins_of(batch)
-        times_ms = [max(each.timestamp_ms, 0) for each in origins]
+        times_ms = [each.timestamp_ms if each.timestamp_ms > 0 else 0 for each in origins]
         headers = [self._codec.carried(each) if each.headers else None for each in origins]
         return self._writer.produce_all(
             ProducerRecords(topic, values, keys, places, times_ms, headers)
