@@ -1,8 +1,8 @@
 """River's metrics of numbers, updated with columns of labels and predictions.
 
 Each has the state that River's own `update` gives, one prediction after the other, to the last
-digit, at a fraction of the cost. Metrics of classes share a confusion matrix instead; see `Scores`.
-To add a metric, add it to `_UPDATES`.
+digit, at a fraction of the cost. Probabilities are those of true. Metrics of classes share a
+confusion matrix instead; see `Scores`. To add a metric, add it to `_UPDATES`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from math import log
 
 from river import metrics
 from river.metrics.base import Metric
@@ -19,6 +20,7 @@ from millrace.schemas.records import LabelValue
 
 _NUMBERS = frozenset({float, int, bool})
 _FEWEST = 8  # values for which a column is faster
+_LEAST = 1e-15  # probability, whose logarithm is taken
 
 
 def update_column(
@@ -66,6 +68,14 @@ def _update_r2(metric: metrics.R2, labels: Sequence[float], values: Sequence[flo
     metric._residual_sum_of_squares = squares  # type: ignore[assignment]  # River's begins with 0
 
 
+def _update_log_loss(
+    metric: metrics.LogLoss, labels: Sequence[bool], scores: Sequence[float]
+) -> None:
+    limited = [max(min(score, 1 - _LEAST), _LEAST) for score in scores]
+    pairs = zip(labels, limited, strict=True)
+    means(metric._mean, [-log(score if label else 1 - score) for label, score in pairs])
+
+
 def _update_roc_auc(
     metric: metrics.ROCAUC, labels: Sequence[bool], scores: Sequence[float]
 ) -> None:
@@ -84,5 +94,6 @@ _UPDATES: Mapping[type[Metric], Callable[..., None]] = {
     metrics.MSE: _update_mse,
     metrics.RMSE: _update_mse,
     metrics.R2: _update_r2,
+    metrics.LogLoss: _update_log_loss,
     metrics.ROCAUC: _update_roc_auc,
 }

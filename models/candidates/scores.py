@@ -182,11 +182,15 @@ class Scores:
         probabilities: Sequence[Probabilities],
     ) -> list[tuple[int, BaseException]]:
         places = [*compress(places, probabilities)]
-        by_class = [*compress(map(self._by_class, labels, probabilities), probabilities)]
+        labels = [*compress(labels, probabilities)]
+        probabilities = [each for each in probabilities if each]
         self._examples_with_probabilities += len(places)
+        is_binary = self._task is Task.BINARY
+        of_true = [each.get("True", 0.0) for each in probabilities] if is_binary else []
         raised: list[tuple[int, BaseException]] = []
         for metric in self._by_probabilities:
-            raised += _update(metric, places, by_class)
+            if not (is_binary and update_column(metric, labels, of_true)):
+                raised += _update(metric, places, map(self._by_class, labels, probabilities))
         return raised
 
     def _by_class(

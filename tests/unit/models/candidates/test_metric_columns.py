@@ -17,7 +17,7 @@ MADE = [*_UPDATES, lambda: metrics.ROCAUC(n_thresholds=3, pos_val=False)]
 def drawn(rng, metric, length):
     labels, values = [], []
     for _ in range(length):
-        if isinstance(metric, metrics.ROCAUC):
+        if isinstance(metric, (metrics.ROCAUC, metrics.LogLoss)):
             labels.append(rng.random() < 0.2)
             values.append(rng.choice([rng.random(), 0, 1, True, 1 / 9, 0.5, -3.0, 1e300]))
         else:

@@ -261,7 +261,13 @@ def drawn(task, rng, length):
 
 
 CHOSEN = {
-    Task.BINARY: {"f1": metrics.F1, "odd": OddKappa, "loss": metrics.LogLoss},
+    Task.BINARY: {
+        "f1": metrics.F1,
+        "odd": OddKappa,
+        "loss": metrics.LogLoss,
+        "auc": metrics.ROCAUC,
+        "ce": metrics.CrossEntropy,
+    },
     Task.MULTICLASS: {"macro": metrics.MacroF1, "odd": OddKappa, "ce": metrics.CrossEntropy},
     Task.REGRESSION: {"odd": Odd, **default_metrics(Task.REGRESSION)},
     Task.ANOMALY: None,
