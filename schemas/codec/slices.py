@@ -15,8 +15,10 @@ from typing import Any, NamedTuple, TypeAlias, cast
 from millrace.schemas.codec.reader import bound, made_of, reading_scope, source_of_fields
 from millrace.schemas.codec.types import NotPlainError, Record, Type, plain
 
-ReadRows: TypeAlias = Callable[[Iterable[bytes | None]], list[tuple[Any, ...] | None]]
-"""Returns a row for each record, as `Parts` describes it; None for one that is not ordinary."""
+Rows: TypeAlias = list[tuple[Any, ...] | None]
+"""A row for each record, as `Parts` describes it; None for one that is not ordinary."""
+
+ReadRows: TypeAlias = Callable[[Iterable[bytes | None]], Rows]
 
 _LOOP = """\
 def read_rows(values):
@@ -25,20 +27,22 @@ def read_rows(values):
     for data in values:
         row = None
         try:
-            at = {size}
-            header = data[:at]
-            if not header:
-                pass
-{branches}
+{body}
         except Exception:  # broken bytes may raise anything
             row = None
         add(row)
     return rows
 """
+_HEADERS = """\
+at = {size}
+header = data[:at]
+if not header:
+    pass
+"""
 _BRANCH = """\
 elif header == {header}:
 {statements}
-    if at == len(data) <= max_bytes{is_finite}:
+    if at == len(data) <= {max_bytes}{is_finite}:
         row = {row}
 """
 _FLOATING = frozenset({"float", "double"})
@@ -88,23 +92,35 @@ def row_reader(
     >>> read_rows([b"P\x02\x04", b"P", b"Q\x02\x04"])
     [('Point', 2, {'x': 1}), None, None]
     """
-    scope = reading_scope() | {"max_bytes": max_bytes}
-    branches = "".join(_branch(header, row, finite, scope) for header, row in rows.items())
-    size = len(next(iter(rows), b""))
+    scope = reading_scope()
+    headers = _HEADERS.format(size=len(next(iter(rows), b"")))
+    branches = [_branch(header, row, finite, max_bytes, scope) for header, row in rows.items()]
     try:
-        # The source is made of this module's own text; what a schema says is bound in the scope.
-        exec(_source(branches, size), scope)  # noqa: S102
+        return loop("".join([headers, *branches]), scope)
     except (SyntaxError, RecursionError):  # Python's compiler has limits: all are left out
-        exec(_source("", size), scope)  # noqa: S102
+        return loop(headers, scope)
+
+
+def loop(body: str, scope: dict[str, object]) -> ReadRows:
+    """Return the function that runs statements for each of many `data`: they set its `row`."""
+    # The source is made of the codec's own text; what a schema says is bound in the scope.
+    exec(_LOOP.format(body=indent(body, " " * 12)), scope)  # noqa: S102
     return cast("ReadRows", scope["read_rows"])
 
 
-def _source(branches: str, size: int) -> str:
-    return _LOOP.format(size=size, branches=indent(branches, " " * 12))
+def row_of(row: Row, places: Mapping[str, str], scope: dict[str, object]) -> str:
+    """Return the expression of a row, made of each field's own."""
+    apart = ["None" if name is None else places[name] for name in row.parts.apart]
+    kept = {name: place for name, place in places.items() if name not in row.parts.without}
+    return f"({', '.join([bound(row.name, scope), *apart, made_of(kept, scope)])})"
 
 
 def _branch(
-    header: bytes, row: Row, finite: Collection[str | None], scope: dict[str, object]
+    header: bytes,
+    row: Row,
+    finite: Collection[str | None],
+    max_bytes: int,
+    scope: dict[str, object],
 ) -> str:
     """Return the statements that read one type; none where it is not plain."""
     try:
@@ -112,18 +128,17 @@ def _branch(
         statements, places = source_of_fields(fields, "value", scope)
     except (NotPlainError, RecursionError):
         return ""
-    apart = ["None" if name is None else places[name] for name in row.parts.apart]
-    kept = {name: place for name, place in places.items() if name not in row.parts.without}
     return _BRANCH.format(
         header=bound(header, scope),
         statements=indent(statements, "    "),
-        is_finite=_is_finite({places[name]: fields[name] for name in fields if name in finite}),
-        row=f"({', '.join([bound(row.name, scope), *apart, made_of(kept, scope)])})",
+        max_bytes=max_bytes,
+        is_finite=are_finite({places[name]: fields[name] for name in fields if name in finite}),
+        row=row_of(row, places, scope),
     )
 
 
-def _is_finite(numbers: Mapping[str, Type]) -> str:
-    """Return the condition that variables hold no NaN and no infinity.
+def are_finite(numbers: Mapping[str, Type]) -> str:
+    """Return further conditions: that variables hold no NaN and no infinity.
 
     Times zero, a number that is finite gives zero, and any other NaN; so does the sum of many.
     Where that sum is too large for a double, though each is finite, the record is not ordinary.

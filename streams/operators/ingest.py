@@ -60,19 +60,12 @@ class IngestOperator(RecordOperator):
         super().__init__(pipeline, self.topics_in([self.name]))
         self._decoder = InputDecoder(pipeline, written_schema, max_event_bytes)
         self._pipeline = pipeline
-        self._schema = pipeline.event_schema
         self._labels = pipeline.labels
         self._scope = Scope(pipeline.scope)
         self._partitions = partitions
         self._ignores_tombstones = pipeline.ignore_tombstones
-        self._finite = [
-            name
-            for name in self._schema.floating_fields
-            if name != pipeline.label and name not in pipeline.allow_non_finite
-        ]
         self._event_time_ms = EventTimes(pipeline)
         self._max_id_bytes = pipeline.max_id_bytes
-        self._read_rows = self._decoder.row_reader({*self._finite, pipeline.label, "label"})
         self._learned = {type(None), *self._labels.plain_types} - {str}  # text may be too long
         self._learnable = lru_cache(_MAX_CACHED, typed=True)(self._short_label)
         self._surely_short = pipeline.max_id_bytes // 4  # a character takes four bytes at most
@@ -93,7 +86,10 @@ class IngestOperator(RecordOperator):
         The loop gives no reasons: why a record cannot be used, `process` says.
         """
         records = slice_.of(self.topics.reads)
-        rows = self._read_rows([record.origin.value for record in records])
+        origins = [record.origin for record in records]
+        rows = self._decoder.decode_all(
+            [each.topic for each in origins], [each.value for each in origins]
+        )
         short, learned, learnable = self._surely_short, self._learned, self._learnable
         is_timed, time_of = self._pipeline.event_time is not None, self._event_time_ms
         earliest_ms = time_of.earliest_ms
@@ -165,7 +161,7 @@ class IngestOperator(RecordOperator):
 
     def _event(self, origin: Origin, fields: Fields) -> EventRecord:
         pipeline = self._pipeline
-        for name in self._finite:
+        for name in self._decoder.finite:
             value = fields[name]
             if isinstance(value, float) and not math.isfinite(value):
                 raise _not_finite(name, value)

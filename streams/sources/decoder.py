@@ -7,21 +7,34 @@ byte.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Sequence
+from functools import lru_cache
 from reprlib import repr as shortened
 from typing import NamedTuple
 
 from millrace.models.pipeline.definition import Pipeline
-from millrace.schemas import RecordError, RejectReason, shipped
+from millrace.schemas import EventSchema, RecordError, RejectReason, shipped
 from millrace.schemas.codec.avro import MARKER
-from millrace.schemas.codec.slices import Parts, ReadRows
+from millrace.schemas.codec.json_slices import json_row_reader
+from millrace.schemas.codec.slices import Parts, ReadRows, Row, Rows
+from millrace.schemas.codec.types import FEATURE, Record, Type, Union
 from millrace.schemas.records import Fields, LabelValue
 from millrace.streams.sources.confluent import MAGIC, WireFormat, WrittenSchema
 from millrace.streams.sources.values import identity, iso_to_ms, iso_to_units
 
 _LONGS = range(-(2**63), 2**63)
-_LABEL_FIELDS = ("event_id", "key", "label", "label_time_ms")
-_LABEL = Parts(_LABEL_FIELDS, _LABEL_FIELDS)
+_MAX_REMEMBERED = 16
+_LABEL_FIELDS: dict[str, Type] = {  # as JSON may have them
+    "event_id": Union(("string", "long")),
+    "label": FEATURE,
+    "label_time_ms": Union(("null", "long")),
+    "key": Union(("null", "string", "long")),
+}
+_LABEL = Row(
+    "Label",
+    Record("Label", _LABEL_FIELDS, {"label_time_ms": None, "key": None}),
+    Parts(("event_id", "key", "label", "label_time_ms"), tuple(_LABEL_FIELDS)),
+)
 
 
 class Decoded(NamedTuple):
@@ -29,6 +42,14 @@ class Decoded(NamedTuple):
 
     is_label: bool
     fields: Fields
+
+
+class _Readers(NamedTuple):
+    """What reads many records at once: those in ordinary Avro, and events and labels in JSON."""
+
+    avro: ReadRows
+    event: ReadRows
+    label: ReadRows
 
 
 class InputDecoder:
@@ -50,8 +71,16 @@ class InputDecoder:
         self._schema = pipeline.event_schema
         self._wire_format = WireFormat(self._schema, written_schema)
         self._max_event_bytes = max_event_bytes
+        self.finite = [
+            name
+            for name in self._schema.floating_fields
+            if name != pipeline.label and name not in pipeline.allow_non_finite
+        ]
         apart = (pipeline.event_id, pipeline.key, pipeline.label, pipeline.event_time)
-        self._event = Parts(apart, {pipeline.label})
+        name, accepted = self._schema.as_written.name, self._schema.accepted.type
+        event = Row(name, accepted, Parts(apart, (pipeline.label,)))
+        finite = frozenset({*self.finite, pipeline.label, "label"})
+        self._readers = _readers(self._schema, event, finite, max_event_bytes)
         self._event_time = pipeline.event_time
         self._has_numeric_time = (
             pipeline.event_time is not None
@@ -61,19 +90,23 @@ class InputDecoder:
         if pipeline.event_time is not None:
             self._units_per_ms = self._schema.units_per_ms(pipeline.event_time)
 
-    def row_reader(self, finite: Collection[str | None]) -> ReadRows:
-        """Return the function that decodes many values in one loop: those in ordinary Avro.
+    def decode_all(self, topics: Sequence[str], values: Sequence[bytes | None]) -> Rows:
+        """Return what many records hold; None for one that is to be looked at by itself.
 
         A row has the type's name, the id, the key, the label and the time, as far as there are
         any, and the fields of an event without its label.
-
-        Parameters
-        ----------
-        finite
-            Fields in which a number must be finite.
         """
-        parts = {"Label": _LABEL, self._schema.as_written.name: self._event}
-        return self._schema.codec.row_reader(parts, finite, self._max_event_bytes)
+        rows = self._readers.avro(values)
+        if None in rows:
+            left = [
+                place for place, row in enumerate(rows) if row is None and _is_json(values[place])
+            ]
+            for read, is_label in ((self._readers.event, False), (self._readers.label, True)):
+                places = [place for place in left if (topics[place] == "labels") is is_label]
+                found = read([values[place] for place in places])
+                for place, row in zip(places, found, strict=True):
+                    rows[place] = row
+        return rows
 
     def decode(self, topic: str, data: bytes | None) -> Decoded:
         """Return the event or label in a record of `events` or `labels`.
@@ -124,6 +157,23 @@ class InputDecoder:
         if isinstance(time, str):
             document[self._event_time] = iso_to_units(time, self._units_per_ms)
         return Decoded(False, self._schema.from_json(document))
+
+
+@lru_cache(_MAX_REMEMBERED)
+def _readers(
+    schema: EventSchema, event: Row, finite: frozenset[str | None], max_bytes: int
+) -> _Readers:
+    """Return what reads many records: made once, for all partitions."""
+    parts = {row.name: row.parts for row in (event, _LABEL)}
+    return _Readers(
+        schema.codec.row_reader(parts, finite, max_bytes),
+        json_row_reader(event, finite, max_bytes),
+        json_row_reader(_LABEL, finite, max_bytes),
+    )
+
+
+def _is_json(data: bytes | None) -> bool:
+    return data is not None and data.startswith(b"{")
 
 
 def _label_from_json(document: Fields) -> Fields:

@@ -22,11 +22,11 @@ from millrace.streams.sources.confluent import RegisteredSchema, no_registry
 Make = Callable[..., Any]
 
 NOW_MS = 1_700_000_000_000
-MAX_EVENT_BYTES = 1_500
+MAX_EVENT_BYTES = 6_000
 COLOUR = {"type": "enum", "name": "Colour", "symbols": ["RED", "BLUE"]}
 MOMENT = {"type": "long", "logicalType": "timestamp-micros"}
 
-TEXTS = ("", "a", "é", "e" * 70, "x" * 300, "x" * 1_024, "é" * 600, "x" * 2_000)
+TEXTS = ("", "a", "é", "e" * 70, "x" * 300, "x" * 1_024, "é" * 600, "x" * 7_000)
 DOUBLES = (0.0, -0.0, 1.5, 1e308, -1e308, float("nan"), float("inf"), float("-inf"))
 LONGS = (0, 1, -1, 63, 64, -64, -65, 8_191, 8_192, 2**31, 2**62, -(2**63), 2**63 - 1)
 TIMES = (0, *(NOW_MS * 1_000 + each for each in (0, 999, -(10**9), 10**12)), NOW_MS, 2**62)
@@ -109,7 +109,8 @@ class Producer:
     def values(self, count: int) -> Iterator[bytes | None]:
         rng = self._rng
         for _ in range(count):
-            make = rng.choice([self._event, self._event, self._event, self._label, self._odd])
+            ordinary = [self._event, self._event, self._label, self._json]
+            make = rng.choice(ordinary) if rng.random() < 0.8 else self._odd
             yield make()
 
     def registry(self, schema_id: int) -> RegisteredSchema:
@@ -166,19 +167,43 @@ class Producer:
                 event[:cut] + rng.randbytes(1) + event[cut + 1 :],
                 b"\0" + struct.pack(">I", rng.randrange(4)) + body,
                 b"\0" + struct.pack(">I", 2) + self._json(),
-                self._json(),
-                self._json(),
+                self._odd_json(),
+                self._odd_json(),
             ]
         )
 
     def _json(self) -> bytes:
+        fields = self._fields()
+        return json.dumps(fields | {"more": [1, {"x": None}]} if "a" in fields else fields).encode()
+
+    def _odd_json(self) -> bytes:
         rng, fields = self._rng, self._fields()
-        if rng.random() < 0.5:
-            strange = [None, True, 10**400, 1e300, 1, -1, 0.5, "", "a", "\ud800", [], {}, "RED"]
-            fields[rng.choice([*fields])] = rng.choice(strange)
-        if rng.random() < 0.2:
-            del fields[rng.choice([*fields])]
-        return json.dumps(fields).encode()
+        name = rng.choice([*fields])
+        strange = (
+            None,
+            True,
+            10**400,
+            2**53 + 1,
+            2**63,
+            1,
+            -1,
+            0.5,
+            1.0,
+            "",
+            "a",
+            "\ud800",
+            [],
+            {},
+        )
+        fields[name] = rng.choice([*strange, fields[name], "RED", "2023-11-14T22:13:20Z"])
+        if rng.random() < 0.1:
+            del fields[name]
+        document = json.dumps(fields, ensure_ascii=rng.random() < 0.5)
+        more = (f', "{name}": {each}' for each in ("-0", "1e400", "1e-400", '"RED"', "tru"))
+        more = (*more, ', "é": 01', ', "n": ' + "9" * 4_400, ', "n": ' + "[" * 600 + "]" * 600, ",")
+        data = (document[:-1] + rng.choice(["", "", *more]) + "}").encode(errors="surrogatepass")
+        odd = [data, b" " + data, data[:-1] + b', "\xff": 1}', "\ufeff".encode() + data]
+        return rng.choice([data, *odd, data + b" ", data + b"}", data.replace(b"a", b"\\u0061")])
 
 
 def outcome(made: list[Record], operator: RecordOperator) -> tuple[list[Any], Any]:

@@ -1,0 +1,123 @@
+"""The same from JSON: many events are read in one loop, checked and converted by msgspec.
+
+A schema of numbers, booleans, text and enums becomes a struct of msgspec, which accepts what
+`documents` accepts, of the same value, or less. What it refuses is left out: `documents` reads it
+by itself, and says what is wrong with it. It is the same with a schema of other types.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Collection
+from typing import Annotated, Any, Literal
+from typing import Union as UnionOf
+
+import msgspec
+
+from millrace.schemas.codec.binary import nearest_float
+from millrace.schemas.codec.documents import default_maker
+from millrace.schemas.codec.slices import ReadRows, Row, are_finite, loop, row_of
+from millrace.schemas.codec.types import (
+    Enum,
+    NotPlainError,
+    Record,
+    Type,
+    branches_of,
+    kind_of,
+    plain,
+)
+
+_LONGEST_NUMBER = 4_300
+"""Digits of a whole number that Python reads: a longer one is refused in unknown fields, too."""
+
+_BODY = """\
+found = (read if len(data) <= {longest} else read_strictly)(data.decode())
+{statements}
+if len(data) <= {max_bytes}{are_finite}:
+    row = {row}
+"""
+_TYPES: dict[str, Any] = {
+    "null": None,
+    "boolean": bool,
+    "int": Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)],
+    "long": Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)],
+    "float": float,
+    "double": float,
+    "string": str,
+}
+
+
+def json_row_reader(
+    row: Row, finite: Collection[str | None] = (), max_bytes: int = sys.maxsize
+) -> ReadRows:
+    """Return the function that reads many documents of one type; see `slices`.
+
+    Examples
+    --------
+    >>> point = Record("Point", {"x": "double", "y": "long"}, defaults={"y": 0})
+    >>> json_row_reader(Row("Point", point))([b'{"x": 2}', b"{}", b'{"x": "2"}'])
+    [('Point', {'x': 2.0, 'y': 0}), None, None]
+    """
+    try:
+        reads = [_decoder(row.declared, is_strict=each) for each in (False, True)]
+    except NotPlainError:
+        return loop("pass\n", {})
+    scope: dict[str, object] = {"nearest_float": nearest_float}
+    scope |= dict(zip(("read", "read_strictly"), reads, strict=True))
+    fields = row.declared.fields
+    places = {name: f"value_{index}" for index, name in enumerate(fields)}
+    body = _BODY.format(
+        longest=_LONGEST_NUMBER,
+        statements="\n".join(_statement(places[name], fields[name]) for name in fields),
+        max_bytes=max_bytes,
+        are_finite=are_finite({places[name]: fields[name] for name in fields if name in finite}),
+        row=row_of(row, places, scope),
+    )
+    return loop(body, scope)
+
+
+def _decoder(declared: Record, *, is_strict: bool) -> Callable[[str], object]:
+    """Return what reads one document into a struct; a strict one refuses unknown fields."""
+    fields = []
+    for index, (name, each) in enumerate(declared.fields.items()):
+        has_default = name in declared.defaults
+        default = default_maker(declared, name)() if has_default else msgspec.NODEFAULT
+        fields.append(
+            (f"value_{index}", _type_of(plain(each)), msgspec.field(name=name, default=default))
+        )
+    struct = msgspec.defstruct(
+        "Document", fields, kw_only=True, gc=False, forbid_unknown_fields=is_strict
+    )
+    return msgspec.json.Decoder(struct).decode
+
+
+def _type_of(declared: Type) -> Any:
+    """Return the type of msgspec that a value is of.
+
+    Raises
+    ------
+    NotPlainError
+        There is none, or it would not be clear which of a union.
+    """
+    branches = branches_of(declared)
+    texts = [each for each in branches if each == "string" or isinstance(each, Enum)]
+    numbers = {"int", "long", "float", "double"}.intersection(map(kind_of, branches))
+    if len(texts) > 1 or ("float" in numbers and len(numbers) > 1):
+        raise NotPlainError
+    wide = [each for each in branches if each != "int" or "long" not in numbers]
+    return UnionOf[tuple(map(_type_of_branch, wide))]  # noqa: UP007 - `|` joins two at a time
+
+
+def _type_of_branch(declared: Type) -> Any:
+    if isinstance(declared, Enum):
+        return Literal[declared.symbols]
+    if isinstance(declared, str) and declared in _TYPES:
+        return _TYPES[declared]
+    raise NotPlainError
+
+
+def _statement(place: str, declared: Type) -> str:
+    """Return the statement that takes a value out of the struct; a float has 32 bits."""
+    if "float" not in branches_of(declared):
+        return f"{place} = found.{place}"
+    return f"{place} = None if found.{place} is None else nearest_float(found.{place})"
