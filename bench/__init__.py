@@ -10,6 +10,7 @@ what is measured and what was found.
                                                                                    │
                                       tables, plot, guard ◄─ results/*.json ◄─ parts
 
-Only `bench.pipeline` (the public API) and `bench.subjects.fold` (the operators in memory) import
-Millrace; everything else treats it as a program. See bench/pyproject.toml for the dependencies.
+Contestants are in `bench.subjects`; `bench.learner` is what those of bare work share, `bench.equal`
+what those of equal work do. Only `bench.pipeline` (the public API) and `bench.subjects.fold` (the
+operators in memory) import Millrace; everything else treats it as a program. See bench/pyproject.toml for the dependencies.
 """
