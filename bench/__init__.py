@@ -12,5 +12,6 @@ what is measured and what was found.
 
 Contestants are in `bench.subjects`; `bench.learner` is what those of bare work share, `bench.equal`
 what those of equal work do. Only `bench.pipeline` (the public API) and `bench.subjects.fold` (the
-operators in memory) import Millrace; everything else treats it as a program. See bench/pyproject.toml for the dependencies.
+operators in memory) import Millrace; everything else treats it as a program. See
+bench/pyproject.toml for the dependencies.
 """

@@ -13,22 +13,23 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from itertools import pairwise
-from typing import TypeAlias
+from typing import TypeVar
 
 from bench import data
 from bench.job import Job
 from bench.pipeline import pipeline
 from bench.process import peak_rss_bytes
 from millrace.models.candidates.model_set import ModelSet
-from millrace.streams.operators.record import Origin, Record
+from millrace.streams.operators.record import Origin
 from millrace.streams.operators.slice import Slice
+from millrace.streams.runtime.batches import batches
 from millrace.streams.topology.chain import parse_chain
 from millrace.streams.topology.codec import TopicCodec
 from millrace.streams.topology.factory import TaskFactory
 from millrace.streams.worker.fold import tune_interpreter
 
 _SLICE_RECORDS = 200
-Fold: TypeAlias = Callable[[Slice], list[Record]]
+Made = TypeVar("Made")
 
 
 def main() -> None:
@@ -53,10 +54,11 @@ def main() -> None:
     marks = [time.process_time()]
     for begin in range(0, len(origins), _SLICE_RECORDS):
         slice_ = origins[begin : begin + _SLICE_RECORDS]
-        made = task.run(Slice([codec.decode(each) for each in slice_]))
+        records, _ = codec.decode_all(slice_)
+        made = task.run(Slice(records))
         folded = time.process_time()
-        for each in made:
-            codec.encode(each)
+        for batch in batches(made):
+            codec.encode_all(batch)
         marks.append(time.process_time())
         stages["encoding"] += marks[-1] - folded
     cpu_seconds = marks[-1] - marks[0]
@@ -71,8 +73,10 @@ def main() -> None:
     json.dump(found, sys.stdout)
 
 
-def _timed(run: Fold, stage: str, stages: dict[str, float]) -> Fold:
-    def timed(slice_: Slice) -> list[Record]:
+def _timed(
+    run: Callable[[Slice], Made], stage: str, stages: dict[str, float]
+) -> Callable[[Slice], Made]:
+    def timed(slice_: Slice) -> Made:
         started = time.process_time()
         made = run(slice_)
         stages[stage] += time.process_time() - started
