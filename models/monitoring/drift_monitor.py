@@ -111,21 +111,20 @@ class DriftMonitor:
         self._silent_until = 0
         self._independence = Independence() if quiet else None
         self._most_reports: int | None = None
-        self._reported: deque[int] = deque(maxlen=0)
+        self._reported: list[int] = []
         self._start()
 
     def __setstate__(self, state: dict[str, object]) -> None:
         vars(self).update(state)
         vars(self).setdefault("_independence", None)  # these three are not in state of 0.1
         vars(self).setdefault("_most_reports", None)
-        vars(self).setdefault("_reported", deque(maxlen=0))
+        vars(self).setdefault("_reported", [])
 
     def become_quiet(self, most_reports: int) -> None:
         """Be quiet from now on, and end with so many reports within 100,000 values."""
         if self._most_reports is None:
             self._independence = self._independence or Independence()
             self._most_reports = most_reports
-            self._reported = deque(maxlen=most_reports)
 
     @property
     def is_watching(self) -> bool:
@@ -260,7 +259,8 @@ class DriftMonitor:
         if improved or self._position <= self._silent_until or not self._is_news():
             return None
         self._silent_until = self._position + self._cooldown
-        self._reported.append(self._position)
+        if self._most_reports is not None:
+            self._reported = [*self._reported, self._position][-self._most_reports :]
         name = type(self._unused).__name__
         return Evidence(name, self._position, before, after, is_last=not self.is_watching)
 
