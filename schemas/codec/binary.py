@@ -97,11 +97,14 @@ def write_text(value: str) -> bytes:
 def read_long(data: bytes, at: int) -> tuple[int, int]:
     """Return the number that begins at `data[at]`, and where it ends."""
     rest = 0
-    for place, shift in enumerate(_SHIFTS, at):
-        byte = data[place]
-        rest |= (byte & 0x7F) << shift
-        if byte < 0x80 and rest < 2**64:
-            return (rest >> 1) ^ -(rest & 1), place + 1
+    for shift in _SHIFTS:
+        byte = data[at]
+        at += 1
+        if byte < 0x80:
+            rest += byte << shift
+            if rest < 2**64:
+                return rest >> 1 ^ -(rest & 1), at
+        rest += (byte - 0x80) << shift
     raise ValueError("a whole number takes more than 64 bits")
 
 

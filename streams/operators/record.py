@@ -7,8 +7,9 @@ types live on one topic; a label passes through several.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
+
+import msgspec
 
 from millrace.models.user_code import told
 from millrace.schemas import RejectReason
@@ -50,9 +51,11 @@ class Origin(NamedTuple):
     full_topic: str = ""
 
 
-@dataclass(slots=True)
-class Record:
+class Record(msgspec.Struct):
     """A record on its way to a topic, or from one.
+
+    It is a struct of msgspec since one or more are made of each event, in a third of the time
+    that a dataclass takes.
 
     Parameters
     ----------
@@ -80,7 +83,6 @@ class Record:
         return str(value["key"] or value["event_id"]).encode()
 
 
-@dataclass(slots=True)
 class RawRecord(Record):
     """What a user produced, not decoded yet: the bytes are in its origin."""
 
@@ -92,49 +94,42 @@ class RawRecord(Record):
         return cls(_NOT_DECODED, origin, origin.topic)
 
 
-@dataclass(slots=True)
 class EventRecord(Record):
     type = "Event"
     value: Event
     topic: str = "clean"
 
 
-@dataclass(slots=True)
 class LabelRecord(Record):
     type = "Label"
     value: Label
     topic: str = "clean"
 
 
-@dataclass(slots=True)
 class VectorRecord(Record):
     type = "FeatureVector"
     value: FeatureVector
     topic: str = "features"
 
 
-@dataclass(slots=True)
 class PredictionRecord(Record):
     type = "Prediction"
     value: Prediction
     topic: str = "predictions"
 
 
-@dataclass(slots=True)
 class ExampleRecord(Record):
     type = "Example"
     value: Example
     topic: str = "examples"
 
 
-@dataclass(slots=True)
 class OutcomeRecord(Record):
     type = "Outcome"
     value: Outcome
     topic: str = "outcomes"
 
 
-@dataclass(slots=True)
 class AlertRecord(Record):
     type = "Alert"
     value: Alert
@@ -145,7 +140,6 @@ class AlertRecord(Record):
         return self.value["source"].encode()
 
 
-@dataclass(slots=True)
 class RejectRecord(Record):
     type = "Reject"
     value: Reject
@@ -156,14 +150,12 @@ class RejectRecord(Record):
         return self.value["key"]
 
 
-@dataclass(slots=True)
 class SnapshotRecord(Record):
     type = "ModelSnapshot"
     value: ModelSnapshot
     topic: str = "models"
 
 
-@dataclass(slots=True)
 class TombstoneRecord(Record):
     """The models of a scope key were removed."""
 

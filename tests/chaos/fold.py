@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from confluent_kafka import Message
+from msgspec.structs import replace
 
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import shipped

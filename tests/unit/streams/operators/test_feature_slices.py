@@ -65,6 +65,8 @@ def count(event: Mapping[str, Any]) -> Any:
 FEATURES: Mapping[str, tuple[Feature, ...]] = {
     "default": (),
     "in another order": (fields("d", "a"),),
+    "in the schema's order": (fields("a", "b", "c"),),
+    "few": (fields("b"),),
     "one of them null": (fields("c"), fields("b")),
     "calendar": (calendar("hour", "is_weekend", timezone="Europe/Zurich"), fields("a", "b")),
     "derived": (fields("a", "c"), derived("e", inverse), derived("f", count)),
