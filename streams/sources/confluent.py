@@ -98,12 +98,16 @@ class Written(NamedTuple):
         Why it cannot be read, if it cannot.
     start
         Where the record begins, behind the header.
+    alike
+        The header in single-object encoding of a type with the very same schema; empty where there
+        is none.
     """
 
     decoder: Decoder | None
     is_label: bool = False
     problem: RecordError | None = None
     start: int = HEADER_SIZE_BYTES
+    alike: bytes = b""
 
 
 class WireFormat:
@@ -147,6 +151,10 @@ class WireFormat:
             raise RecordError(written.problem.reason, written.problem.detail)
         return written
 
+    def known(self, topic: str, data: bytes) -> Written | None:
+        """Return the same of a record whose schema has been asked for lately; else None."""
+        return self._known.get((int.from_bytes(data[1:HEADER_SIZE_BYTES]), topic == "labels"))
+
     def _written(self, schema_id: int, registered: RegisteredSchema, on_labels: bool) -> Written:
         try:
             return self._resolved(registered, on_labels)
@@ -167,9 +175,14 @@ class WireFormat:
             )
         try:
             texts = [load(each, "another text") for each in registered.references]
-            written = parse_record(load(registered.text, "another text"), texts)
+            schema = load(registered.text, "another text")
+            written = parse_record(schema, texts)
         except DefinitionError as error:
             raise RecordError(RejectReason.INCOMPATIBLE_SCHEMA, str(error)) from error
         if on_labels or written.name.rpartition(".")[2] == "Label":
-            return Written(shipped("label").decoder_of(written), is_label=True)
-        return Written(self._schema.accepted.decoder_of(written))
+            label = shipped("label")
+            alike = label.header if label.schema == schema else b""
+            return Written(label.decoder_of(written), is_label=True, alike=alike)
+        own = (self._schema.as_written, self._schema.accepted)
+        alike = next((each.header for each in own if each.schema == schema), b"")
+        return Written(self._schema.accepted.decoder_of(written), alike=alike)

@@ -7,6 +7,7 @@ byte.
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
 from reprlib import repr as shortened
@@ -23,6 +24,7 @@ from millrace.streams.sources.confluent import MAGIC, WireFormat, WrittenSchema
 from millrace.streams.sources.values import identity, iso_to_ms, iso_to_units
 
 _LONGS = range(-(2**63), 2**63)
+_BRACE = ord("{")
 _MAX_REMEMBERED = 16
 _LABEL_FIELDS: dict[str, Type] = {  # as JSON may have them
     "event_id": Union(("string", "long")),
@@ -97,15 +99,24 @@ class InputDecoder:
         any, and the fields of an event without its label.
         """
         rows = self._readers.avro(values)
-        if None in rows:
-            left = [
-                place for place, row in enumerate(rows) if row is None and _is_json(values[place])
-            ]
-            for read, is_label in ((self._readers.event, False), (self._readers.label, True)):
-                places = [place for place in left if (topics[place] == "labels") is is_label]
-                found = read([values[place] for place in places])
-                for place, row in zip(places, found, strict=True):
-                    rows[place] = row
+        if None not in rows:
+            return rows
+        others: dict[ReadRows, list[tuple[int, bytes]]] = defaultdict(list)
+        for place, (row, topic, data) in enumerate(zip(rows, topics, values, strict=True)):
+            if row is not None or not data:
+                continue
+            if data[0] == _BRACE:
+                read = self._readers.label if topic == "labels" else self._readers.event
+                others[read].append((place, data))
+            elif data[0] == MAGIC:
+                written = self._wire_format.known(topic, data)
+                if written is not None and written.alike:
+                    alike = written.alike + data[written.start :]
+                    others[self._readers.avro].append((place, alike))
+        for read, left in others.items():
+            found = read([data for _, data in left])
+            for (place, _), row in zip(left, found, strict=True):
+                rows[place] = row
         return rows
 
     def decode(self, topic: str, data: bytes | None) -> Decoded:
@@ -170,10 +181,6 @@ def _readers(
         json_row_reader(event, finite, max_bytes),
         json_row_reader(_LABEL, finite, max_bytes),
     )
-
-
-def _is_json(data: bytes | None) -> bool:
-    return data is not None and data.startswith(b"{")
 
 
 def _label_from_json(document: Fields) -> Fields:

@@ -114,16 +114,19 @@ class Producer:
             yield make()
 
     def registry(self, schema_id: int) -> RegisteredSchema:
-        if schema_id == 1:
-            return RegisteredSchema("AVRO", json.dumps(self._schema.as_written.schema))
-        if schema_id == 2:
+        types = [self._schema.as_written, self._schema.accepted, shipped("label")]
+        if schema_id < len(types):
+            return RegisteredSchema("AVRO", json.dumps(types[schema_id].schema))
+        if schema_id == len(types):
             return RegisteredSchema("JSON", "{}")
         return no_registry(schema_id)
 
     def _event(self) -> bytes:
         rng = self._rng
-        avro = rng.choice([self._schema.as_written, self._schema.accepted])
-        return avro.encode(self._fields())
+        types = [self._schema.as_written, self._schema.accepted]
+        which = rng.randrange(len(types))
+        data = types[which].encode(self._fields())
+        return data if rng.random() < 0.7 else confluent(which, data[10:])
 
     def _fields(self) -> dict[str, Any]:
         declared = {each["name"]: each["type"] for each in self._schema.as_written.fields}
@@ -153,11 +156,12 @@ class Producer:
             "key": self._pick((None, *TEXTS)),
         }
         if rng.random() < 0.8:
-            return shipped("label").encode(label)
+            data = shipped("label").encode(label)
+            return data if rng.random() < 0.7 else confluent(2, data[10:])
         return json.dumps(label).encode()
 
     def _odd(self) -> bytes | None:
-        rng, event = self._rng, self._event()
+        rng, event = self._rng, self._schema.as_written.encode(self._fields())
         body = event[10:]
         cut = rng.randrange(len(event) + 1)
         return rng.choice(
@@ -165,8 +169,9 @@ class Producer:
                 *(None, b"", b"\0", b"{", b"[]", b"\xff\xfe", MARKER, bytes(MAX_EVENT_BYTES + 1)),
                 *(event[:cut], event + b"\0", event + bytes(MAX_EVENT_BYTES), body),
                 event[:cut] + rng.randbytes(1) + event[cut + 1 :],
-                b"\0" + struct.pack(">I", rng.randrange(4)) + body,
-                b"\0" + struct.pack(">I", 2) + self._json(),
+                confluent(rng.randrange(5), body),
+                confluent(rng.randrange(5), event),
+                confluent(3, self._json()),
                 self._odd_json(),
                 self._odd_json(),
             ]
@@ -204,6 +209,10 @@ class Producer:
         data = (document[:-1] + rng.choice(["", "", *more]) + "}").encode(errors="surrogatepass")
         odd = [data, b" " + data, data[:-1] + b', "\xff": 1}', "\ufeff".encode() + data]
         return rng.choice([data, *odd, data + b" ", data + b"}", data.replace(b"a", b"\\u0061")])
+
+
+def confluent(schema_id: int, body: bytes) -> bytes:
+    return struct.pack(">bI", 0, schema_id) + body
 
 
 def outcome(made: list[Record], operator: RecordOperator) -> tuple[list[Any], Any]:
