@@ -96,10 +96,12 @@ class IngestOperator(RecordOperator):
         is_placed = bool(records) and self._is_placed(records[0].origin)
         made: list[Record] = []
         events = labels = 0
-        for record, row in zip(records, rows, strict=True):
+        for record, origin, row in zip(records, origins, rows, strict=True):
+            if row is None:
+                made += super().run(Slice([record]))
+                continue
+            type_name, event_id, key, label, time, fields = row
             try:
-                type_name, event_id, key, label, time, fields = row or _odd()
-                origin = record.origin
                 if type(event_id) is not str:
                     event_id = str(event_id)
                 if not 0 < len(event_id) <= short:

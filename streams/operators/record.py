@@ -29,7 +29,6 @@ from millrace.schemas.records import (
 MODELS_KEY = "learning/models/"
 """What the keys of `models` begin with; the scope key follows."""
 
-_NOT_DECODED: Mapping[str, object] = {}
 _LONGEST_DETAIL = 2_000
 _traceback_of = vars(BaseException)["__traceback__"].__get__  # a subclass may have one of its own
 
@@ -91,7 +90,7 @@ class RawRecord(Record):
     @classmethod
     def of(cls, origin: Origin) -> RawRecord:
         """Return the record that was read from `origin`."""
-        return cls(_NOT_DECODED, origin, origin.topic)
+        return cls({}, origin, origin.topic)
 
 
 class EventRecord(Record):

@@ -112,7 +112,7 @@ class TopicCodec:
         undecodable: list[RejectRecord] = []
         for topic, run in groupby(origins, attrgetter("topic")):
             if topic in INPUTS:
-                records += map(RawRecord.of, run)
+                records += [RawRecord({}, origin, topic) for origin in run]
             else:
                 self._decode_run(topic, [*run], records, undecodable)
         return records, undecodable
