@@ -153,16 +153,15 @@ def _by_kind(
     write_alike: WriteColumn, write: Write, values: Sequence[Any], kinds: Iterable[Hashable]
 ) -> list[bytes]:
     """Return the bytes of each value; those of a kind are written together, unless they are few."""
-    places: defaultdict[Hashable, list[int]] = defaultdict(list)
-    for place, kind in enumerate(kinds):
-        places[kind].append(place)
-    written = [b""] * len(values)
-    for those in places.values():
-        some = [values[place] for place in those]
-        pieces = map(write, some) if len(some) < FEW else joined(write_alike(some), len(some))
-        for place, piece in zip(those, pieces, strict=True):
-            written[place] = piece
-    return written
+    kinds = [*kinds]
+    by_kind: defaultdict[Hashable, list[Any]] = defaultdict(list)
+    for kind, value in zip(kinds, values, strict=True):
+        by_kind[kind].append(value)
+    written = {
+        kind: map(write, some) if len(some) < FEW else iter(joined(write_alike(some), len(some)))
+        for kind, some in by_kind.items()
+    }
+    return [*map(next, map(written.__getitem__, kinds))]
 
 
 def _write_nulls(_: Sequence[None]) -> list[Part]:
