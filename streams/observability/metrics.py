@@ -70,6 +70,7 @@ class Metrics:
         self._outcomes = self._counter(names.OUTCOMES)
         self._alerts = self._counter(names.ALERTS)
         self.batch_seconds = self._histogram(names.AGENT_BATCH_SECONDS, LATENCY_BUCKETS_SECONDS)
+        self.save_pause_seconds = self._histogram(names.SAVE_PAUSE_SECONDS, LATENCY_BUCKETS_SECONDS)
         self.batch_records = self._histogram(names.AGENT_BATCH_RECORDS, _BATCH_BUCKETS)
         self.lag_records = self._gauge(names.CONSUMER_LAG_RECORDS)
         self.up = self._gauge(names.AGENT_UP)

@@ -151,6 +151,9 @@ STATE_REFUSED = _counter(
 STATE_SKIPPED = _counter(
     "state_records_skipped", "Records on state topics that are no state.", "agent", "topic"
 )
+SAVE_PAUSE_SECONDS = _histogram(
+    "save_pause_seconds", "Time for which a save keeps an agent from its records.", "agent"
+)
 MODEL_SIZE_BYTES = _gauge("model_size_bytes", "Size of the last snapshot.", "partition")
 SNAPSHOT_TIMESTAMP_SECONDS = _gauge(
     "snapshot_timestamp_seconds", "When state was last saved; Unix time.", "agent"

@@ -48,9 +48,9 @@ class EndedEvents:
         index, newest = self._index, self._newest
         if len(newest) >= _SEGMENT_SIZE or self._newest_bytes >= _SEGMENT_BYTES or not self._number:
             newest = self._start_segment(index)
+        self.segments.touch(self._number)
         newest[event_id] = label
         self._newest_bytes += _size_bytes(event_id, label)
-        self.segments.touch(self._number)
 
     @cached_property
     def _index(self) -> dict[str, str]:

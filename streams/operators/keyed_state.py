@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from operator import attrgetter
 from typing import NamedTuple, Protocol, TypeVar, cast
 
 V = TypeVar("V")
@@ -27,19 +28,38 @@ class Change(NamedTuple):
 
 
 class StateStore(Protocol):
-    """What saving state needs of a store, whatever it holds."""
+    """What saving state needs of a store, whatever it holds.
+
+    A save takes what has changed when it begins, one change after the other, while the store goes
+    on: `on_early` gets each change of which the value is about to change again.
+    """
 
     def __len__(self) -> int: ...
 
-    def changes(self) -> list[Change]: ...
+    def begin_save(self, on_early: Callable[[Change], None]) -> int:
+        """Begin to save what has changed; return how many changes there are."""
+        ...
 
-    def mark_saved(self) -> None: ...
+    def next_change(self) -> Change | None:
+        """Return one of the changes that are left, in any order; None where none is."""
+        ...
+
+    def end_save(self) -> None:
+        """Note that the changes were committed."""
+        ...
+
+    def give_up_save(self) -> None:
+        """Note that they were not: they are changes still."""
+        ...
 
     def restore(self, changes: Iterable[Change]) -> None: ...
 
 
 class KeyedState(OrderedDict[str, V]):
     """A dictionary with text keys that tracks changes and may be bounded.
+
+    A value may be changed in place if that is marked, and it was asked for by `get` or `changing`
+    since the last save began: a save takes it as it was. Others are not changed at all.
 
     It is in the order in which its keys were last set; the oldest is found at once, however many
     have gone before it. Only `state[key] = value`, `touch`, `mark`, `changing`, `del state[key]`
@@ -76,6 +96,10 @@ class KeyedState(OrderedDict[str, V]):
         self._on_eviction = on_eviction
         self._sequence = 0
         self.unsaved: dict[str, int] = {}
+        self._left: dict[str, int] = {}  # of the changes of a save
+        self._taken: dict[str, int] = {}
+        self._removed: list[str] = []  # of those taken
+        self._on_early: Callable[[Change], None] = _ignored
         self._persisted: dict[str, int] = {}  # key to its last change that was taken
         self._newest: str | None = None  # the last entry, and known to have changed
 
@@ -83,6 +107,7 @@ class KeyedState(OrderedDict[str, V]):
         if key == self._newest:
             super().__setitem__(key, value)
             return
+        self.before_change(key)
         super().__setitem__(key, value)
         self.move_to_end(key)
         self._sequence += 1
@@ -92,6 +117,7 @@ class KeyedState(OrderedDict[str, V]):
             self._evict()
 
     def __delitem__(self, key: str) -> None:
+        self.before_change(key)
         super().__delitem__(key)
         self._newest = None
         if key in self._persisted:
@@ -123,6 +149,7 @@ class KeyedState(OrderedDict[str, V]):
 
     def mark(self, key: str) -> None:
         """Mark the value of `key` as changed in place, without making it the newest."""
+        self.before_change(key)
         if key in self and key not in self.unsaved:
             self.unsaved[key] = self._persisted[key]
 
@@ -130,9 +157,15 @@ class KeyedState(OrderedDict[str, V]):
         """Hold another object that stands for the same value: this is no change."""
         super().__setitem__(key, value)
 
-    def _saved(self, key: str) -> object:
-        value = self.get(key)
-        return None if value is None else self.saved_form(value)
+    def before_change(self, key: str) -> None:
+        """Hand over the value of `key` to a save, if that still needs it as it is."""
+        sequence = self._left.pop(key, None)
+        if sequence is not None:
+            self._on_early(self._take_change(key, sequence))
+
+    def saved_form(self, value: V) -> object:
+        """Return what is written of a value."""
+        return value
 
     def _evict(self) -> None:
         key = next(iter(self))
@@ -146,30 +179,49 @@ class KeyedState(OrderedDict[str, V]):
         key = next(iter(self))
         return key, self[key]
 
-    def changes(self) -> list[Change]:
-        """Return what has changed since it was last saved, in order."""
-        ordered = sorted(self.unsaved.items(), key=lambda item: item[1])
-        return [Change(key, sequence, self._saved(key)) for key, sequence in ordered]
-
-    def saved_form(self, value: V) -> object:
-        """Return what is written of a value."""
-        return value
-
-    def mark_saved(self) -> None:
-        """Mark everything as unchanged."""
-        for key, sequence in self.unsaved.items():
-            if key in self:
-                self._persisted[key] = sequence
-            else:
-                self._persisted.pop(key, None)
-        self.unsaved.clear()
+    def begin_save(self, on_early: Callable[[Change], None]) -> int:
+        self._left, self.unsaved = self.unsaved, {}
+        self._on_early = on_early
         self._newest = None
+        self.get = self._get_in_a_save  # type: ignore[assignment]  # dict's own is faster
+        return len(self._left)
+
+    def next_change(self) -> Change | None:
+        if self._left:
+            return self._take_change(*self._left.popitem())
+        vars(self).pop("get", None)
+        return None
+
+    def end_save(self) -> None:
+        for key in self._removed:
+            if key not in self and key not in self.unsaved:
+                self._persisted.pop(key, None)
+        self._taken, self._removed = {}, []
+
+    def give_up_save(self) -> None:
+        vars(self).pop("get", None)
+        self.unsaved = self._taken | self._left | self.unsaved
+        self._left, self._taken, self._removed = {}, {}, []
 
     def take_changes(self) -> list[Change]:
-        """Return what has changed, and mark it as saved."""
-        changes = self.changes()
-        self.mark_saved()
+        """Return what has changed since it was last saved, in order, and mark it as saved."""
+        self.begin_save(_ignored)
+        changes = sorted(iter(self.next_change, None), key=attrgetter("sequence"))
+        self.end_save()
         return changes
+
+    def _get_in_a_save(self, key: str, default: object = None, /) -> object:
+        """Return a value, which may be changed in place before that is marked."""
+        self.before_change(key)
+        return super().get(key, default)
+
+    def _take_change(self, key: str, sequence: int) -> Change:
+        self._taken[key] = sequence
+        if key not in self:
+            self._removed.append(key)
+            return Change(key, sequence, None)
+        self._persisted[key] = sequence
+        return Change(key, sequence, self.saved_form(super().__getitem__(key)))
 
     def restore(self, changes: Iterable[Change]) -> None:
         """Fill an empty store from the latest change of each key."""
@@ -178,3 +230,7 @@ class KeyedState(OrderedDict[str, V]):
             if change.value is not None:
                 super().__setitem__(change.key, cast(V, change.value))
                 self._persisted[change.key] = change.sequence
+
+
+def _ignored(_change: Change) -> None:
+    """Do nothing: no save goes on while the store changes."""

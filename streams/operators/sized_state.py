@@ -45,6 +45,10 @@ class SizedState(KeyedState[V]):
         self._sizes_bytes: dict[str, int] = {}
         self._held_bytes = 0
 
+    def __getitem__(self, key: str) -> V:
+        self.before_change(key)  # a feature of the user's may change it in place
+        return super().__getitem__(key)
+
     def __setitem__(self, key: str, value: V) -> None:
         size = self._size_of(key, value)
         self._held_bytes += size - self._sizes_bytes.get(key, 0)

@@ -62,7 +62,7 @@ class WaitingEvents:
         is_measured = measures_probabilities(task, pipeline.metrics)
         self._with_probabilities = self._candidates if is_measured else 1
         self._index: dict[str, Unpacked | bytes] = {}
-        self.entries = WaitingState(self._index, self._pack_all, self._restore)
+        self.entries = WaitingState(self)
         self._packing = Packing(names, self.entries.add_part)
         self._size_bytes = 0
         self._number = 0  # of the next event to come
@@ -122,6 +122,16 @@ class WaitingEvents:
         """
         self._pack_down_to(_UNPACKED_EVENTS, _UNPACKED_BYTES)
 
+    def pack_all(self) -> None:
+        """Pack all events, as the state is saved."""
+        self._pack_down_to(0, 0)
+
+    def packed(self, event_id: str) -> bytes:
+        """Return a packed event in bytes."""
+        value = self._index[event_id]
+        assert isinstance(value, bytes)
+        return value
+
     def take(self, event_id: str) -> Waiting | None:
         """Remove an event and return it, or None where there is none."""
         value = self._index.get(event_id)
@@ -162,6 +172,22 @@ class WaitingEvents:
             oldest = next(iter(self._blocks.values()))
             found.append(self._taken(oldest.oldest()))
         return found
+
+    def restore(self) -> None:
+        """Take in what was saved."""
+        entries = self.entries
+        for part in entries.saved_parts():
+            self._packing.add_part(part)
+        for at, block, packed in entries.saved_blocks():
+            self._blocks[at] = block
+            block.listed_ms = block.earliest_ms
+            heappush(self._heap, (block.listed_ms, at))
+            self._index.update(packed)
+            self._size_bytes += sum(_PLACE.unpack_from(each)[1] for each in packed.values())
+            self._number = (at + 1) * BLOCK_EVENTS
+        for waiting in entries.saved_by_earlier_releases():
+            self.put(waiting)
+        self.pack()
 
     def _taken(self, event_id: str) -> Waiting:
         waiting = self.take(event_id)
@@ -220,9 +246,6 @@ class WaitingEvents:
             _, size = _PLACE.unpack_from(packed)
             self._index[event_id] = _PLACE.pack(number, size) + packed[_PLACE.size :]
 
-    def _pack_all(self) -> None:
-        self._pack_down_to(0, 0)
-
     def _pack_down_to(self, most: int, most_bytes: int) -> None:
         index, unpacked = self._index, self._unpacked
         while len(unpacked) > most or self._unpacked_bytes > most_bytes:
@@ -244,19 +267,3 @@ class WaitingEvents:
         if str in {*map(type, features)}:
             size += sum(len(each) for each in features if type(each) is str)
         return size
-
-    def _restore(self) -> None:
-        """Take in what was saved."""
-        entries = self.entries
-        for part in entries.saved_parts():
-            self._packing.add_part(part)
-        for at, block, packed in entries.saved_blocks():
-            self._blocks[at] = block
-            block.listed_ms = block.earliest_ms
-            heappush(self._heap, (block.listed_ms, at))
-            self._index.update(packed)
-            self._size_bytes += sum(_PLACE.unpack_from(each)[1] for each in packed.values())
-            self._number = (at + 1) * BLOCK_EVENTS
-        for waiting in entries.saved_by_earlier_releases():
-            self.put(waiting)
-        self.pack()

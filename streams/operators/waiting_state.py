@@ -14,9 +14,9 @@ form, each event was saved under its id, pickled: that is read, and written anew
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from struct import Struct
-from typing import cast
+from typing import Protocol, cast
 
 from millrace.schemas import SnapshotError
 from millrace.streams.operators.blocks import Block
@@ -27,37 +27,42 @@ _FORM = b"\1"
 _EVENT = Struct("<BqII")
 
 
+class Events(Protocol):
+    """The events that wait, whose state it is."""
+
+    def __iter__(self) -> Iterator[Waiting]: ...
+
+    def pack_all(self) -> None: ...
+
+    def packed(self, event_id: str) -> bytes:
+        """Return a packed event in bytes."""
+        ...
+
+    def restore(self) -> None:
+        """Take in what was saved."""
+        ...
+
+
 class WaitingState(KeyedState[object]):
     """The blocks, what is gone of each, and the table of names.
 
     Parameters
     ----------
-    packed
-        Event id to the event in bytes: of each one when the state is saved.
-    pack_all
-        Sees to that.
-    on_restored
-        Called when the state is there.
+    events
+        Whose state it is.
     """
 
-    def __init__(
-        self,
-        packed: Mapping[str, object],
-        pack_all: Callable[[], None],
-        on_restored: Callable[[], None],
-    ) -> None:
+    def __init__(self, events: Events) -> None:
         super().__init__()
-        self._packed = packed
-        self._pack_all = pack_all
-        self._on_restored = on_restored
+        self.events = events
 
-    def changes(self) -> list[Change]:
-        self._pack_all()
-        return super().changes()
+    def begin_save(self, on_early: Callable[[Change], None]) -> int:
+        self.events.pack_all()
+        return super().begin_save(on_early)
 
     def restore(self, changes: Iterable[Change]) -> None:
         super().restore(changes)
-        self._on_restored()
+        self.events.restore()
 
     def saved_form(self, value: object) -> object:
         if isinstance(value, Block):
@@ -124,10 +129,8 @@ class WaitingState(KeyedState[object]):
         return data[1:]
 
     def _events(self, block: Block) -> Iterator[bytes]:
-        packed = self._packed
         for place, event_id in block:
-            name, event = event_id.encode(errors="surrogatepass"), packed[event_id]
-            assert isinstance(event, bytes)
+            name, event = event_id.encode(errors="surrogatepass"), self.events.packed(event_id)
             yield _EVENT.pack(place, block.times_ms[place], len(name), len(event))
             yield name
             yield event

@@ -99,7 +99,7 @@ class Assembly:
         )
 
     def connect(self) -> Session:
-        """Return a session: a consumer in the agent's group, a producer, no tasks yet."""
+        """Return a session: a consumer in the agent's group, producers, no tasks yet."""
         state = self._state_log()
         topics = {*self.agent.reads, *state_topics(self.agent)}
         check = Interval(CHECK_SECONDS, self.clock)
@@ -107,6 +107,7 @@ class Assembly:
         codec = TopicCodec(self.pipeline, self.settings.outputs)
         return Session(
             self.agent.name,
+            state_outbox=self._outbox(codec),
             outbox=self._outbox(codec),
             open_inbox=partial(self._inbox, watch),
             codec=codec,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import chain, groupby
 from operator import attrgetter
 
 from millrace.streams.kafka.identity import Identity
@@ -56,10 +56,12 @@ class Assignment:
     is_moved: bool = False
     live_from: dict[str, int] = field(init=False)
     _saved: dict[str, int] = field(init=False)
+    _covered: dict[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
         self.live_from = {topic: self.committed.get(topic, 0) for topic in self.next_offset}
         self._saved = {} if self.is_moved else dict(self.next_offset)
+        self._covered = self._saved
 
     def runs(self, arriving: list[Origin]) -> Iterable[tuple[bool, Iterable[Origin]]]:
         """Return the records whose turn it is, in order, in runs that are live or are not."""
@@ -110,20 +112,30 @@ class Assignment:
     def unsaved_state(self, state: StateLog) -> Iterator[StateRecord]:
         """Return what has changed since the state was saved, and the order still to be followed.
 
-        It is to be committed with or after the offsets that it goes up to; then `mark_saved`.
+        It is the state as it is now, though the task may go on while it is written. It is to be
+        committed with or after the offsets that it goes up to; then `mark_saved`.
         """
+        covers, number = dict(self.next_offset), self.flushes + 1
+        entries: Iterator[StateRecord] = iter(())
+        following: Iterator[StateRecord] = iter(())
         if has_state(self.task):
-            covers, number = dict(self.next_offset), self.flushes + 1
-            yield from state.flush(self.partition, self.task, covers, number, self.inputs)
+            entries = state.flush(self.partition, self.task, covers, number, self.inputs)
         if self.order is not None and (runs := self.order.runs_to_follow()):
-            yield state.order(self.partition, runs)
+            following = iter([state.order(self.partition, runs)])
+        self._covered = covers
+        return chain(entries, following)
 
     def mark_saved(self, state: StateLog) -> None:
         """Note that the unsaved state was committed."""
         if has_state(self.task):
             state.mark_saved(self.partition, self.task)
             self.flushes += 1
-        self._saved = dict(self.next_offset)
+        self._saved = self._covered
+
+    def give_up(self, state: StateLog) -> None:
+        """Note that it was not."""
+        if has_state(self.task):
+            state.give_up(self.partition, self.task)
 
     def _unfolded(self, origins: Iterable[Origin]) -> list[Origin]:
         """Return the records that were not folded before, and go on behind them.

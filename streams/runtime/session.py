@@ -9,6 +9,7 @@ polled, finds every task at rest.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Iterable
 from contextlib import closing
@@ -27,10 +28,13 @@ from millrace.streams.runtime.assignment import Assignment
 from millrace.streams.runtime.batching import Pace
 from millrace.streams.runtime.inbox import Inbox, RebalanceListener
 from millrace.streams.runtime.outbox import Outbox
+from millrace.streams.runtime.saving import Saving
 from millrace.streams.runtime.takeover import Takeover
 from millrace.streams.state.log import StateLog
 from millrace.streams.state.records import StateRecord
 from millrace.streams.topology.codec import TopicCodec
+
+_SAVE_SECONDS = 0.04  # of a save, between two batches
 
 _log = structlog.get_logger(__name__)
 
@@ -44,6 +48,8 @@ class Session:
         The agent's name.
     outbox
         What the agent writes and commits.
+    state_outbox
+        Where it writes its state, in commits of their own.
     open_inbox
         Joins the group, whose rebalances the session is told of.
     codec
@@ -76,6 +82,7 @@ class Session:
         agent: str,
         *,
         outbox: Outbox,
+        state_outbox: Outbox,
         open_inbox: Callable[[RebalanceListener], Inbox],
         codec: TopicCodec,
         state: StateLog,
@@ -95,10 +102,12 @@ class Session:
         self._clock = clock
         self._pace = Pace()
         self._rest: list[Origin] = []
+        self._saving: Saving | None = None
         self.is_ready = self.is_broken = False
         self.unsaved = ""
         self.assignments: dict[int, Assignment] = {}
         self.outbox = outbox
+        self._state_outbox = state_outbox
         self.inbox = open_inbox(self)
 
     def poll(self, most_records: int) -> list[Origin]:
@@ -144,7 +153,9 @@ class Session:
                 await asyncio.sleep(0)
 
     def commit(self, is_last: bool = False) -> None:
-        """Commit outputs with their offsets; then, when it is due or the last time, save the state.
+        """Commit outputs with their offsets; then, when it is due, begin to save the state.
+
+        A save goes on with the next commits; the last one saves all at once.
 
         Offsets of batches without output may wait: to fold those again would repeat nothing. A
         task that begins elsewhere than the one before it saves its state with its first offsets.
@@ -165,29 +176,31 @@ class Session:
             each.mark_saved(self._state)
         if with_offsets:
             self._offsets.restart()
-        if is_due:
-            self._save()
         self._pace.note_commit(self._clock() - started)
+        if is_due or self._saving is not None:
+            self._save(is_last)
         self.inbox.report_lag(self._next_offsets())
 
     def close(self) -> None:
         """Leave the group: with a last commit, or, where the session is broken, without any."""
         if self.is_broken:
-            self.outbox.abort()
+            self._abort()
         try:
             with closing(self.inbox):  # which revokes, and so commits
                 if not self.is_broken:
                     self.inbox.reach_ends()
         finally:
-            self.outbox.abort()  # where the last commit failed
+            self._abort()  # where the last commit failed
             self._drop()
             self.outbox.close()
+            self._state_outbox.close()
 
     def on_assign(self, partitions: list[TopicPartition]) -> None:
         """Take partitions over from their previous owners."""
+        self._state_outbox.renew()
         self.outbox.renew()
         self._pace, self._rest = Pace(), []
-        self.assignments = self._takeover.take(self.inbox, self.outbox.transactional_id, partitions)
+        self.assignments = self._takeover.take(self.inbox, self._transactional_ids, partitions)
         self.inbox.start(self._next_offsets())
         self._metrics.up.labels(self._agent).set(1)
         self._flush.restart()
@@ -197,7 +210,7 @@ class Session:
         """Commit, and hand the partitions on; a broken session commits nothing."""
         if not self.is_broken:
             self.commit(is_last=True)
-            self._takeover.release(self.outbox.transactional_id)
+            self._takeover.release(self._transactional_ids)
         self._drop()
 
     def on_lost(self, partitions: list[TopicPartition]) -> None:
@@ -207,36 +220,56 @@ class Session:
             agent=self._agent,
             lost=len(partitions),
         )
-        self.outbox.abort()
+        self._abort()
         self._drop()
 
-    def _save(self) -> None:
-        """Write the state in a commit of its own, which may be refused while predictions go on.
+    def _save(self, is_last: bool) -> None:
+        """Go on with writing the state, for a moment or, the last time, from begin to end.
 
-        It says up to which offset it goes. So it may lag behind the outputs, and a restart folds
-        what lies between without writing it again; but it must never be ahead of them.
+        It is in a commit of its own, which may be refused while predictions go on. It says up to
+        which offset it goes. So it may lag behind the outputs, and a restart folds what lies
+        between without writing it again; but it must never be ahead of them.
         """
-        self._flush.restart()
-        unsaved = self._unsaved()
+        if is_last and self._saving is not None:  # it is behind what is to be saved now
+            self._saving.give_up()
+            self._state_outbox.take_back()
+            self._saving = None
+        if self._saving is None:
+            self._saving = Saving(self._unsaved(), self._state, self._state_outbox)
+        saving, started = self._saving, self._clock()
+        seconds = math.inf if is_last else _SAVE_SECONDS
         try:
-            written = [
-                self._put_state(each.partition, each.unsaved_state(self._state)) for each in unsaved
-            ]
-            if any(written):
+            is_done = saving.go_on(lambda: self._clock() - started >= seconds)
+            if is_done and not saving.is_empty:
                 offsets = self._take_offsets(again=True)
-                self.outbox.commit(self.inbox.consumer, self.inbox.positions(offsets))
+                self._state_outbox.commit(self.inbox.consumer, self.inbox.positions(offsets))
         except (BrokerError, KafkaException, SnapshotError) as error:
-            self.unsaved = self.outbox.refusal(error)
+            self.unsaved = self._state_outbox.refusal(error)
             if not self.unsaved:
                 raise
-            self.outbox.take_back()
+            self._state_outbox.take_back()
             self._metrics.state_refused.labels(self._agent).inc()
             _log.error("state is not saved", agent=self._agent, reason=f"{self.unsaved}: {error}")
-            return
-        for each in unsaved:
-            each.mark_saved(self._state)
-        self.unsaved = ""
-        self._metrics.flush_timestamp.labels(self._agent).set(time.time())
+            saving.give_up()
+        else:
+            self._metrics.save_pause_seconds.labels(self._agent).observe(self._clock() - started)
+            if not is_done:
+                return
+            saving.end()
+            self.unsaved = ""
+            self._metrics.flush_timestamp.labels(self._agent).set(time.time())
+        self._saving = None
+        self._flush.restart()
+
+    @property
+    def _transactional_ids(self) -> str:
+        """What this worker writes under, separated by spaces; empty without transactions."""
+        ids = (self.outbox.transactional_id, self._state_outbox.transactional_id)
+        return " ".join(ids).strip()
+
+    def _abort(self) -> None:
+        self.outbox.abort()
+        self._state_outbox.abort()
 
     def _unsaved(self) -> list[Assignment]:
         return [each for each in self.assignments.values() if each.is_unsaved]
@@ -252,7 +285,11 @@ class Session:
         self._pass_markers()
         assignments = self.assignments.values()
         is_unsaved = self._flush.is_due and any(each.is_unsaved for each in assignments)
-        if is_unsaved or any(each.is_uncommitted or each.is_moved for each in assignments):
+        if (
+            is_unsaved
+            or self._saving
+            or any(each.is_uncommitted or each.is_moved for each in assignments)
+        ):
             self.commit()
         self.inbox.report_lag(self._next_offsets())
 
@@ -277,5 +314,5 @@ class Session:
         }
 
     def _drop(self) -> None:
-        self.assignments, self._rest = {}, []
+        self.assignments, self._rest, self._saving = {}, [], None
         self._metrics.forget(self._agent)

@@ -78,7 +78,7 @@ class Takeover:
         self._owned: list[int] = []
 
     def take(
-        self, inbox: Inbox, transactional_id: str, assigned: list[TopicPartition]
+        self, inbox: Inbox, transactional_ids: str, assigned: list[TopicPartition]
     ) -> dict[int, Assignment]:
         """Return the partitions' tasks as they were when they were last committed.
 
@@ -86,8 +86,8 @@ class Takeover:
         ----------
         inbox
             Has been assigned the partitions.
-        transactional_id
-            What this worker writes under; empty without transactions.
+        transactional_ids
+            What this worker writes under, separated by spaces; empty without transactions.
 
         Raises
         ------
@@ -102,7 +102,7 @@ class Takeover:
         places = inbox.places(assigned)
         partitions = sorted(places)
         self._owned = self._partitions_to_own(places)
-        saved = self._read_as_owner(partitions, transactional_id)
+        saved = self._read_as_owner(partitions, transactional_ids)
         committed = inbox.committed(assigned)
         known_before = {partition for _, partition in committed} | {*saved}
         self._check_keys(saved, known_before.issuperset(partitions))
@@ -124,10 +124,10 @@ class Takeover:
         )
         return taken
 
-    def release(self, transactional_id: str) -> None:
+    def release(self, transactional_ids: str) -> None:
         """Record that this worker has left nothing open in its partitions."""
         owned, self._owned = self._owned, []
-        if transactional_id and owned:
+        if transactional_ids and owned:
             self._state.own(owned, None)
 
     def _fit_topics(self) -> None:
@@ -163,17 +163,18 @@ class Takeover:
                 before, now = state.inputs[topic].partitions, known[topic].partitions
                 check_keys(agent, topic, before, now, self._prefix)
 
-    def _read_as_owner(self, partitions: list[int], transactional_id: str) -> dict[int, Saved]:
+    def _read_as_owner(self, partitions: list[int], transactional_ids: str) -> dict[int, Saved]:
         """Read the state of partitions, once no other worker can write it."""
         saved = self._state.read(partitions)
-        if not transactional_id or not partitions:
+        if not transactional_ids or not partitions:
             return saved
         owners = {each: owner for each, owner in self._state.owners.items() if each in self._owned}
-        others = {*owners.values()} - {transactional_id}
+        others = {*owners.values()} - {transactional_ids}
         for other in sorted(others):
             _log.warning("fencing another worker's transaction", agent=self._agent, worker=other)
-            fence(self._clients, other)
-        self._state.own(self._owned, transactional_id)
+            for transactional_id in other.split():
+                fence(self._clients, transactional_id)
+        self._state.own(self._owned, transactional_ids)
         return self._state.read(partitions) if others else saved
 
     def _assignment(

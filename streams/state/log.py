@@ -28,6 +28,7 @@ from millrace.streams.operators.keyed_state import Change
 from millrace.streams.state import snapshot
 from millrace.streams.state.allowed import own_modules
 from millrace.streams.state.entries import MODELS, Entries
+from millrace.streams.state.flush import Flush
 from millrace.streams.state.found import Found
 from millrace.streams.state.input_order import Run
 from millrace.streams.state.parts import PART_BYTES, Parts, count_parts
@@ -80,6 +81,28 @@ class _OnTopics:
     flush: int = 0
 
 
+@dataclass
+class _Flushed:
+    """What is on the topics once a flush is committed.
+
+    Attributes
+    ----------
+    parts
+        As `_OnTopics` has them.
+    orders
+        How many records of the order it replaces.
+    number
+        Of the flush.
+    written
+        Where it has written.
+    """
+
+    parts: dict[Place, int]
+    orders: int
+    number: int
+    written: set[Place] = field(default_factory=set)
+
+
 class StateLog:
     """Writes and reads the state of one agent.
 
@@ -103,7 +126,8 @@ class StateLog:
     Attributes
     ----------
     owners
-        Partition to the transactional id that owned it when the state was last read.
+        Partition to the transactional ids that owned it when the state was last read, separated by
+        spaces.
     """
 
     def __init__(
@@ -127,7 +151,7 @@ class StateLog:
         self.owners: dict[int, str] = {}
         self._orders: Counter[int] = Counter()
         self._on_topics: defaultdict[int, _OnTopics] = defaultdict(_OnTopics)
-        self._flushed: dict[int, tuple[dict[Place, int], int, int]] = {}
+        self._flushed: dict[int, _Flushed] = {}
         self._published = self._parts()
         self._definition = _fingerprint(pipeline)
         self._own = own_modules(pipeline)
@@ -142,36 +166,50 @@ class StateLog:
     ) -> Iterator[StateRecord]:
         """Return what has changed in a task's stores since it was last saved, manifest last.
 
-        It counts as saved once `mark_saved` is called.
+        It is the state as it is now, however long it takes to go through, and whatever the task
+        does meanwhile. It counts as saved once `mark_saved` is called; `give_up` takes it back.
         """
+        if partition in self._flushed:
+            self.give_up(partition, task)
         there = self._on_topics[partition]
-        number = max(number, there.flush + 1)
-        parts, written, sizes = dict(there.parts), set(), {}
-        for name, store in task.stores():
-            sizes[name] = len(store)
-            for change in store.changes():
-                for record in self._entries.of(partition, name, change, covers, number, parts):
-                    written.add(record.place)
-                    there.attempted.add(record.place)
-                    yield record
-        for place, record in there.again.items():
-            if place not in written:
-                written.add(place)
-                yield self._entries.renewed(record, number)
-        orders = {(self._topic, key) for key in there.orders}
-        for topic, key in sorted((there.leftovers | there.attempted | orders) - written):
-            yield state_record(topic, key, None, flush=number)
-        yield self._manifest(covers, inputs, sizes, parts, number)
-        there.attempted = written
-        self._flushed[partition] = parts, len(orders), number
+        stores, parts = dict(task.stores()), dict(there.parts)
+        flush = _Flushed(parts, len(there.orders), max(number, there.flush + 1))
+        sizes = {name: len(store) for name, store in stores.items()}
+        former = there.leftovers | there.attempted | {(self._topic, key) for key in there.orders}
+
+        def records_of(store: str, change: Change) -> Iterator[StateRecord]:
+            return self._entries.of(partition, store, change, covers, flush.number, parts)
+
+        self._flushed[partition] = flush
+        changed = Flush(stores.items(), records_of)
+
+        def records() -> Iterator[StateRecord]:
+            for record in changed:
+                flush.written.add(record.place)
+                yield record
+            for place, record in there.again.items():
+                if place not in flush.written:
+                    flush.written.add(place)
+                    yield self._entries.renewed(record, flush.number)
+            for topic, key in sorted(former - flush.written):
+                yield state_record(topic, key, None, flush=flush.number)
+            yield self._manifest(covers, inputs, sizes, parts, flush.number)
+
+        return records()
 
     def mark_saved(self, partition: int, task: Task) -> None:
         """Note that the last flush was committed."""
         for _, store in task.stores():
-            store.mark_saved()
-        parts, orders, number = self._flushed.pop(partition)
-        later = self._on_topics[partition].orders[orders:]
-        self._on_topics[partition] = _OnTopics(parts, later, flush=number)
+            store.end_save()
+        flush = self._flushed.pop(partition)
+        later = self._on_topics[partition].orders[flush.orders :]
+        self._on_topics[partition] = _OnTopics(flush.parts, later, flush=flush.number)
+
+    def give_up(self, partition: int, task: Task) -> None:
+        """Note that the last flush was not committed."""
+        for _, store in task.stores():
+            store.give_up_save()
+        self._on_topics[partition].attempted |= self._flushed.pop(partition).written
 
     def order(self, partition: int, runs: list[Run]) -> StateRecord:
         """Return the record of the order in which a task has taken its inputs since the last."""

@@ -105,6 +105,7 @@ def _of_classification() -> Iterator[Metric]:
         now_ms=_NOW_MS + 10,
     )
     metrics.batch_seconds.labels("ingest").observe(0.1)
+    metrics.save_pause_seconds.labels("ingest").observe(0.1)
     metrics.batch_records.labels("ingest").observe(100)
     metrics.lag_records.labels("ingest", "events", 0).set(5)
     metrics.model_bytes.labels(0).set(1000)

@@ -168,6 +168,7 @@ def test_what_the_runtime_counts_has_its_name_and_labels() -> None:
     """Each is a metric of the reference page."""
     metrics = Metrics("p")
     metrics.batch_seconds.labels("drift").observe(0.25)
+    metrics.save_pause_seconds.labels("drift").observe(0.04)
     metrics.batch_records.labels("drift").observe(7)
     metrics.up.labels("drift").set(1)
     metrics.restarts.labels("drift").inc()
@@ -179,6 +180,7 @@ def test_what_the_runtime_counts_has_its_name_and_labels() -> None:
     drift = {"agent": "drift"}
     for name, labels, expected in (
         ("agent_batch_seconds_sum", drift, 0.25),
+        ("save_pause_seconds_sum", drift, 0.04),
         ("agent_batch_records_sum", drift, 7),
         ("agent_up", drift, 1),
         ("agent_restarts_total", drift, 1),

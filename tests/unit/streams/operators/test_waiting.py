@@ -166,7 +166,7 @@ def test_what_the_others_predicted_may_come_later(make: Make) -> None:
     waiting.put(late)
     size = waiting._size_bytes
     late.predicted.update(predicted)
-    waiting._pack_all()
+    waiting.pack_all()
     assert waiting.take("late") == event("late")
     waiting.put(event("late"))
     assert waiting._size_bytes == size
@@ -180,7 +180,7 @@ def test_memory_of_an_event(make: Make) -> None:
     try:
         for each in events:
             waiting.put(each)
-        waiting._pack_all()
+        waiting.pack_all()
         size_bytes = tracemalloc.get_traced_memory()[0] / count
     finally:
         tracemalloc.stop()

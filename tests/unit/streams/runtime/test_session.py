@@ -183,7 +183,7 @@ def test_state_that_a_zombie_committed_at_last_counts(
         session.commit(is_last=True)
     crash(zombie)
     taken = heir.connect()
-    broker.before("init_transactions", lambda: zombie.producer.commit_transaction(1.0))
+    broker.before("init_transactions", lambda: zombie.state_producer.commit_transaction(1.0))
 
     assert work(taken) == 0  # all is in the state that was committed just before the fence
 

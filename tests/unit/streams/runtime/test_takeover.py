@@ -661,7 +661,7 @@ def test_each_previous_owner_is_fenced(broker: FakeBroker, make_worker: MakeWork
         session.poll(1)
     put_events(broker, [0], partition=0)
     put_events(broker, [1], partition=1)
-    ids = sorted(each.outbox.transactional_id for each in sessions)
+    ids = sorted(each._transactional_ids for each in sessions)
     for worker in gone:
         crash(worker)
 

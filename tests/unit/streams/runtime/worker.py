@@ -7,12 +7,14 @@ import json
 import pickle
 from collections.abc import Iterable
 from io import BytesIO
-from typing import Any
+from typing import Any, cast
 
 from millrace.models.pipeline.definition import Pipeline
 from millrace.streams.kafka.admin import ensure_topics
 from millrace.streams.kafka.fakes import FakeBroker, FakeClients, FakeConsumer, FakeProducer
 from millrace.streams.observability.metrics import Metrics
+from millrace.streams.operators.keyed_state import KeyedState, StateStore
+from millrace.streams.operators.waiting_state import WaitingState
 from millrace.streams.runtime.assembly import Assembly
 from millrace.streams.runtime.engine import Engine
 from millrace.streams.runtime.session import Session
@@ -104,6 +106,12 @@ class FakeWorker:
         return next(each for each in reversed(ours) if self.group in each.transactional_id)
 
     @property
+    def state_producer(self) -> FakeProducer:
+        """The producer of the newest session that writes its state."""
+        ours = [each for each in self.clients.producers if self.group in each.transactional_id]
+        return ours[-2]
+
+    @property
     def group(self) -> str:
         """The agent's consumer group."""
         return f"{self._pipeline}.{self.agent.name}"
@@ -141,7 +149,15 @@ def crash(worker: FakeWorker) -> None:
 def stored(session: Session, partition: int = 0) -> dict[str, list[tuple[str, bytes]]]:
     """Return all that a task keeps, store by store, in a form that can be compared."""
     stores = session.assignments[partition].task.stores()
-    return {name: [(key, _plain(store[key])) for key in store] for name, store in stores}
+    return {
+        name: [(key, _plain(value)) for key, value in _entries(store)] for name, store in stores
+    }
+
+
+def _entries(store: StateStore) -> Iterable[tuple[str, object]]:
+    if isinstance(store, WaitingState):  # which blocks they are in depends on restarts
+        return [(each.vector["event_id"], each) for each in store.events]
+    return cast(KeyedState[object], store).items()
 
 
 def _plain(value: object) -> bytes:
