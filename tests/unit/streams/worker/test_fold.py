@@ -68,7 +68,7 @@ def worker(monkeypatch):
 def test_garbage_is_collected_less_often():
     """Also threads switch sooner."""
     tune_interpreter()
-    assert gc.get_threshold() == (50_000, 20, 50)
+    assert gc.get_threshold() == (50_000, 0, 500)
     assert gc.get_freeze_count() > 0
     assert sys.getswitchinterval() == pytest.approx(0.0005)
 
