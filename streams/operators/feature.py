@@ -85,7 +85,10 @@ class FeatureOperator(RecordOperator):
             return super().run(slice_)
         records = slice_.of(self.topics.reads)
         events = [record.value for record in records if isinstance(record, EventRecord)]
-        extracted = iter(self._extract_all(events))
+        try:
+            extracted = iter(self._extract_all(events))
+        except Exception:  # an event lacks a field
+            return super().run(slice_)
         made: list[Record] = []
         for record in records:
             if not isinstance(record, EventRecord):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -124,3 +125,29 @@ def test_a_slice_is_its_records(
         left = left[size:]
     assert outcome(made, cut) == expected
     assert {"FeatureVector", "Label"} <= {each.type for each in made}
+
+
+def test_an_event_without_a_field(make_pipeline: Make, avro: Make) -> None:
+    """An event that lacks a field is a reject; those around it are vectors."""
+    operator = FeatureOperator(
+        make_pipeline(schema=avro(**SCHEMA), features=[fields("a", "b", "c")])
+    )
+    given = [each for each in records(random.Random(1), 9) if isinstance(each, EventRecord)][:3]
+    del given[1].value["fields"]["b"]
+    made = operator.run(Slice(given))
+    assert [each.type for each in made] == ["FeatureVector", "Reject", "FeatureVector"]
+
+
+@pytest.mark.parametrize("features", ["default", "in another order", "calendar", "few"])
+def test_what_is_ordinary_is_never_alone(
+    features: str, make_pipeline: Make, avro: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Events become vectors without a look at each."""
+    pipeline = make_pipeline(schema=avro(**SCHEMA), features=FEATURES[features], key="who")
+    operator = FeatureOperator(pipeline)
+    monkeypatch.delattr(FeatureOperator, "_make")
+    given = [
+        each for each in records(random.Random(1), 50) if each.value.get("event_time_ms") != 10**18
+    ]
+    made = operator.run(Slice(given))
+    assert Counter(each.type for each in made)["FeatureVector"] > 30

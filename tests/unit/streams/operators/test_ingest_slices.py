@@ -43,6 +43,15 @@ DRAWN: dict[str, tuple[Any, ...]] = {
     "array": ([], [1.5]),
     "timestamp-micros": TIMES,
 }
+ORDINARY = {
+    "boolean": True,
+    "enum": "RED",
+    "string": "a",
+    "double": 1.5,
+    "float": 1.5,
+    "long": 1,
+    "int": 1,
+}
 DEFINITIONS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "doubles": ("binary", {"id": "string", "a": "double", "b": "double", "y": "boolean"}, {}),
     "every type": (
@@ -262,3 +271,40 @@ def test_a_slice_is_its_records(
         left = left[size:]
     assert outcome(made, cut) == expected
     assert len({each.type for each in made}) > 1 or on_partition
+
+
+@pytest.mark.parametrize("definition", DEFINITIONS.keys() - {"an array"})
+def test_what_is_ordinary_is_never_alone(
+    definition: str, make_pipeline: Make, avro: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ordinary events and labels, in each format, are read in the loop and not one by one."""
+    task, fields, changes = DEFINITIONS[definition]
+    pipeline = make_pipeline(task, schema=avro(**fields), **changes)
+    producer = Producer(pipeline, random.Random(1))
+    schema = pipeline.event_schema
+    event: dict[str, Any] = {}
+    for name in fields:
+        kinds = schema.types_of(name)
+        event[name] = next(value for kind, value in ORDINARY.items() if kind in kinds)
+    if "at" in event:
+        event["at"] = "2023-11-14" if fields["at"] == "string" else NOW_MS * 1_000
+    label = event[pipeline.label] if pipeline.label else True
+    given = {"event_id": "e", "label": label, "label_time_ms": 1, "key": "k"}
+    topics = {
+        "events": [schema.as_written.encode(event), schema.accepted.encode(event)],
+        "labels": [shipped("label").encode(given), json.dumps(given).encode()],
+    }
+    topics["events"] += [
+        json.dumps(event).encode(),
+        *(confluent(at, topics["events"][at][10:]) for at in (0, 1)),
+    ]
+    records = [
+        RawRecord.of(Origin(topic, 0, 0, NOW_MS, None, each))
+        for topic in topics
+        for each in topics[topic]
+    ]
+    operator = IngestOperator(pipeline, None, producer.registry, MAX_EVENT_BYTES)
+    assert {each.type for each in operator.run(Slice(records))} == {"Event", "Label"}
+    monkeypatch.delattr(IngestOperator, "process")
+    made = operator.run(Slice(records))
+    assert [each.type for each in made] == ["Event"] * 5 + ["Label"] * 2
