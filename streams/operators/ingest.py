@@ -87,9 +87,8 @@ class IngestOperator(RecordOperator):
         """
         records = slice_.of(self.topics.reads)
         origins = [record.origin for record in records]
-        rows = self._decoder.decode_all(
-            [each.topic for each in origins], [each.value for each in origins]
-        )
+        topics = (origin.topic for origin in origins)  # which only some formats ask for
+        rows = self._decoder.decode_all(topics, [origin.value for origin in origins])
         short, learned, learnable = self._surely_short, self._learned, self._learnable
         is_timed, time_of = self._pipeline.event_time is not None, self._event_time_ms
         earliest_ms = time_of.earliest_ms

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from reprlib import repr as shortened
 from typing import NamedTuple
@@ -92,7 +92,7 @@ class InputDecoder:
         if pipeline.event_time is not None:
             self._units_per_ms = self._schema.units_per_ms(pipeline.event_time)
 
-    def decode_all(self, topics: Sequence[str], values: Sequence[bytes | None]) -> Rows:
+    def decode_all(self, topics: Iterable[str], values: Sequence[bytes | None]) -> Rows:
         """Return what many records hold; None for one that is to be looked at by itself.
 
         A row has the type's name, the id, the key, the label and the time, as far as there are
