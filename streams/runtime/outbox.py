@@ -7,7 +7,6 @@ guarantee, because state carries its offsets.
 
 from __future__ import annotations
 
-import struct
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
@@ -18,7 +17,6 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from millrace.models.user_code import PASSED_ON, told
 from millrace.schemas import RecordError, RejectReason, SnapshotError
-from millrace.schemas.records import Reject
 from millrace.streams.kafka.delivery import ProducerRecords
 from millrace.streams.kafka.errors import cause_of, is_refusal
 from millrace.streams.kafka.protocols import Clients, Consumer
@@ -34,15 +32,12 @@ from millrace.streams.observability.published import Published
 from millrace.streams.operators.base import Tally
 from millrace.streams.operators.columns import Columns, Made
 from millrace.streams.operators.record import Record, RejectRecord, reject
-from millrace.streams.redaction import redact
 from millrace.streams.runtime.batches import Batch, batches, origins_of, partitions_of
+from millrace.streams.runtime.dead_letters import make_presentable, reason_of, without_original
 from millrace.streams.settings import Guarantee
 from millrace.streams.state.parts import is_part
 from millrace.streams.state.records import MANIFEST, StateRecord
 from millrace.streams.topology.codec import TopicCodec
-from millrace.streams.topology.topics import MAX_RECORD_BYTES
-
-_REJECT_VALUE_BYTES = (MAX_RECORD_BYTES - 64 * 1024) * 3 // 4  # JSON writes bytes in base64
 
 _log = structlog.get_logger(__name__)
 
@@ -169,16 +164,16 @@ class Outbox:
         try:
             self._write(record)
         except RecordError:
-            without: Reject = {**record.value, "key": None, "value": None, "headers": []}
+            value = record.value
             try:
-                self._write(RejectRecord(without, record.origin))
+                self._write(without_original(record))
             except RecordError as error:
-                where = f"{without['topic']}[{without['partition']}]@{without['offset']}"
+                where = f"{value['topic']}[{value['partition']}]@{value['offset']}"
                 _log.error("a reject cannot be written", record=where, reason=error.detail)
 
     def _write(self, record: Record) -> None:
         if isinstance(record, RejectRecord):
-            _make_presentable(record)
+            make_presentable(record)
         key, value = self._encoded(record)
         origin = record.origin
         partition = origin.partition if record.partition is None else record.partition
@@ -196,7 +191,7 @@ class Outbox:
         except PASSED_ON:
             raise
         except Exception as error:
-            reason = _of_values(error)
+            reason = reason_of(error)
             if reason is RejectReason.INTERNAL_ERROR:
                 self.tally["internal_error", "encoding"] += 1
             raise RecordError(reason, f"{record.type} cannot be written: {told(error)}") from error
@@ -301,20 +296,3 @@ class Outbox:
     def _forget(self) -> None:
         self._published.clear()
         self.tally.clear()
-
-
-def _of_values(error: Exception) -> RejectReason:
-    """Return why a record could not be encoded: its values, or a fault of Millrace's own."""
-    is_of_values = isinstance(error, ValueError | TypeError | OverflowError | struct.error)
-    return RejectReason.ILL_TYPED_FIELD if is_of_values else RejectReason.INTERNAL_ERROR
-
-
-def _make_presentable(record: RejectRecord) -> None:
-    """Hide secrets in the detail, which an exception may have brought, and cut what is too long.
-
-    The original's place in the log is kept in full.
-    """
-    record.value["detail"] = redact(record.value["detail"])
-    value = record.value["value"]
-    if value is not None and len(value) > _REJECT_VALUE_BYTES:
-        record.value["value"] = value[:_REJECT_VALUE_BYTES]
