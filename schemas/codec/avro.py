@@ -142,7 +142,7 @@ class AvroType(Generic[R_co]):
 
         Where one raises an error, so does this; the error need not be the same.
         """
-        if len(records) < FEW or not self._field_writers:
+        if len(records) < 2 * FEW or not self._field_writers:  # columns must be made first
             return [*map(self.encode, records)]
         return self._join(columns_of(records, self._field_writers), len(records))
 

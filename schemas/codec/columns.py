@@ -29,7 +29,7 @@ Column: TypeAlias = Sequence[Any] | Mapping[str, Sequence[Any]]
 WriteColumn: TypeAlias = Callable[[Any], list[Part]]
 """Returns the parts of a column of at least one value."""
 
-FEW = 24
+FEW = 16
 """Fewer values than that are cheaper to write one by one."""
 
 _SHIFTS = np.arange(0, 70, 7, dtype=np.uint64)

@@ -21,6 +21,7 @@ from tests.unit.schemas.avro_schemas import FORMS, PLAIN_FIELDS, a_value, map_of
 
 Draw = Callable[[Random], Any]
 
+MANY = 2 * FEW
 NUMBERS = (0, -1, 63, 64, 8_191, 8_192, -(2**63), 2**63 - 1)
 ODD_LABELS = (None, 1, -1.5, "é🌊", False)
 ODD_FEATURES = (0.0, -0.0, float("nan"), float("inf"), True, 2**40, "text" * 30)
@@ -90,7 +91,7 @@ def test_records_are_written_as_one_by_one(name: str, seed: int) -> None:
     assert avro.encode_all(records) == one_by_one
     written: list[bytes] = []
     while len(written) < len(records):
-        some = records[len(written) : len(written) + random.choice((1, FEW - 1, FEW, 90))]
+        some = records[len(written) : len(written) + random.choice((1, MANY - 1, MANY, 90))]
         written += avro.encode_all(some)
     assert written == one_by_one
 
@@ -102,9 +103,9 @@ def test_records_of_millrace_are_written_at_once(
     """None of their types is one that is written record by record."""
     avro: AvroType[Any] = shipped(name)
     drawing = {field: FIELDS[field] for field in avro.type.fields}
-    records = [{field: draw(Random(0)) for field, draw in drawing.items()}] * FEW
+    records = [{field: draw(Random(0)) for field, draw in drawing.items()}] * MANY
     monkeypatch.delattr(AvroType, "encode")
-    assert len(avro.encode_all(records)) == FEW
+    assert len(avro.encode_all(records)) == MANY
 
 
 @pytest.mark.parametrize("count", [1, FEW - 1, FEW, 60])
@@ -138,7 +139,7 @@ def test_any_plain_columns(fields: list[tuple[str, str]], data: st.DataObject) -
 @settings(max_examples=50)
 def test_any_records(drawn: Drawn, data: st.DataObject) -> None:
     """Types that are not plain are written one by one, which nobody notices."""
-    values = [data.draw(drawn.values) for _ in range(2)] * FEW
+    values = [data.draw(drawn.values) for _ in range(2)] * MANY
     avro: AvroType[Any] = AvroType(drawn.declared)
     assert avro.encode_all(values) == [*map(avro.encode, values)]
 
@@ -156,7 +157,7 @@ def test_any_records(drawn: Drawn, data: st.DataObject) -> None:
 def test_names_are_told_apart(maps: list[dict[str, float]]) -> None:
     """Each map is written with its own names, in its own order."""
     avro: AvroType[Any] = AvroType(record(map_of("double")))
-    records = [{"a": each} for each in maps * FEW]
+    records = [{"a": each} for each in maps * MANY]
     assert avro.encode_all(records) == [*map(avro.encode, records)]
 
 
@@ -178,13 +179,13 @@ def test_what_cannot_be_written(declared: object, value: object) -> None:
     avro: AvroType[Any] = AvroType(record(declared))
     good: Any = {"string": "a", "long": 1, "double": 1.0}.get(str(declared), {"f": 1.0})
     with pytest.raises(Exception, match=r".+"):
-        avro.encode_all([{"a": good}] * FEW + [{"a": value}])
+        avro.encode_all([{"a": good}] * MANY + [{"a": value}])
 
 
 def test_a_missing_field_is_refused() -> None:
     """`encode` writes its default, which columns do not know."""
     with pytest.raises(KeyError):
-        shipped("label").encode_all([{"event_id": "a", "label": True}] * FEW)
+        shipped("label").encode_all([{"event_id": "a", "label": True}] * MANY)
 
 
 def test_a_union_of_null_and_any_other() -> None:
@@ -197,7 +198,7 @@ def test_a_union_of_null_and_any_other() -> None:
 def test_the_bytes_follow_the_header() -> None:
     """They are in single-object encoding, and decoded as such."""
     avro: AvroType[Any] = AvroType(record("string", "long"))
-    records = [{"a": f"e{number}", "b": number * 1_000} for number in range(FEW)]
+    records = [{"a": f"e{number}", "b": number * 1_000} for number in range(MANY)]
     written = avro.encode_all(records)
     assert {each[:HEADER_SIZE_BYTES] for each in written} == {avro.header}
     assert [*map(avro.decode, written)] == records
