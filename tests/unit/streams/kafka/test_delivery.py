@@ -6,7 +6,7 @@ import pytest
 from confluent_kafka import KafkaError
 
 from millrace.schemas import BrokerError
-from millrace.streams.kafka.delivery import CheckedProducer
+from millrace.streams.kafka.delivery import CheckedProducer, ProducerRecords
 from millrace.streams.kafka.fakes import FakeBroker, FakeClients
 
 
@@ -62,6 +62,22 @@ def test_a_full_queue_is_waited_for(producer: CheckedProducer, broker: FakeBroke
         broker.before("produce", _full)
     producer.produce("t", b"v", None, 0)
     assert broker.values("t") == [b"v"]
+
+
+def test_records_are_produced_up_to_a_full_queue(
+    producer: CheckedProducer, broker: FakeBroker
+) -> None:
+    """Then it says how many there were, and `produce` waits with the next."""
+    broker.before("produce", lambda: None)
+    broker.before("produce", _full)
+    columns = ([b"1", b"2", b"3"], [b"k", None, None], [0, 1, 0], [5, 0, 0])
+    records = ProducerRecords("t", *columns, [[("h", b"x")], None, None])
+    assert producer.produce_all(records) == 1
+    (record,) = broker.records("t")
+    assert (record.key(), record.value(), record.timestamp()[1]) == (b"k", b"1", 5)
+    assert record.headers() == [("h", b"x")]
+    assert producer.produce_all(records) == 3
+    assert broker.values("t", 1) == [b"2"]
 
 
 def test_a_full_queue_whose_records_fail_is_an_error(

@@ -16,6 +16,7 @@ from millrace.streams.kafka.fakes import FakeBroker, FakeClients, FakeConsumer
 from millrace.streams.kafka.transactions import (
     AcknowledgedWriter,
     ProducerRecord,
+    ProducerRecords,
     TransactionalWriter,
     fence,
 )
@@ -53,6 +54,24 @@ def hang(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], object]]:
 
 def produce(writer: TransactionalWriter | AcknowledgedWriter, value: bytes = b"v") -> None:
     writer.produce(ProducerRecord("u", value, b"k", 0, 7, [("h", b"x")]))
+
+
+def produce_all(writer: TransactionalWriter | AcknowledgedWriter, *values: bytes) -> int:
+    count = len(values)
+    return writer.produce_all(
+        ProducerRecords("u", values, [b"k"] * count, [0] * count, [7] * count, [None] * count)
+    )
+
+
+def test_records_are_written_together(
+    writer: TransactionalWriter, consumer: FakeConsumer, broker: FakeBroker
+) -> None:
+    """In a transaction, up to the first one that is refused."""
+    broker.max_message_bytes = 10
+    assert produce_all(writer, b"1", b"2", bytes(11), b"4") == 2
+    assert writer.is_in_transaction
+    writer.commit(consumer, OFFSETS)
+    assert broker.values("u") == [b"1", b"2"]
 
 
 def test_a_transaction_begins_with_the_first_record(
@@ -241,8 +260,8 @@ def test_large_state_has_more_time(
         function()
 
     monkeypatch.setattr(writer._bounded, "call", call)
-    for _ in range(2):  # the second transaction counts from zero
-        produce(writer, bytes(size))
+    for write in (produce, produce_all):  # the second transaction counts from zero
+        write(writer, bytes(size))
         writer.commit(consumer, OFFSETS)
     assert given == [seconds, seconds]
 
