@@ -13,6 +13,7 @@ from millrace.models.features import fields
 from millrace.models.monitoring.drift import DriftSettings
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas.records import RejectReason
+from millrace.streams.operators import learning
 from millrace.streams.operators.learning import LearningOperator
 from millrace.streams.operators.prediction import PredictionOperator
 from millrace.streams.operators.record import Record
@@ -416,3 +417,24 @@ def moved(old: Chain, new: Chain, log: dict[str, Any], move: Make) -> Chain:
     for ours, theirs in zip(old.operators, new.operators, strict=True):
         move(ours, theirs, log.setdefault(ours.name, {}))
     return new
+
+
+def test_few_models_are_read_for_a_metric(
+    make_pipeline: Make, chain: Any, avro: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that were trained last; a million would take half a second."""
+    schema = avro(id="string", user="string", a="double", y=["null", "boolean"])
+    pipeline = make_pipeline(schema=schema, features=[fields("a")], key="user", scope="key")
+    ours = chain(pipeline)
+    for key, version in (("anna", 9), ("bert", 7), ("cleo", 3)):
+        ours.models.of(key).version = version
+
+    def read() -> dict[str, float]:
+        readings = ours.learning.readings()
+        return {each.metric: each.value for each in readings if not each.labels}
+
+    assert read() == {"model_version": 9, "models": 3}
+    monkeypatch.setattr(learning, "_MOST_READ", 2)
+    assert read() == {"model_version": 7, "models": 3}
+    ours.models.mark_trained("anna")
+    assert read() == {"model_version": 9, "models": 3}
