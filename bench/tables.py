@@ -178,7 +178,9 @@ def _growth(runs: pd.DataFrame) -> pd.DataFrame:
     smallest = more.transform("first")
     bytes_more = (table["peak MB"] - smallest["peak MB"]) * 1e6
     table.insert(4, "ratio", table["CPU us per event"] / smallest["CPU us per event"])
-    return table.assign(**{"bytes for one more": bytes_more / (table["size"] - smallest["size"])})
+    return table.assign(
+        **{"peak bytes for one more": bytes_more / (table["size"] - smallest["size"])}
+    )
 
 
 _LATENCY = ["contestant", "share", "rate", "p50_seconds", "p99_seconds", "p999_seconds", "unseen"]

@@ -71,10 +71,18 @@ def _run(session: Session, name: str, job: Job, marks: Sequence[Sequence[float]]
     if name == "faust":
         job = replace(job, events=min(job.events, _FAUST_EVENTS))
     found = session.throughput(session.command(name), job)
+    return {**found, **to_bare(found, marks)}
+
+
+def to_bare(found: Result, marks: Sequence[Sequence[float]]) -> Result:
+    """Compare a run with the bare loop over the same events, by time and by CPU time."""
     seconds, cpu_seconds = spent_between(marks, found["first"], found["last"])
-    events, per_million = found["last"] - found["first"], found["cpu_seconds_per_million"]
-    ratio = per_million and cpu_seconds / events * 1e6 / per_million
-    return {**found, "ratio_to_bare": seconds / found["seconds"], "cpu_ratio_to_bare": ratio}
+    bare_per_million = cpu_seconds / (found["last"] - found["first"]) * 1e6
+    per_million = found["cpu_seconds_per_million"]
+    return {
+        "ratio_to_bare": seconds / found["seconds"],
+        "cpu_ratio_to_bare": per_million and bare_per_million / per_million,
+    }
 
 
 def spent_between(marks: Sequence[Sequence[float]], first: int, last: int) -> tuple[float, float]:

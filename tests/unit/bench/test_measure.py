@@ -13,7 +13,7 @@ from bench import measure
 from bench.data import Record
 from bench.measure import Run
 from bench.parts.latency import latencies, taken_per_second
-from bench.parts.throughput import spent_between
+from bench.parts.throughput import spent_between, to_bare
 from bench.process import Process, used
 
 RECORDS = [Record(b"key", b"value", 0)] * 10
@@ -176,6 +176,10 @@ def test_the_bare_loop_is_compared_over_the_same_events():
     assert spent_between(marks, 0, 250) == (1.0, 0.5)
     assert spent_between(marks, 250, 500) == (3.0, 2.0)
     assert spent_between(marks, 125, 10_000) == (3.5, 2.25)
+    found = {"first": 250, "last": 500, "seconds": 6.0, "cpu_seconds_per_million": 16_000.0}
+    assert to_bare(found, marks) == {"ratio_to_bare": 0.5, "cpu_ratio_to_bare": 0.5}
+    unknown = {**found, "cpu_seconds_per_million": None}
+    assert to_bare(unknown, marks) == {"ratio_to_bare": 0.5, "cpu_ratio_to_bare": None}
 
 
 def test_latency_runs_from_due_to_visible():

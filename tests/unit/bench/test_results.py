@@ -142,7 +142,7 @@ def test_what_grows_is_compared_with_its_smallest_size(tmp_path):
     assert table["size"].tolist() == [1_000, 2_000, 1_000, 2_000]
     assert table["CPU us per event"].tolist() == [30.0, 40.0, 30.0, 40.0]
     assert table["ratio"].tolist() == pytest.approx([1, 4 / 3, 1, 4 / 3])
-    assert table["bytes for one more"].tolist()[1::2] == pytest.approx([400.0, 400.0])
+    assert table["peak bytes for one more"].tolist()[1::2] == pytest.approx([400.0, 400.0])
 
 
 def test_memory_and_time_may_be_unknown(tmp_path, run_of):
