@@ -90,8 +90,8 @@ class IngestOperator(RecordOperator):
         topics = (origin.topic for origin in origins)  # which only some formats ask for
         rows = self._decoder.decode_all(topics, [origin.value for origin in origins])
         short, learned, learnable = self._surely_short, self._learned, self._learnable
-        is_timed, time_of = self._pipeline.event_time is not None, self._event_time_ms
-        earliest_ms = time_of.earliest_ms
+        is_timed, times = self._pipeline.event_time is not None, self._event_time_ms
+        read_ms, earliest_ms, max_ahead_ms = times.read_ms, times.earliest_ms, times.max_ahead_ms
         is_placed = bool(records) and self._is_placed(records[0].origin)
         made: list[Record] = []
         events = labels = 0
@@ -115,8 +115,11 @@ class IngestOperator(RecordOperator):
                     made.append(LabelRecord(given, origin, "clean", partition))
                     labels += 1
                     continue
-                time_ms = time_of(time, origin.timestamp_ms) if is_timed else origin.timestamp_ms
-                if time_ms < earliest_ms:
+                time_ms = latest_ms = origin.timestamp_ms
+                if is_timed:
+                    time_ms = read_ms(time)
+                    latest_ms += max_ahead_ms
+                if not earliest_ms <= time_ms <= latest_ms:
                     _odd()
             except Exception:
                 made += super().run(Slice([record]))

@@ -24,6 +24,13 @@ class EventTimes:
     ----------
     pipeline
         The definition.
+
+    Attributes
+    ----------
+    earliest_ms
+        The earliest time that can be.
+    max_ahead_ms
+        How much later than its Kafka timestamp a record's time can be.
     """
 
     def __init__(self, pipeline: Pipeline) -> None:
@@ -34,7 +41,7 @@ class EventTimes:
         self.earliest_ms = int(pipeline.earliest.timestamp() * 1000)
         if pipeline.event_time is None and pipeline.earliest == EARLIEST:
             self.earliest_ms = 0  # Kafka's timestamps are in no other unit
-        self._max_ahead_ms = int(pipeline.max_ahead.total_seconds() * 1000)
+        self.max_ahead_ms = int(pipeline.max_ahead.total_seconds() * 1000)
 
     def __call__(self, value: int | str | None, timestamp_ms: int) -> int:
         """Return the event time of a record, by its field for it or its Kafka timestamp.
@@ -46,8 +53,8 @@ class EventTimes:
         """
         if value is None:
             value = timestamp_ms
-        time_ms = iso_to_ms(value) if isinstance(value, str) else int(value) // self._units_per_ms
-        latest_ms = timestamp_ms + self._max_ahead_ms
+        time_ms = self.read_ms(value)
+        latest_ms = timestamp_ms + self.max_ahead_ms
         if not self.earliest_ms <= time_ms <= latest_ms:
             raise RecordError(
                 RejectReason.TIMESTAMP_OUT_OF_RANGE,
@@ -55,6 +62,10 @@ class EventTimes:
                 f" (earliest, max_ahead); got {time_ms}{self._guess(value, latest_ms)}",
             )
         return time_ms
+
+    def read_ms(self, value: int | str) -> int:
+        """Return a time of the field in milliseconds, whether it can be or not."""
+        return iso_to_ms(value) if isinstance(value, str) else int(value) // self._units_per_ms
 
     def _guess(self, value: object, latest_ms: int) -> str:
         """Return in which unit a number would be a time that can be."""
