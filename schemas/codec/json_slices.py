@@ -8,7 +8,7 @@ by itself, and says what is wrong with it. It is the same with a schema of other
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, Any, Literal
 from typing import Union as UnionOf
 
@@ -16,6 +16,7 @@ import msgspec
 
 from millrace.schemas.codec.binary import nearest_float
 from millrace.schemas.codec.documents import default_maker
+from millrace.schemas.codec.reader import bound
 from millrace.schemas.codec.slices import ReadRows, Row, are_finite, loop, row_of
 from millrace.schemas.codec.types import (
     Enum,
@@ -45,12 +46,23 @@ _TYPES: dict[str, Any] = {
     "double": float,
     "string": str,
 }
+_NO_TEXTS: Mapping[str, Callable[[str], object]] = {}
 
 
 def json_row_reader(
-    row: Row, finite: Collection[str | None] = (), max_bytes: int = sys.maxsize
+    row: Row,
+    finite: Collection[str | None] = (),
+    max_bytes: int = sys.maxsize,
+    texts: Mapping[str, Callable[[str], object]] = _NO_TEXTS,
 ) -> ReadRows:
     """Return the function that reads many documents of one type; see `slices`.
+
+    Parameters
+    ----------
+    row, finite, max_bytes
+        As in `slices`.
+    texts
+        Fields of numbers that text may stand for, and what makes the number of it, or raises.
 
     Examples
     --------
@@ -59,16 +71,22 @@ def json_row_reader(
     [('Point', {'x': 2.0, 'y': 0}), None, None]
     """
     try:
-        reads = [_decoder(row.declared, is_strict=each) for each in (False, True)]
+        reads = [_decoder(row.declared, texts, is_strict=each) for each in (False, True)]
     except NotPlainError:
         return loop("pass\n", {})
     scope: dict[str, object] = {"nearest_float": nearest_float}
     scope |= dict(zip(("read", "read_strictly"), reads, strict=True))
     fields = row.declared.fields
     places = {name: f"value_{index}" for index, name in enumerate(fields)}
+    statements = [_statement(places[name], fields[name]) for name in fields]
+    for name, convert in texts.items():
+        place = places[name]
+        statements.append(
+            f"if type({place}) is str:\n    {place} = {bound(convert, scope)}({place})"
+        )
     body = _BODY.format(
         longest=_LONGEST_NUMBER,
-        statements="\n".join(_statement(places[name], fields[name]) for name in fields),
+        statements="\n".join(statements),
         max_bytes=max_bytes,
         are_finite=are_finite({places[name]: fields[name] for name in fields if name in finite}),
         row=row_of(row, places, scope),
@@ -76,15 +94,18 @@ def json_row_reader(
     return loop(body, scope)
 
 
-def _decoder(declared: Record, *, is_strict: bool) -> Callable[[str], object]:
+def _decoder(
+    declared: Record, texts: Collection[str], *, is_strict: bool
+) -> Callable[[str], object]:
     """Return what reads one document into a struct; a strict one refuses unknown fields."""
     fields = []
     for index, (name, each) in enumerate(declared.fields.items()):
         has_default = name in declared.defaults
         default = default_maker(declared, name)() if has_default else msgspec.NODEFAULT
-        fields.append(
-            (f"value_{index}", _type_of(plain(each)), msgspec.field(name=name, default=default))
-        )
+        kind = _type_of(plain(each))
+        if name in texts:
+            kind |= str
+        fields.append((f"value_{index}", kind, msgspec.field(name=name, default=default)))
     struct = msgspec.defstruct(
         "Document", fields, kw_only=True, gc=False, forbid_unknown_fields=is_strict
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from reprlib import repr as shortened
 from typing import NamedTuple
 
@@ -82,7 +82,6 @@ class InputDecoder:
         name, accepted = self._schema.as_written.name, self._schema.accepted.type
         event = Row(name, accepted, Parts(apart, (pipeline.label,)))
         finite = frozenset({*self.finite, pipeline.label, "label"})
-        self._readers = _readers(self._schema, event, finite, max_event_bytes)
         self._event_time = pipeline.event_time
         self._has_numeric_time = (
             pipeline.event_time is not None
@@ -91,6 +90,8 @@ class InputDecoder:
         self._units_per_ms = 1
         if pipeline.event_time is not None:
             self._units_per_ms = self._schema.units_per_ms(pipeline.event_time)
+        time = pipeline.event_time if self._has_numeric_time else None
+        self._readers = _readers(self._schema, event, finite, max_event_bytes, time)
 
     def decode_all(self, topics: Iterable[str], values: Sequence[bytes | None]) -> Rows:
         """Return what many records hold; None for one that is to be looked at by itself.
@@ -172,15 +173,30 @@ class InputDecoder:
 
 @lru_cache(_MAX_REMEMBERED)
 def _readers(
-    schema: EventSchema, event: Row, finite: frozenset[str | None], max_bytes: int
+    schema: EventSchema,
+    event: Row,
+    finite: frozenset[str | None],
+    max_bytes: int,
+    numeric_time: str | None,
 ) -> _Readers:
     """Return what reads many records: made once, for all partitions."""
+    texts = {}
+    if numeric_time is not None:
+        texts[numeric_time] = partial(_units, schema.units_per_ms(numeric_time))
     parts = {row.name: row.parts for row in (event, _LABEL)}
     return _Readers(
         schema.codec.row_reader(parts, finite, max_bytes),
-        json_row_reader(event, finite, max_bytes),
+        json_row_reader(event, finite, max_bytes, texts),
         json_row_reader(_LABEL, finite, max_bytes),
     )
+
+
+def _units(units_per_ms: int, text: str) -> int:
+    """Return the time of a numeric field that is text in JSON."""
+    units = iso_to_units(text, units_per_ms)
+    if units not in _LONGS:
+        raise OverflowError
+    return units
 
 
 def _label_from_json(document: Fields) -> Fields:

@@ -24,6 +24,7 @@ Make = Callable[..., Any]
 NOW_MS = 1_700_000_000_000
 MAX_EVENT_BYTES = 6_000
 COLOUR = {"type": "enum", "name": "Colour", "symbols": ["RED", "BLUE"]}
+NANOSECONDS = {"type": "long", "logicalType": "timestamp-nanos"}
 MOMENT = {"type": "long", "logicalType": "timestamp-micros"}
 
 TEXTS = ("", "a", "é", "e" * 70, "x" * 300, "x" * 1_024, "é" * 600, "x" * 7_000)
@@ -42,6 +43,7 @@ DRAWN: dict[str, tuple[Any, ...]] = {
     "Colour": ("RED", "BLUE"),
     "array": ([], [1.5]),
     "timestamp-micros": TIMES,
+    "timestamp-nanos": tuple(min(time * 1_000, 2**63 - 1) for time in TIMES),
 }
 ORDINARY = {
     "boolean": True,
@@ -74,6 +76,11 @@ DEFINITIONS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "number labels, time": (
         "regression",
         {"id": "string", "at": MOMENT, "a": "double", "y": ["null", "double", "long"]},
+        {"event_time": "at"},
+    ),
+    "nanoseconds": (
+        "binary",
+        {"id": "string", "at": NANOSECONDS, "a": "double", "y": ["null", "boolean"]},
         {"event_time": "at"},
     ),
     "text labels, ISO time": (
@@ -188,6 +195,10 @@ class Producer:
 
     def _json(self) -> bytes:
         fields = self._fields()
+        if self._pipeline.event_time is not None:
+            fields["at"] = (
+                self._pick((*ISO, "2999-01-01")) if self._rng.random() < 0.7 else fields["at"]
+            )
         return json.dumps(fields | {"more": [1, {"x": None}]} if "a" in fields else fields).encode()
 
     def _odd_json(self) -> bytes:
@@ -287,7 +298,9 @@ def test_what_is_ordinary_is_never_alone(
         kinds = schema.types_of(name)
         event[name] = next(value for kind, value in ORDINARY.items() if kind in kinds)
     if "at" in event:
-        event["at"] = "2023-11-14" if fields["at"] == "string" else NOW_MS * 1_000
+        units = {"nanoseconds": 1_000_000}.get(definition, 1_000)
+        event["at"] = "2023-11-14" if fields["at"] == "string" else NOW_MS * units
+    at = {"at": "2023-11-14"} if "at" in event else {}
     label = event[pipeline.label] if pipeline.label else True
     given = {"event_id": "e", "label": label, "label_time_ms": 1, "key": "k"}
     topics = {
@@ -295,7 +308,7 @@ def test_what_is_ordinary_is_never_alone(
         "labels": [shipped("label").encode(given), json.dumps(given).encode()],
     }
     topics["events"] += [
-        json.dumps(event).encode(),
+        json.dumps(event | at).encode(),
         *(confluent(at, topics["events"][at][10:]) for at in (0, 1)),
     ]
     records = [
