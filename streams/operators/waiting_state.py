@@ -75,6 +75,7 @@ class WaitingState(KeyedState[object]):
 
     def note_gone(self, number: int, place: int) -> None:
         """Note that an event of a block is gone, unless all of the block will be written."""
+        self.before_change(str(number))
         if str(number) not in self.unsaved:
             gone = cast(bytearray, self.changing(f"{number}-", bytearray))
             gone.append(place)

@@ -177,7 +177,7 @@ class Session:
         if with_offsets:
             self._offsets.restart()
         self._pace.note_commit(self._clock() - started)
-        if is_due or self._saving is not None:
+        if is_due or self.is_saving:
             self._save(is_last)
         self.inbox.report_lag(self._next_offsets())
 
@@ -235,6 +235,7 @@ class Session:
             self._state_outbox.take_back()
             self._saving = None
         if self._saving is None:
+            self._flush.restart()
             self._saving = Saving(self._unsaved(), self._state, self._state_outbox)
         saving, started = self._saving, self._clock()
         seconds = math.inf if is_last else _SAVE_SECONDS
@@ -260,6 +261,11 @@ class Session:
             self._metrics.flush_timestamp.labels(self._agent).set(time.time())
         self._saving = None
         self._flush.restart()
+
+    @property
+    def is_saving(self) -> bool:
+        """Whether a save has begun that goes on with the next commits."""
+        return self._saving is not None
 
     @property
     def _transactional_ids(self) -> str:

@@ -31,7 +31,7 @@ from millrace.streams.state.entries import MODELS, Entries
 from millrace.streams.state.flush import Flush
 from millrace.streams.state.found import Found
 from millrace.streams.state.input_order import Run
-from millrace.streams.state.parts import PART_BYTES, Parts, count_parts
+from millrace.streams.state.parts import PART_BYTES, Parts, count_parts, is_part
 from millrace.streams.state.records import (
     MANIFEST,
     ORDER,
@@ -94,7 +94,8 @@ class _Flushed:
     number
         Of the flush.
     written
-        Where it has written.
+        Where it has written parts of entries, and what else the next flush does not write again
+        if this one is given up.
     """
 
     parts: dict[Place, int]
@@ -176,6 +177,7 @@ class StateLog:
         flush = _Flushed(parts, len(there.orders), max(number, there.flush + 1))
         sizes = {name: len(store) for name, store in stores.items()}
         former = there.leftovers | there.attempted | {(self._topic, key) for key in there.orders}
+        others = former | {*there.again}
 
         def records_of(store: str, change: Change) -> Iterator[StateRecord]:
             return self._entries.of(partition, store, change, covers, flush.number, parts)
@@ -185,7 +187,8 @@ class StateLog:
 
         def records() -> Iterator[StateRecord]:
             for record in changed:
-                flush.written.add(record.place)
+                if is_part(record.key) or record.place in others:
+                    flush.written.add(record.place)
                 yield record
             for place, record in there.again.items():
                 if place not in flush.written:

@@ -75,6 +75,13 @@ class LiveAgent:
         """Let the agent's clock jump."""
         self._passed_seconds += seconds
 
+    def save(self) -> None:
+        """Let time pass until the state is due, and save all of it."""
+        self.pass_time(2)
+        self.session.commit()
+        while self.session.is_saving:
+            self.session.commit()
+
     def work(self, is_done: Callable[[], bool]) -> int:
         """Poll, fold and commit until it is done; return the number of records."""
         count, deadline = 0, time.monotonic() + SECONDS

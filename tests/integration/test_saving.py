@@ -80,8 +80,7 @@ def test_prediction_follows_a_large_model(kafka: str, unique_name: Callable[[str
         feature.work_to("clean", 3)
         prediction.work_to("features", 3)
         learning.work_to("examples", 3)
-        learning.pass_time(2)
-        learning.session.commit()
+        learning.save()
         produce_readings(kafka, f"{name}.events", 1, first=3)
         ingest.work_to("events", 4)
         feature.work_to("clean", 5)  # behind a marker
@@ -102,8 +101,7 @@ def test_state_that_the_broker_refuses_stops_no_prediction(
         for count in (5, 10, 15):
             produce_readings(kafka, f"{name}.events", 5, first=count - 5)
             agent.work_to("events", count)
-            agent.pass_time(2)
-            agent.session.commit()
+            agent.save()
         assert "refuses" in agent.session.unsaved
         assert (
             agent.count("state_refused_total", agent="ingest-feature-prediction-learning-drift")
@@ -117,8 +115,7 @@ def test_state_that_the_broker_refuses_stops_no_prediction(
         limit(kafka, f"{name}.models", LARGEST)
         produce_readings(kafka, f"{name}.events", 1, first=15)
         agent.work_to("events", 16)
-        agent.pass_time(2)
-        agent.session.commit()
+        agent.save()
         assert agent.session.unsaved == ""
         agent.restart()
         agent.start()

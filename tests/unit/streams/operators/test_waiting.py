@@ -101,18 +101,52 @@ class Saved:
 
     def save(self, waiting: WaitingEvents) -> None:
         """Write what has changed, as a flush does."""
-        for change in waiting.entries.take_changes():
+        self.write(waiting.entries.take_changes())
+        assert len(self.log) == len(waiting.entries)
+
+    def write(self, changes: list[Change]) -> None:
+        for change in changes:
             assert isinstance(change.value, bytes | None)
             if change.value is None:
-                del self.log[change.key]
+                self.log.pop(change.key, None)
             else:
                 self.log[change.key] = change
-        assert len(self.log) == len(waiting.entries)
 
     def restore(self, waiting: WaitingEvents) -> WaitingEvents:
         """Give a new store what was saved."""
         waiting.entries.restore(self.log.values())
         return waiting
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_save_that_is_spread_holds_one_moment(
+    seed: int, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is put and taken while a save goes on is in the next one, which may be of the same."""
+    monkeypatch.setattr(module, "BLOCK_EVENTS", 8)
+    rng = random.Random(seed)
+    waiting, saved, number = make(60), Saved(), 0
+    for _ in range(40):
+        number += 1
+        waiting.put(event(str(number), number))
+        changes: list[Change] = []
+        waiting.entries.begin_save(changes.append)
+        expected = [*waiting]
+        while (change := waiting.entries.next_change()) is not None:
+            changes.append(change)
+            for _ in range(rng.choice([0, 1, 9])):
+                number += 1
+                waiting.put(event(str(number), number + rng.randrange(20)))
+                waiting.surplus()
+                waiting.take(str(rng.randrange(max(number - 70, 0), number + 1)))
+                waiting.expired(number - 50)
+            waiting.pack()
+        if rng.random() < 0.3:
+            waiting.entries.give_up_save()
+            continue
+        waiting.entries.end_save()
+        saved.write(changes)
+        assert [*saved.restore(make(60))] == expected
 
 
 @pytest.mark.parametrize("seed", range(6))
