@@ -143,7 +143,7 @@ def test_it_may_be_saved_anywhere(seed: int) -> None:
             changes = pickle.loads(pickle.dumps(saved.store.take_changes()))
             saved = Watermark(HOUR_MS)
             saved.store.restore(changes)
-            assert not saved.store.changes()
+            assert not saved.store.take_changes()
             assert dict(saved.store) == dict(straight.store)
 
 
