@@ -204,7 +204,7 @@ def _write_texts(values: Sequence[str]) -> list[Part]:
         return [holes(write_text(values[0]))]
     encoded = [*map(str.encode, values)]
     sizes = [*map(len, encoded)]
-    if _is_one(sizes) and sizes[0]:
+    if _is_one(sizes):
         return [write_long(sizes[0]), holes(b"".join(encoded), sizes[0])]
     return [[*map(write_long, sizes)], encoded]
 
