@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from millrace.models.candidates.ordered import with_ordered_classes
 from millrace.models.candidates.predicting import learner, predictor
+from millrace.models.candidates.steps import Followed, Step
 from millrace.models.pipeline.model import Model
 from millrace.models.pipeline.tasks import Task
-from millrace.models.user_code import contained
+from millrace.models.user_code import PASSED_ON, contained
 from millrace.schemas.records import Features
 
 BROKEN_AFTER = 10  # events in a row: fewer may be odd
@@ -30,6 +33,13 @@ class Candidate:
         How many labelled events in a row it had no valid prediction for; None for a model that
         has never made one.
 
+    Attributes
+    ----------
+    predict, learn
+        Predict one event, and learn from one.
+    invalid_in_a_row
+        See above.
+
     Examples
     --------
     >>> from river.dummy import NoChangeClassifier
@@ -39,7 +49,7 @@ class Candidate:
     {'value': True, 'probabilities': {}}
     """
 
-    __slots__ = ("_invalid_in_a_row", "_probabilities", "_task", "learn", "model", "predict")
+    __slots__ = ("_probabilities", "_task", "invalid_in_a_row", "learn", "model", "predict")
 
     def __init__(
         self,
@@ -53,20 +63,50 @@ class Candidate:
         self.learn = learner(model)
         self._task = task
         self._probabilities = probabilities
-        self._invalid_in_a_row = invalid_in_a_row
+        self.invalid_in_a_row = invalid_in_a_row
 
     def __reduce__(self) -> tuple[type[Candidate], tuple[Model, Task, bool, int | None]]:
         """Pickle the arguments of the constructor: closures cannot be pickled."""
-        args = (self.model, self._task, self._probabilities, self._invalid_in_a_row)
+        args = (self.model, self._task, self._probabilities, self.invalid_in_a_row)
         return Candidate, args
+
+    def follow(self, name: str, steps: Sequence[Step]) -> Followed:
+        """Predict, under a name, and learn, step by step, for as long as all goes well.
+
+        It stops before a step at which the model makes no prediction, and after one at which
+        learning raises.
+        """
+        predict, learn = self.predict, self.learn
+        done = 0
+        for asked, answers, taught, label, _ in steps:
+            if asked is not None:
+                try:
+                    answer = predict(asked)
+                except PASSED_ON:
+                    raise
+                except BaseException:  # it will be asked again, and then this counts
+                    return Followed(done, None)
+                if answer["value"] is None:
+                    return Followed(done, None)
+                answers[name] = answer
+            done += 1
+            if taught is not None:
+                try:
+                    learn(taught, label)
+                except PASSED_ON:
+                    raise
+                except BaseException as error:  # a user's model may raise anything
+                    return Followed(done, error)
+        return Followed(done, None)
+
+    @property
+    def gives_probabilities(self) -> bool:
+        """Whether its predictions hold the probabilities of classes, where its model has any."""
+        return self._probabilities
 
     def with_model(self, model: Model) -> Candidate:
         """Return a candidate with another model, and the same task and probabilities."""
         return Candidate(model, self._task, self._probabilities)
-
-    def note_valid(self) -> None:
-        """Note that it had made a valid prediction for an event whose label has come."""
-        self._invalid_in_a_row = 0
 
     def note_invalid(self, features: Features) -> bool:
         """Note that it had made none, or raised; return whether it is broken.
@@ -75,10 +115,10 @@ class Candidate:
         of them, though it did before. So an odd event breaks no model, and a model that predicts
         only after it has learned is not broken.
         """
-        if self._invalid_in_a_row is None:
+        if self.invalid_in_a_row is None:
             return False
-        self._invalid_in_a_row = self._invalid_in_a_row + 1 if self.fails(features) else 0
-        return self._invalid_in_a_row > 0 and self._invalid_in_a_row % BROKEN_AFTER == 0
+        self.invalid_in_a_row = self.invalid_in_a_row + 1 if self.fails(features) else 0
+        return self.invalid_in_a_row > 0 and self.invalid_in_a_row % BROKEN_AFTER == 0
 
     def fails(self, features: Features) -> bool:
         """Whether it makes no prediction for these features: it raises, or its answer is none."""

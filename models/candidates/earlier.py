@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TypedDict, cast
 
+from millrace.models.candidates.baselines import baselines
 from millrace.models.candidates.candidate import Candidate
 from millrace.models.candidates.challenger import Challenger
 from millrace.models.pipeline.model import Model
@@ -43,7 +44,9 @@ class _Models01(TypedDict):
 
 def upgraded(state: Mapping[str, object]) -> Mapping[str, object]:
     """Return the attributes of a saved `ModelSet` as this release has them."""
-    return _upgraded_01(cast(_Models01, state)) if "replacements" in state else state
+    if "replacements" in state:
+        state = _upgraded_01(cast(_Models01, state))
+    return state if "baselines" in state else _with_baselines(state)
 
 
 def _upgraded_01(state: _Models01) -> dict[str, object]:
@@ -60,4 +63,18 @@ def _upgraded_01(state: _Models01) -> dict[str, object]:
         },
         "version": version,
         "failures": state["failures"],
+        "_unlearned": {},
+    }
+
+
+def _with_baselines(state: Mapping[str, object]) -> dict[str, object]:
+    """Return the baselines apart from the candidates, among which they were once."""
+    candidates = cast(Mapping[str, Candidate], state["candidates"])
+    names = [*baselines(cast(Task, state["task"]))]
+    return {
+        **state,
+        "candidates": {name: each for name, each in candidates.items() if name not in names},
+        "baselines": {name: candidates[name].model for name in names},
+        "_measures_probabilities": candidates[names[-1]].gives_probabilities,
+        "_pending": [],
     }

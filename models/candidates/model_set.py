@@ -7,13 +7,15 @@ that their metrics can be compared. A challenger joins them after a drift.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from millrace.models.candidates.baselines import baselines
+from millrace.models.candidates.baselines import answers, baselines
 from millrace.models.candidates.candidate import BROKEN_AFTER, Candidate
 from millrace.models.candidates.challenger import Challenger, incumbent_of
 from millrace.models.candidates.earlier import upgraded
 from millrace.models.candidates.metrics import measures_probabilities
+from millrace.models.candidates.predicting import predictor
+from millrace.models.candidates.steps import Followed, Step
 from millrace.models.monitoring.drift import DriftPolicy
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.model import Model
@@ -56,7 +58,9 @@ class ModelSet:
     champion
         Name of the model whose predictions are published.
     candidates
-        Name to candidate, in the order of the definition, with the baselines last.
+        Name to candidate, in the order of the definition.
+    baselines
+        Name to baseline.
     challengers
         Name of a candidate to the challenger that competes for its place.
     version
@@ -74,27 +78,35 @@ class ModelSet:
         measured = measures_probabilities(self.task, pipeline.metrics)
         self.candidates = {
             name: Candidate(model, self.task, measured or name == self.champion)
-            for name, model in (fresh | baselines(self.task)).items()
+            for name, model in fresh.items()
         }
+        self.baselines = baselines(self.task)
+        self._measures_probabilities = measured
         self.challengers: dict[str, Challenger] = {}
         self.version = 0
         self.failures: Counter[str] = Counter()
         # Version after the last example that a candidate raised at, and how many in a row they are.
         self._unlearned: dict[str, tuple[int, int]] = {}
+        self._pending: list[LabelValue] = []  # that the baselines have yet to learn
+
+    def __getstate__(self) -> dict[str, object]:
+        self.answer_baselines()
+        return vars(self)
 
     def __setstate__(self, state: dict[str, object]) -> None:
         vars(self).update(upgraded(state))
-        vars(self).setdefault("_unlearned", {})  # not in state of 0.1
 
     @property
     def models(self) -> dict[str, Model]:
-        """Name to River model, in the order of `candidates`."""
-        return {name: each.model for name, each in self.candidates.items()}
+        """Name to River model: the candidates, then the baselines."""
+        return {name: each.model for name, each in self.candidates.items()} | self.baselines
 
     def predict(
         self, features: Features, note_failure: Callable[[str], None] = _ignored
     ) -> dict[str, Predicted]:
         """Return what each candidate predicts, in order; then each challenger. Changes no model.
+
+        What baselines predict depends on the labels alone: `answer_baselines` returns it later.
 
         Parameters
         ----------
@@ -110,24 +122,107 @@ class ModelSet:
         """
         predicted = {}
         raised = None
-        for name, candidate in self._predicting().items():
-            try:
-                predicted[name] = candidate.predict(features)
-            except PASSED_ON:
-                raise
-            except BaseException as error:  # a user's model may raise anything
-                self._fail(name, note_failure)
-                raised = error if name == self.champion else raised
-                predicted[name] = Predicted(value=None, probabilities={})
+        predicting = self._with_challengers() if self.challengers else self.candidates
+        for name, candidate in predicting.items():
+            predicted[name], error = self._ask(name, candidate, features, note_failure)
+            if error is not None and name == self.champion:
+                raised = error
         if raised is not None:
             raise NoPredictionError(predicted) from raised
         return predicted
+
+    @property
+    def is_ordinary(self) -> bool:
+        """Whether each candidate predicts and learns as it should, and none has a challenger."""
+        if self.challengers or any(at == self.version for at, _ in self._unlearned.values()):
+            return False
+        return all(each.invalid_in_a_row == 0 for each in self.candidates.values())
+
+    def follow(
+        self, steps: Sequence[Step], note_failure: Callable[[str], None] = _ignored
+    ) -> Followed:
+        """Predict and learn step by step, one candidate after the other.
+
+        Equivalent to one `predict` and `learn` after the other where the models are ordinary. It
+        stops where the champion does, and where one of several is no longer ordinary.
+        """
+        done = 0
+        at_a_time = len(steps) if len(self.candidates) == 1 else BROKEN_AFTER - 1
+        while done < len(steps):
+            part = steps[done : done + at_a_time]
+            followed = self._follow(part, note_failure)
+            done += followed.steps
+            if followed.steps < len(part) or followed.raised or not self.is_ordinary:
+                return Followed(done, followed.raised)
+        return Followed(done, None)
+
+    def _follow(self, steps: Sequence[Step], note_failure: Callable[[str], None]) -> Followed:
+        """Follow so few steps that no candidate turns out to be broken on the way."""
+        champion = self.candidates[self.champion]
+        followed = champion.follow(self.champion, steps)
+        steps = steps[: followed.steps]
+        for name, candidate in self.candidates.items():
+            if candidate is not champion:
+                self._let_follow(name, candidate, steps, note_failure)
+        labels = [step.label for step in steps if step.taught is not None]
+        self.version += len(labels)
+        self._pending += [label for label in labels if label is not None]
+        if followed.raised is not None:
+            self._fail(self.champion, note_failure)
+            self._note_unlearned(self.champion, self.version)
+        return followed
+
+    def _let_follow(
+        self,
+        name: str,
+        candidate: Candidate,
+        steps: Sequence[Step],
+        note_failure: Callable[[str], None],
+    ) -> None:
+        """Let a candidate follow all steps, whatever it raises on the way."""
+        version = self.version
+        done, raised = candidate.follow(name, steps)
+        version += sum(step.taught is not None for step in steps[:done])
+        if raised is not None:
+            self._fail(name, note_failure)
+            self._note_unlearned(name, version)
+        for step in steps[done:]:
+            if step.asked is not None:
+                step.answers[name] = self._ask(name, candidate, step.asked, note_failure)[0]
+            if step.taught is not None:
+                version += 1
+                if step.tested[name]["value"] is not None:
+                    candidate.invalid_in_a_row = 0
+                else:
+                    candidate.note_invalid(step.taught)
+                self._teach(name, candidate, step.taught, step.label, version, note_failure)
 
     def champion_fails(self, features: Features) -> bool:
         """Whether the champion makes no prediction for these features. Changes no model."""
         return self.candidates[self.champion].fails(features)
 
-    def broken(self, features: Features, losses: Mapping[str, float]) -> list[str]:
+    @property
+    def pending_labels(self) -> int:
+        """How many labels the baselines have yet to learn."""
+        return len(self._pending)
+
+    def answer_baselines(self) -> dict[str, list[Predicted]]:
+        """Let the baselines learn what is pending, and return what they predict on the way.
+
+        Returns
+        -------
+        dict
+            Baseline to its predictions, one before each pending label and one after the last.
+        """
+        labels, self._pending = self._pending, []
+        if self._measures_probabilities:
+            return {name: self._step(each, labels) for name, each in self.baselines.items()}
+        return {
+            name: [Predicted(value=value, probabilities={}) for value in answers(model, labels)]
+            for name, model in self.baselines.items()
+        }
+
+    def broken(self, features: Features, predicted: Mapping[str, Predicted]) -> list[str]:
         """Return the candidates that turn out to be broken at a labelled event.
 
         They made no prediction for ten labelled events in a row, though they did before, or raised
@@ -138,18 +233,21 @@ class ModelSet:
         ----------
         features
             Of the event.
-        losses
-            Loss of each candidate that made a prediction, by name.
+        predicted
+            What each candidate predicted at the event.
         """
         found = []
         for name, candidate in self.candidates.items():
-            if name in losses:
-                candidate.note_valid()
+            answer = predicted.get(name)
+            if answer is not None and answer["value"] is not None:
+                candidate.invalid_in_a_row = 0
             elif candidate.note_invalid(features):
                 found.append(name)
-        if self.version > BROKEN_AFTER:  # or else they never learned
+        if self._unlearned and self.version > BROKEN_AFTER:  # or else they never learned
             streak = (self.version, BROKEN_AFTER)
             found += [name for name, each in self._unlearned.items() if each == streak]
+        if not found:
+            return found
         return [name for name in dict.fromkeys(found) if name not in self.challengers]
 
     def compare(self, predicted: Mapping[str, Predicted], losses: Mapping[str, float]) -> None:
@@ -178,6 +276,8 @@ class ModelSet:
     ) -> None:
         """Let every model learn from one example. One that raises keeps what it has changed.
 
+        Baselines learn the label when they are asked next.
+
         Parameters
         ----------
         features
@@ -193,16 +293,13 @@ class ModelSet:
             Whatever the champion raises, once the others have learned.
         """
         self.version += 1
+        if label is not None:
+            self._pending.append(label)
         raised = None
         for name, candidate in self.candidates.items():
-            try:
-                candidate.learn(features, label)
-            except PASSED_ON:
-                raise
-            except BaseException as error:  # a user's model may raise anything
-                self._fail(name, note_failure)
-                self._note_unlearned(name)
-                raised = error if name == self.champion else raised
+            error = self._teach(name, candidate, features, label, self.version, note_failure)
+            if error is not None and name == self.champion:
+                raised = error
         for name, challenger in [*self.challengers.items()]:
             try:
                 challenger.learn(features, label)
@@ -223,20 +320,63 @@ class ModelSet:
             trial = Trial(pipeline.drift.replacement_after)
             self.challengers[name] = Challenger(name, self.version, candidate, trial)
 
+    def _ask(
+        self,
+        name: str,
+        candidate: Candidate,
+        features: Features,
+        note_failure: Callable[[str], None],
+    ) -> tuple[Predicted, BaseException | None]:
+        """Return what a candidate predicts, or that it predicts nothing, and what it raised."""
+        try:
+            return candidate.predict(features), None
+        except PASSED_ON:
+            raise
+        except BaseException as error:  # a user's model may raise anything
+            self._fail(name, note_failure)
+            return Predicted(value=None, probabilities={}), error
+
+    def _teach(
+        self,
+        name: str,
+        candidate: Candidate,
+        features: Features,
+        label: LabelValue | None,
+        version: int,
+        note_failure: Callable[[str], None],
+    ) -> BaseException | None:
+        """Let a candidate learn the example that leads to a version; return what it raised."""
+        try:
+            candidate.learn(features, label)
+        except PASSED_ON:
+            raise
+        except BaseException as error:  # a user's model may raise anything
+            self._fail(name, note_failure)
+            self._note_unlearned(name, version)
+            return error
+        return None
+
+    def _step(self, baseline: Model, labels: Iterable[LabelValue]) -> list[Predicted]:
+        """Predict, probabilities too, and learn, one label after the other."""
+        predict = predictor(baseline, self.task, probabilities=True)
+        predicted = [predict({})]
+        for label in labels:
+            baseline.learn_one({}, label)
+            predicted.append(predict({}))
+        return predicted
+
     def _fail(self, name: str, note_failure: Callable[[str], None]) -> None:
         incumbent = incumbent_of(name)
-        self.failures[incumbent] += 1
         note_failure(incumbent)
+        self.failures[incumbent] += 1
 
-    def _note_unlearned(self, name: str) -> None:
-        """Note that a candidate raised when it learned from the newest example."""
-        version, in_a_row = self._unlearned.get(name, (0, 0))
-        in_a_row = in_a_row + 1 if version == self.version - 1 else 1
-        self._unlearned[name] = (self.version, in_a_row)
+    def _note_unlearned(self, name: str, version: int) -> None:
+        """Note that a candidate raised when it learned the example that leads to a version."""
+        before, in_a_row = self._unlearned.get(name, (0, 0))
+        in_a_row = in_a_row + 1 if before == version - 1 else 1
+        self._unlearned[name] = (version, in_a_row)
 
-    def _predicting(self) -> dict[str, Candidate]:
-        if not self.challengers:
-            return self.candidates
+    def _with_challengers(self) -> dict[str, Candidate]:
         ready = [each for each in self.challengers.values() if each.predicts]
         return self.candidates | {each.name: each.candidate for each in ready}
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from contextlib import suppress
+from functools import lru_cache
 from typing import TypeAlias, cast
 
 from river import base
@@ -22,8 +22,9 @@ from millrace.schemas.records import Features, LabelValue, Predicted
 Predict: TypeAlias = Callable[[Features], Predicted]
 Learn: TypeAlias = Callable[[Features, LabelValue | None], object]
 
-_NUMBERS = {int, float}
-_CLASSES = {bool, int}
+_FLOATS = {float}
+_NAMED = {bool, int, str}
+_MOST_NAMES = 10_000
 
 
 class InvalidPredictionError(ValueError):
@@ -56,7 +57,7 @@ def predictor(model: Model, task: Task, probabilities: bool = False) -> Predict:
         return lambda x: {"value": _class(task, predict_one(x.copy())), "probabilities": {}}
     predict_proba_one = cast(Classifier, model).predict_proba_one
     if last.predict_one is base.Classifier.predict_one:
-        return lambda x: _likeliest(task, _probabilities(predict_proba_one(x.copy())))
+        return lambda x: _likeliest(task, predict_proba_one(x.copy()))
     return lambda x: {
         "value": _class(task, predict_one(x.copy())),
         "probabilities": _by_name(_probabilities(predict_proba_one(x.copy()))),
@@ -106,16 +107,14 @@ def _probabilities(answer: object) -> dict[object, float]:
     found = cast(dict[object, float], answer)
     if type(answer) is not dict:
         found = dict(dict.items(found))
-    values = found.values()
-    with suppress(OverflowError):  # of a whole number that no float can hold
-        if _NUMBERS.issuperset(map(type, values)) and math.isfinite(sum(values)):
-            return found
+    if _FLOATS.issuperset(map(type, found.values())) and math.isfinite(sum(found.values())):
+        return found
     return {label: _number(probability) for label, probability in found.items()}
 
 
 def _by_name(probabilities: dict[object, float]) -> dict[str, float]:
     named = {
-        str(label if type(label) in _CLASSES else _scalar(label)): probability
+        _name(label) if type(label) in _NAMED else str(_scalar(label)): probability
         for label, probability in probabilities.items()
     }
     if len(named) < len(probabilities):
@@ -124,8 +123,20 @@ def _by_name(probabilities: dict[object, float]) -> dict[str, float]:
     return named
 
 
-def _likeliest(task: Task, probabilities: dict[object, float]) -> Predicted:
+@lru_cache(_MOST_NAMES, typed=True)
+def _name(label: LabelValue) -> str:
+    """Return a class as text: the same few come with every prediction."""
+    return str(_scalar(label))
+
+
+def _likeliest(task: Task, answer: object) -> Predicted:
     """Choose as River's own `Classifier.predict_one` does: the first of the likeliest."""
+    if type(answer) is dict and len(answer) == 2:
+        (first, p), (second, q) = answer.items()
+        are_plain = first is False and second is True and type(p) is type(q) is float
+        if are_plain and math.isfinite(p + q):  # the way of almost every binary classifier
+            return {"value": q > p, "probabilities": {"False": p, "True": q}}
+    probabilities = _probabilities(answer)
     value = max(probabilities, key=probabilities.__getitem__) if probabilities else None
     return {"value": _class(task, value), "probabilities": _by_name(probabilities)}
 

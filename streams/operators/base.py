@@ -11,10 +11,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
+from operator import itemgetter
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Self, TypeAlias
 
 from millrace.models.user_code import PASSED_ON
 from millrace.schemas import RecordError, RejectReason
+from millrace.streams.operators.columns import Made, as_records
 from millrace.streams.operators.keyed_state import StateStore
 from millrace.streams.operators.record import Origin, Record, RejectRecord, last_frame, reject
 from millrace.streams.operators.slice import Slice
@@ -99,9 +101,26 @@ class Operator(ABC):
     def make(cls, context: Context) -> Self:
         """Return the operator of one task, with empty state."""
 
-    @abstractmethod
+    def fold(self, slice_: Slice) -> list[Made]:
+        """Fold the records that it reads, and return what they lead to, in order for each topic."""
+        try:
+            return self._fold(slice_)
+        except HaltError as halt:
+            raise _halting(halt.__cause__) from halt.__cause__
+
     def run(self, slice_: Slice) -> list[Record]:
-        """Fold the records that it reads, and return what they lead to, in order."""
+        """Fold a slice, and return what it leads to with an object for each record."""
+        return as_records(self.fold(slice_))
+
+    @abstractmethod
+    def _fold(self, slice_: Slice) -> list[Made]:
+        """Do what `fold` says.
+
+        Raises
+        ------
+        HaltError
+            What user code raised is to halt the agent.
+        """
 
     def readings(self) -> Iterable[Reading]:
         """Return what the state shows, for metrics. Changes nothing."""
@@ -136,16 +155,23 @@ class Operator(ABC):
 
 
 class RecordOperator(Operator):
-    """An operator that takes one record after the other.
+    """An operator that takes one record after the other, and accounts for them at the end.
+
+    What decides is done as each record's turn comes. What only accounts for it (metrics, monitors,
+    what is written for every event) is done for the slice as a whole.
 
     A guard stands around each record: whatever it raises, it becomes a reject, and the next record
     follows. What user code raises has a reason of its own, and so has what is wrong with the
     record; the rest is a fault of Millrace's own (`internal_error`).
     """
 
+    def __init__(self, pipeline: Pipeline, topics: Topics, **stores: StateStore) -> None:
+        super().__init__(pipeline, topics, **stores)
+        self._made: list[Record] = []
+
     @abstractmethod
     def process(self, record: Record) -> Iterable[Record]:
-        """Take the next record of the partition and return what it leads to, in order.
+        """Take the next record of the partition and return what it leads to at once, in order.
 
         Raises
         ------
@@ -153,12 +179,30 @@ class RecordOperator(Operator):
             It cannot be used.
         """
 
-    def run(self, slice_: Slice) -> list[Record]:
-        made: list[Record] = []
-        left = iter(slice_.records)
-        while (failed := self._run_until_failure(left, made)) is not None:
-            made.append(failed)
-        return made
+    def settle(self, made: list[Record]) -> list[Made]:
+        """Account for a slice, and return all that it leads to.
+
+        Parameters
+        ----------
+        made
+            What its records have led to at once, in order.
+        """
+        return [*made]
+
+    def _fold(self, slice_: Slice) -> list[Made]:
+        self._made = []
+        self._take(iter(slice_))
+        return self.settle(self._made)
+
+    def _take(self, left: Iterator[Record]) -> None:
+        """Take records one by one."""
+        while (failed := self._run_until_failure(left, self._made)) is not None:
+            self._made.append(failed)
+
+    @property
+    def _place(self) -> int:
+        """How much the slice has led to so far."""
+        return len(self._made)
 
     def _run_until_failure(self, left: Iterator[Record], made: list[Record]) -> RejectRecord | None:
         reads, process = self.topics.reads, self.process
@@ -167,9 +211,7 @@ class RecordOperator(Operator):
             for record in left:
                 if record.topic in reads:
                     made += process(record)
-        except HaltError as halt:
-            raise _halting(halt.__cause__) from halt.__cause__
-        except PASSED_ON:
+        except (HaltError, *PASSED_ON):
             raise
         except BaseException as error:
             assert record is not None
@@ -182,6 +224,14 @@ class RecordOperator(Operator):
             return self._reject(kind, record.origin, error.reason, error.detail)
         self.tally["internal_error", self.name] += 1
         return self._reject(kind, record.origin, RejectReason.INTERNAL_ERROR, last_frame(error))
+
+
+def inserted(made: list[Record], settled: Iterable[tuple[int, Record]]) -> list[Record]:
+    """Return what a slice has led to at once, and what its account leads to, each at its place."""
+    in_order = sorted(settled, key=itemgetter(0))
+    for place, record in in_order[::-1]:
+        made.insert(place, record)
+    return made
 
 
 def _halting(error: BaseException | None) -> Exception:

@@ -43,6 +43,10 @@ class Classes:
             self.seen[name] = True
         return True
 
+    def has(self, label: LabelValue) -> bool:
+        """Whether a label is of a class that is counted already, or need not be."""
+        return self._limit is None or str(label) in self.seen
+
     def refusal(self, label: LabelValue) -> str:
         """Say why a label was not admitted."""
         return (

@@ -84,6 +84,22 @@ class PredictionColumns(Columns):
     features: Sequence[Features]
     prediction_time_ms: int = 0
 
+    @classmethod
+    def of(cls, values: Sequence[Prediction], origins: Sequence[Origin]) -> PredictionColumns:
+        """Return predictions of one model as columns; there is one at least."""
+        return cls(
+            origins,
+            event_ids=[each["event_id"] for each in values],
+            keys=[each["key"] for each in values],
+            event_times_ms=[each["event_time_ms"] for each in values],
+            values=[each["value"] for each in values],
+            model=values[0]["model"],
+            model_versions=[each["model_version"] for each in values],
+            staleness=[each["staleness_examples"] for each in values],
+            probabilities=[each["probabilities"] for each in values],
+            features=[each["features"] for each in values],
+        )
+
     def records(self) -> list[Record]:
         return [PredictionRecord(self._value(at), self.origins[at]) for at in range(len(self))]
 
@@ -176,3 +192,15 @@ class OutcomeColumns(Columns):
             label_delay_ms=self.label_delays_ms[at],
             losses={name: loss for name, each in losses if (loss := each[at]) is not None},
         )
+
+
+def as_records(made: Sequence[Made]) -> list[Record]:
+    """Return what was made with an object for each record."""
+    records = [each for each in made if isinstance(each, Record)]
+    if len(records) == len(made):
+        return records
+    return [
+        record
+        for each in made
+        for record in ((each,) if isinstance(each, Record) else each.records())
+    ]

@@ -8,25 +8,23 @@ predicted value) of one partition. Keeps one monitor for each, which raises no o
 A change is only an alert where the values are independent but for it: a counter or a daily cycle
 changes all the time. A source with three alerts within 100,000 values is no longer watched, and the
 metric `drift_unwatched` says so.
-
-Predictions are kept until there are 32 of them, and then passed to one monitor after the other:
-half the cost, and no delay, since River's ADWIN checks for a change at every 32nd value only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, groupby
+from operator import itemgetter
 from typing import Self, cast
 
 from millrace.models.monitoring.detectors import Detector
 from millrace.models.monitoring.drift_monitor import DriftMonitor, Evidence
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.tasks import Task
-from millrace.models.user_code import PASSED_ON
 from millrace.schemas import RejectReason
-from millrace.schemas.records import Alert, Prediction
-from millrace.streams.operators.base import Reading, RecordOperator, Topics
+from millrace.schemas.records import Alert, Features, Prediction
+from millrace.streams.operators.base import Operator, Reading, Topics
+from millrace.streams.operators.columns import Columns, Made, PredictionColumns
 from millrace.streams.operators.context import Context
 from millrace.streams.operators.keyed_state import KeyedState
 from millrace.streams.operators.record import (
@@ -35,15 +33,15 @@ from millrace.streams.operators.record import (
     Record,
     last_frame,
 )
+from millrace.streams.operators.slice import Slice
 
 _PREDICTION = "prediction"
-_BUFFERED = "predictions"
-_WATCHED_AT_A_TIME = 32
+_HELD = "predictions"
 _MOST_ALERTS = 3  # of a source within 100,000 values
 _NUMBERS = frozenset({bool, int, float})
 
 
-class DriftOperator(RecordOperator):
+class DriftOperator(Operator):
     """Watch the inputs and the predictions of one partition.
 
     Parameters
@@ -58,9 +56,9 @@ class DriftOperator(RecordOperator):
         self._task = Task(pipeline.task)
         self._settings = pipeline.drift
         self._monitors: KeyedState[DriftMonitor] = KeyedState()
-        self._buffer: KeyedState[list[Prediction]] = KeyedState()
+        self._held: KeyedState[list[Prediction]] = KeyedState()  # by earlier versions
         topics = self.topics_in([self.name])
-        super().__init__(pipeline, topics, monitors=self._monitors, held=self._buffer)
+        super().__init__(pipeline, topics, monitors=self._monitors, held=self._held)
 
     @classmethod
     def topics_in(cls, agent: Collection[str]) -> Topics:  # noqa: ARG003 - the same in each
@@ -70,97 +68,116 @@ class DriftOperator(RecordOperator):
     def make(cls, context: Context) -> Self:
         return cls(context.pipeline)
 
-    def process(self, record: Record) -> Iterable[Record]:
-        if not isinstance(record, PredictionRecord):
-            return ()
-        buffered = self._buffer.changing(_BUFFERED, list)
-        buffered.append(record.value)
-        if len(buffered) < _WATCHED_AT_A_TIME:
-            return ()
-        self._buffer[_BUFFERED] = []
-        made: list[Record] = []
-        for source, detector, values in self._sources(buffered):
-            try:
-                found = [*self._watch_source(source, detector, buffered, values)]
-            except PASSED_ON:
-                raise
-            except BaseException as error:  # a detector of the user's own; the others go on
-                reason, detail = RejectReason.EVALUATE_ERROR, f"{source}: {last_frame(error)}"
-                made.append(self._fail("event", record.origin, reason, error, detail))
-            else:
-                made += [
-                    AlertRecord(_alert(source, evidence, prediction), record.origin)
-                    for evidence, prediction in found
-                ]
-        return made
+    def _fold(self, slice_: Slice) -> list[Made]:
+        return [each for part in self._columns(slice_) for each in self._watch(part)]
 
     def readings(self) -> Iterable[Reading]:
         for source, monitor in self._monitors.items():
             yield Reading("drift_unwatched", (source,), not monitor.is_watching)
 
+    def _columns(self, slice_: Slice) -> Iterator[PredictionColumns]:
+        for is_columns, parts in groupby(slice_.parts, lambda each: isinstance(each, Columns)):
+            if is_columns:
+                yield from (each for each in parts if isinstance(each, PredictionColumns))
+                continue
+            records = [each for each in parts if isinstance(each, PredictionRecord)]
+            for _, run in groupby(records, lambda each: each.value["model"]):
+                of_one_model = [*run]
+                yield PredictionColumns.of(
+                    [each.value for each in of_one_model], [each.origin for each in of_one_model]
+                )
+
+    def _watch(self, predictions: PredictionColumns) -> list[Record]:
+        """Return the alerts of a slice, and the rejects of detectors that raise, in order."""
+        held = self._held.take(_HELD)
+        if held:
+            self._watch(PredictionColumns.of(held, [predictions.origins[0]] * len(held)))
+        made: list[tuple[int, Record]] = []
+        for source, detector, values in self._sources(predictions):
+            places, numbers = _numbers(values)
+            if detector is None or not numbers:
+                continue
+            for place, found in self._monitor(source, detector).update_many(numbers):
+                at = places[place]
+                made.append((at, self._found(source, found, predictions, at)))
+        return [record for _, record in sorted(made, key=itemgetter(0))]
+
     def _sources(
-        self, buffered: list[Prediction]
+        self, predictions: PredictionColumns
     ) -> Iterator[tuple[str, Detector | None, Sequence[object]]]:
         """Return what is watched, by which detector, and its values at the predictions."""
-        vectors = [each["features"] for each in buffered]
-        for name in dict.fromkeys(chain.from_iterable(vectors)):
-            values = [each.get(name) for each in vectors]
+        for name, values in _columns(predictions.features):
             yield f"input:{name}", self._input_detector(name), values
-        yield _PREDICTION, self._settings.predictions, [*map(self._predicted, buffered)]
+        yield _PREDICTION, self._settings.predictions, self._predicted(predictions)
 
-    def _watch_source(
-        self,
-        source: str,
-        detector: Detector | None,
-        buffered: list[Prediction],
-        values: Sequence[object],
-    ) -> Iterator[tuple[Evidence, Prediction]]:
-        """Pass the monitor of one source the numbers among `values`, one for each of `buffered`."""
-        if not {*map(type, values)} <= _NUMBERS:
-            places = [place for place, value in enumerate(values) if type(value) in _NUMBERS]
-            buffered, values = (
-                [buffered[each] for each in places],
-                [values[each] for each in places],
-            )
-        if detector is None or not values:
-            return
+    def _monitor(self, source: str, detector: Detector) -> DriftMonitor:
         monitor = self._monitors.get(source)
         if monitor is None:
             is_probability = source == _PREDICTION and self._task.is_classification
             cooldown = self._settings.cooldown
             monitor = DriftMonitor(detector, cooldown, scaled=not is_probability)
-        monitor.become_quiet(_MOST_ALERTS)
         self._monitors[source] = monitor
-        for place, evidence in monitor.update_many(cast(Sequence[float], values)):
-            if isinstance(evidence, BaseException):
-                raise evidence
-            yield evidence, buffered[place]
+        monitor.become_quiet(_MOST_ALERTS)
+        return monitor
 
-    def _predicted(self, prediction: Prediction) -> float | None:
-        value, probabilities = prediction["value"], prediction["probabilities"]
-        if isinstance(value, str) and self._task is not Task.MULTICLASS:
-            return None  # not of ours
-        if self._task is Task.BINARY:
-            return probabilities.get("True", None if value is None else float(value))
+    def _found(
+        self,
+        source: str,
+        found: Evidence | BaseException,
+        predictions: PredictionColumns,
+        at: int,
+    ) -> Record:
+        origin = predictions.origins[at]
+        if isinstance(found, BaseException):  # a detector of the user's own; the others go on
+            detail = f"{source}: {last_frame(found)}"
+            return self._fail("event", origin, RejectReason.EVALUATE_ERROR, found, detail)
+        alert = Alert(
+            source=source,
+            detector=found.detector,
+            event_id=predictions.event_ids[at],
+            event_time_ms=predictions.event_times_ms[at],
+            position=found.position,
+            mean_before=found.mean_before,
+            mean_after=found.mean_after,
+            action="alert",
+            model=predictions.model,
+            model_version=predictions.model_versions[at],
+        )
+        return AlertRecord(alert, origin)
+
+    def _predicted(self, predictions: PredictionColumns) -> Sequence[object]:
+        """Return the number that stands for each prediction; None where there is none."""
+        values, probabilities = predictions.values, predictions.probabilities
         if self._task is Task.MULTICLASS:
-            return max(probabilities.values(), default=None)
-        return None if value is None else float(value)
+            return [max(each.values(), default=None) for each in probabilities]
+        numbers = [
+            None if value is None or isinstance(value, str) else float(value) for value in values
+        ]
+        if self._task is not Task.BINARY:
+            return numbers
+        pairs = zip(values, probabilities, numbers, strict=True)
+        return [
+            None if isinstance(value, str) else each.get("True", number)  # not of ours
+            for value, each, number in pairs
+        ]
 
     def _input_detector(self, name: str) -> Detector | None:
         inputs = self._settings.inputs
         return inputs.get(name) if isinstance(inputs, Mapping) else inputs
 
 
-def _alert(source: str, evidence: Evidence, prediction: Prediction) -> Alert:
-    return Alert(
-        source=source,
-        detector=evidence.detector,
-        event_id=prediction["event_id"],
-        event_time_ms=prediction["event_time_ms"],
-        position=evidence.position,
-        mean_before=evidence.mean_before,
-        mean_after=evidence.mean_after,
-        action="alert",
-        model=prediction["model"],
-        model_version=prediction["model_version"],
-    )
+def _columns(vectors: Sequence[Features]) -> Iterable[tuple[str, Sequence[object]]]:
+    """Return each feature and its values; None where it is absent."""
+    names = dict.fromkeys(map(tuple, vectors))
+    if len(names) == 1:
+        return zip(*names, zip(*map(dict.values, vectors), strict=True), strict=True)
+    known = dict.fromkeys(chain.from_iterable(names))
+    return [(name, [each.get(name) for each in vectors]) for name in known]
+
+
+def _numbers(values: Sequence[object]) -> tuple[Sequence[int], Sequence[float]]:
+    """Return the places of the numbers among values, and the numbers."""
+    if _NUMBERS.issuperset(map(type, values)):
+        return range(len(values)), cast(Sequence[float], values)
+    places = [at for at, value in enumerate(values) if type(value) in _NUMBERS]
+    return places, cast(Sequence[float], [values[at] for at in places])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 
 from millrace.schemas.records import LabelValue
@@ -51,6 +52,22 @@ class EndedEvents:
         self.segments.touch(self._number)
         newest[event_id] = label
         self._newest_bytes += _size_bytes(event_id, label)
+
+    def add_all(self, events: Sequence[tuple[str, LabelValue | None]]) -> None:
+        """Remember events, of which none is known yet; equivalent to one `add` after the other."""
+        room = _SEGMENT_SIZE - len(self._newest)
+        sizes = [_size_bytes(*each) for each in events]
+        if (
+            not self._number
+            or len(events) > room
+            or self._newest_bytes + sum(sizes) >= _SEGMENT_BYTES
+        ):
+            for event_id, label in events:
+                self.add(event_id, label)
+        elif events:
+            self.segments.touch(self._number)
+            self._newest.update(events)
+            self._newest_bytes += sum(sizes)
 
     @cached_property
     def _index(self) -> dict[str, str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from millrace.models.candidates.model_set import ModelSet
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas.records import Example
+from millrace.streams.operators.joined import Joined, JoinedColumns
 from millrace.streams.operators.keyed_state import KeyedState
-from millrace.streams.operators.label_join import Joined
-from millrace.streams.operators.record import ExampleRecord
+from millrace.streams.operators.record import ExampleRecord, Record
 from millrace.streams.operators.scope import ScopedModels
 
 
@@ -32,23 +34,18 @@ class ExampleWriter:
         self._learns_without_labels = pipeline.learns_without_labels
         self.written: KeyedState[int] = KeyedState(pipeline.max_models)
 
-    def train(self, joined: Joined) -> list[ExampleRecord]:
-        """Return the example that learning is to read."""
-        vector, label_time_ms = joined.vector, joined.label_time_ms
+    def train(self, joined: Joined) -> list[Record]:
+        """Count an example that learning is to read."""
         if joined.label is None or not self._learns_without_labels:
-            scope_key = self._models.scope_key(vector["key"])
+            scope_key = self._models.scope_key(joined.vector["key"])
             self.written[scope_key] = self.written.get(scope_key, 0) + 1
-        event_time_ms = vector["event_time_ms"]
-        example: Example = {
-            "event_id": vector["event_id"],
-            "key": vector["key"],
-            "event_time_ms": event_time_ms,
-            "label": joined.label,
-            "label_delay_ms": None if label_time_ms is None else label_time_ms - event_time_ms,
-            "predicted": joined.predicted,
-            "features": vector["features"],
-        }
-        return [ExampleRecord(example, joined.origin)]
+        return []
+
+    def account(
+        self, joined: Sequence[Joined], _columns: JoinedColumns
+    ) -> list[tuple[int, Record]]:
+        """Return the examples of a slice."""
+        return [(each.place, ExampleRecord(_example(each), each.origin)) for each in joined]
 
     def forget(self, scope_key: str) -> None:
         """Start to count anew: learning has evicted the models of this scope key."""
@@ -57,3 +54,17 @@ class ExampleWriter:
     def staleness(self, scope_key: str, models: ModelSet) -> int:
         """Return how many examples the models are behind those that learn elsewhere."""
         return max(self.written.get(scope_key, 0) - models.version, 0)
+
+
+def _example(joined: Joined) -> Example:
+    vector, label_time_ms = joined.vector, joined.label_time_ms
+    event_time_ms = vector["event_time_ms"]
+    return {
+        "event_id": vector["event_id"],
+        "key": vector["key"],
+        "event_time_ms": event_time_ms,
+        "label": joined.label,
+        "label_delay_ms": None if label_time_ms is None else label_time_ms - event_time_ms,
+        "predicted": joined.predicted,
+        "features": vector["features"],
+    }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 from heapq import heapify, heappop, heappush
+from math import inf
 from typing import Generic, NamedTuple, TypeVar
 
 from millrace.streams.operators.keyed_state import KeyedState
@@ -66,6 +67,11 @@ class Expiring(Generic[V]):
 
     def __len__(self) -> int:
         return len(self.entries)
+
+    @property
+    def oldest_ms(self) -> float:
+        """A time before which nothing expires; infinite if nothing waits."""
+        return self._heap[0][0] if self.entries and self._heap else inf
 
     def put(self, key: str, value: V) -> None:
         """Let an entry wait, in place of one with the same key."""

@@ -20,6 +20,7 @@ from millrace.models.user_code import PASSED_ON
 from millrace.schemas import RecordError, RejectReason
 from millrace.schemas.records import Event, Features, FeatureVector
 from millrace.streams.operators.base import Reading, RecordOperator, Topics
+from millrace.streams.operators.columns import Made
 from millrace.streams.operators.context import Context
 from millrace.streams.operators.keyed_state import StateStore
 from millrace.streams.operators.left_out import LeftOut
@@ -76,27 +77,27 @@ class FeatureOperator(RecordOperator):
     def make(cls, context: Context) -> Self:
         return cls(context.pipeline)
 
-    def run(self, slice_: Slice) -> list[Record]:
+    def _fold(self, slice_: Slice) -> list[Made]:
         """Fold a slice, at once where features are Millrace's own and keep no state.
 
         An event that becomes no vector is looked at alone: `process` says why.
         """
         if not self._at_once:
-            return super().run(slice_)
-        records = slice_.of(self.topics.reads)
+            return super()._fold(slice_)
+        records = [each for each in slice_ if each.topic in self.topics.reads]
         events = [record.value for record in records if isinstance(record, EventRecord)]
         try:
             extracted = iter(self._extract_all(events))
         except Exception:  # an event lacks a field
-            return super().run(slice_)
-        made: list[Record] = []
+            return super()._fold(slice_)
+        made: list[Made] = []
         for record in records:
             if not isinstance(record, EventRecord):
                 made += self.process(record)
                 continue
             event, features = record.value, next(extracted)
             if features is None:
-                made += super().run(Slice([record]))
+                made += super()._fold(Slice([record]))
                 continue
             vector: FeatureVector = {
                 "event_id": event["event_id"],

@@ -19,6 +19,7 @@ from millrace.models.user_code import told
 from millrace.schemas import RecordError, RejectReason
 from millrace.schemas.records import Event, Fields, Label, LabelValue
 from millrace.streams.operators.base import Kind, RecordOperator, Tally, Topics
+from millrace.streams.operators.columns import Made
 from millrace.streams.operators.context import Context
 from millrace.streams.operators.record import EventRecord, LabelRecord, Origin, Record
 from millrace.streams.operators.routing import partition_of
@@ -80,12 +81,12 @@ class IngestOperator(RecordOperator):
         partitions = None if stays else context.clean_partitions
         return cls(context.pipeline, partitions, context.written_schema, context.max_event_bytes)
 
-    def run(self, slice_: Slice) -> list[Record]:
+    def _fold(self, slice_: Slice) -> list[Made]:
         """Fold a slice: what is ordinary in one loop, and any other record by itself.
 
         The loop gives no reasons: why a record cannot be used, `process` says.
         """
-        records = slice_.of(self.topics.reads)
+        records = [each for each in slice_ if each.topic in self.topics.reads]
         origins = [record.origin for record in records]
         topics = (origin.topic for origin in origins)  # which only some formats ask for
         rows = self._decoder.decode_all(topics, [origin.value for origin in origins])
@@ -93,11 +94,11 @@ class IngestOperator(RecordOperator):
         is_timed, times = self._pipeline.event_time is not None, self._event_time_ms
         read_ms, earliest_ms, max_ahead_ms = times.read_ms, times.earliest_ms, times.max_ahead_ms
         is_placed = bool(records) and self._is_placed(records[0].origin)
-        made: list[Record] = []
+        made: list[Made] = []
         events = labels = 0
         for record, origin, row in zip(records, origins, rows, strict=True):
             if row is None:
-                made += super().run(Slice([record]))
+                made += super()._fold(Slice([record]))
                 continue
             type_name, event_id, key, label, time, fields = row
             try:
@@ -122,7 +123,7 @@ class IngestOperator(RecordOperator):
                 if not earliest_ms <= time_ms <= latest_ms:
                     _odd()
             except Exception:
-                made += super().run(Slice([record]))
+                made += super()._fold(Slice([record]))
                 continue
             event: Event = {
                 "event_id": event_id,

@@ -3,7 +3,8 @@
 Prediction hands over each event that it has predicted, with what every candidate predicted, and
 each label. The features are kept until the label comes: models learn from what they saw, never
 from features computed again. What is joined goes to training (`learning`, or the examples for
-it); what cannot be joined becomes a reject, and everything that ends an outcome (`outcomes`).
+it) at once; what cannot be joined becomes a reject. At the end of a slice, training accounts for
+what was joined, and everything that has ended becomes an outcome (`outcomes`).
 
 State: the watermark, waiting events and early labels, and the ends of past events, each of the last
 three up to `pending.limit` and `pending.limit_bytes`. Duplicates are recognised within that memory;
@@ -13,20 +14,24 @@ beyond it, a repeated event is a new one and its label an orphan.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-from millrace.models.candidates.losses import losses
+from millrace.models.candidates.baselines import baselines
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.tasks import Task
-from millrace.schemas.records import Fate, FeatureVector, Label, LabelValue, Predicted
+from millrace.schemas.records import Fate, FeatureVector, Label, Predicted
 from millrace.streams.operators.base import Reading, Tally
 from millrace.streams.operators.classes import Classes
+from millrace.streams.operators.columns import OutcomeColumns
 from millrace.streams.operators.ended_events import EndedEvents
 from millrace.streams.operators.expiring import Bounds, Expiring
+from millrace.streams.operators.joined import Joined, JoinedColumns, Training
 from millrace.streams.operators.keyed_state import StateStore
 from millrace.streams.operators.outcomes import Outcomes
 from millrace.streams.operators.packing import Waiting
 from millrace.streams.operators.record import Origin, Record
+from millrace.streams.operators.runs import Run, RunFinder
+from millrace.streams.operators.waiting import WaitingEvents
 from millrace.streams.operators.watermark import Watermark
 
 # Rough sizes in memory, in bytes, without text.
@@ -42,39 +47,6 @@ class Early(NamedTuple):
     label: Label
     origin: Origin
     since_ms: int | None
-
-
-class Joined(NamedTuple):
-    """An event to train on, with its label.
-
-    Attributes
-    ----------
-    vector
-        The features that the models saw.
-    predicted
-        What each candidate predicted.
-    label
-        None where models learn without labels.
-    label_time_ms
-        When the label became known; None where that is unknown.
-    losses
-        Candidate to loss, for those that made a prediction.
-    origin
-        Of the record that brought the label.
-    """
-
-    vector: FeatureVector
-    predicted: dict[str, Predicted]
-    label: LabelValue | None
-    label_time_ms: int | None
-    losses: dict[str, float]
-    origin: Origin
-
-
-class Training(Protocol):
-    """Takes what is joined: learning itself, or the examples for it."""
-
-    def train(self, joined: Joined) -> Iterable[Record]: ...
 
 
 class LabelJoin:
@@ -93,21 +65,28 @@ class LabelJoin:
     ----------
     stores
         Name to keyed state, for the operator that owns this join.
+    runs
+        Finds records that can be taken together.
     """
 
     def __init__(self, pipeline: Pipeline, training: Training, tally: Tally) -> None:
         self._task = Task(pipeline.task)
+        self._names = [*pipeline.models, *baselines(self._task)]
+        self._joined: list[Joined] = []
         self._learns_without_labels = pipeline.learns_without_labels
         self._ttl_ms = int(pipeline.pending.ttl.total_seconds() * 1000)
         self._training = training
         self._outcomes = Outcomes(tally)
         bounds = Bounds(pipeline.pending.limit, pipeline.pending.limit_bytes)
-        self._waiting = Expiring(bounds, _event_time_ms, _event_bytes)
+        self._waiting = WaitingEvents(pipeline)
         self._early = Expiring(bounds, _since_ms, _label_bytes)
         self._ended = EndedEvents(*bounds)
         self._watermark = Watermark(reach_ms=self._ttl_ms)
         self._horizon_ms = _NEVER_MS  # of the newest event: what is older has expired
         self._classes = Classes(pipeline)
+        self.runs = RunFinder(
+            pipeline, self._waiting, self._early, self._ended, self._watermark, self._classes
+        )
         self.stores: dict[str, StateStore] = {
             "waiting": self._waiting.entries,
             "early": self._early.entries,
@@ -118,12 +97,20 @@ class LabelJoin:
 
     def knows(self, event_id: str) -> bool:
         """Whether an event with this id is waiting, or has ended lately."""
-        return event_id in self._waiting.entries or event_id in self._ended
+        return event_id in self._waiting or event_id in self._ended
 
     def add_event(
-        self, vector: FeatureVector, predicted: dict[str, Predicted], origin: Origin
+        self, vector: FeatureVector, predicted: dict[str, Predicted], origin: Origin, place: int
     ) -> list[Record]:
-        """Take an event that has been predicted, and join it if its label is known."""
+        """Take an event that has been predicted, and join it if its label is known.
+
+        Parameters
+        ----------
+        vector, predicted, origin
+            The event. What baselines predicted may be filled in later in the slice.
+        place
+            How much the slice has led to before.
+        """
         event_id = vector["event_id"]
         label, time_ms = vector["label"], vector["event_time_ms"]
         made = self._advance(time_ms, origin)
@@ -136,68 +123,93 @@ class LabelJoin:
             made += self._unknown_class(early.label, early.origin)
             early = None
         if label is not None:
-            made += self._join(vector, predicted, label, time_ms, origin)
+            made += self._join(Joined(vector, predicted, label, time_ms, origin, place))
         elif early is None:
-            made += self._wait(vector, predicted, origin)
+            self._wait(vector, predicted, origin)
         if self._learns_without_labels:
-            made += self._training.train(Joined(vector, predicted, None, None, {}, origin))
+            made += self._train(Joined(vector, predicted, None, None, origin, place))
         if early is None:
             return made
         if label is not None:
             return made + self._too_late(early.label, early.origin)
         known, known_ms = early.label["label"], early.label["label_time_ms"]
-        return made + self._join(vector, predicted, known, known_ms, early.origin)
+        return made + self._join(Joined(vector, predicted, known, known_ms, early.origin, place))
 
-    def add_label(self, label: Label, origin: Origin) -> list[Record]:
+    def add_label(self, label: Label, origin: Origin, place: int) -> list[Record]:
         """Take a label, and join it if its event waits."""
         event_id = label["event_id"]
-        if event_id in self._waiting.entries and not self._classes.admit(label["label"]):
+        if event_id in self._waiting and not self._classes.admit(label["label"]):
             return self._unknown_class(label, origin)
         waiting = self._waiting.take(event_id)
         if waiting is not None:
-            return self._join(*waiting, label["label"], label["label_time_ms"], origin)
+            known, known_ms = label["label"], label["label_time_ms"]
+            return self._join(Joined(*waiting, known, known_ms, origin, place))
         if event_id in self._ended:
             return self._too_late(label, origin)
         return self._hold(label, origin)
+
+    def take_run(self, run: Run) -> None:
+        """Join what is in a run, which models have followed."""
+        self._watermark.observe_all([record.value["event_time_ms"] for record in run.events])
+        watermark_ms = self._watermark.time_ms
+        if watermark_ms is not None:
+            self._horizon_ms = watermark_ms - self._ttl_ms
+        for waiting in run.waiting.values():
+            self._waiting.put(waiting)
+        for event_id in run.met:
+            self._waiting.remove(event_id)
+        self._ended.add_all([(each.vector["event_id"], each.label) for each in run.joined])
+        self._outcomes.joined(run.joined)
+        self._joined += run.joined
+
+    def settle(self) -> tuple[list[tuple[int, Record]], OutcomeColumns | None]:
+        """Account for a slice, once all that was predicted is filled in.
+
+        Returns
+        -------
+        tuple
+            What training makes of it, each with its place; and the outcomes, if there are any.
+        """
+        self._waiting.pack()
+        joined, self._joined = self._joined, []
+        if not joined:
+            return [], self._outcomes.take({})
+        columns = JoinedColumns(self._task, joined, self._names)
+        made = self._training.account(joined, columns)
+        return made, self._outcomes.take(columns.losses)
 
     def readings(self) -> Iterable[Reading]:
         """Return how many events and labels wait."""
         yield Reading("pending", ("event",), len(self._waiting))
         yield Reading("pending", ("label",), len(self._early))
 
-    def _join(
-        self,
-        vector: FeatureVector,
-        predicted: dict[str, Predicted],
-        label: LabelValue,
-        label_time_ms: int | None,
-        origin: Origin,
-    ) -> list[Record]:
-        self._ended.add(vector["event_id"], label)
-        by_candidate = losses(self._task, label, predicted)
-        outcome = self._outcomes.joined(vector, label, label_time_ms, by_candidate, origin)
-        joined = Joined(vector, predicted, label, label_time_ms, by_candidate, origin)
-        return [outcome, *self._training.train(joined)]
+    def _join(self, joined: Joined) -> list[Record]:
+        self._ended.add(joined.vector["event_id"], joined.label)
+        self._outcomes.joined([joined])
+        return self._train(joined)
 
-    def _wait(
-        self, vector: FeatureVector, predicted: dict[str, Predicted], origin: Origin
-    ) -> list[Record]:
+    def _train(self, joined: Joined) -> list[Record]:
+        self._joined.append(joined)
+        return self._training.train(joined)
+
+    def _wait(self, vector: FeatureVector, predicted: dict[str, Predicted], origin: Origin) -> None:
         """Let an event wait for its label, unless its time is over as it comes."""
         if vector["event_time_ms"] < self._horizon_ms:
-            return [self._end(vector, Fate.EXPIRED, origin)]
-        self._waiting.put(vector["event_id"], Waiting(vector, predicted))
-        surplus = self._waiting.surplus()
-        return [self._end(waiting.vector, Fate.EVICTED, origin) for _, waiting in surplus]
+            self._end(vector, Fate.EXPIRED, origin)
+            return
+        self._waiting.put(Waiting(vector, predicted))
+        for waiting in self._waiting.surplus():
+            self._end(waiting.vector, Fate.EVICTED, origin)
 
-    def _end(self, vector: FeatureVector, fate: Fate, origin: Origin) -> Record:
+    def _end(self, vector: FeatureVector, fate: Fate, origin: Origin) -> None:
         """End an event that got no label."""
         self._ended.add(vector["event_id"], None)
-        return self._outcomes.unlabelled(vector, fate, origin)
+        self._outcomes.unlabelled(vector, fate, origin)
 
     def _unknown_class(self, label: Label, origin: Origin) -> list[Record]:
         """Reject a label of one class too many; its event waits for another one."""
         detail = self._classes.refusal(label["label"])
-        return [*self._outcomes.unusable(label, Fate.UNKNOWN_CLASS, detail, origin)]
+        return [self._outcomes.unusable(label, Fate.UNKNOWN_CLASS, detail, origin)]
 
     def _too_late(self, label: Label, origin: Origin) -> list[Record]:
         event_id, learned = label["event_id"], self._ended[label["event_id"]]
@@ -215,21 +227,20 @@ class LabelJoin:
                 f"event {event_id!r} has been learned with the label {learned!r};"
                 f" got {label['label']!r}"
             )
-        return [*self._outcomes.unusable(label, fate, detail, origin)]
+        return [self._outcomes.unusable(label, fate, detail, origin)]
 
     def _hold(self, label: Label, origin: Origin) -> list[Record]:
         event_id = label["event_id"]
-        made: list[Record] = []
         earlier = self._early.entries.get(event_id)
         if earlier is None:
             self._outcomes.waits()
         elif earlier.label["label"] == label["label"]:
             detail = _already_labelled(event_id)
-            return [*self._outcomes.unusable(label, Fate.DUPLICATE, detail, origin)]
+            return [self._outcomes.unusable(label, Fate.DUPLICATE, detail, origin)]
         else:
-            made.append(self._outcomes.corrected(earlier.label, earlier.origin))
+            self._outcomes.corrected(earlier.label, earlier.origin)
         self._early.put(event_id, Early(label, origin, self._watermark.time_ms))
-        return made + self._orphans(self._early.surplus())
+        return self._orphans(self._early.surplus())
 
     def _advance(self, event_time_ms: int, origin: Origin) -> list[Record]:
         """Move the watermark, and end what has waited for too long."""
@@ -240,11 +251,11 @@ class LabelJoin:
         if is_awaited:
             self._start_waiting(watermark_ms)
         self._horizon_ms = watermark_ms - self._ttl_ms
-        expired = self._waiting.expired(self._horizon_ms)
-        made = [self._end(waiting.vector, Fate.EXPIRED, origin) for _, waiting in expired]
+        for waiting in self._waiting.expired(self._horizon_ms):
+            self._end(waiting.vector, Fate.EXPIRED, origin)
         if self._early.entries:
-            made += self._orphans(self._early.expired(self._horizon_ms))
-        return made
+            return self._orphans(self._early.expired(self._horizon_ms))
+        return []
 
     def _start_waiting(self, watermark_ms: int) -> None:
         """Let the labels that came before there was a watermark wait from the first one on."""
@@ -258,28 +269,12 @@ class LabelJoin:
                 f"event {event_id!r} did not come while its label waited"
                 " (pending.ttl, pending.limit, pending.limit_bytes)"
             )
-            made += self._outcomes.unusable(early.label, Fate.ORPHAN, detail, early.origin)
+            made.append(self._outcomes.unusable(early.label, Fate.ORPHAN, detail, early.origin))
         return made
-
-
-def _event_time_ms(waiting: Waiting) -> int:
-    return waiting.vector["event_time_ms"]
 
 
 def _since_ms(early: Early) -> int | None:
     return early.since_ms
-
-
-def _event_bytes(event_id: str, waiting: Waiting) -> int:
-    """Return the rough size of a waiting event: its values, and what candidates said of them."""
-    features = waiting.vector["features"].values()
-    values = len(features)
-    for each in waiting.predicted.values():
-        values += 2 + len(each["probabilities"])
-    size = _ENTRY_BYTES + _VALUE_BYTES * values
-    if str in {*map(type, features)}:
-        size += sum(len(each) for each in features if type(each) is str)
-    return size + len(event_id) + len(waiting.vector["key"] or "")
 
 
 def _label_bytes(event_id: str, early: Early) -> int:

@@ -11,8 +11,11 @@ the rest goes on. A candidate that makes no valid prediction any more is reset o
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import sys
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from itertools import islice
+from operator import itemgetter
 from typing import Self
 
 from millrace.models.candidates.baselines import baselines
@@ -22,16 +25,17 @@ from millrace.models.candidates.model_set import ModelSet
 from millrace.models.candidates.prototype import Prototype
 from millrace.models.monitoring.drift import DriftPolicy
 from millrace.models.monitoring.drift_monitor import DriftMonitor, Evidence
-from millrace.models.pipeline.definition import Pipeline
+from millrace.models.pipeline.definition import Pipeline, Scope
 from millrace.models.pipeline.tasks import Task
 from millrace.models.user_code import PASSED_ON
 from millrace.schemas import RejectReason
 from millrace.schemas.records import Alert, Example, FeatureVector
-from millrace.streams.operators.base import Reading, RecordOperator, Topics
+from millrace.streams.operators.base import Reading, RecordOperator, Topics, inserted
+from millrace.streams.operators.columns import Made
 from millrace.streams.operators.context import Context
 from millrace.streams.operators.invalid import invalid_alert
+from millrace.streams.operators.joined import Joined, JoinedColumns
 from millrace.streams.operators.keyed_state import KeyedState
-from millrace.streams.operators.label_join import Joined
 from millrace.streams.operators.record import (
     MODELS_KEY,
     AlertRecord,
@@ -73,7 +77,12 @@ class LearningOperator(RecordOperator):
         self._monitors: KeyedState[dict[str, DriftMonitor]] = KeyedState(pipeline.max_models)
         self._untouched = Prototype(self._fresh_monitors)
         models.keep_beside(self._monitors)
-        self._steps = (self._measure, self._watch, self._look_for_broken, self._compare)
+        self._watches_at_once = self._policy is not DriftPolicy.ALERT or pipeline.scope == Scope.KEY
+        self._names = [*pipeline.models, *baselines(self._task)]
+        self._joined: list[Joined] = []
+        self._trained: dict[int, ModelSet] = {}
+        self._versions: list[int] = []
+        self._learned = 0
         super().__init__(
             pipeline,
             self.topics_in([self.name]),
@@ -99,23 +108,87 @@ class LearningOperator(RecordOperator):
     def process(self, record: Record) -> Iterable[Record]:
         if not isinstance(record, ExampleRecord):
             return ()
-        return self.train(_joined(record.value, self._task, record.origin))
+        joined = _joined(record.value, record.origin, self._place)
+        self._joined.append(joined)
+        return self.train(joined)
+
+    def settle(self, made: list[Record]) -> list[Made]:
+        joined, self._joined = self._joined, []
+        columns = JoinedColumns(self._task, joined, self._names)
+        return [*inserted(made, self.account(joined, columns))]
 
     def train(self, joined: Joined) -> list[Record]:
-        """Evaluate what was predicted, where the label is known; then train every model."""
+        """Do what may change the models, where the label is known; then train every model."""
+        label = joined.label
         scope_key = self.models.scope_key(joined.vector["key"])
-        made: list[Record] = [] if joined.label is None else self._evaluate(joined, scope_key)
-        if joined.label is None or not self._learns_without_labels:
-            models = self.models.of(scope_key)
+        models = self.models.of(scope_key)
+        made: list[Record] = []
+        if label is None or not self._learns_without_labels:
             self.models.mark_trained(scope_key)
-            try:
-                models.learn(joined.vector["features"], joined.label, self._note_failure)
-            except PASSED_ON:
-                raise
-            except BaseException as error:  # the champion is the user's own
-                made.append(self._fail("label", joined.origin, RejectReason.LEARN_ERROR, error))
-            else:
-                self.tally["learned", models.champion] += 1
+        if label is not None:
+            self._versions.append(models.version)
+            made += self._decide(joined, scope_key, models)
+            if self._learns_without_labels:
+                return made
+        self._trained[id(models)] = models
+        try:
+            models.learn(joined.vector["features"], label, self._note_failure)
+        except PASSED_ON:
+            raise
+        except BaseException as error:  # the champion is the user's own
+            made.append(self._fail("label", joined.origin, RejectReason.LEARN_ERROR, error))
+        else:
+            self._learned += 1
+        return made
+
+    def most_labels(self, scope_key: str) -> int:
+        """Return how many labels can be learned before a policy may change the models."""
+        if not self._watches_at_once:
+            return sys.maxsize
+        monitors = self._monitors.get(scope_key)
+        if monitors is None:
+            return 0
+        return min((each.next_check for each in monitors.values()), default=sys.maxsize) - 1
+
+    def take_run(
+        self, joined: Sequence[Joined], models: ModelSet, version: int, raised: BaseException | None
+    ) -> list[Record]:
+        """Note what models have learned in a run, from a version on.
+
+        Parameters
+        ----------
+        raised
+            What the champion raised at the last of it.
+        """
+        versions = range(version, version + len(joined))
+        self._versions += versions
+        self._trained[id(models)] = models
+        self._learned += len(joined)
+        made: list[Record] = []
+        if joined and self._watches_at_once:
+            columns = JoinedColumns(self._task, joined, self._pipeline.models)
+            made += [each for _, each in self._watch("", joined, columns.losses, versions)]
+        if raised is not None:
+            self._learned -= 1
+            made.append(self._fail("label", joined[-1].origin, RejectReason.LEARN_ERROR, raised))
+        return made
+
+    def account(
+        self, _joined: Sequence[Joined], columns: JoinedColumns
+    ) -> list[tuple[int, Record]]:
+        """Measure what was predicted, and watch the losses where this has not been done at once."""
+        for each in self._trained.values():
+            each.answer_baselines()
+        if self._learned:
+            self.tally["learned", self._pipeline.champion] += self._learned
+        versions = self._versions
+        self._trained, self._versions, self._learned = {}, [], 0
+        if not columns:
+            return []
+        made = self._measure(columns)
+        if not self._watches_at_once:
+            found = self._watch("", columns.joined, columns.losses, versions)
+            made += [(columns.joined[at].place, record) for at, record in found]
         return made
 
     def forget(self, _scope_key: str) -> None:
@@ -134,56 +207,94 @@ class LearningOperator(RecordOperator):
         if self.evaluation is not None:
             yield from _quality(self.evaluation)
 
-    def _evaluate(self, joined: Joined, scope_key: str) -> list[Record]:
-        """Measure, watch, compare: where one meets user code that raises, the others go on."""
-        made: list[Record] = []
-        for step in self._steps:
-            try:
-                made += step(joined, scope_key)
-            except PASSED_ON:
-                raise
-            except BaseException as error:  # a metric, a detector or a factory: user code
-                made.append(self._fail("label", joined.origin, RejectReason.EVALUATE_ERROR, error))
-        return made
-
-    def _measure(self, joined: Joined, _scope_key: str) -> list[Record]:
-        assert joined.label is not None
+    def _measure(self, columns: JoinedColumns) -> list[tuple[int, Record]]:
         evaluation = self._evaluation.changing(_PARTITION, self._fresh_evaluation)
-        evaluation.update_all(joined.label, joined.predicted)
-        return []
+        failed = evaluation.update_columns(columns.labels, columns.predicted)
+        return [
+            (columns.joined[at].place, self._failed_to_evaluate(columns.joined[at], error))
+            for at, error in failed
+        ]
 
-    def _watch(self, joined: Joined, scope_key: str) -> list[Record]:
+    def _decide(self, joined: Joined, scope_key: str, models: ModelSet) -> list[Record]:
+        """Change the models as policies say."""
         made: list[Record] = []
-        for name, monitor in self._monitors.changing(scope_key, self._untouched.copy).items():
-            loss = joined.losses.get(name)
-            evidence = None if loss is None else monitor.update(loss)
-            if evidence is not None:
-                models = self.models.of(scope_key)
-                made.append(self._alert(name, evidence, models.version, joined))
-                models.handle_drift(name, self._policy, self._pipeline)
-                self.models.mark_trained(scope_key)
+        if self._watches_at_once:
+            made += self._guarded(self._watch_one, joined, scope_key, models)
+        broken = models.broken(joined.vector["features"], joined.predicted)
+        if broken:
+            replace = partial(self._replace_broken, broken)
+            made += self._guarded(replace, joined, scope_key, models)
+        if models.challengers:
+            self._compare(joined, scope_key, models)
         return made
 
-    def _look_for_broken(self, joined: Joined, scope_key: str) -> list[Record]:
+    def _guarded(
+        self,
+        step: Callable[[Joined, str, ModelSet], list[Record]],
+        joined: Joined,
+        scope_key: str,
+        models: ModelSet,
+    ) -> list[Record]:
+        try:
+            return step(joined, scope_key, models)
+        except PASSED_ON:
+            raise
+        except BaseException as error:  # a detector or a factory: user code
+            return [self._failed_to_evaluate(joined, error)]
+
+    def _watch_one(self, joined: Joined, scope_key: str, models: ModelSet) -> list[Record]:
+        """Watch the losses of one event."""
+        assert joined.label is not None
+        found = losses(self._task, joined.label, joined.predicted)
+        columns = {name: [loss] for name, loss in found.items()}
+        return [made for _, made in self._watch(scope_key, [joined], columns, [models.version])]
+
+    def _watch(
+        self,
+        scope_key: str,
+        joined: Sequence[Joined],
+        losses: Mapping[str, Sequence[float | None]],
+        versions: Sequence[int],
+    ) -> list[tuple[int, Record]]:
+        """Watch the losses of a scope for drift; return what is found, each with its event."""
+        made: list[tuple[int, Record]] = []
+        for name, monitor in self._monitors.changing(scope_key, self._untouched.copy).items():
+            known = [(at, loss) for at, loss in enumerate(losses.get(name, ())) if loss is not None]
+            if not known:
+                continue
+            for place, found in monitor.update_many([loss for _, loss in known]):
+                at = known[place][0]
+                if isinstance(found, BaseException):
+                    made.append((at, self._failed_to_evaluate(joined[at], found)))
+                    continue
+                made.append((at, self._alert(name, found, versions[at], joined[at])))
+                if self._watches_at_once:
+                    self._react(name, self._policy, scope_key)
+        return sorted(made, key=itemgetter(0))
+
+    def _replace_broken(
+        self, broken: list[str], joined: Joined, scope_key: str, models: ModelSet
+    ) -> list[Record]:
         """Apply the policy to candidates that make no valid prediction any more."""
-        models = self.models.by_scope_key.get(scope_key)
-        made: list[Record] = []
-        if models is None:
-            return made
         policy, vector, origin = self._on_invalid, joined.vector, joined.origin
-        for name in models.broken(vector["features"], joined.losses):
+        made: list[Record] = []
+        for name in broken:
             count = models.failures[name]
             made.append(invalid_alert(name, models.version, count, vector, origin, policy))
-            models.handle_drift(name, policy, self._pipeline)
-            self.models.mark_trained(scope_key)
+            self._react(name, policy, scope_key)
         return made
 
-    def _compare(self, joined: Joined, scope_key: str) -> list[Record]:
-        models = self.models.by_scope_key.get(scope_key)
-        if models is not None and models.challengers:
-            models.compare(joined.predicted, joined.losses)
-            self.models.mark_trained(scope_key)
-        return []
+    def _react(self, name: str, policy: DriftPolicy, scope_key: str) -> None:
+        self.models.mark_changed(scope_key)
+        self.models.of(scope_key).handle_drift(name, policy, self._pipeline)
+
+    def _compare(self, joined: Joined, scope_key: str, models: ModelSet) -> None:
+        assert joined.label is not None
+        self.models.mark_changed(scope_key)
+        models.compare(joined.predicted, losses(self._task, joined.label, joined.predicted))
+
+    def _failed_to_evaluate(self, joined: Joined, error: BaseException) -> Record:
+        return self._fail("label", joined.origin, RejectReason.EVALUATE_ERROR, error)
 
     def _note_failure(self, candidate: str) -> None:
         self.tally["failed", candidate] += 1
@@ -205,8 +316,7 @@ class LearningOperator(RecordOperator):
 
     def _fresh_evaluation(self) -> Prequential:
         pipeline = self._pipeline
-        names = [*pipeline.models, *baselines(self._task)]
-        return Prequential(self._task, names, pipeline.metrics, pipeline.rolling_window)
+        return Prequential(self._task, self._names, pipeline.metrics, pipeline.rolling_window)
 
     def _fresh_monitors(self) -> dict[str, DriftMonitor]:
         settings = self._pipeline.drift
@@ -224,18 +334,16 @@ class LearningOperator(RecordOperator):
         }
 
 
-def _joined(example: Example, task: Task, origin: Origin) -> Joined:
+def _joined(example: Example, origin: Origin, place: int) -> Joined:
     """Return what an example stands for; when its label came matters no more."""
-    label, predicted = example["label"], example["predicted"]
     vector: FeatureVector = {
         "event_id": example["event_id"],
         "key": example["key"],
         "event_time_ms": example["event_time_ms"],
-        "label": label,
+        "label": example["label"],
         "features": example["features"],
     }
-    lost = {} if label is None else losses(task, label, predicted)
-    return Joined(vector, predicted, label, None, lost, origin)
+    return Joined(vector, example["predicted"], example["label"], None, origin, place)
 
 
 def _quality(evaluation: Prequential) -> Iterable[Reading]:

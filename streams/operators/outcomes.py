@@ -18,10 +18,15 @@ evicted                   the event was the oldest of those that may wait, and g
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
 from millrace.schemas import RejectReason
-from millrace.schemas.records import Fate, FeatureVector, Label, LabelValue, Outcome
+from millrace.schemas.records import Fate, FeatureVector, Label, LabelValue
 from millrace.streams.operators.base import Tally
-from millrace.streams.operators.record import Origin, OutcomeRecord, RejectRecord, reject
+from millrace.streams.operators.columns import OutcomeColumns
+from millrace.streams.operators.joined import Joined
+from millrace.streams.operators.record import Origin, RejectRecord, reject
 
 _JOINED = Fate.JOINED.value  # the one that is written for almost every event
 _REASONS = {
@@ -33,8 +38,11 @@ _REASONS = {
 }
 
 
+_Ended: TypeAlias = tuple[str, str | None, int | None, str, LabelValue | None, int | None, Origin]
+
+
 class Outcomes:
-    """Writes down what became of events and labels.
+    """Writes down what became of events and labels, for a slice at a time.
 
     Parameters
     ----------
@@ -44,72 +52,64 @@ class Outcomes:
 
     def __init__(self, tally: Tally) -> None:
         self._tally = tally
+        self._ended: list[_Ended] = []
 
     def waits(self) -> None:
         """Count a label that came before its event."""
         self._tally["label", Fate.EARLY.value] += 1
 
-    def joined(
-        self,
-        vector: FeatureVector,
-        label: LabelValue,
-        label_time_ms: int | None,
-        losses: dict[str, float],
-        origin: Origin,
-    ) -> OutcomeRecord:
-        """Return the outcome of an event whose label is known."""
-        self._tally["label", _JOINED] += 1
-        delay_ms = None if label_time_ms is None else label_time_ms - vector["event_time_ms"]
-        return _of_event(vector, _JOINED, label, delay_ms, losses, origin)
+    def joined(self, joined: Sequence[Joined]) -> None:
+        """Note events whose labels are known."""
+        for vector, _, label, time_ms, origin, _ in joined:
+            event_time_ms = vector["event_time_ms"]
+            delay_ms = None if time_ms is None else time_ms - event_time_ms
+            event_id, key = vector["event_id"], vector["key"]
+            self._ended.append((event_id, key, event_time_ms, _JOINED, label, delay_ms, origin))
 
-    def unlabelled(self, vector: FeatureVector, fate: Fate, origin: Origin) -> OutcomeRecord:
-        """Return the outcome of an event that expired, or was evicted, without a label."""
+    def unlabelled(self, vector: FeatureVector, fate: Fate, origin: Origin) -> None:
+        """Note an event that expired, or was evicted, without a label."""
         self._tally["expired", "ttl" if fate is Fate.EXPIRED else "limit"] += 1
-        return _of_event(vector, fate.value, None, None, {}, origin)
+        event_id, key, time_ms = vector["event_id"], vector["key"], vector["event_time_ms"]
+        self._ended.append((event_id, key, time_ms, fate.value, None, None, origin))
 
-    def corrected(self, label: Label, origin: Origin) -> OutcomeRecord:
-        """Return the outcome of an early label that was replaced by another one."""
-        self._tally["label", Fate.CORRECTED.value] += 1
-        return _of_label(label, Fate.CORRECTED, origin)
+    def corrected(self, label: Label, origin: Origin) -> None:
+        """Note an early label that was replaced by another one."""
+        self._note_label(label, Fate.CORRECTED, origin)
 
-    def unusable(
-        self, label: Label, fate: Fate, detail: str, origin: Origin
-    ) -> list[RejectRecord | OutcomeRecord]:
-        """Return the dead letter and the outcome of a label that no model learns from."""
+    def unusable(self, label: Label, fate: Fate, detail: str, origin: Origin) -> RejectRecord:
+        """Note a label that no model learns from, and return its dead letter."""
         reason = _REASONS[fate]
-        self._tally["label", fate.value] += 1
         self._tally["rejected_label", reason.value] += 1
-        return [reject(origin, reason, detail), _of_label(label, fate, origin)]
+        self._note_label(label, fate, origin)
+        return reject(origin, reason, detail)
+
+    def take(self, losses: Mapping[str, Sequence[float | None]]) -> OutcomeColumns | None:
+        """Return the outcomes since the last call, if there are any, in order.
+
+        Parameters
+        ----------
+        losses
+            Candidate to its losses for what was joined.
+        """
+        ended, self._ended = self._ended, []
+        if not ended:
+            return None
+        event_ids, keys, times_ms, fates, labels, delays_ms, origins = zip(*ended, strict=True)
+        joined = fates.count(_JOINED)
+        if joined:
+            self._tally["label", _JOINED] += joined
+        if joined < len(fates):
+            losses = {name: _spread(column, fates) for name, column in losses.items()}
+        return OutcomeColumns(origins, event_ids, keys, times_ms, fates, labels, delays_ms, losses)
+
+    def _note_label(self, label: Label, fate: Fate, origin: Origin) -> None:
+        self._tally["label", fate.value] += 1
+        self._ended.append(
+            (label["event_id"], label["key"], None, fate.value, label["label"], None, origin)
+        )
 
 
-def _of_event(
-    vector: FeatureVector,
-    fate: str,
-    label: LabelValue | None,
-    delay_ms: int | None,
-    losses: dict[str, float],
-    origin: Origin,
-) -> OutcomeRecord:
-    outcome: Outcome = {
-        "event_id": vector["event_id"],
-        "key": vector["key"],
-        "event_time_ms": vector["event_time_ms"],
-        "fate": fate,
-        "label": label,
-        "label_delay_ms": delay_ms,
-        "losses": losses,
-    }
-    return OutcomeRecord(outcome, origin)
-
-
-def _of_label(label: Label, fate: Fate, origin: Origin) -> OutcomeRecord:
-    outcome: Outcome = {
-        "event_id": label["event_id"],
-        "key": label["key"],
-        "event_time_ms": None,
-        "fate": fate.value,
-        "label": label["label"],
-        "label_delay_ms": None,
-        "losses": {},
-    }
-    return OutcomeRecord(outcome, origin)
+def _spread(losses: Sequence[float | None], fates: Sequence[str]) -> list[float | None]:
+    """Return losses at their places among all outcomes."""
+    left = iter(losses)
+    return [next(left) if fate == _JOINED else None for fate in fates]

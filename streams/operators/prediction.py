@@ -6,7 +6,9 @@ prediction is published. Events and labels then meet in the label join (`label_j
 of this operator, since it keeps what each candidate predicted.
 
 Where learning shares the agent, what is joined is trained on before the next record is looked at.
-Where it has an agent of its own, this operator writes `examples` for it, and reads `models`.
+At the end of a slice, what baselines predicted is filled in, and predictions and outcomes are made
+as columns. Where learning has an agent of its own, this operator writes `examples` for it, and
+reads `models`.
 
 An event for which the champion raises an exception goes to `rejects`, as does one whose id is
 known. So does one for which the champion's answer is no prediction, such as NaN; it waits for its
@@ -18,15 +20,17 @@ first event; with learning elsewhere, the number of examples written.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
-from typing import Self
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Self, TypeAlias
 
 from millrace.models.candidates.model_set import ModelSet, NoPredictionError
 from millrace.models.candidates.predicting import InvalidPredictionError
-from millrace.models.pipeline.definition import Pipeline
+from millrace.models.pipeline.definition import Pipeline, Scope
 from millrace.schemas import RecordError, RejectReason, SnapshotError
-from millrace.schemas.records import Features, FeatureVector, Predicted, Prediction
-from millrace.streams.operators.base import Reading, RecordOperator, Topics
+from millrace.schemas.records import Features, FeatureVector, Predicted
+from millrace.streams.operators.base import Reading, RecordOperator, Topics, inserted
+from millrace.streams.operators.columns import Made, PredictionColumns
 from millrace.streams.operators.context import Context
 from millrace.streams.operators.examples import ExampleWriter
 from millrace.streams.operators.invalid import invalid_alert
@@ -36,15 +40,20 @@ from millrace.streams.operators.learning import LearningOperator
 from millrace.streams.operators.record import (
     LabelRecord,
     Origin,
-    PredictionRecord,
     Record,
     SnapshotRecord,
     TombstoneRecord,
     VectorRecord,
 )
+from millrace.streams.operators.runs import Run
 from millrace.streams.operators.scope import ScopedModels
+from millrace.streams.operators.slice import Slice
 
-_NOT_PREDICTED_YET = 0
+_ALL = ""  # the scope key where one set of models serves all events
+_SHORTEST_RUN = 8  # records; fewer are taken sooner one by one
+
+_Asked: TypeAlias = tuple[dict[str, Predicted], ModelSet, int]
+_Published: TypeAlias = tuple[FeatureVector, Predicted, int, int, Origin]
 
 
 class PredictionOperator(RecordOperator):
@@ -74,11 +83,18 @@ class PredictionOperator(RecordOperator):
         nested = (training,) if isinstance(training, LearningOperator) else ()
         super().__init__(pipeline, self.topics_in([each.name for each in nested]))
         self.nested = nested
+        self._champion = pipeline.champion
         self._models = models
         self._training = training
         self._load_models = load_models
         self._cooldown = pipeline.drift.cooldown
-        self._has_failed = False
+        self._scope_key = ""  # of the models that predict
+        # There are runs where the same models predict and learn all events.
+        self._learning: LearningOperator | None = None
+        if isinstance(training, LearningOperator) and pipeline.scope != Scope.KEY:
+            self._learning = training
+        self._asked: list[_Asked] = []
+        self._published: list[_Published] = []
         self._invalid: KeyedState[int] = KeyedState()  # the champion's invalid predictions
         self._first: KeyedState[Features] = KeyedState()  # that the champion predicted
         self._join = LabelJoin(pipeline, training, self.tally)
@@ -102,11 +118,56 @@ class PredictionOperator(RecordOperator):
             training = ExampleWriter(pipeline, models)
         return cls(pipeline, models, training, context.load_models)
 
+    def _fold(self, slice_: Slice) -> list[Made]:
+        self._made = []
+        left = deque(each for each in slice_ if each.topic in self.topics.reads)
+        while left:
+            one_by_one = len(left)
+            if self._learning is not None:
+                one_by_one = min(self._fold_run(self._learning, left), len(left))
+            self._take(left.popleft() for _ in range(one_by_one))
+        return self.settle(self._made)
+
+    def _fold_run(self, learning: LearningOperator, left: deque[Record]) -> int:
+        """Fold the run that the next records begin with; return how many to take one by one."""
+        models = self._models.of(_ALL)
+        most_labels = learning.most_labels(_ALL)
+        if not models.is_ordinary or not most_labels:
+            return 1
+        run = self._join.runs.find(left, self._place, most_labels)
+        if len(run.steps) < _SHORTEST_RUN:
+            return len(run.steps) + 1
+        version, pending = models.version, models.pending_labels
+        self._models.mark_trained(_ALL)
+        steps, raised = models.follow(run.steps, self._note_failure)
+        if steps < len(run.steps):
+            run = run.first(steps)
+        self._publish(run, models, version, pending)
+        self._join.take_run(run)
+        self._made += learning.take_run(run.joined, models, version, raised)
+        for _ in range(steps):
+            left.popleft()
+        return 1
+
+    def _publish(self, run: Run, models: ModelSet, version: int, pending: int) -> None:
+        """Note what was predicted in a run, which began at a version of the models."""
+        answers = [step.answers for step in run.steps if step.asked is not None]
+        before = run.labels_before
+        self._asked += [
+            (predicted, models, pending + labels)
+            for predicted, labels in zip(answers, before, strict=True)
+        ]
+        champion = self._champion
+        self._published += [
+            (record.value, predicted[champion], version + labels, 0, record.origin)
+            for record, predicted, labels in zip(run.events, answers, before, strict=True)
+        ]
+
     def process(self, record: Record) -> Iterable[Record]:
         if isinstance(record, VectorRecord):
             return self._predict(record.value, record.origin)
         if isinstance(record, LabelRecord):
-            return self._join.add_label(record.value, record.origin)
+            return self._join.add_label(record.value, record.origin, self._place)
         if isinstance(record, TombstoneRecord):
             self._models.by_scope_key.take(record.scope_key)
             self._training.forget(record.scope_key)
@@ -115,6 +176,12 @@ class PredictionOperator(RecordOperator):
             if models is not None:
                 self._models.by_scope_key[record.value["scope_key"]] = models
         return ()
+
+    def settle(self, made: list[Record]) -> list[Made]:
+        self._fill_in_baselines()
+        settled, outcomes = self._join.settle()
+        columns = (self._predictions(), outcomes)
+        return [*(each for each in columns if each is not None), *inserted(made, settled)]
 
     def readings(self) -> Iterable[Reading]:
         return self._join.readings()
@@ -134,19 +201,27 @@ class PredictionOperator(RecordOperator):
             return [self._reject("event", origin, RejectReason.DUPLICATE_EVENT, detail)]
         scope_key = self._models.scope_key(vector["key"])
         models = self._models.of(scope_key)
+        version, self._scope_key = models.version, scope_key
         try:
             predicted = models.predict(vector["features"], self._note_failure)
         except NoPredictionError as error:
             return self._unpredicted(vector, models, error, origin)
-        finally:
-            if self._has_failed:  # the count is saved with the models
-                self._models.mark_changed(scope_key)
-                self._has_failed = False
         if models.champion not in self._first:
             self._first[models.champion] = vector["features"].copy()
-        staleness = self._training.staleness(scope_key, models)
-        prediction = _prediction(vector, predicted, models, staleness, origin)
-        return [prediction, *self._join.add_event(vector, predicted, origin)]
+        answer, staleness = predicted[models.champion], self._training.staleness(scope_key, models)
+        made = self._await_label(vector, predicted, models, origin)
+        self._published.append((vector, answer, version, staleness, origin))
+        return made
+
+    def _await_label(
+        self,
+        vector: FeatureVector,
+        predicted: dict[str, Predicted],
+        models: ModelSet,
+        origin: Origin,
+    ) -> list[Record]:
+        self._asked.append((predicted, models, models.pending_labels))
+        return self._join.add_event(vector, predicted, origin, self._place)
 
     def _unpredicted(
         self, vector: FeatureVector, models: ModelSet, error: NoPredictionError, origin: Origin
@@ -166,7 +241,7 @@ class PredictionOperator(RecordOperator):
             first = self._first.get(models.champion)
             if first is None or not models.champion_fails(first):
                 return made
-        return made + self._join.add_event(vector, error.predicted, origin)
+        return made + self._await_label(vector, error.predicted, models, origin)
 
     def _alert(self, vector: FeatureVector, models: ModelSet, origin: Origin) -> list[Record]:
         """Count an invalid prediction of the champion, and return an alert, if one is due."""
@@ -177,28 +252,33 @@ class PredictionOperator(RecordOperator):
         return [invalid_alert(champion, models.version, count, vector, origin)]
 
     def _note_failure(self, candidate: str) -> None:
-        self._has_failed = True
+        self._models.mark_changed(self._scope_key)  # the count is saved with the models
         self.tally["failed", candidate] += 1
 
+    def _fill_in_baselines(self) -> None:
+        """Add what baselines predicted, each after the labels that had come by then."""
+        asked, self._asked = self._asked, []
+        answers: dict[int, Mapping[str, list[Predicted]]] = {}
+        for predicted, models, labels in asked:
+            if id(models) not in answers:
+                answers[id(models)] = models.answer_baselines()
+            for name, each in answers[id(models)].items():
+                predicted[name] = each[labels]
 
-def _prediction(
-    vector: FeatureVector,
-    predicted: dict[str, Predicted],
-    models: ModelSet,
-    staleness: int,
-    origin: Origin,
-) -> PredictionRecord:
-    answer = predicted[models.champion]
-    value: Prediction = {
-        "event_id": vector["event_id"],
-        "key": vector["key"],
-        "event_time_ms": vector["event_time_ms"],
-        "prediction_time_ms": _NOT_PREDICTED_YET,  # operators read no clock: the task stamps it
-        "value": answer["value"],
-        "model": models.champion,
-        "model_version": models.version,
-        "staleness_examples": staleness,
-        "probabilities": answer["probabilities"],
-        "features": vector["features"],
-    }
-    return PredictionRecord(value, origin)
+    def _predictions(self) -> PredictionColumns | None:
+        published, self._published = self._published, []
+        if not published:
+            return None
+        vectors, answers, versions, staleness, origins = zip(*published, strict=True)
+        return PredictionColumns(
+            origins,
+            event_ids=[each["event_id"] for each in vectors],
+            keys=[each["key"] for each in vectors],
+            event_times_ms=[each["event_time_ms"] for each in vectors],
+            values=[each["value"] for each in answers],
+            model=self._champion,
+            model_versions=versions,
+            staleness=staleness,
+            probabilities=[each["probabilities"] for each in answers],
+            features=[each["features"] for each in vectors],
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
+from millrace.streams.operators.columns import Columns, Made, as_records
 from millrace.streams.operators.record import Record
 
 
@@ -17,18 +18,19 @@ class Slice:
 
     Parameters
     ----------
-    records
-        In order; of one topic, or of several that are read side by side.
+    parts
+        In order, records and columns of them; of one topic, or of several that are read side by
+        side.
     """
 
-    records: Sequence[Record]
+    parts: Sequence[Made]
 
     def __iter__(self) -> Iterator[Record]:
-        return iter(self.records)
+        return iter(as_records(self.parts))
 
     def __len__(self) -> int:
-        return len(self.records)
+        return sum(len(each) if isinstance(each, Columns) else 1 for each in self.parts)
 
-    def of(self, topics: Collection[str]) -> list[Record]:
-        """Return the records of some topics."""
-        return [record for record in self.records if record.topic in topics]
+    def of(self, topics: Collection[str]) -> list[Made]:
+        """Return the parts that are of some topics."""
+        return [each for each in self.parts if each.topic in topics]

@@ -13,6 +13,7 @@ from collections import OrderedDict, deque
 from collections.abc import Iterator
 from heapq import heappop, heappush, heapreplace
 from itertools import chain
+from math import inf
 from struct import Struct
 from typing import TypeAlias, cast
 
@@ -21,12 +22,14 @@ from millrace.models.candidates.metrics import measures_probabilities
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.limits import EVENT_BYTES, VALUE_BYTES
 from millrace.models.pipeline.tasks import Task
+from millrace.schemas.records import FeatureVector
 from millrace.streams.operators.blocks import BLOCK_EVENTS, Block
 from millrace.streams.operators.packing import Packing, Waiting
 from millrace.streams.operators.waiting_state import WaitingState
 
 _UNPACKED_BYTES = 512 * 1024  # by the rough count; as objects, they take four times as much
 _UNPACKED_EVENTS = 2_048
+_MOST_CLASSES = 1_000  # that a champion is taken to know, where it has not been asked yet
 _SPARSE = 4  # a block of which less than a fourth is there is made anew
 
 _PLACE = Struct("<QI")  # number of arrival, size
@@ -85,9 +88,29 @@ class WaitingEvents:
                 yield self._whole(event_id, block.times_ms[place])
 
     @property
-    def oldest_ms(self) -> int | None:
-        """The earliest event time that waits; None if nothing waits."""
-        return self._earliest().earliest_ms if self._index else None
+    def oldest_ms(self) -> float:
+        """The earliest event time that waits; infinite if nothing waits."""
+        return self._earliest().earliest_ms if self._index else inf
+
+    def has_room(self, events: int, size_bytes: int) -> bool:
+        """Whether so many more events may wait, of this size, and none has to go."""
+        fit = self._size_bytes + size_bytes <= self._limit_bytes
+        return fit and len(self._index) + events <= self._limit
+
+    def most_size_of(self, vector: FeatureVector) -> int:
+        """Return what an event may take at most, whatever is predicted for it."""
+        classes = _MOST_CLASSES * self._with_probabilities
+        return self._size_of(Waiting(vector, {})) + VALUE_BYTES * classes
+
+    def get(self, event_id: str) -> Waiting | None:
+        """Return an event; None if it does not wait."""
+        value = self._index.get(event_id)
+        if value is None:
+            return None
+        if type(value) is tuple:
+            return value[2]
+        at, place = divmod(_PLACE.unpack_from(cast(bytes, value))[0], BLOCK_EVENTS)
+        return self._whole(event_id, self._blocks[at].times_ms[place])
 
     def put(self, waiting: Waiting) -> None:
         """Let an event wait, in place of one with the same id.
@@ -134,17 +157,20 @@ class WaitingEvents:
 
     def take(self, event_id: str) -> Waiting | None:
         """Remove an event and return it, or None where there is none."""
-        value = self._index.get(event_id)
-        if value is None:
-            return None
+        waiting = self.get(event_id)
+        if waiting is not None:
+            self.remove(event_id)
+        return waiting
+
+    def remove(self, event_id: str) -> None:
+        """Remove an event that waits."""
+        value = self._index[event_id]
         if type(value) is tuple:
-            number, size, waiting = value
+            number, size, _ = value
             self._unpacked_bytes -= size
-            at, place = divmod(number, BLOCK_EVENTS)
         else:
             number, size = _PLACE.unpack_from(cast(bytes, value))
-            at, place = divmod(number, BLOCK_EVENTS)
-            waiting = self._whole(event_id, self._blocks[at].times_ms[place])
+        at, place = divmod(number, BLOCK_EVENTS)
         self.entries.note_gone(at, place)
         del self._index[event_id]
         self._size_bytes -= size
@@ -152,7 +178,6 @@ class WaitingEvents:
         block.remove(place)
         if block is not self._newest:
             self._tidy(at, block)
-        return waiting
 
     def expired(self, before_ms: int) -> list[Waiting]:
         """Remove and return the events of earlier times, in order of time, then of arrival."""

@@ -17,6 +17,8 @@ be wrong for long, so two rules bound what they do:
 from __future__ import annotations
 
 from bisect import insort
+from collections.abc import Sequence
+from math import inf
 from typing import TypedDict, cast
 
 from millrace.streams.operators.keyed_state import KeyedState
@@ -73,6 +75,12 @@ class Watermark:
             return None
         return progress["newest"][0]
 
+    @property
+    def latest_ms(self) -> float:
+        """A time that the watermark does not pass with what has come; -infinite before any."""
+        progress = self.store.get(_KEY) or self._saved_by_01()
+        return -inf if progress is None else max(*progress["newest"], *progress["ahead"], -inf)
+
     def observe(self, time_ms: int) -> int | None:
         """Take in the time of the next event, and return the watermark."""
         progress = self.store.changing(_KEY, self._start)
@@ -93,6 +101,26 @@ class Watermark:
         if progress["trust"] < _MOST_TRUST or progress["ahead"]:
             _count(progress)
         return newest[0]
+
+    def observe_all(self, times_ms: Sequence[int]) -> None:
+        """Take in the times of several events; equivalent to one `observe` after the other."""
+        if not times_ms:
+            return
+        progress = self.store.changing(_KEY, self._start)
+        newest, trust = progress["newest"], progress["trust"]
+        is_full = len(newest) == _EVENTS
+        ascending = [newest[-1] if newest else 0, *times_ms]
+        if (
+            is_full
+            and ascending == sorted(ascending)
+            and ascending[-1] <= ascending[0] + self._reach_ms
+        ):
+            progress["newest"] = [*newest, *times_ms][-_EVENTS:]
+            progress["trust"] = min(trust + len(times_ms), _MOST_TRUST)
+            del progress["ahead"][-len(times_ms) :]
+            return
+        for time_ms in times_ms:
+            self.observe(time_ms)
 
     def _start(self) -> Progress:
         saved = self._saved_by_01()

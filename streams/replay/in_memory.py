@@ -21,6 +21,7 @@ from millrace.schemas.records import Alert, Outcome, Prediction, Reject
 from millrace.streams.observability.metrics import Metrics
 from millrace.streams.observability.published import Published
 from millrace.streams.observability.scraping import Samples
+from millrace.streams.operators.columns import as_records
 from millrace.streams.operators.record import (
     AlertRecord,
     Origin,
@@ -97,11 +98,11 @@ class InMemory:
         return Samples.parse(self.metrics.render().decode())
 
     def _fold_slice(self, part: _Partition) -> list[Record]:
-        made = part.task.run(Slice(part.waiting))
+        made = part.task.fold(Slice(part.waiting))
         part.waiting = []
         self.metrics.count(part.task.take_tally())
         self.metrics.count_published(Published(made), self._now_ms)
-        return made
+        return as_records(made)
 
 
 @dataclass

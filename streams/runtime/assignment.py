@@ -14,7 +14,8 @@ from operator import attrgetter
 
 from millrace.streams.kafka.identity import Identity
 from millrace.streams.operators.base import Tally
-from millrace.streams.operators.record import Origin, Record
+from millrace.streams.operators.columns import Made
+from millrace.streams.operators.record import Origin
 from millrace.streams.operators.slice import Slice
 from millrace.streams.state.input_order import InputOrder
 from millrace.streams.state.log import StateLog
@@ -70,14 +71,14 @@ class Assignment:
             return [(True, arranged)]
         return groupby(arranged, lambda origin: origin.offset >= self.live_from[origin.topic])
 
-    def fold(self, origins: Iterable[Origin], codec: TopicCodec) -> tuple[list[Record], Tally]:
+    def fold(self, origins: Iterable[Origin], codec: TopicCodec) -> tuple[list[Made], Tally]:
         """Pass records through the task; return its outputs, and what happened.
 
         Records that were folded before are skipped: after a rebalance in the middle of a batch
         they are read twice. A record that cannot be decoded becomes a reject.
         """
         records, undecodable = codec.decode_all(self._unfolded(origins))
-        outputs = [*self.task.run(Slice(records)), *undecodable]
+        outputs = [*self.task.fold(Slice(records)), *undecodable]
         tally = self.task.take_tally()
         for record in undecodable:
             tally["rejected_event", record.value["reason"]] += 1

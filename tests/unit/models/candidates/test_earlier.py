@@ -30,7 +30,8 @@ def replacement(trial: int, learned: int, advantage: float) -> Replacement:
 def models_of(replacements: dict[str, Replacement], asks_probabilities: bool = False) -> ModelSet:
     """Load a set of models as release 0.1 saved it, after 30 examples."""
     own, other, prior = naive_bayes.GaussianNB(), naive_bayes.GaussianNB(), MostCommon()
-    for model in (own, other, prior):
+    no_change = dummy.NoChangeClassifier()
+    for model in (own, other, no_change, prior):
         for _ in range(30):
             model.learn_one(X, True)
     loaded = ModelSet.__new__(ModelSet)
@@ -38,7 +39,7 @@ def models_of(replacements: dict[str, Replacement], asks_probabilities: bool = F
         {
             "task": Task.BINARY,
             "champion": "own",
-            "models": {"own": own, "other": other, "prior": prior},
+            "models": {"own": own, "other": other, "no_change": no_change, "prior": prior},
             "asks_probabilities": asks_probabilities,
             "version": 30,
             "replacements": replacements,
@@ -59,7 +60,12 @@ def test_models_are_the_same(asks_probabilities):
     """In the same order, with what they have learned, and with the same probabilities."""
     models = models_of({}, asks_probabilities)
     predicted = models.predict(X)
-    assert [*predicted] == [*models.models] == ["own", "other", "prior"]
+    assert [*predicted] == ["own", "other"]
+    assert [*models.models] == ["own", "other", "no_change", "prior"]
+    assert {name: each[-1]["value"] for name, each in models.answer_baselines().items()} == {
+        "no_change": True,
+        "prior": True,
+    }
     assert {each["value"] for each in predicted.values()} == {True}
     assert predicted["own"]["probabilities"] == {"True": 1.0}
     assert bool(predicted["other"]["probabilities"]) is asks_probabilities

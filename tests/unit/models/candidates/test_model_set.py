@@ -89,6 +89,11 @@ def step(models: ModelSet, label: object, **x: float) -> dict[str, Predicted]:
     return predicted
 
 
+def baseline(models: ModelSet, name: str) -> Predicted:
+    """Return what a baseline predicts now."""
+    return models.answer_baselines()[name][-1]
+
+
 def run(models: ModelSet, label: object, count: int, **x: float) -> list[object]:
     """Do that `count` times, and return what the champion predicted."""
     return [step(models, label, **x)[models.champion]["value"] for _ in range(count)]
@@ -96,16 +101,38 @@ def run(models: ModelSet, label: object, count: int, **x: float) -> list[object]
 
 class TestPredictingAndLearning:
     def test_all_predict_and_all_learn(self, make_pipeline):
-        """The champion, the other candidates and two baselines, in this order."""
+        """The champion and the other candidates, in this order; two baselines beside them."""
         models = ModelSet(make_pipeline({"first": Counter, "second": Counter}, "multiclass"))
-        assert [*models.predict(X)] == ["first", "second", "no_change", "prior"]
+        assert [*models.predict(X)] == ["first", "second"]
+        assert [*models.models] == ["first", "second", "no_change", "prior"]
         assert models.champion == "first"
         for i in range(3):
             predicted = step(models, True)
             assert predicted["first"]["value"] == predicted["second"]["value"] == i
         assert models.version == 3
-        assert models.predict(X)["no_change"]["value"] is True
+        assert baseline(models, "no_change")["value"] is True
         assert models.failures == {}
+
+    def test_baselines_learn_when_they_are_asked(self, make_pipeline):
+        """What they would have predicted before each label, and after the last."""
+        models = ModelSet(make_pipeline({"own": Counter}, "multiclass"))
+        for label in ("sky", "grass", "grass"):
+            models.learn(X, label)
+        assert models.pending_labels == 3
+        answers = models.answer_baselines()
+        assert models.pending_labels == 0
+        assert [each["value"] for each in answers["no_change"]] == [None, "sky", "grass", "grass"]
+        assert [each["value"] for each in answers["prior"]] == [None, "sky", "sky", "grass"]
+        assert [each["value"] for each in models.answer_baselines()["prior"]] == ["grass"]
+
+    @pytest.mark.parametrize("metric", [metrics.Accuracy, metrics.LogLoss])
+    def test_saving_teaches_baselines(self, make_pipeline, metric):
+        """Nothing that a label has taught is lost with the process."""
+        models = ModelSet(make_pipeline({"own": naive_bayes.GaussianNB}, metrics={"m": metric}))
+        models.learn(X, True)
+        again = pickle.loads(pickle.dumps(models))
+        assert again.pending_labels == 0
+        assert baseline(again, "prior")["value"] is baseline(models, "prior")["value"] is True
 
     def test_predicting_changes_nothing(self, make_pipeline):
         """However often models predict, they stay the same, even for features not seen before."""
@@ -158,7 +185,7 @@ class TestPredictingAndLearning:
         for a in (0.1, 0.2, 0.3, 0.4):
             models.learn({"a": a}, None)
         assert models.predict({"a": 0.9})["own"]["value"] > 0.0
-        assert models.predict({"a": 0.9})["prior"]["value"] == 0.0
+        assert baseline(models, "prior")["value"] == 0.0
         assert models.version == 4
 
     @pytest.mark.parametrize(
@@ -176,7 +203,7 @@ class TestPredictingAndLearning:
         predicted = models.predict({"a": 1.0})
         assert predicted["own"]["probabilities"]
         assert bool(predicted["other"]["probabilities"]) is expected
-        assert bool(predicted["prior"]["probabilities"]) is expected
+        assert bool(baseline(models, "prior")["probabilities"]) is expected
         assert predicted["own"]["value"] == predicted["other"]["value"]
 
 
@@ -223,13 +250,13 @@ class TestHandlingDrift:
         models.handle_drift("own", DriftPolicy.REPLACE, definition)
         assert run(models, False, 12) == [True] * 10 + [False] * 2
         assert models.challengers == {}
-        assert [*models.predict(X)] == ["own", "no_change", "prior"]
+        assert [*models.predict(X)] == ["own"]
 
     def test_a_challenger_predicts_after_its_warm_up(self, trained):
         """Beside the candidates, under a name of its own."""
         models, definition = trained(examples=4)
         models.handle_drift("own", DriftPolicy.REPLACE, definition)
-        names = [[*step(models, True)][3:] for _ in range(3)]
+        names = [[*step(models, True)][1:] for _ in range(3)]
         assert names == [[], [], ["own.challenger@1"]]
 
     def test_a_challenger_without_advantage_is_dropped(self, trained):
@@ -370,7 +397,7 @@ class TestDelayedLabels:
         models.handle_drift("own", DriftPolicy.REPLACE, definition)
         models.learn(X, False)
         predicted = models.predict(X)
-        assert len(predicted) == 4
+        assert len(predicted) == 2
         models.handle_drift("own", DriftPolicy.REPLACE, definition)
         models.learn(X, False)
         for _ in range(5):

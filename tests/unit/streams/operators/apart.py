@@ -38,6 +38,11 @@ class Apart:
         self.outcomes += [each.value for each in made if isinstance(each, OutcomeRecord)]
         return [each for each in made if not isinstance(each, OutcomeRecord)]
 
+    @property
+    def waiting(self) -> list[str]:
+        """The events that wait, in order of arrival."""
+        return [each.vector["event_id"] for each in self.operator._join._waiting]
+
     def store(self, name: str) -> KeyedState[Any]:
         return self.operator.stores[name]  # type: ignore[return-value]
 

@@ -13,6 +13,7 @@ from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas.records import Prediction
 from millrace.streams.operators.drift import DriftOperator
 from millrace.streams.operators.record import PredictionRecord
+from millrace.streams.operators.slice import Slice
 
 Make = Callable[..., Any]
 
@@ -23,7 +24,7 @@ def watch(make_pipeline: Make, make_origin: Make) -> Callable[..., list[Any]]:
 
     def run(task: str, count: int, at: Callable[[int], dict[str, Any]], **drift: Any) -> list[Any]:
         pipeline: Pipeline = make_pipeline(task, drift=DriftSettings(**drift))
-        operator = DriftOperator(pipeline)
+        operator, origin = DriftOperator(pipeline), make_origin(topic="predictions")
         alerts = []
         for i in range(count):
             value = Prediction(
@@ -39,7 +40,7 @@ def watch(make_pipeline: Make, make_origin: Make) -> Callable[..., list[Any]]:
                 staleness_examples=0,
             )
             value.update(at(i))  # type: ignore[typeddict-item]
-            for made in operator.process(PredictionRecord(value, make_origin(topic="predictions"))):
+            for made in operator.run(Slice([PredictionRecord(value, origin)])):
                 assert (made.topic, made.type) == ("alerts", "Alert")
                 alerts.append(made.value)
         return alerts
@@ -171,19 +172,22 @@ def test_a_source_that_changes_again_and_again_is_no_longer_watched(
 ) -> None:
     """Three alerts within 100,000 values are all, and a reading says that it is so."""
     operator = DriftOperator(make_pipeline("regression"))
+    origin = make_origin(topic="predictions")
     rng = random.Random(1)
     alerts = []
     for i in range(16_000):
         value = {
             "event_id": str(i),
+            "key": None,
             "event_time_ms": i,
+            "staleness_examples": 0,
             "value": 5 * (i // 2_000 % 2) + rng.gauss(0, 1),
             "probabilities": {},
             "features": {"x": rng.random()},
             "model": "own",
             "model_version": 0,
         }
-        alerts += operator.process(PredictionRecord(value, make_origin(topic="predictions")))  # type: ignore[arg-type]
+        alerts += operator.run(Slice([PredictionRecord(value, origin)]))  # type: ignore[arg-type]
     assert [each.value["source"] for each in alerts] == ["prediction"] * 3  # type: ignore[index]
     assert {*operator.readings()} == {
         ("drift_unwatched", ("input:x",), False),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from copy import deepcopy
 
 import pytest
@@ -80,3 +81,22 @@ def test_the_newest_segment_is_kept() -> None:
         memory.add(f"{i} {'x' * 400_000}", True)
         assert f"{i} {'x' * 400_000}" in memory
     assert len(memory.segments) == 1
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_many_events_are_one_after_the_other(seed: int) -> None:
+    """Whichever events come together, they are in the same segments."""
+    rng = random.Random(seed)
+    limit_bytes = rng.choice([10_000, 10_000_000])
+    one_by_one, together = EndedEvents(1_500, limit_bytes), EndedEvents(1_500, limit_bytes)
+    events = [
+        (f"e{i}", rng.choice([True, None, "sky" * rng.choice([1, 500])])) for i in range(4_000)
+    ]
+    while events:
+        size = rng.randint(1, 300)
+        part, events = events[:size], events[size:]
+        together.add_all(part)
+        for event_id, label in part:
+            one_by_one.add(event_id, label)
+        assert [*together.segments.items()] == [*one_by_one.segments.items()]
+        assert all(event_id in together for event_id, _ in part)

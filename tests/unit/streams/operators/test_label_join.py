@@ -47,7 +47,7 @@ def test_joined(operator: Apart, make_vector: Make, make_label: Make) -> None:
     assert (value["features"], value["label"]) == ({"a": 1.0}, True)
     assert (value["label_delay_ms"], value["event_time_ms"]) == (250, NOW_MS)
     assert fates(operator) == {"joined": 1}
-    assert not operator.store("waiting")
+    assert not operator.waiting
 
 
 def test_label_inside(operator: Apart, make_vector: Make) -> None:
@@ -56,7 +56,7 @@ def test_label_inside(operator: Apart, make_vector: Make) -> None:
     assert (prediction.topic, example.topic) == ("predictions", "examples")
     assert (example.value["label"], example.value["label_delay_ms"]) == (False, 0)
     assert fates(operator) == {"joined": 1}
-    assert not operator.store("waiting")
+    assert not operator.waiting
 
 
 def test_label_inside_and_early(operator: Apart, make_vector: Make, make_label: Make) -> None:
@@ -135,7 +135,7 @@ def test_late_by_time(operator: Apart, make_vector: Make, make_label: Make) -> N
 def test_late_by_number(operator: Apart, make_vector: Make, make_label: Make) -> None:
     """The oldest of more than `pending.limit` events is evicted."""
     made_by(operator, *(make_vector(f"e{i}") for i in range(4)))
-    assert [*operator.store("waiting")] == ["e1", "e2", "e3"]
+    assert operator.waiting == ["e1", "e2", "e3"]
     assert made_by(operator, make_label("e0", True)) == [("rejects", RejectReason.LATE_LABEL)]
     assert operator.tally["expired", "limit"] == 1
 
@@ -350,7 +350,7 @@ def test_an_event_that_comes_too_late_to_wait(
     made = made_by(operator, make_vector("late", NOW_MS - DAY_MS - 1), make_label("late", True))
     assert made == [("predictions", "late"), ("rejects", RejectReason.LATE_LABEL)]
     assert operator.outcomes[-2]["fate"] == Fate.EXPIRED
-    assert [*operator.store("waiting")] == ["e0", "e1", "e2"]
+    assert operator.waiting == ["e0", "e1", "e2"]
 
 
 def test_only_what_waits_takes_the_place_of_another(
@@ -360,9 +360,9 @@ def test_only_what_waits_takes_the_place_of_another(
     made_by(operator, make_label("early", True), *(make_vector(f"e{i}") for i in range(3)))
     made = made_by(operator, make_vector("own", label=True), make_vector("early"))
     assert [topic for topic, _ in made] == ["predictions", "examples"] * 2
-    assert [*operator.store("waiting")] == ["e0", "e1", "e2"]
+    assert operator.waiting == ["e0", "e1", "e2"]
     made_by(operator, make_vector("e3"))
-    assert [*operator.store("waiting")] == ["e1", "e2", "e3"]
+    assert operator.waiting == ["e1", "e2", "e3"]
     assert operator.tally["expired", "limit"] == 1
 
 
@@ -375,7 +375,7 @@ def test_bounds_in_bytes(make_pipeline: Make, make_vector: Make, make_label: Mak
         record = make_label(f"early {event_id}", True)
         record.origin = record.origin._replace(value=b" " * 5_000)
         made_by(operator, record, make_vector(event_id, text="é" * 5_000))
-    assert (len(operator.store("waiting")), len(operator.store("early"))) == (4, 4)
+    assert (len(operator.waiting), len(operator.store("early"))) == (4, 4)
     assert operator.tally["expired", "limit"] == operator.tally["label", "orphan"] == 36
     made_by(operator, make_vector("small"), make_label("small", True))
-    assert len(operator.store("waiting")) == 4
+    assert len(operator.waiting) == 4

@@ -155,11 +155,11 @@ def test_anomaly_without_labels(make_pipeline: Make, make_vector: Make, make_lab
     prediction, example = operator.process(make_vector("e1"))
     assert (prediction.topic, example.topic) == ("predictions", "examples")
     assert example.value["label"] is None
-    learning.process(example)
+    learning.run(Slice([example]))
     assert (models.of("").version, learning.evaluation) == (1, None)
     (tested,) = operator.process(make_label("e1", True))
     assert tested.value["label"] is True
-    learning.process(tested)
+    learning.run(Slice([tested]))
     assert models.of("").version == 1
     assert learning.evaluation is not None
     assert learning.evaluation.examples["own"] == 1

@@ -161,3 +161,25 @@ def test_exactly_at_the_reach_is_within_it() -> None:
         beyond = (progress["newest"][-1] if by_ms > 0 else least_ms) + by_ms + by_ms // HOUR_MS
         watermark.observe(beyond)
         assert progress[name] == [beyond]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_many_times_are_one_after_the_other(seed: int) -> None:
+    """Whichever times come together, what is remembered of them is the same."""
+    rng = random.Random(seed)
+    times, now = list[int](), 0
+    for _ in range(300):
+        now += rng.choice([0, 1, 5, 5, 30])
+        times.append(now + rng.choice([0] * 30 + [-40, 40, 500, -500]))
+    one_by_one, together = Watermark(reach_ms=100), Watermark(reach_ms=100)
+    left = times
+    while left:
+        size = rng.randint(1, 40)
+        part, left = left[:size], left[size:]
+        latest_ms = max(together.latest_ms, *part)
+        together.observe_all(part)
+        for time_ms in part:
+            one_by_one.observe(time_ms)
+            reached_ms = one_by_one.time_ms
+            assert reached_ms is None or reached_ms <= latest_ms
+        assert [*together.store.items()] == [*one_by_one.store.items()]

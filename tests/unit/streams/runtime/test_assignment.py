@@ -10,6 +10,7 @@ import pytest
 
 from millrace.models.pipeline.definition import Pipeline
 from millrace.streams.kafka.fakes import FakeBroker, FakeClients
+from millrace.streams.operators.columns import as_records
 from millrace.streams.operators.record import Origin
 from millrace.streams.runtime.assignment import Assignment
 from millrace.streams.state.input_order import InputOrder
@@ -109,7 +110,9 @@ def test_a_record_is_folded_once(
     first, tally = assignment.fold(events(4, 5, 6), codec)
     again, nothing = assignment.fold(events(5, 6), codec)
 
-    predicted = [each.value["event_id"] for each in first if each.topic == "predictions"]
+    predicted = [
+        each.value["event_id"] for each in as_records(first) if each.topic == "predictions"
+    ]
     assert predicted == ["5", "6"]
     assert tally["received", "event"] == 2
     assert (again, +nothing) == ([], {})

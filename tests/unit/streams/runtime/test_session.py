@@ -15,7 +15,8 @@ from structlog.testing import capture_logs
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import BrokerError, shipped
 from millrace.streams.kafka.fakes import FakeBroker
-from millrace.streams.operators.record import PredictionRecord, Record
+from millrace.streams.operators.columns import Made, as_records
+from millrace.streams.operators.record import PredictionRecord
 from millrace.streams.operators.slice import Slice
 from millrace.streams.runtime.session import Session
 from tests.unit.streams.runtime.worker import (
@@ -515,10 +516,11 @@ def test_outputs_that_cannot_be_written_are_rejected(
 
     def fold_odd(*args: Any) -> Any:
         outputs, tally = fold_part(*args)
-        for each in outputs:
+        records = as_records(outputs)
+        for each in records:
             if isinstance(each, PredictionRecord) and each.value["event_id"] == "0":
                 each.value["model"] = "\ud800"
-        return outputs, tally
+        return records, tally
 
     monkeypatch.setattr(assignment, "fold", fold_odd)
     work(session)
@@ -555,13 +557,13 @@ def test_other_agents_have_their_turn_within_a_batch(
 def slow_down(worker: FakeWorker, session: Session, seconds: float) -> None:
     """Let each record take so long."""
     task = session.assignments[0].task
-    run_slice = task.run
+    fold_slice = task.fold
 
-    def run(slice_: Slice) -> list[Record]:
+    def fold(slice_: Slice) -> list[Made]:
         worker.pass_time(seconds * len(slice_))
-        return run_slice(slice_)
+        return fold_slice(slice_)
 
-    task.run = run  # type: ignore[method-assign]
+    task.fold = fold  # type: ignore[method-assign]
 
 
 def test_a_slow_model_commits_one_record_after_the_other(

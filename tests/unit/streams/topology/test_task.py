@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from millrace.models.pipeline.definition import Pipeline
+from millrace.schemas.records import Prediction
 from millrace.streams.operators.base import RecordOperator, Topics
+from millrace.streams.operators.columns import Made, PredictionColumns
 from millrace.streams.operators.keyed_state import KeyedState
 from millrace.streams.operators.record import Origin, PredictionRecord, Record
 from millrace.streams.operators.slice import Slice
@@ -131,14 +133,37 @@ def test_a_topic_that_nobody_reads(at: Make, step: Make) -> None:
     assert Task([step("a", "events", "clean")], int).run(Slice([at("rejects", 1)])) == []
 
 
-def test_predictions_are_stamped_as_they_leave(at: Make, step: Make) -> None:
-    """The time of a prediction is the clock's, whether or not the chain reads it too."""
+class Predicting(Step):
+    """Makes a prediction of each record that it reads."""
+
+    def process(self, record: Record) -> Iterable[Record]:
+        prediction: Prediction = {
+            "event_id": str(record.origin.offset),
+            "key": None,
+            "event_time_ms": 0,
+            "prediction_time_ms": 0,
+            "value": None,
+            "model": "own",
+            "model_version": 0,
+            "staleness_examples": 0,
+            "probabilities": {},
+            "features": {},
+        }
+        return [PredictionRecord(prediction, record.origin)]
+
+    def settle(self, made: list[Record]) -> list[Made]:
+        values: Any = [each.value for each in made]
+        return [PredictionColumns.of(values, [each.origin for each in made])]
+
+
+def test_predictions_are_stamped_as_they_leave(at: Make, make_pipeline: Make) -> None:
+    """The time of a prediction is the clock's."""
     now = iter(range(5_000, 6_000))
-    task = Task([step("a", "features", "predictions"), step("b", "predictions")], now.__next__)
-    (made,) = task.run(Slice([at("features", 1)]))
-    assert made.value["prediction_time_ms"] == 5_000
-    (made,) = task.run(Slice([at("features", 2)]))
-    assert made.value["prediction_time_ms"] > 5_000
+    task = Task([Predicting(make_pipeline(), "a", "features", "predictions")], now.__next__)
+    for time_ms in (5_000, 5_001):
+        made = task.run(Slice([at("features", 1), at("features", 2)]))
+        assert [each.value["event_id"] for each in made] == ["1", "2"]
+        assert [each.value["prediction_time_ms"] for each in made] == [time_ms, time_ms]
 
 
 def test_stores_have_full_names(step: Make) -> None:

@@ -1,0 +1,112 @@
+"""Events that have met their labels: one by one as models learn, as columns for the accounts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from operator import itemgetter
+from typing import NamedTuple, Protocol
+
+from millrace.models.candidates.losses import loss_column
+from millrace.models.candidates.scores import PredictedColumn
+from millrace.models.pipeline.tasks import Task
+from millrace.schemas.records import FeatureVector, LabelValue, Predicted
+from millrace.streams.operators.record import Origin, Record
+
+_NOTHING = Predicted(value=None, probabilities={})
+_VALUE, _PROBABILITIES = itemgetter("value"), itemgetter("probabilities")
+
+
+class Joined(NamedTuple):
+    """An event to train on, with its label.
+
+    Attributes
+    ----------
+    vector
+        The features that the models saw.
+    predicted
+        What each candidate predicted. The baselines' part is filled in at the end of the slice.
+    label
+        None where models learn without labels.
+    label_time_ms
+        When the label became known; None where that is unknown.
+    origin
+        Of the record that brought the label.
+    place
+        How much the slice had led to before.
+    """
+
+    vector: FeatureVector
+    predicted: dict[str, Predicted]
+    label: LabelValue | None
+    label_time_ms: int | None
+    origin: Origin
+    place: int
+
+
+class JoinedColumns:
+    """The labelled events of a slice, in order of their labels, as columns.
+
+    Parameters
+    ----------
+    task
+        What is predicted.
+    joined
+        Each with a label, and with all that was predicted.
+    names
+        The candidates and baselines. Challengers that have predicted follow.
+    """
+
+    def __init__(self, task: Task, joined: Iterable[Joined], names: Iterable[str]) -> None:
+        self.joined: Sequence[Joined] = [each for each in joined if each.label is not None]
+        self._task = task
+        self._names = names
+
+    def __len__(self) -> int:
+        return len(self.joined)
+
+    @cached_property
+    def labels(self) -> list[LabelValue]:
+        """Their labels."""
+        return [each.label for each in self.joined if each.label is not None]
+
+    @cached_property
+    def predicted(self) -> Mapping[str, PredictedColumn]:
+        """Candidate to what it predicted."""
+        predicted = [each.predicted for each in self.joined]
+        names = dict.fromkeys(self._names)
+        if any(len(each) > len(names) for each in predicted):
+            names |= dict.fromkeys(sorted({name for each in predicted for name in each}))
+        return {name: _column([each.get(name, _NOTHING) for each in predicted]) for name in names}
+
+    @cached_property
+    def losses(self) -> Mapping[str, Sequence[float | None]]:
+        """Candidate to its losses: None where it has none."""
+        return {
+            name: loss_column(self._task, self.labels, column.values)
+            for name, column in self.predicted.items()
+        }
+
+
+def _column(answers: Sequence[Predicted]) -> PredictedColumn:
+    return PredictedColumn([*map(_VALUE, answers)], [*map(_PROBABILITIES, answers)])
+
+
+class Training(Protocol):
+    """Takes what is joined: learning itself, or the examples for it."""
+
+    def train(self, joined: Joined) -> list[Record]:
+        """Take an event whose place to be learned has come; return what it leads to at once."""
+        ...
+
+    def account(self, joined: Sequence[Joined], columns: JoinedColumns) -> list[tuple[int, Record]]:
+        """Account for a slice; return what it leads to, each with its place.
+
+        Parameters
+        ----------
+        joined
+            All that was taken since the last call.
+        columns
+            Those among it that have labels.
+        """
+        ...

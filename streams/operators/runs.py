@@ -1,0 +1,196 @@
+"""Runs: consecutive records of which each has the fate that almost all have.
+
+An event is new, and brings its label or waits for it; a label meets an event that waits. Nothing
+expires or is evicted on the way. What becomes of such records does not depend on what models say of
+them, so that it is known beforehand: models can follow a whole run in one loop, and what is kept
+of it is kept at once. All other records are taken one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from millrace.models.candidates.steps import Step
+from millrace.models.pipeline.definition import Pipeline
+from millrace.schemas.records import FeatureVector, LabelValue, Predicted
+from millrace.streams.operators.classes import Classes
+from millrace.streams.operators.ended_events import EndedEvents
+from millrace.streams.operators.expiring import Expiring
+from millrace.streams.operators.joined import Joined
+from millrace.streams.operators.packing import Waiting
+from millrace.streams.operators.record import LabelRecord, Record, VectorRecord
+from millrace.streams.operators.waiting import WaitingEvents
+from millrace.streams.operators.watermark import Watermark
+
+
+@dataclass(slots=True)
+class Run:
+    """Records that are taken together, one step each.
+
+    Attributes
+    ----------
+    steps
+        What each record asks of models, and teaches them.
+    events
+        The events, in order.
+    labels_before
+        How many labels had been joined before each event.
+    joined
+        The events that meet their labels, in order of these.
+    waiting
+        Id to event: those that wait for their label when the run ends.
+    met
+        Ids of those that had waited before the run, and do no longer.
+    """
+
+    steps: list[Step] = field(default_factory=list)
+    events: list[VectorRecord] = field(default_factory=list)
+    labels_before: list[int] = field(default_factory=list)
+    joined: list[Joined] = field(default_factory=list)
+    waiting: dict[str, Waiting] = field(default_factory=dict)
+    met: list[str] = field(default_factory=list)
+
+    def add_event(self, record: VectorRecord, place: int) -> None:
+        """Add an event, with its label where it has that."""
+        vector = record.value
+        label, features = vector["label"], vector["features"]
+        predicted: dict[str, Predicted] = {}
+        self.events.append(record)
+        self.labels_before.append(len(self.joined))
+        if label is None:
+            self.waiting[vector["event_id"]] = Waiting(vector, predicted)
+            self.steps.append(Step(features, predicted, None, None, predicted))
+            return
+        joined = Joined(vector, predicted, label, vector["event_time_ms"], record.origin, place)
+        self.joined.append(joined)
+        self.steps.append(Step(features, predicted, features, label, predicted))
+
+    def add_label(self, record: LabelRecord, waiting: Waiting, place: int) -> None:
+        """Add a label and the event that it meets."""
+        given, (vector, predicted) = record.value, waiting
+        label, time_ms = given["label"], given["label_time_ms"]
+        self.joined.append(Joined(vector, predicted, label, time_ms, record.origin, place))
+        self.steps.append(Step(None, {}, vector["features"], label, predicted))
+
+    def first(self, steps: int) -> Run:
+        """Return the first steps as a run."""
+        done = self.steps[:steps]
+        events = sum(step.asked is not None for step in done)
+        joined = self.joined[: sum(step.taught is not None for step in done)]
+        ended = {each.vector["event_id"] for each in joined}
+        answers = [step.answers for step in done if step.asked is not None]
+        return Run(
+            done,
+            self.events[:events],
+            self.labels_before[:events],
+            joined,
+            {
+                event_id: Waiting(record.value, predicted)
+                for record, predicted in zip(self.events, answers, strict=False)
+                if (event_id := record.value["event_id"]) not in ended
+            },
+            [event_id for event_id in self.met if event_id in ended],
+        )
+
+
+class RunFinder:
+    """Finds runs by what a label join keeps, of which it changes nothing.
+
+    Parameters
+    ----------
+    pipeline
+        The definition.
+    waiting, early, ended, watermark, classes
+        What the join keeps.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        waiting: WaitingEvents,
+        early: Expiring[Any],
+        ended: EndedEvents,
+        watermark: Watermark,
+        classes: Classes,
+    ) -> None:
+        self._ttl_ms = int(pipeline.pending.ttl.total_seconds() * 1000)
+        self._learns_without_labels = pipeline.learns_without_labels
+        self._waiting = waiting
+        self._early = early
+        self._ended = ended
+        self._watermark = watermark
+        self._classes = classes
+
+    def find(self, records: Iterable[Record], place: int, most_labels: int) -> Run:
+        """Return the run that the next records begin with; it may be empty.
+
+        Parameters
+        ----------
+        records
+            The next records.
+        place
+            How much their slice has led to before.
+        most_labels
+            That may be joined.
+        """
+        self._run, self._place, self._most_labels = Run(), place, most_labels
+        if self._learns_without_labels or (self._early and self._watermark.time_ms is None):
+            return self._run
+        self._seen: set[str] = set()
+        self._size_bytes = 0
+        self._latest_ms = self._watermark.latest_ms
+        self._oldest_ms = min(self._early.oldest_ms, self._waiting.oldest_ms)
+        for record in records:
+            if type(record) is VectorRecord:
+                if not self._add_event(record):
+                    break
+            elif not (type(record) is LabelRecord and self._add_label(record)):
+                break
+        return self._run
+
+    def _add_event(self, record: VectorRecord) -> bool:
+        """Add an event to the run, if it is new, and nothing expires as it comes."""
+        vector = record.value
+        event_id, time_ms, label = vector["event_id"], vector["event_time_ms"], vector["label"]
+        if event_id in self._seen or event_id in self._ended or event_id in self._waiting:
+            return False
+        if self._early and event_id in self._early.entries:
+            return False
+        self._latest_ms = max(self._latest_ms, time_ms)
+        self._oldest_ms = min(self._oldest_ms, time_ms)
+        if self._latest_ms - self._ttl_ms > self._oldest_ms:
+            return False
+        if not (self._has_room(vector) if label is None else self._is_learnable(label)):
+            return False
+        self._seen.add(event_id)
+        self._run.add_event(record, self._place)
+        return True
+
+    def _add_label(self, record: LabelRecord) -> bool:
+        """Add a label to the run, if its event waits."""
+        event_id = record.value["event_id"]
+        if not self._is_learnable(record.value["label"]):
+            return False
+        event = self._run.waiting.pop(event_id, None)
+        if event is None:
+            event = self._waiting.get(event_id)
+            if event is None or event_id in self._seen or not _is_predicted(event):
+                return False
+            self._seen.add(event_id)
+            self._run.met.append(event_id)
+        self._run.add_label(record, event, self._place)
+        return True
+
+    def _is_learnable(self, label: LabelValue) -> bool:
+        return len(self._run.joined) < self._most_labels and self._classes.has(label)
+
+    def _has_room(self, vector: FeatureVector) -> bool:
+        self._size_bytes += self._waiting.most_size_of(vector)
+        return self._waiting.has_room(len(self._run.waiting) + 1, self._size_bytes)
+
+
+def _is_predicted(event: Waiting) -> bool:
+    """Whether every candidate made a prediction for an event."""
+    return all(each["value"] is not None for each in event.predicted.values())
