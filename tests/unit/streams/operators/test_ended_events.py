@@ -99,4 +99,4 @@ def test_many_events_are_one_after_the_other(seed: int) -> None:
         for event_id, label in part:
             one_by_one.add(event_id, label)
         assert [*together.segments.items()] == [*one_by_one.segments.items()]
-        assert all(event_id in together for event_id, _ in part)
+        assert all((each in together) == (each in one_by_one) for each, _ in part)

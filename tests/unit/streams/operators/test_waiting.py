@@ -9,6 +9,7 @@ import time
 import tracemalloc
 from collections.abc import Callable
 from datetime import timedelta
+from math import inf
 from typing import Any
 
 import pytest
@@ -89,8 +90,8 @@ class Plain:
         return found
 
     @property
-    def oldest_ms(self) -> int | None:
-        return min((each.vector["event_time_ms"] for each in self.events), default=None)
+    def oldest_ms(self) -> float:
+        return min((each.vector["event_time_ms"] for each in self.events), default=inf)
 
 
 class Saved:
