@@ -175,7 +175,6 @@ class StateLog:
         there = self._on_topics[partition]
         stores, parts = dict(task.stores()), dict(there.parts)
         flush = _Flushed(parts, len(there.orders), max(number, there.flush + 1))
-        sizes = {name: len(store) for name, store in stores.items()}
         former = there.leftovers | there.attempted | {(self._topic, key) for key in there.orders}
         others = former | {*there.again}
 
@@ -184,6 +183,7 @@ class StateLog:
 
         self._flushed[partition] = flush
         changed = Flush(stores.items(), records_of)
+        sizes = {name: len(store) for name, store in stores.items()}
 
         def records() -> Iterator[StateRecord]:
             for record in changed:

@@ -101,11 +101,11 @@ def test_an_error_while_folding_breaks_the_session(
         task = batch.session.assignments[0].task
 
         def fail(_: object) -> None:
-            task.__class__.run(task, _)  # type: ignore[arg-type]
+            task.__class__.fold(task, _)  # type: ignore[arg-type]
             raise ZeroDivisionError
 
         with monkeypatch.context() as patch:
-            patch.setattr(task, "run", fail)
+            patch.setattr(task, "fold", fail)
             with pytest.raises(ZeroDivisionError):
                 await engine.process(batch)
         await engine.close()

@@ -348,8 +348,8 @@ def test_state_consists_of_what_is_listed(case: str) -> None:
         task.run(Slice([codec.decode(origin)]))
         if offset % 50 == 0:
             for _, store in task.stores():
-                for each in store.values():  # type: ignore[attr-defined]
-                    parts |= parts_of(each)
+                for change in store.take_changes():  # type: ignore[attr-defined]
+                    parts |= parts_of(change.value)
     ours = {each for each in parts if each[0].startswith("millrace")}
     assert ours - MILLRACE - CALLED == set()
     assert ours
