@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from typing import TypeAlias, cast
 
@@ -22,7 +23,7 @@ from millrace.schemas.records import Features, LabelValue, Predicted
 Predict: TypeAlias = Callable[[Features], Predicted]
 Learn: TypeAlias = Callable[[Features, LabelValue | None], object]
 
-_FLOATS = {float}
+_NUMBERS = {int, float}
 _NAMED = {bool, int, str}
 _MOST_NAMES = 10_000
 
@@ -107,8 +108,9 @@ def _probabilities(answer: object) -> dict[object, float]:
     found = cast(dict[object, float], answer)
     if type(answer) is not dict:
         found = dict(dict.items(found))
-    if _FLOATS.issuperset(map(type, found.values())) and math.isfinite(sum(found.values())):
-        return found
+    with suppress(OverflowError):  # of a whole number that no float can hold
+        if _NUMBERS.issuperset(map(type, found.values())) and math.isfinite(sum(found.values())):
+            return found
     return {label: _number(probability) for label, probability in found.items()}
 
 
