@@ -58,7 +58,7 @@ def predictor(model: Model, task: Task, probabilities: bool = False) -> Predict:
         return lambda x: {"value": _class(task, predict_one(x.copy())), "probabilities": {}}
     predict_proba_one = cast(Classifier, model).predict_proba_one
     if last.predict_one is base.Classifier.predict_one:
-        return lambda x: _likeliest(task, predict_proba_one(x.copy()))
+        return _likeliest(task, predict_proba_one)
     return lambda x: {
         "value": _class(task, predict_one(x.copy())),
         "probabilities": _by_name(_probabilities(predict_proba_one(x.copy()))),
@@ -131,16 +131,21 @@ def _name(label: LabelValue) -> str:
     return str(_scalar(label))
 
 
-def _likeliest(task: Task, answer: object) -> Predicted:
+def _likeliest(task: Task, predict_proba_one: Callable[[Features], object]) -> Predict:
     """Choose as River's own `Classifier.predict_one` does: the first of the likeliest."""
-    if type(answer) is dict and len(answer) == 2:
-        (first, p), (second, q) = answer.items()
-        are_plain = first is False and second is True and type(p) is type(q) is float
-        if are_plain and math.isfinite(p + q):  # the way of almost every binary classifier
-            return {"value": q > p, "probabilities": {"False": p, "True": q}}
-    probabilities = _probabilities(answer)
-    value = max(probabilities, key=probabilities.__getitem__) if probabilities else None
-    return {"value": _class(task, value), "probabilities": _by_name(probabilities)}
+
+    def predict(x: Features) -> Predicted:
+        answer = predict_proba_one(x.copy())
+        if type(answer) is dict and len(answer) == 2:
+            (first, p), (second, q) = answer.items()
+            are_plain = first is False and second is True and type(p) is type(q) is float
+            if are_plain and math.isfinite(p + q):  # the way of almost every binary classifier
+                return {"value": q > p, "probabilities": {"False": p, "True": q}}
+        probabilities = _probabilities(answer)
+        value = max(probabilities, key=probabilities.__getitem__) if probabilities else None
+        return {"value": _class(task, value), "probabilities": _by_name(probabilities)}
+
+    return predict
 
 
 def _scalar(answer: object) -> Scalar | None:

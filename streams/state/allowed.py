@@ -28,7 +28,7 @@ _CANDIDATES = "millrace.models.candidates"
 
 MILLRACE = _names(
     {
-        f"{_CANDIDATES}.accelerated.linear": "LogisticRegression StandardScaler",
+        f"{_CANDIDATES}.accelerated.linear": "LogisticRegression Pipeline StandardScaler",
         f"{_CANDIDATES}.accelerated.trees": "ARFClassifier HoeffdingAdaptiveTreeClassifier"
         " HoeffdingTreeClassifier _AdaptiveLeaf _ForestTree _Gaussian _Leaf _RandomLeaf",
         f"{_CANDIDATES}.baselines": "AnomalyRate LastAnomaly LastValue MostCommon",

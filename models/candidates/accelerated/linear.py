@@ -1,23 +1,26 @@
 """River's scaled linear models, without doing the same work twice.
 
 In a pipeline, River's `StandardScaler` goes over the features of an example to learn from them, and
-again to scale them; the one here does both at once. River's logistic regression prepares at every
-example for new weights, for regularisation, and for other losses and optimisers; the one here
-leaves an example to River where any of these is needed. Predictions and state equal River's, to the
-last digit.
+again to scale them; the one here does both at once. River's pipeline asks each step at every
+example what it is; the one here knows it of two steps. River's logistic regression prepares at
+every example for new weights, for regularisation, and for other losses and optimisers; the one
+here leaves an example to River where any of these is needed. Predictions and state equal River's,
+to the last digit.
 """
 
 from __future__ import annotations
 
 from math import exp
+from typing import Any
 
-from river import linear_model, optim, preprocessing
+from river import compose, linear_model, optim, preprocessing
 from river.base.typing import ClfTarget, FeatureName
 from river.utils import VectorDict
 
 from millrace.models.candidates.accelerated import Instance
 
 _LARGEST_MARGIN = 18.0  # beyond it, River's loss has another formula
+_LARGEST_LOGIT = 30.0  # beyond it, River's probability is 0 or 1
 
 
 class StandardScaler(preprocessing.StandardScaler):
@@ -48,6 +51,53 @@ class StandardScaler(preprocessing.StandardScaler):
         scaled: Instance = super().transform_one(x)  # type: ignore[no-untyped-call]  # River's
         return scaled
 
+    def __or__(self, other: object) -> compose.Pipeline:
+        """Return a pipeline of this scaler and a model."""
+        if isinstance(other, compose.Pipeline):
+            return other.__ror__(self)
+        return Pipeline(self, other)
+
+
+class Pipeline(compose.Pipeline):
+    """River's pipeline, with a shorter way for a transformer and a supervised model."""
+
+    _two: tuple[Any, Any] | None = None  # the steps, if there is a shorter way
+
+    def learn_one(self, x: Instance, y: ClfTarget | None = None, **params: Any) -> None:
+        two = self._two
+        if two is None or params or self._is_changed:
+            super().learn_one(x, y, **params)
+            return
+        transformer, model = two
+        transformer.learn_one(x)
+        model.learn_one(transformer.transform_one(x), y)
+
+    def predict_one(self, x: Instance, **params: Any) -> Any:
+        two = self._two
+        if two is None or params or self._is_changed:
+            return super().predict_one(x, **params)
+        transformer, model = two
+        return model.predict_one(transformer.transform_one(x))
+
+    def predict_proba_one(self, x: Instance, **params: Any) -> Any:
+        two = self._two
+        if two is None or params or self._is_changed:
+            return super().predict_proba_one(x, **params)
+        transformer, model = two
+        return model.predict_proba_one(transformer.transform_one(x))
+
+    @property
+    def _is_changed(self) -> bool:
+        """Whether a step was added, or transformers learn as they predict."""
+        return self._plan is None or self._LEARN_UNSUPERVISED_DURING_PREDICT
+
+    def _build_plan(self) -> tuple[Any, ...]:
+        plan: tuple[Any, ...] = super()._build_plan()
+        roles = [(kind, *info[:1]) for kind, _, *info in plan]
+        is_short = roles == [("transformer", False), ("final", True)]
+        self._two = (plan[0][1], plan[1][1]) if is_short else None
+        return plan
+
 
 class LogisticRegression(linear_model.LogisticRegression):
     """River's logistic regression, faster where an example has exactly the features seen so far."""
@@ -70,6 +120,17 @@ class LogisticRegression(linear_model.LogisticRegression):
         step = VectorDict.from_scaled(x, gradient)
         self._weights.isub_scaled(step, optimizer.lr.get(iterations))
         optimizer.n_iterations = iterations + 1
+
+    def predict_proba_one(self, x: Instance, **params: Any) -> dict[ClfTarget, float]:
+        margin = self._weights.dot(x) + self.intercept
+        if (
+            type(self.loss) is not optim.losses.Log
+            or not -_LARGEST_LOGIT <= margin <= _LARGEST_LOGIT
+        ):
+            found: dict[ClfTarget, float] = super().predict_proba_one(x, **params)  # type: ignore[no-untyped-call]  # River's
+            return found
+        probability = 1 / (1 + exp(-margin))
+        return {False: 1.0 - probability, True: probability}
 
     def _leave_to_river(self, x: Instance, y: ClfTarget, w: float) -> None:
         super().learn_one(x, y, w)

@@ -164,3 +164,59 @@ def test_a_scaled_regression_can_be_part_of_a_longer_pipeline():
     ours = compose.Select("a", "flag") | scaled(linear)
     rivers = compose.Select("a", "flag") | scaled(linear_model)
     assert_alike(ours, rivers, stream(200))
+
+
+@pytest.mark.parametrize("gaps", [0.0, 0.2])
+def test_a_pipeline_of_two_steps_is_rivers(gaps):
+    """Whatever its final model predicts; and where a step is added, all steps are taken."""
+    for model in (linear_model.ALMAClassifier, linear_model.PAClassifier):
+        ours = linear.StandardScaler() | model()
+        rivers = preprocessing.StandardScaler() | model()
+        assert type(ours) is linear.Pipeline
+        for number, (x, label) in enumerate(stream(200, gaps=gaps)):
+            if number == 100:
+                for each in (ours, rivers):
+                    each._add_step(preprocessing.MinMaxScaler(), at_start=True)
+            assert ours.predict_one(dict(x)) == rivers.predict_one(dict(x))
+            expected = rivers.predict_proba_one(dict(x))
+            assert repr(ours.predict_proba_one(dict(x))) == repr(expected)
+            ours.learn_one(x, label)
+            rivers.learn_one(x, label)
+    assert ours._two is None
+
+
+def test_a_pipeline_learns_as_it_predicts_where_that_is_asked_for():
+    """River's context manager is heeded."""
+    ours, rivers = scaled(linear), scaled(linear_model)
+    for x, label in stream(50):
+        with compose.learn_during_predict():
+            assert ours.predict_proba_one(dict(x)) == rivers.predict_proba_one(dict(x))
+            ours.learn_one(x, label)
+            rivers.learn_one(x, label)
+    assert state(ours) == state(rivers)
+
+
+@pytest.mark.parametrize("size", [10.0, 29.0, 31.0, 800.0])
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_probabilities_far_from_the_boundary_are_rivers(size, sign):
+    """Also where River rounds them."""
+    ours, rivers = linear.LogisticRegression(), linear_model.LogisticRegression()
+    for model in (ours, rivers):
+        model.learn_one({"a": 1.0}, True)
+        model.intercept = size * sign
+    expected = rivers.predict_proba_one({"a": 1.0})
+    assert repr(ours.predict_proba_one({"a": 1.0})) == repr(expected)
+
+
+def test_a_pipeline_survives_pickling():
+    """With the shorter way, over the very steps that were pickled with it."""
+    ours = scaled(linear)
+    for x, label in stream(30):
+        ours.learn_one(x, label)
+    again = pickle.loads(pickle.dumps(ours))
+    for x, label in stream(30, seed=8):
+        assert again.predict_proba_one(dict(x)) == ours.predict_proba_one(dict(x))
+        again.learn_one(x, label)
+        ours.learn_one(x, label)
+    assert state(again) == state(ours)
+    assert again._two[0] is next(iter(again.steps.values()))
