@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import groupby
 
 from millrace.models.candidates.baselines import answers, baselines
 from millrace.models.candidates.candidate import BROKEN_AFTER, Candidate
@@ -217,10 +218,7 @@ class ModelSet:
         labels, self._pending = self._pending, []
         if self._measures_probabilities:
             return {name: self._step(each, labels) for name, each in self.baselines.items()}
-        return {
-            name: [Predicted(value=value, probabilities={}) for value in answers(model, labels)]
-            for name, model in self.baselines.items()
-        }
+        return {name: _predicted(answers(each, labels)) for name, each in self.baselines.items()}
 
     def broken(self, features: Features, predicted: Mapping[str, Predicted]) -> list[str]:
         """Return the candidates that turn out to be broken at a labelled event.
@@ -382,3 +380,12 @@ class ModelSet:
 
     def _replace(self, name: str, model: Model) -> None:
         self.candidates[name] = self.candidates[name].with_model(model)
+
+
+def _predicted(values: Sequence[LabelValue | None]) -> list[Predicted]:
+    """Return values as predictions; the same ones in a row are one object."""
+    predicted: list[Predicted] = []
+    for _, same in groupby(values, key=id):
+        alike = [*same]
+        predicted += [Predicted(value=alike[0], probabilities={})] * len(alike)
+    return predicted

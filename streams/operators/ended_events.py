@@ -41,6 +41,10 @@ class EndedEvents:
     def __contains__(self, event_id: str) -> bool:
         return event_id in self._index or event_id in self._newest
 
+    def has_none(self, ids: set[str]) -> bool:
+        """Whether it knows none of these events."""
+        return self._index.keys().isdisjoint(ids) and self._newest.keys().isdisjoint(ids)
+
     def __getitem__(self, event_id: str) -> LabelValue | None:
         return self.segments[self._index.get(event_id, self._number)][event_id]
 

@@ -22,6 +22,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
+from itertools import groupby
+from operator import itemgetter
 from typing import Self, TypeAlias
 
 from millrace.models.candidates.model_set import ModelSet, NoPredictionError
@@ -259,11 +261,13 @@ class PredictionOperator(RecordOperator):
         """Add what baselines predicted, each after the labels that had come by then."""
         asked, self._asked = self._asked, []
         answers: dict[int, Mapping[str, list[Predicted]]] = {}
-        for predicted, models, labels in asked:
+        for models, events in groupby(asked, key=itemgetter(1)):
             if id(models) not in answers:
                 answers[id(models)] = models.answer_baselines()
+            of_models = [*events]
             for name, each in answers[id(models)].items():
-                predicted[name] = each[labels]
+                for predicted, _, labels in of_models:
+                    predicted[name] = each[labels]
 
     def _predictions(self) -> PredictionColumns | None:
         published, self._published = self._published, []

@@ -8,8 +8,9 @@ of it is kept at once. All other records are taken one by one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any
 
 from millrace.models.candidates.steps import Step
@@ -123,7 +124,7 @@ class RunFinder:
         self._watermark = watermark
         self._classes = classes
 
-    def find(self, records: Iterable[Record], place: int, most_labels: int) -> Run:
+    def find(self, records: Sequence[Record], place: int, most_labels: int) -> Run:
         """Return the run that the next records begin with; it may be empty.
 
         Parameters
@@ -138,6 +139,44 @@ class RunFinder:
         self._run, self._place, self._most_labels = Run(), place, most_labels
         if self._learns_without_labels or (self._early and self._watermark.time_ms is None):
             return self._run
+        return self._of_labelled_events(records) or self._of_each(records)
+
+    def _of_labelled_events(self, records: Sequence[Record]) -> Run | None:
+        """Return a run of all records, if they are events that all bring their labels."""
+        events = [each for each in records if type(each) is VectorRecord]
+        if len(events) < len(records) or events[0].value["label"] is None:
+            return None
+        vectors = [each.value for each in events]
+        ids = {each["event_id"] for each in vectors}
+        times_ms = [each["event_time_ms"] for each in vectors]
+        labels = [each["label"] for each in vectors]
+        latest_ms = max(*times_ms, self._watermark.latest_ms)
+        oldest_ms = min(*times_ms, self._early.oldest_ms, self._waiting.oldest_ms)
+        if (
+            len(ids) < len(events)
+            or len(events) > self._most_labels
+            or latest_ms - self._ttl_ms > oldest_ms
+            or not self._are_new(ids)
+            or not all(label is not None and self._classes.has(label) for label in {*labels})
+        ):
+            return None
+        features = [each["features"] for each in vectors]
+        predicted: list[dict[str, Predicted]] = [{} for _ in events]
+        origins = [each.origin for each in events]
+        joined = map(Joined, vectors, predicted, labels, times_ms, origins, repeat(self._place))
+        steps = map(Step, features, predicted, features, labels, predicted)
+        return Run([*steps], events, [*range(len(events))], [*joined])
+
+    def _are_new(self, ids: set[str]) -> bool:
+        """Whether none of the events has come, and no label of any."""
+        return (
+            self._ended.has_none(ids)
+            and self._waiting.has_none(ids)
+            and self._early.entries.keys().isdisjoint(ids)
+        )
+
+    def _of_each(self, records: Iterable[Record]) -> Run:
+        """Return the run that the next records begin with, looking at one after the other."""
         self._seen: set[str] = set()
         self._size_bytes = 0
         self._latest_ms = self._watermark.latest_ms

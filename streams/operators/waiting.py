@@ -81,6 +81,10 @@ class WaitingEvents:
     def __contains__(self, event_id: str) -> bool:
         return event_id in self._index
 
+    def has_none(self, ids: set[str]) -> bool:
+        """Whether none of these events waits."""
+        return self._index.keys().isdisjoint(ids)
+
     def __iter__(self) -> Iterator[Waiting]:
         """Yield each event, in order of arrival."""
         for block in self._blocks.values():
