@@ -132,6 +132,8 @@ class PredictionOperator(RecordOperator):
 
     def _fold_run(self, learning: LearningOperator, left: deque[Record]) -> int:
         """Fold the run that the next records begin with; return how many to take one by one."""
+        if len(left) < _SHORTEST_RUN:
+            return len(left)
         models = self._models.of(_ALL)
         most_labels = learning.most_labels(_ALL)
         if not models.is_ordinary or not most_labels:
