@@ -13,13 +13,13 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from itertools import pairwise
-from typing import TypeVar
 
 from bench import data
 from bench.job import Job
 from bench.pipeline import pipeline
 from bench.process import peak_rss_bytes
 from millrace.models.candidates.model_set import ModelSet
+from millrace.streams.operators.columns import Made
 from millrace.streams.operators.record import Origin
 from millrace.streams.operators.slice import Slice
 from millrace.streams.runtime.batches import batches
@@ -29,7 +29,6 @@ from millrace.streams.topology.factory import TaskFactory
 from millrace.streams.worker.fold import tune_interpreter
 
 _SLICE_RECORDS = 200
-Made = TypeVar("Made")
 
 
 def main() -> None:
@@ -49,13 +48,13 @@ def main() -> None:
     ).make()
     codec, stages = TopicCodec(pipeline), defaultdict[str, float](float)
     for operator in task.operators:
-        operator.run = _timed(operator.run, operator.name, stages)  # type: ignore[method-assign,assignment]
+        operator.fold = _timed(operator.fold, operator.name, stages)  # type: ignore[method-assign,assignment]
     tune_interpreter()
     marks = [time.process_time()]
     for begin in range(0, len(origins), _SLICE_RECORDS):
         slice_ = origins[begin : begin + _SLICE_RECORDS]
         records, _ = codec.decode_all(slice_)
-        made = task.run(Slice(records))
+        made = task.fold(Slice(records))
         folded = time.process_time()
         for batch in batches(made):
             codec.encode_all(batch)
@@ -74,11 +73,11 @@ def main() -> None:
 
 
 def _timed(
-    run: Callable[[Slice], Made], stage: str, stages: dict[str, float]
-) -> Callable[[Slice], Made]:
-    def timed(slice_: Slice) -> Made:
+    fold: Callable[[Slice], list[Made]], stage: str, stages: dict[str, float]
+) -> Callable[[Slice], list[Made]]:
+    def timed(slice_: Slice) -> list[Made]:
         started = time.process_time()
-        made = run(slice_)
+        made = fold(slice_)
         stages[stage] += time.process_time() - started
         return made
 

@@ -29,7 +29,7 @@ from millrace.streams.topology.codec import TopicCodec
 from millrace.streams.topology.task import Task
 from tests.chaos.fold import Folded, fold_partition, unstamped
 from tests.chaos.lifecycle import Fates, LabelBook
-from tests.chaos.likeness import difference
+from tests.chaos.likeness import difference, entries_of
 from tests.chaos.load import Ledger
 from tests.chaos.topics import PARTITIONS, read
 
@@ -325,7 +325,7 @@ def _short_of(where: str, covers: dict[str, int], wanted: dict[str, int]) -> Ite
 def _unlike(where: str, task: Task, wanted: Task) -> Iterator[str]:
     ours = dict(wanted.stores())
     for name, store in task.stores():
-        found = difference([*store.items()], [*ours[name].items()])
+        found = difference(entries_of(store), entries_of(ours[name]))
         if found is not None:
             yield f"{where} {name}: saved and folded differ at {found[:300]}"
 

@@ -13,9 +13,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from itertools import zip_longest
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
+
+from millrace.streams.operators.keyed_state import KeyedState, StateStore
+from millrace.streams.operators.waiting_state import WaitingState
 
 _ATOMS = (str, bytes, int, float, bool, complex, type(None))
 
@@ -77,3 +80,13 @@ def _inner_parts(value: Any, path: str, above: tuple[int, ...]) -> Iterator[tupl
         yield from parts(state, path, above)
         yield from parts([*items] if items is not None else None, f"{path}[]", above)
         yield from parts(dict(pairs) if pairs is not None else None, path, above)
+
+
+def entries_of(store: StateStore) -> list[tuple[str, object]]:
+    """Return what a store keeps, whatever form it is kept in.
+
+    How events that wait are packed, and in which blocks they are, depends on restarts.
+    """
+    if isinstance(store, WaitingState):
+        return [(each.vector["event_id"], each) for each in store.events]
+    return [*cast(KeyedState[object], store).items()]

@@ -29,7 +29,7 @@ from millrace.streams.operators.record import RawRecord, Record
 from millrace.streams.operators.scope import ScopedModels
 from millrace.streams.operators.slice import Slice
 from millrace.streams.topology.codec import TopicCodec
-from tests.chaos.likeness import difference
+from tests.chaos.likeness import difference, entries_of
 
 NOW_MS = 1_700_000_000_000
 LENGTH = 300
@@ -190,14 +190,8 @@ def outputs(made: list[Record]) -> list[tuple[str, str, Any]]:
 
 
 def kept_by(operator: Operator) -> dict[str, list[Any]]:
-    """Return what is in each store; of events that wait, the events, packed or not."""
-    kept: dict[str, list[Any]] = {
-        name: [*store.items()]  # type: ignore[attr-defined]
-        for name, store in operator.stores.items()
-    }
-    if isinstance(operator, PredictionOperator):
-        kept["waiting"] = [*operator._join._waiting]
-    return kept
+    """Return what is in each store."""
+    return {name: entries_of(store) for name, store in operator.stores.items()}
 
 
 @pytest.fixture(scope="module")

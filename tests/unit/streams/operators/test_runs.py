@@ -22,7 +22,7 @@ from millrace.streams.operators.record import LabelRecord, Record, VectorRecord
 from millrace.streams.operators.runs import Run
 from millrace.streams.operators.scope import ScopedModels
 from millrace.streams.operators.slice import Slice
-from tests.chaos.likeness import difference
+from tests.chaos.likeness import difference, entries_of
 
 Make = Callable[..., Any]
 LENGTH = 700
@@ -186,11 +186,8 @@ def folded(pipeline: Pipeline, records: list[Record], sizes: list[int]) -> tuple
         for each in operator.run(Slice(records[at : at + size])):
             written[each.topic].append(to_json(each.value))
         at += size
-    kept: dict[str, Any] = {
-        name: [*store.items()]  # type: ignore[attr-defined]
-        for name, store in (operator.stores | learning.stores).items()
-    }
-    kept["waiting"] = [*operator._join._waiting]
+    stores = operator.stores | learning.stores
+    kept = {name: entries_of(store) for name, store in stores.items()}
     return dict(written), operator.tally + learning.tally, kept
 
 

@@ -7,19 +7,18 @@ import json
 import pickle
 from collections.abc import Iterable
 from io import BytesIO
-from typing import Any, cast
+from typing import Any
 
 from millrace.models.pipeline.definition import Pipeline
 from millrace.streams.kafka.admin import ensure_topics
 from millrace.streams.kafka.fakes import FakeBroker, FakeClients, FakeConsumer, FakeProducer
 from millrace.streams.observability.metrics import Metrics
-from millrace.streams.operators.keyed_state import KeyedState, StateStore
-from millrace.streams.operators.waiting_state import WaitingState
 from millrace.streams.runtime.assembly import Assembly
 from millrace.streams.runtime.engine import Engine
 from millrace.streams.runtime.session import Session
 from millrace.streams.settings import Settings
 from millrace.streams.topology.topics import topic_prefix, topic_settings
+from tests.chaos.likeness import entries_of
 
 KEY = b"a key for tests"
 FLUSH_SECONDS = 10.0
@@ -150,14 +149,8 @@ def stored(session: Session, partition: int = 0) -> dict[str, list[tuple[str, by
     """Return all that a task keeps, store by store, in a form that can be compared."""
     stores = session.assignments[partition].task.stores()
     return {
-        name: [(key, _plain(value)) for key, value in _entries(store)] for name, store in stores
+        name: [(key, _plain(value)) for key, value in entries_of(store)] for name, store in stores
     }
-
-
-def _entries(store: StateStore) -> Iterable[tuple[str, object]]:
-    if isinstance(store, WaitingState):  # which blocks they are in depends on restarts
-        return [(each.vector["event_id"], each) for each in store.events]
-    return cast(KeyedState[object], store).items()
 
 
 def _plain(value: object) -> bytes:
