@@ -116,6 +116,7 @@ class RunFinder:
         watermark: Watermark,
         classes: Classes,
     ) -> None:
+        self._names = [*pipeline.models]
         self._ttl_ms = int(pipeline.pending.ttl.total_seconds() * 1000)
         self._learns_without_labels = pipeline.learns_without_labels
         self._waiting = waiting
@@ -215,7 +216,7 @@ class RunFinder:
         event = self._run.waiting.pop(event_id, None)
         if event is None:
             event = self._waiting.get(event_id)
-            if event is None or event_id in self._seen or not _is_predicted(event):
+            if event is None or event_id in self._seen or not self._is_predicted(event):
                 return False
             self._seen.add(event_id)
             self._run.met.append(event_id)
@@ -225,11 +226,13 @@ class RunFinder:
     def _is_learnable(self, label: LabelValue) -> bool:
         return len(self._run.joined) < self._most_labels and self._classes.has(label)
 
+    def _is_predicted(self, event: Waiting) -> bool:
+        """Whether every candidate made a prediction for an event."""
+        predicted = event.predicted
+        return all(
+            name in predicted and predicted[name]["value"] is not None for name in self._names
+        )
+
     def _has_room(self, vector: FeatureVector) -> bool:
         self._size_bytes += self._waiting.most_size_of(vector)
         return self._waiting.has_room(len(self._run.waiting) + 1, self._size_bytes)
-
-
-def _is_predicted(event: Waiting) -> bool:
-    """Whether every candidate made a prediction for an event."""
-    return all(each["value"] is not None for each in event.predicted.values())
