@@ -15,7 +15,7 @@ from millrace.models.candidates.metrics import default_metrics
 from millrace.models.candidates.scores import PredictedColumn, Scores
 from millrace.models.pipeline.metrics import MetricFactory
 from millrace.models.pipeline.tasks import Task
-from millrace.schemas.records import LabelValue, Predicted
+from millrace.schemas.records import LabelValue
 
 
 class Prequential:
@@ -96,15 +96,6 @@ class Prequential:
                 for place, error in scores.update_columns(labels, predicted[name]):
                     first.setdefault(place, error)
         return sorted(first.items())
-
-    def update_all(self, label: LabelValue, predicted: Mapping[str, Predicted]) -> None:
-        """Measure the predictions of every model for one event; raise what a metric raised."""
-        columns = {
-            name: PredictedColumn([each["value"]], [each["probabilities"]])
-            for name, each in predicted.items()
-        }
-        for _, error in self.update_columns([label], columns):
-            raise error
 
     def cumulative(self) -> dict[str, dict[str, float]]:
         """Return model to metric to value, over all examples.

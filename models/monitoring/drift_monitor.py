@@ -141,14 +141,6 @@ class DriftMonitor:
             return self._warm_up - self._count + 1
         return next_check(self._detector)
 
-    def update(self, value: float) -> Evidence | None:
-        """Process the next value; return the evidence if the detector fires."""
-        for _, found in self.update_many([value]):
-            if isinstance(found, BaseException):
-                raise found
-            return found
-        return None
-
     def update_many(self, values: Sequence[float]) -> list[tuple[int, Found]]:
         """Process values in order; return what was found, each with the index of its value.
 

@@ -30,7 +30,7 @@ from millrace.models.pipeline.tasks import Task
 from millrace.models.user_code import PASSED_ON
 from millrace.schemas import RejectReason
 from millrace.schemas.records import Alert, Example, FeatureVector
-from millrace.streams.operators.base import Reading, RecordOperator, Topics, inserted
+from millrace.streams.operators.base import HaltError, Reading, RecordOperator, Topics, inserted
 from millrace.streams.operators.columns import Made
 from millrace.streams.operators.context import Context
 from millrace.streams.operators.invalid import invalid_alert
@@ -185,10 +185,10 @@ class LearningOperator(RecordOperator):
         self._trained, self._versions, self._learned = {}, [], 0
         if not columns:
             return []
-        made = self._measure(columns)
+        made = self._guarded_account(columns, self._measure)
         if not self._watches_at_once:
-            found = self._watch("", columns.joined, columns.losses, versions)
-            made += [(columns.joined[at].place, record) for at, record in found]
+            watch = partial(self._watch_all, versions)
+            made += self._guarded_account(columns, watch)
         return made
 
     def forget(self, _scope_key: str) -> None:
@@ -215,6 +215,24 @@ class LearningOperator(RecordOperator):
             for at, error in failed
         ]
 
+    def _watch_all(
+        self, versions: Sequence[int], columns: JoinedColumns
+    ) -> list[tuple[int, Record]]:
+        found = self._watch("", columns.joined, columns.losses, versions)
+        return [(columns.joined[at].place, record) for at, record in found]
+
+    def _guarded_account(
+        self,
+        columns: JoinedColumns,
+        step: Callable[[JoinedColumns], list[tuple[int, Record]]],
+    ) -> list[tuple[int, Record]]:
+        try:
+            return step(columns)
+        except (HaltError, *PASSED_ON):
+            raise
+        except BaseException as error:  # a factory of metrics or detectors: none can be watched
+            return [(each.place, self._failed_to_evaluate(each, error)) for each in columns.joined]
+
     def _decide(self, joined: Joined, scope_key: str, models: ModelSet) -> list[Record]:
         """Change the models as policies say."""
         made: list[Record] = []
@@ -237,7 +255,7 @@ class LearningOperator(RecordOperator):
     ) -> list[Record]:
         try:
             return step(joined, scope_key, models)
-        except PASSED_ON:
+        except (HaltError, *PASSED_ON):
             raise
         except BaseException as error:  # a detector or a factory: user code
             return [self._failed_to_evaluate(joined, error)]

@@ -310,6 +310,20 @@ def test_a_detector_that_raises(flow: Make) -> None:
     assert ours.models.of("").version == 3
 
 
+def test_a_detector_that_can_no_longer_be_made(flow: Make) -> None:
+    """Each label is rejected, and learned; the agent goes on."""
+    left = ["a file"]
+    settings = DriftSettings(
+        loss=lambda: drift.PageHinkley(delta=len(left[0])), inputs=None, predictions=None
+    )
+    ours = flow({"own": lambda: Says(True)}, "binary", drift=settings)
+    left.clear()
+    ours.feed(2, True)
+    assert [each["reason"] for each in ours.of("rejects")] == ["evaluate_error"] * 2
+    assert ours.models.of("").version == 2
+    assert ours.learning.evaluation.examples["own"] == 2
+
+
 def test_a_detector_of_inputs_that_raises(flow: Make) -> None:
     """Its event is rejected, though it was predicted; the other sources are watched on."""
     settings = DriftSettings(loss=None, inputs={"a": Detector, "b": "adwin"}, predictions=None)
