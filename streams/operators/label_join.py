@@ -123,16 +123,19 @@ class LabelJoin:
             made += self._unknown_class(early.label, early.origin)
             early = None
         if label is not None:
-            made += self._join(Joined(vector, predicted, label, time_ms, origin, place))
+            joined = Joined(vector, predicted, label, time_ms, origin, place + len(made))
+            made += self._join(joined)
         elif early is None:
             self._wait(vector, predicted, origin)
         if self._learns_without_labels:
-            made += self._train(Joined(vector, predicted, None, None, origin, place))
+            joined = Joined(vector, predicted, None, None, origin, place + len(made))
+            made += self._train(joined)
         if early is None:
             return made
         if label is not None:
             return made + self._too_late(early.label, early.origin)
         known, known_ms = early.label["label"], early.label["label_time_ms"]
+        place += len(made)
         return made + self._join(Joined(vector, predicted, known, known_ms, early.origin, place))
 
     def add_label(self, label: Label, origin: Origin, place: int) -> list[Record]:

@@ -213,7 +213,7 @@ class PredictionOperator(RecordOperator):
         if models.champion not in self._first:
             self._first[models.champion] = vector["features"].copy()
         answer, staleness = predicted[models.champion], self._training.staleness(scope_key, models)
-        made = self._await_label(vector, predicted, models, origin)
+        made = self._await_label(vector, predicted, models, origin, self._place)
         self._published.append((vector, answer, version, staleness, origin))
         return made
 
@@ -223,9 +223,10 @@ class PredictionOperator(RecordOperator):
         predicted: dict[str, Predicted],
         models: ModelSet,
         origin: Origin,
+        place: int,
     ) -> list[Record]:
         self._asked.append((predicted, models, models.pending_labels))
-        return self._join.add_event(vector, predicted, origin, self._place)
+        return self._join.add_event(vector, predicted, origin, place)
 
     def _unpredicted(
         self, vector: FeatureVector, models: ModelSet, error: NoPredictionError, origin: Origin
@@ -245,7 +246,8 @@ class PredictionOperator(RecordOperator):
             first = self._first.get(models.champion)
             if first is None or not models.champion_fails(first):
                 return made
-        return made + self._await_label(vector, error.predicted, models, origin)
+        place = self._place + len(made)
+        return made + self._await_label(vector, error.predicted, models, origin, place)
 
     def _alert(self, vector: FeatureVector, models: ModelSet, origin: Origin) -> list[Record]:
         """Count an invalid prediction of the champion, and return an alert, if one is due."""

@@ -7,12 +7,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from river import base, linear_model
+from river import base, linear_model, metrics
 
 from millrace.models.candidates.model_set import ModelSet
 from millrace.models.pipeline.definition import Pending
 from millrace.schemas.records import RejectReason
 from millrace.streams.operators.learning import LearningOperator
+from millrace.streams.operators.prediction import PredictionOperator
 from millrace.streams.operators.record import SnapshotRecord, TombstoneRecord
 from millrace.streams.operators.scope import ScopedModels
 from millrace.streams.operators.slice import Slice
@@ -229,3 +230,37 @@ def test_staleness_after_an_eviction(
     operator.process(TombstoneRecord({}, make_vector("x").origin, "models", scope_key="anna"))
     made = operator.process(make_vector("e4", key="anna"))
     assert made[0].value["staleness_examples"] == 0
+
+
+class Refusing(metrics.MAE):
+    """A metric that cannot take the label 13."""
+
+    def update(self, y_true: Any, y_pred: Any, w: Any = 1.0) -> None:
+        if y_true == 13.0:
+            raise ValueError("thirteen")
+        super().update(y_true, y_pred, w)
+
+
+def test_rejects_of_one_record_are_in_order(
+    make_pipeline: Make, make_vector: Make, make_label: Make
+) -> None:
+    """What ends as an event comes is rejected before what the event's label leads to."""
+    pipeline = make_pipeline(
+        "regression", metrics={"odd": Refusing}, pending=Pending(ttl=timedelta(seconds=1))
+    )
+    models = ScopedModels(pipeline)
+    learning = LearningOperator(pipeline, models)
+    operator = PredictionOperator(pipeline, models, learning, lambda _: None)
+    for i in range(10):
+        operator.run(Slice([make_vector(f"e{i}", i, label=1.0)]))
+    operator.run(Slice([make_label("nobody's", 2.0)]))
+    rejected = [
+        [
+            each.value["reason"]
+            for each in operator.run(Slice([make_vector(f"late{i}", i * 10_000, label=13.0)]))
+            if each.topic == "rejects"
+        ]
+        for i in range(1, 20)
+    ]
+    assert ["orphan_label", "evaluate_error"] in rejected
+    assert [reason for each in rejected for reason in each].count("orphan_label") == 1
