@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, groupby
 from operator import itemgetter
-from typing import Self, cast
+from typing import NamedTuple, Self, cast
 
 from millrace.models.monitoring.detectors import Detector
 from millrace.models.monitoring.drift_monitor import DriftMonitor, Evidence
@@ -39,6 +39,16 @@ _PREDICTION = "prediction"
 _HELD = "predictions"
 _MOST_ALERTS = 3  # of a source within 100,000 values
 _NUMBERS = frozenset({bool, int, float})
+
+
+class _Watched(NamedTuple):
+    """The values of a source in a slice; sources are in order of the first of them."""
+
+    first: int
+    source: str
+    detector: Detector
+    places: Sequence[int]
+    numbers: Sequence[float]
 
 
 class DriftOperator(Operator):
@@ -92,15 +102,18 @@ class DriftOperator(Operator):
         held = self._held.take(_HELD)
         if held:
             self._watch(PredictionColumns.of(held, [predictions.origins[0]] * len(held)))
-        made: list[tuple[int, Record]] = []
-        for source, detector, values in self._sources(predictions):
-            places, numbers = _numbers(values)
-            if detector is None or not numbers:
-                continue
+        watched = [
+            _Watched(places[0], source, detector, places, numbers)
+            for source, detector, values in self._sources(predictions)
+            for places, numbers in [_numbers(values)]
+            if detector is not None and numbers
+        ]
+        made: list[tuple[int, str, Record]] = []
+        for _, source, detector, places, numbers in sorted(watched, key=itemgetter(0, 1)):
             for place, found in self._monitor(source, detector).update_many(numbers):
                 at = places[place]
-                made.append((at, self._found(source, found, predictions, at)))
-        return [record for _, record in sorted(made, key=itemgetter(0))]
+                made.append((at, source, self._found(source, found, predictions, at)))
+        return [record for _, _, record in sorted(made, key=itemgetter(0, 1))]
 
     def _sources(
         self, predictions: PredictionColumns
@@ -116,7 +129,8 @@ class DriftOperator(Operator):
             is_probability = source == _PREDICTION and self._task.is_classification
             cooldown = self._settings.cooldown
             monitor = DriftMonitor(detector, cooldown, scaled=not is_probability)
-        self._monitors[source] = monitor
+            self._monitors[source] = monitor
+        self._monitors.mark(source)
         monitor.become_quiet(_MOST_ALERTS)
         return monitor
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from river import drift
 
 from millrace.models.monitoring.drift import DriftSettings
 from millrace.models.pipeline.definition import Pipeline
@@ -14,8 +15,13 @@ from millrace.schemas.records import Prediction
 from millrace.streams.operators.drift import DriftOperator
 from millrace.streams.operators.record import PredictionRecord
 from millrace.streams.operators.slice import Slice
+from tests.chaos.likeness import difference, entries_of
 
 Make = Callable[..., Any]
+
+
+def sensitive() -> Any:
+    return drift.PageHinkley(min_instances=5, threshold=2.0)
 
 
 @pytest.fixture
@@ -193,3 +199,48 @@ def test_a_source_that_changes_again_and_again_is_no_longer_watched(
         ("drift_unwatched", ("input:x",), False),
         ("drift_unwatched", ("prediction",), True),
     }
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize("seed", range(5))
+def test_where_a_slice_is_cut_changes_nothing(
+    task: str, seed: int, make_pipeline: Make, make_origin: Make
+) -> None:
+    """Alerts, their order and the state are the same, whatever events lack."""
+    rng = random.Random(seed)
+    pipeline = make_pipeline(
+        task, drift=DriftSettings(inputs=sensitive, predictions=sensitive, cooldown=5)
+    )
+    predictions = []
+    for i in range(600):
+        numbers = {name: rng.gauss(i // 150, 1) for name in ("a", "b", "c", "d")}
+        named = {"text": "sky", "flag": rng.random() < 0.5, "huge": rng.choice([1e200, 1.0])}
+        features = {
+            name: value
+            for name, value in (numbers | named | {"both": rng.choice(["x", 2.0])}).items()
+            if rng.random() < 0.3 + (i > 100)
+        }
+        value = Prediction(
+            event_id=f"e{i}",
+            key=None,
+            event_time_ms=i,
+            prediction_time_ms=0,
+            value=None if rng.random() < 0.2 else 0.0,
+            probabilities={"True": rng.random()} if rng.random() < 0.8 else {},
+            features=features,
+            model=rng.choice(["own"] * 50 + ["other"]),
+            model_version=i,
+            staleness_examples=0,
+        )
+        predictions.append(PredictionRecord(value, make_origin(topic="predictions", offset=i)))
+    runs = []
+    for most in (1, 60):
+        operator, made, left = DriftOperator(pipeline), list[Any](), predictions
+        while left:
+            size = rng.randint(1, most)
+            part, left = left[:size], left[size:]
+            made += [each.value for each in operator.run(Slice(part))]
+        runs.append((made, entries_of(operator.stores["monitors"])))
+    (made, state), (of_others, others) = runs
+    assert made == of_others != []
+    assert difference(state, others) is None
