@@ -21,6 +21,7 @@ from millrace.models.monitoring.detectors import Detector
 from millrace.models.monitoring.drift_monitor import DriftMonitor, Evidence
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.tasks import Task
+from millrace.models.user_code import PASSED_ON
 from millrace.schemas import RejectReason
 from millrace.schemas.records import Alert, Features, Prediction
 from millrace.streams.operators.base import Operator, Reading, Topics
@@ -110,7 +111,7 @@ class DriftOperator(Operator):
         ]
         made: list[tuple[int, str, Record]] = []
         for _, source, detector, places, numbers in sorted(watched, key=itemgetter(0, 1)):
-            for place, found in self._monitor(source, detector).update_many(numbers):
+            for place, found in self._watch_source(source, detector, numbers):
                 at = places[place]
                 made.append((at, source, self._found(source, found, predictions, at)))
         return [record for _, _, record in sorted(made, key=itemgetter(0, 1))]
@@ -122,6 +123,18 @@ class DriftOperator(Operator):
         for name, values in _columns(predictions.features):
             yield f"input:{name}", self._input_detector(name), values
         yield _PREDICTION, self._settings.predictions, self._predicted(predictions)
+
+    def _watch_source(
+        self, source: str, detector: Detector, numbers: Sequence[float]
+    ) -> list[tuple[int, Evidence | BaseException]]:
+        """Return what is found at which number; at each of them, where there is no detector."""
+        try:
+            monitor = self._monitor(source, detector)
+        except PASSED_ON:
+            raise
+        except BaseException as error:  # the user's own cannot be made any more
+            return [(place, error) for place in range(len(numbers))]
+        return monitor.update_many(numbers)
 
     def _monitor(self, source: str, detector: Detector) -> DriftMonitor:
         monitor = self._monitors.get(source)

@@ -27,6 +27,7 @@ from millrace.streams.operators.left_out import LeftOut
 from millrace.streams.operators.record import (
     EventRecord,
     LabelRecord,
+    Origin,
     Record,
     VectorRecord,
     last_frame,
@@ -99,14 +100,7 @@ class FeatureOperator(RecordOperator):
             if features is None:
                 made += super()._fold(Slice([record]))
                 continue
-            vector: FeatureVector = {
-                "event_id": event["event_id"],
-                "key": event["key"],
-                "event_time_ms": event["event_time_ms"],
-                "label": event["label"],
-                "features": features,
-            }
-            made.append(VectorRecord(vector, record.origin))
+            made.append(_vector(event, features, record.origin))
         return made
 
     def process(self, record: Record) -> Iterable[Record]:
@@ -136,14 +130,7 @@ class FeatureOperator(RecordOperator):
             raise
         except BaseException as error:  # the user's code may raise anything
             return self._fail("event", record.origin, RejectReason.FEATURE_ERROR, error)
-        vector: FeatureVector = {
-            "event_id": event["event_id"],
-            "key": event["key"],
-            "event_time_ms": event["event_time_ms"],
-            "label": event["label"],
-            "features": features,
-        }
-        return VectorRecord(vector, record.origin)
+        return _vector(event, features, record.origin)
 
     def _store(self, store: Store[Entry]) -> MutableMapping[str, Entry]:
         if store.name not in self.stores:
@@ -195,6 +182,17 @@ def _at_once(pipeline: Pipeline) -> list[ExtractAll]:
     if len(own) < len(pipeline.features):
         return []
     return [each.bind_all(pipeline.event_schema) for each in own]
+
+
+def _vector(event: Event, features: Features, origin: Origin) -> VectorRecord:
+    vector: FeatureVector = {
+        "event_id": event["event_id"],
+        "key": event["key"],
+        "event_time_ms": event["event_time_ms"],
+        "label": event["label"],
+        "features": features,
+    }
+    return VectorRecord(vector, origin)
 
 
 def _size_bytes(key: str, entry: object) -> int:

@@ -337,6 +337,19 @@ def test_a_detector_of_inputs_that_raises(flow: Make) -> None:
     assert len(ours.of("predictions")) == 3_200
 
 
+def test_a_detector_of_inputs_that_can_no_longer_be_made(flow: Make) -> None:
+    """Each of its values is rejected; the other sources are watched, and the agent goes on."""
+    left = ["a file"]
+    inputs = {"a": lambda: drift.PageHinkley(delta=len(left[0])), "b": "adwin"}
+    ours = flow({"own": Mean}, drift=DriftSettings(loss=None, inputs=inputs, predictions=None))
+    left.clear()
+    ours.feed(3, a=1.0, b=2.0)
+    assert [each["reason"] for each in ours.of("rejects")] == ["evaluate_error"] * 3
+    assert len(ours.of("predictions")) == 3
+    (watch,) = (each for each in ours.task.operators if each.name == "drift")
+    assert [*watch.stores["monitors"]] == ["input:b"]
+
+
 class Says(base.Classifier):
     def __init__(self, value: Any) -> None:
         self.value = value

@@ -253,7 +253,7 @@ def test_rejects_of_one_record_are_in_order(
     operator = PredictionOperator(pipeline, models, learning, lambda _: None)
     for i in range(10):
         operator.run(Slice([make_vector(f"e{i}", i, label=1.0)]))
-    operator.run(Slice([make_label("nobody's", 2.0)]))
+    operator.run(Slice([make_label("lost", 2.0)]))
     rejected = [
         [
             each.value["reason"]
