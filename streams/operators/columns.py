@@ -7,16 +7,15 @@ watched without an object for each.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from typing import ClassVar, TypeAlias
 
-from millrace.schemas.codec.columns import Column
+from millrace.schemas.codec.columns import Column, records_of
 from millrace.schemas.records import (
     Features,
     LabelValue,
-    Outcome,
     Prediction,
     Probabilities,
 )
@@ -31,12 +30,15 @@ class Columns(ABC):
     ----------
     type, topic
         As those of a `Record`.
+    record
+        The class of its records.
     origins
         The Kafka record that each goes back to; each is written to its origin's partition.
     """
 
     type: ClassVar[str]
     topic: ClassVar[str]
+    record: ClassVar[Callable[..., Record]]
 
     origins: Sequence[Origin]
 
@@ -47,9 +49,12 @@ class Columns(ABC):
     def fields(self) -> dict[str, Column]:
         """Return each field of the records as a column."""
 
-    @abstractmethod
     def records(self) -> list[Record]:
         """Return the same as one object for each record."""
+        values = records_of(self.fields())
+        return [
+            self.record(value, origin) for value, origin in zip(values, self.origins, strict=True)
+        ]
 
 
 Made: TypeAlias = Record | Columns
@@ -72,6 +77,7 @@ class PredictionColumns(Columns):
 
     type = "Prediction"
     topic = "predictions"
+    record = PredictionRecord
 
     event_ids: Sequence[str]
     keys: Sequence[str | None]
@@ -100,9 +106,6 @@ class PredictionColumns(Columns):
             features=[each["features"] for each in values],
         )
 
-    def records(self) -> list[Record]:
-        return [PredictionRecord(self._value(at), self.origins[at]) for at in range(len(self))]
-
     def fields(self) -> dict[str, Column]:
         count = len(self)
         return {
@@ -117,20 +120,6 @@ class PredictionColumns(Columns):
             "probabilities": self.probabilities,
             "features": self.features,
         }
-
-    def _value(self, at: int) -> Prediction:
-        return Prediction(
-            event_id=self.event_ids[at],
-            key=self.keys[at],
-            event_time_ms=self.event_times_ms[at],
-            prediction_time_ms=self.prediction_time_ms,
-            value=self.values[at],
-            model=self.model,
-            model_version=self.model_versions[at],
-            staleness_examples=self.staleness[at],
-            probabilities=self.probabilities[at],
-            features=self.features[at],
-        )
 
 
 @dataclass(slots=True)
@@ -147,6 +136,7 @@ class OutcomeColumns(Columns):
 
     type = "Outcome"
     topic = "outcomes"
+    record = OutcomeRecord
 
     event_ids: Sequence[str]
     keys: Sequence[str | None]
@@ -155,9 +145,6 @@ class OutcomeColumns(Columns):
     labels: Sequence[LabelValue | None]
     label_delays_ms: Sequence[int | None]
     losses: Mapping[str, Sequence[float | None]]
-
-    def records(self) -> list[Record]:
-        return [OutcomeRecord(self._value(at), self.origins[at]) for at in range(len(self))]
 
     def fields(self) -> dict[str, Column]:
         return {
@@ -180,18 +167,6 @@ class OutcomeColumns(Columns):
             {name: loss for name, loss in zip(names, row, strict=True) if loss is not None}
             for _, row in zip(self.origins, rows, strict=False)
         ]
-
-    def _value(self, at: int) -> Outcome:
-        losses = self.losses.items()
-        return Outcome(
-            event_id=self.event_ids[at],
-            key=self.keys[at],
-            event_time_ms=self.event_times_ms[at],
-            fate=self.fates[at],
-            label=self.labels[at],
-            label_delay_ms=self.label_delays_ms[at],
-            losses={name: loss for name, each in losses if (loss := each[at]) is not None},
-        )
 
 
 def as_records(made: Sequence[Made]) -> list[Record]:
