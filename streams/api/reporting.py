@@ -21,7 +21,7 @@ from threading import Condition, Thread
 from millrace.streams.api.report import Report
 
 _REPORT_SECONDS = 1.0
-_REPORT_COSTS = 50  # at most a fiftieth of the time is spent on reports that nobody asked for
+_REPORT_COSTS = 100  # at most a hundredth of the time is spent on reports that nobody asked for
 _PAGE_SECONDS = 0.5  # that a page waits for a report before it shows the last one
 
 

@@ -157,8 +157,7 @@ class LabelJoin:
         watermark_ms = self._watermark.time_ms
         if watermark_ms is not None:
             self._horizon_ms = watermark_ms - self._ttl_ms
-        for waiting in run.waiting.values():
-            self._waiting.put(waiting)
+        self._waiting.put_all(run.waiting.values())
         for event_id in run.met:
             self._waiting.remove(event_id)
         self._ended.add_all([(each.vector["event_id"], each.label) for each in run.joined])

@@ -75,6 +75,31 @@ class Run:
         self.joined.append(Joined(vector, predicted, label, time_ms, record.origin, place))
         self.steps.append(Step(None, {}, vector["features"], label, predicted))
 
+    @classmethod
+    def of(cls, records: Iterable[Record], waited: Iterable[Waiting], place: int) -> Run:
+        """Return the run of events and of labels, whose events have waited."""
+        run, events = cls(), iter(waited)
+        for record in records:
+            if type(record) is VectorRecord:
+                run.add_event(record, place)
+            elif type(record) is LabelRecord:
+                run.add_label(record, next(events), place)
+                run.met.append(record.value["event_id"])
+        return run
+
+    @classmethod
+    def of_labelled(cls, events: list[VectorRecord], place: int) -> Run:
+        """Return the run of events that all bring their labels."""
+        vectors = [each.value for each in events]
+        features = [each["features"] for each in vectors]
+        labels = [each["label"] for each in vectors]
+        times_ms = [each["event_time_ms"] for each in vectors]
+        predicted: list[dict[str, Predicted]] = [{} for _ in events]
+        origins = [each.origin for each in events]
+        joined = map(Joined, vectors, predicted, labels, times_ms, origins, repeat(place))
+        steps = map(Step, features, predicted, features, labels, predicted)
+        return cls([*steps], events, [*range(len(events))], [*joined])
+
     def first(self, steps: int) -> Run:
         """Return the first steps as a run."""
         done = self.steps[:steps]
@@ -140,33 +165,36 @@ class RunFinder:
         self._run, self._place, self._most_labels = Run(), place, most_labels
         if self._learns_without_labels or (self._early and self._watermark.time_ms is None):
             return self._run
-        return self._of_labelled_events(records) or self._of_each(records)
+        return self._of_all(records) or self._of_each(records)
 
-    def _of_labelled_events(self, records: Sequence[Record]) -> Run | None:
-        """Return a run of all records, if they are events that all bring their labels."""
+    def _of_all(self, records: Sequence[Record]) -> Run | None:
+        """Return a run of all records, if they are new events, and labels of events that waited."""
         events = [each for each in records if type(each) is VectorRecord]
-        if len(events) < len(records) or events[0].value["label"] is None:
-            return None
+        labels = [each for each in records if type(each) is LabelRecord]
         vectors = [each.value for each in events]
         ids = {each["event_id"] for each in vectors}
+        met = [each.value["event_id"] for each in labels]
+        if len(ids) + len({*met}) < len(records) or not self._are_new(ids):
+            return None
+        unlabelled = [each for each in vectors if each["label"] is None]
+        known = {each["label"] for each in vectors} | {each.value["label"] for each in labels}
         times_ms = [each["event_time_ms"] for each in vectors]
-        labels = [each["label"] for each in vectors]
-        latest_ms = max(*times_ms, self._watermark.latest_ms)
+        latest_ms = max([*times_ms, self._watermark.latest_ms])
         oldest_ms = min(*times_ms, self._early.oldest_ms, self._waiting.oldest_ms)
+        size_bytes = sum(map(self._waiting.most_size_of, unlabelled))
         if (
-            len(ids) < len(events)
-            or len(events) > self._most_labels
+            len(records) - len(unlabelled) > self._most_labels
             or latest_ms - self._ttl_ms > oldest_ms
-            or not self._are_new(ids)
-            or not all(label is not None and self._classes.has(label) for label in {*labels})
+            or not all(each is None or self._classes.has(each) for each in known)
+            or not self._waiting.has_room(len(unlabelled), size_bytes)
         ):
             return None
-        features = [each["features"] for each in vectors]
-        predicted: list[dict[str, Predicted]] = [{} for _ in events]
-        origins = [each.origin for each in events]
-        joined = map(Joined, vectors, predicted, labels, times_ms, origins, repeat(self._place))
-        steps = map(Step, features, predicted, features, labels, predicted)
-        return Run([*steps], events, [*range(len(events))], [*joined])
+        if not labels and not unlabelled:
+            return Run.of_labelled(events, self._place)
+        waited = [each for each in map(self._waiting.get, met) if each is not None]
+        if len(waited) < len(met) or not all(map(self._is_predicted, waited)):
+            return None
+        return Run.of(records, waited, self._place)
 
     def _are_new(self, ids: set[str]) -> bool:
         """Whether none of the events has come, and no label of any."""

@@ -10,7 +10,7 @@ found at once. What is saved of them is in `waiting_state`.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush, heapreplace
 from itertools import chain
 from math import inf
@@ -121,26 +121,35 @@ class WaitingEvents:
 
         What the champion predicted must be there, and stays; the rest may change until `pack`.
         """
-        vector = waiting.vector
-        event_id, time_ms = vector["event_id"], vector["event_time_ms"]
+        event_id = waiting.vector["event_id"]
         if event_id in self._index:
             self.take(event_id)
-        number = self._number
-        at, place = divmod(number, BLOCK_EVENTS)
-        if not place:
-            self._open_block(at)
-        block = self._newest
-        self.entries.renew(at)
-        block.add(event_id, time_ms)
-        if block.listed_ms is None or time_ms < block.listed_ms:
-            block.listed_ms = time_ms
-            heappush(self._heap, (time_ms, at))
-        size = self._size_of(waiting)
-        self._index[event_id] = number, size, waiting
-        self._number = number + 1
-        self._size_bytes += size
-        self._unpacked_bytes += size
-        self._unpacked.append(event_id)
+        self.put_all([waiting])
+
+    def put_all(self, events: Iterable[Waiting]) -> None:
+        """Let events wait that do not wait yet, as `put` does with each."""
+        number, marked = self._number, -1
+        for waiting in events:
+            vector = waiting.vector
+            event_id, time_ms = vector["event_id"], vector["event_time_ms"]
+            at, place = divmod(number, BLOCK_EVENTS)
+            if not place:
+                self._open_block(at)
+            block = self._newest
+            if at != marked:
+                self.entries.renew(at)
+                marked = at
+            block.add(event_id, time_ms)
+            if block.listed_ms is None or time_ms < block.listed_ms:
+                block.listed_ms = time_ms
+                heappush(self._heap, (time_ms, at))
+            size = self._size_of(waiting)
+            self._index[event_id] = number, size, waiting
+            number += 1
+            self._size_bytes += size
+            self._unpacked_bytes += size
+            self._unpacked.append(event_id)
+        self._number = number
 
     def pack(self) -> None:
         """Pack what has waited longest of what is not packed, if it is too much.
