@@ -88,6 +88,10 @@ class Feature(ABC):
     def names(self) -> tuple[str, ...]:
         """The features that it gives, in order."""
 
+    def alone(self, name: str) -> Feature:  # noqa: ARG002 - others need it
+        """Return what gives this one of its names alone, where that can be told: what it means."""
+        return self
+
     @abstractmethod
     def check(self, schema: EventSchema) -> None:
         """Refuse a schema that it cannot be computed from.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -53,6 +53,9 @@ class _Calendar(StatelessFeature):
     @property
     def names(self) -> tuple[str, ...]:
         return self.parts
+
+    def alone(self, name: str) -> Feature:
+        return replace(self, parts=(name,))
 
     def check(self, schema: EventSchema) -> None:
         """Any schema will do: every event has a time."""

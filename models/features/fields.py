@@ -34,6 +34,9 @@ class _Fields(StatelessFeature):
     def names(self) -> tuple[str, ...]:
         return self.chosen
 
+    def alone(self, name: str) -> Feature:
+        return _Fields((name,))
+
     def check(self, schema: EventSchema) -> None:
         for name in self.chosen:
             check_field("fields(): name", name, schema)

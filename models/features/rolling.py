@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from hashlib import sha256
@@ -104,6 +104,9 @@ class _Rolling(Feature):
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(self.aggregates)
+
+    def alone(self, name: str) -> Feature:
+        return replace(self, aggregates={name: self.aggregates[name]})
 
     def check(self, schema: EventSchema) -> None:
         where = f"rolling({self.field!r})"

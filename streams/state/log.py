@@ -18,6 +18,7 @@ from typing import Any
 import structlog
 
 from millrace.models.candidates.model_set import ModelSet
+from millrace.models.identity.definition import changed_parts, identities
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import SnapshotError, shipped
 from millrace.schemas.records import ModelSnapshot
@@ -155,6 +156,7 @@ class StateLog:
         self._flushed: dict[int, _Flushed] = {}
         self._published = self._parts()
         self._definition = _fingerprint(pipeline)
+        self._identities = identities(pipeline)
         self._own = own_modules(pipeline)
 
     def flush(
@@ -327,6 +329,7 @@ class StateLog:
             inputs={topic: (*inputs[topic],) for topic in covers if topic in inputs},
             sizes=sizes,
             definition=self._definition,
+            identities=self._identities,
             parts=sum(count for (topic, _), count in parts.items() if topic == "models"),
         )
         return state_record(self._topic, MANIFEST, self._dump(manifest), flush=number)
@@ -375,6 +378,13 @@ class StateLog:
                 "the state was saved for another definition: models, features, task or schema have"
                 f" changed. Give the pipeline another name, or delete its topics {self._topic!r}"
                 " and 'models' to learn from the beginning of the log again"
+            )
+        changed = changed_parts(manifest.get("identities", {}), self._identities)
+        if changed:
+            _log.warning(
+                "the definition has changed; these parts go on as the saved state has them",
+                topic=self._prefix + self._topic,
+                changed=changed,
             )
         inputs = {name: Identity(*each) for name, each in manifest.get("inputs", {}).items()}
         saved = Saved(manifest["covers"], record.flush, inputs)

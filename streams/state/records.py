@@ -59,14 +59,16 @@ class Manifest(TypedDict):
 
     `covers` maps an input topic to the first offset that the state has not seen; `inputs` an input
     topic to its id and number of partitions, since release 0.2; `sizes` a store to its number of
-    entries; `definition` says what the shape of the state depends on; `parts` is how
-    many records of `models` are parts of others.
+    entries; `definition` says what the shape of the state depends on; `identities` a part of the
+    definition to its identity, since release 0.2; `parts` is how many records of `models` are
+    parts of others.
     """
 
     covers: dict[str, int]
     inputs: NotRequired[dict[str, tuple[str, int]]]
     sizes: dict[str, int]
     definition: str
+    identities: NotRequired[dict[str, str]]
     parts: NotRequired[int]
 
 

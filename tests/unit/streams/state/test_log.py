@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError
 from river import naive_bayes
+from structlog.testing import capture_logs
 
 from millrace.models.features.base import Extract, Feature, Store, Stores
 from millrace.models.features.fields import fields
+from millrace.models.monitoring.drift import DriftSettings
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.sample_events import sample_vectors
 from millrace.schemas import BrokerError, EventSchema, SnapshotError
@@ -465,6 +467,31 @@ def test_state_of_another_definition_is_refused(
     other = make_log(pipeline=make_pipeline(**changes))
     with pytest.raises(SnapshotError, match=r"saved for another definition.*delete its topics"):
         other.read([0])
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"models": {"own": naive_bayes.GaussianNB}}, ["models['own']"]),
+        ({"drift": DriftSettings(loss="page_hinkley")}, ["drift.loss"]),
+        ({"rolling_window": 500}, ["rolling_window"]),
+        ({"max_models": 5, "on_error": "stop"}, []),
+    ],
+    ids=["model", "detector", "window", "limits"],
+)
+def test_what_has_changed_and_goes_on_as_it_was_is_named(
+    make_pipeline: Callable[..., Pipeline],
+    make_log: Callable[..., StateLog],
+    broker: FakeBroker,
+    pipeline: Pipeline,
+    changes: dict[str, Any],
+    named: list[str],
+) -> None:
+    """State keeps what it was made with, and says so once; it is the same for what is only read."""
+    write(broker, make_log().flush(0, make_task(pipeline), {}, number=1))
+    with capture_logs() as logs:
+        assert make_log(pipeline=make_pipeline(**changes)).read([0]).keys() == {0}
+    assert [each["changed"] for each in logs if "changed" in each] == ([named] if named else [])
 
 
 def test_state_of_another_task_is_refused(

@@ -1,0 +1,169 @@
+"""What a part of a definition means, as data, and the digest of that: its identity.
+
+A value is described by what it is made of: an object by its class and the parameters of its
+constructor that are not the defaults, as River's convention has them in attributes of the same
+names; a partial by its parts; a function or class of the author's by its code (`own_code`); what
+comes from a library by its name. So a part keeps its identity when the file around it changes, or
+when Python, River or Millrace do.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import enum
+import inspect
+import json
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import date, time, timedelta, tzinfo
+from decimal import Decimal
+from fractions import Fraction
+from functools import partial
+from hashlib import sha256
+from re import Pattern
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType, NoneType
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from millrace.models.identity.own_code import is_own, references_of, syntax_of
+from millrace.models.pipeline.definition import Pipeline
+
+_DRAW_AT_RANDOM = (random.Random, np.random.Generator, np.random.RandomState)
+_FASTER = "millrace.models.candidates.accelerated."  # River's classes, with River's results
+
+
+def identity_of(*values: object) -> str:
+    """Return the identity of values: 64 hexadecimal digits.
+
+    Raises
+    ------
+    DefinitionError
+        The source of a function or class of the author's cannot be found.
+
+    Examples
+    --------
+    >>> from river.linear_model import LogisticRegression
+    >>> default = identity_of(LogisticRegression())
+    >>> default == identity_of(LogisticRegression(l2=0.0))
+    True
+    >>> default == identity_of(LogisticRegression(l2=0.1))
+    False
+    """
+    described = _Description()
+    data = [described.of(value) for value in values]
+    return sha256(json.dumps(data, separators=(",", ":")).encode()).hexdigest()
+
+
+_Describe: TypeAlias = Callable[[Any], Any]
+
+_ATOMS: Sequence[tuple[Any, _Describe]] = (
+    (enum.Enum, lambda value: ["enum", _name(type(value)), value.name]),
+    ((NoneType, bool, int, str), lambda value: value),
+    (float, lambda value: ["float", value.hex()]),
+    (
+        (bytes, complex, range, date, time, timedelta, tzinfo, Decimal, Fraction),
+        lambda value: [_name(type(value)), repr(value)],
+    ),
+    (ModuleType, lambda value: ["module", value.__name__]),
+    (
+        (np.ndarray, np.generic),
+        lambda value: ["array", str(value.dtype), value.shape, _bits(value)],
+    ),
+    (Pipeline, lambda _: ["pipeline"]),  # of which this is a part
+)
+
+
+class _Description:
+    """Describes values; one that is met again is only pointed to, so that cycles end."""
+
+    def __init__(self) -> None:
+        self._met: dict[int, tuple[int, object]] = {}  # and the objects, which keep their ids
+        self._holders: Sequence[tuple[Any, _Describe]] = (
+            (Mapping, lambda value: ["mapping", *map(self._each, value.items())]),
+            ((list, tuple), lambda value: ["sequence", *self._each(value)]),
+            ((set, frozenset), lambda value: ["set", *sorted(map(identity_of, value))]),
+            (Pattern, lambda value: ["pattern", self.of(value.pattern), value.flags]),
+            (
+                partial,
+                lambda value: self._each(["partial", value.func, value.args, value.keywords]),
+            ),
+            (MethodType, lambda value: self._each(["method", value.__self__, value.__name__])),
+            ((FunctionType, BuiltinFunctionType, type), self._code),
+            (object, self._object),
+        )
+
+    def of(self, value: object) -> Any:
+        """Return a value as data for JSON."""
+        for kinds, describe in _ATOMS:
+            if isinstance(value, kinds):
+                return describe(value)
+        if id(value) in self._met:
+            return ["again", self._met[id(value)][0]]
+        self._met[id(value)] = len(self._met), value
+        describe = next(describe for kinds, describe in self._holders if isinstance(value, kinds))
+        return describe(value)
+
+    def _each(self, values: Iterable[object]) -> list[Any]:
+        return [*map(self.of, values)]
+
+    def _code(self, code: Any) -> Any:
+        if not isinstance(code, FunctionType | type) or not is_own(code.__module__):
+            return ["name", _name(code)]
+        refers = [[each.name, self.of(each.value)] for each in references_of(code)]
+        return ["code", syntax_of(code), *refers]
+
+    def _object(self, value: object) -> Any:
+        kind = type(value)
+        if hasattr(value, "__wrapped__"):
+            return ["wrapper", _name(kind), self.of(value.__wrapped__)]
+        given = [*_parameters(value)]
+        if not given and not is_own(kind.__module__) and not isinstance(value, _DRAW_AT_RANDOM):
+            return self._reduced(value)
+        changed = [
+            [name, described]
+            for name, part, default in given
+            if (described := self.of(part)) not in map(_Description().of, default)
+        ]
+        return ["object", self.of(kind), *changed]
+
+    def _reduced(self, value: object) -> Any:
+        """Describe a library's object by what would make it again."""
+        with suppress(Exception):  # it cannot be pickled
+            reduce = copyreg.dispatch_table.get(type(value))
+            reduced = value.__reduce_ex__(2) if reduce is None else reduce(value)
+            made = [reduced] if isinstance(reduced, str) else [*map(self.of, reduced[:3])]
+            return ["made", _name(type(value)), *made]
+        return ["object", _name(type(value))]
+
+
+def _parameters(value: object) -> Iterator[tuple[str, object, list[object]]]:
+    """Yield the parameters that an object was made with, each with what may be its default."""
+    kind = type(value)
+    with suppress(TypeError, ValueError):  # it has no signature
+        parameters = inspect.signature(kind).parameters
+        untouched = None if is_own(kind.__module__) else _without_parameters(kind)
+        for name, parameter in parameters.items():
+            if hasattr(value, name):
+                defaults = [each for each in (parameter.default,) if each is not parameter.empty]
+                defaults += [getattr(each, name) for each in (untouched,) if hasattr(each, name)]
+                yield name, getattr(value, name), defaults
+
+
+def _without_parameters(kind: type) -> object:
+    """Return an object as its constructor makes it of all defaults; None where it cannot."""
+    with suppress(Exception):
+        return kind()
+    return None
+
+
+def _bits(array: Any) -> str:
+    return sha256(array.tobytes()).hexdigest()
+
+
+def _name(named: Any) -> str:
+    """Return the full name of a class or function; River's, of a faster one of Millrace's."""
+    if isinstance(named, type):
+        named = next(each for each in named.__mro__ if not each.__module__.startswith(_FASTER))
+    return f"{named.__module__}.{getattr(named, '__qualname__', named.__name__)}"
