@@ -19,10 +19,11 @@ import structlog
 from faust.app.base import BootStrategy
 
 from millrace.models.pipeline.definition import Pipeline
+from millrace.schemas import SnapshotError
 from millrace.streams.agents import define_agent
 from millrace.streams.api.pages import Pages, ProcessState
 from millrace.streams.api.report import Report
-from millrace.streams.api.reporting import Reporter, ReportReader, refresh
+from millrace.streams.api.reporting import Reporter, ReportReader, refresh, stop_this_process
 from millrace.streams.api.server import PageServer
 from millrace.streams.hashes import has_fixed_hashes
 from millrace.streams.kafka.admin import prepare_topics
@@ -73,6 +74,8 @@ class MillraceApp(faust.App):
         Returns how the agents are.
     reporter
         Is given reports once the app has started.
+    is_refused
+        Whether the process stops because the saved state of an agent cannot be loaded.
     """
 
     BootStrategy = _AgentsOnly
@@ -80,12 +83,20 @@ class MillraceApp(faust.App):
     embedded: EmbeddedBroker | None = None
     report: Callable[[], Report]
     reporter: Reporter | None = None
+    is_refused: bool = False
 
     async def _wait_for_table_recovery_completed(self) -> bool:
         return False  # there are no Faust tables, and no consumer of Faust to wait for
 
     def _create_directories(self) -> None:
         pass  # state is kept on Kafka, not in files
+
+    def refuse(self, error: SnapshotError) -> None:
+        """Stop the process, since the saved state of an agent cannot be loaded; say why, once."""
+        if not self.is_refused:
+            self.is_refused = True
+            _log.error("saved state cannot be loaded: the worker stops", reason=str(error))
+            stop_this_process()
 
     async def on_start(self) -> None:
         """Report from now on."""
@@ -135,7 +146,7 @@ def create_app(settings: Settings) -> MillraceApp:
             "embedded broker: outputs are at least once, and topics end with this process",
             address=settings.bootstrap,
         )
-    app.engines = _make_engines(pipeline, settings, metrics)
+    app.engines = _make_engines(pipeline, settings, metrics, app.refuse)
     for engine in app.engines:
         define_agent(app, engine)
     app.report = lambda: Report.of(pipeline.name, app.engines, metrics.render())
@@ -170,12 +181,19 @@ def _faust_app(pipeline: Pipeline) -> MillraceApp:
     return app
 
 
-def _make_engines(pipeline: Pipeline, settings: Settings, metrics: Metrics) -> tuple[Engine, ...]:
+def _make_engines(
+    pipeline: Pipeline,
+    settings: Settings,
+    metrics: Metrics,
+    on_refused: Callable[[SnapshotError], object],
+) -> tuple[Engine, ...]:
     key = state_key(settings)  # before anything is created
     clients = KafkaClients(settings)
     partitions = prepare_topics(clients, pipeline, settings)
     return tuple(
-        Assembly(agent, pipeline, settings, clients, partitions, key, metrics).engine()
+        Assembly(agent, pipeline, settings, clients, partitions, key, metrics).engine(
+            on_refused=on_refused
+        )
         for agent in settings.agents
     )
 

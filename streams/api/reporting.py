@@ -25,7 +25,8 @@ _REPORT_COSTS = 100  # at most a hundredth of the time is spent on reports that 
 _PAGE_SECONDS = 0.5  # that a page waits for a report before it shows the last one
 
 
-def _stop_this_process() -> None:
+def stop_this_process() -> None:
+    """Stop cleanly, as at a SIGTERM from outside."""
     os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -42,7 +43,7 @@ class Reporter:
     """
 
     def __init__(
-        self, connection: Connection, on_end: Callable[[], object] = _stop_this_process
+        self, connection: Connection, on_end: Callable[[], object] = stop_this_process
     ) -> None:
         self._connection = connection
         self._on_end = on_end

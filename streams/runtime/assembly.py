@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from millrace.models.pipeline.definition import Pipeline
+from millrace.schemas import SnapshotError
 from millrace.streams.interval import Interval
 from millrace.streams.kafka.protocols import Clients
 from millrace.streams.kafka.registry import written_schema
@@ -73,13 +74,19 @@ class Assembly:
     clock_ms: Callable[[], int] = _now_ms
     sizes: SizeLimits = field(default_factory=SizeLimits)
 
-    def engine(self, backoff_seconds: float = _BACKOFF_SECONDS) -> Engine:
+    def engine(
+        self,
+        backoff_seconds: float = _BACKOFF_SECONDS,
+        on_refused: Callable[[SnapshotError], object] = lambda _: None,
+    ) -> Engine:
         """Return the agent's engine, connected to nothing yet.
 
         Parameters
         ----------
         backoff_seconds
             Before it restarts after an error; doubled with every failure in a row.
+        on_refused
+            Called where saved state cannot be loaded.
 
         Raises
         ------
@@ -96,6 +103,7 @@ class Assembly:
             stall_seconds=self.settings.stall_seconds,
             backoff_seconds=backoff_seconds,
             outage=self.clients.outage,
+            on_refused=on_refused,
         )
 
     def connect(self) -> Session:

@@ -15,6 +15,7 @@ from typing import NamedTuple, TypeVar
 
 import structlog
 
+from millrace.schemas import SnapshotError
 from millrace.streams.kafka.bounded import DaemonExecutor
 from millrace.streams.kafka.errors import STALLED, UNREACHABLE, is_outage, public_reason
 from millrace.streams.kafka.outage import Outage
@@ -65,6 +66,8 @@ class Engine:
         Before the first restart; doubled with every failure in a row.
     outage
         Told of failures that are the broker's, and of batches that succeed.
+    on_refused
+        Called where saved state cannot be loaded, with the reason: only the user can help.
     clock
         Seconds, monotonic: measures how long batches take.
     """
@@ -79,6 +82,7 @@ class Engine:
         stall_seconds: float,
         backoff_seconds: float,
         outage: Outage,
+        on_refused: Callable[[SnapshotError], object],
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.name = name
@@ -91,6 +95,7 @@ class Engine:
         self._session: Session | None = None
         self._failure: _Failure | None = None
         self._outage = outage
+        self._on_refused = on_refused
         self._failures = 0
         self._is_restart_due = self._is_stalled = False
         self._stopping = asyncio.Event()
@@ -99,7 +104,7 @@ class Engine:
         metrics.up.labels(name).set(0)
 
     async def next_batch(self) -> Batch | None:
-        """Wait for records; return None when it is time to stop.
+        """Wait for records; return None when it is time to stop, or saved state is refused.
 
         Raises
         ------
@@ -116,6 +121,9 @@ class Engine:
             except asyncio.CancelledError:
                 self._is_restart_due = True  # what was just polled is lost; it is read again
                 raise
+            except SnapshotError as error:
+                self.stop()
+                self._on_refused(error)
         return None
 
     def stop(self) -> None:

@@ -253,7 +253,14 @@ class StateLog:
         BrokerError
             The topics cannot be read to their ends.
         """
-        found = {each: Found(self._topic) for each in partitions}
+        try:
+            return self._read({each: Found(self._topic) for each in partitions})
+        except SnapshotError as error:
+            topics = [self._topic, *(["models"] if self._learns else [])]
+            names = " and ".join(f"{self._prefix}{each}" for each in topics)
+            raise type(error)(f"{error}. The state is in {names}") from error
+
+    def _read(self, found: dict[int, Found]) -> dict[int, Saved]:
         for partition, record in self._signed.read(self._topic, found):
             found[partition].add(record)
         owners = {each: records.own(OWNER) for each, records in found.items()}
@@ -345,9 +352,8 @@ class StateLog:
                 raise OtherKeyError(
                     f"the saved state of {self._prefix}{self._topic}[{partition}] cannot be read:"
                     f" {len(found.refused)} records are signed with another key; the first is"
-                    f" {found.refused[0]}. If the key is lost, delete the topics"
-                    f" {self._prefix}{self._topic} and {self._prefix}models to learn from the log"
-                    " again"
+                    f" {found.refused[0]}. If the key is lost, delete the state topics to learn"
+                    " from the log again"
                 )
             there.leftovers, there.parts = found.everything(), {}
             return None
@@ -376,8 +382,8 @@ class StateLog:
         if manifest["definition"] != self._definition:
             raise SnapshotError(
                 "the state was saved for another definition: models, features, task or schema have"
-                f" changed. Give the pipeline another name, or delete its topics {self._topic!r}"
-                " and 'models' to learn from the beginning of the log again"
+                " changed. Give the pipeline another name, or delete its state topics to learn from"
+                " the beginning of the log again"
             )
         changed = changed_parts(manifest.get("identities", {}), self._identities)
         if changed:

@@ -10,6 +10,9 @@ from millrace.streams.api.reporting import ReportReader
 from millrace.streams.settings import Settings
 from millrace.streams.worker.subprocess import cli_command, worker_environment
 
+STATE_REFUSED = 3
+"""The exit code of a process that has logged that saved state cannot be loaded."""
+
 
 class Child(Protocol):
     """What the supervisor needs of a process."""

@@ -12,9 +12,10 @@ from multiprocessing.connection import Connection
 import faust
 
 from millrace.streams.api.reporting import Reporter
-from millrace.streams.app import create_app
+from millrace.streams.app import MillraceApp, create_app
 from millrace.streams.observability.logging import configure_logging
 from millrace.streams.settings import Settings
+from millrace.streams.worker.child import STATE_REFUSED
 
 _SWITCH_SECONDS = 0.0005  # a tenth of Python's default
 _PR_SET_PDEATHSIG = 1  # prctl(2)
@@ -86,10 +87,16 @@ def run_fold(settings: Settings, number: int, reports: int) -> int:
     try:
         worker.execute_from_commandline()
     except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else 0
+        return _exit_code(app, stop.code)
     finally:
         sys.stderr.flush()
-    return 0
+    return _exit_code(app, 0)
+
+
+def _exit_code(app: MillraceApp, of_faust: object) -> int:
+    if app.is_refused:
+        return STATE_REFUSED
+    return of_faust if isinstance(of_faust, int) else 0
 
 
 def _end_with_parent() -> None:

@@ -27,7 +27,7 @@ from millrace.streams.api.server import PageServer
 from millrace.streams.observability.logging import configure_logging
 from millrace.streams.settings import EMBEDDED, Settings
 from millrace.streams.state.keys import state_key
-from millrace.streams.worker.child import Child, FoldProcess
+from millrace.streams.worker.child import STATE_REFUSED, Child, FoldProcess
 
 STEADY_SECONDS = 30.0
 """A process that has run for this long had no trouble with its start."""
@@ -100,7 +100,8 @@ class Supervisor:
         """Start the processes, restart those that end, stop them; return the exit code.
 
         It is 0 if all of them stopped cleanly. If one cannot start because of an error that the
-        user must correct, the others are stopped, too, and the exit code is that one's.
+        user must correct, or whenever saved state cannot be loaded, the others are stopped, too,
+        and the exit code is 2.
         """
         while not self.stop.is_set():
             for place in self._places:
@@ -149,8 +150,8 @@ class Supervisor:
     def _note_end(self, place: _Place, code: int, now: float, is_steady: bool) -> None:
         """Decide when the process is restarted, if at all."""
         place.child, place.ended = None, f"ended with exit code {code}, and will be restarted"
-        if code == _CANNOT_START and not self._is_steady:
-            self._code = code  # the process has printed the error
+        if code == STATE_REFUSED or (code == _CANNOT_START and not self._is_steady):
+            self._code = _CANNOT_START  # the process has printed the error, or logged it
             self.stop.set()
             return
         place.failures = 0 if is_steady else place.failures + 1

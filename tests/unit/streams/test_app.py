@@ -10,7 +10,7 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from millrace.schemas import SettingsError
+from millrace.schemas import SettingsError, SnapshotError
 from millrace.streams import app as module
 from millrace.streams.app import create_app
 from millrace.streams.kafka.fakes import FakeBroker, FakeClients
@@ -120,6 +120,18 @@ def test_engines_are_stopped_before_agents_and_closed_after(settings, monkeypatc
     assert calls == ["stop", "Faust's stop"]
     asyncio.run(app.on_shutdown())
     assert calls[2:] == ["close"]
+
+
+def test_state_that_is_refused_stops_the_process_and_is_said_once(settings, monkeypatch):
+    """However many agents refuse theirs."""
+    stopped = []
+    monkeypatch.setattr("millrace.streams.app.stop_this_process", lambda: stopped.append(True))
+    app = create_app(settings)
+    with capture_logs() as logs:
+        app.refuse(SnapshotError("the first"))
+        app.refuse(SnapshotError("the second"))
+    assert [each["reason"] for each in logs] == ["the first"]
+    assert (app.is_refused, stopped) == (True, [True])
 
 
 def test_engines_close_side_by_side(settings):

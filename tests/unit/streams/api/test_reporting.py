@@ -114,7 +114,7 @@ def test_a_process_is_stopped_as_by_its_supervisor(monkeypatch):
     """By a SIGTERM to itself."""
     sent = []
     monkeypatch.setattr(module.os, "kill", lambda *given: sent.append(given))
-    module._stop_this_process()
+    module.stop_this_process()
     assert sent == [(os.getpid(), signal.SIGTERM)]
 
 

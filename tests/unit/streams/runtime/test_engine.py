@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
+from river import naive_bayes
 from structlog.testing import capture_logs
 
+from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import BrokerError
 from millrace.streams.kafka.fakes import FakeBroker
 from millrace.streams.runtime.engine import Engine
@@ -134,6 +136,29 @@ def test_an_error_of_the_consumer_reaches_the_agent(
 
     run(test)
     assert versions(broker) == in_order(3)
+
+
+def test_state_that_is_refused_ends_the_stream(
+    broker: FakeBroker, make_worker: MakeWorker, make_pipeline: Callable[..., Pipeline]
+) -> None:
+    """No restart would help: who made the engine is told why, once."""
+    before = make_worker().engine()
+    put_events(broker, range(2))
+    refused: list[str] = []
+    other = FakeWorker(broker, make_pipeline(models={"another": naive_bayes.GaussianNB}))
+    engine = other.engine(on_refused=lambda error: refused.append(str(error)))
+
+    async def test() -> None:
+        await process_next(before)
+        await before.close()
+        assert await engine.next_batch() is None
+        assert await engine.next_batch() is None
+        assert engine.failure == "saved state cannot be loaded"
+        await engine.close()
+
+    run(test)
+    assert len(refused) == 1
+    assert "another definition" in refused[0]
 
 
 def test_it_waits_longer_with_every_failure(broker: FakeBroker, make_worker: MakeWorker) -> None:

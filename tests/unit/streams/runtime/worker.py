@@ -87,11 +87,11 @@ class FakeWorker:
         assert session.poll(1) == []
         return session
 
-    def engine(self, backoff_seconds: float | None = 0.0) -> Engine:
+    def engine(self, backoff_seconds: float | None = 0.0, **options: Any) -> Engine:
         """Return an engine that restarts at once after an error; None for when others do."""
         if backoff_seconds is None:
-            return self._assembly.engine()
-        return self._assembly.engine(backoff_seconds)
+            return self._assembly.engine(**options)
+        return self._assembly.engine(backoff_seconds, **options)
 
     @property
     def consumer(self) -> FakeConsumer:

@@ -246,7 +246,7 @@ def test_state_of_another_key_is_refused(
     make_log: Callable[..., StateLog], task: Task, skipped: list[str]
 ) -> None:
     """A worker with another key refuses to start; it does not learn from the beginning again."""
-    with pytest.raises(SnapshotError, match=r"another MILLRACE_STATE_KEY.*delete the topics"):
+    with pytest.raises(SnapshotError, match=r"another MILLRACE_STATE_KEY.*delete the state topics"):
         make_log(b"another key").read([0])
     assert skipped
 

@@ -12,6 +12,7 @@ import pytest
 
 from millrace.streams.settings import Settings
 from millrace.streams.worker import fold as module
+from millrace.streams.worker.child import STATE_REFUSED
 from millrace.streams.worker.fold import _Worker, run_fold, tune_interpreter
 
 
@@ -41,6 +42,7 @@ def worker(monkeypatch):
 
     class App:
         reporter = None
+        is_refused = False
 
         def __init__(self, settings):
             self.settings = settings
@@ -81,6 +83,14 @@ def test_the_exit_code_is_fausts(worker, configured, ends_with, code):
     """Faust ends a worker by an exception."""
     worker.ends_with = ends_with
     assert run_fold(Settings(), 1, 7) == code
+
+
+@pytest.mark.parametrize("ends_with", [None, SystemExit(0)])
+def test_refused_state_has_an_exit_code_of_its_own(worker, configured, monkeypatch, ends_with):
+    """The supervisor restarts no process that ends with it."""
+    worker.ends_with = ends_with
+    monkeypatch.setattr(module.create_app, "is_refused", True)
+    assert run_fold(Settings(), 1, 7) == STATE_REFUSED
 
 
 def test_the_app_of_the_settings_is_run(worker, configured):

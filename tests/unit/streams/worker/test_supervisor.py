@@ -15,6 +15,7 @@ from millrace.streams.api.pages import ProcessState
 from millrace.streams.api.report import Report
 from millrace.streams.settings import Settings
 from millrace.streams.worker import supervisor as module
+from millrace.streams.worker.child import STATE_REFUSED
 from millrace.streams.worker.supervisor import (
     STEADY_SECONDS,
     STOP_SECONDS,
@@ -147,6 +148,15 @@ def test_a_worker_that_was_steady_is_restarted_at_once(world):
 def test_an_error_that_the_user_must_correct_stops_all_workers(world):
     """A wrong pipeline, for example: the worker has printed it, and its exit code is passed on."""
     world.at(1, lambda: world.end(1, 2))
+    assert world.supervisor.run() == 2
+    assert world.children[0].told == ["terminate"]
+    assert len(world.children) == 2
+
+
+@pytest.mark.parametrize("seconds", [1, STEADY_SECONDS + 1])
+def test_state_that_is_refused_stops_all_workers_at_any_time(world, seconds):
+    """No restart helps, and the next owner of the partitions would refuse it as well."""
+    world.at(seconds, lambda: world.end(1, STATE_REFUSED))
     assert world.supervisor.run() == 2
     assert world.children[0].told == ["terminate"]
     assert len(world.children) == 2
