@@ -27,6 +27,8 @@ from dev.kafka import KafkaBroker, free_port
 _ADMIN_SECONDS = 30.0
 _FILL_SECONDS = 120.0
 _POLL_SECONDS = 0.05
+# By default, what a run has deleted goes from the disk a minute later, during another run.
+_DELETES_AT_ONCE = {"log.segment.delete.delay.ms": "1000"}
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ def open_broker(wanted: str = "auto") -> Iterator[Broker]:
         yield Broker(wanted, f"the Kafka at {wanted}", True)
     elif missing is None:
         with tempfile.TemporaryDirectory(prefix="bench-kafka-") as directory:
-            kafka = KafkaBroker(Path(directory), free_port())
+            kafka = KafkaBroker(Path(directory), free_port(), _DELETES_AT_ONCE)
             try:
                 kafka.start()
                 yield Broker(kafka.bootstrap, "a real Apache Kafka", True)
