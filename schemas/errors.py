@@ -55,6 +55,10 @@ class SnapshotError(MillraceError):
     public = "saved state cannot be loaded"
 
 
+class LostError(SnapshotError):
+    """A part of saved state that this version of River or Python cannot read any more."""
+
+
 class BrokerError(MillraceError):
     """The broker cannot be reached, or refuses a request."""
 

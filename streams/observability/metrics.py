@@ -79,6 +79,7 @@ class Metrics:
         self.broker_errors = self._counter(names.BROKER_ERRORS)
         self.restarts = self._counter(names.AGENT_RESTARTS)
         self.state_refused = self._counter(names.STATE_REFUSED)
+        self.state_lost = self._counter(names.STATE_LOST)
         self.state_skipped = self._counter(names.STATE_SKIPPED)
         self.model_bytes = self._gauge(names.MODEL_SIZE_BYTES)
         self.flush_timestamp = self._gauge(names.SNAPSHOT_TIMESTAMP_SECONDS)

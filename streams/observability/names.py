@@ -151,6 +151,9 @@ STATE_REFUSED = _counter(
 STATE_SKIPPED = _counter(
     "state_records_skipped", "Records on state topics that are no state.", "agent", "topic"
 )
+STATE_LOST = _counter(
+    "state_entries_lost", "Parts of saved state that this River or Python cannot read.", "agent"
+)
 SAVE_PAUSE_SECONDS = _histogram(
     "save_pause_seconds", "Time for which a save keeps an agent from its records.", "agent"
 )

@@ -136,6 +136,7 @@ class Assembly:
             self._prefix,
             self.key,
             on_skipped=lambda topic: skipped.labels(name, topic).inc(),
+            on_lost=lambda: self.metrics.state_lost.labels(name).inc(),
             part_bytes=part_bytes(self.settings.kafka.get("message.max.bytes")),
         )
 

@@ -95,12 +95,15 @@ WITHHELD = frozenset(
 """Parts of River that read or write files, fetch, or run code when they are called."""
 
 
-def refused(module: str, name: str) -> SnapshotError:
-    """Return the error of a name that is no part of a model's state."""
-    return SnapshotError(
-        "a snapshot may hold parts of River, of Millrace and of the pipeline's own module;"
-        f" got {module}.{name}. If it belongs to the model, define it in the pipeline's module"
-    )
+class RefusedPartError(SnapshotError):
+    """A name that is no part of a model's state."""
+
+    def __init__(self, module: str, name: str) -> None:
+        super().__init__(
+            "a snapshot may hold parts of River, of Millrace and of the pipeline's own module;"
+            f" got {module}.{name}. If it belongs to the model, define it in the pipeline's module"
+        )
+        self.is_rivers = module.partition(".")[0] == RIVER
 
 
 def own_modules(pipeline: Pipeline) -> frozenset[str]:

@@ -13,12 +13,10 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
 
 import structlog
 
 from millrace.models.candidates.model_set import ModelSet
-from millrace.models.identity.definition import changed_parts, identities
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import SnapshotError, shipped
 from millrace.schemas.records import ModelSnapshot
@@ -27,7 +25,6 @@ from millrace.streams.kafka.identity import Identity
 from millrace.streams.kafka.protocols import Clients
 from millrace.streams.operators.keyed_state import Change
 from millrace.streams.state import snapshot
-from millrace.streams.state.allowed import own_modules
 from millrace.streams.state.entries import MODELS, Entries
 from millrace.streams.state.flush import Flush
 from millrace.streams.state.found import Found
@@ -43,6 +40,7 @@ from millrace.streams.state.records import (
     StateRecord,
     state_record,
 )
+from millrace.streams.state.restoring import Restoring
 from millrace.streams.state.signed_topics import SignedTopics, payload_of
 from millrace.streams.state.signing import OtherKeyError, is_signed_anew
 from millrace.streams.topology.chain import AgentSpec
@@ -124,6 +122,8 @@ class StateLog:
         Longest value of a record.
     on_skipped
         Called with the topic of each record that is neither used nor understood.
+    on_lost
+        Called for each entry that this version of River or Python cannot read.
 
     Attributes
     ----------
@@ -142,6 +142,7 @@ class StateLog:
         *,
         part_bytes: int = PART_BYTES,
         on_skipped: Callable[[str], None] = lambda _: None,
+        on_lost: Callable[[], None] = lambda: None,
     ) -> None:
         self._clients = clients
         self._prefix = prefix
@@ -155,9 +156,7 @@ class StateLog:
         self._on_topics: defaultdict[int, _OnTopics] = defaultdict(_OnTopics)
         self._flushed: dict[int, _Flushed] = {}
         self._published = self._parts()
-        self._definition = _fingerprint(pipeline)
-        self._identities = identities(pipeline)
-        self._own = own_modules(pipeline)
+        self._restoring = Restoring(pipeline, self._topic, prefix, key, self._parts, on_lost)
 
     def flush(
         self,
@@ -265,7 +264,7 @@ class StateLog:
             found[partition].add(record)
         owners = {each: records.own(OWNER) for each, records in found.items()}
         self.owners = {
-            partition: str(self._load(record.value or b""))
+            partition: str(self._restoring.load(record.value or b""))
             for partition, record in owners.items()
             if record is not None
         }
@@ -294,7 +293,7 @@ class StateLog:
             See `streams.state.snapshot.load`.
         """
         whole = self._published.whole(payload)
-        models: ModelSet | None = None if whole is None else self._load(whole)
+        models: ModelSet | None = None if whole is None else self._restoring.load(whole)
         return models
 
     def _add_models(self, found: Mapping[int, Found]) -> None:
@@ -310,11 +309,11 @@ class StateLog:
 
     def _tail(self, found: Found) -> int:
         """Return in how many offsets at the end of `models` the newest are, as a rule."""
-        manifest = self._found_manifest(found)
+        manifest = self._restoring.manifest(found)
         return 4 * (manifest["sizes"].get(MODELS, 0) + 1) + 2 * manifest.get("parts", 0)
 
     def _has_models(self, found: Found) -> bool:
-        manifest = self._found_manifest(found)
+        manifest = self._restoring.manifest(found)
         heads = [each for each in found.entries() if each.topic == "models"]
         parts = sum(count_parts(payload_of(each) or b"", self._key) for each in heads)
         there = sum(each.topic == "models" for each in found.parts())
@@ -335,8 +334,8 @@ class StateLog:
             covers=covers,
             inputs={topic: (*inputs[topic],) for topic in covers if topic in inputs},
             sizes=sizes,
-            definition=self._definition,
-            identities=self._identities,
+            definition=self._restoring.definition,
+            identities=self._restoring.identities,
             parts=sum(count for (topic, _), count in parts.items() if topic == "models"),
         )
         return state_record(self._topic, MANIFEST, self._dump(manifest), flush=number)
@@ -346,8 +345,8 @@ class StateLog:
         there = self._on_topics[partition] = _OnTopics(flush=found.newest_flush())
         there.orders = [each.key for each in found.orders()]
         self._orders[partition] = int(there.orders[-1].removeprefix(ORDER)) if there.orders else 0
-        saved = self._complete(found, there)
-        if saved is None:
+        restored = self._restoring.restored(found)
+        if restored is None:
             if found.refused:
                 raise OtherKeyError(
                     f"the saved state of {self._prefix}{self._topic}[{partition}] cannot be read:"
@@ -369,76 +368,11 @@ class StateLog:
                 partition=partition,
                 records=len(former),
             )
-        there.again = found.to_write_again() | {each.place: each for each in former}
-        there.leftovers = found.leftovers(there.parts)
-        return saved
-
-    def _complete(self, found: Found, there: _OnTopics) -> Saved | None:
-        """Return the state as the last manifest has it, or None if anything of it is missing."""
-        record = found.own(MANIFEST)
-        if record is None:
-            return None
-        manifest = self._found_manifest(found)
-        if manifest["definition"] != self._definition:
-            raise SnapshotError(
-                "the state was saved for another definition: models, features, task or schema have"
-                " changed. Give the pipeline another name, or delete its state topics to learn from"
-                " the beginning of the log again"
-            )
-        changed = changed_parts(manifest.get("identities", {}), self._identities)
-        if changed:
-            _log.warning(
-                "the definition has changed; these parts go on as the saved state has them",
-                topic=self._prefix + self._topic,
-                changed=changed,
-            )
-        inputs = {name: Identity(*each) for name, each in manifest.get("inputs", {}).items()}
-        saved = Saved(manifest["covers"], record.flush, inputs)
-        for each in found.orders():
-            saved.runs += self._load(each.value or b"")
-        parts = self._parts()
-        for each in found.parts():
-            parts.whole(payload_of(each) or b"")
-        for each in found.entries():
-            operator, name, entry = each.key.split("/", 2)
-            store = f"{operator}/{name}"
-            payload = payload_of(each) or b""
-            whole = parts.whole(payload)
-            if whole is not None:
-                if count := count_parts(payload, self._key):
-                    there.parts[each.place] = count
-                change = Change(entry, each.sequence, self._load(whole))
-                saved.entries.setdefault(store, []).append(change)
-        # A broker that has dropped records, as the embedded one does, has no complete state.
-        sizes = manifest["sizes"]
-        counts = {store: len(saved.entries.get(store, [])) for store in sizes}
-        if counts != sizes:
-            _log.warning(
-                "saved state is incomplete",
-                topic=self._prefix + self._topic,
-                missing={
-                    name: sizes[name] - counts[name]
-                    for name in sizes
-                    if sizes[name] != counts[name]
-                },
-            )
-            return None
-        return saved
-
-    def _found_manifest(self, found: Found) -> Manifest:
-        record = found.own(MANIFEST)
-        manifest: Manifest = self._load((record and record.value) or b"")
-        return manifest
+        there.parts = restored.parts
+        again = found.to_write_again() | {each.place: each for each in former}
+        there.again = {place: each for place, each in again.items() if place not in restored.lost}
+        there.leftovers = found.leftovers(there.parts) | restored.lost
+        return restored.saved
 
     def _dump(self, value: object) -> bytes:
         return snapshot.dump(value, self._key)
-
-    def _load(self, data: bytes) -> Any:
-        return snapshot.load(data, self._key, self._own)
-
-
-def _fingerprint(pipeline: Pipeline) -> str:
-    """Return what of a definition the shape of its state depends on."""
-    names = [name for feature in pipeline.features for name in feature.names]
-    schema = pipeline.event_schema.as_written.header.hex()
-    return f"{pipeline.task} {pipeline.scope} {[*pipeline.models]} {names} {schema}"

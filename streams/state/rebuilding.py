@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from millrace.schemas import SnapshotError
-from millrace.streams.state.allowed import refused
+from millrace.streams.state.allowed import RefusedPartError
 from millrace.streams.state.migrations import Name
 
 _PLAIN_DTYPE = re.compile(r"[biufcSUO]\d+")
@@ -22,13 +22,13 @@ _BIT_GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
 
 def _iterator(items: object) -> object:
     if not isinstance(items, list | tuple):
-        raise refused("builtins", "iter")
+        raise RefusedPartError("builtins", "iter")
     return iter(items)
 
 
 def _dtype(kind: object, *_: object) -> np.dtype[Any]:
     if not isinstance(kind, str) or not _PLAIN_DTYPE.fullmatch(kind):
-        raise refused("numpy", f"dtype({kind!r})")
+        raise RefusedPartError("numpy", f"dtype({kind!r})")
     return np.dtype(kind, False, True)  # a copy, whose byte order is set next
 
 
@@ -42,19 +42,19 @@ def check_dtype(dtype: np.dtype[Any], state: Any) -> None:
 def _empty_array(kind: object, *_: object) -> object:
     """Return an array that its state fills."""
     if kind is not np.ndarray:
-        raise refused("numpy", "_reconstruct")
+        raise RefusedPartError("numpy", "_reconstruct")
     return np.ndarray.__new__(np.ndarray, (0,), "b")
 
 
 def _array(buffer: object, dtype: object, shape: Any, order: Any) -> object:
     if not isinstance(buffer, bytes | bytearray) or not isinstance(dtype, np.dtype):
-        raise refused("numpy", "_frombuffer")
+        raise RefusedPartError("numpy", "_frombuffer")
     return np.frombuffer(buffer, dtype=dtype).reshape(shape, order=order)
 
 
 def _scalar(dtype: Any, value: Any) -> object:
     if not isinstance(value, bytes) or not isinstance(dtype, np.dtype) or dtype.hasobject:
-        raise refused("numpy", "scalar")
+        raise RefusedPartError("numpy", "scalar")
     return np.frombuffer(value, dtype=dtype)[0]
 
 
@@ -62,7 +62,7 @@ def _bit_generator(kind: object) -> object:
     """Return a bit generator of numpy's: what it is asked for by name or by class."""
     name = kind.__name__ if isinstance(kind, type) else kind
     if not isinstance(name, str) or name not in _BIT_GENERATORS:
-        raise refused("numpy.random", str(name))
+        raise RefusedPartError("numpy.random", str(name))
     return getattr(np.random, name)()
 
 

@@ -3,8 +3,9 @@
 An agent writes its models and windows to `state.<agent>` and to `models`, and reads them back
 when it takes over a partition. River objects have no other form than Python's pickle, and a
 pickle is a program. Three checks come before it is run: the signature (`signing`) says that this
-key wrote it, the stamp that its versions can be read here, and `unpickling` runs nothing that does
-not make a model's state.
+key wrote it, the stamp that the form of the state can be read here, and `unpickling` runs nothing
+that does not make a model's state. The stamp also has the versions of River and Python: most of
+what others have written can be read, and what cannot is said to be lost, and not wrong.
 
 Layout of what is signed::
 
@@ -25,7 +26,8 @@ from typing import Any
 
 from river.__version__ import __version__ as river_version
 
-from millrace.schemas import SnapshotError
+from millrace.schemas import LostError, SnapshotError
+from millrace.streams.state.allowed import RefusedPartError
 from millrace.streams.state.migrations import READABLE_VERSIONS, RENAMED, STATE_VERSION
 from millrace.streams.state.signing import sign, verified
 from millrace.streams.state.unpickling import StateUnpickler
@@ -84,8 +86,10 @@ def load(data: bytes, key: bytes, allow: Iterable[str] = ()) -> Any:
 
     Raises
     ------
+    LostError
+        It was written with another version of River or Python, and cannot be read with this one.
     SnapshotError
-        Unsigned, cut off, changed, signed with another key, of another version, or holding
+        Unsigned, cut off, changed, signed with another key, of another form, or holding
         what is no part of a model's state. The message says which, and what to do.
     """
     body = verified(data, key)
@@ -93,13 +97,22 @@ def load(data: bytes, key: bytes, allow: Iterable[str] = ()) -> Any:
         return body[len(_DATA) :]
     stamp_size = int.from_bytes(body[:4], "big")
     stamp = json.loads(body[4 : 4 + stamp_size])
-    _check_stamp(stamp)
+    _check_state_version(stamp)
     renamed = RENAMED.get(stamp["state"], {})
     try:
         return StateUnpickler(body[4 + stamp_size :], tuple(allow), renamed).load()
-    except SnapshotError:
-        raise
     except Exception as error:  # an unpickled object's own code may raise whatever it likes
+        is_rivers = isinstance(error, RefusedPartError) and error.is_rivers
+        if isinstance(error, SnapshotError) and not is_rivers:
+            raise
+        written, here = _libraries(stamp), _libraries(_stamp())
+        if written != here:
+            raise LostError(
+                f"what was written with {written} cannot be read with {here}:"
+                f" {type(error).__name__}: {error}"
+            ) from error
+        if is_rivers:
+            raise
         raise SnapshotError(
             f"the snapshot does not fit the code: {type(error).__name__}: {error}."
             " If the pipeline's own classes changed, delete its state topics to start over"
@@ -115,11 +128,15 @@ def _stamp() -> dict[str, int | str]:
     }
 
 
-def _check_stamp(stamp: Mapping[str, object]) -> None:
-    for name, here in _stamp().items():
-        found = stamp.get(name)
-        if found != here and not (name == "state" and found in READABLE_VERSIONS):
-            raise SnapshotError(
-                f"a snapshot of {name} version {found!r} cannot be read by {name} version {here}."
-                f" Run it with {name} {found}, or delete the pipeline's state topics to start over"
-            )
+def _libraries(stamp: Mapping[str, object]) -> str:
+    return " and ".join(f"{name} {stamp.get(name)}" for name in ("river", "python"))
+
+
+def _check_state_version(stamp: Mapping[str, object]) -> None:
+    found = stamp.get("state")
+    if found not in READABLE_VERSIONS:
+        raise SnapshotError(
+            f"state of version {found!r} cannot be read by this release, which writes version"
+            f" {STATE_VERSION}. Run the Millrace that wrote it, or delete the pipeline's state"
+            " topics to start over"
+        )

@@ -28,7 +28,7 @@ from millrace.streams.state.allowed import (
     RIVER,
     RIVERS_COMPILED,
     WITHHELD,
-    refused,
+    RefusedPartError,
 )
 from millrace.streams.state.migrations import Name
 from millrace.streams.state.rebuilding import GUARDED, check_dtype
@@ -100,13 +100,13 @@ class StateUnpickler(pickle._Unpickler):
             return super().find_class(module, name)
         is_own = _is_in(module, self._own)
         if (not is_own and not _is_rivers(module)) or "__" in name or "<" in name:
-            raise refused(module, name)
-        found = super().find_class(module, name)
+            raise RefusedPartError(module, name)
+        found = self._own_part(module, name) if is_own else super().find_class(module, name)
         # An import leaves foreign names in a module, and a dotted name can lead out of it
         # ("river.tree" has "base.abc.sys"): a thing is only named as where it was defined.
         home = getattr(found, "__module__", None) or module
         if (home, getattr(found, "__qualname__", "")) != (module, name):
-            raise refused(module, name)
+            raise RefusedPartError(module, name)
         if isinstance(found, type) and not issubclass(found, type):
             is_called = (
                 is_own or issubclass(found, _CONTAINERS) or _is_in(module, (RIVERS_COMPILED,))
@@ -114,7 +114,16 @@ class StateUnpickler(pickle._Unpickler):
             return self._called(found) if is_called else found
         if isinstance(found, FunctionType | BuiltinFunctionType) or _is_compiled(found):
             return found
-        raise refused(module, name)
+        raise RefusedPartError(module, name)
+
+    def _own_part(self, module: str, name: str) -> object:
+        try:
+            return super().find_class(module, name)
+        except (ImportError, AttributeError) as error:
+            raise SnapshotError(
+                f"the snapshot does not fit the code: there is no {module}.{name}. Put it back, or"
+                " delete the pipeline's state topics to start over"
+            ) from error
 
     def _called(self, found: Any) -> object:
         """Return a thing that the pickle may call."""
@@ -164,13 +173,13 @@ class StateUnpickler(pickle._Unpickler):
                 return found
         if isinstance(owner, re.Pattern) and isinstance(found, BuiltinMethodType):
             return found
-        raise refused(type(owner).__module__, f"{type(owner).__qualname__}.{name}")
+        raise RefusedPartError(type(owner).__module__, f"{type(owner).__qualname__}.{name}")
 
 
 def _refused_call(called: object) -> SnapshotError:
     """Return the error of a thing that may be part of state, but is not called to make it."""
     name = getattr(called, "__qualname__", type(called).__qualname__)
-    return refused(f"a call of {_home(called)}", name)
+    return RefusedPartError(f"a call of {_home(called)}", name)
 
 
 def _home(thing: object) -> str:

@@ -113,6 +113,7 @@ def _of_classification() -> Iterator[Metric]:
     metrics.skipped.labels("ingest", "events").inc()
     metrics.gaps.labels("ingest", "events", "expired").inc()
     metrics.state_refused.labels("ingest").inc()
+    metrics.state_lost.labels("ingest").inc()
     metrics.state_skipped.labels("ingest", "models").inc()
     metrics.broker_errors.labels("ingest", "_TRANSPORT").inc()
     metrics.watch("feature", 1, _crowded())

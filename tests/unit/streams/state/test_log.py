@@ -21,9 +21,12 @@ from millrace.schemas.records import Event, Features
 from millrace.streams.kafka.fakes import FakeBroker, FakeClients
 from millrace.streams.operators.record import Origin
 from millrace.streams.operators.slice import Slice
+from millrace.streams.state import snapshot
 from millrace.streams.state.entries import MODELS
 from millrace.streams.state.log import StateLog
 from millrace.streams.state.records import Saved, StateRecord
+from millrace.streams.state.snapshot import _stamp as stamp
+from millrace.streams.state.unpickling import StateUnpickler
 from millrace.streams.tools.inspect_state import describe
 from millrace.streams.topology.chain import AgentSpec, parse_chain
 from millrace.streams.topology.codec import TopicCodec
@@ -49,7 +52,7 @@ def pipeline(make_pipeline: Callable[..., Pipeline]) -> Pipeline:
 def make_log(broker: FakeBroker, pipeline: Pipeline) -> Callable[..., StateLog]:
     def make(agent: AgentSpec = EVERYTHING, key: bytes = KEY, **changes: Any) -> StateLog:
         definition = changes.pop("pipeline", pipeline)
-        return StateLog(definition, agent, FakeClients(broker), "p.", key)
+        return StateLog(definition, agent, FakeClients(broker), "p.", key, **changes)
 
     return make
 
@@ -495,6 +498,45 @@ def test_what_has_changed_and_goes_on_as_it_was_is_named(
     with capture_logs() as logs:
         assert make_log(pipeline=make_pipeline(**changes)).read([0]).keys() == {0}
     assert [each["changed"] for each in logs if "changed" in each] == ([named] if named else [])
+
+
+def test_what_only_another_version_can_read_is_lost_alone(
+    make_log: Callable[..., StateLog],
+    broker: FakeBroker,
+    pipeline: Pipeline,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is named, counted and removed, and begins anew; all else goes on as it was."""
+    task = make_task(pipeline)
+    learn(task, pipeline, range(50))
+    with monkeypatch.context() as before:
+        before.setattr(snapshot, "_stamp", lambda: {**stamp(), "river": "0.0.1"})
+        save(make_log(part_bytes=500), broker, task, {"events": 50}, 1)
+    find = StateUnpickler.find_class
+
+    def without_metrics(unpickler: StateUnpickler, module: str, name: str) -> object:
+        if name == "Prequential":
+            raise AttributeError(name)
+        return find(unpickler, module, name)
+
+    monkeypatch.setattr(StateUnpickler, "find_class", without_metrics)
+    lost: list[None] = []
+    log = make_log(on_lost=lambda: lost.append(None))
+    with capture_logs() as logs:
+        saved = log.read([0])[0]
+    (said,) = (each for each in logs if "is lost" in each["event"])
+    assert (said["key"], len(lost)) == ("learning/evaluation/partition", 1)
+    assert "river 0.0.1" in said["reason"]
+
+    restored = make_task(pipeline)
+    saved.restore(restored)
+    assert saved.covers == {"events": 50}
+    assert contents(task).keys() - contents(restored).keys() == {"learning/evaluation"}
+    removed = [each for each in save(log, broker, restored, {"events": 50}, 2) if not each.value]
+    assert "learning/evaluation/partition" in {each.key for each in removed}
+    with capture_logs() as logs:
+        assert make_log().read([0])[0].entries.keys() == saved.entries.keys()
+    assert logs == []
 
 
 def test_state_of_another_task_is_refused(

@@ -41,7 +41,7 @@ from river import (
 
 from millrace import catalogue
 from millrace.models.pipeline.tasks import Task
-from millrace.schemas import SnapshotError
+from millrace.schemas import LostError, SnapshotError
 from millrace.streams.state import snapshot
 from millrace.streams.state.signing import verified
 
@@ -350,14 +350,60 @@ def test_empty_key_is_refused(size: int) -> None:
         snapshot.load(snapshot.dump(1, KEY) * size, b"")
 
 
-@pytest.mark.parametrize(
-    ("part", "version"), [("river", "0.1.0"), ("python", "2.7"), ("state", 0), ("river", None)]
-)
-def test_other_version_is_refused_before_unpickling(part: str, version: object) -> None:
-    """A snapshot of another version is refused by what differs, with the way out."""
+@pytest.mark.parametrize("version", [0, 99, None])
+def test_another_form_is_refused_before_unpickling(version: object) -> None:
+    """State of another version is refused by that, with the way out."""
     evil = pickle.dumps(Reduced(os.system, "false"))
-    with pytest.raises(SnapshotError, match=f"{part} version .*{version}.*start over"):
-        snapshot.load(forged(evil, **{part: version}), KEY)
+    with pytest.raises(SnapshotError, match=f"state of version {version}.*start over"):
+        snapshot.load(forged(evil, state=version), KEY)
+
+
+OTHERS = [{"river": "0.1.0"}, {"python": "2.7"}, {"river": None}]
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=str)
+def test_what_another_river_or_python_has_written_is_read(other: dict[str, Any]) -> None:
+    """Most of it has not changed."""
+    model = linear_model.LogisticRegression()
+    model.learn_one({"x": 1.0}, True)
+    loaded = snapshot.load(forged(pickle.dumps(model, protocol=5), **other), KEY)
+    assert loaded.weights == model.weights
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=str)
+@pytest.mark.parametrize(
+    "gone",
+    [
+        named("river.linear_model.log_reg", "Gone"),
+        named("river.gone", "Model"),
+        named("river.linear_model", "LogisticRegression"),  # moved, and still found there
+        named("collections", "deque", 1, 2, 3),
+    ],
+    ids=["class", "module", "moved", "arguments"],
+)
+def test_what_only_another_version_can_read_is_lost(other: dict[str, Any], gone: bytes) -> None:
+    """That is said apart from what is wrong, with all four versions."""
+    with pytest.raises(LostError, match=r"written with river .* cannot be read with river 0"):
+        snapshot.load(forged(gone, **other), KEY)
+    with pytest.raises(SnapshotError) as raised:
+        snapshot.load(forged(gone), KEY)
+    assert type(raised.value) is not LostError
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=str)
+def test_what_is_not_rivers_is_refused_in_any_version(
+    users: ModuleType, other: dict[str, Any]
+) -> None:
+    """The user's own code is to be put back, and nothing is lost for want of it."""
+    for evil in (
+        named("os", "system", "false"),
+        named("users_pipeline", "Kept"),
+        named("users_pipeline", "Gone"),
+    ):
+        allowed = ["users_pipeline"] if b"Gone" in evil else []
+        with pytest.raises(SnapshotError) as raised:
+            snapshot.load(forged(evil, **other), KEY, allow=allowed)
+        assert not isinstance(raised.value, LostError)
 
 
 def test_other_format_is_refused() -> None:

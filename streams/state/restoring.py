@@ -1,0 +1,194 @@
+"""From the records of one partition to the state that they are, as far as it can be read.
+
+What cannot be read at all is refused: another definition, another form, a part that is not there
+any more. What another version of River or Python has written, and this one cannot read, is lost
+alone, by name: it begins anew, and everything else goes on.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from millrace.models.identity.definition import changed_parts, identities
+from millrace.models.pipeline.definition import Pipeline
+from millrace.schemas import LostError, SnapshotError
+from millrace.streams.kafka.identity import Identity
+from millrace.streams.operators.keyed_state import Change
+from millrace.streams.state import snapshot
+from millrace.streams.state.allowed import own_modules
+from millrace.streams.state.found import Found
+from millrace.streams.state.parts import Parts, count_parts
+from millrace.streams.state.records import MANIFEST, Manifest, Place, Saved, StateRecord
+from millrace.streams.state.signed_topics import payload_of
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass
+class Restored:
+    """The state of one partition, and where it is.
+
+    Attributes
+    ----------
+    saved
+        The state.
+    parts
+        Where a large entry is, to how many parts it has.
+    lost
+        Where entries are that cannot be read.
+    """
+
+    saved: Saved
+    parts: dict[Place, int] = field(default_factory=dict)
+    lost: set[Place] = field(default_factory=set)
+
+
+class Restoring:
+    """Makes the state of an agent's partitions of what is found of them.
+
+    Parameters
+    ----------
+    pipeline
+        The definition.
+    topic
+        Of the agent's state, without prefix.
+    prefix
+        Of the pipeline's topics.
+    key
+        What was signed with it is read.
+    make_parts
+        Returns what puts large values together.
+    on_lost
+        Called for each entry that is lost.
+
+    Attributes
+    ----------
+    definition
+        What of the definition the shape of the state depends on.
+    identities
+        A part of the definition to its identity.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        topic: str,
+        prefix: str,
+        key: bytes,
+        make_parts: Callable[[], Parts],
+        on_lost: Callable[[], None],
+    ) -> None:
+        self._topic = topic
+        self._prefix = prefix
+        self._key = key
+        self._make_parts = make_parts
+        self._on_lost = on_lost
+        self._own = own_modules(pipeline)
+        self.definition = _shape(pipeline)
+        self.identities = identities(pipeline)
+
+    def load(self, data: bytes) -> Any:
+        """Return the object in signed data.
+
+        Raises
+        ------
+        SnapshotError
+            See `streams.state.snapshot.load`.
+        """
+        return snapshot.load(data, self._key, self._own)
+
+    def manifest(self, found: Found) -> Manifest:
+        """Return the manifest of a partition that has one."""
+        record = found.own(MANIFEST)
+        manifest: Manifest = self.load((record and record.value) or b"")
+        return manifest
+
+    def restored(self, found: Found) -> Restored | None:
+        """Return the state as the last manifest has it, or None if anything of it is missing.
+
+        Raises
+        ------
+        SnapshotError
+            It was saved for another definition, or cannot be read.
+        """
+        record = found.own(MANIFEST)
+        if record is None:
+            return None
+        manifest = self.manifest(found)
+        self._compare(manifest)
+        inputs = {name: Identity(*each) for name, each in manifest.get("inputs", {}).items()}
+        restored = Restored(Saved(manifest["covers"], record.flush, inputs))
+        for each in found.orders():
+            restored.saved.runs += self.load(each.value or b"")
+        counts = self._add_entries(restored, found)
+        # A broker that has dropped records, as the embedded one does, has no complete state.
+        sizes = manifest["sizes"]
+        missing = {
+            name: size - counts[name] for name, size in sizes.items() if size != counts[name]
+        }
+        if missing:
+            where = self._prefix + self._topic
+            _log.warning("saved state is incomplete", topic=where, missing=missing)
+            return None
+        return restored
+
+    def _compare(self, manifest: Manifest) -> None:
+        """Refuse state of another shape; say which parts go on as they were."""
+        if manifest["definition"] != self.definition:
+            raise SnapshotError(
+                "the state was saved for another definition: models, features, task or schema have"
+                " changed. Give the pipeline another name, or delete its state topics to learn from"
+                " the beginning of the log again"
+            )
+        changed = changed_parts(manifest.get("identities", {}), self.identities)
+        if changed:
+            _log.warning(
+                "the definition has changed; these parts go on as the saved state has them",
+                topic=self._prefix + self._topic,
+                changed=changed,
+            )
+
+    def _add_entries(self, restored: Restored, found: Found) -> Counter[str]:
+        """Add what can be read; return how many entries of each store are there."""
+        parts, counts = self._make_parts(), Counter[str]()
+        for each in found.parts():
+            parts.whole(payload_of(each) or b"")
+        for each in found.entries():
+            operator, name, entry = each.key.split("/", 2)
+            store = f"{operator}/{name}"
+            payload = payload_of(each) or b""
+            whole = parts.whole(payload)
+            if whole is None:
+                continue
+            counts[store] += 1
+            try:
+                change = Change(entry, each.sequence, self.load(whole))
+            except LostError as error:
+                restored.lost.add(each.place)
+                self._say_lost(each, error)
+                continue
+            restored.saved.entries.setdefault(store, []).append(change)
+            if count := count_parts(payload, self._key):
+                restored.parts[each.place] = count
+        return counts
+
+    def _say_lost(self, record: StateRecord, error: LostError) -> None:
+        self._on_lost()
+        _log.error(
+            "a part of the saved state is lost, and begins anew",
+            topic=self._prefix + record.topic,
+            key=record.key,
+            reason=str(error),
+        )
+
+
+def _shape(pipeline: Pipeline) -> str:
+    """Return what of a definition the shape of its state depends on."""
+    names = [name for feature in pipeline.features for name in feature.names]
+    schema = pipeline.event_schema.as_written.header.hex()
+    return f"{pipeline.task} {pipeline.scope} {[*pipeline.models]} {names} {schema}"
