@@ -7,6 +7,7 @@
     ├── SettingsError       a setting or a command's argument is wrong: raised at start
     ├── RecordError         one record cannot be used: it is rejected, and the pipeline continues
     ├── SnapshotError       saved state is unsigned, tampered with or of another version
+    │   └── LostError       a part of it that this River or Python cannot read: it begins anew
     └── BrokerError         Kafka, or what replaces it, cannot be reached or refuses a request
         ├── ExpiredError    records that are needed are not on the broker any more
         ├── TopicError      a topic was deleted, truncated or created again

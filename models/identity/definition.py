@@ -23,7 +23,7 @@ def identities(pipeline: Pipeline) -> dict[str, str]:
     --------
     >>> from millrace.models.pipelines.loans import pipeline
     >>> [name for name in identities(pipeline) if name.startswith("models")]
-    ["models['tree']", "models['logistic']"]
+    ["models['hoeffding_tree']", "models['logistic_regression']", "models['gaussian_naive_bayes']"]
     """
     found = dict[str, str]()
     for name, values in _parts(pipeline):

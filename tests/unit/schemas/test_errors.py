@@ -10,7 +10,7 @@ from millrace.schemas import MillraceError, RecordError, RejectReason, errors
 
 def test_the_tree_is_as_drawn() -> None:
     """The tree in the module's docstring holds every error, and no other."""
-    drawn = set(re.findall(r"^ *[├└]── (\w+)", errors.__doc__ or "", re.MULTILINE))
+    drawn = set(re.findall(r"^[ │]*[├└]── (\w+)", errors.__doc__ or "", re.MULTILINE))
     defined = {
         name
         for name, each in vars(errors).items()

@@ -13,6 +13,7 @@ from millrace.streams.kafka.fakes import FakeBroker, FakeClients
 from millrace.streams.operators.columns import as_records
 from millrace.streams.operators.record import Origin
 from millrace.streams.runtime.assignment import Assignment
+from millrace.streams.state import snapshot
 from millrace.streams.state.input_order import InputOrder
 from millrace.streams.state.log import StateLog
 from millrace.streams.topology.chain import AgentSpec, parse_chain
@@ -258,4 +259,4 @@ def test_after_a_flush_only_what_is_yet_to_be_followed_is_kept(
 
     assert written[-2].key == "manifest"
     assert written[-1].key == "order/000000000001"
-    assert state._load(written[-1].value or b"") == [("labels", 3)]
+    assert snapshot.load(written[-1].value or b"", KEY) == [("labels", 3)]
