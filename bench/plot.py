@@ -62,7 +62,9 @@ def growth(runs: pd.DataFrame, target: Path) -> None:
             for contestant, of in runs[runs["axis"] == name].groupby("contestant", sort=False):
                 medians = of.groupby("size")[column].median() * unit
                 axis.plot(medians.index, medians, "o-", label=contestant)
-            axis.set(ylim=(0, None), xscale="linear" if name in _COUNTED else "log")
+            axis.set(
+                ylim=(0, 1.1 * axis.get_ylim()[1]), xscale="linear" if name in _COUNTED else "log"
+            )
         axes[0].set_ylabel(figure_name)
     for axis, name in zip(rows[-1], names, strict=True):
         axis.set_xlabel(name)

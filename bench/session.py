@@ -17,6 +17,7 @@ from bench.broker import Broker
 from bench.contestants import BEFORE, CONTESTANTS, EQUAL, MILLRACE, Command, from_checkout
 from bench.job import Job
 from bench.measure import started
+from bench.process import REPOSITORY
 from bench.results import Result
 
 # So many that the bare loop takes a second or more, and Millrace a few seconds.
@@ -100,7 +101,8 @@ class Session:
         try:
             found = measure(*args)
         except _FAILURES as error:
-            found = {"error": str(error) or type(error).__name__}
+            words = str(error).replace(f"{REPOSITORY}/", "")  # results are for everybody
+            found = {"error": words or type(error).__name__}
         self.keep({**about, **found})
         return found
 
