@@ -255,9 +255,11 @@ class StateLog:
         try:
             return self._read({each: Found(self._topic) for each in partitions})
         except SnapshotError as error:
-            topics = [self._topic, *(["models"] if self._learns else [])]
-            names = " and ".join(f"{self._prefix}{each}" for each in topics)
-            raise type(error)(f"{error}. The state is in {names}") from error
+            prefix = self._prefix
+            raise SnapshotError(
+                f"{error}. This is the state in {prefix}{self._topic}; all state of the pipeline"
+                f" is in {prefix}state.* and {prefix}models"
+            ) from error
 
     def _read(self, found: dict[int, Found]) -> dict[int, Saved]:
         for partition, record in self._signed.read(self._topic, found):

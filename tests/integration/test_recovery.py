@@ -254,3 +254,13 @@ def test_state_signed_with_another_key_is_refused(kafka: str, life: Life) -> Non
     """A worker with another MILLRACE_STATE_KEY is told that this may be the reason."""
     with pytest.raises(SnapshotError, match="another MILLRACE_STATE_KEY"):
         saved_state(kafka, life.name, "another key")
+
+
+def test_a_worker_that_refuses_its_state_says_so_once_and_ends(kafka: str, life: Life) -> None:
+    """With exit code 2, and with the topics that the state is in: no restart would help."""
+    own = settings("every_sensor", life.name, kafka, state_key="a second secret")
+    with Worker(own) as worker:
+        assert worker.wait() == 2
+        (said,) = worker.events_logged("saved state cannot be loaded: the worker stops")
+    assert "another MILLRACE_STATE_KEY" in said["reason"]
+    assert f"in {life.name}.state.* and {life.name}.models" in said["reason"]

@@ -13,7 +13,6 @@ from millrace.schemas import SnapshotError, shipped
 from millrace.streams.kafka.fakes import FakeBroker, FakeClients
 from millrace.streams.state import snapshot
 from millrace.streams.state.log import StateLog
-from millrace.streams.state.signing import OtherKeyError
 from millrace.streams.topology.task import Task
 from tests.unit.streams.conftest import KEY
 from tests.unit.streams.state.test_log import (
@@ -238,7 +237,7 @@ def test_changed_state_is_not_used(
     assert contents(restored(make_log(), pipeline)) == contents(task)
     compact(broker)
     reason = rf"saved state of p\.state.*cannot be read.*{topic}\[0\]@\d+ .*MILLRACE_STATE_KEY"
-    with pytest.raises(OtherKeyError, match=reason):
+    with pytest.raises(SnapshotError, match=reason):
         make_log().read([0])
 
 

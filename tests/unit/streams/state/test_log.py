@@ -470,7 +470,7 @@ def test_state_of_another_definition_is_refused(
     other = make_log(pipeline=make_pipeline(**changes))
     with pytest.raises(
         SnapshotError,
-        match=r"another definition.*delete its state topics.* in p\.state\.\S+ and p\.models$",
+        match=r"another definition.*its state topics.* p\.state\.\w.* p\.state\.\* and p\.models$",
     ):
         other.read([0])
 
@@ -498,6 +498,21 @@ def test_what_has_changed_and_goes_on_as_it_was_is_named(
     with capture_logs() as logs:
         assert make_log(pipeline=make_pipeline(**changes)).read([0]).keys() == {0}
     assert [each["changed"] for each in logs if "changed" in each] == ([named] if named else [])
+
+
+def test_a_part_that_is_not_allowed_is_refused_with_its_topics(
+    make_log: Callable[..., StateLog],
+    broker: FakeBroker,
+    pipeline: Pipeline,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever kind of refusal it is."""
+    task = make_task(pipeline)
+    learn(task, pipeline, range(5))
+    save(make_log(), broker, task, {"events": 5}, 1)
+    monkeypatch.setattr("millrace.streams.state.unpickling.MILLRACE", frozenset())
+    with pytest.raises(SnapshotError, match=r"got millrace\..*all state of the pipeline is in p\."):
+        make_log().read([0])
 
 
 def test_what_only_another_version_can_read_is_lost_alone(
