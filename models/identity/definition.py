@@ -7,17 +7,16 @@ when state is read, its parts are compared with those of the definition.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 
 from millrace.models.identity.description import identity_of
 from millrace.models.pipeline.definition import Pipeline
-from millrace.schemas import DefinitionError
+from millrace.models.user_code import contained
 
 
 def identities(pipeline: Pipeline) -> dict[str, str]:
     """Return the part's name, as one would write it, to its identity.
 
-    A part whose source cannot be found has none.
+    A part has none where its source cannot be found, or the user's code raises.
 
     Examples
     --------
@@ -27,7 +26,7 @@ def identities(pipeline: Pipeline) -> dict[str, str]:
     """
     found = dict[str, str]()
     for name, values in _parts(pipeline):
-        with suppress(DefinitionError):
+        with contained():
             found[name] = identity_of(*values)
     return found
 

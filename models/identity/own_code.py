@@ -24,6 +24,7 @@ Code: TypeAlias = FunctionType | type
 Syntax: TypeAlias = list[Any] | str
 
 _LIBRARIES = frozenset({"millrace", "river", *sys.stdlib_module_names})
+_INSTALLED = frozenset({"site-packages", "dist-packages"})
 _SHIPPED_PIPELINES = ("millrace.models.pipelines.", "millrace.streams.demo.")
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _DOCUMENTED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -51,7 +52,7 @@ def is_own(module: str) -> bool:
     if module.partition(".")[0] in _LIBRARIES:
         return False
     file = getattr(sys.modules.get(module), "__file__", None)
-    return file is None or "site-packages" not in Path(file).parts
+    return file is None or _INSTALLED.isdisjoint(Path(file).parts)
 
 
 def syntax_of(code: Code) -> Syntax:
@@ -165,8 +166,7 @@ def _node_of(code: Code) -> ast.AST:
     if node is None:
         raise DefinitionError(
             f"the source of {shown(code)} must be readable, so that a change of it is seen; it is"
-            f" not in module {code.__module__!r} as it is. Define it in a file, or give the model a"
-            " version: Candidate(factory, version='1')"
+            f" not in module {code.__module__!r} as it is. Define it in a file"
         )
     return node
 

@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import timedelta
+from typing import Never
 
 import pytest
 from river.naive_bayes import GaussianNB
@@ -85,6 +87,22 @@ def test_another_meaning_under_the_same_name_is_seen(
     """A name may stay where what it stands for does not."""
     both = (identities(_pipeline(each)) for each in (before, now))
     assert changed_parts(*both) == [f"features[{name!r}]"]
+
+
+def test_a_part_that_cannot_be_told_has_no_identity() -> None:
+    """A worker starts all the same: it is not compared."""
+
+    class Odd(GaussianNB):
+        @property
+        def __wrapped__(self) -> Never:
+            raise ValueError
+
+    space: dict[str, object] = {"__name__": "nowhere", "GaussianNB": GaussianNB}
+    exec("def made():\n    return GaussianNB()\n", space)
+    pipeline = _pipeline(fields("a"))
+    odd = replace(pipeline, models={"odd": Odd, "made": space["made"], "bayes": GaussianNB})
+    models = {name for name in identities(odd) if name.startswith("models")}
+    assert models == {"models['bayes']"}
 
 
 def _pipeline(feature: Feature) -> Pipeline:
