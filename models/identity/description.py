@@ -30,12 +30,13 @@ import numpy as np
 from millrace.models.identity.own_code import is_own, references_of, syntax_of
 from millrace.models.pipeline.definition import Pipeline
 
+_DIGITS = 32  # each manifest has as many for each part
 _DRAW_AT_RANDOM = (random.Random, np.random.Generator, np.random.RandomState)
 _FASTER = "millrace.models.candidates.accelerated."  # River's classes, with River's results
 
 
 def identity_of(*values: object) -> str:
-    """Return the identity of values: 64 hexadecimal digits.
+    """Return the identity of values: 32 hexadecimal digits.
 
     Raises
     ------
@@ -53,7 +54,7 @@ def identity_of(*values: object) -> str:
     """
     described = _Description()
     data = [described.of(value) for value in values]
-    return sha256(json.dumps(data, separators=(",", ":")).encode()).hexdigest()
+    return sha256(json.dumps(data, separators=(",", ":")).encode()).hexdigest()[:_DIGITS]
 
 
 _Describe: TypeAlias = Callable[[Any], Any]
