@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Iterator
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from threading import RLock
 from types import ModuleType
 
 from millrace.models.parameters import require
@@ -120,18 +121,20 @@ def _pipeline(module: ModuleType, attribute: str, spec: str) -> Pipeline:
 
 
 _being_loaded: set[Path] = set()
+_one_at_a_time = RLock()
 
 
 @contextlib.contextmanager
 def _loading(path: Path) -> Iterator[None]:
-    """Refuse a file that loads itself, directly or by another."""
-    if path in _being_loaded:
-        raise DefinitionError(f"pipeline must be a file that does not load itself; got {path}")
-    _being_loaded.add(path)
-    try:
-        yield
-    finally:
-        _being_loaded.discard(path)
+    """Refuse a file that loads itself, directly or by another; let other threads wait."""
+    with _one_at_a_time:
+        if path in _being_loaded:
+            raise DefinitionError(f"pipeline must be a file that does not load itself; got {path}")
+        _being_loaded.add(path)
+        try:
+            yield
+        finally:
+            _being_loaded.discard(path)
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,14 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
     for name, module in [*sys.modules.items()]:
         if (getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
             del sys.modules[name]
+
+
+def test_threads_may_load_the_same_file(write: Write) -> None:
+    """One after the other: neither takes the other for a file that loads itself."""
+    path = write(f"import time\ntime.sleep(0.05)\n{GOOD}")
+    with ThreadPoolExecutor(4) as pool:
+        loaded = [*pool.map(load_pipeline, [f"{path}:pipeline"] * 4)]
+    assert [each.name for each in loaded] == ["visits"] * 4
 
 
 def test_file_and_attribute(write: Write) -> None:
