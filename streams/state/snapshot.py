@@ -28,6 +28,7 @@ from river.__version__ import __version__ as river_version
 
 from millrace.schemas import LostError, SnapshotError
 from millrace.streams.state.allowed import RefusedPartError
+from millrace.streams.state.fitting import fault_of
 from millrace.streams.state.migrations import READABLE_VERSIONS, RENAMED, STATE_VERSION
 from millrace.streams.state.signing import sign, verified
 from millrace.streams.state.unpickling import StateUnpickler
@@ -99,24 +100,25 @@ def load(data: bytes, key: bytes, allow: Iterable[str] = ()) -> Any:
     stamp = json.loads(body[4 : 4 + stamp_size])
     _check_state_version(stamp)
     renamed = RENAMED.get(stamp["state"], {})
+    written, here = _libraries(stamp), _libraries(_stamp())
+    lost = f"what was written with {written} cannot be read with {here}"
     try:
-        return StateUnpickler(body[4 + stamp_size :], tuple(allow), renamed).load()
+        loaded = StateUnpickler(body[4 + stamp_size :], tuple(allow), renamed).load()
     except Exception as error:  # an unpickled object's own code may raise whatever it likes
         is_rivers = isinstance(error, RefusedPartError) and error.is_rivers
         if isinstance(error, SnapshotError) and not is_rivers:
             raise
-        written, here = _libraries(stamp), _libraries(_stamp())
         if written != here:
-            raise LostError(
-                f"what was written with {written} cannot be read with {here}:"
-                f" {type(error).__name__}: {error}"
-            ) from error
+            raise LostError(f"{lost}: {type(error).__name__}: {error}") from error
         if is_rivers:
             raise
         raise SnapshotError(
             f"the snapshot does not fit the code: {type(error).__name__}: {error}."
             " If the pipeline's own classes changed, delete its state topics to start over"
         ) from error
+    if written != here and (fault := fault_of(loaded)):
+        raise LostError(f"{lost}: {fault}")
+    return loaded
 
 
 @cache

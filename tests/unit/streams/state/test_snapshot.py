@@ -12,6 +12,7 @@ import random
 import re
 import subprocess
 from collections import Counter, defaultdict, deque
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from operator import attrgetter
@@ -388,6 +389,31 @@ def test_what_only_another_version_can_read_is_lost(other: dict[str, Any], gone:
     with pytest.raises(SnapshotError) as raised:
         snapshot.load(forged(gone), KEY)
     assert type(raised.value) is not LostError
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=str)
+@pytest.mark.parametrize("make", [linear_model.LogisticRegression, catalogue.hoeffding_tree])
+def test_what_lacks_an_attribute_of_this_version_is_lost(
+    other: dict[str, Any], make: Callable[[], Any]
+) -> None:
+    """It would load, and fail at its first prediction."""
+    model = make()
+    model.learn_one({"x": 1.0}, True)
+    whole = forged(pickle.dumps([model], protocol=5), **other)
+    assert snapshot.load(whole, KEY)[0].predict_one({"x": 1.0}) is not None
+    gone = min(vars(type(model)()))
+    del vars(model)[gone]
+    with pytest.raises(LostError, match=rf"river 0.* python .*: state\[0\].* has no {gone}$"):
+        snapshot.load(forged(pickle.dumps([model], protocol=5), **other), KEY)
+
+
+def test_what_fails_when_it_is_asked_is_lost() -> None:
+    """River 0.25 wrote pipelines with a plan that 0.26 does not understand: all else was there."""
+    model = preprocessing.StandardScaler() | linear_model.LogisticRegression()
+    model.learn_one({"x": 1.0}, True)
+    del model._last_step_params
+    with pytest.raises(LostError, match=r"state\[0\] answers .*_last_step_params"):
+        snapshot.load(forged(pickle.dumps([model], protocol=5), river="0.25.0"), KEY)
 
 
 @pytest.mark.parametrize("other", OTHERS, ids=str)

@@ -1,0 +1,65 @@
+"""Whether an object that another version of River has written is whole in this one.
+
+A pickle sets the attributes that an object had. Where this version's code relies on what the other
+did not have, the object loads, and fails at its first prediction.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from copy import deepcopy
+from functools import cache
+from typing import Any
+
+from millrace.models.pipeline.parts import parts
+from millrace.models.user_code import contained
+from millrace.streams.state.allowed import RIVER
+
+_ROOMS = (f"{RIVER}.", "millrace.models.candidates.accelerated.")  # which derive from River's
+_ANSWERS = ("predict_proba_one", "predict_one", "score_one", "transform_one")
+
+
+def fault_of(obj: object) -> str:
+    """Return what a part of an object lacks, with its place; empty if none lacks anything.
+
+    Examples
+    --------
+    >>> from river.linear_model import LogisticRegression
+    >>> model = LogisticRegression()
+    >>> fault_of([model])
+    ''
+    >>> del model.intercept
+    >>> fault_of([model])
+    'state[0] has no intercept'
+    """
+    for place, part in parts("state", obj):
+        kind: Any = type(part)
+        if kind.__module__.startswith(_ROOMS) and hasattr(part, "__dict__"):
+            missing = _attributes(kind) - vars(part).keys()
+            if missing:
+                return f"{place} has no {min(missing)}"
+            if error := _first_error(part):
+                return f"{place} answers {error}"
+    return ""
+
+
+@cache
+def _attributes(kind: Any) -> frozenset[str]:
+    """Return the attributes of an object as its constructor makes it without parameters."""
+    with suppress(Exception):  # it cannot
+        return frozenset(vars(kind()))
+    return frozenset()
+
+
+def _first_error(part: Any) -> str:
+    """Return the error of a copy of a part that lacks an attribute when it is asked."""
+    for name in _ANSWERS:
+        with contained():
+            try:
+                answer = getattr(deepcopy(part), name, None)
+                if answer is not None:
+                    answer({})
+            except AttributeError as error:
+                if error.name not in _ANSWERS:  # which a pipeline asks of its last step
+                    return str(error)
+    return ""
