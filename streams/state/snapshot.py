@@ -34,6 +34,7 @@ from millrace.streams.state.signing import sign, verified
 from millrace.streams.state.unpickling import StateUnpickler
 
 _DATA = b"D"
+_LIBRARIES = ("river", "python")
 
 
 def dump(obj: object, key: bytes) -> bytes:
@@ -100,24 +101,23 @@ def load(data: bytes, key: bytes, allow: Iterable[str] = ()) -> Any:
     stamp = json.loads(body[4 : 4 + stamp_size])
     _check_state_version(stamp)
     renamed = RENAMED.get(stamp["state"], {})
-    written, here = _libraries(stamp), _libraries(_stamp())
-    lost = f"what was written with {written} cannot be read with {here}"
+    is_other = any(stamp.get(name) != _stamp()[name] for name in _LIBRARIES)
     try:
         loaded = StateUnpickler(body[4 + stamp_size :], tuple(allow), renamed).load()
     except Exception as error:  # an unpickled object's own code may raise whatever it likes
         is_rivers = isinstance(error, RefusedPartError) and error.is_rivers
         if isinstance(error, SnapshotError) and not is_rivers:
             raise
-        if written != here:
-            raise LostError(f"{lost}: {type(error).__name__}: {error}") from error
+        if is_other:
+            raise _lost(stamp, f"{type(error).__name__}: {error}") from error
         if is_rivers:
             raise
         raise SnapshotError(
             f"the snapshot does not fit the code: {type(error).__name__}: {error}."
             " If the pipeline's own classes changed, delete its state topics to start over"
         ) from error
-    if written != here and (fault := fault_of(loaded)):
-        raise LostError(f"{lost}: {fault}")
+    if is_other and (fault := fault_of(loaded)):
+        raise _lost(stamp, fault)
     return loaded
 
 
@@ -130,8 +130,12 @@ def _stamp() -> dict[str, int | str]:
     }
 
 
-def _libraries(stamp: Mapping[str, object]) -> str:
-    return " and ".join(f"{name} {stamp.get(name)}" for name in ("river", "python"))
+def _lost(stamp: Mapping[str, object], why: str) -> LostError:
+    written, here = (
+        " and ".join(f"{name} {each.get(name)}" for name in _LIBRARIES)
+        for each in (stamp, _stamp())
+    )
+    return LostError(f"what was written with {written} cannot be read with {here}: {why}")
 
 
 def _check_state_version(stamp: Mapping[str, object]) -> None:

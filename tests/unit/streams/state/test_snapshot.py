@@ -407,6 +407,18 @@ def test_what_lacks_an_attribute_of_this_version_is_lost(
         snapshot.load(forged(pickle.dumps([model], protocol=5), **other), KEY)
 
 
+@pytest.mark.parametrize("name", sorted({*catalogue.__all__} - {"factory", "names"}))
+@pytest.mark.parametrize("examples", [0, 60])
+def test_what_is_whole_is_not_lost(name: str, examples: int) -> None:
+    """No model of the catalogue is taken for broken, trained or not."""
+    model = getattr(catalogue, name)()
+    for number in range(examples):
+        x = {"a": float(number % 7), "b": float(number % 3)}
+        model.learn_one(x, number % 2 == 0) if model._supervised else model.learn_one(x)
+    data = forged(pickle.dumps(model, protocol=5), river="0.25.0")
+    assert type(snapshot.load(data, KEY)) is type(model)
+
+
 def test_what_fails_when_it_is_asked_is_lost() -> None:
     """River 0.25 wrote pipelines with a plan that 0.26 does not understand: all else was there."""
     model = preprocessing.StandardScaler() | linear_model.LogisticRegression()
