@@ -131,11 +131,12 @@ def _stamp() -> dict[str, int | str]:
 
 
 def _lost(stamp: Mapping[str, object], why: str) -> LostError:
-    written, here = (
-        " and ".join(f"{name} {each.get(name)}" for name in _LIBRARIES)
-        for each in (stamp, _stamp())
-    )
+    written, here = _libraries(stamp), _libraries(_stamp())
     return LostError(f"what was written with {written} cannot be read with {here}: {why}")
+
+
+def _libraries(stamp: Mapping[str, object]) -> str:
+    return " and ".join(f"{name} {stamp.get(name)}" for name in _LIBRARIES)
 
 
 def _check_state_version(stamp: Mapping[str, object]) -> None:
