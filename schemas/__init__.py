@@ -6,12 +6,14 @@ follows from a user's own schema, and `errors` is the tree of everything that Mi
 purpose. This package imports neither `models` nor `streams`.
 
 Exported is what those two work with: a user's schema (`EventSchema`), Millrace's own (`shipped`),
-what encodes and decodes them (`Codec`, `AvroType`), why a record was rejected and what became of a
+what encodes and decodes them (`Codec`, `AvroType`), whether one schema can follow another
+(`schema_problems`), why a record was rejected and what became of a
 label (`RejectReason`, `Fate`), and the errors. The shapes of records are imported from `records`,
 where they are read as a list.
 """
 
 from millrace.schemas.codec.avro import AvroType, Codec, Schema
+from millrace.schemas.compatibility import schema_problems
 from millrace.schemas.errors import (
     BrokerError,
     DefinitionError,
@@ -47,5 +49,6 @@ __all__ = [
     "SettingsError",
     "SnapshotError",
     "TopicError",
+    "schema_problems",
     "shipped",
 ]

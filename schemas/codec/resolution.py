@@ -38,10 +38,17 @@ from millrace.schemas.codec.types import (
     Record,
     Type,
     Union,
+    branches_of,
     kind_of,
 )
 
 _DEFAULTS_PER_PART = 8
+_UNITS = {
+    86_400 * 10**9: "days",
+    10**6: "milliseconds",
+    10**3: "microseconds",
+    1: "nanoseconds",
+}
 _PROMOTIONS: dict[tuple[str, str], Callable[..., object]] = {
     ("int", "long"): int,
     ("int", "float"): nearest_float,
@@ -71,6 +78,29 @@ def resolved(
     """
     read = _Resolution().read(written, wanted)
     return lambda data, at: read(data, at, Meter(len(data), levels))
+
+
+def closest(written: Type, wanted: Type) -> Type | None:
+    """Return which of the reader's types a value is read as; where none can, one of its kind.
+
+    Examples
+    --------
+    >>> closest("int", Union(("null", "double", "long")))
+    'long'
+    """
+    branches = branches_of(wanted)
+    readable = [each for each in branches if problem_of(written, each) is None]
+    alike = [each for each in branches if kind_of(each) == kind_of(written)]
+    return max(readable or alike, key=partial(_closeness, written), default=None)
+
+
+def problem_of(written: Type, wanted: Type) -> IncompatibleError | None:
+    """Return why no value of the one can be read as the other, if that is so."""
+    try:
+        _Resolution().read(written, wanted)
+    except IncompatibleError as error:
+        return error
+    return None
 
 
 class _Resolution:
@@ -146,8 +176,8 @@ class _Resolution:
             raise nearest
         if not possible:
             raise IncompatibleError(
-                f"{_described(written)} cannot be read as"
-                f" {' or '.join(map(_described, wanted.branches))}"
+                f"{described(written)} cannot be read as"
+                f" {' or '.join(map(described, wanted.branches))}"
             )
         return max(possible, key=lambda one: _closeness(written, one[0]))[1]
 
@@ -172,7 +202,7 @@ class _Resolution:
         return self._of_record(written, wanted)(data, at, meter)
 
     def _record(self, written: Record, wanted: Record) -> Read:
-        places = _places(written, wanted)
+        places = placed(written, wanted)
         reads: list[tuple[str | None, Read]] = []
         for source, declared in written.fields.items():
             place = places.get(source)
@@ -249,7 +279,7 @@ class _Resolution:
         return converting(read, partial(decimals.rescaled, wanted))
 
 
-def _places(written: Record, wanted: Record) -> dict[str, str]:
+def placed(written: Record, wanted: Record) -> dict[str, str]:
     """Return the writer's fields that are read, each with the reader's name for it."""
     places = {name: name for name in wanted.fields if name in written.fields}
     for name, aliases in wanted.aliases.items():
@@ -265,21 +295,26 @@ def _closeness(written: Type, wanted: Type) -> tuple[bool, bool, bool, bool]:
         kind == other,
         (kind, other) == ("int", "long"),
         type(written) is type(wanted),
-        _described(written) == _described(wanted),
+        described(written) == described(wanted),
     )
 
 
-def _described(declared: Type) -> str:
+def described(declared: Type) -> str:
+    """Return what a type is, for people."""
     match declared:
-        case Record() | Enum() | Fixed():
+        case Record() | Enum():
             return f"{kind_of(declared)} {declared.name.rpartition('.')[2]}"
+        case Fixed():
+            return f"fixed {declared.name.rpartition('.')[2]} of {declared.size} bytes"
+        case Moment():
+            return f"{declared.base} in {_UNITS[declared.nanoseconds]}"
         case Decimals():
             return f"decimal({declared.precision}, {declared.scale})"
     return kind_of(declared)
 
 
 def _incompatible(written: Type, wanted: Type) -> IncompatibleError:
-    return IncompatibleError(f"{_described(written)} cannot be read as {_described(wanted)}")
+    return IncompatibleError(f"{described(written)} cannot be read as {described(wanted)}")
 
 
 def _moment(written: Moment, wanted: Moment) -> Read:
