@@ -16,6 +16,7 @@ from millrace.schemas.codec.avro import AvroType, Codec, Schema
 from millrace.schemas.compatibility import schema_problems
 from millrace.schemas.errors import (
     BrokerError,
+    CommandError,
     DefinitionError,
     ExpiredError,
     LostError,
@@ -35,6 +36,7 @@ __all__ = [
     "AvroType",
     "BrokerError",
     "Codec",
+    "CommandError",
     "DefinitionError",
     "EventSchema",
     "ExpiredError",

@@ -5,6 +5,7 @@
     MillraceError
     ├── DefinitionError     a pipeline's definition is wrong: raised when it is loaded
     ├── SettingsError       a setting or a command's argument is wrong: raised at start
+    ├── CommandError        a command is wrong: refused, and nothing is changed
     ├── RecordError         one record cannot be used: it is rejected, and the pipeline continues
     ├── SnapshotError       saved state is unsigned, tampered with or of another version
     │   └── LostError       a part of it that this River or Python cannot read: it begins anew
@@ -48,6 +49,12 @@ class SettingsError(MillraceError):
     """A setting or a command-line argument is wrong."""
 
     public = "a setting is wrong"
+
+
+class CommandError(MillraceError):
+    """A command is unknown, or asks for what cannot be done; nothing is changed."""
+
+    public = "a command is wrong"
 
 
 class SnapshotError(MillraceError):

@@ -118,7 +118,7 @@ class EventSchema:
     @cached_property
     def clean_codec(self) -> Codec:
         """Encode and decode the records of `clean`."""
-        return Codec([self.clean, shipped("label")])
+        return Codec([self.clean, shipped("label"), shipped("accepted_command")])
 
     def check(self) -> None:
         """Refuse a schema that its records could not pass through the topics with.

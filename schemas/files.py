@@ -14,7 +14,10 @@ from typing import Literal, overload
 
 from millrace.schemas.codec.avro import AvroType, Schema
 from millrace.schemas.records import (
+    AcceptedCommand,
     Alert,
+    Audit,
+    Command,
     Example,
     FeatureVector,
     Label,
@@ -43,7 +46,13 @@ def _load(file: Path) -> Schema:
 
 
 @overload
+def shipped(name: Literal["accepted_command"]) -> AvroType[AcceptedCommand]: ...
+@overload
 def shipped(name: Literal["alert"]) -> AvroType[Alert]: ...
+@overload
+def shipped(name: Literal["audit"]) -> AvroType[Audit]: ...
+@overload
+def shipped(name: Literal["command"]) -> AvroType[Command]: ...
 @overload
 def shipped(name: Literal["example"]) -> AvroType[Example]: ...
 @overload

@@ -161,6 +161,48 @@ class Alert(TypedDict):
     model_version: int
 
 
+class Command(TypedDict):
+    """What somebody asks of a pipeline. In `commands`."""
+
+    id: str | None
+    command: str
+    arguments: dict[str, str]
+    who: str
+    why: str
+
+
+class AcceptedCommand(TypedDict):
+    """A command at its place in the log. In `clean` or `control`, `features` and `examples`."""
+
+    number: int
+    id: str
+    command: str
+    arguments: dict[str, str]
+    who: str
+    why: str
+
+
+class Audit(TypedDict):
+    """A change of what a pipeline does, or a command that was refused. In `audit`."""
+
+    writer: str
+    number: int
+    time_ms: int
+    subject: str
+    action: str
+    who: str
+    why: str
+    command_id: str | None
+    evidence: dict[str, str]
+    before: str | None
+    after: str | None
+    topic: str
+    partition: int
+    offset: int
+    previous: str
+    digest: str
+
+
 class Header(TypedDict):
     """One Kafka header of a rejected record."""
 

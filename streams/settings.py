@@ -30,7 +30,7 @@ from millrace.streams.formats import FORMATS
 from millrace.streams.kafka_properties import problem
 from millrace.streams.redaction import is_secret, keep_secret, redact, redacted, secrets_of_url
 from millrace.streams.registry_settings import RegistrySettings
-from millrace.streams.topology.chain import AgentSpec, parse_chain
+from millrace.streams.topology.chain import CONTROL_AGENT, AgentSpec, parse_chain
 
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 LogFormat: TypeAlias = Literal["auto", "console", "json"]
@@ -188,8 +188,8 @@ class Settings(BaseModel):
 
     @property
     def agents(self) -> tuple[AgentSpec, ...]:
-        """The agents that the chain setting describes."""
-        return parse_chain(self.chain)
+        """The agents that the chain setting describes, and the one that takes commands."""
+        return (*parse_chain(self.chain), CONTROL_AGENT)
 
     @property
     def registry(self) -> RegistrySettings:

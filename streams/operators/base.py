@@ -18,7 +18,15 @@ from millrace.models.user_code import PASSED_ON
 from millrace.schemas import RecordError, RejectReason
 from millrace.streams.operators.columns import Made, as_records
 from millrace.streams.operators.keyed_state import StateStore
-from millrace.streams.operators.record import Origin, Record, RejectRecord, last_frame, reject
+from millrace.streams.operators.record import (
+    AcceptedRecord,
+    AuditRecord,
+    Origin,
+    Record,
+    RejectRecord,
+    last_frame,
+    reject,
+)
 from millrace.streams.operators.slice import Slice
 
 if TYPE_CHECKING:
@@ -125,6 +133,10 @@ class Operator(ABC):
     def readings(self) -> Iterable[Reading]:
         """Return what the state shows, for metrics. Changes nothing."""
         return ()
+
+    def apply(self, command: AcceptedRecord) -> list[AuditRecord]:  # noqa: ARG002 - for others
+        """Do what a command asks for at its place in the log; return what was changed, if any."""
+        return []
 
     def _fail(
         self,

@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from millrace.models.candidates.model_set import ModelSet
 from millrace.models.pipeline.definition import Pipeline
 from millrace.streams.operators.scope import ScopedModels
 from millrace.streams.sources.confluent import WrittenSchema
+
+
+class CommandTopic(NamedTuple):
+    """Where accepted commands go: a topic, without prefix, to each of its partitions."""
+
+    name: str
+    partitions: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +32,8 @@ class Context:
         Names of the operators that share the agent.
     clean_partitions
         Partitions of the topic `clean`.
+    commands_to
+        Where accepted commands go.
     max_event_bytes
         A larger record is rejected.
     written_schema
@@ -35,6 +45,7 @@ class Context:
     pipeline: Pipeline
     agent: tuple[str, ...]
     clean_partitions: int
+    commands_to: CommandTopic
     max_event_bytes: int
     written_schema: WrittenSchema
     load_models: Callable[[bytes], ModelSet | None]

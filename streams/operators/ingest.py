@@ -72,8 +72,9 @@ class IngestOperator(RecordOperator):
         self._surely_short = pipeline.max_id_bytes // 4  # a character takes four bytes at most
 
     @classmethod
-    def topics_in(cls, agent: Collection[str]) -> Topics:  # noqa: ARG003 - the same in each
-        return Topics(frozenset({"events", "labels"}), frozenset({"clean", "rejects"}))
+    def topics_in(cls, agent: Collection[str]) -> Topics:
+        commands = {"control"} if "feature" in agent else set()  # else they go to `clean`
+        return Topics(frozenset({"events", "labels", *commands}), frozenset({"clean", "rejects"}))
 
     @classmethod
     def make(cls, context: Context) -> Self:

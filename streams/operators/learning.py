@@ -94,7 +94,7 @@ class LearningOperator(RecordOperator):
     @classmethod
     def topics_in(cls, agent: Collection[str]) -> Topics:
         reads = () if cls.runs_within in agent else ("examples",)
-        return Topics(frozenset(reads), frozenset({"alerts", "rejects"}))
+        return Topics(frozenset(reads), frozenset({"alerts", "audit", "rejects"}))
 
     @classmethod
     def make(cls, context: Context) -> Self:

@@ -14,7 +14,9 @@ import msgspec
 from millrace.models.user_code import told
 from millrace.schemas import RejectReason
 from millrace.schemas.records import (
+    AcceptedCommand,
     Alert,
+    Audit,
     Event,
     Example,
     FeatureVector,
@@ -137,6 +139,28 @@ class AlertRecord(Record):
     @property
     def key(self) -> bytes | None:
         return self.value["source"].encode()
+
+
+class AcceptedRecord(Record):
+    """A command at its place in the log: it passes through the topics between agents."""
+
+    type = "AcceptedCommand"
+    value: AcceptedCommand
+    topic: str = "clean"
+
+    @property
+    def key(self) -> bytes | None:
+        return self.value["id"].encode()
+
+
+class AuditRecord(Record):
+    type = "Audit"
+    value: Audit
+    topic: str = "audit"
+
+    @property
+    def key(self) -> bytes | None:
+        return self.value["subject"].encode()
 
 
 class RejectRecord(Record):

@@ -13,7 +13,11 @@ from importlib import import_module
 
 from millrace.streams.operators.base import Operator
 
+CONTROL = "control"
+"""The operator that has an agent of its own in every chain."""
+
 _CLASSES: Mapping[str, str] = {
+    CONTROL: "ControlOperator",
     "ingest": "IngestOperator",
     "feature": "FeatureOperator",
     "prediction": "PredictionOperator",
@@ -21,8 +25,8 @@ _CLASSES: Mapping[str, str] = {
     "drift": "DriftOperator",
 }
 
-OPERATORS = tuple(_CLASSES)
-"""Names of the operators; each has the module of this package that is called so."""
+OPERATORS = tuple(name for name in _CLASSES if name != CONTROL)
+"""Names of those that are chained; each has the module of this package that is called so."""
 
 CHAINED_BY_DEFAULT = frozenset({"learning"})
 """Those that share the agent of the operator before them, in the chain `default`."""

@@ -15,6 +15,7 @@ from millrace.streams.kafka.registry import written_schema
 from millrace.streams.kafka.sizes import SizeLimits
 from millrace.streams.kafka.stall import CHECK_SECONDS, StallDetector
 from millrace.streams.observability.metrics import Metrics
+from millrace.streams.operators.context import CommandTopic
 from millrace.streams.runtime.engine import Engine
 from millrace.streams.runtime.inbox import Inbox, RebalanceListener
 from millrace.streams.runtime.lag import Lag
@@ -149,6 +150,14 @@ class Assembly:
         publishes = "learning" in self.agent and "prediction" not in self.agent
         return self.settings.publish_seconds if publishes else self.settings.flush_seconds
 
+    @property
+    def _commands_to(self) -> CommandTopic:
+        """The first topic that joins two agents."""
+        name = next(
+            each for each in ("clean", "control") if f"{self._prefix}{each}" in self.partitions
+        )
+        return CommandTopic(name, self.partitions[self._prefix + name])
+
     def _inbox(self, watch: TopicWatch, listener: RebalanceListener) -> Inbox:
         return Inbox(
             self.agent.name,
@@ -180,6 +189,7 @@ class Assembly:
             agent=self.agent,
             # A chain without the topic routes nothing to it.
             clean_partitions=self.partitions.get(f"{self._prefix}clean", 1),
+            commands_to=self._commands_to,
             max_event_bytes=self.settings.max_event_bytes,
             written_schema=written_schema(self.settings),
             load_models=state.load_models,

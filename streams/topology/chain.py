@@ -13,7 +13,12 @@ from functools import cached_property
 
 from millrace.schemas import SettingsError
 from millrace.streams.operators.base import Topics
-from millrace.streams.operators.registry import CHAINED_BY_DEFAULT, OPERATORS, operator_class
+from millrace.streams.operators.registry import (
+    CHAINED_BY_DEFAULT,
+    CONTROL,
+    OPERATORS,
+    operator_class,
+)
 
 NAMED = {
     "default": "".join(
@@ -73,6 +78,10 @@ class AgentSpec:
             frozenset().union(*(one.reads for one in each)),
             frozenset().union(*(one.writes for one in each)),
         )
+
+
+CONTROL_AGENT = AgentSpec((CONTROL,))
+"""The agent that is beside those of every chain."""
 
 
 def parse_chain(text: str) -> tuple[AgentSpec, ...]:

@@ -18,7 +18,9 @@ from millrace.streams.formats import FORMATS, Encoder, RecordType
 from millrace.streams.operators.columns import Columns
 from millrace.streams.operators.record import (
     MODELS_KEY,
+    AcceptedRecord,
     AlertRecord,
+    AuditRecord,
     EventRecord,
     ExampleRecord,
     LabelRecord,
@@ -34,13 +36,14 @@ from millrace.streams.operators.record import (
     reject,
 )
 from millrace.streams.topology.shape import check_shape
-from millrace.streams.topology.topics import INPUTS, OUTPUTS, TOPICS
+from millrace.streams.topology.topics import OUTPUTS, PRODUCED, TOPICS
 
 _RECORDS: Mapping[str, type[Record]] = {
     each.type: each
     for each in (
         *(EventRecord, LabelRecord, VectorRecord, PredictionRecord, OutcomeRecord),
         *(ExampleRecord, SnapshotRecord, AlertRecord, RejectRecord),
+        *(AcceptedRecord, AuditRecord),
     )
 }
 _LABELLED = frozenset({"Event", "Label", "FeatureVector", "Example"})
@@ -51,7 +54,7 @@ SHIPPED: Mapping[str, RecordType] = {
         shipped,
         (
             *("label", "feature_vector", "prediction", "outcome", "example"),
-            *("model_snapshot", "alert", "reject"),
+            *("model_snapshot", "alert", "reject", "command", "accepted_command", "audit"),
         ),
     )
 }
@@ -93,7 +96,7 @@ class TopicCodec:
         RecordError
             The bytes are not what the topic holds, whatever is wrong with them.
         """
-        if origin.topic in INPUTS:
+        if origin.topic in PRODUCED:
             return RawRecord.of(origin)
         try:
             return self._decode(origin)
@@ -111,7 +114,7 @@ class TopicCodec:
         records: list[Record] = []
         undecodable: list[RejectRecord] = []
         for topic, run in groupby(origins, attrgetter("topic")):
-            if topic in INPUTS:
+            if topic in PRODUCED:
                 records += [RawRecord({}, origin, topic) for origin in run]
             else:
                 self._decode_run(topic, [*run], records, undecodable)

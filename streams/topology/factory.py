@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from millrace.models.candidates.model_set import ModelSet
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import SettingsError
-from millrace.streams.operators.context import Context
+from millrace.streams.operators.context import CommandTopic, Context
 from millrace.streams.operators.registry import operator_class
 from millrace.streams.sources.confluent import WrittenSchema, no_registry
 from millrace.streams.topology.chain import AgentSpec
@@ -31,6 +31,8 @@ class TaskFactory:
         Which operators are chained.
     clean_partitions
         Partitions of the topic `clean`.
+    commands_to
+        Where accepted commands go; by default to `clean`.
     max_event_bytes
         A larger record is rejected.
     written_schema
@@ -48,6 +50,7 @@ class TaskFactory:
     written_schema: WrittenSchema = no_registry
     load_models: Callable[[bytes], ModelSet | None] = _read_no_models
     clock_ms: Callable[[], int] = lambda: 0
+    commands_to: CommandTopic | None = None
 
     def make(self) -> Task:
         """Return the task of one partition."""
@@ -55,6 +58,7 @@ class TaskFactory:
             pipeline=self.pipeline,
             agent=self.agent.operators,
             clean_partitions=self.clean_partitions,
+            commands_to=self.commands_to or CommandTopic("clean", self.clean_partitions),
             max_event_bytes=self.max_event_bytes,
             written_schema=self.written_schema,
             load_models=self.load_models,

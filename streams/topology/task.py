@@ -15,12 +15,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from millrace.streams.control.commands import spec_of
+from millrace.streams.operators.audit import NO_EFFECT, AuditTrail, Cause, audited
 from millrace.streams.operators.base import Operator, Tally
 from millrace.streams.operators.columns import Made, PredictionColumns, as_records
 from millrace.streams.operators.keyed_state import StateStore
-from millrace.streams.operators.record import Record
+from millrace.streams.operators.record import AcceptedRecord, AuditRecord, Record
 from millrace.streams.operators.slice import Slice
-from millrace.streams.topology.topics import INTERNAL
+from millrace.streams.topology.topics import CARRIERS, INTERNAL
 
 
 class Task:
@@ -42,17 +44,52 @@ class Task:
         written = {topic for each in operators for topic in each.topics.writes}
         self._read_later = {t for each in operators[1:] for t in each.topics.reads} - written
         self._joined = INTERNAL & {t for each in self.operators for t in each.topics.reads}
+        self._passes_on = [*(CARRIERS & written - self._joined)]
+        self._names = frozenset(each.name for each in self.operators)
+        self._trail = AuditTrail("-".join(each.name for each in self.operators))
+        self._writes_audit = any("audit" in each.topics.writes for each in self.operators)
 
     def fold(self, slice_: Slice) -> list[Made]:
-        """Fold a slice into the state and return what is to be written."""
+        """Fold a slice into the state and return what is to be written.
+
+        A command is applied once all that is before it has gone through the whole chain.
+        """
+        if AcceptedRecord in {*map(type, slice_.parts)}:
+            published = self._fold_around_commands(slice_)
+        else:
+            published = self._fold(slice_)
+        self._stamp(published)
+        return published
+
+    def _fold_around_commands(self, slice_: Slice) -> list[Made]:
+        published: list[Made] = []
+        before: list[Made] = []
+        for each in slice_.parts:
+            if isinstance(each, AcceptedRecord):
+                published += [*self._fold(Slice(before)), *self._apply(each)]
+                before = []
+            else:
+                before.append(each)
+        return published + self._fold(Slice(before))
+
+    def _fold(self, slice_: Slice) -> list[Made]:
         published: list[Made] = []
         for_later = slice_.of(self._read_later) if self._read_later else []
         for operator in self._chain:
             made = operator.fold(slice_)
             published += [each for each in made if each.topic not in self._joined]
             slice_ = Slice(made + for_later)
-        self._stamp(published)
         return published
+
+    def _apply(self, command: AcceptedRecord) -> list[Made]:
+        """Apply a command, and pass it on to the agents that read what this one writes."""
+        concerned = spec_of(command.value["command"]).operators & self._names
+        origin = command.origin
+        made: list[Made] = [AcceptedRecord(command.value, origin, t) for t in self._passes_on]
+        if not concerned or not self._trail.take(command):
+            return made
+        changes = [each for operator in self.operators for each in operator.apply(command)]
+        return made + (changes or [audited(Cause.of(command), "command", NO_EFFECT)])
 
     def run(self, slice_: Slice) -> list[Record]:
         """Fold a slice, and return what is to be written with an object for each record."""
@@ -63,6 +100,8 @@ class Task:
         for operator in self.operators:
             for name, store in operator.stores.items():
                 yield f"{operator.name}/{name}", store
+        if self._writes_audit:
+            yield "audit/trail", self._trail.state
 
     def take_tally(self) -> Tally:
         """Return what happened since the last call, and start counting from zero."""
@@ -77,3 +116,5 @@ class Task:
         for each in published:
             if isinstance(each, PredictionColumns):
                 each.prediction_time_ms = now_ms
+            elif isinstance(each, AuditRecord):
+                self._trail.add(each)

@@ -29,6 +29,7 @@ class Use(StrEnum):
     """Who a topic is for."""
 
     INPUT = "you produce"
+    CONTROL = "you operate"
     OUTPUT = "you consume"
     INTERNAL = "internal"
 
@@ -49,6 +50,10 @@ class Topic:
         What is in it, for people.
     is_compacted
         Whether the broker keeps the newest record of each key, rather than those of some time.
+    is_kept
+        Whether the broker keeps all records for ever.
+    partitions
+        How many it has, whatever the others have; None for as many as they.
     """
 
     name: str
@@ -56,28 +61,50 @@ class Topic:
     types: tuple[str, ...]
     holds: str
     is_compacted: bool = False
+    is_kept: bool = False
+    partitions: int | None = None
 
+
+_ACCEPTED = "AcceptedCommand"
 
 TOPICS: Mapping[str, Topic] = {
     each.name: each
     for each in (
         Topic("events", Use.INPUT, ("Label",), "Events, in your own schema."),
         Topic("labels", Use.INPUT, ("Label",), "Labels, whenever they become known."),
-        Topic("clean", Use.INTERNAL, ("Event", "Label"), "Valid events and labels, in one order."),
-        Topic("features", Use.INTERNAL, ("FeatureVector", "Label"), "What models see of events."),
+        Topic("commands", Use.CONTROL, ("Command",), "What is asked for.", partitions=1),
+        Topic("control", Use.INTERNAL, (_ACCEPTED,), "Accepted commands."),
+        Topic(
+            "clean",
+            Use.INTERNAL,
+            ("Event", "Label", _ACCEPTED),
+            "Valid events and labels, in one order.",
+        ),
+        Topic(
+            "features",
+            Use.INTERNAL,
+            ("FeatureVector", "Label", _ACCEPTED),
+            "What models see of events.",
+        ),
         Topic("predictions", Use.OUTPUT, ("Prediction",), "A prediction for each event."),
         Topic("outcomes", Use.OUTPUT, ("Outcome",), "What became of each event and label."),
-        Topic("examples", Use.INTERNAL, ("Example",), "Labelled events, for learning."),
+        Topic("examples", Use.INTERNAL, ("Example", _ACCEPTED), "Labelled events, for learning."),
         Topic("models", Use.INTERNAL, ("ModelSnapshot",), "The newest models.", is_compacted=True),
         Topic("alerts", Use.OUTPUT, ("Alert",), "Drift that was detected, with evidence."),
+        Topic("audit", Use.OUTPUT, ("Audit",), "What was changed, by whom and why.", is_kept=True),
         Topic("rejects", Use.OUTPUT, ("Reject",), "Records that could not be used, and why."),
     )
 }
 """Name to topic, in the order of the flow; each agent's state topic comes on top."""
 
 INPUTS = frozenset(name for name, each in TOPICS.items() if each.use is Use.INPUT)
+PRODUCED = INPUTS | {name for name, each in TOPICS.items() if each.use is Use.CONTROL}
+"""The topics that others write to, in what form they like."""
+
 OUTPUTS = frozenset(name for name, each in TOPICS.items() if each.use is Use.OUTPUT)
 INTERNAL = frozenset(name for name, each in TOPICS.items() if each.use is Use.INTERNAL)
+CARRIERS = frozenset(name for name, each in TOPICS.items() if _ACCEPTED in each.types)
+"""The topics in which commands pass through, at their places."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +141,7 @@ def topics_of(agents: Iterable[AgentSpec]) -> list[Topic]:
     reads = frozenset().union(*(each.reads for each in agents))
     writes = frozenset().union(*(each.writes for each in agents))
     learns = any("learning" in each for each in agents)
-    wanted = INPUTS | (writes & OUTPUTS) | (reads & INTERNAL) | ({"models"} if learns else set())
+    wanted = INPUTS | (writes & OUTPUTS) | (reads & {*TOPICS}) | ({"models"} if learns else set())
     states = [
         Topic(state_topic(each), Use.INTERNAL, (), f"State of {each.name}.", is_compacted=True)
         for each in agents
@@ -133,13 +160,14 @@ def topic_settings(
     """Return how a broker is to keep the topics that a chain needs."""
     large = {"max.message.bytes": str(MAX_RECORD_BYTES)}
     delete = {"cleanup.policy": "delete", "retention.ms": str(retention_ms)}
+    keep = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
     compact = {"cleanup.policy": "compact", **_COMPACTED_SOON}
     return [
         TopicSettings(
             name=prefix + topic.name,
-            partitions=partitions,
+            partitions=topic.partitions or partitions,
             replication=replication,
-            config=(compact if topic.is_compacted else delete)
+            config=(compact if topic.is_compacted else keep if topic.is_kept else delete)
             | ({} if topic.use is Use.INPUT else large),
         )
         for topic in topics_of(agents)

@@ -1,0 +1,99 @@
+"""Every command that there is. A new command is an entry here, and what its operators do with it.
+
+A command is checked twice: its form here, by whoever sends it and by `control`; and what it names
+by `control` alone, against what is in force.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from millrace.schemas import CommandError
+from millrace.streams.control.in_force import Arguments, InForce
+
+
+@dataclass(frozen=True)
+class CommandSpec:
+    """What is known of a command.
+
+    Parameters
+    ----------
+    does
+        What it does, for people.
+    takes
+        Returns what is in force after it; a command that does not fit what is in force is refused.
+    arguments
+        Name to what it is, for people.
+    operators
+        Those that apply it: of an agent that has one of them, each task says in `audit` what it
+        did.
+    """
+
+    does: str
+    takes: Callable[[InForce, Arguments], InForce]
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    operators: frozenset[str] = frozenset({"learning"})
+
+
+COMMANDS: Mapping[str, CommandSpec] = {
+    "promote": CommandSpec(
+        "Let another candidate serve.",
+        InForce.promoted,
+        {"model": "the candidate that serves from now on"},
+    ),
+    "rollback": CommandSpec("Let the champion before serve again.", InForce.rolled_back),
+    "reset": CommandSpec(
+        "Begin with an untrained model.",
+        InForce.with_reset,
+        {"model": "the candidate that begins untrained"},
+    ),
+    "pause": CommandSpec("Let models learn nothing until `resume`.", InForce.paused),
+    "resume": CommandSpec("Let models learn again.", InForce.resumed),
+}
+"""Name of a command to what is known of it."""
+
+
+def spec_of(name: str) -> CommandSpec:
+    """Return what is known of a command.
+
+    Raises
+    ------
+    CommandError
+        There is no such command.
+    """
+    try:
+        return COMMANDS[name]
+    except KeyError:
+        raise CommandError(f"command must be one of {', '.join(COMMANDS)}; got {name!r}") from None
+
+
+def check_form(name: str, arguments: Mapping[str, str]) -> None:
+    """Refuse a command that is unknown, or whose arguments are not those that it takes.
+
+    Raises
+    ------
+    CommandError
+        Naming the argument.
+
+    Examples
+    --------
+    >>> check_form("promote", {"model": "tree"})
+    >>> check_form("promote", {"modle": "tree"})
+    Traceback (most recent call last):
+    millrace.schemas.errors.CommandError: promote must have the argument model, the candidate ...
+    """
+    taken = spec_of(name).arguments
+    for argument, meaning in taken.items():
+        if not arguments.get(argument):
+            raise CommandError(
+                f"{name} must have the argument {argument}, {meaning}; got {_listed(arguments)}"
+            )
+    for argument in arguments:
+        if argument not in taken:
+            raise CommandError(f"{name} must have {_listed(taken)}; got {_listed(arguments)}")
+
+
+def _listed(arguments: Mapping[str, str]) -> str:
+    names = ", ".join(map(repr, arguments))
+    return f"the arguments {names}" if names else "no arguments"

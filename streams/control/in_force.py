@@ -1,0 +1,80 @@
+"""What is in force: what commands have made of a pipeline so far.
+
+Plain data, and what each command makes of it: a command that it does not fit is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from millrace.models.candidates.challenger import incumbent_of
+from millrace.schemas import CommandError
+
+_MOST_FORMER = 100
+
+Arguments = Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class InForce:
+    """What is in force.
+
+    Parameters
+    ----------
+    models
+        Names of the candidates.
+    champion
+        The candidate that serves.
+    former
+        Those that served before, the last one last.
+    is_paused
+        Whether models learn nothing.
+    number
+        Of the last command that was accepted.
+    """
+
+    models: tuple[str, ...]
+    champion: str
+    former: tuple[str, ...] = ()
+    is_paused: bool = False
+    number: int = 0
+
+    def promoted(self, arguments: Arguments) -> InForce:
+        """Return what is in force once a candidate, or a challenger in its place, serves."""
+        model = arguments["model"]
+        self._check_model(incumbent_of(model))
+        if model == self.champion:
+            raise CommandError(f"model must be another than the champion; got {model!r}")
+        return self._serving(incumbent_of(model), (*self.former, self.champion)[-_MOST_FORMER:])
+
+    def rolled_back(self, _arguments: Arguments) -> InForce:
+        """Return what is in force once the champion before serves again."""
+        if not self.former:
+            raise CommandError(f"there is no champion before {self.champion!r} to go back to")
+        return self._serving(self.former[-1], self.former[:-1])
+
+    def with_reset(self, arguments: Arguments) -> InForce:
+        """Return the same: a candidate begins untrained."""
+        self._check_model(arguments["model"])
+        return self
+
+    def paused(self, _arguments: Arguments) -> InForce:
+        """Return what is in force while models learn nothing."""
+        if self.is_paused:
+            raise CommandError("learning is paused already")
+        return replace(self, is_paused=True)
+
+    def resumed(self, _arguments: Arguments) -> InForce:
+        """Return what is in force once models learn again."""
+        if not self.is_paused:
+            raise CommandError("learning is not paused")
+        return replace(self, is_paused=False)
+
+    def _serving(self, champion: str, former: tuple[str, ...]) -> InForce:
+        return replace(self, champion=champion, former=former)
+
+    def _check_model(self, model: str) -> None:
+        if model not in self.models:
+            names = ", ".join(self.models)
+            raise CommandError(f"model must be one of {names}; got {model!r}")

@@ -1,0 +1,112 @@
+"""Control: what is asked for is accepted or refused, once, and comes into the log.
+
+Reads `commands`. What it accepts it numbers and writes to every partition of the first topic that
+joins two agents: `clean`, or `control` where ingest shares its agent with feature. There each task
+applies it, at its place among events and labels. What it accepts and what it refuses, and why, is
+in `audit`; what cannot be read at all is also in `rejects`. State: what is in force, and the ids
+of past commands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, replace
+from typing import Any, Self
+
+from millrace.models.pipeline.definition import Pipeline
+from millrace.schemas import CommandError, RecordError
+from millrace.schemas.records import AcceptedCommand, Command
+from millrace.streams.control.commands import check_form, spec_of
+from millrace.streams.control.in_force import InForce
+from millrace.streams.operators.audit import Cause, audited
+from millrace.streams.operators.base import RecordOperator, Topics
+from millrace.streams.operators.context import CommandTopic, Context
+from millrace.streams.operators.keyed_state import KeyedState
+from millrace.streams.operators.record import AcceptedRecord, Origin, Record
+from millrace.streams.sources.commands import read_command
+
+_MOST_IDS = 100_000
+_STATE = "state"
+
+
+class ControlOperator(RecordOperator):
+    """Accept or refuse each command.
+
+    Parameters
+    ----------
+    pipeline
+        The definition that is in force before the first command.
+    target
+        Where accepted commands go.
+    """
+
+    name = "control"
+
+    def __init__(self, pipeline: Pipeline, target: CommandTopic) -> None:
+        self._target = target
+        self._in_force: KeyedState[Mapping[str, Any]] = KeyedState()
+        self._ids: KeyedState[int] = KeyedState(_MOST_IDS)
+        self._at_first = InForce(models=tuple(pipeline.models), champion=pipeline.champion)
+        topics = self.topics_in([self.name])
+        super().__init__(pipeline, topics, in_force=self._in_force, ids=self._ids)
+
+    @classmethod
+    def topics_in(cls, agent: Collection[str]) -> Topics:  # noqa: ARG003 - the same in each
+        writes = frozenset({"clean", "control", "audit", "rejects"})
+        return Topics(frozenset({"commands"}), writes)
+
+    @classmethod
+    def make(cls, context: Context) -> Self:
+        return cls(context.pipeline, context.commands_to)
+
+    @property
+    def in_force(self) -> InForce:
+        """What is in force now."""
+        saved = self._in_force.get(_STATE)
+        return self._at_first if saved is None else InForce(**saved)
+
+    def process(self, record: Record) -> Iterable[Record]:
+        origin = record.origin
+        try:
+            command = read_command(origin.value)
+        except RecordError as error:
+            cause = Cause("", "", origin)
+            refused = audited(cause, "command", "refused", evidence={"reason": error.detail})
+            return [refused, self._reject("event", origin, error.reason, error.detail)]
+        command["id"] = command["id"] or f"{origin.full_topic or origin.topic}@{origin.offset}"
+        return self._answer(command, origin)
+
+    def _answer(self, command: Command, origin: Origin) -> list[Record]:
+        id_, name, arguments = str(command["id"]), command["command"], command["arguments"]
+        cause = Cause(command["who"], command["why"], origin, id_)
+        evidence = {"command": name, **arguments}
+        before = self.in_force
+        try:
+            self._check_place(id_, origin)
+            check_form(name, arguments)
+            after = spec_of(name).takes(before, arguments)
+        except CommandError as error:
+            evidence["reason"] = str(error)
+            return [audited(cause, "command", "refused", evidence=evidence)]
+        number = before.number + 1
+        self._ids[id_] = number
+        self._in_force[_STATE] = asdict(replace(after, number=number))
+        accepted = AcceptedCommand(
+            number=number,
+            id=id_,
+            command=name,
+            arguments=arguments,
+            who=command["who"],
+            why=command["why"],
+        )
+        topic, partitions = self._target
+        return [
+            audited(cause, "command", "accepted", evidence=evidence, after=str(number)),
+            *(AcceptedRecord(accepted, origin, topic, each) for each in range(partitions)),
+        ]
+
+    def _check_place(self, id_: str, origin: Origin) -> None:
+        if id_ in self._ids:
+            raise CommandError(f"the id of a command must be new; {id_!r} has come before")
+        if origin.partition != 0:
+            raise CommandError(f"commands must be on partition 0; got {origin.partition}")
