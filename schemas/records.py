@@ -162,17 +162,21 @@ class Alert(TypedDict):
 
 
 class Command(TypedDict):
-    """What somebody asks of a pipeline. In `commands`."""
+    """What somebody asks of a pipeline. Read from `commands`, in this form or as JSON."""
 
     id: str | None
     command: str
     arguments: dict[str, str]
     who: str
     why: str
+    time_ms: int | None
 
 
 class AcceptedCommand(TypedDict):
-    """A command at its place in the log. In `clean` or `control`, `features` and `examples`."""
+    """A command that was accepted, at its place among the events and labels.
+
+    In `clean` or `control`, `features` and `examples`.
+    """
 
     number: int
     id: str
@@ -183,7 +187,10 @@ class AcceptedCommand(TypedDict):
 
 
 class Audit(TypedDict):
-    """A change of what a pipeline does, or a command that was refused. In `audit`."""
+    """A change of what a pipeline does, or a command that was refused.
+
+    In `audit`; each record has the digest of the one before it by the same writer in its partition.
+    """
 
     writer: str
     number: int

@@ -122,6 +122,9 @@ class Settings(BaseModel):
         "", description="Name of this worker, for static membership of its consumer groups."
     )
     state_key: SecretStr = Field(SecretStr(""), description="Key that signs saved state.")
+    command_key: SecretStr = Field(
+        SecretStr(""), description="Key that commands must be signed with; without, they need none."
+    )
     processes: int = Field(1, ge=1, description="Worker processes on this machine.")
     web_host: str = Field(
         "127.0.0.1", description="Address of the server of /metrics, /healthz and /readyz."

@@ -5,22 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from millrace.models.candidates.candidate import Candidate
+from millrace.models.candidates.incumbents import challenger_name
 from millrace.models.pipeline.model import Model
 from millrace.models.selection.trial import Trial, Verdict
 from millrace.schemas.records import Features, LabelValue, Predicted
-
-_MARK = ".challenger@"  # the name of a candidate has no dot
-
-
-def incumbent_of(name: str) -> str:
-    """Return the incumbent of the challenger `name`; a candidate is its own.
-
-    Examples
-    --------
-    >>> incumbent_of("hoeffding_tree.challenger@1056"), incumbent_of("hoeffding_tree")
-    ('hoeffding_tree', 'hoeffding_tree')
-    """
-    return name.partition(_MARK)[0]
 
 
 class Challenger:
@@ -47,7 +35,7 @@ class Challenger:
 
     def __init__(self, incumbent: str, since: int, candidate: Candidate, trial: Trial) -> None:
         self.incumbent = incumbent
-        self.name = f"{incumbent}{_MARK}{since}"
+        self.name = challenger_name(incumbent, since)
         self.candidate = candidate
         self._trial = trial
 

@@ -12,8 +12,9 @@ from itertools import groupby
 
 from millrace.models.candidates.baselines import answers, baselines
 from millrace.models.candidates.candidate import BROKEN_AFTER, Candidate
-from millrace.models.candidates.challenger import Challenger, incumbent_of
+from millrace.models.candidates.challenger import Challenger
 from millrace.models.candidates.earlier import upgraded
+from millrace.models.candidates.incumbents import incumbent_of
 from millrace.models.candidates.metrics import measures_probabilities
 from millrace.models.candidates.predicting import predictor
 from millrace.models.candidates.steps import Followed, Step

@@ -21,6 +21,7 @@ from typing import Any
 import click
 
 from millrace.schemas.errors import MillraceError
+from millrace.streams.control.commands import COMMANDS as COMMANDS_OF_THE_LOG
 from millrace.streams.escaping import printable
 from millrace.streams.hashes import fix_hashes
 from millrace.streams.redaction import redact, redact_tracebacks
@@ -42,6 +43,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "topics": "List a pipeline's topics on a broker, or create them.",
         "state": "Show what the saved models have learned.",
         "reproduce": "Make the prediction of an event again, from the log alone.",
+        **{name: spec.does for name, spec in COMMANDS_OF_THE_LOG.items()},
     },
 }
 """Heading to command to what it does, in the order of the help."""
@@ -73,6 +75,10 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in COMMANDS:
             return None
+        if cmd_name in COMMANDS_OF_THE_LOG:
+            from millrace.streams.cli.asking import command_of
+
+            return command_of(cmd_name)
         module = importlib.import_module(f"{__name__}.{cmd_name}")
         command: click.Command = getattr(module, cmd_name)
         return command

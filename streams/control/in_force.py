@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from millrace.models.candidates.challenger import incumbent_of
+from millrace.models.candidates.incumbents import incumbent_of
 from millrace.schemas import CommandError
 
 _MOST_FORMER = 100

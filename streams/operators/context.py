@@ -34,6 +34,8 @@ class Context:
         Partitions of the topic `clean`.
     commands_to
         Where accepted commands go.
+    command_key
+        What commands must be signed with; empty: they need no signature.
     max_event_bytes
         A larger record is rejected.
     written_schema
@@ -49,6 +51,7 @@ class Context:
     max_event_bytes: int
     written_schema: WrittenSchema
     load_models: Callable[[bytes], ModelSet | None]
+    command_key: bytes = b""
 
     @cached_property
     def models(self) -> ScopedModels:

@@ -18,6 +18,7 @@ from millrace.schemas import CommandError, RecordError
 from millrace.schemas.records import AcceptedCommand, Command
 from millrace.streams.control.commands import check_form, spec_of
 from millrace.streams.control.in_force import InForce
+from millrace.streams.control.signature import check_signature
 from millrace.streams.operators.audit import Cause, audited
 from millrace.streams.operators.base import RecordOperator, Topics
 from millrace.streams.operators.context import CommandTopic, Context
@@ -38,12 +39,15 @@ class ControlOperator(RecordOperator):
         The definition that is in force before the first command.
     target
         Where accepted commands go.
+    key
+        What commands must be signed with; empty: they need no signature.
     """
 
     name = "control"
 
-    def __init__(self, pipeline: Pipeline, target: CommandTopic) -> None:
+    def __init__(self, pipeline: Pipeline, target: CommandTopic, key: bytes = b"") -> None:
         self._target = target
+        self._key = key
         self._in_force: KeyedState[Mapping[str, Any]] = KeyedState()
         self._ids: KeyedState[int] = KeyedState(_MOST_IDS)
         self._at_first = InForce(models=tuple(pipeline.models), champion=pipeline.champion)
@@ -57,7 +61,7 @@ class ControlOperator(RecordOperator):
 
     @classmethod
     def make(cls, context: Context) -> Self:
-        return cls(context.pipeline, context.commands_to)
+        return cls(context.pipeline, context.commands_to, context.command_key)
 
     @property
     def in_force(self) -> InForce:
@@ -73,16 +77,17 @@ class ControlOperator(RecordOperator):
             cause = Cause("", "", origin)
             refused = audited(cause, "command", "refused", evidence={"reason": error.detail})
             return [refused, self._reject("event", origin, error.reason, error.detail)]
-        command["id"] = command["id"] or f"{origin.full_topic or origin.topic}@{origin.offset}"
         return self._answer(command, origin)
 
     def _answer(self, command: Command, origin: Origin) -> list[Record]:
-        id_, name, arguments = str(command["id"]), command["command"], command["arguments"]
+        id_ = command["id"] or f"{origin.full_topic or origin.topic}@{origin.offset}"
+        name, arguments = command["command"], command["arguments"]
         cause = Cause(command["who"], command["why"], origin, id_)
         evidence = {"command": name, **arguments}
         before = self.in_force
         try:
             self._check_place(id_, origin)
+            self._check_signature(command, origin)
             check_form(name, arguments)
             after = spec_of(name).takes(before, arguments)
         except CommandError as error:
@@ -100,10 +105,22 @@ class ControlOperator(RecordOperator):
             why=command["why"],
         )
         topic, partitions = self._target
+        evidence["partitions"] = str(partitions)
         return [
             audited(cause, "command", "accepted", evidence=evidence, after=str(number)),
             *(AcceptedRecord(accepted, origin, topic, each) for each in range(partitions)),
         ]
+
+    def _check_signature(self, command: Command, origin: Origin) -> None:
+        if self._key:
+            check_signature(
+                origin.value or b"",
+                origin.headers,
+                id_=command["id"],
+                written_ms=command["time_ms"],
+                received_ms=origin.timestamp_ms,
+                key=self._key,
+            )
 
     def _check_place(self, id_: str, origin: Origin) -> None:
         if id_ in self._ids:

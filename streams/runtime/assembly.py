@@ -190,6 +190,7 @@ class Assembly:
             # A chain without the topic routes nothing to it.
             clean_partitions=self.partitions.get(f"{self._prefix}clean", 1),
             commands_to=self._commands_to,
+            command_key=self.settings.command_key.get_secret_value().encode(),
             max_event_bytes=self.settings.max_event_bytes,
             written_schema=written_schema(self.settings),
             load_models=state.load_models,

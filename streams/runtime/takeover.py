@@ -28,7 +28,7 @@ from millrace.streams.state.input_order import InputOrder
 from millrace.streams.state.log import StateLog
 from millrace.streams.state.records import Saved
 from millrace.streams.topology.factory import TaskFactory
-from millrace.streams.topology.partitions import check_inputs, check_keys
+from millrace.streams.topology.partitions import check_inputs, check_keys, is_widened
 from millrace.streams.topology.task import Task
 from millrace.streams.topology.topics import state_topics, topic_prefix
 
@@ -139,8 +139,9 @@ class Takeover:
         counts = {topic: known[topic].partitions for topic in agent.reads}
         check_inputs(agent, counts, prefix)
         needed = max(counts.values())
-        states = [each for each in state_topics(agent) if known[each].partitions < needed]
-        widen_topics(self._clients, {prefix + topic: needed for topic in states})
+        ours = [*state_topics(agent), *filter(is_widened, agent.reads)]
+        narrow = [each for each in ours if known[each].partitions < needed]
+        widen_topics(self._clients, {prefix + topic: needed for topic in narrow})
 
     def _partitions_to_own(self, places: Mapping[int, Collection[str]]) -> list[int]:
         """Return the partitions of the widest input: those of another may be somebody else's."""
@@ -159,7 +160,9 @@ class Takeover:
         if not is_each_known:
             saved = self._state.read(range(max(known[each].partitions for each in agent.reads)))
         for state in saved.values():
-            for topic in sorted(agent.reads & {*state.inputs}):
+            for topic in sorted(
+                each for each in agent.reads & {*state.inputs} if not is_widened(each)
+            ):
                 before, now = state.inputs[topic].partitions, known[topic].partitions
                 check_keys(agent, topic, before, now, self._prefix)
 

@@ -33,6 +33,8 @@ class TaskFactory:
         Partitions of the topic `clean`.
     commands_to
         Where accepted commands go; by default to `clean`.
+    command_key
+        What commands must be signed with; by default they need no signature.
     max_event_bytes
         A larger record is rejected.
     written_schema
@@ -51,6 +53,7 @@ class TaskFactory:
     load_models: Callable[[bytes], ModelSet | None] = _read_no_models
     clock_ms: Callable[[], int] = lambda: 0
     commands_to: CommandTopic | None = None
+    command_key: bytes = b""
 
     def make(self) -> Task:
         """Return the task of one partition."""
@@ -62,6 +65,7 @@ class TaskFactory:
             max_event_bytes=self.max_event_bytes,
             written_schema=self.written_schema,
             load_models=self.load_models,
+            command_key=self.command_key,
         )
         chain = [operator_class(name) for name in self.agent.operators]
         operators = [each.make(context) for each in chain if each.runs_within not in self.agent]

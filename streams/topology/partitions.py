@@ -38,14 +38,21 @@ def fitting_partitions(
     [6, 4, 6, 4]
     """
     between = {topic for each in agents for topic in each.reads} - INPUTS
+    between -= {
+        name for name, each in TOPICS.items() if each.partitions or each.is_as_wide_as_inputs
+    }
     inputs = [present[each] for each in INPUTS if each in present]
     internal = [present[each] for each in between if each in present and not _is_state(each)]
     width = max(inputs or internal or [default])
     inner = max(internal or [width])
     counts = {
-        topic.name: present.get(topic.name, width if topic.name in INPUTS else inner)
+        topic.name: present.get(
+            topic.name, topic.partitions or (width if topic.name in INPUTS else inner)
+        )
         for topic in topics_of(agents)
     }
+    widest = max(counts[topic] for topic in INPUTS)
+    counts |= {each: max(counts[each], widest) for each in counts if is_widened(each)}
     for agent in agents:
         needed = max(counts[topic] for topic in agent.reads if not _is_state(topic))
         for topic in state_topics(agent):
@@ -70,7 +77,8 @@ def check_inputs(agent: AgentSpec, partitions: Mapping[str, int], prefix: str) -
     millrace.schemas.errors.PartitionsError: the topics that agent ...
     >>> check_inputs(parse_chain("default")[0], {"events": 3, "labels": 1}, "p.")
     """
-    counts = {prefix + topic: partitions[topic] for topic in sorted(agent.reads)}
+    reads = [topic for topic in sorted(agent.reads) if not is_widened(topic)]
+    counts = {prefix + topic: partitions[topic] for topic in reads}
     if agent.routes or len({*counts.values()}) == 1:
         return
     most = max(counts.values())
@@ -103,6 +111,11 @@ def check_keys(agent: AgentSpec, topic: str, before: int, now: int, prefix: str)
         f" topics {', '.join(prefix + each for each in state_topics(agent))} to learn again from"
         " the log as it is"
     )
+
+
+def is_widened(topic: str) -> bool:
+    """Whether a topic, which is no state, is given more partitions when an input has more."""
+    return topic in TOPICS and TOPICS[topic].is_as_wide_as_inputs
 
 
 def _is_state(topic: str) -> bool:

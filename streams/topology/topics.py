@@ -52,8 +52,12 @@ class Topic:
         Whether the broker keeps the newest record of each key, rather than those of some time.
     is_kept
         Whether the broker keeps all records for ever.
+    is_stamped_by_broker
+        Whether the time of a record is that at which the broker has received it.
     partitions
         How many it has, whatever the others have; None for as many as they.
+    is_as_wide_as_inputs
+        Whether it has as many partitions as the widest input, and is given more when that is.
     """
 
     name: str
@@ -62,7 +66,9 @@ class Topic:
     holds: str
     is_compacted: bool = False
     is_kept: bool = False
+    is_stamped_by_broker: bool = False
     partitions: int | None = None
+    is_as_wide_as_inputs: bool = False
 
 
 _ACCEPTED = "AcceptedCommand"
@@ -72,8 +78,15 @@ TOPICS: Mapping[str, Topic] = {
     for each in (
         Topic("events", Use.INPUT, ("Label",), "Events, in your own schema."),
         Topic("labels", Use.INPUT, ("Label",), "Labels, whenever they become known."),
-        Topic("commands", Use.CONTROL, ("Command",), "What is asked for.", partitions=1),
-        Topic("control", Use.INTERNAL, (_ACCEPTED,), "Accepted commands."),
+        Topic(
+            *("commands", Use.CONTROL, ("Command",), "What is asked for."),
+            is_stamped_by_broker=True,
+            partitions=1,
+        ),
+        Topic(
+            *("control", Use.INTERNAL, (_ACCEPTED,), "Accepted commands."),
+            is_as_wide_as_inputs=True,
+        ),
         Topic(
             "clean",
             Use.INTERNAL,
@@ -168,7 +181,8 @@ def topic_settings(
             partitions=topic.partitions or partitions,
             replication=replication,
             config=(compact if topic.is_compacted else keep if topic.is_kept else delete)
-            | ({} if topic.use is Use.INPUT else large),
+            | ({} if topic.use is Use.INPUT else large)
+            | ({"message.timestamp.type": "LogAppendTime"} if topic.is_stamped_by_broker else {}),
         )
         for topic in topics_of(agents)
     ]

@@ -21,7 +21,7 @@ from millrace import DriftSettings, Pending, Pipeline, load_pipeline
 from millrace.schemas import Fate, RejectReason
 from millrace.streams.cli import cli
 from millrace.streams.settings import Settings
-from millrace.streams.topology.topics import TOPICS
+from millrace.streams.topology.topics import TOPICS, Topic
 
 ROOT = Path(__file__).resolve().parents[3]
 DOCS = ROOT / "docs"
@@ -89,13 +89,16 @@ def _shown(default: object) -> str:
     return "none" if value in ("", {}) else str(getattr(value, "value", value))
 
 
+def _cleanup(topic: Topic) -> str:
+    if topic.is_kept:
+        return "delete (kept for ever)"
+    return "compact" if topic.is_compacted else "delete"
+
+
 def test_every_topic_is_documented() -> None:
     """The reference lists topics in the order of the flow, who may read them, and the cleanup."""
     documented = [(*_codes(row[0]), row[1], row[3]) for row in _rows("reference/topics.md")]
-    assert documented == [
-        (each.name, each.use.value, "compact" if each.is_compacted else "delete")
-        for each in TOPICS.values()
-    ]
+    assert documented == [(each.name, each.use.value, _cleanup(each)) for each in TOPICS.values()]
 
 
 def test_the_schemas_of_public_topics_are_shown() -> None:

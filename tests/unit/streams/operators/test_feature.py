@@ -24,7 +24,7 @@ from millrace.models.features import (
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import EventSchema, RecordError
 from millrace.schemas.records import Event, Features, RejectReason
-from millrace.streams.operators.context import Context
+from millrace.streams.operators.context import CommandTopic, Context
 from millrace.streams.operators.feature import FeatureOperator
 from millrace.streams.operators.record import EventRecord, Record
 from millrace.streams.operators.slice import Slice
@@ -317,6 +317,7 @@ def test_it_is_made_for_any_agent(make_pipeline: Make, make_event: Make) -> None
         pipeline=make_pipeline(),
         agent=("feature",),
         clean_partitions=1,
+        commands_to=CommandTopic("clean", 1),
         max_event_bytes=1,
         written_schema=lambda _: None,
         load_models=lambda _: None,  # type: ignore[arg-type, return-value] # not asked for

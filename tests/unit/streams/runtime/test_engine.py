@@ -54,7 +54,7 @@ def test_batches_are_folded_and_committed(broker: FakeBroker, make_worker: MakeW
         await engine.close()
         return sizes
 
-    assert run(test) == [3, 2]
+    assert run(test) == [2, 3]
     assert versions(broker) == in_order(5)
     agent = {"agent": worker.agent.name}
     assert worker.count("agent_batch_records_sum", **agent) == 5

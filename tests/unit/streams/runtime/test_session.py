@@ -240,7 +240,7 @@ def test_lost_partitions_are_aborted(broker: FakeBroker, make_worker: MakeWorker
     assert worker.count("records_received_total", kind="event") == 5
     assert worker.count("predictions_total", model="own") == 5
     lost = [each for each in logs if each["event"].startswith("lost partitions: ")]
-    assert [each["lost"] for each in lost] == [2]  # of events and labels
+    assert [each["lost"] for each in lost] == [3]  # of events, labels and commands
 
 
 def test_lost_partitions_are_let_go_of(broker: FakeBroker, make_worker: MakeWorker) -> None:

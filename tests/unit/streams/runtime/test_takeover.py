@@ -38,8 +38,8 @@ def test_a_new_pipeline_begins_at_the_beginning(
     assert 0 < worker.count("restore_seconds", agent=worker.agent.name) < 60
     assignment = session.assignments[0]
     assert (assignment.next_offset, assignment.live_from) == (
-        {"events": 0, "labels": 0},
-        {"events": 0, "labels": 0},
+        {"control": 0, "events": 0, "labels": 0},
+        {"control": 0, "events": 0, "labels": 0},
     )
     (assigned,) = logs
     assert (assigned["event"], assigned["log_level"]) == ("assigned", "info")

@@ -74,6 +74,9 @@ class Writer:
                 predicted = {"own": {"value": rng.choice(LABELS), "probabilities": {"a": 0.5}}}
                 record = {**VECTOR, "label": label, "label_delay_ms": None}
                 record |= {"predicted": predicted, "features": {"a": 1.0}}
+            case "AcceptedCommand":
+                record = {"number": 1, "id": "c", "command": "pause", "arguments": {"a": "b"}}
+                record |= {"who": "anna", "why": ""}
             case _:
                 name, record = "Prediction", {**PREDICTION, "value": label}
         return SHIPPED[name].encode(record)

@@ -9,7 +9,7 @@ import pytest
 
 from millrace.models.pipeline.definition import LONGEST_NAME, Pipeline
 from millrace.streams.operators.registry import OPERATORS
-from millrace.streams.topology.chain import NAMED, parse_chain
+from millrace.streams.topology.chain import CONTROL_AGENT, NAMED, AgentSpec, parse_chain
 from millrace.streams.topology.topics import (
     MAX_RECORD_BYTES,
     TOPICS,
@@ -20,59 +20,67 @@ from millrace.streams.topology.topics import (
 )
 
 
+def agents(chain: str) -> list[AgentSpec]:
+    return [*parse_chain(chain), CONTROL_AGENT]
+
+
 def settings(chain: str = "default", **changes: Any) -> dict[str, TopicSettings]:
     given = {"prefix": "p.", "partitions": 3, "replication": 2, "retention_ms": 1_000} | changes
-    return {each.name: each for each in topic_settings(parse_chain(chain), **given)}
+    return {each.name: each for each in topic_settings(agents(chain), **given)}
 
 
 INPUTS = {"events", "labels"}
-OUTPUTS = {"predictions", "outcomes", "alerts", "rejects"}
+OUTPUTS = {"predictions", "outcomes", "alerts", "audit", "rejects"}
 
 
 @pytest.mark.parametrize(
     ("chain", "internal", "states"),
     [
         ("default", {"clean", "features"}, {"ingest", "feature", "prediction-learning", "drift"}),
-        ("full", set(), {"ingest-feature-prediction-learning-drift"}),
+        ("full", {"control"}, {"ingest-feature-prediction-learning-drift"}),
         ("split", {"clean", "features", "examples"}, {*OPERATORS}),
         (
             "ingest+feature,prediction+learning,drift",
-            {"features"},
+            {"control", "features"},
             {"ingest-feature", "prediction-learning", "drift"},
         ),
     ],
 )
 def test_topics_of_a_chain(chain: str, internal: set[str], states: set[str]) -> None:
     """A chain needs the inputs, the outputs, models, state, and what joins its agents."""
-    names = {each.name for each in topics_of(parse_chain(chain))}
-    expected = INPUTS | OUTPUTS | internal | {"models"} | {f"state.{each}" for each in states}
+    names = {each.name for each in topics_of(agents(chain))}
+    expected = INPUTS | OUTPUTS | internal | {"commands", "models", "state.control"}
+    expected |= {f"state.{each}" for each in states}
     assert names == expected
     assert {*settings(chain)} == {f"p.{each}" for each in expected}
 
 
 def test_who_a_topic_is_for() -> None:
-    """Users produce events and labels and consume four topics; the rest is internal."""
-    uses = {each.name: each.use for each in topics_of(parse_chain("split"))}
+    """Users produce events, labels and commands, and consume five topics; the rest is internal."""
+    uses = {each.name: each.use for each in topics_of(agents("split"))}
     assert {name for name, use in uses.items() if use is Use.INPUT} == INPUTS
     assert {name for name, use in uses.items() if use is Use.OUTPUT} == OUTPUTS
+    assert {name for name, use in uses.items() if use is Use.CONTROL} == {"commands"}
     assert all(each.holds.endswith(".") for each in TOPICS.values())
 
 
 def test_the_table_agrees_with_the_operators() -> None:
     """Every topic that an operator reads or writes is in the table, and no other."""
-    agents = parse_chain("split")
-    known = {topic for agent in agents for topic in (*agent.reads, *agent.writes)}
+    known = {topic for agent in agents("split") for topic in (*agent.reads, *agent.writes)}
     assert known == {*TOPICS}
 
 
 def test_what_a_broker_is_asked_for() -> None:
-    """State and models are compacted, the rest is deleted in time; our own records may be large."""
+    """State and models are compacted, the audit is kept; our own records may be large."""
     made = settings()
-    assert all((each.partitions, each.replication) == (3, 2) for each in made.values())
     for name, topic in made.items():
+        assert topic.replication == 2
+        assert topic.partitions == (1 if name == "p.commands" else 3)
         keeps = name == "p.models" or name.startswith("p.state.")
         assert topic.config["cleanup.policy"] == ("compact" if keeps else "delete")
-        assert topic.config.get("retention.ms") == (None if keeps else "1000")
+        assert topic.config.get("retention.ms") == (
+            None if keeps else "-1" if name == "p.audit" else "1000"
+        )
         large = None if name in ("p.events", "p.labels") else str(MAX_RECORD_BYTES)
         assert topic.config.get("max.message.bytes") == large
 
@@ -91,5 +99,5 @@ def test_names_do_not_collide(make_pipeline: Callable[..., Pipeline]) -> None:
 @pytest.mark.parametrize("chain", NAMED)
 def test_kafka_takes_the_topics_of_the_longest_name(chain: str) -> None:
     """A topic's name may have 249 letters, with the state topic of the longest chain, too."""
-    longest = max(len(each.name) for each in topics_of(parse_chain(chain)))
+    longest = max(len(each.name) for each in topics_of(agents(chain)))
     assert LONGEST_NAME + len(".") + longest <= 249

@@ -1,0 +1,117 @@
+"""The commands that change a running pipeline: one for each entry of `streams.control.commands`."""
+
+from __future__ import annotations
+
+import getpass
+import uuid
+from typing import TYPE_CHECKING
+
+import click
+
+from millrace.schemas import BrokerError
+from millrace.streams.cli.console import output, progress_bar
+from millrace.streams.cli.options import (
+    pass_settings,
+    pipeline_option,
+    require_broker,
+    running_broker,
+)
+from millrace.streams.control.commands import COMMANDS, CommandSpec
+from millrace.streams.escaping import printable
+from millrace.streams.kafka.clients import KafkaClients
+from millrace.streams.settings import Settings
+
+if TYPE_CHECKING:
+    from millrace.streams.tools.asking import Answer
+
+_WAIT_SECONDS = 30.0
+
+
+def command_of(name: str) -> click.Command:
+    """Return the command of the command line that asks for a command of the log."""
+    spec = COMMANDS[name]
+    command = pass_settings(_asking(name))
+    for option in (
+        click.option(
+            "--wait",
+            "wait_seconds",
+            type=click.FloatRange(min=0),
+            default=_WAIT_SECONDS,
+            metavar="SECONDS",
+            help=f"How long to wait for every partition. [default: {_WAIT_SECONDS:.0f}]",
+        ),
+        click.option("--who", default="", help="Who asks. [default: your user name]"),
+        click.option("--reason", "why", required=True, help="Why; it is kept in the audit."),
+        running_broker,
+        pipeline_option,
+    ):
+        command = option(command)
+    for argument in reversed([*spec.arguments]):
+        command = click.argument(argument)(command)
+    return click.command(name, help=_help(spec))(command)
+
+
+def _asking(name: str):  # type: ignore[no-untyped-def]  # click passes what the spec says
+    def call(settings: Settings, wait_seconds: float, who: str, why: str, **arguments: str) -> None:
+        require_broker(settings)
+        from millrace.streams.tools.asking import Request, ask
+        from millrace.streams.topology.topics import topic_prefix
+
+        request = Request(
+            id=str(uuid.uuid4()),
+            command=name,
+            arguments=arguments,
+            who=who or getpass.getuser(),
+            why=why,
+        )
+        prefix = topic_prefix(settings.load_pipeline())
+        with progress_bar() as bar:
+            task = bar.add_task(f"waiting for {name} to be applied", total=None)
+
+            def show(answer: Answer) -> None:
+                bar.update(task, total=answer.partitions or None, completed=len(answer.effects))
+
+            answer = ask(
+                KafkaClients(settings),
+                prefix,
+                request,
+                key=settings.command_key.get_secret_value().encode(),
+                wait_seconds=wait_seconds,
+                progress=show,
+            )
+        _report(answer, name, wait_seconds)
+
+    return call
+
+
+def _report(answer: Answer, name: str, wait_seconds: float) -> None:
+    """Print what has become of a command.
+
+    Raises
+    ------
+    BrokerError
+        It has not been applied in time.
+    """
+    for partition, effects in sorted(answer.effects.items()):
+        for each in effects:
+            change = "" if each["after"] is None else f": {each['before']} -> {each['after']}"
+            line = f"partition {partition}: {each['subject']} {each['action']}{change}"
+            output().print(printable(line), highlight=False)
+    if answer.is_complete or not wait_seconds:
+        return
+    later = f"It is in the log: {name} will be applied when they run"
+    if not answer.partitions:
+        raise BrokerError(f"no worker accepted the command within {wait_seconds:.0f} s. {later}")
+    raise BrokerError(
+        f"partitions {answer.missing} have not applied the command within {wait_seconds:.0f} s."
+        f" {later}"
+    )
+
+
+def _help(spec: CommandSpec) -> str:
+    """Return the text of --help."""
+    named = "".join(f"\n\n{name.upper()} is {meaning}." for name, meaning in spec.arguments.items())
+    return (
+        f"{spec.does}{named}\n\nThe command goes to the topic `commands`, and each partition"
+        " applies it at its place among events and labels."
+    )

@@ -1,0 +1,77 @@
+"""The signature of a command: HMAC-SHA256 (RFC 2104) of its value, in the header `signature`.
+
+A command that was signed once could be sent again. So ids are remembered, and a command counts
+for some minutes after it was written, by the clock of the broker.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterable
+
+from millrace.schemas import CommandError
+
+HEADER = "signature"
+_MOST_MINUTES = 5
+
+
+def signature_of(value: bytes, key: bytes) -> str:
+    """Return the signature, in hexadecimal.
+
+    Examples
+    --------
+    >>> signature_of(b'{"command": "pause"}', b"a secret of our own")[:16]
+    '30000f59415dcaf3'
+    """
+    return hmac.new(key, value, "sha256").hexdigest()
+
+
+def check_signature(
+    value: bytes,
+    headers: Iterable[tuple[str, bytes | None]],
+    *,
+    id_: str | None,
+    written_ms: int | None,
+    received_ms: int,
+    key: bytes,
+) -> None:
+    """Refuse a command that is not signed with a key, or was written long ago.
+
+    Parameters
+    ----------
+    value, headers
+        Of its record.
+    id_
+        Names it, so that it counts once.
+    written_ms
+        When it was written, as it says itself: milliseconds since the Unix epoch.
+    received_ms
+        When the broker has received it.
+    key
+        See above.
+
+    Raises
+    ------
+    CommandError
+        Naming what is wrong.
+    """
+    given = dict(headers).get(HEADER)
+    if given is None:
+        raise CommandError(
+            f"a command must be signed with MILLRACE_COMMAND_KEY, in the header {HEADER!r}; it has"
+            " no such header"
+        )
+    expected = signature_of(value, key).encode()
+    if not hmac.compare_digest(given.lower(), expected):
+        raise CommandError(
+            f"the header {HEADER!r} must be the HMAC-SHA256 of the value with MILLRACE_COMMAND_KEY,"
+            " in hexadecimal; it is another"
+        )
+    if not id_ or written_ms is None:
+        missing = "time_ms" if id_ else "id"
+        raise CommandError(f"a command that is signed must have the field {missing!r}; got none")
+    if abs(received_ms - written_ms) > _MOST_MINUTES * 60_000:
+        raise CommandError(
+            f"time_ms must be within {_MOST_MINUTES} minutes of the time at which the broker"
+            f" received the command, {received_ms}; got {written_ms}"
+        )

@@ -1,0 +1,86 @@
+"""What may be asked of a pipeline, and what it makes of what is in force."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from millrace.schemas import CommandError
+from millrace.streams.control.commands import COMMANDS, check_form, spec_of
+from millrace.streams.control.in_force import InForce
+
+IN_FORCE = InForce(models=("tree", "line"), champion="tree")
+
+
+def after(*asked: tuple[str, dict[str, str]]) -> InForce:
+    in_force = IN_FORCE
+    for name, arguments in asked:
+        in_force = spec_of(name).takes(in_force, arguments)
+    return in_force
+
+
+LINE, TREE = ("promote", {"model": "line"}), ("promote", {"model": "tree"})
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ([LINE], {"champion": "line", "former": ("tree",)}),
+        ([LINE, TREE], {"champion": "tree", "former": ("tree", "line")}),
+        ([LINE, ("rollback", {})], {"champion": "tree", "former": ()}),
+        ([LINE, TREE, ("rollback", {}), ("rollback", {})], {"champion": "tree", "former": ()}),
+        ([("reset", {"model": "tree"})], {}),
+        ([("pause", {})], {"is_paused": True}),
+        ([("pause", {}), ("resume", {})], {"is_paused": False}),
+        ([("promote", {"model": "line.challenger@7"})], {"champion": "line", "former": ("tree",)}),
+    ],
+)
+def test_what_is_in_force(
+    asked: list[tuple[str, dict[str, str]]], expected: dict[str, Any]
+) -> None:
+    """Each command changes what it says, and nothing else."""
+    assert vars(after(*asked)) == vars(IN_FORCE) | expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ([TREE], "another than the champion; got 'tree'"),
+        ([("promote", {"model": "bush"})], "one of tree, line; got 'bush'"),
+        ([("reset", {"model": "bush"})], "one of tree, line; got 'bush'"),
+        ([("rollback", {})], "no champion before 'tree'"),
+        ([("resume", {})], "not paused"),
+        ([("pause", {}), ("pause", {})], "paused already"),
+    ],
+)
+def test_what_does_not_fit_is_refused(asked: list[tuple[str, dict[str, str]]], says: str) -> None:
+    """The error names what is wrong, and what there is."""
+    with pytest.raises(CommandError, match=says):
+        after(*asked)
+
+
+def test_a_challenger_of_the_champion_may_be_promoted() -> None:
+    """It takes the place of its incumbent, which serves."""
+    assert after(("promote", {"model": "tree.challenger@7"})).champion == "tree"
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "says"),
+    [
+        ("promte", {}, "one of promote, .*; got 'promte'"),
+        ("promote", {}, "argument model, the candidate that serves .*; got no arguments"),
+        ("promote", {"model": ""}, "argument model"),
+        ("pause", {"model": "tree"}, "pause must have no arguments; got the arguments 'model'"),
+        ("promote", {"model": "tree", "now": "1"}, "must have the arguments 'model'; got"),
+    ],
+)
+def test_the_form_of_a_command(name: str, arguments: dict[str, str], says: str) -> None:
+    """A command has the arguments that it takes, all of them and no others."""
+    with pytest.raises(CommandError, match=says):
+        check_form(name, arguments)
+
+
+def test_every_command_says_what_it_does() -> None:
+    """Their sentences are the help of the command line."""
+    assert all(each.does.endswith(".") and each.operators for each in COMMANDS.values())

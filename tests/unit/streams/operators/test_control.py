@@ -1,0 +1,152 @@
+"""The operator that accepts or refuses commands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from millrace.models.pipeline.definition import Pipeline
+from millrace.schemas import shipped
+from millrace.streams.control.signature import HEADER, signature_of
+from millrace.streams.operators.context import CommandTopic
+from millrace.streams.operators.control import ControlOperator
+from millrace.streams.operators.record import AcceptedRecord, AuditRecord, Origin, RawRecord, Record
+from millrace.streams.operators.slice import Slice
+
+NOW_MS = 1_700_000_000_000
+PAUSE: dict[str, Any] = {"id": "c1", "command": "pause", "who": "anna", "why": "a holiday"}
+
+
+class Control:
+    """Gives an operator one command after the other."""
+
+    def __init__(self, pipeline: Pipeline, key: bytes = b"") -> None:
+        self.operator = ControlOperator(pipeline, CommandTopic("clean", 3), key)
+        self._offset = 0
+
+    def take(
+        self, value: object, partition: int = 0, headers: tuple[tuple[str, bytes], ...] = ()
+    ) -> list[Record]:
+        data = value if isinstance(value, bytes | None) else json.dumps(value).encode()
+        topic = "commands"
+        origin = Origin(topic, partition, self._offset, NOW_MS, None, data, headers, "p.commands")
+        self._offset += 1
+        return self.operator.run(Slice([RawRecord.of(origin)]))
+
+
+@pytest.fixture
+def control(make_pipeline: Callable[..., Pipeline]) -> Control:
+    return Control(make_pipeline())
+
+
+def refusal(made: list[Record]) -> str:
+    (audit,) = made
+    assert isinstance(audit, AuditRecord)
+    assert (audit.value["subject"], audit.value["action"]) == ("command", "refused")
+    return audit.value["evidence"]["reason"]
+
+
+def test_what_is_accepted_goes_to_every_partition(control: Control) -> None:
+    """It is numbered, and the audit says who has asked for it, why and where."""
+    audit, *accepted = control.take(PAUSE)
+    assert isinstance(audit, AuditRecord)
+    said = {name: audit.value[name] for name in ("who", "why", "command_id", "action")}  # type: ignore[literal-required]
+    assert said == {"who": "anna", "why": "a holiday", "command_id": "c1", "action": "accepted"}
+    assert audit.value["evidence"] == {"command": "pause", "partitions": "3"}
+    place = audit.value["topic"], audit.value["partition"], audit.value["offset"]
+    assert place == ("p.commands", 0, 0)
+    expected = {**PAUSE, "arguments": {}, "number": 1}
+    assert [(each.topic, each.partition, each.value) for each in accepted] == [
+        ("clean", partition, expected) for partition in range(3)
+    ]
+    assert all(isinstance(each, AcceptedRecord) for each in accepted)
+    assert control.operator.in_force.is_paused
+
+
+def test_commands_are_numbered(control: Control) -> None:
+    """What is refused has no number."""
+    control.take(PAUSE)
+    control.take(b"?")
+    _, resumed, *_ = control.take({"command": "resume"})
+    assert (resumed.value["number"], resumed.value["id"]) == (2, "p.commands@2")
+
+
+def test_avro_is_taken_like_json(control: Control) -> None:
+    """A client may write the shipped schema in single-object encoding."""
+    value = {**PAUSE, "arguments": {}, "time_ms": None}
+    audit, *accepted = control.take(shipped("command").encode(value))
+    assert (len(accepted), audit.value["command_id"]) == (3, "c1")
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ({**PAUSE, "command": "paus"}, "command must be one of"),
+        ({**PAUSE, "arguments": {"a": "b"}}, "must have no arguments"),
+        ({**PAUSE, "command": "promote", "arguments": {"model": "x"}}, "model must be one of own"),
+    ],
+)
+def test_wrong_ones_are_refused(control: Control, value: dict[str, Any], says: str) -> None:
+    """Nothing is changed, and nothing reaches the tasks."""
+    before = control.operator.in_force
+    assert says in refusal(control.take(value))
+    assert control.operator.in_force == before
+
+
+def test_an_id_counts_once(control: Control) -> None:
+    """The first command of an id is accepted; a refused one leaves its id to another."""
+    refusal(control.take({**PAUSE, "command": "resume"}))
+    assert len(control.take(PAUSE)) == 4
+    assert "'c1' has come before" in refusal(control.take({**PAUSE, "command": "resume"}))
+
+
+def test_another_partition_is_refused(control: Control) -> None:
+    """There is one order of commands: that of partition 0."""
+    assert "partition 0; got 2" in refusal(control.take(PAUSE, partition=2))
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (None, "empty"),
+        (b"pause", "malformed"),
+        (b"\xc3\x01 not avro", "unknown_schema"),
+        (b"[1]", "wrong_shape"),
+        (b"{}", "missing_field"),
+        (b'{"command": 1}', "ill_typed_field"),
+        (b'{"command": "pause", "arguments": {"a": null}}', "ill_typed_field"),
+        (b"[" * 100_000, "malformed"),
+    ],
+)
+def test_what_is_no_command_is_rejected(control: Control, value: object, reason: str) -> None:
+    """It is in the audit, and in `rejects` with its bytes."""
+    audit, rejected = control.take(value)
+    assert (audit.value["action"], rejected.topic) == ("refused", "rejects")
+    assert (rejected.value["reason"], rejected.value["value"]) == (reason, value)
+    assert audit.value["evidence"]["reason"] == rejected.value["detail"]
+
+
+def test_with_a_key_commands_are_signed(make_pipeline: Callable[..., Pipeline]) -> None:
+    """Without a signature a command is refused; with one, it counts."""
+    control = Control(make_pipeline(), b"a secret")
+    value = json.dumps({**PAUSE, "time_ms": NOW_MS}).encode()
+    assert "must be signed" in refusal(control.take(value))
+    assert (
+        len(control.take(value, headers=((HEADER, signature_of(value, b"a secret").encode()),)))
+        == 4
+    )
+
+
+def test_state_is_restored(control: Control, make_pipeline: Callable[..., Pipeline]) -> None:
+    """Another worker goes on where this one was: numbers, ids and what is in force."""
+    control.take(PAUSE)
+    other = Control(make_pipeline())
+    for name, store in control.operator.stores.items():
+        other.operator.stores[name].restore(store.take_changes())  # type: ignore[attr-defined]
+    assert other.operator.in_force == control.operator.in_force
+    assert "'c1' has come before" in refusal(other.take(PAUSE))
+    _, resumed, *_ = other.take({"command": "resume"})
+    assert resumed.value["number"] == 2
