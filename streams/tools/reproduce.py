@@ -13,7 +13,7 @@ from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import BrokerError, RecordError, SettingsError
 from millrace.schemas.records import Prediction
 from millrace.streams.formats import FORMATS
-from millrace.streams.kafka.admin import count_partitions
+from millrace.streams.kafka.admin import count_partitions, partition_counts
 from millrace.streams.kafka.protocols import Clients
 from millrace.streams.kafka.reading import read_to_end, watermarks
 from millrace.streams.kafka.records import origin_of
@@ -155,7 +155,9 @@ def _input_topic(
     clients: Clients, agent: AgentSpec, prefix: str, partition: int
 ) -> tuple[str, int]:
     """Return the one topic that the agent's task has read, and the offset of its end."""
-    marks = watermarks(clients, [(prefix + topic, partition) for topic in sorted(agent.reads)])
+    there = partition_counts(clients)  # an earlier release had no commands
+    topics = [prefix + topic for topic in sorted(agent.reads) if prefix + topic in there]
+    marks = watermarks(clients, [(topic, partition) for topic in topics])
     for (topic, _), (low, _) in marks.items():
         if low > 0:
             raise BrokerError(

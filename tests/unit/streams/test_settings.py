@@ -34,7 +34,7 @@ def test_defaults() -> None:
     assert (settings.log_level, settings.log_format) == ("info", "auto")
     assert settings.state_key.get_secret_value() == ""
     assert [agent.name for agent in settings.agents] == [
-        "ingest", "feature", "prediction-learning", "drift"
+        "ingest", "feature", "prediction-learning", "drift", "control"
     ]  # fmt: skip
 
 

@@ -6,7 +6,8 @@ import pytest
 from river.dummy import NoChangeClassifier
 
 from millrace.models.candidates.candidate import Candidate
-from millrace.models.candidates.challenger import Challenger, incumbent_of
+from millrace.models.candidates.challenger import Challenger
+from millrace.models.candidates.incumbents import incumbent_of
 from millrace.models.pipeline.tasks import Task
 from millrace.models.selection.trial import Trial, Verdict
 from millrace.schemas.records import Predicted

@@ -98,7 +98,7 @@ def test_state_that_is_gone_is_rebuilt_from_the_log(
         "partition": 0,
     }
     assert (rebuilding["from_offset"], rebuilding["to_offset"]) == (0, 4)
-    assert session.assignments[0].live_from == {"events": 4, "labels": 0}
+    assert session.assignments[0].live_from == {"control": 0, "events": 4, "labels": 0}
     assert versions(broker) == in_order(4)
 
 

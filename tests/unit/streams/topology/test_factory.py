@@ -40,7 +40,7 @@ def factory(make_pipeline: Make) -> Callable[..., TaskFactory]:
     ("chain", "reads"),
     [
         ("default", [["events", "labels"], ["clean"], ["features"], ["predictions"]]),
-        ("full", [["events", "labels"]]),
+        ("full", [["control", "events", "labels"]]),
         (
             "split",
             [

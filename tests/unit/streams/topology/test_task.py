@@ -9,11 +9,19 @@ from typing import Any
 import pytest
 
 from millrace.models.pipeline.definition import Pipeline
-from millrace.schemas.records import Prediction
+from millrace.schemas import CommandError
+from millrace.schemas.records import AcceptedCommand, Prediction
+from millrace.streams.operators.audit import Cause, audited
 from millrace.streams.operators.base import RecordOperator, Topics
 from millrace.streams.operators.columns import Made, PredictionColumns
 from millrace.streams.operators.keyed_state import KeyedState
-from millrace.streams.operators.record import Origin, PredictionRecord, Record
+from millrace.streams.operators.record import (
+    AcceptedRecord,
+    AuditRecord,
+    Origin,
+    PredictionRecord,
+    Record,
+)
 from millrace.streams.operators.slice import Slice
 from millrace.streams.topology.task import Task
 from millrace.streams.topology.topics import INTERNAL
@@ -179,3 +187,70 @@ def test_tally_is_taken_once(at: Make, step: Make) -> None:
     task.run(Slice([at("events", 1), at("events", 2)]))
     assert task.take_tally() == {("a", "events"): 2, ("b", "clean"): 2}
     assert task.take_tally() == {}
+
+
+def command(number: int, name: str = "pause") -> AcceptedRecord:
+    value: AcceptedCommand = {
+        "number": number,
+        "id": f"c{number}",
+        "command": name,
+        "arguments": {},
+        "who": "anna",
+        "why": "",
+    }
+    return AcceptedRecord(value, Origin("clean", 0, number, 0, None, None))
+
+
+class Obedient(Step):
+    """Notes the command in what it has seen."""
+
+    def apply(self, command: AcceptedRecord) -> list[AuditRecord]:
+        self.seen[str(len(self.seen))] = command.value["number"]
+        return [audited(Cause.of(command), "learning", command.value["command"])]
+
+
+@pytest.fixture
+def obedient(make_pipeline: Make) -> Obedient:
+    """Make an operator that applies commands."""
+    return Obedient(make_pipeline(), "learning", "clean", "examples", "audit")
+
+
+@pytest.mark.parametrize("cut", range(4))
+def test_a_command_is_applied_at_its_place(cut: int, obedient: Obedient, at: Make) -> None:
+    """What is before it goes through the chain first, wherever the log is cut."""
+    task = Task([obedient], int)
+    records = [at("clean", 0), command(1), at("clean", 2)]
+    made = [*task.run(Slice(records[:cut])), *task.run(Slice(records[cut:]))]
+    assert [*obedient.seen.values()] == [[0], 1, [2]]
+    examples = [[0, "learning"], command(1).value, [2, "learning"]]
+    got = [each.value for each in made if each.topic == "examples"]
+    assert [each.get("path", each) for each in got] == examples
+
+
+def test_a_command_is_applied_once(obedient: Obedient) -> None:
+    """A command that is read again is passed on, and changes nothing."""
+    task = Task([obedient], int)
+    made = task.run(Slice([command(1), command(1), command(2)]))
+    assert [*obedient.seen.values()] == [1, 2]
+    assert [each.topic for each in made].count("examples") == 3
+
+
+def test_a_command_that_changes_nothing_is_told(make_pipeline: Make) -> None:
+    """The task says that it has come to its place."""
+    task = Task([Step(make_pipeline(), "learning", "clean", "audit")], int)
+    (told,) = task.run(Slice([command(1)]))
+    assert (told.value["action"], told.value["writer"]) == ("no_effect", "learning")
+
+
+def test_a_command_passes_agents_that_it_does_not_concern(step: Callable[..., Step]) -> None:
+    """It goes on to the topics between agents, once, and to no others."""
+    task = Task([step("a", "clean", "features"), step("b", "features", "examples", "alerts")], int)
+    made = task.run(Slice([command(1)]))
+    assert [(each.topic, each.value) for each in made] == [("examples", command(1).value)]
+    assert "audit/trail" not in dict(task.stores())
+
+
+def test_a_command_that_is_not_known_halts(obedient: Obedient) -> None:
+    """It is of a later release, and nothing may be skipped."""
+    with pytest.raises(CommandError, match="got 'fly'"):
+        Task([obedient], int).run(Slice([command(1, "fly")]))
