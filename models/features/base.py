@@ -92,6 +92,11 @@ class Feature(ABC):
         """Return what gives this one of its names alone, where that can be told: what it means."""
         return self
 
+    @property
+    def reads(self) -> object:
+        """What tells the fields that it reads: each one that is named in it, as text."""
+        return self
+
     @abstractmethod
     def check(self, schema: EventSchema) -> None:
         """Refuse a schema that it cannot be computed from.

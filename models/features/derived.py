@@ -50,6 +50,10 @@ class _Derived(StatelessFeature):
     def names(self) -> tuple[str, ...]:
         return (self.name,)
 
+    @property
+    def reads(self) -> object:
+        return self.function
+
     def check(self, schema: EventSchema) -> None:
         """Any schema will do: what the function reads, only the function knows."""
 

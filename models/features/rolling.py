@@ -108,6 +108,10 @@ class _Rolling(Feature):
     def alone(self, name: str) -> Feature:
         return replace(self, aggregates={name: self.aggregates[name]})
 
+    @property
+    def reads(self) -> object:
+        return self.field, self.by
+
     def check(self, schema: EventSchema) -> None:
         where = f"rolling({self.field!r})"
         check_field(f"{where}: field", self.field, schema)

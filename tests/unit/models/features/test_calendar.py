@@ -74,3 +74,19 @@ def test_utc_needs_no_time_zone_database(event, bind, monkeypatch):
     """It works where the system has none."""
     monkeypatch.delattr(sys.modules[calendar.__module__], "ZoneInfo")
     assert bind(calendar("hour"))(event(SUNDAY_MS)) == {"hour": 22}
+
+
+def test_a_name_goes_before_the_parts(event, bind):
+    """The hours of two places stand side by side, and each name alone gives the same."""
+    feature = calendar("hour", "month", timezone="Asia/Tokyo", name="tokyo")
+    assert feature.names == ("tokyo_hour", "tokyo_month")
+    assert bind(feature)(event(0)) == {"tokyo_hour": 9, "tokyo_month": 1}
+    assert bind(feature.alone("tokyo_hour"))(event(0)) == {"tokyo_hour": 9}
+    assert calendar("hour", "hour").names == ("hour", "hour")  # which a definition refuses
+
+
+@pytest.mark.parametrize("name", ["", 2, "\n"])
+def test_a_name_is_text(name):
+    """The message says what was given."""
+    with pytest.raises(DefinitionError, match=r"^calendar\(\): name must be text; got "):
+        calendar("hour", name=name)
