@@ -27,7 +27,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from millrace.models.identity.own_code import is_own, references_of, syntax_of
+from millrace.models.identity.own_code import (
+    constants_of,
+    home_of,
+    is_own,
+    references_of,
+    syntax_of,
+)
 from millrace.models.pipeline.definition import Pipeline
 
 _DIGITS = 32  # each manifest has as many for each part
@@ -57,11 +63,23 @@ def identity_of(*values: object) -> str:
     return sha256(json.dumps(data, separators=(",", ":")).encode()).hexdigest()[:_DIGITS]
 
 
+def texts_in(value: object) -> frozenset[str]:
+    """Return each text that a value holds, or that the code which it refers to has written out.
+
+    Examples
+    --------
+    >>> sorted(texts_in(({"size": 1}, "colour")))
+    ['colour', 'size']
+    """
+    described = _Description()
+    described.of(value)
+    return frozenset(described.texts)
+
+
 _Describe: TypeAlias = Callable[[Any], Any]
 
 _ATOMS: Sequence[tuple[Any, _Describe]] = (
-    (enum.Enum, lambda value: ["enum", _name(type(value)), value.name]),
-    ((NoneType, bool, int, str), lambda value: value),
+    ((NoneType, bool, int), lambda value: value),
     (float, lambda value: ["float", value.hex()]),
     (
         (bytes, complex, range, date, time, timedelta, tzinfo, Decimal, Fraction),
@@ -80,23 +98,29 @@ class _Description:
     """Describes values; one that is met again is only pointed to, so that cycles end."""
 
     def __init__(self) -> None:
+        self.texts: set[str] = set()
         self._met: dict[int, tuple[int, object]] = {}  # and the objects, which keep their ids
         self._holders: Sequence[tuple[Any, _Describe]] = (
             (Mapping, lambda value: ["mapping", *map(self._each, value.items())]),
             ((list, tuple), lambda value: ["sequence", *self._each(value)]),
-            ((set, frozenset), lambda value: ["set", *sorted(map(identity_of, value))]),
+            ((set, frozenset), self._set),
             (Pattern, lambda value: ["pattern", self.of(value.pattern), value.flags]),
             (
                 partial,
-                lambda value: self._each(["partial", value.func, value.args, value.keywords]),
+                lambda value: ["partial", *self._each([value.func, value.args, value.keywords])],
             ),
-            (MethodType, lambda value: self._each(["method", value.__self__, value.__name__])),
+            (MethodType, lambda value: ["method", self.of(value.__self__), value.__name__]),
             ((FunctionType, BuiltinFunctionType, type), self._code),
             (object, self._object),
         )
 
     def of(self, value: object) -> Any:
         """Return a value as data for JSON."""
+        if isinstance(value, enum.Enum):
+            return self._enum(value)
+        if isinstance(value, str):
+            self.texts.add(value)
+            return value
         for kinds, describe in _ATOMS:
             if isinstance(value, kinds):
                 return describe(value)
@@ -109,10 +133,24 @@ class _Description:
     def _each(self, values: Iterable[object]) -> list[Any]:
         return [*map(self.of, values)]
 
+    def _enum(self, value: enum.Enum) -> Any:
+        kind = type(value)
+        return ["enum", self.of(kind) if is_own(kind.__module__) else _name(kind), value.name]
+
+    def _set(self, values: Iterable[object]) -> Any:
+        self.texts.update(*map(texts_in, values))
+        return ["set", *sorted(map(identity_of, values))]
+
     def _code(self, code: Any) -> Any:
-        if not isinstance(code, FunctionType | type) or not is_own(code.__module__):
+        if not isinstance(code, FunctionType | type):
             return ["name", _name(code)]
+        if not is_own(home_of(code)):
+            decorated = getattr(code, "__wrapped__", None)
+            if decorated is None:
+                return ["name", _name(code)]
+            return ["wrapper", home_of(code), self.of(decorated)]
         refers = [[each.name, self.of(each.value)] for each in references_of(code)]
+        self.texts |= constants_of(code)
         return ["code", syntax_of(code), *refers]
 
     def _object(self, value: object) -> Any:
@@ -164,7 +202,11 @@ def _bits(array: Any) -> str:
 
 
 def _name(named: Any) -> str:
-    """Return the full name of a class or function; River's, of a faster one of Millrace's."""
+    """Return the full name of a class or function; River's, of a faster one of Millrace's.
+
+    The module of the author's own is left out: a file may get another name, or come in a bundle.
+    """
     if isinstance(named, type):
         named = next(each for each in named.__mro__ if not each.__module__.startswith(_FASTER))
-    return f"{named.__module__}.{getattr(named, '__qualname__', named.__name__)}"
+    module = str(named.__module__)
+    return f"{'own' if is_own(module) else module}.{getattr(named, '__qualname__', named.__name__)}"

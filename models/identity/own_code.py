@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import dis
 import inspect
+import linecache
 import sys
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
@@ -29,6 +30,7 @@ _SHIPPED_PIPELINES = ("millrace.models.pipelines.", "millrace.streams.demo.")
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _DOCUMENTED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _LEFT_OUT = frozenset({"ctx", "kind", "type_comment", "returns", "annotation", "type_params"})
+_HOLDING_FUNCTIONS = ("fget", "fset", "fdel", "__func__", "func", "__wrapped__")
 _READ_BY_NAME = frozenset({"LOAD_GLOBAL", "LOAD_NAME"})
 
 
@@ -55,6 +57,13 @@ def is_own(module: str) -> bool:
     return file is None or _INSTALLED.isdisjoint(Path(file).parts)
 
 
+def home_of(code: Code) -> str:
+    """Return the module that code is written in, which a decorator's may say of another."""
+    if isinstance(code, FunctionType):
+        return str(code.__globals__.get("__name__"))
+    return code.__module__
+
+
 def syntax_of(code: Code) -> Syntax:
     """Return the syntax of a function or class.
 
@@ -66,17 +75,23 @@ def syntax_of(code: Code) -> Syntax:
     return _as_data(_node_of(code))
 
 
+def constants_of(code: Code) -> set[str]:
+    """Return the text that a function or class has written out."""
+    constants = (n.value for n in ast.walk(_node_of(code)) if isinstance(n, ast.Constant))
+    return {each for each in constants if isinstance(each, str)}
+
+
 def references_of(code: Code) -> Iterator[Reference]:
     """Yield what a function or class refers to beyond itself, in order of the names.
 
     These are names of its module, what its closure has kept, and the defaults of its parameters.
     What a module of the author's is asked for is yielded, and not the module.
     """
-    functions = [code] if isinstance(code, FunctionType) else [*_functions_in(code)]
+    functions = _functions_of(code)
     for each in functions:
-        yield from _kept_by(each)
+        yield from (kept for kept in _kept_by(each) if not _is_generated(kept.value, code))
     node = _node_of(code)
-    space = vars(sys.modules[code.__module__])
+    space = functions[0].__globals__ if functions else vars(sys.modules[code.__module__])
     names = set().union(*(_global_names(each.__code__) for each in functions))
     if isinstance(node, ast.ClassDef):
         names |= {*_names_in_body(node)}
@@ -106,12 +121,22 @@ def _kept_by(function: FunctionType) -> Iterator[Reference]:
         yield Reference(name, value)
 
 
+def _functions_of(code: Code) -> list[FunctionType]:
+    return [code] if isinstance(code, FunctionType) else [*_functions_in(code)]
+
+
 def _functions_in(kind: type) -> Iterator[FunctionType]:
     for value in vars(kind).values():
-        found = [value, *(getattr(value, each, None) for each in ("fget", "fset", "__func__"))]
-        for each in found:
-            if isinstance(each, FunctionType) and each.__module__ == kind.__module__:
+        for each in (value, *(getattr(value, name, None) for name in _HOLDING_FUNCTIONS)):
+            is_function = isinstance(each, FunctionType) and each.__module__ == kind.__module__
+            if is_function and not _is_generated(each, kind):
                 yield each
+
+
+def _is_generated(value: object, owner: Code) -> bool:
+    """Whether a class's own source says what a function does that has none: a dataclass's."""
+    is_class = isinstance(owner, type)
+    return is_class and isinstance(value, FunctionType) and value.__code__.co_filename == "<string>"
 
 
 def _global_names(code: CodeType) -> set[str]:
@@ -155,7 +180,7 @@ def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
 
 
 def _node_of(code: Code) -> ast.AST:
-    tree = _tree(code.__module__)
+    tree = _tree(code)
     nodes = () if tree is None else ast.walk(tree)
     found: Iterable[ast.AST] = (
         _functions_at(nodes, code.__code__)
@@ -199,9 +224,15 @@ def _classes_of(nodes: Iterable[ast.AST], kind: type) -> list[ast.ClassDef]:
     return sorted(named, key=lambda n: not any(n.lineno <= x <= (n.end_lineno or 0) for x in lines))
 
 
-def _tree(module: str) -> ast.Module | None:
+def _tree(code: Code) -> ast.Module | None:
+    """Return the syntax of the file that code is in: a module of its name may be another by now."""
+    functions = _functions_of(code)
     try:
-        return _parsed(inspect.getsource(sys.modules[module]))
+        if not functions:
+            return _parsed(inspect.getsource(sys.modules[code.__module__]))
+        file = functions[0].__code__.co_filename
+        linecache.checkcache(file)
+        return _parsed("".join(linecache.getlines(file, functions[0].__globals__)))
     except (KeyError, OSError, TypeError, SyntaxError):
         return None
 

@@ -21,7 +21,7 @@ import pytest
 from river import compose, forest, linear_model, optim, preprocessing, tree
 
 from millrace.models.candidates import catalogue
-from millrace.models.identity.description import identity_of
+from millrace.models.identity.description import identity_of, texts_in
 from millrace.models.pipeline.tasks import Task
 from millrace.schemas import DefinitionError
 
@@ -277,3 +277,154 @@ def test_code_without_a_source_is_refused() -> None:
     exec("def made():\n    return 1\n", space)
     with pytest.raises(DefinitionError, match="must be readable"):
         identity_of(space["made"])
+
+
+DATA = """\
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+
+LIMIT = 1
+
+@dataclass(frozen=True)
+class Data:
+    size: int = 3
+    more: list = field(default_factory=list)
+
+    @cached_property
+    def limit(self):
+        return LIMIT
+
+class Cached:
+    @lru_cache
+    def limit(self):
+        return LIMIT
+"""
+
+
+def test_what_a_decorator_has_made_of_a_class(write: Write) -> None:
+    """A dataclass is its fields and methods; a cached property or method is its function."""
+    first, again = write(DATA), write(DATA)
+    for name in ("Data", "Cached"):
+        made = getattr(first, name)
+        assert identity_of(made()) == identity_of(getattr(again, name)())
+        other = getattr(write(DATA.replace("LIMIT = 1", "LIMIT = 2")), name)
+        assert identity_of(made()) != identity_of(other()), name
+    for old, new in (("size: int = 3", "size: int = 4"), ("frozen=True", "frozen=False")):
+        assert identity_of(first.Data) != identity_of(write(DATA.replace(old, new)).Data)
+    assert identity_of(first.Data(3)) == identity_of(first.Data()) != identity_of(first.Data(4))
+
+
+DECORATED = """\
+from contextlib import contextmanager
+from functools import cache, singledispatch
+from helpers import logged
+
+LIMIT = 1
+
+@contextmanager
+def managed():
+    yield LIMIT
+
+@logged
+def own(x):
+    return LIMIT
+
+def closed(limit):
+    return logged(lambda x: limit)
+
+@cache
+def cached(x):
+    return LIMIT
+
+@singledispatch
+def dispatched(x):
+    return LIMIT
+
+used = [managed, own, closed(LIMIT), cached, dispatched]
+"""
+DECORATOR = """\
+from functools import wraps
+
+def logged(function):
+    @wraps(function)
+    def inner(*args):
+        return function(*args)
+    return inner
+"""
+
+
+def test_what_a_decorator_has_made_of_a_function(write: Write) -> None:
+    """Whoever wrote the decorator, it is the function behind it, and the decorator if it is own."""
+    first, again = (write(DECORATED, helpers=DECORATOR).used for _ in range(2))
+    other = write(DECORATED.replace("LIMIT = 1", "LIMIT = 2"), helpers=DECORATOR).used
+    for one, same, changed in zip(first, again, other, strict=True):
+        assert identity_of(one) == identity_of(same) != identity_of(changed)
+    otherwise = DECORATOR.replace("function(*args)", "not function(*args)")
+    decorated = write(DECORATED, helpers=otherwise).used
+    differ = [identity_of(a) != identity_of(b) for a, b in zip(first, decorated, strict=True)]
+    assert differ == [False, True, True, False, False]
+
+
+ENUM = """\
+import enum
+from dataclasses import dataclass
+
+class Colour(enum.Enum):
+    RED = 1
+
+class Rate(float, enum.Enum):
+    LOW = 0.5
+
+@dataclass
+class Painted:
+    colour: Colour = Colour.RED
+    def __reduce__(self):
+        return Painted, (Colour.RED,)
+
+def paint(colour=Colour.RED):
+    return colour
+"""
+
+
+def test_the_name_of_a_file_is_no_part_of_it(write: Write) -> None:
+    """The same code in a file of another name, or in a bundle, is the same."""
+    source = "from helpers import *\nused = [paint, Colour.RED, Rate.LOW, Painted(), Painted]\n"
+    other = source.replace("helpers", "more")
+    first = write(source, helpers=ENUM).used
+    identities = [identity_of(each) for each in first]
+    assert identities == [identity_of(each) for each in write(other, more=ENUM).used]
+
+
+def test_the_value_of_an_own_enum_counts(write: Write) -> None:
+    """A member means what its class says."""
+    source = "from helpers import *\nused = lambda: Rate.LOW\nkept = Rate.LOW\n"
+    first = write(source, helpers=ENUM)
+    identities = identity_of(first.used), identity_of(first.kept)
+    second = write(source, helpers=ENUM.replace("0.5", "0.6"))
+    assert identities[0] != identity_of(second.used)
+    assert identities[1] != identity_of(second.kept)
+
+
+def test_texts_are_found_wherever_they_are_written(write: Write) -> None:
+    """In constants, closures, helpers, sets and keys; names of variables and docstrings aside."""
+    own = write(
+        """
+        from operator import itemgetter
+        from helpers import NAMES, longer
+
+        LIMITS = {"income": 1}
+
+        def keeping(name):
+            return lambda event: event[name]
+
+        def ratio(event):
+            wages = event["debt"]
+            return wages / LIMITS["x"] + sum(event[each] for each in NAMES) + longer(event)
+
+        found = [ratio, keeping("kept"), itemgetter("got")]
+        """,
+        helpers="NAMES = {'in_a_set'}\ndef longer(e): return e.get('far')\n",
+    )
+    found = texts_in(own.found)
+    assert found >= {"debt", "income", "in_a_set", "far", "kept", "got"}
+    assert "wages" not in found
