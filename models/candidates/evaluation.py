@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
-from millrace.models.candidates.metrics import default_metrics
 from millrace.models.candidates.scores import PredictedColumn, Scores
+from millrace.models.pipeline.default_metrics import default_metrics
 from millrace.models.pipeline.metrics import MetricFactory
 from millrace.models.pipeline.tasks import Task
 from millrace.schemas.records import LabelValue

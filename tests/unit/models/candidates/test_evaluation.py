@@ -12,9 +12,9 @@ from river import evaluate, metrics, utils
 from millrace import catalogue
 from millrace.models.candidates.baselines import baselines
 from millrace.models.candidates.evaluation import Prequential
-from millrace.models.candidates.metrics import metric_name
 from millrace.models.candidates.predicting import learner, predictor
 from millrace.models.candidates.scores import PredictedColumn
+from millrace.models.pipeline.default_metrics import metric_name
 from millrace.models.pipeline.tasks import Task
 from millrace.schemas import DefinitionError
 from millrace.schemas.records import Predicted

@@ -6,11 +6,10 @@ import pytest
 from river import metrics
 
 from millrace.models.candidates.metrics import (
-    default_metrics,
     measures_probabilities,
-    metric_name,
     reads_confusion_matrix,
 )
+from millrace.models.pipeline.default_metrics import default_metrics, metric_name
 from millrace.models.pipeline.metrics import check_metric, reads_probabilities
 from millrace.models.pipeline.tasks import Task
 

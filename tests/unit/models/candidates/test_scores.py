@@ -8,8 +8,8 @@ import random
 import pytest
 from river import metrics
 
-from millrace.models.candidates.metrics import default_metrics
 from millrace.models.candidates.scores import PredictedColumn, Scores
+from millrace.models.pipeline.default_metrics import default_metrics
 from millrace.models.pipeline.tasks import Task
 from millrace.schemas import DefinitionError
 from millrace.schemas.records import Predicted
