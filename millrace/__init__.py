@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from millrace.models.monitoring.drift import DriftPolicy, DriftSettings
     from millrace.models.pipeline.definition import OnError, Pending, Pipeline, Scope
     from millrace.models.pipeline.loading import load_pipeline
+    from millrace.models.pipeline.on_change import Candidate, OnChange
     from millrace.models.pipeline.tasks import Task
     from millrace.schemas.errors import (
         BrokerError,
@@ -48,6 +49,7 @@ _MODULES = {
     "millrace.models.monitoring.drift": ("DriftPolicy", "DriftSettings"),
     "millrace.models.pipeline.definition": ("OnError", "Pending", "Pipeline", "Scope"),
     "millrace.models.pipeline.loading": ("load_pipeline",),
+    "millrace.models.pipeline.on_change": ("Candidate", "OnChange"),
     "millrace.schemas.errors": (
         *("BrokerError", "DefinitionError", "MillraceError"),
         *("RecordError", "SettingsError", "SnapshotError"),
@@ -58,11 +60,13 @@ _HOME = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "BrokerError",
+    "Candidate",
     "DefinitionError",
     "DriftPolicy",
     "DriftSettings",
     "Feature",
     "MillraceError",
+    "OnChange",
     "OnError",
     "Pending",
     "Pipeline",

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from millrace.models.parameters import function, made, require
 from millrace.models.pipeline.model import Model, ModelFactory
+from millrace.models.pipeline.on_change import Candidate, as_candidate
 from millrace.models.pipeline.parts import shared
 from millrace.models.pipeline.tasks import Task
 from millrace.schemas import DefinitionError
@@ -26,8 +27,10 @@ def check_factories(models: Mapping[str, ModelFactory], task: Task) -> None:
         Naming the model and the fix.
     """
     models_made: dict[str, Model] = {}
-    for name, factory in models.items():
-        where = f"models[{name!r}]"
+    for name, entry in models.items():
+        where, factory = f"models[{name!r}]", as_candidate(entry).factory
+        must = f"{where} must be one Candidate around a callable, not around another"
+        require(not isinstance(factory, Candidate), must, factory)
         is_model = not isinstance(factory, type) and hasattr(factory, "learn_one")
         must = f"{where} must be a callable that returns a fresh model,"
         require(not is_model, f"{must} for example lambda: HoeffdingTreeClassifier()", factory)

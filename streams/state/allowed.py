@@ -16,6 +16,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from millrace.models.pipeline.definition import Pipeline
+from millrace.models.pipeline.on_change import as_candidate
 from millrace.schemas import SnapshotError
 from millrace.streams.state.migrations import Name
 
@@ -113,10 +114,11 @@ def own_modules(pipeline: Pipeline) -> frozenset[str]:
     whatever of the same folder they have imported.
     """
     detectors = [each for _, each in pipeline.drift.detectors() if not isinstance(each, str)]
-    given = [*pipeline.models.values(), *(pipeline.metrics or {}).values(), *detectors]
+    models = [as_candidate(each).factory for each in pipeline.models.values()]
+    given = [*models, *(pipeline.metrics or {}).values(), *detectors]
     factories = [getattr(each, "func", each) for each in given]
     parts = _Parts()
-    for each in pipeline.models.values():
+    for each in models:
         parts.note(each())
     names = {
         each.__module__ for each in (*factories, *map(type, pipeline.features))
