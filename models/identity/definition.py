@@ -1,16 +1,91 @@
-"""The identity of each part of a definition of which saved state keeps what it made.
+"""A definition as data: what decides how a pipeline behaves, and the identity of each part.
 
-A model goes on with the parameters that it was made with, a window with its length, and so on. So
-when state is read, its parts are compared with those of the definition.
+Whoever may run the author's code describes a pipeline; whoever may not compares descriptions
+(`changes`). A model goes on with the parameters that it was made with, a window with its length,
+and so on: each such part has an identity, and saved state is compared by them too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields, is_dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, TypeAlias
 
-from millrace.models.identity.description import identity_of
+from millrace.models.features import Feature
+from millrace.models.identity.description import identity_of, texts_in
+from millrace.models.monitoring.detectors import Detector
+from millrace.models.monitoring.drift import DriftSettings
+from millrace.models.pipeline.default_metrics import default_metrics
 from millrace.models.pipeline.definition import Pipeline
+from millrace.models.pipeline.metrics import MetricFactory
+from millrace.models.pipeline.model import ModelFactory
+from millrace.models.pipeline.on_change import as_candidate
+from millrace.models.pipeline.tasks import Task
 from millrace.models.user_code import contained
+
+Description: TypeAlias = dict[str, Any]
+"""A pipeline as JSON has it: each parameter of `Pipeline` by its name."""
+
+_DETECTORS = frozenset({"loss", "inputs", "predictions"})
+
+
+def describe(pipeline: Pipeline) -> Description:
+    """Return a pipeline as data for JSON: equal as long as the pipeline means the same.
+
+    What is code is there by its identity, which is null where its source cannot be found. The
+    schema is as it was written, time spans are text, and of `classes` there are all that can be.
+
+    Examples
+    --------
+    >>> from millrace.models.pipelines.loans import pipeline
+    >>> found = describe(pipeline)
+    >>> found["name"], found["drift"]["policy"], [each["name"] for each in found["models"]]
+    ('loans', 'replace', ['hoeffding_tree', 'logistic_regression', 'gaussian_naive_bayes'])
+    """
+    metrics = pipeline.metrics
+    if metrics is None:
+        metrics = default_metrics(Task(pipeline.task))
+    code: Description = {
+        "schema": pipeline.event_schema.as_written.schema,
+        "classes": _data(pipeline.labels.classes),
+        "models": [_model(name, each) for name, each in pipeline.models.items()],
+        "features": [
+            _feature(name, each, pipeline.event_schema.field_names)
+            for each in pipeline.features
+            for name in each.names
+        ],
+        "metrics": [_metric(name, each) for name, each in metrics.items()],
+        "drift": _drift(pipeline.drift),
+    }
+    settings = [each.name for each in fields(pipeline) if each.name not in code]
+    return code | {name: _data(getattr(pipeline, name)) for name in settings}
+
+
+def parts_of(description: Description) -> dict[str, str | None]:
+    """Return the parts of which state keeps what it made, as one would write them: identities."""
+    found = {
+        place("models", each["name"]): _version(each) or each["code"]
+        for each in description["models"]
+    }
+    for kind in ("features", "metrics"):
+        found |= {place(kind, each["name"]): each["identity"] for each in description[kind]}
+    return {
+        **found,
+        "rolling_window": identity_of(description["rolling_window"]),
+        **{each["name"]: each["identity"] for each in description["drift"]["detectors"]},
+    }
+
+
+def place(parameter: str, name: str) -> str:
+    """Return a part as one would write it."""
+    return f"{parameter}[{name!r}]"
+
+
+def named(listed: Iterable[Description]) -> dict[str, Description]:
+    """Return models, features or metrics of a description by name, in order."""
+    return {each["name"]: each for each in listed}
 
 
 def identities(pipeline: Pipeline) -> dict[str, str]:
@@ -24,11 +99,8 @@ def identities(pipeline: Pipeline) -> dict[str, str]:
     >>> [name for name in identities(pipeline) if name.startswith("models")]
     ["models['hoeffding_tree']", "models['logistic_regression']", "models['gaussian_naive_bayes']"]
     """
-    found = dict[str, str]()
-    for name, values in _parts(pipeline):
-        with contained():
-            found[name] = identity_of(*values)
-    return found
+    found = parts_of(describe(pipeline))
+    return {name: identity for name, identity in found.items() if identity is not None}
 
 
 def changed_parts(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
@@ -36,14 +108,61 @@ def changed_parts(before: Mapping[str, str], now: Mapping[str, str]) -> list[str
     return [name for name, each in now.items() if before.get(name, each) != each]
 
 
-def _parts(pipeline: Pipeline) -> Iterator[tuple[str, tuple[object, ...]]]:
-    for name, factory in pipeline.models.items():
-        yield f"models[{name!r}]", (factory, factory())
-    for feature in pipeline.features:
-        for name in feature.names:
-            yield f"features[{name!r}]", (feature.alone(name),)
-    for name, metric in (pipeline.metrics or {}).items():
-        yield f"metrics[{name!r}]", (metric, metric())
-    yield "rolling_window", (pipeline.rolling_window,)
-    for name, detector in pipeline.drift.detectors():
-        yield name, (detector,)
+def _model(name: str, entry: ModelFactory) -> Description:
+    given = as_candidate(entry)
+    return {
+        "name": name,
+        "code": _identity(lambda: (given.factory, given.factory())),
+        "version": given.version,
+        "on_change": str(given.on_change),
+    }
+
+
+def _version(model: Description) -> str | None:
+    return None if model["version"] is None else identity_of("version", model["version"])
+
+
+def _feature(name: str, feature: Feature, known: tuple[str, ...]) -> Description:
+    texts = frozenset[str]()
+    with contained():
+        texts = texts_in(feature.alone(name).reads)
+    return {
+        "name": name,
+        "identity": _identity(lambda: (feature.alone(name),)),
+        "reads": [field for field in known if field in texts],
+    }
+
+
+def _metric(name: str, metric: MetricFactory) -> Description:
+    return {"name": name, "identity": _identity(lambda: (metric, metric()))}
+
+
+def _detector(name: str, detector: Detector) -> Description:
+    return {"name": name, "identity": _identity(lambda: (detector,))}
+
+
+def _drift(drift: DriftSettings) -> Description:
+    detectors = [_detector(name, each) for name, each in drift.detectors()]
+    settings = [each.name for each in fields(drift) if each.name not in _DETECTORS]
+    return {name: _data(getattr(drift, name)) for name in settings} | {"detectors": detectors}
+
+
+def _identity(values: Callable[[], tuple[object, ...]]) -> str | None:
+    with contained():
+        return identity_of(*values())
+    return None
+
+
+def _data(value: Any) -> Any:
+    """Return a setting as data for JSON."""
+    if isinstance(value, StrEnum | timedelta):
+        return str(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, list | tuple):
+        return [*map(_data, value)]
+    if is_dataclass(value):
+        return {each.name: _data(getattr(value, each.name)) for each in fields(value)}
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"a setting must have a form as data; got {type(value).__name__}")
