@@ -9,19 +9,23 @@ the unit of a time cannot be told from bytes, so that it never changes.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from millrace.schemas.codec.resolution import closest, described, placed, problem_of
 from millrace.schemas.codec.types import (
     Array,
     Decimals,
     Enum,
+    Fixed,
     Map,
     Moment,
     Record,
     Type,
     branches_of,
 )
-from millrace.schemas.event_schema import EventSchema
+
+if TYPE_CHECKING:
+    from millrace.schemas.event_schema import EventSchema
 
 _LOGICAL = (Moment, Decimals)
 _UNIT_OF_A_LONG = 1_000_000  # nanoseconds: a time without a logical type is in milliseconds
@@ -42,6 +46,7 @@ def schema_problems(before: EventSchema, now: EventSchema) -> list[str]:
 
     Examples
     --------
+    >>> from millrace.schemas import EventSchema
     >>> def visits(*fields):
     ...     return EventSchema({"type": "record", "name": "Visit", "fields": [*fields]})
     >>> before = visits({"name": "pages", "type": "int"})
@@ -58,9 +63,9 @@ def schema_problems(before: EventSchema, now: EventSchema) -> list[str]:
     return [*_Comparison(is_both_ways=True).of(before.accepted.type, now.accepted.type)]
 
 
-def reading_problems(before: EventSchema, now: EventSchema) -> list[str]:
-    """Return what keeps records of one schema from being read as those of another, each."""
-    return [*_Comparison(is_both_ways=False).of(before.accepted.type, now.accepted.type)]
+def reading_problems(before: Record, now: Record) -> list[str]:
+    """Return what keeps the records of one type from being read as those of another."""
+    return [*_Comparison(is_both_ways=False).of(before, now)]
 
 
 class _Comparison:
@@ -73,7 +78,7 @@ class _Comparison:
     def of(self, before: Type, now: Type, path: str = "") -> Iterator[str]:
         """Yield the problems of a type."""
         for each in branches_of(before):
-            wanted = closest(each, now)
+            wanted = closest(each, now, branches_of(before))
             if wanted is None:
                 kinds = " or ".join(map(described, branches_of(now)))
                 yield f"field {path!r}: {described(each)} cannot be read as {kinds}. {_WAY_OUT}"
@@ -88,6 +93,9 @@ class _Comparison:
                 yield from self.of(was, now_is, path)
             case Enum(), Enum():
                 yield from _of_enums(before, now, path)
+            case Fixed(), Fixed() if before.size != now.size:
+                sizes = f"had {before.size} bytes, and has {now.size}"
+                yield f"field {path!r}: {described(now)} {sizes}. {_WAY_OUT}"
             case _:
                 yield from _of_values(before, now, path)
 

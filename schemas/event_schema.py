@@ -8,15 +8,17 @@ and the type of the records in `clean`, which carry the event without its label.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from reprlib import repr as shortened
 from typing import cast
 
 from millrace.schemas.codec.avro import AvroType, Codec, Schema
 from millrace.schemas.codec.documents import MisfitError, document_reader
-from millrace.schemas.codec.parsing import load
+from millrace.schemas.codec.parsing import load, parse_record
 from millrace.schemas.codec.types import (
     MAX_DEPTH,
     Enum,
@@ -26,6 +28,7 @@ from millrace.schemas.codec.types import (
     is_recursive,
     kind_of,
 )
+from millrace.schemas.compatibility import reading_problems
 from millrace.schemas.errors import DefinitionError, RecordError
 from millrace.schemas.files import current, earlier, shipped
 from millrace.schemas.records import Fields, RejectReason
@@ -43,6 +46,8 @@ class EventSchema:
         The Avro schema: a path to an `.avsc` file, or the parsed JSON.
     label
         Name of the field that holds the label, if events carry one.
+    earlier
+        Schemas that producers may still write events with, in single-object encoding.
 
     Raises
     ------
@@ -50,7 +55,12 @@ class EventSchema:
         The file cannot be read, or is not an Avro record schema.
     """
 
-    def __init__(self, source: Path | str | Schema, label: str | None = None) -> None:
+    def __init__(
+        self,
+        source: Path | str | Schema,
+        label: str | None = None,
+        earlier: Iterable[Path | str | Schema] = (),
+    ) -> None:
         schema = _as_json(source) if isinstance(source, dict) else _load(Path(source))
         self.as_written: AvroType[Fields] = _as_type(schema)
         if self.as_written.name == "Label":
@@ -59,6 +69,8 @@ class EventSchema:
                 f" got {self.as_written.schema['name']!r}. Rename the record"
             )
         self.label = label
+        self.earlier = tuple(self._earlier(place, each) for place, each in enumerate(earlier))
+        self._others = self.earlier
         self._fields: Mapping[str, Type] = self.as_written.type.fields
 
     @property
@@ -95,11 +107,32 @@ class EventSchema:
     @cached_property
     def accepted(self) -> AvroType[Fields]:
         """The schema with an optional label: what JSON, and what others write, is read as."""
+        both = [(each.as_written.schema, each._accepted_schema) for each in self.earlier]
+        return AvroType(self._accepted_schema, earlier=chain.from_iterable(both))
+
+    @property
+    def _accepted_schema(self) -> Schema:
         fields = [
             _optional(field) if field["name"] == self.label else field
             for field in _declared_fields(self.as_written.schema)
         ]
-        return AvroType(self.as_written.schema | {"fields": fields})
+        return self.as_written.schema | {"fields": fields}
+
+    def _earlier(self, place: int, source: Path | str | Schema) -> EventSchema:
+        """Return an earlier schema, of which each record must be one of this."""
+        try:
+            found = EventSchema(source, self.label)
+        except DefinitionError as error:
+            raise DefinitionError(f"earlier_schemas[{place}]: {error}") from error
+        problems = reading_problems(
+            *map(parse_record, (found._accepted_schema, self._accepted_schema))
+        )
+        if problems:
+            raise DefinitionError(
+                f"earlier_schemas[{place}] must have records that the schema of today reads; got"
+                f" {found.as_written.type.name!r}, in which {'; '.join(problems)}"
+            )
+        return found
 
     @cached_property
     def codec(self) -> Codec:
@@ -112,6 +145,11 @@ class EventSchema:
         return AvroType(
             self._in_envelope(current("event")),
             earlier=[self._in_envelope(each) for each in earlier("event")],
+            others=[
+                each._in_envelope(envelope)
+                for each in self._others
+                for envelope in (current("event"), *earlier("event"))
+            ],
             levels=MAX_DEPTH + 1,  # the envelope is one more
         )
 
@@ -119,6 +157,26 @@ class EventSchema:
     def clean_codec(self) -> Codec:
         """Encode and decode the records of `clean`."""
         return Codec([self.clean, shipped("label"), shipped("accepted_command")])
+
+    def reading(self, others: Iterable[EventSchema]) -> EventSchema:
+        """Return the same schema, which reads the records of others in `clean`, too.
+
+        They may be earlier and later ones. What an event of a later schema has and this one does
+        not know is dropped, or stays as it is: see `codec.resolution`.
+
+        Parameters
+        ----------
+        others
+            Oldest first: of several with one fingerprint, the first counts.
+        """
+        others = [*others]
+        if not others:
+            return self
+        same = copy(self)
+        for name in ("clean", "clean_codec"):
+            vars(same).pop(name, None)
+        same._others = (*self._others, *chain.from_iterable((e, *e._others) for e in others))
+        return same
 
     def check(self) -> None:
         """Refuse a schema that its records could not pass through the topics with.

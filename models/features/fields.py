@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from millrace.models.features.base import ExtractAll, Feature, StatelessFeature, check_field
 from millrace.models.parameters import named, require, text
 from millrace.schemas import EventSchema
+from millrace.schemas.codec.avro import ReadBack
 from millrace.schemas.records import Event, Features
 
 
@@ -50,14 +51,17 @@ class _Fields(StatelessFeature):
 
         That is faster where few are dropped; the fields must be chosen in the schema's order.
         """
+        one_by_one = super().bind_all(schema)
         names = [name for name in schema.field_names if name != schema.label]
         others = [name for name in names if name not in self.chosen]
         nullable = [name for name in self.chosen if "null" in schema.types_of(name)]
         in_order = tuple(name for name in names if name in self.chosen)
         if self.chosen != in_order or len(others) > len(in_order):
-            return super().bind_all(schema)
+            return one_by_one
 
-        def extract_all(events: Sequence[Event]) -> Sequence[Features]:
+        def extract_all(events: Sequence[Event]) -> Sequence[Features | None]:
+            if ReadBack in {*map(type, events)}:  # any field may be null
+                return one_by_one(events)
             made: list[Features] = [event["fields"].copy() for event in events]
             for name in others:
                 for features in made:

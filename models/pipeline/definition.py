@@ -109,6 +109,9 @@ class Pipeline:
         Prefix of the pipeline's topics: up to 150 lower-case letters, digits, `-` and `_`.
     schema
         Avro schema of an event: a path to an `.avsc` file, or the parsed JSON.
+    earlier_schemas
+        Schemas that it had before, given likewise: events that are still written with one of them,
+        in single-object encoding, are read as events of today's.
     event_id
         Field that identifies an event, of type string, int or long.
     task
@@ -223,6 +226,7 @@ class Pipeline:
     on_invalid_prediction: DriftPolicy | str = DriftPolicy.RESET
     largest_feature: float | None = None
     on_error: OnError | str = "reject"
+    earlier_schemas: Sequence[Path | str | Schema] = ()
 
     def __post_init__(self) -> None:
         _check_name(self.name)
@@ -238,7 +242,7 @@ class Pipeline:
     @cached_property
     def event_schema(self) -> EventSchema:
         """The user's schema, and the types that follow from it."""
-        return EventSchema(self.schema, self.label)
+        return EventSchema(self.schema, self.label, self.earlier_schemas)
 
     @cached_property
     def labels(self) -> Labels:
@@ -286,8 +290,11 @@ class Pipeline:
             self._set(parameter, choice(parameter, getattr(self, parameter), kind))
 
     def _check_schema(self) -> None:
-        must = "schema must be the path of an .avsc file, or Avro's JSON as a dictionary"
-        require(isinstance(self.schema, str | Path | dict), must, self.schema)
+        sequence("earlier_schemas", self.earlier_schemas, of="schemas")
+        given = {f"earlier_schemas[{n}]": each for n, each in enumerate(self.earlier_schemas)}
+        for parameter, each in {"schema": self.schema, **given}.items():
+            must = f"{parameter} must be the path of an .avsc file, or Avro's JSON as a dictionary"
+            require(isinstance(each, str | Path | dict), must, each)
         must = "label must be a field of the schema, or None"
         require(self.label is None or isinstance(self.label, str), must, self.label)
         self.event_schema.check()

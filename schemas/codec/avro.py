@@ -42,6 +42,14 @@ MARKER = b"\xc3\x01"
 HEADER_SIZE_BYTES = len(MARKER) + 8
 
 
+class ReadBack(dict[str, object]):
+    """A record that another schema wrote, perhaps a later one.
+
+    It may hold values that its type does not have: null in a field that is never null, or text
+    among numbers.
+    """
+
+
 class Decoder(NamedTuple):
     """Decodes what one schema wrote into the record type `name`."""
 
@@ -97,6 +105,9 @@ class AvroType(Generic[R_co]):
         An Avro schema of type record.
     earlier
         Earlier versions of it, whose records are read as records of this one.
+    others
+        Versions of it that may also be later ones, oldest first: of several with one fingerprint,
+        the first counts. A record of one that cannot be read is refused when it comes.
     levels
         How deep the schema, and a record, may be nested.
 
@@ -107,7 +118,12 @@ class AvroType(Generic[R_co]):
     """
 
     def __init__(
-        self, schema: Schema, earlier: Iterable[Schema] = (), *, levels: int = MAX_DEPTH
+        self,
+        schema: Schema,
+        earlier: Iterable[Schema] = (),
+        *,
+        others: Iterable[Schema] = (),
+        levels: int = MAX_DEPTH,
     ) -> None:
         self._levels = levels
         self.type = parse_record(schema, levels=levels)
@@ -116,6 +132,10 @@ class AvroType(Generic[R_co]):
         self.name = self.type.name.rpartition(".")[2]
         self.header = _header(schema)
         self.decoders = Decoders()
+        for each in others:
+            if (header := _header(each)) not in self.decoders:
+                written = parse_record(each, levels=levels)
+                self.decoders[header] = self._decoder_back(written)
         for each in earlier:
             written = parse_record(each, levels=levels)
             self.decoders[_header(each)] = self.decoder_of(written)
@@ -185,6 +205,19 @@ class AvroType(Generic[R_co]):
         except IncompatibleError as error:
             raise _incompatible(self.name, error) from error
 
+    def _decoder_back(self, written: Record) -> Decoder:
+        """Return the same where the other schema may be a later one."""
+        try:
+            read = resolved(written, self.type, self._levels, back=True)
+        except IncompatibleError as error:
+            return Decoder(self.name, _refusing(error))
+
+        def read_back(data: bytes, at: int) -> tuple[object, int]:
+            record, at = read(data, at)
+            return ReadBack(cast("Fields", record)), at
+
+        return Decoder(self.name, read_back)
+
 
 class Codec:
     """Encodes and decodes the records of a set of types.
@@ -243,6 +276,16 @@ class Codec:
 
 def _header(schema: Schema) -> bytes:
     return MARKER + fingerprint_of(schema)
+
+
+def _refusing(error: IncompatibleError) -> Read:
+    """Return what refuses each record."""
+    message = str(error)
+
+    def read(_data: bytes, _at: int) -> tuple[object, int]:
+        raise IncompatibleError(message)
+
+    return read
 
 
 def _incompatible(name: str, error: IncompatibleError) -> RecordError:

@@ -74,7 +74,8 @@ def could_be(declared: Type, value: object) -> bool:
             return isinstance(value, (bytes, str)) and len(value) == declared.size
         case Record():
             return isinstance(value, dict) and all(
-                name in declared.defaults or name in value for name in declared.fields
+                name in declared.defaults or declared.name_in(value, name) is not None
+                for name in declared.fields
             )
     return _BY_KIND[kind_of(declared)](value)
 

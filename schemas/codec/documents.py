@@ -2,7 +2,8 @@
 
 Nothing is guessed: a value of another type is refused with the field's name. Avro's JSON encoding
 holds for what JSON has no type for: bytes and fixed are text of ISO-8859-1, one character a byte.
-A decimal may also be a number, or the text of one. The same rules read the defaults of a schema,
+A decimal may also be a number, or the text of one. A field may have one of its aliases as its name.
+The same rules read the defaults of a schema,
 where the Avro specification knows decimals as the text of their bytes alone.
 """
 
@@ -125,9 +126,10 @@ class _Documents:
             given = _container(declared, dict, value, depth)
             record: dict[str, object] = {}
             for name, take_field in taking.items():
-                if name in given:
+                key = name if name in given else declared.name_in(given, name)
+                if key is not None:
                     try:
-                        record[name] = take_field(given[name], depth + 1)
+                        record[name] = take_field(given[key], depth + 1)
                     except MisfitError as error:
                         error.path.insert(0, name)
                         raise

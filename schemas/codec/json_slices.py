@@ -2,13 +2,15 @@
 
 A schema of numbers, booleans, text and enums becomes a struct of msgspec, which accepts what
 `documents` accepts, of the same value, or less. What it refuses is left out: `documents` reads it
-by itself, and says what is wrong with it. It is the same with a schema of other types.
+by itself, and says what is wrong with it. It is the same with a schema of other types, and with a
+document that has an alias as the name of a field.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Collection, Mapping
+from itertools import chain
 from typing import Annotated, Any, Literal
 from typing import Union as UnionOf
 
@@ -106,10 +108,18 @@ def _decoder(
         if name in texts:
             kind |= str
         fields.append((f"value_{index}", kind, msgspec.field(name=name, default=default)))
+    for index, name in enumerate(_aliases(declared)):
+        nothing = msgspec.field(name=name, default=msgspec.UNSET)
+        fields.append((f"alias_{index}", msgspec.UnsetType, nothing))
     struct = msgspec.defstruct(
         "Document", fields, kw_only=True, gc=False, forbid_unknown_fields=is_strict
     )
     return msgspec.json.Decoder(struct).decode
+
+
+def _aliases(declared: Record) -> set[str]:
+    """Return names that only `documents` reads: what has one is refused."""
+    return {*chain.from_iterable(declared.aliases.values())} - {*declared.fields}
 
 
 def _type_of(declared: Type) -> Any:

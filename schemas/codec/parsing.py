@@ -185,7 +185,7 @@ class _Parser:
 
     def _record(self, declared: dict[str, object], namespace: str, depth: int) -> Type:
         full = self._name(declared, namespace)
-        made = Record(full)
+        made = Record(full, other_names=_aliases(declared, full))
         self._named[full] = made
         outer, self._reached = self._reached, depth
         for name, each in _fields(declared).items():
@@ -194,9 +194,7 @@ class _Parser:
             made.fields[name] = self.type_of(each["type"], full.rpartition(".")[0], depth + 1)
             if "default" in each:
                 made.defaults[name] = each["default"]
-            aliases = each.get("aliases", [])
-            if isinstance(aliases, list):
-                made.aliases[name] = tuple(map(str, aliases))
+            made.aliases[name] = _aliases(each)
         self._heights[full] = self._reached - depth
         self._reached = max(outer, self._reached)
         return made
@@ -216,7 +214,8 @@ class _Parser:
                 f"the symbols of enum {full!r} must be unique, and its default one of them; got"
                 f" {shortened(symbols)}"
             )
-        self._named[full] = Enum(full, tuple(symbols), default if default is None else str(default))
+        default = None if default is None else str(default)
+        self._named[full] = Enum(full, tuple(symbols), default, _aliases(declared, full))
         return self._named[full]
 
     def _fixed(self, declared: dict[str, object], namespace: str) -> Fixed:
@@ -226,7 +225,7 @@ class _Parser:
             raise DefinitionError(
                 f"the size of fixed {full!r} must be 0 to {_MAX_FIXED_BYTES}; got {shortened(size)}"
             )
-        made = Fixed(full, size)
+        made = Fixed(full, size, _aliases(declared, full))
         self._named[full] = self._logical(declared, made)
         return made
 
@@ -292,6 +291,13 @@ def _fields(declared: dict[str, object]) -> dict[str, dict[str, object]]:
             raise DefinitionError(f"a field's name must be unique; got {name!r} twice")
         found[name] = each
     return found
+
+
+def _aliases(declared: dict[str, object], full_name: str = "") -> tuple[str, ...]:
+    """Return the other names of a field, or of a type: those are in its namespace."""
+    aliases = declared.get("aliases", [])
+    given = map(str, aliases) if isinstance(aliases, list) else ()
+    return tuple(_qualified(each, full_name.rpartition(".")[0]) for each in given)
 
 
 def _qualified(name: str, namespace: str) -> str:

@@ -123,8 +123,12 @@ def map_reader(read_value: Read) -> Read:
     return read
 
 
-def enum_reader(written: Enum, wanted: Enum) -> Read:
-    symbols = [each if each in wanted.symbols else wanted.default for each in written.symbols]
+def enum_reader(written: Enum, wanted: Enum, *, keeps: bool = False) -> Read:
+    """Return what reads an enum; a symbol that is unknown is its default, or may be kept."""
+    symbols = [
+        each if each in wanted.symbols else wanted.default or (each if keeps else None)
+        for each in written.symbols
+    ]
 
     def read(data: bytes, at: int, _meter: Meter) -> tuple[object, int]:
         index, at = read_long(data, at)

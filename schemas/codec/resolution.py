@@ -4,12 +4,17 @@ The writer's and the reader's types become one function, which also reads a type
 
 Where the specification leaves a choice, nothing is lost: a whole number read into a union stays
 one; a date or timestamp is converted from the writer's unit. Names of records, enums and fixed
-need not be equal: the reader knows what it wants to read.
+need not be equal, but where a union has several: the reader knows what it wants to read.
+
+What is written with a later schema than the reader's is read *back*, so that nothing is refused
+which the later schema accepts: a field is found by the aliases of the writer, too; a number that
+was promoted is one of the reader's type again where that holds it; and any other value that the
+reader's type does not have (a new type of a union, a new symbol of an enum) stays as it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from millrace.schemas.codec import decimals
@@ -59,12 +64,21 @@ _PROMOTIONS: dict[tuple[str, str], Callable[..., object]] = {
     ("string", "bytes"): str.encode,
     ("bytes", "string"): bytes.decode,
 }
+_WHOLE = frozenset({"int", "long"})
+_NAMED = (Record, Enum, Fixed)
 
 
 def resolved(
-    written: Type, wanted: Type, levels: int = MAX_DEPTH
+    written: Type, wanted: Type, levels: int = MAX_DEPTH, *, back: bool = False
 ) -> Callable[[bytes, int], tuple[object, int]]:
     r"""Return the function that reads what one type wrote as another.
+
+    Parameters
+    ----------
+    levels
+        How deep a record may be nested.
+    back
+        Whether the writer's type may be a later one than the reader's.
 
     Raises
     ------
@@ -75,22 +89,29 @@ def resolved(
     --------
     >>> resolved("int", Union(("null", "double")))(b"\x06", 0)
     (3.0, 1)
+    >>> resolved(Union(("null", "double")), "int", back=True)(bytes(2), 0)
+    (None, 1)
     """
-    read = _Resolution().read(written, wanted)
+    read = _Resolution(back=back).read(written, wanted)
     return lambda data, at: read(data, at, Meter(len(data), levels))
 
 
-def closest(written: Type, wanted: Type) -> Type | None:
+def closest(written: Type, wanted: Type, beside: Sequence[Type] = ()) -> Type | None:
     """Return which of the reader's types a value is read as; where none can, one of its kind.
+
+    Parameters
+    ----------
+    beside
+        All types of the writer's union, where it is one of them.
 
     Examples
     --------
     >>> closest("int", Union(("null", "double", "long")))
     'long'
     """
-    branches = branches_of(wanted)
-    readable = [each for each in branches if problem_of(written, each) is None]
-    alike = [each for each in branches if kind_of(each) == kind_of(written)]
+    candidates = _candidates(written, wanted, beside)
+    readable = [each for each in candidates if problem_of(written, each) is None]
+    alike = [each for each in candidates if kind_of(each) == kind_of(written)]
     return max(readable or alike, key=partial(_closeness, written), default=None)
 
 
@@ -106,7 +127,8 @@ def problem_of(written: Type, wanted: Type) -> IncompatibleError | None:
 class _Resolution:
     """Pairs of records are resolved once: they may be used many times, or refer to themselves."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, back: bool = False) -> None:
+        self._back = back
         self._records: dict[tuple[int, int], Read | IncompatibleError | None] = {}
         self._empty: dict[int, bool] = {}
 
@@ -124,14 +146,14 @@ class _Resolution:
             case Map(), Map():
                 return map_reader(self.read(written.values, wanted.values))
             case Enum(), Enum():
-                return enum_reader(written, wanted)
+                return enum_reader(written, wanted, keeps=self._back)
             case (Decimals(), _) | (_, Decimals()):
                 return self._decimals(written, wanted)
             case Fixed(), Fixed() if written.size == wanted.size:
                 return fixed_reader(written.size)
             case Moment(), Moment() if written.base in (wanted.base, "int"):
                 return _moment(written, wanted)
-        return _primitive(written, wanted)
+        return _primitive(written, wanted, _BACK if self._back else _PROMOTIONS)
 
     def _array(self, written: Array, wanted: Array) -> Read:
         return array_reader(
@@ -143,10 +165,10 @@ class _Resolution:
         problems: list[IncompatibleError] = []
         for each in written.branches:
             try:
-                branches.append(self.read(each, each if wanted is written else wanted))
+                branches.append(self._of_branch(each, written, wanted))
             except IncompatibleError as error:
                 problems.append(error)
-                branches.append(raising(error))
+                branches.append(self.read(each, each) if self._back else raising(error))
         if len(problems) == len(branches):
             raise problems[0]
 
@@ -162,23 +184,23 @@ class _Resolution:
 
         return read
 
-    def _into_union(self, written: Type, wanted: Union) -> Read:
+    def _of_branch(self, branch: Type, written: Union, wanted: Type) -> Read:
+        if wanted is written:
+            return self.read(branch, branch)
+        return self._into_union(branch, wanted, written.branches)
+
+    def _into_union(self, written: Type, wanted: Type, beside: Sequence[Type] = ()) -> Read:
         """Return the function of the reader's type that is closest to the writer's."""
         nearest: IncompatibleError | None = None
         possible: list[tuple[Type, Read]] = []
-        for each in wanted.branches:
+        for each in _candidates(written, wanted, beside):
             try:
                 possible.append((each, self.read(written, each)))
             except IncompatibleError as error:
                 if kind_of(each) == kind_of(written):
                     nearest = error
-        if not possible and nearest is not None:
-            raise nearest
         if not possible:
-            raise IncompatibleError(
-                f"{described(written)} cannot be read as"
-                f" {' or '.join(map(described, wanted.branches))}"
-            )
+            raise nearest or _incompatible(written, wanted)
         return max(possible, key=lambda one: _closeness(written, one[0]))[1]
 
     def _of_record(self, written: Record, wanted: Record) -> Read:
@@ -203,6 +225,8 @@ class _Resolution:
 
     def _record(self, written: Record, wanted: Record) -> Read:
         places = placed(written, wanted)
+        if self._back:
+            places |= _placed_back(written, wanted, places)
         reads: list[tuple[str | None, Read]] = []
         for source, declared in written.fields.items():
             place = places.get(source)
@@ -289,23 +313,53 @@ def placed(written: Record, wanted: Record) -> dict[str, str]:
     return places
 
 
-def _closeness(written: Type, wanted: Type) -> tuple[bool, bool, bool, bool]:
+def _placed_back(written: Record, wanted: Record, places: Mapping[str, str]) -> dict[str, str]:
+    """Return the writer's fields that are not placed, but were renamed from one of the reader's."""
+    return {
+        source: name
+        for name, source in placed(wanted, written).items()
+        if source not in places and name not in places.values()
+    }
+
+
+def _candidates(written: Type, wanted: Type, beside: Sequence[Type] = ()) -> Sequence[Type]:
+    """Return the reader's types that a value may be read as: names count where several are alike.
+
+    `beside` has all types of the writer's union.
+    """
+    branches, kind = branches_of(wanted), kind_of(written)
+    several = any([*map(kind_of, types)].count(kind) > 1 for types in (branches, beside))
+    if not several:
+        return branches
+    return [each for each in branches if kind_of(each) != kind or _kinship(written, each)]
+
+
+def _closeness(written: Type, wanted: Type) -> tuple[bool, bool, bool, int]:
     kind, other = kind_of(written), kind_of(wanted)
     return (
         kind == other,
-        (kind, other) == ("int", "long"),
+        _WHOLE.issuperset((kind, other)),
         type(written) is type(wanted),
-        described(written) == described(wanted),
+        _kinship(written, wanted),
     )
+
+
+def _kinship(written: Type, wanted: Type) -> int:
+    """Return how well the names of two types agree; 0 where they do not."""
+    if not isinstance(written, _NAMED) or not isinstance(wanted, _NAMED):
+        return 1 + (described(written) == described(wanted))
+    if written.name == wanted.name:
+        return 3
+    if written.name.rpartition(".")[2] == wanted.name.rpartition(".")[2]:
+        return 2
+    return int(written.name in wanted.other_names or wanted.name in written.other_names)
 
 
 def described(declared: Type) -> str:
     """Return what a type is, for people."""
     match declared:
-        case Record() | Enum():
+        case Record() | Enum() | Fixed():
             return f"{kind_of(declared)} {declared.name.rpartition('.')[2]}"
-        case Fixed():
-            return f"fixed {declared.name.rpartition('.')[2]} of {declared.size} bytes"
         case Moment():
             return f"{declared.base} in {_UNITS[declared.nanoseconds]}"
         case Decimals():
@@ -314,7 +368,8 @@ def described(declared: Type) -> str:
 
 
 def _incompatible(written: Type, wanted: Type) -> IncompatibleError:
-    return IncompatibleError(f"{described(written)} cannot be read as {described(wanted)}")
+    kinds = " or ".join(map(described, branches_of(wanted)))
+    return IncompatibleError(f"{described(written)} cannot be read as {kinds}")
 
 
 def _moment(written: Moment, wanted: Moment) -> Read:
@@ -328,10 +383,33 @@ def _moment(written: Moment, wanted: Moment) -> Read:
     return read if written.nanoseconds == wanted.nanoseconds else converting(read, convert)
 
 
-def _primitive(written: Type, wanted: Type) -> Read:
+def _whole(number: float) -> float:
+    """Return a number as a whole one, where that is the same, and a long holds it."""
+    return int(number) if number.is_integer() and abs(number) < 2**63 else number
+
+
+def _text(data: bytes) -> str | bytes:
+    """Return bytes as text, if they are UTF-8."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data
+
+
+_BACK = _PROMOTIONS | {
+    ("long", "int"): int,
+    ("double", "float"): float,
+    **{(real, whole): _whole for real in ("float", "double") for whole in _WHOLE},
+    ("bytes", "string"): _text,
+}
+
+
+def _primitive(
+    written: Type, wanted: Type, promotions: Mapping[tuple[str, str], Callable[..., object]]
+) -> Read:
     kinds = kind, other = kind_of(written), kind_of(wanted)
     if kind in READING and kind == other:
         return READING[kind]
-    if kinds in _PROMOTIONS:
-        return converting(READING[kind], _PROMOTIONS[kinds])
+    if kinds in promotions:
+        return converting(READING[kind], promotions[kinds])
     raise _incompatible(written, wanted)

@@ -8,6 +8,7 @@ plain types, and `documents` into what reads JSON.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -37,6 +38,7 @@ class Moment:
 class Fixed:
     name: str
     size: int
+    other_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Enum:
     name: str
     symbols: tuple[str, ...]
     default: str | None = None
+    other_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,12 +83,31 @@ class Record:
         Field name to its default, as JSON, for the fields that have one.
     aliases
         Field name to its other names.
+    other_names
+        Those of the record itself.
     """
 
     name: str
     fields: dict[str, Type] = field(default_factory=dict)
     defaults: dict[str, object] = field(default_factory=dict)
     aliases: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    other_names: tuple[str, ...] = ()
+
+    def name_in(self, document: Container[str], name: str) -> str | None:
+        """Return the name that a field has in a document: its own, or an alias; None for none.
+
+        Examples
+        --------
+        >>> visit = Record("Visit", {"pages": "int"}, aliases={"pages": ("views",)})
+        >>> visit.name_in({"views": 3}, "pages")
+        'views'
+        """
+        if name in document:
+            return name
+        for alias in self.aliases.get(name, ()):
+            if alias in document and alias not in self.fields:
+                return alias
+        return None
 
 
 Type: TypeAlias = str | Moment | Fixed | Decimals | Enum | Union | Array | Map | Record

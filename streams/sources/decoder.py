@@ -165,9 +165,10 @@ class InputDecoder:
             )
         if topic == "labels":
             return Decoded(True, _label_from_json(document))
-        time = document.get(self._event_time) if self._has_numeric_time else None
-        if isinstance(time, str):
-            document[self._event_time] = iso_to_units(time, self._units_per_ms)
+        if self._event_time is not None and self._has_numeric_time:
+            name = self._schema.as_written.type.name_in(document, self._event_time)
+            if name is not None and isinstance(time := document[name], str):
+                document[name] = iso_to_units(time, self._units_per_ms)
         return Decoded(False, self._schema.from_json(document))
 
 

@@ -10,7 +10,7 @@ from typing import cast
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.tasks import Task
 from millrace.models.user_code import PASSED_ON, shown, told
-from millrace.schemas import Codec, RecordError, RejectReason, shipped
+from millrace.schemas import Codec, EventSchema, RecordError, RejectReason, shipped
 from millrace.schemas.codec.columns import Column
 from millrace.schemas.codec.slices import Parts, ReadRows
 from millrace.schemas.records import Predicted
@@ -70,14 +70,20 @@ class TopicCodec:
         The definition.
     outputs
         Format of the topics that users consume; one of `formats.FORMATS`.
+    others
+        Event schemas of other definitions, oldest first, whose records may be on `clean`: earlier
+        ones, and later ones.
     """
 
-    def __init__(self, pipeline: Pipeline, outputs: str = "avro") -> None:
+    def __init__(
+        self, pipeline: Pipeline, outputs: str = "avro", others: Iterable[EventSchema] = ()
+    ) -> None:
         self._task = Task(pipeline.task)
         self._carried = frozenset((*_ALWAYS_CARRIED, *pipeline.carry_headers))
         self._internal = Codec(SHIPPED.values())
-        self._clean = pipeline.event_schema.clean_codec
-        self._types = types = {**SHIPPED, "Event": pipeline.event_schema.clean}
+        schema = pipeline.event_schema.reading(others)
+        self._clean = schema.clean_codec
+        self._types = types = {**SHIPPED, "Event": schema.clean}
         self._row_readers: dict[str, ReadRows] = {}
         self._plain_types = {type(None), *self._task.plain_types}
         self._encoders: Mapping[tuple[str, str], Encoder] = {

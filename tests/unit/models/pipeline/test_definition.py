@@ -76,6 +76,25 @@ def test_schema_from_a_file(tmp_path: Path) -> None:
         )
 
 
+def test_earlier_schemas(tmp_path: Path) -> None:
+    """Earlier schemas are given as the schema is, and each is checked against it."""
+    before = SCHEMA | {"fields": SCHEMA["fields"][:-1]}
+    path = tmp_path / "visit.1.avsc"
+    path.write_text(json.dumps(before))
+    after = [*before["fields"], {"name": "country", "type": "string", "default": ""}]
+    now = SCHEMA | {"fields": after}
+    found = visits(schema=now, earlier_schemas=[path, before]).event_schema
+    assert [each.as_written.schema for each in found.earlier] == [before, before]
+    for given, message in (
+        (path, r"earlier_schemas must be a list of schemas; got"),
+        ([3], r"earlier_schemas\[0\] must be the path of an \.avsc file, or Avro's JSON as a"),
+        ([path, {}], r"earlier_schemas\[1\]: schema must be an Avro record"),
+        ([SCHEMA | {"fields": SCHEMA["fields"][:2]}], r"earlier_schemas\[0\] must .* field 'age'"),
+    ):
+        with pytest.raises(DefinitionError, match=f"^{message}"):
+            visits(schema=now, earlier_schemas=given)
+
+
 def test_frozen_and_renamed() -> None:
     """A pipeline does not change; under another name it is another one, the same otherwise."""
     pipeline = visits()

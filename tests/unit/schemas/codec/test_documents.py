@@ -285,3 +285,26 @@ def test_any_json_is_an_event_or_ill_typed(drawn: Drawn, document: Any) -> None:
         assert reason in (RejectReason.ILL_TYPED_FIELD, RejectReason.MISSING_FIELD)
     else:
         avro.decode(avro.encode(event))
+
+
+def test_aliases() -> None:
+    """A field is found by its own name, or by an alias that is no other field's name."""
+    schema = record("long", ["null", record("long", name="I")])
+    schema["fields"][0]["aliases"] = ["b", "old", "older"]
+    schema["fields"][1]["type"][1]["fields"][0]["aliases"] = ["old"]
+    read = EventSchema(schema).from_json
+    assert read({"older": 1, "b": None}) == {"a": 1, "b": None}
+    assert read({"older": 1, "old": 2, "b": None}) == {"a": 2, "b": None}
+    assert read({"older": 1, "a": 3, "b": {"old": 4}}) == {"a": 3, "b": {"a": 4}}
+    with pytest.raises(RecordError, match="lacks the field 'a'"):
+        read({"b": None})
+    with pytest.raises(RecordError, match="field 'a' must be long"):
+        read({"old": "x", "b": None})
+
+
+def test_what_another_schema_has() -> None:
+    """A field that is gone is ignored, and one that is added has its default."""
+    schema = record("long", ["null", "string"], {"type": "array", "items": "long"})
+    schema["fields"][1]["default"] = None
+    schema["fields"][2]["default"] = [1]
+    assert EventSchema(schema).from_json({"a": 1, "gone": {}}) == {"a": 1, "b": None, "c": [1]}

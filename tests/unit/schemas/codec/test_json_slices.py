@@ -130,3 +130,12 @@ def test_doubles_to_the_last_bit() -> None:
     )
     read = [row and row[1]["a"] for row in rows]
     assert [each for each in zip(texts, read, strict=True) if each[1] != float(each[0])] == []
+
+
+@pytest.mark.parametrize("data", [b'{"old": 1}', b'{"old": 1, "a": 2}', b'{"older": null}'])
+def test_aliases_are_left_out(data: bytes) -> None:
+    """A document that has an alias is left to what reads one by one, a default notwithstanding."""
+    fields = [{"name": "a", "type": "long", "default": 0, "aliases": ["old", "older"]}]
+    avro: AvroType[Any] = AvroType({"type": "record", "name": "R", "fields": fields})
+    read = json_row_reader(Row("R", avro.type))
+    assert read([b'{"a": 3}', data, b"{}"]) == [("R", {"a": 3}), None, ("R", {"a": 0})]

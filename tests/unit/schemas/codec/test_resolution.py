@@ -5,8 +5,10 @@ from __future__ import annotations
 import struct
 import time
 from decimal import Decimal
+from io import BytesIO
 from typing import Any
 
+import fastavro
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +19,7 @@ from millrace.schemas.codec.binary import write_long
 from millrace.schemas.codec.parsing import parse_record
 from tests.unit.schemas.any_schemas import Drawn, schemas
 from tests.unit.schemas.avro_schemas import ENUM, by_fastavro, map_of, record
+from tests.unit.schemas.schema_pairs import Pair, pairs
 
 WANTED: AvroType[Any] = AvroType(record("string"))
 SECOND: AvroType[Any] = AvroType({**record(), "fields": [{"name": "b", "type": "string"}]})
@@ -405,3 +408,42 @@ def test_nested_unions_are_resolved_in_time() -> None:
         "b": None,
     }
     assert time.process_time() - begun < 5
+
+
+@given(pairs(), st.data())
+def test_any_pair_is_resolved_as_by_fastavro(pair: Pair, data: st.DataObject) -> None:
+    """Of any two schemas, what one wrote has the value that fastavro reads, or both refuse it."""
+    body = by_fastavro(pair.written, data.draw(pair.values))
+    expected = _by_fastavro(body, pair)
+    try:
+        found = read(body, pair.written, AvroType(pair.wanted))
+    except RecordError:
+        found = "refused"
+    assert found == expected
+
+
+def _by_fastavro(body: bytes, pair: Pair) -> object:
+    schemas = [*map(fastavro.parse_schema, (pair.written, pair.wanted))]
+    try:
+        return fastavro.schemaless_reader(BytesIO(body), *schemas)
+    except Exception:  # it has no error of its own for what it does not expect
+        return "refused"
+
+
+def test_names_where_a_union_has_several() -> None:
+    """Of several records of a union, the one of the writer's name or alias is read, or none."""
+    one, two = record("long", name="One"), record("long", "long", name="Two")
+    two["fields"][1]["default"] = 5
+    both = AvroType[Any](record([one, {**two, "namespace": "n", "aliases": ["Old"]}]))
+    for name, expected in (
+        ("One", {"a": 1}),
+        ("Two", {"a": 1, "b": 5}),
+        ("n.Old", {"a": 1, "b": 5}),
+    ):
+        written = record([record("long", name=name)])
+        assert read(by_fastavro(written, {"a": {"a": 1}}), written, both)["a"] == expected
+    error = refused(b"", record([record("long", name="Other")]), both)
+    assert "record Other cannot be read as record One or record Two" in error.detail
+    alone = AvroType[Any](record([one]))
+    written = record([record("long", name="Other")])
+    assert read(by_fastavro(written, {"a": {"a": 1}}), written, alone) == {"a": {"a": 1}}
