@@ -16,7 +16,7 @@ from pathlib import Path
 from reprlib import repr as shortened
 from typing import cast
 
-from millrace.schemas.codec.avro import AvroType, Codec, Schema
+from millrace.schemas.codec.avro import MARKER, AvroType, Codec, Schema
 from millrace.schemas.codec.documents import MisfitError, document_reader
 from millrace.schemas.codec.parsing import load, parse_record
 from millrace.schemas.codec.types import (
@@ -72,6 +72,11 @@ class EventSchema:
         self.earlier = tuple(self._earlier(place, each) for place, each in enumerate(earlier))
         self._others = self.earlier
         self._fields: Mapping[str, Type] = self.as_written.type.fields
+
+    @property
+    def fingerprint(self) -> str:
+        """What records in single-object encoding name it by: 16 hexadecimal digits."""
+        return self.as_written.header[len(MARKER) :].hex()
 
     @property
     def field_names(self) -> tuple[str, ...]:

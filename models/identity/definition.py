@@ -35,7 +35,8 @@ def describe(pipeline: Pipeline) -> Description:
     """Return a pipeline as data for JSON: equal as long as the pipeline means the same.
 
     What is code is there by its identity, which is null where its source cannot be found. The
-    schema is as it was written, time spans are text, and of `classes` there are all that can be.
+    schema is as it was written, earlier ones are fingerprints, time spans are text, and of
+    `classes` there are all that can be.
 
     Examples
     --------
@@ -49,6 +50,7 @@ def describe(pipeline: Pipeline) -> Description:
         metrics = default_metrics(Task(pipeline.task))
     code: Description = {
         "schema": pipeline.event_schema.as_written.schema,
+        "earlier_schemas": [each.fingerprint for each in pipeline.event_schema.earlier],
         "classes": _data(pipeline.labels.classes),
         "models": [_model(name, each) for name, each in pipeline.models.items()],
         "features": [

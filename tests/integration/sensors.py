@@ -97,6 +97,22 @@ def _pipeline(**own: Any) -> Pipeline:
 
 
 every_sensor = _pipeline()
+plain = _pipeline(features=[fields("temperature", "load")])
+"""Keeps no state of features."""
+
+LATER_SCHEMA: dict[str, Any] = SCHEMA | {
+    "fields": [
+        *SCHEMA["fields"][:4],
+        {"name": "use", "type": ["null", "double"], "aliases": ["load"]},
+        {"name": "humidity", "type": "long", "default": 40},
+        SCHEMA["fields"][5],
+    ]
+}
+plain_later = _pipeline(
+    schema=LATER_SCHEMA,
+    earlier_schemas=[SCHEMA],
+    features=[fields("temperature", "use", "humidity")],
+)
 large = _pipeline(models={"large": Large})
 by_sensor = _pipeline(scope="key")
 fragile = _pipeline(

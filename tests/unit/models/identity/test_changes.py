@@ -18,7 +18,7 @@ from millrace.models.identity.summary import Changes, Fate
 from millrace.models.monitoring.drift import DriftSettings
 from millrace.models.pipeline.definition import Pending, Pipeline
 from millrace.models.pipeline.on_change import Candidate
-from millrace.schemas import DefinitionError
+from millrace.schemas import DefinitionError, EventSchema
 from tests.unit.models.identity.conftest import SCHEMA, Make, bayes, per_year
 
 LINEAR = linear_model.LogisticRegression
@@ -484,6 +484,7 @@ SETTINGS: dict[str, tuple[Any, str, Any]] = {
     "on_invalid_prediction": ("alert", "on_invalid_prediction", "alert"),
     "largest_feature": (1e6, "largest_feature", 1e6),
     "on_error": ("stop", "on_error", "stop"),
+    "earlier_schemas": ([SCHEMA], "earlier_schemas", [EventSchema(SCHEMA).fingerprint]),
 }
 """A parameter to another value of it, and what of it is named in the summary."""
 

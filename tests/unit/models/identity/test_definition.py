@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Never
@@ -17,8 +18,9 @@ from millrace.models.features.base import Feature
 from millrace.models.features.calendar import calendar
 from millrace.models.features.fields import fields
 from millrace.models.features.rolling import rolling
-from millrace.models.identity.definition import changed_parts, identities
+from millrace.models.identity.definition import changed_parts, describe, identities
 from millrace.models.pipeline.definition import Pipeline
+from millrace.schemas import EventSchema
 
 _PRINT = """
 import importlib, json, sys
@@ -87,6 +89,15 @@ def test_another_meaning_under_the_same_name_is_seen(
     """A name may stay where what it stands for does not."""
     both = (identities(_pipeline(each)) for each in (before, now))
     assert changed_parts(*both) == [f"features[{name!r}]"]
+
+
+def test_earlier_schemas_are_described(visits: Callable[..., Pipeline]) -> None:
+    """An earlier schema is there as records and rejects name it."""
+    before = visits().schema
+    assert describe(visits())["earlier_schemas"] == []
+    (found,) = describe(visits(earlier_schemas=[before]))["earlier_schemas"]
+    assert found == EventSchema(before).fingerprint
+    assert EventSchema(before).as_written.header.endswith(bytes.fromhex(found))
 
 
 def test_a_part_that_cannot_be_told_has_no_identity() -> None:
