@@ -104,6 +104,12 @@ class Candidate:
         """Whether its predictions hold the probabilities of classes, where its model has any."""
         return self._probabilities
 
+    @gives_probabilities.setter
+    def gives_probabilities(self, probabilities: bool) -> None:
+        if probabilities != self._probabilities:
+            self._probabilities = probabilities
+            self.predict = predictor(self.model, self._task, probabilities)
+
     def with_model(self, model: Model) -> Candidate:
         """Return a candidate with another model, and the same task and probabilities."""
         return Candidate(model, self._task, self._probabilities)

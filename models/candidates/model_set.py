@@ -54,11 +54,15 @@ class ModelSet:
     ----------
     pipeline
         The definition.
+    champion
+        Name of the model whose predictions are published; by default the first.
+    commanded
+        Number of the last command that has changed these models.
 
     Attributes
     ----------
-    champion
-        Name of the model whose predictions are published.
+    champion, commanded
+        See above.
     candidates
         Name to candidate, in the order of the definition.
     baselines
@@ -67,14 +71,20 @@ class ModelSet:
         Name of a candidate to the challenger that competes for its place.
     version
         Examples learned from: a model is a function of its definition and that many examples.
+    passed_over
+        Examples that came while learning was paused.
     failures
         Name of a candidate to how often it or its challenger raised an exception, or answered
         what is no prediction. The champion is not stopped when another candidate fails.
     """
 
-    def __init__(self, pipeline: Pipeline) -> None:
+    commanded = 0  # neither is in state of 0.1
+    passed_over = 0
+
+    def __init__(self, pipeline: Pipeline, champion: str | None = None, commanded: int = 0) -> None:
         self.task = Task(pipeline.task)
-        self.champion = pipeline.champion
+        self.champion = champion or pipeline.champion
+        self.commanded = commanded
         fresh: dict[str, Model] = {name: pipeline.fresh_model(name) for name in pipeline.models}
         # Probabilities cost as much as a small model, and only the champion's are published.
         measured = measures_probabilities(self.task, pipeline.metrics)
@@ -166,6 +176,8 @@ class ModelSet:
         for name, candidate in self.candidates.items():
             if candidate is not champion:
                 self._let_follow(name, candidate, steps, note_failure)
+        if champion is not next(iter(self.candidates.values())):
+            self._put_in_order(steps)
         labels = [step.label for step in steps if step.taught is not None]
         self.version += len(labels)
         self._pending += [label for label in labels if label is not None]
@@ -198,6 +210,13 @@ class ModelSet:
                 else:
                     candidate.note_invalid(step.taught)
                 self._teach(name, candidate, step.taught, step.label, version, note_failure)
+
+    def _put_in_order(self, steps: Iterable[Step]) -> None:
+        """Put what the candidates predicted in their order: the champion was first to answer."""
+        for step in steps:
+            if step.asked is not None:
+                for name in self.candidates:
+                    step.answers[name] = step.answers.pop(name)
 
     def champion_fails(self, features: Features) -> bool:
         """Whether the champion makes no prediction for these features. Changes no model."""
@@ -309,6 +328,27 @@ class ModelSet:
                 del self.challengers[name]
         if raised is not None:
             raise raised
+
+    def serve_by(self, champion: str) -> None:
+        """Let a candidate serve; its predictions hold probabilities from now on."""
+        self.champion = champion
+        for name, candidate in self.candidates.items():
+            candidate.gives_probabilities = self._measures_probabilities or name == champion
+
+    def reset(self, name: str, pipeline: Pipeline) -> None:
+        """Put an untrained model in the place of a candidate."""
+        self._replace(name, pipeline.fresh_model(name))
+        self._unlearned.pop(name, None)
+
+    def has_challenger(self, name: str) -> bool:
+        """Whether there is a challenger of that name."""
+        challenger = self.challengers.get(incumbent_of(name))
+        return challenger is not None and challenger.name == name
+
+    def let_win(self, challenger: str) -> None:
+        """Put a challenger in the place of its incumbent."""
+        incumbent = incumbent_of(challenger)
+        self._replace(incumbent, self.challengers.pop(incumbent).model)
 
     def handle_drift(self, name: str, policy: DriftPolicy, pipeline: Pipeline) -> None:
         """Apply the policy to the candidate `name`, whose loss has drifted."""

@@ -28,12 +28,15 @@ class CommandSpec:
     operators
         Those that apply it: of an agent that has one of them, each task says in `audit` what it
         did.
+    tells
+        Returns what tasks are told besides its arguments, of what is in force after it.
     """
 
     does: str
     takes: Callable[[InForce, Arguments], InForce]
     arguments: Mapping[str, str] = field(default_factory=dict)
     operators: frozenset[str] = frozenset({"learning"})
+    tells: Callable[[InForce], Arguments] = lambda _: {}
 
 
 COMMANDS: Mapping[str, CommandSpec] = {
@@ -42,7 +45,11 @@ COMMANDS: Mapping[str, CommandSpec] = {
         InForce.promoted,
         {"model": "the candidate that serves from now on"},
     ),
-    "rollback": CommandSpec("Let the champion before serve again.", InForce.rolled_back),
+    "rollback": CommandSpec(
+        "Let the champion before serve again.",
+        InForce.rolled_back,
+        tells=lambda after: {"model": after.champion},
+    ),
     "reset": CommandSpec(
         "Begin with an untrained model.",
         InForce.with_reset,

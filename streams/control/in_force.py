@@ -46,6 +46,8 @@ class InForce:
         self._check_model(incumbent_of(model))
         if model == self.champion:
             raise CommandError(f"model must be another than the champion; got {model!r}")
+        if incumbent_of(model) == self.champion:  # by another model, which takes its place
+            return self
         return self._serving(incumbent_of(model), (*self.former, self.champion)[-_MOST_FORMER:])
 
     def rolled_back(self, _arguments: Arguments) -> InForce:

@@ -89,7 +89,8 @@ class ControlOperator(RecordOperator):
             self._check_place(id_, origin)
             self._check_signature(command, origin)
             check_form(name, arguments)
-            after = spec_of(name).takes(before, arguments)
+            spec = spec_of(name)
+            after = spec.takes(before, arguments)
         except CommandError as error:
             evidence["reason"] = str(error)
             return [audited(cause, "command", "refused", evidence=evidence)]
@@ -100,7 +101,7 @@ class ControlOperator(RecordOperator):
             number=number,
             id=id_,
             command=name,
-            arguments=arguments,
+            arguments={**arguments, **spec.tells(after)},
             who=command["who"],
             why=command["why"],
         )

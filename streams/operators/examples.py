@@ -53,7 +53,7 @@ class ExampleWriter:
 
     def staleness(self, scope_key: str, models: ModelSet) -> int:
         """Return how many examples the models are behind those that learn elsewhere."""
-        return max(self.written.get(scope_key, 0) - models.version, 0)
+        return max(self.written.get(scope_key, 0) - models.version - models.passed_over, 0)
 
 
 def _example(joined: Joined) -> Example:

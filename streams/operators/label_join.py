@@ -95,6 +95,15 @@ class LabelJoin:
             "classes": self._classes.seen,
         }
 
+    @property
+    def champion(self) -> str:
+        """The candidate whose predictions are published."""
+        return self._waiting.champion
+
+    @champion.setter
+    def champion(self, champion: str) -> None:
+        self._waiting.champion = champion
+
     def knows(self, event_id: str) -> bool:
         """Whether an event with this id is waiting, or has ended lately."""
         return event_id in self._waiting or event_id in self._ended

@@ -7,6 +7,10 @@ and reacts by the pipeline's policy, and trains every model. The models are kept
 metric or a detector raises an exception goes to `rejects`, with the last frame of the traceback;
 the rest goes on. A candidate that makes no valid prediction any more is reset or replaced, as
 `on_invalid_prediction` says, with an alert.
+
+Commands change who serves, and models (`commanded`). While learning is paused, predictions are
+tested and losses watched as ever, but no model changes: neither candidates nor baselines learn,
+no policy reacts, and no challenger wins. What comes then is never learned.
 """
 
 from __future__ import annotations
@@ -38,7 +42,9 @@ from millrace.streams.operators.joined import Joined, JoinedColumns
 from millrace.streams.operators.keyed_state import KeyedState
 from millrace.streams.operators.record import (
     MODELS_KEY,
+    AcceptedRecord,
     AlertRecord,
+    AuditRecord,
     ExampleRecord,
     Origin,
     Record,
@@ -61,13 +67,16 @@ class LearningOperator(RecordOperator):
         The definition.
     models
         Prediction asks the same ones where the two share an agent.
+    is_apart
+        Whether it does not, and follows what is published.
     """
 
     name = "learning"
     runs_within = "prediction"
 
-    def __init__(self, pipeline: Pipeline, models: ScopedModels) -> None:
+    def __init__(self, pipeline: Pipeline, models: ScopedModels, is_apart: bool = False) -> None:
         self._pipeline = pipeline
+        self._is_apart = is_apart
         self._task = Task(pipeline.task)
         self._policy = DriftPolicy(pipeline.drift.policy)
         self._on_invalid = DriftPolicy(pipeline.on_invalid_prediction)
@@ -78,6 +87,7 @@ class LearningOperator(RecordOperator):
         self._untouched = Prototype(self._fresh_monitors)
         models.keep_beside(self._monitors)
         self._watches_at_once = self._policy is not DriftPolicy.ALERT or pipeline.scope == Scope.KEY
+        self._watched = [] if pipeline.drift.loss is None else [*pipeline.models]
         self._names = [*pipeline.models, *baselines(self._task)]
         self._joined: list[Joined] = []
         self._trained: dict[int, ModelSet] = {}
@@ -89,6 +99,7 @@ class LearningOperator(RecordOperator):
             models=models.by_scope_key,
             evaluation=self._evaluation,
             monitors=self._monitors,
+            commanded=models.commanded.store,
         )
 
     @classmethod
@@ -98,7 +109,13 @@ class LearningOperator(RecordOperator):
 
     @classmethod
     def make(cls, context: Context) -> Self:
-        return cls(context.pipeline, context.models)
+        return cls(context.pipeline, context.models, is_apart=True)
+
+    def apply(self, command: AcceptedRecord) -> list[AuditRecord]:
+        made = self.models.apply(command)
+        if self._is_apart:
+            self.models.catch_up()
+        return made
 
     @property
     def evaluation(self) -> Prequential | None:
@@ -130,6 +147,9 @@ class LearningOperator(RecordOperator):
             made += self._decide(joined, scope_key, models)
             if self._learns_without_labels:
                 return made
+        if self._is_paused:
+            models.passed_over += 1
+            return made
         self._trained[id(models)] = models
         try:
             models.learn(joined.vector["features"], label, self._note_failure)
@@ -145,8 +165,8 @@ class LearningOperator(RecordOperator):
         """Return how many labels can be learned before a policy may change the models."""
         if not self._watches_at_once:
             return sys.maxsize
-        monitors = self._monitors.get(scope_key)
-        if monitors is None:
+        monitors = self._monitors.get(scope_key, {})
+        if len(monitors) < len(self._watched):
             return 0
         return min((each.next_check for each in monitors.values()), default=sys.maxsize) - 1
 
@@ -180,7 +200,7 @@ class LearningOperator(RecordOperator):
         for each in self._trained.values():
             each.answer_baselines()
         if self._learned:
-            self.tally["learned", self._pipeline.champion] += self._learned
+            self.tally["learned", self.models.commanded.champion] += self._learned
         versions = self._versions
         self._trained, self._versions, self._learned = {}, [], 0
         if not columns:
@@ -242,7 +262,7 @@ class LearningOperator(RecordOperator):
         if broken:
             replace = partial(self._replace_broken, broken)
             made += self._guarded(replace, joined, scope_key, models)
-        if models.challengers:
+        if models.challengers and not self._is_paused:
             self._compare(joined, scope_key, models)
         return made
 
@@ -276,7 +296,7 @@ class LearningOperator(RecordOperator):
     ) -> list[tuple[int, Record]]:
         """Watch the losses of a scope for drift; return what is found, each with its event."""
         made: list[tuple[int, Record]] = []
-        for name, monitor in self._monitors.changing(scope_key, self._untouched.copy).items():
+        for name, monitor in self._monitors_of(scope_key).items():
             known = [(at, loss) for at, loss in enumerate(losses.get(name, ())) if loss is not None]
             if not known:
                 continue
@@ -287,14 +307,29 @@ class LearningOperator(RecordOperator):
                     continue
                 made.append((at, self._alert(name, found, versions[at], joined[at])))
                 if self._watches_at_once:
-                    self._react(name, self._policy, scope_key)
+                    self._react(name, self._in_force(self._policy), scope_key)
         return sorted(made, key=itemgetter(0))
+
+    def _monitors_of(self, scope_key: str) -> dict[str, DriftMonitor]:
+        """Return the monitors of a scope to change them; those that are missing are made."""
+        monitors = self._monitors.changing(scope_key, self._untouched.copy)
+        if len(monitors) < len(self._watched):
+            monitors = self._monitors[scope_key] = self._untouched.copy() | monitors
+        return monitors
+
+    @property
+    def _is_paused(self) -> bool:
+        return self.models.commanded.is_paused
+
+    def _in_force(self, policy: DriftPolicy) -> DriftPolicy:
+        """Return what a policy does now: where nothing is learned, no model is changed."""
+        return DriftPolicy.ALERT if self._is_paused else policy
 
     def _replace_broken(
         self, broken: list[str], joined: Joined, scope_key: str, models: ModelSet
     ) -> list[Record]:
         """Apply the policy to candidates that make no valid prediction any more."""
-        policy, vector, origin = self._on_invalid, joined.vector, joined.origin
+        policy, vector, origin = self._in_force(self._on_invalid), joined.vector, joined.origin
         made: list[Record] = []
         for name in broken:
             count = models.failures[name]
@@ -326,7 +361,7 @@ class LearningOperator(RecordOperator):
             position=evidence.position,
             mean_before=evidence.mean_before,
             mean_after=evidence.mean_after,
-            action=self._policy.value,
+            action=self._in_force(self._policy).value,
             model=name,
             model_version=version,
         )
@@ -348,7 +383,7 @@ class LearningOperator(RecordOperator):
                 scaled=not self._task.is_classification,
                 quiet=self._policy is DriftPolicy.ALERT,
             )
-            for name in self._pipeline.models
+            for name in self._watched
         }
 
 

@@ -13,9 +13,9 @@ reads `models`.
 An event for which the champion raises an exception goes to `rejects`, as does one whose id is
 known. So does one for which the champion's answer is no prediction, such as NaN; it waits for its
 label all the same, and there is an alert. So does one for which the champion raises where it would
-raise for the first event, too, that was predicted: the champion is broken, and not the event odd.
-State: that of the label join, how often the champion made no prediction, and the features of that
-first event; with learning elsewhere, the number of examples written.
+raise for the first event, too, that it predicted: the champion is broken, and not the event odd.
+State: that of the label join, how often the champion made no prediction, and the features of the
+first event that each candidate predicted; with learning elsewhere, the number of examples written.
 """
 
 from __future__ import annotations
@@ -85,7 +85,6 @@ class PredictionOperator(RecordOperator):
         nested = (training,) if isinstance(training, LearningOperator) else ()
         super().__init__(pipeline, self.topics_in([each.name for each in nested]))
         self.nested = nested
-        self._champion = pipeline.champion
         self._models = models
         self._training = training
         self._load_models = load_models
@@ -97,8 +96,9 @@ class PredictionOperator(RecordOperator):
             self._learning = training
         self._asked: list[_Asked] = []
         self._published: list[_Published] = []
+        self._columns: list[PredictionColumns] = []  # of those that served before, in a slice
         self._invalid: KeyedState[int] = KeyedState()  # the champion's invalid predictions
-        self._first: KeyedState[Features] = KeyedState()  # that the champion predicted
+        self._first: KeyedState[Features] = KeyedState()  # that each candidate predicted
         self._join = LabelJoin(pipeline, training, self.tally)
         self.stores |= self._join.stores | {"invalid": self._invalid, "first": self._first}
         if isinstance(training, ExampleWriter):
@@ -122,6 +122,7 @@ class PredictionOperator(RecordOperator):
 
     def _fold(self, slice_: Slice) -> list[Made]:
         self._made = []
+        self._follow_champion()
         left = deque(each for each in slice_ if each.topic in self.topics.reads)
         while left:
             one_by_one = len(left)
@@ -132,11 +133,12 @@ class PredictionOperator(RecordOperator):
 
     def _fold_run(self, learning: LearningOperator, left: deque[Record]) -> int:
         """Fold the run that the next records begin with; return how many to take one by one."""
-        if len(left) < _SHORTEST_RUN:
+        if len(left) < _SHORTEST_RUN or self._models.commanded.is_paused:
             return len(left)
         models = self._models.of(_ALL)
         most_labels = learning.most_labels(_ALL)
-        if not models.is_ordinary or not most_labels:
+        is_known = len(self._first) >= len(models.candidates)
+        if not (models.is_ordinary and most_labels and is_known):
             return 1
         run = self._join.runs.find(left, self._place, most_labels)
         if len(run.steps) < _SHORTEST_RUN:
@@ -179,13 +181,23 @@ class PredictionOperator(RecordOperator):
             models = self._loaded(record)
             if models is not None:
                 self._models.by_scope_key[record.value["scope_key"]] = models
+                self._models.follow(models)
+                self._follow_champion()
         return ()
+
+    def _follow_champion(self) -> None:
+        """Publish what the champion predicts, which may be another one now."""
+        champion = self._models.commanded.champion
+        if self._published:
+            self._columns += self._predictions()
+        self._champion = self._join.champion = champion
 
     def settle(self, made: list[Record]) -> list[Made]:
         self._fill_in_baselines()
         settled, outcomes = self._join.settle()
-        columns = (self._predictions(), outcomes)
-        return [*(each for each in columns if each is not None), *inserted(made, settled)]
+        columns, self._columns = [*self._columns, *self._predictions()], []
+        of_outcomes = [] if outcomes is None else [outcomes]
+        return [*columns, *of_outcomes, *inserted(made, settled)]
 
     def readings(self) -> Iterable[Reading]:
         return self._join.readings()
@@ -210,12 +222,19 @@ class PredictionOperator(RecordOperator):
             predicted = models.predict(vector["features"], self._note_failure)
         except NoPredictionError as error:
             return self._unpredicted(vector, models, error, origin)
-        if models.champion not in self._first:
-            self._first[models.champion] = vector["features"].copy()
+        if len(self._first) < len(models.candidates):
+            self._note_first(models, vector["features"], predicted)
         answer, staleness = predicted[models.champion], self._training.staleness(scope_key, models)
         made = self._await_label(vector, predicted, models, origin, self._place)
         self._published.append((vector, answer, version, staleness, origin))
         return made
+
+    def _note_first(
+        self, models: ModelSet, features: Features, predicted: Mapping[str, Predicted]
+    ) -> None:
+        for name in models.candidates:
+            if name not in self._first and predicted[name]["value"] is not None:
+                self._first[name] = features.copy()
 
     def _await_label(
         self,
@@ -273,12 +292,12 @@ class PredictionOperator(RecordOperator):
                 for predicted, _, labels in of_models:
                     predicted[name] = each[labels]
 
-    def _predictions(self) -> PredictionColumns | None:
+    def _predictions(self) -> list[PredictionColumns]:
         published, self._published = self._published, []
         if not published:
-            return None
+            return []
         vectors, answers, versions, staleness, origins = zip(*published, strict=True)
-        return PredictionColumns(
+        columns = PredictionColumns(
             origins,
             event_ids=[each["event_id"] for each in vectors],
             keys=[each["key"] for each in vectors],
@@ -290,3 +309,4 @@ class PredictionOperator(RecordOperator):
             probabilities=[each["probabilities"] for each in answers],
             features=[each["features"] for each in vectors],
         )
+        return [columns]

@@ -51,6 +51,8 @@ class WaitingEvents:
 
     Attributes
     ----------
+    champion
+        The candidate whose predictions are published.
     entries
         The state, to be saved and restored.
     """
@@ -60,7 +62,7 @@ class WaitingEvents:
         names = tuple(chain.from_iterable(each.names for each in pipeline.features))
         self._limit = pipeline.pending.limit
         self._limit_bytes = pipeline.pending.limit_bytes
-        self._champion = pipeline.champion
+        self.champion = pipeline.champion
         self._candidates = len(pipeline.models) + len(baselines(task))
         is_measured = measures_probabilities(task, pipeline.metrics)
         self._with_probabilities = self._candidates if is_measured else 1
@@ -298,7 +300,7 @@ class WaitingEvents:
         """Return the rough size of an event when it is packed."""
         vector = waiting.vector
         features, event_id = vector["features"].values(), vector["event_id"]
-        champion = waiting.predicted.get(self._champion)
+        champion = waiting.predicted.get(self.champion)
         classes = len(champion["probabilities"]) if champion else 0
         values = len(features) + self._candidates + classes * self._with_probabilities
         size = EVENT_BYTES + VALUE_BYTES * values + len(event_id) + len(vector["key"] or "")

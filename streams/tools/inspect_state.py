@@ -136,14 +136,15 @@ def describe(partition: int, task: Task, vectors: Iterable[Features]) -> list[Ca
             partition=partition,
             scope_key=scope_key,
             model=name,
-            is_champion=name == models.champion,
+            is_champion=name == learning.models.commanded.champion,
             version=models.version,
             measured=measured.get(name, 0),
             metrics=metrics.get(name, {}),
             failures=models.failures[name],
             digest=_digest(models, name, metrics.get(name, {}), rows),
         )
-        for scope_key, models in sorted(learning.models.by_scope_key.items())
+        for scope_key in sorted(learning.models.by_scope_key)
+        for models in [learning.models.of(scope_key)]
         for name in models.models
     ]
 

@@ -314,6 +314,7 @@ def test_memory_is_bounded(name: str, cases: dict[str, Case]) -> None:
         "examples": 2,
         "models": 2,
         "evaluation": 1,
+        "commanded": 5,
         "monitors": 6 if case.name.startswith("drift") else 2,
         "held": 1,
         "invalid": 1,

@@ -1,0 +1,93 @@
+"""What commands have made of the models of one partition.
+
+Who serves, and whether models learn, is said here and nowhere else. What changes models is noted
+with the command's number; the models of each scope key do it when they are next used. So a command
+is applied at once, however many there are.
+"""
+
+from __future__ import annotations
+
+from millrace.models.candidates.incumbents import incumbent_of
+from millrace.streams.operators.audit import Cause, audited
+from millrace.streams.operators.keyed_state import KeyedState
+from millrace.streams.operators.record import AcceptedRecord, AuditRecord
+
+_CHAMPION, _NUMBER, _PAUSED = "champion", "number", "paused"
+_RESET = "reset/"
+
+
+class Commanded:
+    """Who serves, whether models learn, and what is to be done to models when they are next used.
+
+    Parameters
+    ----------
+    champion
+        Who serves before the first command.
+
+    Attributes
+    ----------
+    store
+        The state; empty before the first command.
+    """
+
+    def __init__(self, champion: str) -> None:
+        self._at_first = champion
+        self.store: KeyedState[str | int] = KeyedState()
+
+    @property
+    def champion(self) -> str:
+        """The candidate that serves."""
+        return str(self.store.get(_CHAMPION, self._at_first))
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether models learn nothing."""
+        return _PAUSED in self.store
+
+    @property
+    def number(self) -> int:
+        """Number of the last command that changed models; 0 before the first."""
+        return int(self.store.get(_NUMBER, 0))
+
+    def reset_since(self, number: int) -> list[str]:
+        """Return the candidates that begin untrained, by commands after that number."""
+        noted = [(key, int(at)) for key, at in self.store.items() if key.startswith(_RESET)]
+        return [key.removeprefix(_RESET) for key, at in noted if at > number]
+
+    def serve_by(self, champion: str, number: int) -> None:
+        """Let a candidate serve from a command on."""
+        self.store[_CHAMPION] = champion
+        self.store[_NUMBER] = number
+
+    def apply(self, command: AcceptedRecord) -> list[AuditRecord]:
+        """Note what a command asks for; return what it changes."""
+        name = command.value["command"]
+        model = command.value["arguments"].get("model", "")
+        if name == "promote":
+            return self._promote(incumbent_of(model), command, "promoted")
+        if name == "rollback":
+            return self._promote(model, command, "rolled_back")
+        if name == "reset":
+            self.store[_RESET + model] = self.store[_NUMBER] = command.value["number"]
+            return [audited(Cause.of(command), f"models[{model!r}]", "reset", after="untrained")]
+        if name in ("pause", "resume"):
+            return self._pause(name == "pause", command)
+        return []
+
+    def _promote(self, champion: str, command: AcceptedRecord, action: str) -> list[AuditRecord]:
+        before = self.champion
+        if champion == before:
+            return []
+        self.serve_by(champion, command.value["number"])
+        return [audited(Cause.of(command), "champion", action, before=before, after=champion)]
+
+    def _pause(self, is_paused: bool, command: AcceptedRecord) -> list[AuditRecord]:
+        if is_paused == self.is_paused:
+            return []
+        before, after = ("on", "paused") if is_paused else ("paused", "on")
+        if is_paused:
+            self.store[_PAUSED] = command.value["number"]
+        else:
+            del self.store[_PAUSED]
+        action = f"{command.value['command']}d"
+        return [audited(Cause.of(command), "learning", action, before=before, after=after)]
