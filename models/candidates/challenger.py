@@ -54,6 +54,11 @@ class Challenger:
         """What the trial has shown so far."""
         return self._trial.verdict
 
+    @property
+    def evidence(self) -> dict[str, float]:
+        """What the verdict rests on."""
+        return self._trial.evidence
+
     def compare(self, predicted: Mapping[str, Predicted], losses: Mapping[str, float]) -> None:
         """Compare the losses of the two at an event, if this challenger predicted it.
 

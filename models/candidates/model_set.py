@@ -268,7 +268,9 @@ class ModelSet:
             return found
         return [name for name in dict.fromkeys(found) if name not in self.challengers]
 
-    def compare(self, predicted: Mapping[str, Predicted], losses: Mapping[str, float]) -> None:
+    def compare(
+        self, predicted: Mapping[str, Predicted], losses: Mapping[str, float]
+    ) -> list[Challenger]:
         """Compare challengers at a labelled event; one that has won takes its incumbent's place.
 
         Parameters
@@ -277,14 +279,22 @@ class ModelSet:
             What each candidate predicted at the event.
         losses
             Loss of each candidate that made a prediction, by name.
+
+        Returns
+        -------
+        list of Challenger
+            Those that have won or lost.
         """
+        decided = []
         for name, challenger in [*self.challengers.items()]:
             challenger.compare(predicted, losses)
             if challenger.verdict is Verdict.UNDECIDED:
                 continue
+            decided.append(challenger)
             del self.challengers[name]
             if challenger.verdict is Verdict.WON:
                 self._replace(name, challenger.model)
+        return decided
 
     def learn(
         self,

@@ -74,6 +74,16 @@ class Trial:
             self._unanswered += 1
 
     @property
+    def evidence(self) -> dict[str, float]:
+        """What the verdict rests on: what was compared, and with which result."""
+        return {
+            "learned": self._learned,
+            "compared": self._compared,
+            "unanswered": self._unanswered,
+            "advantage": self._advantage,
+        }
+
+    @property
     def verdict(self) -> Verdict:
         """Which of the two is to predict from now on, once that is decided."""
         if self._compared < self._to_compare:

@@ -42,6 +42,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Operate": {
         "topics": "List a pipeline's topics on a broker, or create them.",
         "state": "Show what the saved models have learned.",
+        "audit": "Show who changed what a pipeline does, or check that the trail is whole.",
         "reproduce": "Make the prediction of an event again, from the log alone.",
         **{name: spec.does for name, spec in COMMANDS_OF_THE_LOG.items()},
     },

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import ConfigResource, ResourceType  # type: ignore[attr-defined] # not re-exported
@@ -11,6 +11,8 @@ from millrace.streams.kafka.protocols import Clients
 from millrace.streams.topology.topics import TopicSettings
 
 _POLICY = "cleanup.policy"
+_LIMITS = ("retention.ms", "retention.bytes")
+_NO_LIMIT = "-1"
 _TIMEOUT_SECONDS = 8.0
 
 
@@ -22,29 +24,30 @@ def cleanup_problems(clients: Clients, topics: Collection[TopicSettings]) -> lis
     """
     if clients.is_embedded or not topics:
         return []
-    policies = dict(_policies(clients, topics))
+    found = dict(_configs(clients, topics))
     return [
         problem
         for topic in topics
-        if topic.name in policies and (problem := _problem(topic, policies[topic.name]))
+        if topic.name in found and (problem := _problem(topic, found[topic.name]))
     ]
 
 
-def _policies(
+def _configs(
     clients: Clients, topics: Collection[TopicSettings]
-) -> Iterator[tuple[str, frozenset[str]]]:
+) -> Iterator[tuple[str, dict[str, str]]]:
     asked = [ConfigResource(ResourceType.TOPIC, topic.name) for topic in topics]
     admin = clients.admin()
     try:
         answers = admin.describe_configs(asked, request_timeout=_TIMEOUT_SECONDS)
         for resource, answer in answers.items():
-            policy = answer.result()[_POLICY].value or ""
-            yield str(resource.name), frozenset(policy.split(","))
+            config = answer.result()
+            yield str(resource.name), {n: str(config[n].value or "") for n in (_POLICY, *_LIMITS)}
     except KafkaException:
         return
 
 
-def _problem(topic: TopicSettings, policy: frozenset[str]) -> str:
+def _problem(topic: TopicSettings, config: Mapping[str, str]) -> str:
+    policy = frozenset(config[_POLICY].split(","))
     has = f"topic {topic.name} has {_POLICY}={','.join(sorted(policy))}"
     if topic.config[_POLICY] == "compact" and policy != {"compact"}:
         return (
@@ -55,5 +58,12 @@ def _problem(topic: TopicSettings, policy: frozenset[str]) -> str:
         return (
             f"{has}: Kafka keeps only the newest record of each key, so records may be gone before"
             f" they are read, or when state is rebuilt from them. Set {_POLICY}=delete"
+        )
+    limits = [name for name in _LIMITS if topic.config.get(name) == _NO_LIMIT != config[name]]
+    if limits:
+        limited = ", ".join(f"{name}={config[name]}" for name in limits)
+        return (
+            f"topic {topic.name} has {limited}: its oldest records will be deleted, which are to be"
+            f" kept for ever. Set {' and '.join(limits)} to {_NO_LIMIT}"
         )
     return ""

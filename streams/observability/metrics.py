@@ -99,8 +99,8 @@ class Metrics:
 
     def count(self, tally: Tally) -> None:
         """Add what operators counted."""
-        for (what, which), number in tally.items():
-            self._tallied[what].labels(which).inc(number)
+        for (what, *which), number in tally.items():
+            self._tallied[what].labels(*which).inc(number)
 
     def count_published(self, published: Published, now_ms: float) -> None:
         """Count predictions, outcomes and alerts that became visible at `now_ms`."""

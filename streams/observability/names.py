@@ -81,6 +81,7 @@ EXAMPLES_LEARNED = _counter("examples_learned", "Examples learned from.", "model
 CANDIDATE_FAILURES = _counter(
     "candidate_failures", "Exceptions and invalid predictions of a candidate.", "candidate"
 )
+COMMANDS = _counter("commands", "Commands that were accepted or refused.", "command", "result")
 INTERNAL_ERRORS = _counter(
     "internal_errors", "Records rejected by a fault of Millrace's own.", "operator"
 )
@@ -176,6 +177,7 @@ TALLIED = {
     "expired": EVENTS_EXPIRED,
     "learned": EXAMPLES_LEARNED,
     "failed": CANDIDATE_FAILURES,
+    "command": COMMANDS,
     "internal_error": INTERNAL_ERRORS,
 }
 """Name that operators count under to the counter that shows it."""

@@ -13,12 +13,17 @@ from typing import NamedTuple
 
 from millrace.schemas.records import Audit
 from millrace.streams.operators.keyed_state import KeyedState
-from millrace.streams.operators.record import AcceptedRecord, AuditRecord, Origin
+from millrace.streams.operators.record import AcceptedRecord, AuditRecord, Origin, writable
 
 NO_EFFECT = "no_effect"
 """The action of a command that has changed nothing."""
 
-_HEAD = "head"
+TRAIL_STORE = "audit/trail"
+"""Full name of the store that holds the state of a trail."""
+
+HEAD = "head"
+"""Its entry that holds the number and the digest of the newest record."""
+
 _COMMAND = "command"
 
 
@@ -58,20 +63,23 @@ def audited(
     after: str | None = None,
     evidence: Mapping[str, str] | None = None,
 ) -> AuditRecord:
-    """Return the record of a change; the trail of its agent gives it its place in the chain."""
+    """Return the record of a change; the trail of its agent gives it its place in the chain.
+
+    It can always be written, whatever a command has in it: one that is not written is a gap.
+    """
     origin = cause.origin
     value = Audit(
         writer="",
         number=0,
         time_ms=origin.timestamp_ms,
-        subject=subject,
+        subject=writable(subject),
         action=action,
-        who=cause.who,
-        why=cause.why,
-        command_id=cause.command_id,
-        evidence={**(evidence or {})},
-        before=before,
-        after=after,
+        who=writable(cause.who),
+        why=writable(cause.why),
+        command_id=_writable_or_none(cause.command_id),
+        evidence={writable(name): writable(each) for name, each in (evidence or {}).items()},
+        before=_writable_or_none(before),
+        after=_writable_or_none(after),
         topic=origin.full_topic or origin.topic,
         partition=origin.partition,
         offset=origin.offset,
@@ -79,6 +87,10 @@ def audited(
         digest="",
     )
     return AuditRecord(value, origin)
+
+
+def _writable_or_none(text: str | None) -> str | None:
+    return None if text is None else writable(text)
 
 
 class AuditTrail:
@@ -110,11 +122,11 @@ class AuditTrail:
 
     def add(self, record: AuditRecord) -> None:
         """Give a record its place in the chain."""
-        number, previous = self.state.get(_HEAD, (0, ""))
+        number, previous = self.state.get(HEAD, (0, ""))
         value = record.value
         value["writer"], value["number"], value["previous"] = self._writer, number + 1, previous
         value["digest"] = digest_of(value)
-        self.state[_HEAD] = number + 1, value["digest"]
+        self.state[HEAD] = number + 1, value["digest"]
 
     def take(self, command: AcceptedRecord) -> bool:
         """Whether a command is to be applied now: once, though it may be read again."""

@@ -38,8 +38,11 @@ Kind: TypeAlias = Literal["event", "label"]
 
 _OF_LABELS = frozenset({"Label", "Example"})
 
-Tally = Counter[tuple[str, str]]
-"""What happened, as (what, which) to a count; taken and emptied after each batch."""
+Tally = Counter[tuple[str, ...]]
+"""What happened, as (what, which) to a count; taken and emptied after each batch.
+
+After `what` come the values of the labels of the metric that it is shown as, but for `pipeline`.
+"""
 
 
 class Topics(NamedTuple):

@@ -16,7 +16,7 @@ from typing import Any, Self
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import CommandError, RecordError
 from millrace.schemas.records import AcceptedCommand, Command
-from millrace.streams.control.commands import check_form, spec_of
+from millrace.streams.control.commands import COMMANDS, check_form, spec_of
 from millrace.streams.control.in_force import InForce
 from millrace.streams.control.signature import check_signature
 from millrace.streams.operators.audit import Cause, audited
@@ -27,6 +27,7 @@ from millrace.streams.operators.record import AcceptedRecord, Origin, Record
 from millrace.streams.sources.commands import read_command
 
 _MOST_IDS = 100_000
+_LONGEST_ID = 1_000
 _STATE = "state"
 
 
@@ -74,6 +75,7 @@ class ControlOperator(RecordOperator):
         try:
             command = read_command(origin.value)
         except RecordError as error:
+            self.tally["command", "unreadable", "refused"] += 1
             cause = Cause("", "", origin)
             refused = audited(cause, "command", "refused", evidence={"reason": error.detail})
             return [refused, self._reject("event", origin, error.reason, error.detail)]
@@ -83,7 +85,8 @@ class ControlOperator(RecordOperator):
         id_ = command["id"] or f"{origin.full_topic or origin.topic}@{origin.offset}"
         name, arguments = command["command"], command["arguments"]
         cause = Cause(command["who"], command["why"], origin, id_)
-        evidence = {"command": name, **arguments}
+        evidence = {**arguments, "command": name}
+        label = name if name in COMMANDS else "unknown"
         before = self.in_force
         try:
             self._check_place(id_, origin)
@@ -92,8 +95,10 @@ class ControlOperator(RecordOperator):
             spec = spec_of(name)
             after = spec.takes(before, arguments)
         except CommandError as error:
+            self.tally["command", label, "refused"] += 1
             evidence["reason"] = str(error)
             return [audited(cause, "command", "refused", evidence=evidence)]
+        self.tally["command", label, "accepted"] += 1
         number = before.number + 1
         self._ids[id_] = number
         self._in_force[_STATE] = asdict(replace(after, number=number))
@@ -124,6 +129,10 @@ class ControlOperator(RecordOperator):
             )
 
     def _check_place(self, id_: str, origin: Origin) -> None:
+        if len(id_) > _LONGEST_ID:
+            raise CommandError(
+                f"the id of a command must have at most {_LONGEST_ID} characters; got {len(id_)}"
+            )
         if id_ in self._ids:
             raise CommandError(f"the id of a command must be new; {id_!r} has come before")
         if origin.partition != 0:

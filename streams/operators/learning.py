@@ -1,7 +1,7 @@
 """Learning: every labelled event is a test first, and then a training example.
 
-Reads `examples`; writes `alerts` and `rejects`. Compares what every candidate and baseline had
-predicted with the label (prequential evaluation), watches the loss of each candidate for drift
+Reads `examples`; writes `alerts`, `rejects` and `audit`. Compares what every candidate and baseline
+had predicted with the label (prequential evaluation), watches the loss of each candidate for drift
 and reacts by the pipeline's policy, and trains every model. The models are kept in the store
 `models`, which the engine publishes to the topic of that name. A label for which the champion, a
 metric or a detector raises an exception goes to `rejects`, with the last frame of the traceback;
@@ -23,6 +23,7 @@ from operator import itemgetter
 from typing import Self
 
 from millrace.models.candidates.baselines import baselines
+from millrace.models.candidates.challenger import Challenger
 from millrace.models.candidates.evaluation import Prequential
 from millrace.models.candidates.losses import losses
 from millrace.models.candidates.model_set import ModelSet
@@ -34,12 +35,20 @@ from millrace.models.pipeline.tasks import Task
 from millrace.models.user_code import PASSED_ON
 from millrace.schemas import RejectReason
 from millrace.schemas.records import Alert, Example, FeatureVector
+from millrace.streams.operators.audit import Cause
 from millrace.streams.operators.base import HaltError, Reading, RecordOperator, Topics, inserted
 from millrace.streams.operators.columns import Made
 from millrace.streams.operators.context import Context
 from millrace.streams.operators.invalid import invalid_alert
 from millrace.streams.operators.joined import Joined, JoinedColumns
 from millrace.streams.operators.keyed_state import KeyedState
+from millrace.streams.operators.model_changes import (
+    Found,
+    after_drift,
+    after_invalid,
+    change_of,
+    end_of_trial,
+)
 from millrace.streams.operators.record import (
     MODELS_KEY,
     AcceptedRecord,
@@ -151,6 +160,7 @@ class LearningOperator(RecordOperator):
             models.passed_over += 1
             return made
         self._trained[id(models)] = models
+        rivals = [*models.challengers.values()]
         try:
             models.learn(joined.vector["features"], label, self._note_failure)
         except PASSED_ON:
@@ -159,6 +169,9 @@ class LearningOperator(RecordOperator):
             made.append(self._fail("label", joined.origin, RejectReason.LEARN_ERROR, error))
         else:
             self._learned += 1
+        if len(rivals) > len(models.challengers):
+            gone = [each for each in rivals if each.incumbent not in models.challengers]
+            made += self._ended(gone, joined, scope_key)
         return made
 
     def most_labels(self, scope_key: str) -> int:
@@ -263,7 +276,7 @@ class LearningOperator(RecordOperator):
             replace = partial(self._replace_broken, broken)
             made += self._guarded(replace, joined, scope_key, models)
         if models.challengers and not self._is_paused:
-            self._compare(joined, scope_key, models)
+            made += self._compare(joined, scope_key, models)
         return made
 
     def _guarded(
@@ -307,7 +320,9 @@ class LearningOperator(RecordOperator):
                     continue
                 made.append((at, self._alert(name, found, versions[at], joined[at])))
                 if self._watches_at_once:
-                    self._react(name, self._in_force(self._policy), scope_key)
+                    policy, why = self._in_force(self._policy), after_drift(found, joined[at])
+                    reaction = self._react(name, policy, why, joined[at], scope_key)
+                    made += [(at, each) for each in reaction]
         return sorted(made, key=itemgetter(0))
 
     def _monitors_of(self, scope_key: str) -> dict[str, DriftMonitor]:
@@ -334,17 +349,42 @@ class LearningOperator(RecordOperator):
         for name in broken:
             count = models.failures[name]
             made.append(invalid_alert(name, models.version, count, vector, origin, policy))
-            self._react(name, policy, scope_key)
+            made += self._react(name, policy, after_invalid(count, joined), joined, scope_key)
         return made
 
-    def _react(self, name: str, policy: DriftPolicy, scope_key: str) -> None:
+    def _react(
+        self,
+        name: str,
+        policy: DriftPolicy,
+        why: tuple[Cause, Found],
+        joined: Joined,
+        scope_key: str,
+    ) -> list[Record]:
+        """Apply a policy to a candidate; return what that has changed."""
+        if policy is DriftPolicy.ALERT:
+            return []
         self.models.mark_changed(scope_key)
-        self.models.of(scope_key).handle_drift(name, policy, self._pipeline)
+        models = self.models.of(scope_key)
+        rival = models.challengers.get(name)
+        try:
+            models.handle_drift(name, policy, self._pipeline)
+        except PASSED_ON:
+            raise
+        except BaseException as error:  # a factory: user code
+            return [self._failed_to_evaluate(joined, error)]
+        cause, found = why
+        return [change_of(name, models, rival, cause, {**found, **_event(joined, scope_key)})]
 
-    def _compare(self, joined: Joined, scope_key: str, models: ModelSet) -> None:
+    def _compare(self, joined: Joined, scope_key: str, models: ModelSet) -> list[Record]:
         assert joined.label is not None
         self.models.mark_changed(scope_key)
-        models.compare(joined.predicted, losses(self._task, joined.label, joined.predicted))
+        lost = losses(self._task, joined.label, joined.predicted)
+        return self._ended(models.compare(joined.predicted, lost), joined, scope_key)
+
+    def _ended(
+        self, challengers: Iterable[Challenger], joined: Joined, scope_key: str
+    ) -> list[Record]:
+        return [end_of_trial(each, joined, _event(joined, scope_key)) for each in challengers]
 
     def _failed_to_evaluate(self, joined: Joined, error: BaseException) -> Record:
         return self._fail("label", joined.origin, RejectReason.EVALUATE_ERROR, error)
@@ -397,6 +437,11 @@ def _joined(example: Example, origin: Origin, place: int) -> Joined:
         "features": example["features"],
     }
     return Joined(vector, example["predicted"], example["label"], None, origin, place)
+
+
+def _event(joined: Joined, scope_key: str) -> Found:
+    """Return at which event a model was changed, and of which key the model is."""
+    return {"event_id": joined.vector["event_id"]} | ({"key": scope_key} if scope_key else {})
 
 
 def _quality(evaluation: Prequential) -> Iterable[Reading]:

@@ -190,7 +190,7 @@ def reject(origin: Origin, reason: RejectReason, detail: str) -> RejectRecord:
     """Return the dead letter of a record, with the original in full."""
     value: Reject = {
         "reason": reason.value,
-        "detail": _writable(detail),
+        "detail": writable(detail),
         "topic": origin.full_topic or origin.topic,
         "partition": origin.partition,
         "offset": origin.offset,
@@ -203,9 +203,9 @@ def reject(origin: Origin, reason: RejectReason, detail: str) -> RejectRecord:
     return RejectRecord(value, origin)
 
 
-def _writable(detail: str) -> str:
+def writable(text: str) -> str:
     """Return text that can be written as UTF-8, and that no value quoted in it makes long."""
-    clipped = detail if len(detail) <= _LONGEST_DETAIL else f"{detail[:_LONGEST_DETAIL]}…"
+    clipped = text if len(text) <= _LONGEST_DETAIL else f"{text[:_LONGEST_DETAIL]}…"
     return clipped.encode(errors="backslashreplace").decode()
 
 

@@ -12,6 +12,9 @@ from millrace.schemas.codec.avro import MARKER
 from millrace.schemas.codec.documents import MisfitError, document_reader
 from millrace.schemas.records import Command
 
+MAX_BYTES = 65_536
+"""Size of the largest command: it goes to every partition, and into `audit`."""
+
 
 def read_command(data: bytes | None) -> Command:
     r"""Return the command in a record's value.
@@ -30,10 +33,14 @@ def read_command(data: bytes | None) -> Command:
     """
     if data is None:
         raise RecordError(RejectReason.EMPTY, "the command has no value")
+    if len(data) > MAX_BYTES:
+        detail = f"a command must have at most {MAX_BYTES:,} bytes; got {len(data):,}"
+        raise RecordError(RejectReason.OVERSIZED, detail)
     if data.startswith(MARKER):
         return cast(Command, _codec().decode(data)[1])
     try:
         document = json.loads(data)
+        json.dumps(document, ensure_ascii=False).encode()  # half a surrogate is no text
     except (ValueError, RecursionError) as error:
         detail = f"a command must be JSON or Avro; it is neither: {told(error)}"
         raise RecordError(RejectReason.MALFORMED, detail) from error

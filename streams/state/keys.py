@@ -60,6 +60,12 @@ def state_key(settings: Settings, folder: Path | None = None) -> bytes:
         ) from error
 
 
+def state_key_if_any(settings: Settings, folder: Path | None = None) -> bytes | None:
+    """Return what `state_key` does, or None where no key was set or made before."""
+    is_there = (folder or Path(click.get_app_dir("millrace"))).joinpath("state.key").exists()
+    return state_key(settings, folder) if settings.state_key or is_there else None
+
+
 def _own_key(path: Path) -> bytes:
     """Return the key in a file, which is made where there is none."""
     if not path.is_absolute():  # "~", where neither HOME nor the system knows the user's folder

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from millrace.streams.control.commands import spec_of
-from millrace.streams.operators.audit import NO_EFFECT, AuditTrail, Cause, audited
+from millrace.streams.operators.audit import NO_EFFECT, TRAIL_STORE, AuditTrail, Cause, audited
 from millrace.streams.operators.base import Operator, Tally
 from millrace.streams.operators.columns import Made, PredictionColumns, as_records
 from millrace.streams.operators.keyed_state import StateStore
@@ -101,7 +101,7 @@ class Task:
             for name, store in operator.stores.items():
                 yield f"{operator.name}/{name}", store
         if self._writes_audit:
-            yield "audit/trail", self._trail.state
+            yield TRAIL_STORE, self._trail.state
 
     def take_tally(self) -> Tally:
         """Return what happened since the last call, and start counting from zero."""

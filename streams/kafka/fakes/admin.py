@@ -19,6 +19,9 @@ from millrace.streams.kafka.protocols import ConfigValue, Description
 
 T = TypeVar("T")
 
+_DEFAULTS = {"cleanup.policy": "delete", "retention.ms": "604800000", "retention.bytes": "-1"}
+"""How Kafka keeps a topic of which nothing else is said."""
+
 
 @dataclass(frozen=True)
 class FakeTopic:
@@ -124,7 +127,7 @@ class FakeAdmin:
         self._broker.widen(wider.topic, wider.new_total_count)
 
     def _config(self, name: str) -> Mapping[str, ConfigValue]:
-        config = {"cleanup.policy": "delete", **self._broker.configs[name]}
+        config = {**_DEFAULTS, **self._broker.configs[name]}
         return {key: FakeConfigValue(value) for key, value in config.items()}
 
 
