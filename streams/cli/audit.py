@@ -65,7 +65,7 @@ class _Since(click.ParamType):
 @click.option("--verify", "is_check", is_flag=True, help="Check that the trail is whole instead.")
 @pass_settings
 def audit(settings: Settings, since: datetime | None, as_json: bool, is_check: bool) -> int:
-    """Show who changed what a pipeline does, when and why, or check that this is all there was.
+    """Show who changed what a pipeline does, or check that the trail is whole.
 
     Entries of all partitions are in order of time: of the record that led to the entry.
 

@@ -80,6 +80,7 @@ TOPICS: Mapping[str, Topic] = {
         Topic("labels", Use.INPUT, ("Label",), "Labels, whenever they become known."),
         Topic(
             *("commands", Use.CONTROL, ("Command",), "What is asked for."),
+            is_kept=True,
             is_stamped_by_broker=True,
             partitions=1,
         ),

@@ -118,7 +118,9 @@ def test_another_partition_is_refused(control: Control) -> None:
         (b"{}", "missing_field"),
         (b'{"command": 1}', "ill_typed_field"),
         (b'{"command": "pause", "arguments": {"a": null}}', "ill_typed_field"),
-        (b"[" * 100_000, "malformed"),
+        (b"[" * 60_000, "malformed"),
+        (b" " * 70_000, "oversized"),
+        (b'{"command": "pause", "who": "\\ud800"}', "malformed"),
     ],
 )
 def test_what_is_no_command_is_rejected(control: Control, value: object, reason: str) -> None:

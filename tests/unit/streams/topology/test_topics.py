@@ -71,7 +71,7 @@ def test_the_table_agrees_with_the_operators() -> None:
 
 
 def test_what_a_broker_is_asked_for() -> None:
-    """State and models are compacted, the audit is kept; our own records may be large."""
+    """State and models are compacted, audit and commands kept; our own records may be large."""
     made = settings()
     for name, topic in made.items():
         assert topic.replication == 2
@@ -79,7 +79,7 @@ def test_what_a_broker_is_asked_for() -> None:
         keeps = name == "p.models" or name.startswith("p.state.")
         assert topic.config["cleanup.policy"] == ("compact" if keeps else "delete")
         assert topic.config.get("retention.ms") == (
-            None if keeps else "-1" if name == "p.audit" else "1000"
+            None if keeps else "-1" if name in ("p.audit", "p.commands") else "1000"
         )
         large = None if name in ("p.events", "p.labels") else str(MAX_RECORD_BYTES)
         assert topic.config.get("max.message.bytes") == large
