@@ -227,6 +227,24 @@ def test_topics_that_are_kept_in_another_way_are_said_to_be(make_pipeline) -> No
     ]
 
 
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ({}, "topic p.audit has retention.ms=604800000: its oldest records will be deleted"),
+        ({"retention.ms": "-1", "retention.bytes": "9"}, "topic p.audit has retention.bytes=9: "),
+        ({"retention.ms": "-1", "cleanup.policy": "compact"}, "topic p.audit has cleanup.policy="),
+        ({"retention.ms": "-1"}, None),
+    ],
+)
+def test_what_is_to_be_kept_for_ever(make_pipeline, config, says) -> None:
+    """A worker warns where the audit would not be."""
+    broker = FakeBroker()
+    broker.create("p.audit", 2, config)
+    with capture_logs() as logs:
+        prepare_topics(FakeClients(broker), make_pipeline(), Settings(broker="fake"))
+    assert [each["event"][: len(says or "")] for each in logs] == ([says] if says else [])
+
+
 def test_a_broker_that_does_not_say_how_topics_are_kept(make_pipeline) -> None:
     """Reading configurations takes a permission that a worker need not have."""
     broker = FakeBroker({"p.events": 2})

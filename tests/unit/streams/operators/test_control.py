@@ -152,3 +152,38 @@ def test_state_is_restored(control: Control, make_pipeline: Callable[..., Pipeli
     assert "'c1' has come before" in refusal(other.take(PAUSE))
     _, resumed, *_ = other.take({"command": "resume"})
     assert resumed.value["number"] == 2
+
+
+def test_commands_are_counted(control: Control) -> None:
+    """By what they ask for and what became of them; a name that there is not is no label."""
+    for value in (PAUSE, PAUSE, {"command": "explode"}, b"?"):
+        control.take(value)
+    assert {each: n for each, n in control.operator.tally.items() if each[0] == "command"} == {
+        ("command", "pause", "accepted"): 1,
+        ("command", "pause", "refused"): 1,
+        ("command", "unknown", "refused"): 1,
+        ("command", "unreadable", "refused"): 1,
+    }
+
+
+def test_whatever_a_command_has_in_it_the_audit_can_be_written(control: Control) -> None:
+    """A record of it that could not be written would be a gap in the chain."""
+    long = "x" * 20_000
+    for value in (
+        {"command": long, "who": long, "why": long, "id": long, "arguments": {long: "\x00"}},
+        {**PAUSE, "arguments": {str(at): "y" * 50 for at in range(900)}},
+    ):
+        (audit,) = control.take(value)
+        assert isinstance(audit, AuditRecord)
+        assert len(shipped("audit").encode(audit.value)) < 100_000
+    assert "at most 1000 characters" in refusal(control.take({**PAUSE, "id": "i" * 1_001}))
+
+
+def test_an_argument_does_not_pass_for_evidence(control: Control) -> None:
+    """What is said of the command is what control knows."""
+    said = {"command": "resume", "reason": "none", "partitions": "9"}
+    (audit,) = control.take({**PAUSE, "arguments": said})
+    assert isinstance(audit, AuditRecord)
+    evidence = audit.value["evidence"]
+    assert evidence["command"] == "pause"
+    assert "must have no arguments" in evidence["reason"]

@@ -13,7 +13,7 @@ import pytest
 from millrace.schemas import SettingsError, SnapshotError
 from millrace.streams.settings import Settings
 from millrace.streams.state import keys
-from millrace.streams.state.keys import state_key
+from millrace.streams.state.keys import state_key, state_key_if_any
 from millrace.streams.state.signing import OtherKeyError, sign, signed_anew, verified
 
 KAFKA = Settings(broker="kafka:9092")
@@ -47,6 +47,15 @@ def test_embedded_keeps_nothing(tmp_path: Path) -> None:
     assert len(bytes.fromhex(first.decode())) == 32
     assert first != second
     assert [*tmp_path.iterdir()] == []
+
+
+def test_none_is_made_where_none_is_needed(tmp_path: Path) -> None:
+    """Who only looks gets the key that there is, if there is one."""
+    assert state_key_if_any(KAFKA, tmp_path) is None
+    assert [*tmp_path.iterdir()] == []
+    own = state_key(KAFKA, tmp_path)
+    assert state_key_if_any(KAFKA, tmp_path) == own
+    assert state_key_if_any(Settings(broker="kafka:9092", state_key="set"), tmp_path) == b"set"
 
 
 def test_a_users_own(tmp_path: Path) -> None:
