@@ -106,6 +106,12 @@ LARGE = 2**53 + 1
         ([field("x", "int", default=3)], [], {}, {"x": 3}),
         ([field("x", "int")], [field("y", "int", aliases=["x"])], {"y": 1}, {"x": 1}),
         ([field("x", "int", default=9)], [field("y", "int", aliases=["x"])], {"y": 1}, {"x": 1}),
+        (
+            [field("o", "int", aliases=["n"], default=0), field("q", "int", default=3)],
+            [field("n", "int", aliases=["q"])],
+            {"n": 1},
+            {"o": 1, "q": 3},
+        ),
         ([field("x", "int")], [field("x", "long")], {"x": 2**40}, {"x": 2**40}),
         ([field("x", "int")], [field("x", "double")], {"x": 3.0}, {"x": 3}),
         ([field("x", "int")], [field("x", "double")], {"x": 3.5}, {"x": 3.5}),
