@@ -131,6 +131,7 @@ GIVEN: dict[str, Callable[[Any], object]] = {
 TAKEN = {
     "name": {"'x'", "'500'", "'2020-01-01'"},
     "drift.cooldown": {"0"},
+    "earlier_schemas": {"[]", "()"},
     "largest_feature": {"1.5", "1000000000000000000000000000000"},
     "features": {"[]", "()"},
     "allow_non_finite": {"[]", "()"},
