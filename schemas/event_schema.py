@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from contextvars import ContextVar
 from copy import copy
 from functools import cached_property
 from itertools import chain
@@ -32,6 +33,9 @@ from millrace.schemas.compatibility import reading_problems
 from millrace.schemas.errors import DefinitionError, RecordError
 from millrace.schemas.files import current, earlier, shipped
 from millrace.schemas.records import Fields, RejectReason
+
+read_text: ContextVar[Callable[[Path], str]] = ContextVar("read_text", default=Path.read_text)
+"""How the file of a schema is read: while a bundle is imported, it is one of the bundle's."""
 
 _NANOSECONDS_PER_MS = 1_000_000
 _PRIMITIVES = frozenset({"null", "boolean", "int", "long", "float", "double", "string", "enum"})
@@ -249,7 +253,7 @@ class EventSchema:
 
 def _load(path: Path) -> object:
     try:
-        text = path.read_text()
+        text = read_text.get()(path)
     except OSError as error:
         raise DefinitionError(
             f"schema must be a readable file; got {str(path)[:300]!r}: {error.strerror}"

@@ -27,6 +27,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from millrace.models.bundles.naming import plain_name
 from millrace.models.identity.own_code import (
     constants_of,
     home_of,
@@ -85,7 +86,7 @@ _ATOMS: Sequence[tuple[Any, _Describe]] = (
         (bytes, complex, range, date, time, timedelta, tzinfo, Decimal, Fraction),
         lambda value: [_name(type(value)), repr(value)],
     ),
-    (ModuleType, lambda value: ["module", value.__name__]),
+    (ModuleType, lambda value: ["module", plain_name(value.__name__)]),
     (
         (np.ndarray, np.generic),
         lambda value: ["array", str(value.dtype), value.shape, _bits(value)],

@@ -23,6 +23,7 @@ from millrace.models.user_code import PASSED_ON
 from millrace.schemas import DefinitionError
 
 DEFAULT_ATTRIBUTE = "pipeline"
+_BUNDLES = Path(__file__).parents[1] / "bundles"  # which imports, too
 
 
 def load_pipeline(spec: str) -> Pipeline:
@@ -52,7 +53,12 @@ def load_pipeline(spec: str) -> Pipeline:
     require(isinstance(spec, str), must, spec)
     target, _, attribute = spec.partition(":")
     module = _import(target)
-    return _pipeline(module, attribute or DEFAULT_ATTRIBUTE, spec)
+    return pipeline_in(module, attribute or DEFAULT_ATTRIBUTE, spec)
+
+
+def is_path(target: str) -> bool:
+    """Whether a pipeline's module is named by its file."""
+    return target.endswith(".py") or "/" in target
 
 
 def module_name(path: Path) -> str:
@@ -64,12 +70,12 @@ def module_name(path: Path) -> str:
 
 
 def _import(target: str) -> ModuleType:
-    if target.endswith(".py") or "/" in target:
+    if is_path(target):
         return _import_file(Path(target))
     must = "pipeline must be path/file.py or package.module"
     require(target != "" and not target.startswith("."), must, target)
     _search_last(Path.cwd().resolve())
-    with _in_one_line(target):
+    with in_one_line(target):
         return importlib.import_module(target)
 
 
@@ -82,7 +88,7 @@ def _import_file(path: Path) -> ModuleType:
         raise DefinitionError(f"pipeline must be a Python file, .py; got {str(path)!r}")
     _search_last(path.parent)
     module = module_from_spec(found)
-    with _loading(path), _registered(name, module), _in_one_line(str(path)):
+    with _loading(path), _registered(name, module), in_one_line(str(path)):
         found.loader.exec_module(module)
     return module
 
@@ -106,8 +112,15 @@ def _is(entry: str, folder: Path) -> bool:
     return Path(entry).resolve() == folder
 
 
-def _pipeline(module: ModuleType, attribute: str, spec: str) -> Pipeline:
-    with _in_one_line(spec):
+def pipeline_in(module: ModuleType, attribute: str, spec: str) -> Pipeline:
+    """Return the pipeline that an attribute of a module is.
+
+    Raises
+    ------
+    DefinitionError
+        It is none; `spec` is quoted.
+    """
+    with in_one_line(spec):
         found = getattr(module, attribute, None)
         names = [name for name, value in vars(module).items() if isinstance(value, Pipeline)]
     if isinstance(found, Pipeline):
@@ -121,13 +134,14 @@ def _pipeline(module: ModuleType, attribute: str, spec: str) -> Pipeline:
 
 
 _being_loaded: set[Path] = set()
-_one_at_a_time = RLock()
+one_at_a_time = RLock()
+"""What holds it imports a definition."""
 
 
 @contextlib.contextmanager
 def _loading(path: Path) -> Iterator[None]:
     """Refuse a file that loads itself, directly or by another; let other threads wait."""
-    with _one_at_a_time:
+    with one_at_a_time:
         if path in _being_loaded:
             raise DefinitionError(f"pipeline must be a file that does not load itself; got {path}")
         _being_loaded.add(path)
@@ -152,7 +166,8 @@ def _registered(name: str, module: ModuleType) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _in_one_line(target: str) -> Iterator[None]:
+def in_one_line(target: str) -> Iterator[None]:
+    """Report whatever the import of `target` raises as a DefinitionError of one line."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -199,4 +214,5 @@ def _place(target: str, error: BaseException) -> str:
 
 def _is_users(filename: str) -> bool:
     machinery = (__file__, contextlib.__file__, importlib.__file__)
-    return filename not in machinery and not filename.startswith("<frozen")
+    is_ours = filename in machinery or Path(filename).parent == _BUNDLES
+    return not is_ours and not filename.startswith("<frozen")

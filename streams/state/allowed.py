@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
+from millrace.models.bundles.naming import PACKAGE
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.on_change import as_candidate
 from millrace.schemas import SnapshotError
@@ -111,7 +112,8 @@ def own_modules(pipeline: Pipeline) -> frozenset[str]:
     """Return the modules besides Millrace's and River's whose classes and functions state may hold.
 
     They are those that define the models, their parts, the features, metrics and detectors, and
-    whatever of the same folder they have imported.
+    whatever of the same folder they have imported; and the modules of all bundles that are loaded,
+    since a model may be of an earlier one.
     """
     detectors = [each for _, each in pipeline.drift.detectors() if not isinstance(each, str)]
     models = [as_candidate(each).factory for each in pipeline.models.values()]
@@ -130,7 +132,7 @@ def own_modules(pipeline: Pipeline) -> frozenset[str]:
             if name not in found and not _is_known(name):
                 found.add(name)
                 unread.append(name)
-    return frozenset(found)
+    return frozenset(found | {PACKAGE})
 
 
 class _Parts(pickle.Pickler):

@@ -10,6 +10,9 @@ import time
 import warnings
 from multiprocessing.connection import Connection
 
+from millrace.models.bundles.bundle import Bundle
+from millrace.models.bundles.importing import load
+from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.loading import load_pipeline
 from millrace.schemas import DefinitionError
 from millrace.streams.state.dry_run import DryRun, Findings
@@ -17,25 +20,26 @@ from millrace.streams.state.dry_run import DryRun, Findings
 KILLED_AFTER_SECONDS = 20.0
 
 
-def tried(spec: str, seconds: float = KILLED_AFTER_SECONDS) -> list[str]:
+def tried(definition: str | Bundle, seconds: float = KILLED_AFTER_SECONDS) -> list[str]:
     """Run the models of a pipeline dry, in a child process, and return what it warns of.
 
     Parameters
     ----------
-    spec
-        Where the definition is, as `load_pipeline` takes it.
+    definition
+        Where it is, as `load_pipeline` takes it, or its bundle.
     seconds
         After which the process is killed; what it was trying is a warning.
 
     Raises
     ------
     DefinitionError
-        A model cannot be saved, cannot be loaded, or answers otherwise in a second run.
+        A bundle cannot be imported; or a model cannot be saved, cannot be loaded, or answers
+        otherwise in a second run.
     """
     # A fork has the definition's modules already; elsewhere, a new interpreter loads them.
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_report, args=(spec, sender))  # type: ignore[attr-defined]
+    process = context.Process(target=_report, args=(definition, sender))  # type: ignore[attr-defined]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of threads, which the child leaves
         process.start()
@@ -66,10 +70,21 @@ def _listen(receiver: Connection, end: float) -> Findings:
     return Findings(warnings=[f"{trying} took too long on made-up events, and was not tried out"])
 
 
-def _report(spec: str, sender: Connection) -> None:
+def _report(definition: str | Bundle, sender: Connection) -> None:
     """Run a pipeline's models dry and send what is found: what the child process does."""
     gc.freeze()  # what the parent had is the parent's to clean up
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)
     os.dup2(silence, 2)
-    sender.send(DryRun(load_pipeline(spec), time.monotonic, sender.send).run())
+    try:
+        pipeline = _pipeline_of(definition)
+    except DefinitionError as error:
+        sender.send(Findings(errors=[str(error)]))
+    else:
+        sender.send(DryRun(pipeline, time.monotonic, sender.send).run())
+
+
+def _pipeline_of(definition: str | Bundle) -> Pipeline:
+    if isinstance(definition, Bundle):
+        return load(definition)
+    return load_pipeline(definition)

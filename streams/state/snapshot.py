@@ -22,6 +22,7 @@ import pickle
 import sys
 from collections.abc import Iterable, Mapping
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 from river.__version__ import __version__ as river_version
@@ -29,7 +30,7 @@ from river.__version__ import __version__ as river_version
 from millrace.schemas import LostError, SnapshotError
 from millrace.streams.state.allowed import RefusedPartError
 from millrace.streams.state.fitting import fault_of
-from millrace.streams.state.migrations import READABLE_VERSIONS, RENAMED, STATE_VERSION
+from millrace.streams.state.migrations import READABLE_VERSIONS, RENAMED, STATE_VERSION, Name
 from millrace.streams.state.signing import sign, verified
 from millrace.streams.state.unpickling import StateUnpickler
 
@@ -73,7 +74,12 @@ def dump(obj: object, key: bytes) -> bytes:
     return sign(len(stamp).to_bytes(4, "big") + stamp + pickled, key)
 
 
-def load(data: bytes, key: bytes, allow: Iterable[str] = ()) -> Any:
+def load(
+    data: bytes,
+    key: bytes,
+    allow: Iterable[str] = (),
+    renamed: Mapping[Name, Name] = MappingProxyType({}),
+) -> Any:
     """Return the object in `data`, once its signature, versions and parts have been checked.
 
     Parameters
@@ -85,6 +91,8 @@ def load(data: bytes, key: bytes, allow: Iterable[str] = ()) -> Any:
     allow
         Modules, submodules included, whose classes and functions may be part of the state
         besides River's and Millrace's: the one that defines the pipeline.
+    renamed
+        What of these has another name today: see `models.bundles.naming.renamed`.
 
     Raises
     ------
@@ -100,7 +108,7 @@ def load(data: bytes, key: bytes, allow: Iterable[str] = ()) -> Any:
     stamp_size = int.from_bytes(body[:4], "big")
     stamp = json.loads(body[4 : 4 + stamp_size])
     _check_state_version(stamp)
-    renamed = RENAMED.get(stamp["state"], {})
+    renamed = {**renamed, **RENAMED.get(stamp["state"], {})}
     is_other = any(stamp.get(name) != _stamp()[name] for name in _LIBRARIES)
     try:
         loaded = StateUnpickler(body[4 + stamp_size :], tuple(allow), renamed).load()

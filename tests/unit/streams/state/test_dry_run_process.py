@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from millrace.models.bundles.collecting import collect
 from millrace.schemas import DefinitionError
 from millrace.streams.state.dry_run_process import tried
 
@@ -50,6 +52,17 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]
 def test_what_is_right_has_no_warning(write: Callable[..., str]) -> None:
     """What user code prints there is not shown."""
     assert tried(write("print('noise')")) == []
+
+
+def test_a_bundle(write: Callable[..., str]) -> None:
+    """It is loaded in the child alone, which says what is wrong with it."""
+    spec = write("print('noise')")
+    bundle = collect(spec)
+    Path(spec).unlink()
+    assert tried(bundle) == []
+    broken = replace(bundle, files=dict.fromkeys(bundle.files, "1 / 0"))
+    with pytest.raises(DefinitionError, match=r"here/tried_pipeline.py:1: ZeroDivisionError"):
+        tried(broken)
 
 
 def test_an_error_is_raised_here(write: Callable[..., str]) -> None:
