@@ -15,7 +15,6 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
-from millrace.models.bundles.naming import PACKAGE
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.on_change import as_candidate
 from millrace.schemas import SnapshotError
@@ -112,8 +111,7 @@ def own_modules(pipeline: Pipeline) -> frozenset[str]:
     """Return the modules besides Millrace's and River's whose classes and functions state may hold.
 
     They are those that define the models, their parts, the features, metrics and detectors, and
-    whatever of the same folder they have imported; and the modules of all bundles that are loaded,
-    since a model may be of an earlier one.
+    whatever of the same folder they have imported.
     """
     detectors = [each for _, each in pipeline.drift.detectors() if not isinstance(each, str)]
     models = [as_candidate(each).factory for each in pipeline.models.values()]
@@ -132,7 +130,7 @@ def own_modules(pipeline: Pipeline) -> frozenset[str]:
             if name not in found and not _is_known(name):
                 found.add(name)
                 unread.append(name)
-    return frozenset(found | {PACKAGE})
+    return frozenset(found)
 
 
 class _Parts(pickle.Pickler):

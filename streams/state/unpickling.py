@@ -20,6 +20,7 @@ from typing import Any, NoReturn, cast
 
 import numpy as np
 
+from millrace.models.bundles.naming import PACKAGE
 from millrace.schemas import SnapshotError
 from millrace.streams.state.allowed import (
     CALLED,
@@ -66,7 +67,8 @@ class StateUnpickler(pickle._Unpickler):
     pickled
         By protocol 5.
     own
-        Modules of the user's, with their submodules.
+        Modules of the user's, with their submodules; besides those of bundles that are loaded, of
+        an earlier definition too.
     renamed
         What has another name today.
     """
@@ -82,7 +84,7 @@ class StateUnpickler(pickle._Unpickler):
     def __init__(self, pickled: bytes, own: Collection[str], renamed: Mapping[Name, Name]) -> None:
         super().__init__(BytesIO(pickled))
         self._size = len(pickled)
-        self._own = tuple(own)
+        self._own = (*own, PACKAGE)
         self._renamed = renamed
         self._callable: dict[int, object] = {}
 
