@@ -101,10 +101,16 @@ def _loaded(bundle: Bundle, read_schema: ReadSchema) -> Pipeline:
         modules = _Modules(bundle)
         with in_one_line(bundle.reference):
             imported = modules.imported(module)
-        pipeline = pipeline_in(imported, attribute, bundle.reference)
-        if isinstance(pipeline.schema, str | Path):  # which cannot be read again later
-            pipeline = replace(pipeline, schema=pipeline.event_schema.as_written.schema)
-    return pipeline
+        return _with_schemas(pipeline_in(imported, attribute, bundle.reference))
+
+
+def _with_schemas(pipeline: Pipeline) -> Pipeline:
+    """Return a pipeline that has what it names by paths, which cannot be read again later."""
+    if not any(isinstance(e, str | Path) for e in (pipeline.schema, *pipeline.earlier_schemas)):
+        return pipeline
+    schema = pipeline.event_schema
+    earlier = [each.as_written.schema for each in schema.earlier]
+    return replace(pipeline, schema=schema.as_written.schema, earlier_schemas=earlier)
 
 
 @contextmanager

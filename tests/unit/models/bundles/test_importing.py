@@ -294,6 +294,18 @@ def test_a_schema_above(make: Make) -> None:
     assert [each.event_schema.field_names[1] for each in versions] == ["x", "y"]
 
 
+def test_earlier_schemas(make: Make) -> None:
+    """They travel too, whichever way they are given."""
+    source = BODIES + "from pathlib import Path\nOwn = GaussianNB\n" + PIPELINE
+    given = "earlier_schemas=[SCHEMA, Path(__file__).parent / 'v1.avsc', 'v2.avsc'], name="
+    more = SCHEMA.replace("\n", ' {"name": "MORE", "type": "int"},', 1)
+    files = {"v1.avsc": more.replace("MORE", "a"), "v2.avsc": more.replace("MORE", "b")}
+    bundle = make({"visits.py": source.replace("name=", given, 1), **files})
+    pipeline = load(bundle).with_name("others")
+    names = [each.field_names for each in pipeline.event_schema.earlier]
+    assert names == [("id", "x"), ("a", "id", "x"), ("b", "id", "x")]
+
+
 def test_source_can_be_shown(make: Make) -> None:
     """By `inspect`, and in a traceback with the line."""
     bundle = make({"visits.py": VISITS, "helpers.py": HELPERS.replace("100", "0")})
