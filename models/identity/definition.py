@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from millrace.models.features import Feature
 from millrace.models.identity.description import identity_of, texts_in
 from millrace.models.monitoring.detectors import Detector
 from millrace.models.monitoring.drift import DriftSettings
+from millrace.models.parameters import require
 from millrace.models.pipeline.default_metrics import default_metrics
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.metrics import MetricFactory
@@ -29,6 +30,15 @@ Description: TypeAlias = dict[str, Any]
 """A pipeline as JSON has it: each parameter of `Pipeline` by its name."""
 
 _DETECTORS = frozenset({"loss", "inputs", "predictions"})
+_NEEDED_OF_EACH = {
+    "models": frozenset({"name", "code", "version", "on_change"}),
+    "features": frozenset({"name", "identity", "reads"}),
+    "metrics": frozenset({"name", "identity"}),
+}
+_NEEDED = frozenset(
+    {*_NEEDED_OF_EACH, "schema", "classes", "drift", "rolling_window", "name", "event_id", "key"}
+    | {"event_time", "task", "label", "scope"}
+)
 
 
 def describe(pipeline: Pipeline) -> Description:
@@ -63,6 +73,29 @@ def describe(pipeline: Pipeline) -> Description:
     }
     settings = [each.name for each in fields(pipeline) if each.name not in code]
     return code | {name: _data(getattr(pipeline, name)) for name in settings}
+
+
+def read_description(data: object, source: str) -> Description:
+    """Return what was read as a description, if it is one.
+
+    Raises
+    ------
+    DefinitionError
+        It is none, or lacks something.
+    """
+    must = "must be a description, as `millrace check FILE --describe` prints it"
+    require(isinstance(data, dict), f"{source} {must}", data)
+    found = cast(Description, data)
+    missing = sorted(_NEEDED - found.keys())
+    require(not missing, f"{source} {must}: it lacks {missing}", [*found])
+    for kind, needed in _NEEDED_OF_EACH.items():
+        is_listed = isinstance(found[kind], list) and all(
+            isinstance(each, dict) and needed <= each.keys() for each in found[kind]
+        )
+        require(is_listed, f"{source} {must}: {kind} have {sorted(needed)}", found[kind])
+    has_detectors = isinstance(found["drift"], dict) and "detectors" in found["drift"]
+    require(has_detectors, f"{source} {must}: drift has detectors", found["drift"])
+    return found
 
 
 def parts_of(description: Description) -> dict[str, str | None]:

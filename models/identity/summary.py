@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
@@ -31,6 +31,7 @@ class Fate(StrEnum):
     """It is gone."""
 
 
+_MODELS, _FEATURES = "models[", "features["
 _SAID = {
     Fate.GOES_ON: "goes on",
     Fate.BEGINS: "begins, untrained, beside the champion",
@@ -96,7 +97,7 @@ class Changes:
         if self.is_empty:
             return f"{self.pipeline}: nothing changes"
         going_on = [n for n, fate in self.candidates.items() if fate is Fate.GOES_ON]
-        others = len(self.kept) - len(going_on)
+        others = len(_but(_MODELS, self.kept))
         lines = [
             f"{self.pipeline}: what changes",
             *(f"models[{name!r}]{self._role(name)} goes on" for name in going_on),
@@ -111,15 +112,17 @@ class Changes:
         for name, fate in self.candidates.items():
             if fate is not Fate.GOES_ON:
                 yield f"models[{name!r}]{self._role(name)} {_SAID[fate].format(name)}"
-        for parts, what in (
-            (self.added, "begins"),
-            (self.changed, "begins anew"),
-            (self.removed, "ends"),
-        ):
-            yield from (f"{each} {what}" for each in parts if not each.startswith("models["))
+        # What becomes of models is said above, and features that have changed are refused.
+        yield from (f"{each} begins" for each in _but(_MODELS, self.added))
+        yield from (f"{each} begins anew" for each in _but((_MODELS, _FEATURES), self.changed))
+        yield from (f"{each} ends" for each in _but(_MODELS, self.removed))
         for name, (before, now) in self.settings.items():
             yield f"{name} is {now!r}; it was {before!r}"
         yield from self.notes
 
     def _role(self, name: str) -> str:
         return ", the champion," if name == self.champion else ""
+
+
+def _but(kinds: str | tuple[str, ...], parts: Iterable[str]) -> list[str]:
+    return [each for each in parts if not each.startswith(kinds)]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Mapping
+from contextlib import nullcontext, redirect_stdout
 from typing import TYPE_CHECKING
 
 import click
@@ -11,37 +14,86 @@ from rich.table import Table
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.limits import contradictions
 from millrace.models.pipeline.loading import load_pipeline
+from millrace.streams.cli import EXIT_ERROR
 from millrace.streams.cli.console import output
 from millrace.streams.cli.options import chain_option, pass_settings
+from millrace.streams.escaping import printable
 from millrace.streams.settings import Settings
 from millrace.streams.topology.topics import topic_prefix, topics_of
 
 if TYPE_CHECKING:
+    from millrace.models.identity.definition import Description
     from millrace.models.monitoring.detectors import Detector  # imports River
 
 
 @click.command()
 @click.argument("spec", metavar="PIPELINE")
+@click.option(
+    "--against",
+    metavar="OTHER",
+    help="Print what a deploy would change if OTHER were in force: another pipeline, or a"
+    " description, FILE.json.",
+)
+@click.option("--champion", metavar="NAME", help="Of OTHER, which serves. [default: its first]")
+@click.option("--json", "as_json", is_flag=True, help="With --against: print it as JSON.")
+@click.option("--describe", "only_described", is_flag=True, help="Print the description as JSON.")
 @chain_option
 @pass_settings
-def check(settings: Settings, spec: str) -> None:
+def check(
+    settings: Settings,
+    spec: str,
+    against: str | None,
+    champion: str | None,
+    as_json: bool,
+    only_described: bool,
+) -> int:
     """Check a pipeline file and print what it describes.
 
     PIPELINE is path/file.py or package.module, followed by :attribute unless the attribute is
     `pipeline`. No broker is needed. Each model is trained on made-up events, saved and loaded. If
-    the definition is wrong, the error is one line and the exit code is 2.
+    the definition is wrong, the error is one line and the exit code is 2. So it is where it cannot
+    follow OTHER: each reason names the parameter and the way out.
     """
+    from millrace.models.identity.definition import describe
     from millrace.streams.state.dry_run_process import tried
+    from millrace.streams.tools.described import described
 
-    pipeline = load_pipeline(spec)
-    warnings = tried(spec)
+    if against is None and (champion is not None or as_json):
+        raise click.UsageError("--champion and --json need --against")
+    is_compared = only_described or against is not None
+    with redirect_stdout(sys.stderr) if is_compared else nullcontext():  # the file's own prints
+        pipeline = load_pipeline(spec)
+        warnings = [*contradictions(pipeline), *tried(spec)]
+        description = describe(pipeline) if is_compared else {}
+    if not is_compared:
+        _print(pipeline, settings, warnings)
+        return 0
+    for warning in warnings:
+        click.echo(printable(f"Warning: {warning}"), err=True)
+    if against is None:
+        click.echo(json.dumps(description, indent=2))
+        return 0
+    return _compare(described(against), description, champion, as_json=as_json)
+
+
+def _print(pipeline: Pipeline, settings: Settings, warnings: list[str]) -> None:
     console = output()
     console.print(_summary(pipeline))
     console.print(_fields(pipeline))
     console.print(_topics(pipeline, settings))
-    for warning in [*contradictions(pipeline), *warnings]:
+    for warning in warnings:
         console.print(f"Warning: {warning}", style="yellow")
     console.print(f"{pipeline.name} is a valid pipeline.", style="green")
+
+
+def _compare(before: Description, now: Description, champion: str | None, *, as_json: bool) -> int:
+    """Print what a deploy would change; return the exit code."""
+    from millrace.models.identity.changes import changes
+
+    found = changes(before, now, champion)
+    text = json.dumps(found.to_json(), indent=2) if as_json else str(found)
+    click.echo("\n".join(map(printable, text.split("\n"))))
+    return EXIT_ERROR if found.refused else 0
 
 
 def _summary(pipeline: Pipeline) -> Table:
