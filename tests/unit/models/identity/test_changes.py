@@ -140,6 +140,7 @@ class TestCandidates:
         assert found.champion == "linear"
         assert "the champion is still 'linear', though models begin with 'bayes'" in str(found)
         assert compared(visits(), turned, champion="bayes").is_empty
+        assert compared(visits(), visits(), champion="bayes").is_empty
 
     def test_another_name_begins_anew(self, visits: Make) -> None:
         """What is learned is kept by name: the summary says so."""
@@ -162,6 +163,8 @@ class TestCandidates:
         counted = visits(models={"linear": LINEAR, "hidden": Candidate(space["made"], version="1")})
         assert compared(hidden, counted).candidates["hidden"] is Fate.CHALLENGES
         assert compared(counted, counted).is_empty
+        more = visits(models={"linear": LINEAR, "hidden": Candidate(space["made"], version="2")})
+        assert not compared(counted, more).refused
 
 
 class TestFeatures:
@@ -286,6 +289,7 @@ class TestWhatBeginsAnewAlone:
         assert {*found.candidates.values()} == {Fate.GOES_ON}
         assert not found.refused + back.refused
         assert not found.is_empty
+        assert not found.settings.keys() - {"rolling_window"}
 
 
 MULTICLASS = {
@@ -448,6 +452,23 @@ class TestSchema:
         assert reason.startswith("schema: field 'price', which features['per_year'] reads, is gone")
         assert not compared(before, visits(features=[fields("age")], schema=without)).refused
         assert not compared(visits(features=features, schema=without), before).refused
+
+    @pytest.mark.parametrize(
+        ("feature", "field"),
+        [
+            (derived("extra", lambda event: event["age"]), "extra"),
+            (rolling("age", "mean", window=timedelta(hours=1)), "mean"),
+            (calendar("hour"), "hour"),
+        ],
+        ids=["derived", "rolling", "calendar"],
+    )
+    def test_a_name_is_not_what_a_feature_reads(
+        self, visits: Make, schema_with: Callable[..., dict[str, Any]], feature: Any, field: str
+    ) -> None:
+        """A field may go that a feature is named as, and does not read."""
+        more = schema_with({"name": field, "type": "int", "default": 0})
+        before, now = visits(features=[feature], schema=more), visits(features=[feature])
+        assert not compared(before, now).refused
 
     def test_nor_be_of_another_kind(
         self, visits: Make, schema_with: Callable[..., dict[str, Any]]

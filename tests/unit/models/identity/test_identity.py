@@ -366,11 +366,16 @@ def test_what_a_decorator_has_made_of_a_function(write: Write) -> None:
 
 
 ENUM = """\
+import datetime
 import enum
 from dataclasses import dataclass
 
 class Colour(enum.Enum):
     RED = 1
+
+class Zone(datetime.timedelta):
+    def __repr__(self):
+        return "zone"
 
 class Rate(float, enum.Enum):
     LOW = 0.5
@@ -388,7 +393,10 @@ def paint(colour=Colour.RED):
 
 def test_the_name_of_a_file_is_no_part_of_it(write: Write) -> None:
     """The same code in a file of another name, or in a bundle, is the same."""
-    source = "from helpers import *\nused = [paint, Colour.RED, Rate.LOW, Painted(), Painted]\n"
+    source = """
+        from helpers import *
+        used = [paint, Colour.RED, Rate.LOW, Painted(), Painted, Zone(1)]
+        """
     other = source.replace("helpers", "more")
     first = write(source, helpers=ENUM).used
     identities = [identity_of(each) for each in first]

@@ -55,14 +55,14 @@ def test_a_version_is_its_identity() -> None:
 
 
 def test_what_it_wraps_is_what_state_may_hold(tmp_path: Path) -> None:
-    """The module of the author's model is found behind it."""
+    """The module of the author's factory is found behind it."""
     file = tmp_path / "wrapping.py"
     file.write_text(
         "from river.naive_bayes import GaussianNB\n"
         "from millrace import Candidate, Pipeline\n"
-        "class Own(GaussianNB):\n    pass\n"
+        "def make():\n    return GaussianNB()\n"
         f"pipeline = Pipeline(name='v', schema={SCHEMA}, event_id='id', task='binary',\n"
-        "    label='bought', models={'own': Candidate(Own, version='1')})\n"
+        "    label='bought', models={'own': Candidate(make, version='1')})\n"
     )
     assert own_modules(load_pipeline(str(file))) == {"pipeline_wrapping"}
 
