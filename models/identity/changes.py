@@ -146,8 +146,8 @@ def _notes(
             f"the champion is still {champion!r}, though models begin with {first!r}: promote it by"
             " hand"
         )
-    for gone in old.keys() - new.keys():
-        for name in new.keys() - old.keys():
+    for gone in (each for each in old if each not in new):
+        for name in (each for each in new if each not in old):
             if _is_same_model(old[gone], new[name]):
                 yield (
                     f"models[{name!r}] begins untrained, though {gone!r} was the same: what is"

@@ -39,6 +39,7 @@ from millrace.models.pipeline.definition import Pipeline
 
 _DIGITS = 32  # each manifest has as many for each part
 _DRAW_AT_RANDOM = (random.Random, np.random.Generator, np.random.RandomState)
+_DEFAULT = object()
 _FASTER = "millrace.models.candidates.accelerated."  # River's classes, with River's results
 
 
@@ -164,25 +165,43 @@ class _Description:
         changed = [
             [name, described]
             for name, part, default in given
-            if (described := self.of(part)) not in map(_Description().of, default)
+            if (described := self._unless_default(part, default)) is not _DEFAULT
         ]
         return ["object", self.of(kind), *changed]
 
+    def _unless_default(self, part: object, defaults: Iterable[object]) -> Any:
+        """Describe a parameter; what is left out counts as not met, and is described elsewhere."""
+        met = len(self._met)
+        described = self.of(part)
+        if described not in map(_Description().of, defaults):
+            return described
+        while len(self._met) > met:
+            self._met.popitem()
+        return _DEFAULT
+
     def _reduced(self, value: object) -> Any:
         """Describe a library's object by what would make it again."""
-        with suppress(Exception):  # it cannot be pickled
+        kind = _name(type(value))
+        try:
             reduce = copyreg.dispatch_table.get(type(value))
             reduced = value.__reduce_ex__(2) if reduce is None else reduce(value)
-            made = [reduced] if isinstance(reduced, str) else [*map(self.of, reduced[:3])]
-            return ["made", _name(type(value)), *made]
-        return ["object", _name(type(value))]
+        except Exception:  # it cannot be pickled
+            return ["object", kind]
+        made = [reduced] if isinstance(reduced, str) else [*map(self.of, reduced[:3])]
+        return ["made", kind, *made]
 
 
 def _parameters(value: object) -> Iterator[tuple[str, object, list[object]]]:
-    """Yield the parameters that an object was made with, each with what may be its default."""
+    """Yield the parameters that an object was made with, each with what may be its default.
+
+    An author's own class may keep one under another name: then all that the object has counts.
+    """
     kind = type(value)
     with suppress(TypeError, ValueError):  # it has no signature
         parameters = inspect.signature(kind).parameters
+        if is_own(kind.__module__) and not all(hasattr(value, name) for name in parameters):
+            yield "attributes", object.__getstate__(value), []
+            return
         untouched = None if is_own(kind.__module__) else _without_parameters(kind)
         for name, parameter in parameters.items():
             if hasattr(value, name):

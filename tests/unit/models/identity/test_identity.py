@@ -174,6 +174,31 @@ def test_an_own_class_is_its_code_and_parameters(write: Write) -> None:
         assert identity != identity_of(write(CLASS.replace(old, new)).Newest()), new
 
 
+@pytest.mark.parametrize(
+    "keeping",
+    ["self._top = top", "self.kept = [top]", "vars(self).update(more)", "self.f = lambda: top"],
+)
+def test_an_own_object_is_what_it_keeps_of_its_parameters(write: Write, keeping: str) -> None:
+    """Under whatever name."""
+    source = f"""
+        class Ratio:
+            def __init__(self, top, **more):
+                {keeping}
+
+        class Slots:
+            __slots__ = ("_top",)
+            def __init__(self, top):
+                self._top = top
+
+        one, same, other = (Ratio(each, limit=each) for each in (1, 1, 2))
+        slots = [Slots(each) for each in (1, 1, 2)]
+        """
+    own = write(source)
+    assert identity_of(own.one) == identity_of(own.same) != identity_of(own.other)
+    one, same, other = map(identity_of, own.slots)
+    assert one == same != other
+
+
 def test_functions_that_refer_to_each_other_end(write: Write) -> None:
     """A cycle of references is no endless one."""
     source = """
@@ -312,6 +337,31 @@ def test_what_a_decorator_has_made_of_a_class(write: Write) -> None:
     for old, new in (("size: int = 3", "size: int = 4"), ("frozen=True", "frozen=False")):
         assert identity_of(first.Data) != identity_of(write(DATA.replace(old, new)).Data)
     assert identity_of(first.Data(3)) == identity_of(first.Data()) != identity_of(first.Data(4))
+
+
+def test_a_default_with_a_name_counts(write: Write) -> None:
+    """A parameter that is the default is left out, and the default is part of the class."""
+    source = """
+        from river import base
+
+        LIMITS = (1, 2)
+
+        class Clip(base.Base):
+            def __init__(self, limits=LIMITS):
+                self.limits = limits
+        """
+    first, other = write(source).Clip(), write(source.replace("1, 2", "1, 3")).Clip()
+    assert identity_of(first) != identity_of(other)
+
+
+def test_what_an_object_of_a_library_holds_must_be_seen(write: Write) -> None:
+    """Code without a source has no identity, wherever it is."""
+    space: dict[str, object] = {"__name__": "nowhere"}
+    exec("def hidden(x):\n    return x\n", space)
+    with pytest.raises(DefinitionError, match="must be readable"):
+        identity_of(compose.FuncTransformer(space["hidden"]))
+    with pytest.raises(DefinitionError, match="must be readable"):
+        identity_of(map(space["hidden"], ()))
 
 
 DECORATED = """\
