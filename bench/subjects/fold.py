@@ -11,7 +11,7 @@ import json
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 
 from bench import data
@@ -84,7 +84,7 @@ def _timed(
     return timed
 
 
-def _load_models(_payload: bytes) -> ModelSet:
+def _load_models(_record: object) -> Mapping[str, ModelSet]:
     raise AssertionError("an agent that trains its models loads none")
 
 

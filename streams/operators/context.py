@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from millrace.models.candidates.model_set import ModelSet
 from millrace.models.pipeline.definition import Pipeline
+from millrace.streams.operators.record import SnapshotRecord, TombstoneRecord
 from millrace.streams.operators.scope import ScopedModels
 from millrace.streams.sources.confluent import WrittenSchema
+
+LoadModels: TypeAlias = Callable[[SnapshotRecord | TombstoneRecord], Mapping[str, ModelSet | None]]
+"""From a record of `models` to the scope keys that it changes, with their models; None for gone."""
 
 
 class CommandTopic(NamedTuple):
@@ -41,7 +45,7 @@ class Context:
     written_schema
         Looks a schema up by its registry id.
     load_models
-        Reads the payload of a model snapshot.
+        Reads what comes over the topic `models`.
     """
 
     pipeline: Pipeline
@@ -50,7 +54,7 @@ class Context:
     commands_to: CommandTopic
     max_event_bytes: int
     written_schema: WrittenSchema
-    load_models: Callable[[bytes], ModelSet | None]
+    load_models: LoadModels
     command_key: bytes = b""
 
     @cached_property

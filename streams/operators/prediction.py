@@ -21,7 +21,7 @@ first event that each candidate predicted; with learning elsewhere, the number o
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from itertools import groupby
 from operator import itemgetter
 from typing import Self, TypeAlias
@@ -33,7 +33,7 @@ from millrace.schemas import RecordError, RejectReason, SnapshotError
 from millrace.schemas.records import Features, FeatureVector, Predicted
 from millrace.streams.operators.base import Reading, RecordOperator, Topics, inserted
 from millrace.streams.operators.columns import Made, PredictionColumns
-from millrace.streams.operators.context import Context
+from millrace.streams.operators.context import Context, LoadModels
 from millrace.streams.operators.examples import ExampleWriter
 from millrace.streams.operators.invalid import invalid_alert
 from millrace.streams.operators.keyed_state import KeyedState
@@ -70,7 +70,7 @@ class PredictionOperator(RecordOperator):
     training
         Learning, where the two share an agent; else the writer of examples.
     load_models
-        Reads the payload of a snapshot from `models`; None for a part of one.
+        Reads what comes over the topic `models`.
     """
 
     name = "prediction"
@@ -80,7 +80,7 @@ class PredictionOperator(RecordOperator):
         pipeline: Pipeline,
         models: ScopedModels,
         training: LearningOperator | ExampleWriter,
-        load_models: Callable[[bytes], ModelSet | None],
+        load_models: LoadModels,
     ) -> None:
         nested = (training,) if isinstance(training, LearningOperator) else ()
         super().__init__(pipeline, self.topics_in([each.name for each in nested]))
@@ -174,15 +174,8 @@ class PredictionOperator(RecordOperator):
             return self._predict(record.value, record.origin)
         if isinstance(record, LabelRecord):
             return self._join.add_label(record.value, record.origin, self._place)
-        if isinstance(record, TombstoneRecord):
-            self._models.by_scope_key.take(record.scope_key)
-            self._training.forget(record.scope_key)
-        elif isinstance(record, SnapshotRecord):
-            models = self._loaded(record)
-            if models is not None:
-                self._models.by_scope_key[record.value["scope_key"]] = models
-                self._models.follow(models)
-                self._follow_champion()
+        if isinstance(record, SnapshotRecord | TombstoneRecord):
+            self._bring(record)
         return ()
 
     def _follow_champion(self) -> None:
@@ -202,13 +195,22 @@ class PredictionOperator(RecordOperator):
     def readings(self) -> Iterable[Reading]:
         return self._join.readings()
 
-    def _loaded(self, record: SnapshotRecord) -> ModelSet | None:
+    def _bring(self, record: SnapshotRecord | TombstoneRecord) -> None:
+        """Predict with the models that a record of `models` brings, and not with those removed."""
         try:
-            return self._load_models(record.value["payload"])
+            changes = self._load_models(record)
         except SnapshotError as error:
             raise RecordError(
                 RejectReason.MALFORMED, f"the models cannot be loaded: {error}"
             ) from error
+        for scope_key, models in changes.items():
+            if models is None:
+                self._models.by_scope_key.take(scope_key)
+                self._training.forget(scope_key)
+            else:
+                self._models.by_scope_key[scope_key] = models
+                self._models.follow(models)
+                self._follow_champion()
 
     def _predict(self, vector: FeatureVector, origin: Origin) -> Iterable[Record]:
         event_id = vector["event_id"]

@@ -193,7 +193,7 @@ class Assembly:
             command_key=self.settings.command_key.get_secret_value().encode(),
             max_event_bytes=self.settings.max_event_bytes,
             written_schema=written_schema(self.settings),
-            load_models=state.load_models,
+            load_models=state.published.changes,
             clock_ms=self.clock_ms,
         )
         return Takeover(

@@ -18,7 +18,6 @@ from millrace.streams.kafka.protocols import Clients, Place
 from millrace.streams.kafka.reading import Watermarks
 from millrace.streams.kafka.transactions import fence
 from millrace.streams.observability.metrics import Metrics
-from millrace.streams.operators.record import Origin, SnapshotRecord
 from millrace.streams.operators.slice import Slice
 from millrace.streams.runtime.assignment import Assignment, has_state
 from millrace.streams.runtime.gaps import Gap, Position, find_gap
@@ -277,9 +276,8 @@ class Takeover:
     def _load_published_models(self, inbox: Inbox, taken: dict[int, Assignment]) -> None:
         """Begin with the newest models, where they come over a topic."""
         if "models" in inbox.topics:
-            for partition, published in self._state.models(taken):
-                origin = Origin("models", partition, 0, 0, None, None)
-                taken[partition].task.run(Slice([SnapshotRecord(published, origin)]))
+            for published in self._state.published.read(taken):
+                taken[published.origin.partition].task.run(Slice([published]))
 
 
 def _order(start: Mapping[str, int], task: Task, saved: Saved | None) -> InputOrder | None:

@@ -10,9 +10,9 @@ from millrace.schemas import shipped
 from millrace.schemas.records import ModelSnapshot
 from millrace.streams.operators.keyed_state import Change
 from millrace.streams.state import snapshot
+from millrace.streams.state.binding import payload_of
 from millrace.streams.state.parts import keep, part_key, split
 from millrace.streams.state.records import Place, StateRecord, state_record
-from millrace.streams.state.signed_topics import payload_of
 from millrace.streams.state.signing import signed_anew
 
 MODELS = "learning/models"

@@ -4,7 +4,8 @@ The changed entries of an agent's stores go to the compacted topic `state.<agent
 the compacted topic `models`, both on the partition that they are the state of. A manifest ends
 each flush: it says how far into its inputs the state goes, and how much there is of it. Large
 entries are split (`entries`, `parts`). What is read is signed (`signed_topics`); what counts of it
-is in `found`.
+is in `found`. Each record is signed with its place (`binding`), and the manifest lists the entries
+(`listed`).
 """
 
 from __future__ import annotations
@@ -12,24 +13,26 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
 
 import structlog
 
-from millrace.models.candidates.model_set import ModelSet
 from millrace.models.pipeline.definition import Pipeline
-from millrace.schemas import SnapshotError, shipped
-from millrace.schemas.records import ModelSnapshot
+from millrace.schemas import SnapshotError
 from millrace.streams.kafka.delivery import CheckedProducer
 from millrace.streams.kafka.identity import Identity
 from millrace.streams.kafka.protocols import Clients
 from millrace.streams.operators.keyed_state import Change
 from millrace.streams.state import snapshot
+from millrace.streams.state.binding import Binding, payload_of
 from millrace.streams.state.entries import MODELS, Entries
 from millrace.streams.state.flush import Flush
 from millrace.streams.state.found import Found
 from millrace.streams.state.input_order import Run
+from millrace.streams.state.listed import Listed, digest_of
 from millrace.streams.state.parts import PART_BYTES, Parts, count_parts, is_part
+from millrace.streams.state.published import PublishedModels
 from millrace.streams.state.records import (
     MANIFEST,
     ORDER,
@@ -40,14 +43,14 @@ from millrace.streams.state.records import (
     StateRecord,
     state_record,
 )
-from millrace.streams.state.restoring import Restoring
-from millrace.streams.state.signed_topics import SignedTopics, payload_of
-from millrace.streams.state.signing import OtherKeyError, is_signed_anew
+from millrace.streams.state.restoring import Restored, Restoring
+from millrace.streams.state.signed_topics import SignedTopics
 from millrace.streams.topology.chain import AgentSpec
 from millrace.streams.topology.task import Task
 from millrace.streams.topology.topics import state_topic
 
 _WRITE_TIMEOUT_SECONDS = 30.0
+_MOST_NAMED = 5
 
 _log = structlog.get_logger(__name__)
 
@@ -63,13 +66,15 @@ class _OnTopics:
     orders
         Keys of the records of the order since the last flush.
     again
-        What the next flush writes again as it is: it is hidden, or signed with a former key.
+        What the next flush writes again as it is: it is hidden, or not signed as it would be now.
     leftovers
         Where something is that belongs to nothing.
     attempted
         Where something may be of a flush that was not committed: without transactions it stays.
+    listed
+        The entries that the manifest lists.
     flush
-        Number of the newest flush.
+        Number of the newest flush, also of one that was given up.
     """
 
     parts: dict[Place, int] = field(default_factory=dict)
@@ -77,6 +82,7 @@ class _OnTopics:
     again: dict[Place, StateRecord] = field(default_factory=dict)
     leftovers: set[Place] = field(default_factory=set)
     attempted: set[Place] = field(default_factory=set)
+    listed: Listed = field(default_factory=Listed)
     flush: int = 0
 
 
@@ -130,6 +136,8 @@ class StateLog:
     owners
         Partition to the transactional ids that owned it when the state was last read, separated by
         spaces.
+    published
+        The topic `models`, for an agent that does not learn.
     """
 
     def __init__(
@@ -146,17 +154,20 @@ class StateLog:
     ) -> None:
         self._clients = clients
         self._prefix = prefix
+        self._name = f"{prefix}{agent.name}-"
         self._topic = state_topic(agent)
         self._learns = "learning" in agent
         self._key = key
         self._entries = Entries(self._topic, key, part_bytes, clients.beside)
-        self._signed = SignedTopics(clients, prefix, key, on_skipped)
+        self._binding = Binding(prefix, key)
+        self._signed = SignedTopics(clients, prefix, self._binding, on_skipped)
         self.owners: dict[int, str] = {}
+        self._changes_of_owner: Counter[int] = Counter()
         self._orders: Counter[int] = Counter()
         self._on_topics: defaultdict[int, _OnTopics] = defaultdict(_OnTopics)
         self._flushed: dict[int, _Flushed] = {}
-        self._published = self._parts()
         self._restoring = Restoring(pipeline, self._topic, prefix, key, self._parts, on_lost)
+        self.published = PublishedModels(self._signed, self._parts(), self._restoring.load)
 
     def flush(
         self,
@@ -183,6 +194,7 @@ class StateLog:
             return self._entries.of(partition, store, change, covers, flush.number, parts)
 
         self._flushed[partition] = flush
+        there.listed.begin()
         changed = Flush(stores.items(), records_of)
         sizes = {name: len(store) for name, store in stores.items()}
 
@@ -195,32 +207,51 @@ class StateLog:
                 if place not in flush.written:
                     flush.written.add(place)
                     yield self._entries.renewed(record, flush.number)
-            for topic, key in sorted(former - flush.written):
-                yield state_record(topic, key, None, flush=flush.number)
-            yield self._manifest(covers, inputs, sizes, parts, flush.number)
 
-        return records()
+        def signed() -> Iterator[StateRecord]:
+            sign = partial(self._binding.signed, partition)
+            for record in map(sign, records()):
+                there.listed.note(record)
+                yield record
+            for topic, key in sorted(former - flush.written):
+                yield sign(state_record(topic, key, None, flush=flush.number))
+            manifest = self._manifest(covers, inputs, sizes, parts, there.listed.digest())
+            yield sign(state_record(self._topic, MANIFEST, manifest, flush=flush.number))
+
+        return signed()
 
     def mark_saved(self, partition: int, task: Task) -> None:
         """Note that the last flush was committed."""
         for _, store in task.stores():
             store.end_save()
         flush = self._flushed.pop(partition)
-        later = self._on_topics[partition].orders[flush.orders :]
-        self._on_topics[partition] = _OnTopics(flush.parts, later, flush=flush.number)
+        there = self._on_topics[partition]
+        there.listed.end()
+        later = there.orders[flush.orders :]
+        self._on_topics[partition] = _OnTopics(
+            flush.parts, later, listed=there.listed, flush=flush.number
+        )
 
     def give_up(self, partition: int, task: Task) -> None:
         """Note that the last flush was not committed."""
         for _, store in task.stores():
             store.give_up_save()
-        self._on_topics[partition].attempted |= self._flushed.pop(partition).written
+        there, flush = self._on_topics[partition], self._flushed.pop(partition)
+        there.attempted |= flush.written
+        there.flush = flush.number  # of which records may stay: the next has another
 
     def order(self, partition: int, runs: list[Run]) -> StateRecord:
-        """Return the record of the order in which a task has taken its inputs since the last."""
+        """Return the record of the order in which a task has taken its inputs since the last.
+
+        It counts until a flush has ended that began after it.
+        """
         self._orders[partition] += 1
         key = f"{ORDER}{self._orders[partition]:012d}"
-        self._on_topics[partition].orders.append(key)
-        return state_record(self._topic, key, self._dump(runs))
+        there, flush = self._on_topics[partition], self._flushed.get(partition)
+        there.orders.append(key)
+        number = there.flush if flush is None else flush.number
+        record = state_record(self._topic, key, self._dump(runs), flush=number)
+        return self._binding.signed(partition, record)
 
     def own(self, partitions: Iterable[int], owner: str | None) -> None:
         """Write, outside any transaction, who owns the partitions from now on; None: no worker.
@@ -233,12 +264,14 @@ class StateLog:
         BrokerError
             The broker does not take it.
         """
-        value = None if owner is None else self._dump(owner)
-        record = state_record(self._topic, OWNER, value)
+        topic, value = self._prefix + self._topic, self._dump(owner or "")
         producer = CheckedProducer(self._clients)
         for partition in partitions:
-            topic = self._prefix + self._topic
-            producer.produce(topic, value, OWNER, partition, headers=record.headers)
+            self._changes_of_owner[partition] += 1
+            number = self._changes_of_owner[partition]
+            record = state_record(self._topic, OWNER, value, sequence=number)
+            headers = self._binding.signed(partition, record).headers
+            producer.produce(topic, value, OWNER, partition, headers=headers)
         producer.flush(_WRITE_TIMEOUT_SECONDS)
 
     def read(self, partitions: Iterable[int]) -> dict[int, Saved]:
@@ -262,52 +295,45 @@ class StateLog:
             ) from error
 
     def _read(self, found: dict[int, Found]) -> dict[int, Saved]:
-        for partition, record in self._signed.read(self._topic, found):
-            found[partition].add(record)
-        owners = {each: records.own(OWNER) for each, records in found.items()}
-        self.owners = {
-            partition: str(self._restoring.load(record.value or b""))
-            for partition, record in owners.items()
-            if record is not None
-        }
+        for _ in self._signed.read(self._topic, found):
+            pass
+        self.owners = {}
+        for partition, records in found.items():
+            record = records.own(OWNER)
+            if record is None:
+                continue
+            self._changes_of_owner[partition] = record.sequence
+            owner = str(self._restoring.load(record.value or b""))
+            # What release 0.1 wrote may be copied from another pipeline.
+            if record.is_bound or all(each.startswith(self._name) for each in owner.split()):
+                self.owners[partition] = owner
+        self.owners = {partition: owner for partition, owner in self.owners.items() if owner}
         if self._learns:
             self._add_models(found)
         saved = {partition: self._saved(partition, records) for partition, records in found.items()}
         return {partition: state for partition, state in saved.items() if state is not None}
 
-    def models(self, partitions: Iterable[int]) -> Iterator[tuple[int, ModelSnapshot]]:
-        """Return each partition's snapshots in the topic `models`, oldest first."""
-        found = {each: Found(self._topic) for each in partitions}
-        parts = self._parts()
-        for partition, record in self._signed.read("models", found):
-            if record.value is not None:
-                published = shipped("model_snapshot").decode(record.value)
-                payload = parts.whole(published["payload"])
-                if payload is not None:
-                    yield partition, {**published, "payload": payload}
-
-    def load_models(self, payload: bytes) -> ModelSet | None:
-        """Return the models in a snapshot's payload; None for a part of one that is to come.
-
-        Raises
-        ------
-        SnapshotError
-            See `streams.state.snapshot.load`.
-        """
-        whole = self._published.whole(payload)
-        models: ModelSet | None = None if whole is None else self._restoring.load(whole)
-        return models
-
     def _add_models(self, found: Mapping[int, Found]) -> None:
-        """Add the newest models: the last records hold them, or else the whole topic is read."""
-        missing = {each: records for each, records in found.items() if records.own(MANIFEST)}
+        """Add the newest models: the last records hold them, or else the whole topic is read.
+
+        Where there is no manifest, what is there counts for nothing, and is written over.
+        """
+        missing = {**found}
         for is_tail in (True, False):
-            last = {each: self._tail(records) for each, records in missing.items()}
-            for partition, record in self._signed.read("models", missing, last if is_tail else {}):
-                found[partition].add_model(record)
-            for partition, records in [*missing.items()]:
-                if self._has_models(records):
-                    del missing[partition]
+            tails = {
+                each: self._tail(records)
+                for each, records in missing.items()
+                if is_tail and records.own(MANIFEST)
+            }
+            for records in missing.values():
+                records.forget_models()
+            for _ in self._signed.read("models", missing, tails):
+                pass
+            missing = {
+                each: records
+                for each, records in missing.items()
+                if each in tails and not self._has_models(records)
+            }
 
     def _tail(self, found: Found) -> int:
         """Return in how many offsets at the end of `models` the newest are, as a rule."""
@@ -316,6 +342,8 @@ class StateLog:
 
     def _has_models(self, found: Found) -> bool:
         manifest = self._restoring.manifest(found)
+        if not _is_as_listed(found, manifest):
+            return False
         heads = [each for each in found.entries() if each.topic == "models"]
         parts = sum(count_parts(payload_of(each) or b"", self._key) for each in heads)
         there = sum(each.topic == "models" for each in found.parts())
@@ -330,8 +358,8 @@ class StateLog:
         inputs: Mapping[str, Identity],
         sizes: dict[str, int],
         parts: dict[Place, int],
-        number: int,
-    ) -> StateRecord:
+        listed: bytes,
+    ) -> bytes:
         manifest = Manifest(
             covers=covers,
             inputs={topic: (*inputs[topic],) for topic in covers if topic in inputs},
@@ -339,42 +367,69 @@ class StateLog:
             definition=self._restoring.definition,
             identities=self._restoring.identities,
             parts=sum(count for (topic, _), count in parts.items() if topic == "models"),
+            listed=listed,
         )
-        return state_record(self._topic, MANIFEST, self._dump(manifest), flush=number)
+        return self._dump(manifest)
 
     def _saved(self, partition: int, found: Found) -> Saved | None:
         """Return the state if all of it is there, and note what else is on the topics."""
-        there = self._on_topics[partition] = _OnTopics(flush=found.newest_flush())
+        there = self._on_topics[partition] = _OnTopics(flush=found.newest_flush)
         there.orders = [each.key for each in found.orders()]
         self._orders[partition] = int(there.orders[-1].removeprefix(ORDER)) if there.orders else 0
-        restored = self._restoring.restored(found)
+        restored = self._restored(partition, found)
         if restored is None:
-            if found.refused:
-                raise OtherKeyError(
-                    f"the saved state of {self._prefix}{self._topic}[{partition}] cannot be read:"
-                    f" {len(found.refused)} records are signed with another key; the first is"
-                    f" {found.refused[0]}. If the key is lost, delete the state topics to learn"
-                    " from the log again"
-                )
-            there.leftovers, there.parts = found.everything(), {}
+            there.leftovers = found.everything()
             return None
-        former = [
-            each
-            for each in (*found.entries(), *found.parts())
-            if not is_signed_anew(payload_of(each) or b"", self._key)
-        ]
+        former = sum(not each.is_current for each in (*found.entries(), *found.parts()))
         if former:
             _log.warning(
-                "state is signed with a former key; the next save writes it anew",
+                "state is signed with a former key or by release 0.1; the next save writes it anew",
                 topic=self._prefix + self._topic,
                 partition=partition,
-                records=len(former),
+                records=former,
             )
+        lost = {key for _, key in restored.lost}
+        elements = found.elements().items()
+        there.listed = Listed({key: each for key, each in elements if key not in lost})
         there.parts = restored.parts
-        again = found.to_write_again() | {each.place: each for each in former}
+        again = found.to_write_again()
         there.again = {place: each for place, each in again.items() if place not in restored.lost}
         there.leftovers = found.leftovers(there.parts) | restored.lost
         return restored.saved
 
+    def _restored(self, partition: int, found: Found) -> Restored | None:
+        """Return the state, if it is all there.
+
+        Raises
+        ------
+        SnapshotError
+            It is not, and that may be for what is signed with another key, or was put there by
+            somebody; or see `Restoring.restored`.
+        """
+        restored = self._restoring.restored(found)
+        where = f"{self._prefix}{self._topic}[{partition}]"
+        if restored is not None:
+            if _is_as_listed(found, self._restoring.manifest(found)):
+                return restored
+            _log.warning("saved entries are not those that the manifest lists", topic=where)
+        if found.is_of_another_key or (found.refused and found.own(MANIFEST)):
+            named = "; ".join(
+                f"{self._prefix}{topic}[{partition}]@{offset} {said}"
+                for (topic, offset), said in [*found.refused.items()][:_MOST_NAMED]
+            )
+            raise SnapshotError(
+                f"the saved state of {where} cannot be read: it is not all there, and of what is"
+                f" there, {len(found.refused)} records are refused: {named}. If the key is lost, or"
+                " what was there before is gone, delete the state topics to learn from the log"
+                " again"
+            )
+        return None
+
     def _dump(self, value: object) -> bytes:
         return snapshot.dump(value, self._key)
+
+
+def _is_as_listed(found: Found, manifest: Manifest) -> bool:
+    """Whether the entries are those of the last flush; release 0.1 listed none."""
+    listed = manifest.get("listed")
+    return listed is None or listed == digest_of(found.elements().values())

@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple, NotRequired, TypeAlias, TypedDict
 
-from confluent_kafka import Message
-
 from millrace.schemas import SnapshotError
 from millrace.streams.kafka.identity import Identity
 from millrace.streams.kafka.protocols import Headers
-from millrace.streams.kafka.records import headers_of
 from millrace.streams.operators.keyed_state import Change
+from millrace.streams.operators.record import Origin
 from millrace.streams.state.input_order import Run
 from millrace.streams.topology.task import Task
 
@@ -24,23 +22,42 @@ OWNER = "owner"
 ORDER = "order/"
 """What the keys of recorded runs begin with."""
 
+SIGNATURE = "signature"
+"""The header that binds a record to its place."""
+
 
 Place: TypeAlias = tuple[str, str]
 """A topic, without prefix, and a key: of what belongs to one partition."""
 
 
 class StateRecord(NamedTuple):
-    """One entry of a state topic (named without prefix); a `value` of None removes it."""
+    """One entry of a state topic (named without prefix); a `value` of None removes it.
+
+    `element` stands for it in what a manifest lists; None for what is not signed with its place, as
+    release 0.1 wrote it. `is_current` says whether it is signed as it would be now.
+    """
 
     topic: str
     key: str
     value: bytes | None
     headers: Headers
     offset: int = -1
+    element: int | None = None
+    is_current: bool = True
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether it is signed with its place."""
+        return self.element is not None
+
+    @property
+    def is_order(self) -> bool:
+        """Whether it says in which order inputs were taken."""
+        return self.value is not None and self.key.startswith(ORDER)
 
     @property
     def flush(self) -> int:
-        """The number of the flush that wrote it."""
+        """The number of the flush that wrote it; of an order, the one that it comes after."""
         return int(dict(self.headers)["flush"] or 0)
 
     @property
@@ -61,7 +78,8 @@ class Manifest(TypedDict):
     topic to its id and number of partitions, since release 0.2; `sizes` a store to its number of
     entries; `definition` says what the shape of the state depends on; `identities` a part of the
     definition to its identity, since release 0.2; `parts` is how many records of `models` are
-    parts of others.
+    parts of others; `listed` is what the entries add up to (`streams.state.listed`), since release
+    0.2.
     """
 
     covers: dict[str, int]
@@ -70,6 +88,7 @@ class Manifest(TypedDict):
     definition: str
     identities: NotRequired[dict[str, str]]
     parts: NotRequired[int]
+    listed: NotRequired[bytes]
 
 
 @dataclass
@@ -110,15 +129,24 @@ def state_record(
     return StateRecord(topic, key, value, headers)
 
 
-def read_record(topic: str, message: Message) -> StateRecord:
+def read_record(origin: Origin) -> StateRecord:
     """Return a record as it was read, whoever has written it.
 
     A key that is not UTF-8 comes back the same when it is written.
     """
-    (found,) = headers_of([message])
-    headers: Headers = list(dict(found).items())
-    key = (message.key() or b"").decode(errors="surrogateescape")
-    return StateRecord(topic, key, message.value(), headers, message.offset() or 0)
+    headers: Headers = list(dict(origin.headers).items())
+    key = (origin.key or b"").decode(errors="surrogateescape")
+    return StateRecord(origin.topic, key, origin.value, headers, origin.offset)
+
+
+def origin_of(partition: int, record: StateRecord) -> Origin:
+    """Return where a record was read, with all that was read there."""
+    key = record.key.encode(errors="surrogateescape")
+    headers = tuple(
+        (name, value.encode() if isinstance(value, str) else value)
+        for name, value in record.headers
+    )
+    return Origin(record.topic, partition, record.offset, 0, key, record.value, headers)
 
 
 def check_record(record: StateRecord) -> None:

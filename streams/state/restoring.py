@@ -21,10 +21,10 @@ from millrace.streams.kafka.identity import Identity
 from millrace.streams.operators.keyed_state import Change
 from millrace.streams.state import snapshot
 from millrace.streams.state.allowed import own_modules
+from millrace.streams.state.binding import payload_of
 from millrace.streams.state.found import Found
 from millrace.streams.state.parts import Parts, count_parts
 from millrace.streams.state.records import MANIFEST, Manifest, Place, Saved, StateRecord
-from millrace.streams.state.signed_topics import payload_of
 
 _log = structlog.get_logger(__name__)
 

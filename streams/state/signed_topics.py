@@ -4,19 +4,32 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Protocol
 
 import structlog
 
-from millrace.schemas import RecordError, SnapshotError, shipped
+from millrace.schemas import RecordError, SnapshotError
 from millrace.streams.kafka.protocols import Clients
 from millrace.streams.kafka.reading import read_to_end
-from millrace.streams.state.found import Found
+from millrace.streams.kafka.records import origin_of
+from millrace.streams.state.binding import Binding
 from millrace.streams.state.records import StateRecord, check_record, read_record
-from millrace.streams.state.signing import OtherKeyError, verified
 
 _MOST_LOGGED = 10
 
 _log = structlog.get_logger(__name__)
+
+
+class Taker(Protocol):
+    """Takes the genuine records of one partition, in their order."""
+
+    def take(self, record: StateRecord) -> None:
+        """Take the next one; raise `MisplacedError` where it does not count."""
+        ...
+
+    def pass_over(self, record: StateRecord, error: Exception) -> None:
+        """Note one that does not count, and why."""
+        ...
 
 
 class SignedTopics:
@@ -28,32 +41,32 @@ class SignedTopics:
         Makes what reads.
     prefix
         Of the pipeline's topics.
-    key
-        What is read must be signed with it.
+    binding
+        Says what is genuine.
     on_skipped
         Called with the topic of each record that is skipped.
     """
 
     def __init__(
-        self, clients: Clients, prefix: str, key: bytes, on_skipped: Callable[[str], None]
+        self, clients: Clients, prefix: str, binding: Binding, on_skipped: Callable[[str], None]
     ) -> None:
         self._clients = clients
         self._prefix = prefix
-        self._key = key
+        self._binding = binding
         self._on_skipped = on_skipped
         self._skipped: Counter[str] = Counter()
 
     def read(
-        self, topic: str, found: Mapping[int, Found], last: Mapping[int, int] | None = None
+        self, topic: str, takers: Mapping[int, Taker], last: Mapping[int, int] | None = None
     ) -> Iterator[tuple[int, StateRecord]]:
-        """Yield partition and record of a topic, to its end; note in `found` what is skipped.
+        """Yield partition and record of a topic, to its end, once a taker has taken it.
 
         Parameters
         ----------
         topic
             Without prefix.
-        found
-            Partition to what is found of it: these partitions are read.
+        takers
+            Partition to what takes its records: these partitions are read.
         last
             Partition to the number of its last offsets to read; by default all.
 
@@ -62,28 +75,35 @@ class SignedTopics:
         BrokerError
             The topic cannot be read to its end.
         """
-        for partition, record in self._records(topic, found, last):
+        for partition, record in self._records(topic, takers, last):
             try:
-                check_record(record)
-                payload = payload_of(record)
-                if payload is not None:
-                    verified(payload, self._key)
+                genuine = self.checked(partition, record)
+                takers[partition].take(genuine)
             except (SnapshotError, RecordError) as error:
-                self._skip(found[partition], partition, record, error)
+                self._skip(takers[partition], partition, record, error)
             else:
-                yield partition, record
+                yield partition, genuine
+
+    def checked(self, partition: int, record: StateRecord) -> StateRecord:
+        """Return a record that was read from a partition, if it is genuine.
+
+        Raises
+        ------
+        SnapshotError, RecordError
+            It is not.
+        """
+        check_record(record)
+        return self._binding.checked(partition, record)
 
     def _records(
         self, topic: str, partitions: Iterable[int], last: Mapping[int, int] | None
     ) -> Iterator[tuple[int, StateRecord]]:
         for message in read_to_end(self._clients, self._prefix + topic, partitions, last):
-            yield message.partition() or 0, read_record(topic, message)
+            origin = origin_of(message, self._prefix)
+            yield origin.partition, read_record(origin)
 
-    def _skip(self, found: Found, partition: int, record: StateRecord, error: Exception) -> None:
-        at = f"{self._prefix}{record.topic}[{partition}]@{record.offset}"
-        found.pass_over(record)
-        if isinstance(error, OtherKeyError):
-            found.refused.append(f"{at} ({record.key!r}): {error}")
+    def _skip(self, taker: Taker, partition: int, record: StateRecord, error: Exception) -> None:
+        taker.pass_over(record, error)
         self._on_skipped(record.topic)
         self._skipped[record.topic] += 1
         if self._skipped[record.topic] <= _MOST_LOGGED:
@@ -95,16 +115,3 @@ class SignedTopics:
                 key=repr(record.key),
                 reason=str(error),
             )
-
-
-def payload_of(record: StateRecord) -> bytes | None:
-    """Return what is signed of a record; None where it removes its key.
-
-    Raises
-    ------
-    RecordError
-        The record of `models` cannot be decoded.
-    """
-    if record.topic != "models" or record.value is None:
-        return record.value
-    return shipped("model_snapshot").decode(record.value)["payload"]

@@ -8,6 +8,9 @@ A key is a line. Of several lines the first signs, and each is accepted (`stream
 Layout::
 
     MRS, format version (1 byte) | HMAC (32 bytes) | body
+
+Release 0.1 wrote version 1, which counts by itself. What has version 2 counts on a topic of state
+only in a record that is signed with its place, too (`streams.state.binding`).
 """
 
 from __future__ import annotations
@@ -17,8 +20,9 @@ import hmac
 from millrace.schemas import SnapshotError
 
 _MAGIC = b"MRS"
-_FORMAT_VERSION = 1
+_ALONE, _FORMAT_VERSION = 1, 2
 _PREFIX = _MAGIC + bytes([_FORMAT_VERSION])
+_PREFIX_ALONE = _MAGIC + bytes([_ALONE])
 _BODY_START = len(_PREFIX) + 32
 
 
@@ -34,8 +38,8 @@ def sign(body: bytes, key: bytes) -> bytes:
     SnapshotError
         The key is empty.
     """
-    first, *_ = _keys(key)
-    return _PREFIX + _signature(body, first) + body
+    first, *_ = keys_of(key)
+    return _PREFIX + _signature(_PREFIX, body, first) + body
 
 
 def verified(data: bytes, key: bytes) -> bytes:
@@ -48,15 +52,16 @@ def verified(data: bytes, key: bytes) -> bytes:
     SnapshotError
         The key is empty; or the data is cut off, or not signed.
     """
-    keys = _keys(key)
+    keys = keys_of(key)
     if not data.startswith(_MAGIC) or len(data) < _BODY_START:
         raise SnapshotError(
             f"a snapshot must be signed; got {len(data)} bytes that start with {data[:4]!r}."
             " It was cut off, or is not a snapshot: delete it"
         )
-    if not data.startswith(_PREFIX):
+    if not data.startswith((_PREFIX, _PREFIX_ALONE)):
         raise OtherKeyError(
-            f"a snapshot must have format version {_FORMAT_VERSION}; got {data[len(_MAGIC)]}."
+            f"a snapshot must have format version {_FORMAT_VERSION} or less; got"
+            f" {data[len(_MAGIC)]}."
             " Run the Millrace that wrote it, or delete the pipeline's state topics to start over"
         )
     body = data[_BODY_START:]
@@ -73,10 +78,9 @@ def kind_of(data: bytes) -> bytes:
     return data[_BODY_START : _BODY_START + 1]
 
 
-def is_signed_anew(data: bytes, key: bytes) -> bool:
-    """Whether genuine data is signed with the first of the keys."""
-    first, *former = _keys(key)
-    return not former or _is_signed(data, data[_BODY_START:], first)
+def is_alone(data: bytes) -> bool:
+    """Whether data was signed by release 0.1, which knew no signature of records."""
+    return data.startswith(_PREFIX_ALONE)
 
 
 def signed_anew(data: bytes, key: bytes) -> bytes:
@@ -96,18 +100,24 @@ def signed_anew(data: bytes, key: bytes) -> bytes:
     return sign(verified(data, key), key)
 
 
-def _is_signed(data: bytes, body: bytes, key: bytes) -> bool:
-    return hmac.compare_digest(_signature(body, key), data[len(_PREFIX) : _BODY_START])
+def keys_of(key: bytes) -> list[bytes]:
+    """Return the lines of a key: the first one signs.
 
-
-def _signature(body: bytes, key: bytes) -> bytes:
-    digest = hmac.new(key, _PREFIX, "sha256")
-    digest.update(body)
-    return digest.digest()
-
-
-def _keys(key: bytes) -> list[bytes]:
+    Raises
+    ------
+    SnapshotError
+        It is empty.
+    """
     keys = [line for line in key.splitlines() if line]
     if not keys:
         raise SnapshotError("a snapshot must be signed with a key: set MILLRACE_STATE_KEY")
     return keys
+
+
+def _is_signed(data: bytes, body: bytes, key: bytes) -> bool:
+    prefix, found = data[: len(_PREFIX)], data[len(_PREFIX) : _BODY_START]
+    return hmac.compare_digest(_signature(prefix, body, key), found)
+
+
+def _signature(prefix: bytes, body: bytes, key: bytes) -> bytes:
+    return hmac.digest(key, prefix + body, "sha256")

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from millrace.models.candidates.model_set import ModelSet
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import SettingsError
-from millrace.streams.operators.context import CommandTopic, Context
+from millrace.streams.operators.context import CommandTopic, Context, LoadModels
 from millrace.streams.operators.registry import operator_class
 from millrace.streams.sources.confluent import WrittenSchema, no_registry
 from millrace.streams.topology.chain import AgentSpec
 from millrace.streams.topology.task import Task
 
 
-def _read_no_models(_payload: bytes) -> ModelSet:
+def _read_no_models(_record: object) -> Mapping[str, ModelSet]:
     raise SettingsError("outside a worker there is no topic of models to read")
 
 
@@ -40,7 +40,7 @@ class TaskFactory:
     written_schema
         Looks a schema up by its registry id; by default there is no registry.
     load_models
-        Reads the payload of a model snapshot; by default there are none.
+        Reads what comes over the topic `models`; by default nothing does.
     clock_ms
         Milliseconds since the Unix epoch; by default 0.
     """
@@ -50,7 +50,7 @@ class TaskFactory:
     clean_partitions: int
     max_event_bytes: int
     written_schema: WrittenSchema = no_registry
-    load_models: Callable[[bytes], ModelSet | None] = _read_no_models
+    load_models: LoadModels = _read_no_models
     clock_ms: Callable[[], int] = lambda: 0
     commands_to: CommandTopic | None = None
     command_key: bytes = b""

@@ -12,22 +12,27 @@ from typing import Any
 
 import pytest
 from river.__version__ import __version__ as river_version
+from structlog.testing import capture_logs
 
 from millrace.models.pipeline.sample_events import sample_vectors
 from millrace.streams.kafka.clients import KafkaClients
+from millrace.streams.kafka.fakes import FakeBroker, FakeClients
 from millrace.streams.operators.record import Origin
 from millrace.streams.operators.slice import Slice
 from millrace.streams.operators.waiting_state import WaitingState
 from millrace.streams.settings import Settings
 from millrace.streams.state.log import StateLog
-from millrace.streams.state.records import StateRecord
+from millrace.streams.state.records import Saved, StateRecord
 from millrace.streams.tools.inspect_state import describe
+from millrace.streams.topology.chain import parse_chain
 from millrace.streams.topology.codec import TopicCodec
 from millrace.streams.topology.factory import TaskFactory
 from millrace.streams.topology.task import Task
+from millrace.streams.topology.topics import state_topic
 from tests.unit.streams.released import KEY, NOW_MS, inputs_of, pipeline_of
 
 FILES = sorted((Path(__file__).parents[2] / "fixtures" / "state").glob("*/*.json.gz"))
+BINARY = [each for each in FILES if each.name.startswith("binary")]  # every scope and chain
 CONTINUED = [each for each in FILES if not each.name.endswith("split.json.gz")]
 
 pytestmark = pytest.mark.skipif(
@@ -63,7 +68,13 @@ class Released:
             )
             log._signed._records = _records_of(document["state"])  # type: ignore[method-assign]
             factory = TaskFactory(
-                self.pipeline, agent, 1, 10**6, lambda _: None, log.load_models, lambda: NOW_MS
+                self.pipeline,
+                agent,
+                1,
+                10**6,
+                lambda _: None,
+                log.published.changes,
+                lambda: NOW_MS,
             )
             task = factory.make()
             for saved in log.read([0]).values():
@@ -181,3 +192,56 @@ def test_folding_goes_on_as_if_nothing_had_happened(file: Path) -> None:
         for each in describe(0, task, sample_vectors(released.pipeline))
     }
     assert learned == document["learned"]
+
+
+@pytest.mark.parametrize("file", BINARY, ids=lambda file: file.name.removesuffix(".json.gz"))
+def test_the_next_save_writes_it_anew(file: Path) -> None:
+    """All of it, signed with its place and listed; what was there before does not count then."""
+    document = read(file)
+    pipeline = pipeline_of(document["case"])
+    for agent in parse_chain(document["chain"]):
+        topics = {each["topic"] for each in document["state"]} | {state_topic(agent), "models"}
+        broker = FakeBroker({f"{pipeline.name}.{topic}": 1 for topic in topics})
+
+        def put_all(records: Iterable[StateRecord], broker: FakeBroker = broker) -> None:
+            for each in records:
+                topic = f"{pipeline.name}.{each.topic}"
+                broker.put(topic, each.value, each.key.encode(), headers=each.headers)
+
+        earlier = [
+            each
+            for topic in sorted(topics)
+            for _, each in _records_of(document["state"])(topic, [0])
+        ]
+        put_all(earlier)
+        log = StateLog(pipeline, agent, FakeClients(broker), f"{pipeline.name}.", KEY)
+        saved = log.read([0]).get(0)
+        if saved is None:
+            continue
+        factory = TaskFactory(pipeline, agent, 1, 10**6)
+        task = restored(factory, saved)
+        put_all(log.flush(0, task, saved.covers, 1))
+        log.mark_saved(0, task)
+        with capture_logs() as logs:
+            assert held(restored(factory, log.read([0])[0])) == held(task)
+        assert logs == []
+        put_all(earlier)
+        with capture_logs() as logs:
+            assert held(restored(factory, log.read([0])[0])) == held(task)
+        assert {each["event"] for each in logs} == {
+            "skipped a record that is no state of this pipeline"
+        }
+
+
+def restored(factory: TaskFactory, saved: Saved) -> Task:
+    task = factory.make()
+    saved.restore(task)
+    return task
+
+
+def held(task: Task) -> dict[str, list[object]]:
+    """Return the keys of what is in the stores of a task, in their order."""
+    return {
+        name: [*(store.events if isinstance(store, WaitingState) else store)]  # type: ignore[call-overload]
+        for name, store in task.stores()
+    }

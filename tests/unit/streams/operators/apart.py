@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from millrace.models.candidates.model_set import ModelSet
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas.records import Outcome
+from millrace.streams.operators.context import LoadModels
 from millrace.streams.operators.examples import ExampleWriter
 from millrace.streams.operators.keyed_state import KeyedState
 from millrace.streams.operators.prediction import PredictionOperator
@@ -25,7 +24,7 @@ class Apart:
         self,
         pipeline: Pipeline,
         models: ScopedModels | None = None,
-        load_models: Callable[[bytes], ModelSet] = lambda _: pytest.fail("there are no models"),
+        load_models: LoadModels = lambda _: pytest.fail("there are no models"),
     ) -> None:
         models = models or ScopedModels(pipeline)
         training = ExampleWriter(pipeline, models)

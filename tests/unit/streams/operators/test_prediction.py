@@ -173,7 +173,7 @@ def test_staleness_where_models_come_by_topic(
     pipeline = make_pipeline()
     arrived = ModelSet(pipeline)
     arrived.version = 2
-    operator = Apart(pipeline, load_models=lambda payload: arrived)
+    operator = Apart(pipeline, load_models=lambda _: {"": arrived})
     assert "models" in operator.operator.topics.reads
 
     def staleness(event_id: str) -> tuple[int, int]:
@@ -224,7 +224,7 @@ def test_staleness_after_an_eviction(
     """Examples that evicted models have learned are no longer counted."""
     schema = avro(id="string", user="string", a="double", y=["null", "boolean"])
     pipeline = make_pipeline(schema=schema, key="user", scope="key")
-    operator = Apart(pipeline)
+    operator = Apart(pipeline, load_models=lambda _: {"anna": None})
     for i in range(3):
         made_by(operator, make_vector(f"e{i}", key="anna"), make_label(f"e{i}", True, key="anna"))
     operator.process(TombstoneRecord({}, make_vector("x").origin, "models", scope_key="anna"))

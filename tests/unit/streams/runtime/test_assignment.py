@@ -205,7 +205,7 @@ def test_a_flush_writes_what_has_changed_since_the_last(
 def test_what_was_not_saved_is_written_again(
     make_assignment: Callable[..., Assignment], pipeline: Pipeline, state: StateLog
 ) -> None:
-    """Until it is marked as saved, with what has changed since."""
+    """Until it is marked as saved, with what has changed since, as a flush of its own."""
     assignment, codec = make_assignment(), TopicCodec(pipeline)
     assignment.fold(events(5), codec)
     first = {each.key for each in assignment.unsaved_state(state)}
@@ -215,7 +215,7 @@ def test_what_was_not_saved_is_written_again(
     again = [*assignment.unsaved_state(state)]
 
     assert {each.key for each in again} >= first
-    assert {each.flush for each in again} == {1}
+    assert {each.flush for each in again} == {2}
     assignment.mark_saved(state)
     assert not assignment.is_unsaved
 

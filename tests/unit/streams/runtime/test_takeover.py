@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -12,7 +13,10 @@ from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import BrokerError
 from millrace.streams.kafka.fakes import FakeBroker
 from millrace.streams.kafka.fakes.broker import Log
+from millrace.streams.state.binding import Binding
+from millrace.streams.state.records import state_record
 from tests.unit.streams.runtime.worker import (
+    KEY,
     FakeWorker,
     crash,
     in_order,
@@ -744,10 +748,12 @@ def test_models_that_were_compacted_away_are_no_gap(
     assert rebuilt == ["features"]
 
 
-def test_models_that_were_removed_are_not_used_again(
-    broker: FakeBroker, make_worker: MakeWorker
-) -> None:
-    """Learning evicts them elsewhere, and says so by a tombstone: prediction begins afresh."""
+@pytest.fixture
+def split(broker: FakeBroker, make_worker: MakeWorker) -> Callable[[int], None]:
+    """Return what passes an event, and its label, through the agents of the chain `split`.
+
+    What is learned of the first of them is published.
+    """
     names = ("ingest", "feature", "prediction", "learning")
     workers = {name: make_worker(name, chain="split") for name in names}
     sessions = {name: worker.start() for name, worker in workers.items()}
@@ -757,12 +763,37 @@ def test_models_that_were_removed_are_not_used_again(
         put_events(broker, [number])
         for name in names[:3]:
             work(sessions[name])
+        workers["learning"].pass_time()
+        work(sessions["learning"])
 
-    pass_event(0)
-    workers["learning"].pass_time()
-    work(sessions["learning"])
-    pass_event(1)
-    broker.put("p.models", None, b"learning/models/")
-    pass_event(2)
+    return pass_event
 
+
+def test_models_that_were_removed_are_not_used_again(
+    broker: FakeBroker, split: Callable[[int], None]
+) -> None:
+    """Learning evicts them elsewhere, and says so by a tombstone: prediction begins afresh."""
+    split(0)
+    split(1)
+    tombstone = state_record("models", "learning/models/", None, flush=9)
+    tombstone = Binding("p.", KEY).signed(0, tombstone)
+    broker.put("p.models", None, b"learning/models/", headers=tombstone.headers)
+    split(2)
     assert versions(broker) == [("0", 0), ("1", 1), ("2", 0)]
+
+
+def test_prediction_follows_only_what_learning_has_published(
+    broker: FakeBroker, split: Callable[[int], None]
+) -> None:
+    """What somebody puts there without the key, or puts back, is rejected, and changes nothing."""
+    split(0)
+    split(1)
+    split(2)
+    first = broker.records("p.models")[0]
+    broker.put("p.models", first.value(), first.key(), headers=first.headers())
+    broker.put("p.models", None, b"learning/models/")
+    split(3)
+    assert versions(broker) == [("0", 0), ("1", 1), ("2", 2), ("3", 3)]
+    reasons = [json.loads(each or b"")["detail"] for each in broker.values("p.rejects")]
+    assert "it was put back" in reasons[0]
+    assert "not the headers `flush` and `sequence`" in reasons[1]

@@ -185,7 +185,7 @@ def test_folding_goes_on_from_restored_state(
     assert describe(0, restored, vectors) == describe(0, task, vectors)
     covers = {"events": 80}
     again, expected = (
-        [(each.key, each.headers) for each in log.flush(0, one, covers, 2)]
+        [(each.key, each.sequence) for each in log.flush(0, one, covers, 2)]
         for one in (restored, task)
     )
     assert again == expected
@@ -354,14 +354,14 @@ def test_published_models(log: StateLog, broker: FakeBroker, pipeline: Pipeline)
         save(log, broker, task, {"events": count}, number)
     broker.put("p.models", None, b"learning/models/gone")
 
-    published = [*log.models([0])]
+    published = log.published
+    seen = [(each.value, published.changes(each)) for each in published.read([0])]
 
-    assert [partition for partition, _ in published] == [0, 0]
-    assert [each["version"] for _, each in published] == [4, 8]
-    assert [each["covers"] for _, each in published] == [{"events": 5}, {"events": 9}]
-    assert {(each["champion"], each["scope_key"]) for _, each in published} == {("own", "")}
-    assert [log.load_models(each["payload"]).version for _, each in published] == [4, 8]
-    assert [*log.models([1])] == []
+    assert [value["version"] for value, _ in seen] == [4, 8]
+    assert [value["covers"] for value, _ in seen] == [{"events": 5}, {"events": 9}]
+    assert {(value["champion"], value["scope_key"]) for value, _ in seen} == {("own", "")}
+    assert [models[""].version for _, models in seen] == [4, 8]  # type: ignore[union-attr]
+    assert [*published.read([1])] == []
 
 
 def test_the_owner_of_a_partition(log: StateLog, broker: FakeBroker) -> None:
