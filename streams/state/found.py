@@ -18,6 +18,8 @@ from millrace.streams.state.records import MANIFEST, OWNER, Place, StateRecord
 from millrace.streams.state.signing import OtherKeyError
 from millrace.streams.state.succession import MisplacedError, Succession
 
+_MOST_NAMED = 5
+
 
 class Found:
     """The records of one partition.
@@ -83,6 +85,14 @@ class Found:
             self.refused[record.topic, record.offset] = f"({record.key!r}): {error}"
         if isinstance(error, OtherKeyError) and record.key in (MANIFEST, OWNER):
             self.is_of_another_key = True
+
+    def faults(self, prefix: str, partition: int) -> str:
+        """Say what is refused, in words: how many records, the first of them by name."""
+        named = [
+            f"{prefix}{topic}[{partition}]@{offset} {said}"
+            for (topic, offset), said in [*self.refused.items()][:_MOST_NAMED]
+        ]
+        return f"{len(self.refused)} records are refused: {'; '.join(named)}"
 
     def own(self, key: str) -> StateRecord | None:
         """Return the newest record of a key of the state topic that counts, if it has a value."""

@@ -50,7 +50,6 @@ from millrace.streams.topology.task import Task
 from millrace.streams.topology.topics import state_topic
 
 _WRITE_TIMEOUT_SECONDS = 30.0
-_MOST_NAMED = 5
 
 _log = structlog.get_logger(__name__)
 
@@ -295,8 +294,7 @@ class StateLog:
             ) from error
 
     def _read(self, found: dict[int, Found]) -> dict[int, Saved]:
-        for _ in self._signed.read(self._topic, found):
-            pass
+        self._signed.read_all(self._topic, found)
         self.owners = {}
         for partition, records in found.items():
             record = records.own(OWNER)
@@ -327,8 +325,7 @@ class StateLog:
             }
             for records in missing.values():
                 records.forget_models()
-            for _ in self._signed.read("models", missing, tails):
-                pass
+            self._signed.read_all("models", missing, tails)
             missing = {
                 each: records
                 for each, records in missing.items()
@@ -413,15 +410,10 @@ class StateLog:
                 return restored
             _log.warning("saved entries are not those that the manifest lists", topic=where)
         if found.is_of_another_key or (found.refused and found.own(MANIFEST)):
-            named = "; ".join(
-                f"{self._prefix}{topic}[{partition}]@{offset} {said}"
-                for (topic, offset), said in [*found.refused.items()][:_MOST_NAMED]
-            )
             raise SnapshotError(
                 f"the saved state of {where} cannot be read: it is not all there, and of what is"
-                f" there, {len(found.refused)} records are refused: {named}. If the key is lost, or"
-                " what was there before is gone, delete the state topics to learn from the log"
-                " again"
+                f" there, {found.faults(self._prefix, partition)}. If the key is lost, or what was"
+                " there before is gone, delete the state topics to learn from the log again"
             )
         return None
 

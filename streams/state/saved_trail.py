@@ -11,6 +11,7 @@ from typing import NamedTuple
 from millrace.streams.kafka.protocols import Clients
 from millrace.streams.operators.audit import HEAD, TRAIL_STORE
 from millrace.streams.state import snapshot
+from millrace.streams.state.binding import Binding
 from millrace.streams.state.found import Found
 from millrace.streams.state.records import MANIFEST, Manifest
 from millrace.streams.state.signed_topics import SignedTopics
@@ -51,19 +52,18 @@ def saved_heads(
         The topic cannot be read to its end.
     """
     found = {each: Found(topic) for each in partitions}
-    signed = SignedTopics(clients, prefix, key, lambda _: None)
-    for partition, record in signed.read(topic, found):
-        found[partition].add(record)
-    return {at: _head(records, f"{prefix}{topic}[{at}]", key) for at, records in found.items()}
+    signed = SignedTopics(clients, prefix, Binding(prefix, key), lambda _: None)
+    signed.read_all(topic, found)
+    return {
+        at: _head(records, f"{prefix}{topic}[{at}]", key, records.faults(prefix, at))
+        for at, records in found.items()
+    }
 
 
-def _head(found: Found, where: str, key: bytes) -> SavedHead | None:
+def _head(found: Found, where: str, key: bytes, faults: str) -> SavedHead | None:
     ends, head = found.own(MANIFEST), found.own(f"{TRAIL_STORE}/{HEAD}")
-    if ends is None and found.refused:
-        raise OtherKeyError(
-            f"the state of {where} cannot be read: {len(found.refused)} records are signed with"
-            f" another key; the first is {found.refused[0]}"
-        )
+    if ends is None and found.is_of_another_key:
+        raise OtherKeyError(f"the state of {where} is signed with another key: {faults}")
     if ends is None:
         return None
     manifest: Manifest = snapshot.load(ends.value or b"", key)
