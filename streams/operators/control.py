@@ -85,7 +85,7 @@ class ControlOperator(RecordOperator):
         id_ = command["id"] or f"{origin.full_topic or origin.topic}@{origin.offset}"
         name, arguments = command["command"], command["arguments"]
         cause = Cause(command["who"], command["why"], origin, id_)
-        evidence = {**arguments, "command": name}
+        evidence = {"command": name} | arguments | {"command": name}  # first, and not overwritten
         label = name if name in COMMANDS else "unknown"
         before = self.in_force
         try:

@@ -29,7 +29,10 @@ VISIBLE_SECONDS = 90.0
 _SCHEMAS = Path(schemas.__file__).parent
 _PUBLISHED = {
     name: load_schema(str(_SCHEMAS / f"{name}.avsc"))
-    for name in ("prediction", "example", "reject", "alert", "model_snapshot", "label")
+    for name in (
+        *("prediction", "example", "reject", "alert", "model_snapshot", "label"),
+        *("command", "audit"),
+    )
 }
 
 
@@ -64,6 +67,17 @@ def avro_label(event_id: str, label: Any, **more: Any) -> bytes:
     """Return a label in single-object encoding."""
     record = {"event_id": event_id, "label": label, "label_time_ms": None, "key": None}
     return avro(_PUBLISHED["label"], record | more)
+
+
+def avro_command(command: str, **more: Any) -> bytes:
+    """Return a command in single-object encoding."""
+    record = {"id": None, "command": command, "arguments": {}, "who": "", "why": ""}
+    return avro(_PUBLISHED["command"], record | {"time_ms": None} | more)
+
+
+def avro_audit(record: Mapping[str, Any]) -> bytes:
+    """Return an audit record in single-object encoding."""
+    return avro(_PUBLISHED["audit"], record)
 
 
 def decode(value: bytes) -> dict[str, Any]:

@@ -133,10 +133,7 @@ def alarm() -> base.DriftDetector:
     return drift.DummyDriftDetector(trigger_method="fixed", t_0=2, seed=1)
 
 
-alarming = _pipeline(
-    models={"hoeffding_tree": catalogue.hoeffding_tree},
-    drift=DriftSettings(loss=alarm, predictions=alarm),
-)
+resetting = _pipeline(drift=DriftSettings(loss=alarm, cooldown=5, policy="reset"))
 
 
 def readings(count: int, first: int = 0, labelled: bool = True) -> list[dict[str, Any]]:

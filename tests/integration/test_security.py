@@ -169,7 +169,7 @@ def rights(name: str, settings: Settings) -> list[Right]:
 
 
 class Trial:
-    """A pipeline on the secured broker, with an event, a label, and a record that is no event.
+    """A pipeline on the secured broker, with events, a label, a command, and what is no event.
 
     Parameters
     ----------
@@ -188,7 +188,7 @@ class Trial:
                 "publish_seconds": 0.2,
             }
         )
-        self.pipeline = load_pipeline(f"{PIPELINES}:alarming").with_name(name)
+        self.pipeline = load_pipeline(f"{PIPELINES}:resetting").with_name(name)
         self.partitions = prepare_topics(KafkaClients(own), self.pipeline, own)
         self.rights = rights(name, self.settings)
         self._events = iter(sensors.readings(1_000))
@@ -204,6 +204,7 @@ class Trial:
             producer.produce(f"{self.name}.events", json.dumps(next(self._events)).encode())
         producer.produce(f"{self.name}.events", b"no event")
         producer.produce(f"{self.name}.labels", b'{"event_id": "0", "label": true}')
+        producer.produce(f"{self.name}.commands", b'{"command": "resume"}')
         assert producer.flush(10) == 0
 
     async def _run(self) -> str:
@@ -239,7 +240,9 @@ async def _fold(engine: Engine) -> None:
 def _is_through(metrics: Metrics) -> bool:
     """Whether something has come out of every output, and the state was saved since."""
     total = Samples.parse(metrics.render().decode()).total
-    outputs = (names.PREDICTIONS, names.ALERTS, names.EVENTS_REJECTED, names.OUTCOMES)
+    outputs = (
+        *(names.PREDICTIONS, names.ALERTS, names.EVENTS_REJECTED, names.OUTCOMES, names.COMMANDS),
+    )
     return all(total(each.total) for each in outputs)
 
 
@@ -275,6 +278,8 @@ def test_each_right_is_needed_and_named(trial: Trial, number: int) -> None:
 CLIENTS = [
     (["produce", "EVENTS"], Right("topic", "events", "Write"), "Describe"),
     (["consume", "TOPIC.predictions"], Right("topic", "predictions", "Read"), "Describe"),
+    (["audit"], Right("topic", "audit", "Read"), "Describe"),
+    (["audit"], Right("group", "audit.reader", "Describe"), "Describe"),
     (
         ["consume", "TOPIC.predictions"],
         Right("group", "predictions.reader", "Describe"),
@@ -295,7 +300,7 @@ def call(
     (tmp_path / "password").write_text(f"{PASSWORD}\n")
     (tmp_path / "events").write_text(json.dumps(sensors.readings(1)[0]))
     for name, value in {
-        "PIPELINE": f"{PIPELINES}:alarming",
+        "PIPELINE": f"{PIPELINES}:resetting",
         "PIPELINE_NAME": trial.name,
         "BROKER": secured.sasl,
         "KAFKA_SASL_PASSWORD_FILE": f"{tmp_path}/password",
@@ -349,7 +354,7 @@ def test_a_worker_that_may_not_create_topics_says_so(
     """Topics that are there and not shown are told apart from those that are not there."""
     name = unique_name("new")
     settings = Settings(broker=secured.sasl, kafka=SASL, partitions=1, chain="full")
-    pipeline, clients = sensors.alarming.with_name(name), KafkaClients(settings)
+    pipeline, clients = sensors.resetting.with_name(name), KafkaClients(settings)
     needed = rights(name, settings)
     secured.allow(needed)
     with pytest.raises(BrokerError, match=rf"may not do Create on topic '{name}\."):
