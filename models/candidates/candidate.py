@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from millrace.models.candidates.ordered import with_ordered_classes
 from millrace.models.candidates.predicting import learner, predictor
 from millrace.models.candidates.steps import Followed, Step
 from millrace.models.pipeline.model import Model
+from millrace.models.pipeline.on_change import MadeBy
 from millrace.models.pipeline.tasks import Task
 from millrace.models.user_code import PASSED_ON, contained
-from millrace.schemas.records import Features
+from millrace.schemas.records import Features, LabelValue, Predicted
 
 BROKEN_AFTER = 10  # events in a row: fewer may be odd
+
+_Predict: TypeAlias = Callable[[Features], Predicted]
+_Learn: TypeAlias = Callable[[Features, LabelValue | None], object]
 
 
 class Candidate:
@@ -32,12 +37,16 @@ class Candidate:
     invalid_in_a_row
         How many labelled events in a row it had no valid prediction for; None for a model that
         has never made one.
+    made_by
+        What made the model, if that is no longer what the definition has under its name.
+    sees
+        The features that it sees, in order; None for all that there are.
 
     Attributes
     ----------
     predict, learn
         Predict one event, and learn from one.
-    invalid_in_a_row
+    invalid_in_a_row, made_by, sees
         See above.
 
     Examples
@@ -49,7 +58,10 @@ class Candidate:
     {'value': True, 'probabilities': {}}
     """
 
-    __slots__ = ("_probabilities", "_task", "invalid_in_a_row", "learn", "model", "predict")
+    __slots__ = (
+        *("_probabilities", "_task", "invalid_in_a_row", "learn", "made_by", "model", "predict"),
+        "sees",
+    )
 
     def __init__(
         self,
@@ -57,18 +69,31 @@ class Candidate:
         task: Task,
         probabilities: bool = False,
         invalid_in_a_row: int | None = None,
+        made_by: MadeBy | None = None,
+        sees: tuple[str, ...] | None = None,
     ) -> None:
         self.model = with_ordered_classes(model)
-        self.predict = predictor(model, task, probabilities)
-        self.learn = learner(model)
         self._task = task
         self._probabilities = probabilities
         self.invalid_in_a_row = invalid_in_a_row
+        self.go_on(made_by, sees)
 
-    def __reduce__(self) -> tuple[type[Candidate], tuple[Model, Task, bool, int | None]]:
+    def __reduce__(self) -> tuple[type[Candidate], tuple[object, ...]]:
         """Pickle the arguments of the constructor: closures cannot be pickled."""
         args = (self.model, self._task, self._probabilities, self.invalid_in_a_row)
-        return Candidate, args
+        return Candidate, (*args, self.made_by, self.sees)
+
+    def go_on(self, made_by: MadeBy | None, sees: tuple[str, ...] | None) -> None:
+        """Go on under another definition."""
+        self.made_by = made_by
+        self.sees = sees
+        self._bind()
+
+    def _bind(self) -> None:
+        self.predict = predictor(self.model, self._task, self._probabilities)
+        self.learn = learner(self.model)
+        if self.sees is not None:
+            self.predict, self.learn = _seeing(self.sees, self.predict, self.learn)
 
     def follow(self, name: str, steps: Sequence[Step]) -> Followed:
         """Predict, under a name, and learn, step by step, for as long as all goes well.
@@ -108,11 +133,16 @@ class Candidate:
     def gives_probabilities(self, probabilities: bool) -> None:
         if probabilities != self._probabilities:
             self._probabilities = probabilities
-            self.predict = predictor(self.model, self._task, probabilities)
+            self._bind()
 
     def with_model(self, model: Model) -> Candidate:
         """Return a candidate with another model, and the same task and probabilities."""
         return Candidate(model, self._task, self._probabilities)
+
+    def in_place_of(self, other: Candidate) -> Candidate:
+        """Return a candidate with this one's model, that gives probabilities as another does."""
+        probabilities = other.gives_probabilities
+        return Candidate(self.model, self._task, probabilities, None, self.made_by, self.sees)
 
     def note_invalid(self, features: Features) -> bool:
         """Note that it had made none, or raised; return whether it is broken.
@@ -132,3 +162,15 @@ class Candidate:
             self.predict(features)
             return False
         return True
+
+
+def _seeing(names: Sequence[str], predict: _Predict, learn: _Learn) -> tuple[_Predict, _Learn]:
+    """Return functions that see some features alone, in this order."""
+
+    def seen(features: Features) -> Features:
+        return {name: features[name] for name in names if name in features}
+
+    return (
+        lambda features: predict(seen(features)),
+        lambda features, label: learn(seen(features), label),
+    )

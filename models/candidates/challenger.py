@@ -1,11 +1,11 @@
-"""A fresh model that competes for the place of one whose loss has drifted."""
+"""A fresh model that competes for a place, after a drift or where its definition has changed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from millrace.models.candidates.candidate import Candidate
-from millrace.models.candidates.incumbents import challenger_name
+from millrace.models.candidates.incumbents import challenger_name, deploy_of
 from millrace.models.pipeline.model import Model
 from millrace.models.selection.trial import Trial, Verdict
 from millrace.schemas.records import Features, LabelValue, Predicted
@@ -19,7 +19,7 @@ class Challenger:
     incumbent
         Name of the candidate whose place it competes for.
     since
-        Version of the models at which it was made.
+        Version of the models at which it was made, or the deploy that brought it.
     candidate
         Untrained.
     trial
@@ -33,7 +33,9 @@ class Challenger:
         one that this challenger predicted.
     """
 
-    def __init__(self, incumbent: str, since: int, candidate: Candidate, trial: Trial) -> None:
+    def __init__(
+        self, incumbent: str, since: int | str, candidate: Candidate, trial: Trial
+    ) -> None:
         self.incumbent = incumbent
         self.name = challenger_name(incumbent, since)
         self.candidate = candidate
@@ -48,6 +50,11 @@ class Challenger:
     def predicts(self) -> bool:
         """Whether it predicts events: only once it has learned enough to be compared."""
         return self._trial.is_warm
+
+    @property
+    def stays(self) -> bool:
+        """Whether it competes until it wins, since a deploy brought it."""
+        return deploy_of(self.name) is not None
 
     @property
     def verdict(self) -> Verdict:
@@ -71,6 +78,10 @@ class Challenger:
         """
         if self.name in predicted:
             self._trial.compare(losses.get(self.incumbent), losses.get(self.name))
+
+    def begin_again(self) -> None:
+        """Begin a trial anew, once one was lost."""
+        self._trial.begin_again()
 
     def learn(self, features: Features, label: LabelValue | None) -> None:
         """Learn from one example, as the incumbent does."""

@@ -8,7 +8,7 @@ show how a model does now.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import cast
 
 from millrace.models.candidates.scores import PredictedColumn, Scores
@@ -66,6 +66,34 @@ class Prequential:
 
     def __setstate__(self, state: Mapping[str, object]) -> None:
         self._scores = cast(dict[str, Scores], state["_scores"])  # 0.1 has more, and all measured
+
+    def go_on(
+        self,
+        fresh: Prequential,
+        metrics: Mapping[str, MetricFactory],
+        rolling_window: int,
+        *,
+        kept: Collection[str],
+        begun: Collection[str],
+    ) -> None:
+        """Go on under another definition.
+
+        Parameters
+        ----------
+        fresh
+            As that definition begins.
+        metrics, rolling_window
+            Of that definition.
+        kept
+            The metrics that are what they were.
+        begun
+            The models that begin anew.
+        """
+        known, self._scores = self._scores, fresh._scores
+        for name, scores in known.items():
+            if name in self._scores and name not in begun:
+                scores.go_on(metrics, kept, rolling_window)
+                self._scores[name] = scores
 
     @property
     def examples(self) -> dict[str, int]:

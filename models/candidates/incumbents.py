@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 _MARK = ".challenger@"  # the name of a candidate has no dot
+_DEPLOY = "deploy"
 
 
-def challenger_name(incumbent: str, since: int) -> str:
-    """Return the name of the challenger that was made at a version of the models."""
+def challenger_name(incumbent: str, since: int | str) -> str:
+    """Return the name of the challenger that was made at a version of the models, or a deploy."""
     return f"{incumbent}{_MARK}{since}"
+
+
+def of_deploy(number: int) -> str:
+    """Return what a challenger is named after that a deploy, which is that command, brought.
+
+    Examples
+    --------
+    >>> challenger_name("tree", of_deploy(12))
+    'tree.challenger@deploy12'
+    """
+    return f"{_DEPLOY}{number}"
+
+
+def deploy_of(name: str) -> int | None:
+    """Return the number of the deploy that brought the challenger `name`; None if a drift did."""
+    _, is_by_deploy, number = name.partition(_MARK + _DEPLOY)
+    return int(number) if is_by_deploy else None
 
 
 def incumbent_of(name: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
+from types import MappingProxyType
 
 from millrace.models.candidates.baselines import answers, baselines
 from millrace.models.candidates.candidate import BROKEN_AFTER, Candidate
@@ -21,6 +22,7 @@ from millrace.models.candidates.steps import Followed, Step
 from millrace.models.monitoring.drift import DriftPolicy
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.model import Model
+from millrace.models.pipeline.on_change import MadeBy
 from millrace.models.pipeline.tasks import Task
 from millrace.models.selection.trial import Trial, Verdict
 from millrace.models.user_code import PASSED_ON
@@ -73,13 +75,16 @@ class ModelSet:
         Examples learned from: a model is a function of its definition and that many examples.
     passed_over
         Examples that came while learning was paused.
+    made_by
+        Name of a candidate to what its definition makes it by; empty before the first deploy.
     failures
         Name of a candidate to how often it or its challenger raised an exception, or answered
         what is no prediction. The champion is not stopped when another candidate fails.
     """
 
-    commanded = 0  # neither is in state of 0.1
+    commanded = 0  # these are not in state of 0.1
     passed_over = 0
+    made_by: Mapping[str, MadeBy] = MappingProxyType({})
 
     def __init__(self, pipeline: Pipeline, champion: str | None = None, commanded: int = 0) -> None:
         self.task = Task(pipeline.task)
@@ -290,10 +295,14 @@ class ModelSet:
             challenger.compare(predicted, losses)
             if challenger.verdict is Verdict.UNDECIDED:
                 continue
+            if challenger.verdict is Verdict.LOST and challenger.stays:
+                challenger.begin_again()
+                continue
             decided.append(challenger)
-            del self.challengers[name]
             if challenger.verdict is Verdict.WON:
-                self._replace(name, challenger.model)
+                self.let_win(challenger.name)
+            else:
+                del self.challengers[name]
         return decided
 
     def learn(
@@ -335,13 +344,20 @@ class ModelSet:
                 raise
             except BaseException:  # the incumbent stays
                 self._fail(name, note_failure)
-                del self.challengers[name]
+                if not challenger.stays:
+                    del self.challengers[name]
         if raised is not None:
             raise raised
 
-    def serve_by(self, champion: str) -> None:
+    @property
+    def challengers_that_stay(self) -> list[str]:
+        """The candidates with which one competes that a deploy brought."""
+        return [name for name, each in self.challengers.items() if each.stays]
+
+    def serve_by(self, champion: str, pipeline: Pipeline) -> None:
         """Let a candidate serve; its predictions hold probabilities from now on."""
         self.champion = champion
+        self._measures_probabilities = measures_probabilities(self.task, pipeline.metrics)
         for name, candidate in self.candidates.items():
             candidate.gives_probabilities = self._measures_probabilities or name == champion
 
@@ -349,6 +365,12 @@ class ModelSet:
         """Put an untrained model in the place of a candidate."""
         self._replace(name, pipeline.fresh_model(name))
         self._unlearned.pop(name, None)
+
+    def forget(self, candidates: Iterable[str]) -> None:
+        """Forget what was noted of candidates that are gone."""
+        for name in candidates:
+            self.failures.pop(name, None)
+            self._unlearned.pop(name, None)
 
     def has_challenger(self, name: str) -> bool:
         """Whether there is a challenger of that name."""
@@ -358,13 +380,14 @@ class ModelSet:
     def let_win(self, challenger: str) -> None:
         """Put a challenger in the place of its incumbent."""
         incumbent = incumbent_of(challenger)
-        self._replace(incumbent, self.challengers.pop(incumbent).model)
+        winner, loser = self.challengers.pop(incumbent).candidate, self.candidates[incumbent]
+        self.candidates[incumbent] = winner.in_place_of(loser)
 
     def handle_drift(self, name: str, policy: DriftPolicy, pipeline: Pipeline) -> None:
         """Apply the policy to the candidate `name`, whose loss has drifted."""
         if policy is DriftPolicy.RESET:
             self._replace(name, pipeline.fresh_model(name))
-        elif policy is DriftPolicy.REPLACE:
+        elif policy is DriftPolicy.REPLACE and name not in self.challengers_that_stay:
             candidate = Candidate(pipeline.fresh_model(name), self.task)
             trial = Trial(pipeline.drift.replacement_after)
             self.challengers[name] = Challenger(name, self.version, candidate, trial)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import deepcopy
 from itertools import compress
 from math import fsum
 from operator import eq, sub
+from types import MappingProxyType
 from typing import NamedTuple, cast
 
 from river import metrics
@@ -68,6 +69,8 @@ class Scores:
     ({'mae': 0.75}, {'mae': 0.5})
     """
 
+    _begun: Mapping[str, int] = MappingProxyType({})  # metrics that began later, and when
+
     def __init__(
         self, task: Task, factories: Mapping[str, MetricFactory], rolling_window: int
     ) -> None:
@@ -90,6 +93,42 @@ class Scores:
         self._newest: deque[object] = deque(maxlen=rolling_window)
         self.examples = 0
         self._examples_with_probabilities = 0
+
+    def go_on(
+        self, factories: Mapping[str, MetricFactory], kept: Collection[str], rolling_window: int
+    ) -> None:
+        """Go on with other metrics, or another window, which begin anew alone.
+
+        Parameters
+        ----------
+        factories
+            Name to a callable that returns a fresh River metric.
+        kept
+            Those that are what they were. Of the others, each counts by itself.
+        rolling_window
+            Examples in the rolling metric.
+        """
+        known, self._metrics = self._metrics, {}
+        for name, factory in factories.items():
+            self._metrics[name] = known[name] if name in kept and name in known else factory()
+        fresh = {name: each for name, each in self._metrics.items() if known.get(name) is not each}
+        left = {id(each) for each in self._metrics.values()}
+        self._by_value = [each for each in self._by_value if id(each) in left]
+        self._by_probabilities = [each for each in self._by_probabilities if id(each) in left]
+        for name, metric in fresh.items():
+            check_metric(name, metric, self._task)
+            reads = reads_probabilities(metric, self._task)
+            (self._by_probabilities if reads else self._by_value).append(metric)
+        begun = {name: at for name, at in self._begun.items() if name in self._metrics}
+        self._begun = begun | dict.fromkeys(fresh, self.examples)
+        if self._matrix is not None and not any(map(self._shares, self._metrics.values())):
+            self._matrix = None
+        order_matrices(self._metrics.values())
+        if rolling_window != self._newest.maxlen:
+            self._newest = deque(maxlen=rolling_window)
+
+    def _shares(self, metric: Metric) -> bool:
+        return getattr(metric, "cm", None) is self._matrix
 
     def __setstate__(self, state: dict[str, object]) -> None:
         vars(self).update(state)
@@ -145,6 +184,8 @@ class Scores:
         with contained():
             copies = deepcopy(self._metrics)  # since `get` adds zeros to River's matrix
         for name, each in copies.items():
+            if self._begun.get(name) == self.examples:
+                continue
             if self._examples_with_probabilities or not reads_probabilities(each, self._task):
                 with contained():
                     found[name] = float(cast(float, scalar(each.get())))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, MutableMapping
+from collections import defaultdict
+from collections.abc import Collection, Mapping, MutableMapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from hashlib import sha256
 
 from millrace.models.features.base import (
+    Entry,
     Extract,
     Feature,
     Store,
@@ -28,6 +31,7 @@ CUT = Store[int]("cut")
 """First name of a rolling feature to how many events it gave aggregates that lack some values."""
 
 _LONGEST_GROUP = 1_024
+_GROUP = "|"  # between a feature's name and its group, in the key of a window
 _UNITS_MS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
 _NUMERIC = frozenset({"boolean", "int", "long", "float", "double", "null"})
 _MOST_EVENTS = 1_000_000
@@ -145,7 +149,47 @@ class _Rolling(Feature):
     def _key(self, event: Event) -> str:
         group = event["key"] if self.by is None else event["fields"][self.by]
         feature = next(iter(self.aggregates))  # a name is given once in a pipeline
-        return feature if group is None else f"{feature}|{_short(str(group))}"
+        return feature if group is None else f"{feature}{_GROUP}{_short(str(group))}"
+
+
+def inherit_windows(
+    entries: MutableMapping[str, Entry],
+    before: Sequence[Feature],
+    now: Sequence[Feature],
+    kept: Collection[str],
+) -> None:
+    """Let windows, or what else is kept by rolling features, go on under other features.
+
+    A window is known by the first of the names that it gives. It stays as long as one of its names
+    is what it was, under what is the first of them then.
+
+    Parameters
+    ----------
+    entries
+        By feature, or feature and group.
+    before, now
+        The features of both definitions.
+    kept
+        The names that are what they were.
+    """
+    was = {name: each.names[0] for each in before for name in each.names}
+    heirs: defaultdict[str, list[str]] = defaultdict(list)
+    for each in now:
+        former = dict.fromkeys(was[name] for name in each.names if name in kept)
+        for first in [*former][:1] if isinstance(each, _Rolling) else []:
+            heirs[first].append(each.names[0])
+    of_rolling = {each.names[0] for each in before if isinstance(each, _Rolling)}
+    if all(heirs[first] == [first] for first in of_rolling):
+        return
+    moved = {key: heirs[key.partition(_GROUP)[0]] for key in entries}
+    for key, firsts in moved.items():
+        first, mark, group = key.partition(_GROUP)
+        if firsts == [first]:
+            continue
+        entry = entries[key]
+        del entries[key]
+        for heir in firsts:
+            entries[f"{heir}{mark}{group}"] = deepcopy(entry) if firsts[1:] else entry
 
 
 def _short(group: str) -> str:

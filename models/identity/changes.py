@@ -31,8 +31,10 @@ from millrace.models.identity.class_changes import added_classes
 from millrace.models.identity.definition import Description, named, parts_of, place
 from millrace.models.identity.refusals import FIXED, refusals
 from millrace.models.identity.schema_changes import schema_changes
-from millrace.models.identity.summary import Changes, Fate
+from millrace.models.identity.summary import Changes
 from millrace.models.parameters import one_of
+from millrace.models.pipeline.fate import Fate
+from millrace.models.pipeline.on_change import is_same_model
 
 _RULED = frozenset({*FIXED, "schema", "classes", "models", "features", "metrics"})
 _FATES = {"challenge": Fate.CHALLENGES, "replace": Fate.REPLACES, "adopt": Fate.ADOPTS}
@@ -93,15 +95,8 @@ def _same(before: Description, now: Description) -> dict[str, bool]:
     }
     for name, each in named(now["models"]).items():
         if name in models:
-            found[place("models", name)] = _is_same_model(models[name], each)
+            found[place("models", name)] = is_same_model(models[name], each)
     return found
-
-
-def _is_same_model(before: Description, now: Description) -> bool:
-    """Whether a candidate is the same: by its versions where both have one, or else by its code."""
-    if before["version"] is not None and now["version"] is not None:
-        return bool(before["version"] == now["version"])
-    return before["code"] is not None and before["code"] == now["code"]
 
 
 def _fates(before: Description, now: Description, same: Mapping[str, bool]) -> dict[str, Fate]:
@@ -148,7 +143,7 @@ def _notes(
         )
     for gone in (each for each in old if each not in new):
         for name in (each for each in new if each not in old):
-            if _is_same_model(old[gone], new[name]):
+            if is_same_model(old[gone], new[name]):
                 yield (
                     f"models[{name!r}] begins untrained, though {gone!r} was the same: what is"
                     " learned is kept by name"

@@ -22,7 +22,7 @@ from millrace.models.pipeline.default_metrics import default_metrics
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.metrics import MetricFactory
 from millrace.models.pipeline.model import ModelFactory
-from millrace.models.pipeline.on_change import as_candidate
+from millrace.models.pipeline.on_change import MadeBy, as_candidate
 from millrace.models.pipeline.tasks import Task
 from millrace.models.user_code import contained
 
@@ -111,6 +111,12 @@ def parts_of(description: Description) -> dict[str, str | None]:
         "rolling_window": identity_of(description["rolling_window"]),
         **{each["name"]: each["identity"] for each in description["drift"]["detectors"]},
     }
+
+
+def made_by(pipeline: Pipeline) -> dict[str, MadeBy]:
+    """Return each candidate's name, and what it is made by."""
+    models = [_model(name, each) for name, each in pipeline.models.items()]
+    return {each["name"]: {"code": each["code"], "version": each["version"]} for each in models}
 
 
 def place(parameter: str, name: str) -> str:

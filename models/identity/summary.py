@@ -4,32 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from enum import StrEnum
 from typing import Any
 
-
-class Fate(StrEnum):
-    """What becomes of a candidate.
-
-    Examples
-    --------
-    >>> Fate("goes on")
-    <Fate.GOES_ON: 'goes on'>
-    """
-
-    GOES_ON = "goes on"
-    """Bit for bit."""
-    BEGINS = "begins beside the champion"
-    """It is new, and untrained."""
-    CHALLENGES = "challenges"
-    """An untrained one competes with the old one, which goes on."""
-    REPLACES = "replaces"
-    """An untrained one takes the old one's place at once."""
-    ADOPTS = "adopts"
-    """What the old one has learned goes on as it is defined now, with the features of now."""
-    RETIRED = "is retired"
-    """It is gone."""
-
+from millrace.models.pipeline.fate import Fate
 
 _MODELS, _FEATURES = "models[", "features["
 _SAID = {

@@ -126,6 +126,12 @@ class DriftMonitor:
             self._independence = self._independence or Independence()
             self._most_reports = most_reports
 
+    def go_on(self, cooldown: int, quiet: bool) -> None:
+        """Go on with other settings; what was noted of the values stays."""
+        self._cooldown = cooldown
+        if quiet is not (self._independence is not None):
+            self._independence = Independence() if quiet else None
+
     @property
     def is_watching(self) -> bool:
         """Whether the values have not changed too often."""

@@ -6,8 +6,10 @@ versions, or wants another answer than a challenge.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from enum import StrEnum
+from typing import TypeAlias
 
 from millrace.models.parameters import choice, named_fields, text
 from millrace.models.pipeline.model import Model, ModelFactory
@@ -77,6 +79,25 @@ class Candidate:
     def __call__(self) -> Model:
         """Return a fresh model."""
         return self.factory()
+
+
+MadeBy: TypeAlias = Mapping[str, str | None]
+"""What a model was made by: the identity of its factory's `code`, and the `version`, if given."""
+
+
+def is_same_model(before: MadeBy, now: MadeBy) -> bool:
+    """Whether two definitions of a candidate mean the same model.
+
+    Their versions say it where both have one, or else their code.
+
+    Examples
+    --------
+    >>> is_same_model({"version": "2", "code": "a"}, {"version": "2", "code": "b"})
+    True
+    """
+    if before["version"] is not None and now["version"] is not None:
+        return before["version"] == now["version"]
+    return before["code"] is not None and before["code"] == now["code"]
 
 
 def as_candidate(factory: ModelFactory) -> Candidate:

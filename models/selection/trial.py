@@ -57,6 +57,11 @@ class Trial:
         """Whether the challenger has learned enough to be compared."""
         return self._learned >= self._warm_up
 
+    def begin_again(self) -> None:
+        """Begin anew, as if nothing had been compared or learned."""
+        self._learned = self._compared = self._unanswered = 0
+        self._advantage = 0.0
+
     def count_learned(self) -> None:
         """Count an example that the challenger has learned from."""
         self._learned += 1

@@ -32,6 +32,7 @@ from millrace.streams.operators.slice import Slice
 if TYPE_CHECKING:
     from millrace.models.pipeline.definition import Pipeline
     from millrace.streams.operators.context import Context
+    from millrace.streams.operators.deployment import Deployment
 
 Kind: TypeAlias = Literal["event", "label"]
 """What a user produced."""
@@ -96,6 +97,7 @@ class Operator(ABC):
     runs_within: ClassVar[str] = ""
 
     def __init__(self, pipeline: Pipeline, topics: Topics, **stores: StateStore) -> None:
+        self.pipeline = pipeline
         self.topics = topics
         self.stores: dict[str, StateStore] = stores
         self.tally: Tally = Counter()
@@ -136,6 +138,15 @@ class Operator(ABC):
     def readings(self) -> Iterable[Reading]:
         """Return what the state shows, for metrics. Changes nothing."""
         return ()
+
+    def inherit(self, before: Operator, deployment: Deployment) -> list[AuditRecord]:  # noqa: ARG002 - for others
+        """Take over from the same operator of the definition before; return what was changed.
+
+        This one has been made of its definition, and has folded nothing. It goes on with the
+        other's stores, the same objects, which that one must not touch again. No save of them is
+        going on. What is unchanged in the definition goes on bit for bit.
+        """
+        return []
 
     def apply(self, command: AcceptedRecord) -> list[AuditRecord]:  # noqa: ARG002 - for others
         """Do what a command asks for at its place in the log; return what was changed, if any."""

@@ -7,13 +7,21 @@ is applied at once, however many there are.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from millrace.models.candidates.incumbents import incumbent_of
+from millrace.models.candidates.inheriting import Names
+from millrace.models.pipeline.fate import Fate
+from millrace.models.pipeline.on_change import MadeBy
 from millrace.streams.operators.audit import Cause, audited
 from millrace.streams.operators.keyed_state import KeyedState
 from millrace.streams.operators.record import AcceptedRecord, AuditRecord
 
 _CHAMPION, _NUMBER, _PAUSED = "champion", "number", "paused"
 _RESET = "reset/"
+_MADE_BY, _CHANGED, _NAMES = "made_by", "changed", "features"
+_MOST_NAMES = 100
 
 
 class Commanded:
@@ -32,7 +40,7 @@ class Commanded:
 
     def __init__(self, champion: str) -> None:
         self._at_first = champion
-        self.store: KeyedState[str | int] = KeyedState()
+        self.store: KeyedState[Any] = KeyedState()
 
     @property
     def champion(self) -> str:
@@ -48,6 +56,55 @@ class Commanded:
     def number(self) -> int:
         """Number of the last command that changed models; 0 before the first."""
         return int(self.store.get(_NUMBER, 0))
+
+    @property
+    def made_by(self) -> Mapping[str, MadeBy] | None:
+        """What candidates were made by before the first deploy; None where there was none."""
+        found: Mapping[str, MadeBy] | None = self.store.get(_MADE_BY)
+        return found
+
+    def deploy(self, number: int, fates: Mapping[str, Fate], before: Mapping[str, MadeBy]) -> None:
+        """Note a deploy.
+
+        Parameters
+        ----------
+        number
+            Of its command.
+        fates
+            Candidate to what becomes of it.
+        before
+            What candidates were made by.
+        """
+        self.store[_MADE_BY] = self.made_by or before
+        for name, fate in fates.items():
+            if fate is Fate.BEGINS:
+                self.let_begin(name, number)
+            elif fate is Fate.CHALLENGES:
+                self.store[_CHANGED] = {**self.changed, name: number}
+        self.serve_by(self.champion, number)
+
+    @property
+    def changed(self) -> Mapping[str, int]:
+        """Candidate to the number of the deploy that brought its challenger."""
+        found: Mapping[str, int] = self.store.get(_CHANGED, {})
+        return found
+
+    def note_names(self, number: int, before: Names, now: Names) -> None:
+        """Note the features that there are from a deploy on."""
+        noted: dict[int, Names] = self.store.get(_NAMES) or {0: before}
+        if now != noted[max(noted)]:
+            newest = sorted(noted)[-_MOST_NAMES:]
+            self.store[_NAMES] = {each: noted[each] for each in newest} | {number: now}
+
+    def names_since(self, number: int, now: Names) -> list[Names]:
+        """Return the features that there were at a command, and after each deploy since."""
+        noted: dict[int, Names] = self.store.get(_NAMES) or {0: now}
+        then = max((each for each in noted if each <= number), default=min(noted))
+        return [noted[each] for each in sorted(noted) if each >= then]
+
+    def let_begin(self, name: str, number: int) -> None:
+        """Let a candidate begin untrained where models are older than a command."""
+        self.store[_RESET + name] = max(self.store.get(_RESET + name, 0), number)
 
     def reset_since(self, number: int) -> list[str]:
         """Return the candidates that begin untrained, by commands after that number."""

@@ -17,19 +17,22 @@ from itertools import chain, groupby
 from operator import itemgetter
 from typing import NamedTuple, Self, cast
 
+from millrace.models.identity.description import identity_of
 from millrace.models.monitoring.detectors import Detector
 from millrace.models.monitoring.drift_monitor import DriftMonitor, Evidence
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.tasks import Task
-from millrace.models.user_code import PASSED_ON
+from millrace.models.user_code import PASSED_ON, contained
 from millrace.schemas import RejectReason
 from millrace.schemas.records import Alert, Features, Prediction
 from millrace.streams.operators.base import Operator, Reading, Topics
 from millrace.streams.operators.columns import Columns, Made, PredictionColumns
 from millrace.streams.operators.context import Context
+from millrace.streams.operators.deployment import Deployment
 from millrace.streams.operators.keyed_state import KeyedState
 from millrace.streams.operators.record import (
     AlertRecord,
+    AuditRecord,
     PredictionRecord,
     Record,
     last_frame,
@@ -37,6 +40,7 @@ from millrace.streams.operators.record import (
 from millrace.streams.operators.slice import Slice
 
 _PREDICTION = "prediction"
+_INPUT = "input:"
 _HELD = "predictions"
 _MOST_ALERTS = 3  # of a source within 100,000 values
 _NUMBERS = frozenset({bool, int, float})
@@ -78,6 +82,33 @@ class DriftOperator(Operator):
     @classmethod
     def make(cls, context: Context) -> Self:
         return cls(context.pipeline)
+
+    def inherit(self, before: Operator, deployment: Deployment) -> list[AuditRecord]:
+        assert isinstance(before, DriftOperator)
+        self._monitors, self._held = before._monitors, before._held
+        self.stores |= {"monitors": self._monitors, "held": self._held}
+        for source in [*self._monitors]:
+            if self._watches_as(before, source):
+                self._monitors.mark(source)
+                self._monitors[source].go_on(self._settings.cooldown, quiet=True)
+            else:
+                del self._monitors[source]
+        return deployment.effects("drift.inputs", "drift.predictions")
+
+    def _watches_as(self, other: DriftOperator, source: str) -> bool:
+        """Whether a source has the detector that another definition gives it."""
+        ours, theirs = self._detector(source), other._detector(source)
+        with contained():
+            return ours is not None and identity_of(ours) == identity_of(theirs)
+        return False
+
+    def _detector(self, source: str) -> Detector | None:
+        """Return the detector of a source; None where there is none, or no such feature."""
+        if source == _PREDICTION:
+            return self._settings.predictions
+        name = source.removeprefix(_INPUT)
+        is_there = any(name in each.names for each in self.pipeline.features)
+        return self._input_detector(name) if is_there else None
 
     def _fold(self, slice_: Slice) -> list[Made]:
         return [each for part in self._columns(slice_) for each in self._watch(part)]
@@ -121,7 +152,7 @@ class DriftOperator(Operator):
     ) -> Iterator[tuple[str, Detector | None, Sequence[object]]]:
         """Return what is watched, by which detector, and its values at the predictions."""
         for name, values in _columns(predictions.features):
-            yield f"input:{name}", self._input_detector(name), values
+            yield f"{_INPUT}{name}", self._input_detector(name), values
         yield _PREDICTION, self._settings.predictions, self._predicted(predictions)
 
     def _watch_source(

@@ -26,12 +26,17 @@ class EndedEvents:
         more may be.
     limit_bytes
         Most bytes that they take, by a rough count; the segment of the newest id is kept.
+
+    Attributes
+    ----------
+    limit, limit_bytes
+        See above.
     """
 
     def __init__(self, limit: int, limit_bytes: int) -> None:
         self.segments: KeyedState[dict[str, LabelValue | None]] = KeyedState()
-        self._limit = limit
-        self._limit_bytes = limit_bytes
+        self.limit = limit
+        self.limit_bytes = limit_bytes
         self._number = ""
         self._newest: dict[str, LabelValue | None] = {}
         self._newest_bytes = 0
@@ -105,8 +110,8 @@ class EndedEvents:
     def _has_surplus(self, count: int) -> bool:
         """Whether the oldest segment is not needed, or there is no room for it."""
         _, oldest = self.segments.oldest()
-        is_too_much = self._older_bytes > self._limit_bytes
-        return is_too_much or count - len(oldest) >= self._limit
+        is_too_much = self._older_bytes > self.limit_bytes
+        return is_too_much or count - len(oldest) >= self.limit
 
 
 def _size_bytes(event_id: str, label: LabelValue | None) -> int:

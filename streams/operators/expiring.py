@@ -39,6 +39,8 @@ class Expiring(Generic[V]):
 
     Attributes
     ----------
+    bounds
+        See above.
     entries
         The state, to be read only.
 
@@ -58,7 +60,7 @@ class Expiring(Generic[V]):
         size_of: Callable[[str, V], int],
     ) -> None:
         self.entries: KeyedState[V] = KeyedState()
-        self._bounds = bounds
+        self.bounds = bounds
         self._time_of = time_of
         self._size_of = size_of
         self._number = 0  # of entries that came at all: of equal times, the first goes first
@@ -114,7 +116,7 @@ class Expiring(Generic[V]):
     def surplus(self) -> list[tuple[str, V]]:
         """Remove and return the oldest to come, as long as more wait than the bounds allow."""
         found: list[tuple[str, V]] = []
-        most, most_bytes = self._bounds
+        most, most_bytes = self.bounds
         while len(self.entries) > most or (self.entries and self._size_bytes > most_bytes):
             key, value = self.entries.oldest()
             self.take(key)

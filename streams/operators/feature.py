@@ -13,18 +13,28 @@ from collections.abc import Collection, Iterable, MutableMapping, Sequence, Size
 from functools import partial
 from typing import Self, cast
 
-from millrace.models.features.base import Entry, ExtractAll, StatelessFeature, Store, bound, is_own
-from millrace.models.features.rolling import CUT
+from millrace.models.features.base import (
+    Entry,
+    Extract,
+    ExtractAll,
+    StatelessFeature,
+    Store,
+    bound,
+    is_own,
+)
+from millrace.models.features.rolling import CUT, WINDOWS, inherit_windows
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.user_code import PASSED_ON
 from millrace.schemas import RecordError, RejectReason
 from millrace.schemas.records import Event, Features, FeatureVector
-from millrace.streams.operators.base import Reading, RecordOperator, Topics
+from millrace.streams.operators.base import Operator, Reading, RecordOperator, Topics
 from millrace.streams.operators.columns import Made
 from millrace.streams.operators.context import Context
+from millrace.streams.operators.deployment import Deployment
 from millrace.streams.operators.keyed_state import StateStore
 from millrace.streams.operators.left_out import LeftOut
 from millrace.streams.operators.record import (
+    AuditRecord,
     EventRecord,
     LabelRecord,
     Origin,
@@ -62,7 +72,7 @@ class FeatureOperator(RecordOperator):
         self._max_bytes = max_bytes
         self._left_out = LeftOut()
         self._largest = pipeline.largest_feature
-        self._extractors = [bound(feature, self._store) for feature in pipeline.features]
+        self._extractors = self._bound()
         self._at_once = _at_once(pipeline)
         # What changes nothing goes first: where it raises, the stores do not have the event.
         self._order = sorted(
@@ -77,6 +87,25 @@ class FeatureOperator(RecordOperator):
     @classmethod
     def make(cls, context: Context) -> Self:
         return cls(context.pipeline)
+
+    def inherit(self, before: Operator, deployment: Deployment) -> list[AuditRecord]:
+        assert isinstance(before, FeatureOperator)
+        asked, self._left_out = {*self.stores}, before._left_out
+        self.stores = before.stores
+        kept = deployment.kept("features")
+        shared = {WINDOWS.name, CUT.name} & asked & {*self.stores}
+        for name in sorted(shared):
+            entries = cast(MutableMapping[str, object], self.stores[name])
+            inherit_windows(entries, before.pipeline.features, self.pipeline.features, kept)
+        stay = shared | ({"evicted"} & asked) | _stores_of(self.pipeline, kept)
+        for name, store in self.stores.items():
+            if name not in stay:
+                _empty(store)
+        self._extractors = self._bound()
+        return deployment.effects("features")
+
+    def _bound(self) -> list[Extract]:
+        return [bound(feature, self._store) for feature in self.pipeline.features]
 
     def _fold(self, slice_: Slice) -> list[Made]:
         """Fold a slice, at once where features are Millrace's own and keep no state.
@@ -172,6 +201,27 @@ class FeatureOperator(RecordOperator):
         for part in parts:
             features.update(part)
         return features
+
+
+def _stores_of(pipeline: Pipeline, names: frozenset[str]) -> set[str]:
+    """Return the names of the stores that some features ask for."""
+    found: set[str] = set()
+
+    def note(store: Store[Entry]) -> MutableMapping[str, Entry]:
+        found.add(store.name)
+        return {}
+
+    for feature in pipeline.features:
+        if not names.isdisjoint(feature.names):
+            feature.bind(note)
+    return found
+
+
+def _empty(store: StateStore) -> None:
+    """Remove all entries: they go from the topic with the next save."""
+    entries = cast(MutableMapping[str, object], store)
+    for key in [*entries]:
+        del entries[key]
 
 
 def _at_once(pipeline: Pipeline) -> list[ExtractAll]:

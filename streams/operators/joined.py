@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from itertools import chain
 from operator import itemgetter
 from typing import NamedTuple, Protocol
 
@@ -54,7 +55,8 @@ class JoinedColumns:
     joined
         Each with a label, and with all that was predicted.
     names
-        The candidates and baselines. Challengers that have predicted follow.
+        The candidates and baselines. Others that have predicted follow: challengers, and candidates
+        that have been removed since.
     """
 
     def __init__(self, task: Task, joined: Iterable[Joined], names: Iterable[str]) -> None:
@@ -75,8 +77,7 @@ class JoinedColumns:
         """Candidate to what it predicted."""
         predicted = [each.predicted for each in self.joined]
         names = dict.fromkeys(self._names)
-        if any(len(each) > len(names) for each in predicted):
-            names |= dict.fromkeys(sorted({name for each in predicted for name in each}))
+        names |= dict.fromkeys(sorted({*chain.from_iterable(predicted)} - names.keys()))
         return {name: _column([each.get(name, _NOTHING) for each in predicted]) for name in names}
 
     @cached_property

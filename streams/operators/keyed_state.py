@@ -93,7 +93,7 @@ class KeyedState(OrderedDict[str, V]):
         super().__init__()
         self.limit = limit
         self.evicted = 0
-        self._on_eviction = on_eviction
+        self.on_eviction = on_eviction
         self._sequence = 0
         self.unsaved: dict[str, int] = {}
         self._left: dict[str, int] = {}  # of the changes of a save
@@ -171,8 +171,8 @@ class KeyedState(OrderedDict[str, V]):
         key = next(iter(self))
         del self[key]
         self.evicted += 1
-        if self._on_eviction is not None:
-            self._on_eviction(key)
+        if self.on_eviction is not None:
+            self.on_eviction(key)
 
     def oldest(self) -> tuple[str, V]:
         """Return the entry least recently set, of a store that has any."""

@@ -84,6 +84,21 @@ class LabelJoin:
         self._watermark = Watermark(reach_ms=self._ttl_ms)
         self._horizon_ms = _NEVER_MS  # of the newest event: what is older has expired
         self._classes = Classes(pipeline)
+        self._keep(pipeline)
+
+    def inherit(self, before: LabelJoin, pipeline: Pipeline) -> None:
+        """Go on with what another join keeps, within the limits of this definition."""
+        bounds = Bounds(pipeline.pending.limit, pipeline.pending.limit_bytes)
+        self._waiting, self._early, self._ended = before._waiting, before._early, before._ended
+        self._watermark = before._watermark
+        self._waiting.go_on(pipeline)
+        self._early.bounds = bounds
+        self._ended.limit, self._ended.limit_bytes = bounds
+        self._watermark.reach_ms = self._ttl_ms
+        self._classes.seen = before._classes.seen
+        self._keep(pipeline)
+
+    def _keep(self, pipeline: Pipeline) -> None:
         self.runs = RunFinder(
             pipeline, self._waiting, self._early, self._ended, self._watermark, self._classes
         )

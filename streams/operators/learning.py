@@ -30,15 +30,25 @@ from millrace.models.candidates.model_set import ModelSet
 from millrace.models.candidates.prototype import Prototype
 from millrace.models.monitoring.drift import DriftPolicy
 from millrace.models.monitoring.drift_monitor import DriftMonitor, Evidence
+from millrace.models.pipeline.default_metrics import default_metrics
 from millrace.models.pipeline.definition import Pipeline, Scope
+from millrace.models.pipeline.fate import Fate
 from millrace.models.pipeline.tasks import Task
 from millrace.models.user_code import PASSED_ON
 from millrace.schemas import RejectReason
 from millrace.schemas.records import Alert, Example, FeatureVector
 from millrace.streams.operators.audit import Cause
-from millrace.streams.operators.base import HaltError, Reading, RecordOperator, Topics, inserted
+from millrace.streams.operators.base import (
+    HaltError,
+    Operator,
+    Reading,
+    RecordOperator,
+    Topics,
+    inserted,
+)
 from millrace.streams.operators.columns import Made
 from millrace.streams.operators.context import Context
+from millrace.streams.operators.deployment import Deployment
 from millrace.streams.operators.invalid import invalid_alert
 from millrace.streams.operators.joined import Joined, JoinedColumns
 from millrace.streams.operators.keyed_state import KeyedState
@@ -64,6 +74,7 @@ MODELS_STORE = MODELS_KEY.rstrip("/")
 """Full name of the store that is published to the topic `models`."""
 
 _PARTITION = "partition"
+_LOSS = "drift.loss"
 _MOST_READ = 10_000  # models, for a metric: a million take half a second
 
 
@@ -94,7 +105,7 @@ class LearningOperator(RecordOperator):
         self._evaluation: KeyedState[Prequential] = KeyedState()
         self._monitors: KeyedState[dict[str, DriftMonitor]] = KeyedState(pipeline.max_models)
         self._untouched = Prototype(self._fresh_monitors)
-        models.keep_beside(self._monitors)
+        models.keep_beside(self._monitors, self._renew_monitors)
         self._watches_at_once = self._policy is not DriftPolicy.ALERT or pipeline.scope == Scope.KEY
         self._watched = [] if pipeline.drift.loss is None else [*pipeline.models]
         self._names = [*pipeline.models, *baselines(self._task)]
@@ -119,6 +130,51 @@ class LearningOperator(RecordOperator):
     @classmethod
     def make(cls, context: Context) -> Self:
         return cls(context.pipeline, context.models, is_apart=True)
+
+    def inherit(self, before: Operator, deployment: Deployment) -> list[AuditRecord]:
+        assert isinstance(before, LearningOperator)
+        self._monitors, self._evaluation = before._monitors, before._evaluation
+        self._monitors.limit = self.pipeline.max_models
+        if deployment.effects("drift.loss"):
+            before.models.commanded.store[_LOSS] = deployment.number
+        self.models.keep_beside(self._monitors, self._renew_monitors)
+        fates = self.models.inherit(before.models, deployment.number, deployment.changes)
+        self._inherit_evaluation(deployment.kept("metrics"), fates)
+        self.stores |= {
+            "models": self.models.by_scope_key,
+            "commanded": self.models.commanded.store,
+            "evaluation": self._evaluation,
+            "monitors": self._monitors,
+        }
+        if self._is_apart:
+            self.models.catch_up()
+        made = [
+            deployment.effect(f"models[{name!r}]", fate.name.lower())
+            for name, fate in fates.items()
+            if fate is not Fate.GOES_ON
+        ]
+        return made + deployment.effects("metrics", "rolling_window", "drift.loss")
+
+    def _inherit_evaluation(self, kept: Collection[str], fates: Mapping[str, Fate]) -> None:
+        if self.evaluation is None:
+            return
+        evaluation = self._evaluation.changing(_PARTITION, self._fresh_evaluation)
+        begun = [name for name, fate in fates.items() if fate in (Fate.BEGINS, Fate.REPLACES)]
+        metrics = self.pipeline.metrics or default_metrics(self._task)
+        window = self.pipeline.rolling_window
+        evaluation.go_on(self._fresh_evaluation(), metrics, window, kept=kept, begun=begun)
+
+    def _renew_monitors(
+        self, kept: dict[str, DriftMonitor], begun: Collection[str], since: int
+    ) -> None:
+        """Let the monitors of a scope go on with models; those that are missing are made later."""
+        if self.models.commanded.store.get(_LOSS, 0) > since:
+            kept.clear()
+        for name in [*kept]:
+            if name in begun or name not in self._watched:
+                del kept[name]
+        for each in kept.values():
+            each.go_on(self.pipeline.drift.cooldown, self._policy is DriftPolicy.ALERT)
 
     def apply(self, command: AcceptedRecord) -> list[AuditRecord]:
         made = self.models.apply(command)
@@ -372,6 +428,8 @@ class LearningOperator(RecordOperator):
             raise
         except BaseException as error:  # a factory: user code
             return [self._failed_to_evaluate(joined, error)]
+        if policy is DriftPolicy.REPLACE and models.challengers.get(name) is rival:
+            return []  # which a deploy has brought, and stays
         cause, found = why
         return [change_of(name, models, rival, cause, {**found, **_event(joined, scope_key)})]
 

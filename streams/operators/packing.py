@@ -99,6 +99,11 @@ class Packing:
     on_part
         Called with each new part of the table, and its number: it is to be saved.
 
+    Attributes
+    ----------
+    names
+        See above.
+
     Examples
     --------
     >>> packing = Packing(("x", "y"), on_part=lambda number, part: None)
@@ -111,7 +116,7 @@ class Packing:
     """
 
     def __init__(self, names: Part, on_part: Callable[[int, Part], None]) -> None:
-        self._names = names
+        self.names = names
         self._on_part = on_part
         self._parts: list[Part] = []
         self._numbers: dict[Part, int] = {}
@@ -195,11 +200,11 @@ class Packing:
 
     def _with_absent(self, names: Part, kinds: str) -> tuple[Part, str]:
         """Return all names that an event may have, and its kinds with those that it lacks."""
-        if [*names] != [each for each in self._names if each in names]:
+        if [*names] != [each for each in self.names if each in names]:
             return names, kinds  # in another order
         rest = iter(kinds)
-        marked = [next(rest) if each in names else _ABSENT for each in self._names]
-        return self._names, "".join([*marked, *rest])
+        marked = [next(rest) if each in names else _ABSENT for each in self.names]
+        return self.names, "".join([*marked, *rest])
 
     def _head(self, parts: list[Part]) -> bytes:
         numbers = [*map(self._number, parts)]

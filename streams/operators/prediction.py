@@ -31,15 +31,17 @@ from millrace.models.candidates.predicting import InvalidPredictionError
 from millrace.models.pipeline.definition import Pipeline, Scope
 from millrace.schemas import RecordError, RejectReason, SnapshotError
 from millrace.schemas.records import Features, FeatureVector, Predicted
-from millrace.streams.operators.base import Reading, RecordOperator, Topics, inserted
+from millrace.streams.operators.base import Operator, Reading, RecordOperator, Topics, inserted
 from millrace.streams.operators.columns import Made, PredictionColumns
 from millrace.streams.operators.context import Context, LoadModels
+from millrace.streams.operators.deployment import Deployment
 from millrace.streams.operators.examples import ExampleWriter
 from millrace.streams.operators.invalid import invalid_alert
 from millrace.streams.operators.keyed_state import KeyedState
 from millrace.streams.operators.label_join import LabelJoin
 from millrace.streams.operators.learning import LearningOperator
 from millrace.streams.operators.record import (
+    AuditRecord,
     LabelRecord,
     Origin,
     Record,
@@ -119,6 +121,20 @@ class PredictionOperator(RecordOperator):
         else:
             training = ExampleWriter(pipeline, models)
         return cls(pipeline, models, training, context.load_models)
+
+    def inherit(self, before: Operator, deployment: Deployment) -> list[AuditRecord]:
+        assert isinstance(before, PredictionOperator)
+        self._join.inherit(before._join, self.pipeline)
+        self._invalid, self._first = before._invalid, before._first
+        for name in sorted(self._first.keys() - self.pipeline.models.keys()):
+            del self._first[name]
+        self.stores |= self._join.stores | {"invalid": self._invalid, "first": self._first}
+        training, other = self._training, before._training
+        if isinstance(training, ExampleWriter) and isinstance(other, ExampleWriter):
+            training.written = self.stores["examples"] = other.written
+            training.written.limit = self.pipeline.max_models
+            self._models.inherit(before._models, deployment.number, deployment.changes)
+        return []
 
     def _fold(self, slice_: Slice) -> list[Made]:
         self._made = []

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from functools import cached_property
+from typing import Any, TypeAlias
 
-from millrace.models.candidates.incumbents import incumbent_of
+from millrace.models.candidates.incumbents import deploy_of, incumbent_of
+from millrace.models.candidates.inheriting import Heir, Names
 from millrace.models.candidates.model_set import ModelSet
 from millrace.models.candidates.prototype import Prototype
+from millrace.models.identity.definition import made_by
+from millrace.models.identity.summary import Changes
+from millrace.models.parameters import one_of
 from millrace.models.pipeline.definition import Pipeline, Scope
+from millrace.models.pipeline.fate import Fate
+from millrace.models.pipeline.on_change import MadeBy
 from millrace.streams.operators.audit import Cause, audited
 from millrace.streams.operators.commanded import Commanded
 from millrace.streams.operators.keyed_state import KeyedState
 from millrace.streams.operators.record import AcceptedRecord, AuditRecord
+
+Kept: TypeAlias = dict[str, Any]
+Renew: TypeAlias = Callable[[Kept, Collection[str], int], None]
 
 
 class ScopedModels:
@@ -37,13 +48,53 @@ class ScopedModels:
         self._pipeline = pipeline
         self._is_by_key = pipeline.scope == Scope.KEY
         self._prototype = Prototype(self._made)
-        self._beside: list[KeyedState[Any]] = []
+        self._beside: list[tuple[KeyedState[Any], Renew]] = []
         self.commanded = Commanded(pipeline.champion)
         self.by_scope_key: KeyedState[ModelSet] = KeyedState(pipeline.max_models, self._forget)
 
-    def keep_beside(self, state: KeyedState[dict[str, Any]]) -> None:
-        """Let the entry of a scope key, by candidate, go when its models or a candidate's go."""
-        self._beside.append(state)
+    def keep_beside(
+        self, state: KeyedState[Kept], renew: Callable[[Kept, Collection[str], int], None]
+    ) -> None:
+        """Let the entry of a scope key go when its models go, and change with them.
+
+        Parameters
+        ----------
+        state
+            By scope key.
+        renew
+            Called with an entry, the candidates that have begun untrained, and the number of the
+            last command that the entry had come up to.
+        """
+        self._beside = [(state, renew)]
+
+    def inherit(self, before: ScopedModels, number: int, changes: Changes) -> Mapping[str, Fate]:
+        """Take over the models of another definition; return what becomes of the candidates.
+
+        They go on under this one when they are next used.
+
+        Parameters
+        ----------
+        number
+            Of the deploy.
+        changes
+            What it changes.
+
+        Raises
+        ------
+        DefinitionError
+            The candidate that serves is not in this definition.
+        """
+        champion = before.commanded.champion
+        one_of("models must have the candidate that serves", champion, self._pipeline.models)
+        self.commanded, self.by_scope_key = before.commanded, before.by_scope_key
+        self.by_scope_key.limit = self._pipeline.max_models
+        self.by_scope_key.on_eviction = self._forget
+        self.commanded.note_names(number, before._names, self._names)
+        self.commanded.deploy(number, changes.candidates, made_by(before._pipeline))
+        self._prototype = Prototype(self._made)
+        models = None if self._is_by_key else self.by_scope_key.get("")
+        exact = {} if models is None else self._catch_up("", models)
+        return {**changes.candidates, **exact}
 
     def scope_key(self, key: str | None) -> str:
         """Return what the models of an event with this key are kept under."""
@@ -74,8 +125,9 @@ class ScopedModels:
 
     def follow(self, models: ModelSet) -> None:
         """Serve as newer models do that learn elsewhere."""
-        if models.commanded > self.commanded.number:
-            self.commanded.serve_by(models.champion, models.commanded)
+        known, news = self.commanded, (models.champion, models.commanded)
+        if news[1] >= known.number and news != (known.champion, known.number):
+            known.serve_by(*news)
             self._prototype = Prototype(self._made)
 
     def mark_trained(self, scope_key: str) -> None:
@@ -90,7 +142,18 @@ class ScopedModels:
         return self._prototype.copy() if self._is_by_key else self._made()
 
     def _made(self) -> ModelSet:
-        return ModelSet(self._pipeline, self.commanded.champion, self.commanded.number)
+        models = ModelSet(self._pipeline, self.commanded.champion, self.commanded.number)
+        if self.commanded.made_by is not None:
+            models.made_by = self._made_by
+        return models
+
+    @cached_property
+    def _made_by(self) -> Mapping[str, MadeBy]:
+        return made_by(self._pipeline)
+
+    @property
+    def _names(self) -> Names:
+        return tuple(name for feature in self._pipeline.features for name in feature.names)
 
     def _let_win(self, command: AcceptedRecord) -> list[AuditRecord]:
         """Let a challenger that is promoted take its incumbent's place, wherever there is one."""
@@ -100,30 +163,42 @@ class ScopedModels:
             return []
         sets = self.by_scope_key.items()
         found = [scope_key for scope_key, models in sets if models.has_challenger(name)]
+        deploy = deploy_of(name)
+        is_by_deploy = deploy is not None and deploy == self.commanded.changed.get(incumbent)
+        if deploy is not None and is_by_deploy:  # models that do not have it yet begin with it
+            self.commanded.let_begin(incumbent, deploy)
         for scope_key in found:
             self.of(scope_key).let_win(name)
             self.mark_changed(scope_key)
-        if not found:
+        if not (found or is_by_deploy):
             return []
         subject = f"models[{incumbent!r}]"
         return [audited(Cause.of(command), subject, "promoted", before=incumbent, after=name)]
 
-    def _catch_up(self, scope_key: str, models: ModelSet) -> None:
+    def _catch_up(self, scope_key: str, models: ModelSet) -> Mapping[str, Fate]:
         """Do what commands have asked of models since these were last used."""
         self.mark_changed(scope_key)
-        for name in self.commanded.reset_since(models.commanded):
-            models.reset(name, self._pipeline)
-            self._forget_beside(scope_key, name)
-        models.serve_by(self.commanded.champion)
-        models.commanded = self.commanded.number
-
-    def _forget_beside(self, scope_key: str, name: str) -> None:
-        for each in self._beside:
-            kept = each.get(scope_key)
+        commanded, since = self.commanded, models.commanded
+        begun = commanded.reset_since(since)
+        at_first = commanded.made_by
+        if at_first is None:
+            fates = dict.fromkeys(begun, Fate.BEGINS)
+            for name in begun:
+                models.reset(name, self._pipeline)
+        else:
+            heir = Heir(self._pipeline, self._made_by, commanded.changed)
+            names = commanded.names_since(since, self._names)
+            fates = heir.take_over(models, at_first, names, begun)
+        models.serve_by(commanded.champion, self._pipeline)
+        models.commanded = commanded.number
+        anew = [name for name, fate in fates.items() if fate in (Fate.BEGINS, Fate.REPLACES)]
+        for state, renew in self._beside:
+            kept = state.get(scope_key)
             if kept is not None:
-                each.mark(scope_key)
-                kept.pop(name, None)
+                state.mark(scope_key)
+                renew(kept, anew, since)
+        return fates
 
     def _forget(self, scope_key: str) -> None:
-        for each in self._beside:
-            each.take(scope_key)
+        for state, _ in self._beside:
+            state.take(scope_key)

@@ -58,17 +58,10 @@ class WaitingEvents:
     """
 
     def __init__(self, pipeline: Pipeline) -> None:
-        task = Task(pipeline.task)
-        names = tuple(chain.from_iterable(each.names for each in pipeline.features))
-        self._limit = pipeline.pending.limit
-        self._limit_bytes = pipeline.pending.limit_bytes
         self.champion = pipeline.champion
-        self._candidates = len(pipeline.models) + len(baselines(task))
-        is_measured = measures_probabilities(task, pipeline.metrics)
-        self._with_probabilities = self._candidates if is_measured else 1
         self._index: dict[str, Unpacked | bytes] = {}
         self.entries = WaitingState(self)
-        self._packing = Packing(names, self.entries.add_part)
+        self._packing = Packing((), self.entries.add_part)
         self._size_bytes = 0
         self._number = 0  # of the next event to come
         self._blocks: OrderedDict[int, Block] = OrderedDict()
@@ -76,6 +69,18 @@ class WaitingEvents:
         self._heap: list[tuple[int, int]] = []  # earliest time of a block, and its number
         self._unpacked: deque[str] = deque()  # the newest, and some that are gone
         self._unpacked_bytes = 0
+        self.go_on(pipeline)
+
+    def go_on(self, pipeline: Pipeline) -> None:
+        """Take events of a definition; those that wait keep the sizes that they came with."""
+        task = Task(pipeline.task)
+        self._limit = pipeline.pending.limit
+        self._limit_bytes = pipeline.pending.limit_bytes
+        self._candidates = len(pipeline.models) + len(baselines(task))
+        is_measured = measures_probabilities(task, pipeline.metrics)
+        self._with_probabilities = self._candidates if is_measured else 1
+        names = chain.from_iterable(each.names for each in pipeline.features)
+        self._packing.names = tuple(names)
 
     def __len__(self) -> int:
         return len(self._index)

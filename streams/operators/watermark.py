@@ -53,6 +53,8 @@ class Watermark:
 
     Attributes
     ----------
+    reach_ms
+        See above.
     store
         Its state, of one entry. Release 0.1 saved the newest time alone, which is read, too.
 
@@ -65,7 +67,7 @@ class Watermark:
 
     def __init__(self, reach_ms: int) -> None:
         self.store: KeyedState[Progress] = KeyedState()
-        self._reach_ms = reach_ms
+        self.reach_ms = reach_ms
 
     @property
     def time_ms(self) -> int | None:
@@ -89,14 +91,14 @@ class Watermark:
             insort(newest, time_ms)
             return newest[0] if len(newest) == _EVENTS else None
         if time_ms >= newest[-1]:
-            if time_ms > newest[-1] + self._reach_ms:
+            if time_ms > newest[-1] + self.reach_ms:
                 return _run_ahead(progress, time_ms)
             newest.append(time_ms)
             del newest[0]
         elif time_ms > newest[0]:
             insort(newest, time_ms)
             del newest[0]
-        elif time_ms < newest[0] - self._reach_ms:
+        elif time_ms < newest[0] - self.reach_ms:
             return _fall_behind(progress, time_ms)
         if progress["trust"] < _MOST_TRUST or progress["ahead"]:
             _count(progress)
@@ -113,7 +115,7 @@ class Watermark:
         if (
             is_full
             and ascending == sorted(ascending)
-            and ascending[-1] <= ascending[0] + self._reach_ms
+            and ascending[-1] <= ascending[0] + self.reach_ms
         ):
             progress["newest"] = [*newest, *times_ms][-_EVENTS:]
             progress["trust"] = min(trust + len(times_ms), _MOST_TRUST)

@@ -19,6 +19,7 @@ from millrace.streams.control.commands import spec_of
 from millrace.streams.operators.audit import NO_EFFECT, TRAIL_STORE, AuditTrail, Cause, audited
 from millrace.streams.operators.base import Operator, Tally
 from millrace.streams.operators.columns import Made, PredictionColumns, as_records
+from millrace.streams.operators.deployment import Deployment
 from millrace.streams.operators.keyed_state import StateStore
 from millrace.streams.operators.record import AcceptedRecord, AuditRecord, Record
 from millrace.streams.operators.slice import Slice
@@ -84,12 +85,50 @@ class Task:
     def _apply(self, command: AcceptedRecord) -> list[Made]:
         """Apply a command, and pass it on to the agents that read what this one writes."""
         concerned = spec_of(command.value["command"]).operators & self._names
-        origin = command.origin
-        made: list[Made] = [AcceptedRecord(command.value, origin, t) for t in self._passes_on]
+        made = self._pass_on(command)
         if not concerned or not self._trail.take(command):
             return made
         changes = [each for operator in self.operators for each in operator.apply(command)]
         return made + (changes or [audited(Cause.of(command), "command", NO_EFFECT)])
+
+    def _pass_on(self, command: AcceptedRecord) -> list[Made]:
+        return [AcceptedRecord(command.value, command.origin, each) for each in self._passes_on]
+
+    def inherit(self, before: Task, command: AcceptedRecord) -> list[Made]:
+        """Take over from the task of the definition before, at the place of a deploy.
+
+        This one has been made of the new definition, and has folded nothing; the other one has
+        folded all that is before the command, and is not used again: its stores go on here, the
+        same objects. A save of them that is going on has to be given up first.
+
+        Returns
+        -------
+        list
+            What is to be written: the command, where it is passed on, and what has changed.
+
+        Raises
+        ------
+        DefinitionError
+            The candidate that serves is not in this definition.
+        """
+        self._trail = before._trail
+        made = self._pass_on(command)
+        others = {each.name: each for each in before.operators}
+        was, now = (each.operators[0].pipeline for each in (before, self))
+        deployment = Deployment.between(was, now, command)
+        changed: list[AuditRecord] = []
+        for each in self.operators:
+            changed += each.inherit(others[each.name], deployment)
+            each.tally.update(others[each.name].tally)
+        if self._trail.take(command) and self._writes_audit:
+            settings = {
+                name: f"{was!r} -> {now!r}"
+                for name, (was, now) in deployment.changes.settings.items()
+            }
+            cause = Cause.of(command)
+            made += [audited(cause, "definition", "applied", evidence=settings), *changed]
+        self._stamp(made)
+        return made
 
     def run(self, slice_: Slice) -> list[Record]:
         """Fold a slice, and return what is to be written with an object for each record."""

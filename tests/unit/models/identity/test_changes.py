@@ -14,9 +14,10 @@ from river import linear_model, metrics, naive_bayes, tree
 from millrace.models.features import calendar, derived, fields, rolling
 from millrace.models.identity.changes import changes
 from millrace.models.identity.definition import describe
-from millrace.models.identity.summary import Changes, Fate
+from millrace.models.identity.summary import Changes
 from millrace.models.monitoring.drift import DriftSettings
 from millrace.models.pipeline.definition import Pending, Pipeline
+from millrace.models.pipeline.fate import Fate
 from millrace.models.pipeline.on_change import Candidate
 from millrace.schemas import DefinitionError, EventSchema
 from tests.unit.models.identity.conftest import SCHEMA, Make, bayes, per_year

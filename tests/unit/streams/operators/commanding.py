@@ -65,6 +65,21 @@ class Control:
         origin = Origin(self._topic, 0, 10_000 + number, 0, None, None)
         return AcceptedRecord(value, origin, self._topic)
 
+    def deploy(self, pipeline: Pipeline) -> AcceptedRecord:
+        """Return the record of a deploy of this definition."""
+        number = self.in_force.number + 1
+        self.in_force = replace(self.in_force, models=tuple(pipeline.models), number=number)
+        value = AcceptedCommand(
+            number=number,
+            id=f"c{number}",
+            command="deploy",
+            arguments={"digest": f"d{number}"},
+            who="anna",
+            why="a trial",
+        )
+        origin = Origin(self._topic, 0, 10_000 + number, 0, None, None)
+        return AcceptedRecord(value, origin, self._topic)
+
 
 def make_task(pipeline: Pipeline, agent: str = "prediction+learning", **more: Any) -> Task:
     """Return a task of an agent with empty state."""

@@ -1,0 +1,71 @@
+"""A deploy at its place in the log: what the operators of another definition take over by."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+from millrace.models.identity.changes import changes
+from millrace.models.identity.definition import describe
+from millrace.models.identity.summary import Changes
+from millrace.models.pipeline.definition import Pipeline
+from millrace.streams.operators.audit import Cause, audited
+from millrace.streams.operators.record import AcceptedRecord, AuditRecord
+
+
+class Deployment(NamedTuple):
+    """A deploy, or another command that brings a definition.
+
+    Attributes
+    ----------
+    command
+        At its place.
+    changes
+        What it changes.
+    """
+
+    command: AcceptedRecord
+    changes: Changes
+
+    @classmethod
+    def between(cls, before: Pipeline, now: Pipeline, command: AcceptedRecord) -> Deployment:
+        """Return what a command changes that brings one definition after another.
+
+        Whether the one may follow the other was decided when the command was accepted.
+        """
+        return cls(command, changes(describe(before), describe(now)))
+
+    @property
+    def number(self) -> int:
+        """Of the command."""
+        return self.command.value["number"]
+
+    def kept(self, parameter: str) -> frozenset[str]:
+        """Return the names of a parameter's parts that are what they were."""
+        return frozenset(
+            part.removeprefix(f"{parameter}['").removesuffix("']")
+            for part in self.changes.kept
+            if part.startswith(f"{parameter}[")
+        )
+
+    def effects(self, *parameters: str) -> list[AuditRecord]:
+        """Return the parts of some parameters that begin, begin anew or end."""
+        changed = self.changes
+        return [
+            self.effect(part, action)
+            for action, parts in (
+                ("begins", changed.added),
+                ("begins_anew", changed.changed),
+                ("ends", changed.removed),
+            )
+            for part in parts
+            if _is_of(part, parameters)
+        ]
+
+    def effect(self, subject: str, action: str) -> AuditRecord:
+        """Return the record of an effect."""
+        return audited(Cause.of(self.command), subject, action)
+
+
+def _is_of(part: str, parameters: Collection[str]) -> bool:
+    return any(part == each or part.startswith(f"{each}[") for each in parameters)
