@@ -118,7 +118,8 @@ class Pipeline:
         `binary`, `multiclass`, `regression` or `anomaly`.
     models
         Name to a callable that returns a fresh River model. The first is the champion, whose
-        predictions are published; the others predict and learn beside it, to be compared.
+        predictions are published; the others predict and learn beside it, to be compared. A
+        `Candidate` around the callable says what a deploy does when it has changed.
     label
         Field that holds the label in an event that already knows it. Labels may come on the
         topic `labels` whether it is given or not.
