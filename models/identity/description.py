@@ -13,6 +13,7 @@ import copyreg
 import enum
 import inspect
 import json
+import logging
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -21,6 +22,7 @@ from decimal import Decimal
 from fractions import Fraction
 from functools import partial
 from hashlib import sha256
+from pathlib import PurePath
 from re import Pattern
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType, NoneType
 from typing import Any, TypeAlias
@@ -29,7 +31,9 @@ import numpy as np
 
 from millrace.models.bundles.naming import plain_name
 from millrace.models.identity.own_code import (
+    Code,
     constants_of,
+    folder_of,
     home_of,
     is_own,
     references_of,
@@ -92,6 +96,7 @@ _ATOMS: Sequence[tuple[Any, _Describe]] = (
         (np.ndarray, np.generic),
         lambda value: ["array", str(value.dtype), value.shape, _bits(value)],
     ),
+    ((logging.Logger, logging.LoggerAdapter), lambda _: ["logger"]),  # whose name is its module's
     (Pipeline, lambda _: ["pipeline"]),  # of which this is a part
 )
 
@@ -101,6 +106,7 @@ class _Description:
 
     def __init__(self) -> None:
         self.texts: set[str] = set()
+        self._folders: list[str] = []  # of the author's code
         self._met: dict[int, tuple[int, object]] = {}  # and the objects, which keep their ids
         self._holders: Sequence[tuple[Any, _Describe]] = (
             (Mapping, lambda value: ["mapping", *map(self._each, value.items())]),
@@ -122,7 +128,9 @@ class _Description:
             return self._enum(value)
         if isinstance(value, str):
             self.texts.add(value)
-            return value
+            return self._placed(value)
+        if isinstance(value, PurePath):
+            return ["path", self._placed(str(value))]
         for kinds, describe in _ATOMS:
             if isinstance(value, kinds):
                 return describe(value)
@@ -134,6 +142,16 @@ class _Description:
 
     def _each(self, values: Iterable[object]) -> list[Any]:
         return [*map(self.of, values)]
+
+    def _note_folder(self, code: Code) -> None:
+        self._folders += {folder_of(code)} - {*self._folders, ""}
+
+    def _placed(self, text: str) -> str:
+        """Return a text that may be a path, or a module's name, as it is wherever the code lies."""
+        for folder in self._folders:
+            if text == folder or text.startswith((f"{folder}/", f"{folder}\\")):
+                return f".{text[len(folder) :]}"
+        return plain_name(text)
 
     def _enum(self, value: enum.Enum) -> Any:
         kind = type(value)
@@ -151,6 +169,7 @@ class _Description:
             if decorated is None:
                 return ["name", _name(code)]
             return ["wrapper", home_of(code), self.of(decorated)]
+        self._note_folder(code)
         refers = [[each.name, self.of(each.value)] for each in references_of(code)]
         self.texts |= constants_of(code)
         return ["code", syntax_of(code), *refers]
@@ -159,6 +178,8 @@ class _Description:
         kind = type(value)
         if hasattr(value, "__wrapped__"):
             return ["wrapper", _name(kind), self.of(value.__wrapped__)]
+        if is_own(kind.__module__):
+            self._note_folder(kind)
         given = [*_parameters(value)]
         if not given and not is_own(kind.__module__) and not isinstance(value, _DRAW_AT_RANDOM):
             return self._reduced(value)

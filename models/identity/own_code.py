@@ -14,7 +14,7 @@ import linecache
 import sys
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple, TypeAlias
 
@@ -30,6 +30,10 @@ _SHIPPED_PIPELINES = ("millrace.models.pipelines.", "millrace.streams.demo.")
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _DOCUMENTED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _LEFT_OUT = frozenset({"ctx", "kind", "type_comment", "returns", "annotation", "type_params"})
+_SAID_BY_IMPORT = frozenset(
+    {"__builtins__", "__cached__", "__doc__", "__file__", "__loader__", "__name__", "__package__"}
+    | {"__path__", "__spec__"}
+)
 _HOLDING_FUNCTIONS = ("fget", "fset", "fdel", "__func__", "func", "__wrapped__")
 _READ_BY_NAME = frozenset({"LOAD_GLOBAL", "LOAD_NAME"})
 
@@ -64,6 +68,17 @@ def home_of(code: Code) -> str:
     return code.__module__
 
 
+def folder_of(code: Code) -> str:
+    """Return the folder of the file that code is in; empty for code that is in none."""
+    functions = _functions_of(code)
+    file = (
+        functions[0].__globals__.get("__file__")
+        if functions
+        else getattr(sys.modules.get(code.__module__), "__file__", None)
+    )
+    return str(PurePath(file).parent) if isinstance(file, str) else ""
+
+
 def syntax_of(code: Code) -> Syntax:
     """Return the syntax of a function or class.
 
@@ -85,6 +100,7 @@ def references_of(code: Code) -> Iterator[Reference]:
     """Yield what a function or class refers to beyond itself, in order of the names.
 
     These are names of its module, what its closure has kept, and the defaults of its parameters.
+    Where a module lies, and what it is imported as, is no part of it.
     What a module of the author's is asked for is yielded, and not the module.
     """
     functions = _functions_of(code)
@@ -95,7 +111,7 @@ def references_of(code: Code) -> Iterator[Reference]:
     names = set().union(*(_global_names(each.__code__) for each in functions))
     if isinstance(node, ast.ClassDef):
         names |= {*_names_in_body(node)}
-    for name in sorted(names & space.keys()):
+    for name in sorted((names & space.keys()) - _SAID_BY_IMPORT):
         yield from _resolved(name, space[name], node)
 
 

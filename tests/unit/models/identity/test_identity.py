@@ -453,6 +453,44 @@ def test_the_name_of_a_file_is_no_part_of_it(write: Write) -> None:
     assert identities == [identity_of(each) for each in write(other, more=ENUM).used]
 
 
+PLACED = """\
+import logging
+import os
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+HERE = Path(__file__).parent
+TABLES = {"first": HERE / "first.csv", "second": os.path.join(os.path.dirname(__file__), "x.csv")}
+
+class Reader:
+    def __init__(self, path):
+        self.path = path
+
+    def __call__(self):
+        return self.path
+
+used = [
+    lambda: log.info(__name__),
+    lambda: __file__,
+    lambda: HERE,
+    lambda: TABLES["first"],
+    Reader(HERE / "first.csv"),
+    Reader(str(HERE)),
+]
+"""
+
+
+def test_the_place_of_a_file_is_no_part_of_it(write: Write) -> None:
+    """Another machine has it in another folder: paths count from there, and loggers not at all."""
+    first = [identity_of(each) for each in write(PLACED).used]
+    moved = write("from helpers import used\n", helpers=PLACED).used
+    assert [identity_of(each) for each in moved] == first
+    other = write(PLACED.replace("first.csv", "other.csv")).used
+    differ = [identity_of(a) != b for a, b in zip(other, first, strict=True)]
+    assert differ == [False, False, False, True, True, False]
+    assert identity_of(Path("/data/a.csv")) != identity_of(Path("/data/b.csv"))
+
+
 def test_the_value_of_an_own_enum_counts(write: Write) -> None:
     """A member means what its class says."""
     source = "from helpers import *\nused = lambda: Rate.LOW\nkept = Rate.LOW\n"
