@@ -30,15 +30,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from millrace.models.bundles.naming import plain_name
-from millrace.models.identity.own_code import (
-    Code,
-    constants_of,
-    folder_of,
-    home_of,
-    is_own,
-    references_of,
-    syntax_of,
-)
+from millrace.models.identity.own_code import constants_of, references_of, syntax_of
+from millrace.models.identity.source import Code, folder_of, home_of, is_own
 from millrace.models.pipeline.definition import Pipeline
 
 _DIGITS = 32  # each manifest has as many for each part
