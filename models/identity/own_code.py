@@ -9,12 +9,18 @@ from __future__ import annotations
 
 import ast
 import dis
-import sys
 from collections.abc import Iterator
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple, TypeAlias
 
-from millrace.models.identity.source import Code, functions_of, is_generated, is_own, node_of
+from millrace.models.identity.source import (
+    Code,
+    functions_of,
+    is_generated,
+    is_own,
+    node_of,
+    space_of,
+)
 
 Syntax: TypeAlias = list[Any] | str
 
@@ -63,7 +69,7 @@ def references_of(code: Code) -> Iterator[Reference]:
     for each in functions:
         yield from (kept for kept in _kept_by(each) if not is_generated(kept.value, code))
     node = node_of(code)
-    space = functions[0].__globals__ if functions else vars(sys.modules[code.__module__])
+    space = space_of(code)
     names = set().union(*(_global_names(each.__code__) for each in functions))
     if isinstance(node, ast.ClassDef):
         names |= {*_names_in_body(node)}

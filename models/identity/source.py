@@ -8,14 +8,14 @@ same name is not taken for it.
 from __future__ import annotations
 
 import ast
-import inspect
 import linecache
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path, PurePath
-from types import CodeType, FunctionType
-from typing import TypeAlias
+from types import CodeType, FunctionType, ModuleType
+from typing import Any, TypeAlias
 
 from millrace.models.user_code import shown
 from millrace.schemas import DefinitionError
@@ -25,6 +25,7 @@ Code: TypeAlias = FunctionType | type
 _LIBRARIES = frozenset({"millrace", "river", *sys.stdlib_module_names})
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
 _SHIPPED_PIPELINES = ("millrace.models.pipelines.", "millrace.streams.demo.")
+_TEXTS = "__millrace_texts__"  # among the names of a module: the text of its file
 _HOLDING_FUNCTIONS = ("fget", "fset", "fdel", "__func__", "func", "__wrapped__")
 
 
@@ -53,13 +54,16 @@ def home_of(code: Code) -> str:
 
 def folder_of(code: Code) -> str:
     """Return the folder of the file that code is in; empty for code that is in none."""
-    functions = functions_of(code)
-    file = (
-        functions[0].__globals__.get("__file__")
-        if functions
-        else getattr(sys.modules.get(code.__module__), "__file__", None)
-    )
+    file = space_of(code).get("__file__")
     return str(PurePath(file).parent) if isinstance(file, str) else ""
+
+
+def space_of(code: Code) -> dict[str, Any]:
+    """Return the names of the module that code is in: another may have its name by now."""
+    functions = functions_of(code)
+    if functions:
+        return functions[0].__globals__
+    return vars(sys.modules.get(code.__module__, ModuleType(code.__module__)))
 
 
 def node_of(code: Code) -> ast.AST:
@@ -115,16 +119,20 @@ def _classes_of(nodes: Iterable[ast.AST], kind: type) -> list[ast.ClassDef]:
 
 
 def _tree(code: Code) -> ast.Module | None:
-    """Return the syntax of the file that code is in: a module of its name may be another by now."""
-    functions = functions_of(code)
-    try:
-        if not functions:
-            return _parsed(inspect.getsource(sys.modules[code.__module__]))
-        file = functions[0].__code__.co_filename
+    with suppress(SyntaxError):
+        return _parsed(_text(code))
+    return None
+
+
+def _text(code: Code) -> str:
+    """Return the file that code is in, as it was at first: it may be edited while its code runs."""
+    space, functions = space_of(code), functions_of(code)
+    file = functions[0].__code__.co_filename if functions else space.get("__file__", "")
+    texts: dict[str, str] = space.setdefault(_TEXTS, {})
+    if file not in texts:
         linecache.checkcache(file)
-        return _parsed("".join(linecache.getlines(file, functions[0].__globals__)))
-    except (KeyError, OSError, TypeError, SyntaxError):
-        return None
+        texts[file] = "".join(linecache.getlines(file, space))
+    return texts[file]
 
 
 @lru_cache(64)

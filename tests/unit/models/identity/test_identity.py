@@ -96,6 +96,15 @@ def test_it_changes_with_the_meaning(write: Write, other: str) -> None:
     assert identity_of(write(FACTORY).make) != identity_of(write(other).make)
 
 
+def test_a_file_may_be_edited_while_its_code_runs(write: Write) -> None:
+    """The code that runs is what counts."""
+    own = write(FACTORY + "\nclass Empty:\n    size = 1\n")
+    identities = identity_of(own.make), identity_of(own.Empty)
+    Path(str(own.__file__)).write_text("# a line more\n" * 20 + FACTORY)
+    assert (identity_of(own.make), identity_of(own.Empty)) == identities
+    assert identity_of(own.scaled)  # which is looked for here first
+
+
 def test_two_lambdas_of_a_line_differ(write: Write) -> None:
     """Each has its own syntax, though they share a line."""
     own = write("a, b, c = (lambda x: x + 1), (lambda x: x + 2), (lambda y: (lambda x: x + 1))\n")
