@@ -19,6 +19,11 @@ from millrace.schemas.records import Audit
 from millrace.streams.operators.audit import digest_of
 from millrace.streams.state.saved_trail import SavedHead
 
+_ANEW = (
+    "begins the chain anew, which began at {}: its writer has lost its state, and what was before"
+    " cannot be compared with it; or that is not its writer's"
+)
+
 
 class Entry(NamedTuple):
     """An audit record, and where it is."""
@@ -116,12 +121,8 @@ def _linked(entries: Iterable[Entry]) -> list[_Link]:
             links.append(_Link(len(links), where, value, digest))
             known.setdefault(digest, links[-1])
     for link in links:
-        known.setdefault(link.value["digest"], link)
-    for link in links:
         before = known.get(link.value["previous"])
-        if before is not None and (
-            before.number == link.number - 1 or (link.is_sound and not before.is_sound)
-        ):
+        if before is not None and before.number == link.number - 1:
             link.before = before
     return links
 
@@ -136,8 +137,8 @@ def _line(links: Sequence[_Link], head: SavedHead | None) -> list[_Link]:
         line[link] = None
         before = link.before
         if before is None or before in line:
-            lower = in_order[: bisect_left(numbers, link.number)]
-            before = next((each for each in reversed(lower) if each not in line), None)
+            lower = range(bisect_left(numbers, link.number) - 1, -1, -1)
+            before = next((in_order[at] for at in lower if in_order[at] not in line), None)
         link = before
     return [*line][::-1]
 
@@ -169,20 +170,33 @@ def _problems(links: Sequence[_Link], line: Sequence[_Link]) -> dict[_Link, str]
             found.setdefault(link, what)
     in_line = {each.number: each for each in line}
     others = [each for each in links if in_line.get(each.number) is not each]
-    former = [each for each in others if each.place < line[0].place]
-    if line and line[0].is_first and any(each.is_first for each in former):
-        again = (
-            f"begins the chain anew, which began at {former[0].where}: its writer has lost its"
-            " state, and what was before cannot be compared with it; or that is not its writer's"
-        )
-        found = _problems(former, _line(former, None)) | found
-        found.setdefault(line[0], again)
+    former = [each for each in others if line[0].is_first and each.place < line[0].place]
+    began = next((each for each in former if each.is_first), None)
+    if began is not None:
+        found = _of_former(former, began) | found
+        found.setdefault(line[0], _ANEW.format(began.where))
         others = [each for each in others if each.place > line[0].place]
     strange = {*others}
     for each in others:
         if each.before not in strange:  # else what it follows is a stranger already
             found.setdefault(each, _stranger(each, in_line.get(each.number)))
     return found
+
+
+def _of_former(links: Sequence[_Link], began: _Link) -> dict[_Link, str]:
+    """Return what is wrong with a chain that was given up for one that begins anew."""
+    in_order = sorted(links, key=_by_number)
+    found = {}
+    for lower, each in pairwise([None, *in_order]):
+        if each is None or each is began:
+            continue
+        if each.is_first:
+            found[each] = _ANEW.format(began.where)
+        elif lower is not None and lower.number == each.number:
+            found[each] = _stranger(each, lower)
+        elif each.before is None or each.before is lower:
+            found[each] = _step(lower, each)
+    return {each: what for each, what in found.items() if what}
 
 
 def _step(before: _Link | None, link: _Link) -> str:

@@ -11,10 +11,11 @@ from river import base
 from millrace.models.features import fields
 from millrace.models.monitoring.drift import DriftSettings
 from millrace.schemas.records import Audit
-from millrace.streams.operators.audit import digest_of
+from millrace.streams.operators.audit import Cause, digest_of
 from millrace.streams.operators.learning import LearningOperator
+from millrace.streams.operators.model_changes import change_of
 from millrace.streams.operators.prediction import PredictionOperator
-from millrace.streams.operators.record import AuditRecord
+from millrace.streams.operators.record import AuditRecord, Origin
 from millrace.streams.operators.scope import ScopedModels
 from millrace.streams.operators.slice import Slice
 from millrace.streams.topology.task import Task
@@ -144,6 +145,18 @@ def test_a_candidate_that_is_broken(flow: Callable[..., Flow], policy: str, acti
     (entry,) = ours.audit
     assert (entry["action"], entry["who"]) == (action, "rule:on_invalid_prediction")
     assert entry["evidence"]["failures"] == "10"
+
+
+def test_a_reset_beside_a_challenger(flow: Callable[..., Flow]) -> None:
+    """The challenger goes on; that it competes has been said before."""
+    ours = flow("replace")
+    ours.feed([True] * 400)
+    ours.feed([False] * 20)
+    models = ours.models.of("")
+    (rival,) = models.challengers.values()
+    cause = Cause("rule:x", "", Origin("examples", 0, 0, 0, None, None))
+    assert change_of("own", models, rival, cause, {}).value["action"] == "reset"
+    assert change_of("own", models, None, cause, {}).value["action"] == "challenged"
 
 
 def test_by_key(flow: Callable[..., Flow], avro: Make) -> None:

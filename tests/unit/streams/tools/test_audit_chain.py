@@ -161,8 +161,22 @@ def test_a_chain_that_begins_anew() -> None:
     values = [*former.values, *log.values]
     said = "4 begins the chain anew, which began at 0: its writer has lost its state,"
     assert [each[: len(said)] for each in found(values, log.head)] == [said]
+    added = forged(3, values[1]["digest"])
+    assert "3 is not in the chain: number 3 is at 2" in found(
+        [*values[:3], added, *values[3:]], log.head
+    )
+    swapped = [values[0], values[2], values[1], *values[3:]]
+    assert found(swapped, log.head)[0] == "1 is before 2, which it follows: they were swapped"
     del values[1]
     assert found(values, log.head)[0] == "1 number 2 is missing before it"
+
+
+def test_many_beginnings() -> None:
+    """Whoever writes a thousand of them is heard, and does not end the check."""
+    log = Log().write(2)
+    strangers = [forged(1, "", why=str(at)) for at in range(2_000)]
+    assert len(found([*strangers, *log.values], log.head)) == 2_000
+    assert len(found([*log.values, *strangers], log.head)) == 2_000
 
 
 def test_another_chain_than_that_of_the_state() -> None:
