@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from millrace.models.identity.changes import changes
-from millrace.models.identity.definition import describe
+from millrace.models.identity.definition import describe, place
 from millrace.models.identity.summary import Changes
 from millrace.models.pipeline.definition import Pipeline
 from millrace.streams.operators.audit import Cause, audited
@@ -40,13 +40,9 @@ class Deployment(NamedTuple):
         """Of the command."""
         return self.command.value["number"]
 
-    def kept(self, parameter: str) -> frozenset[str]:
-        """Return the names of a parameter's parts that are what they were."""
-        return frozenset(
-            part.removeprefix(f"{parameter}['").removesuffix("']")
-            for part in self.changes.kept
-            if part.startswith(f"{parameter}[")
-        )
+    def kept(self, parameter: str, names: Iterable[str]) -> frozenset[str]:
+        """Return which of a parameter's parts, by name, are what they were."""
+        return frozenset(each for each in names if place(parameter, each) in self.changes.kept)
 
     def effects(self, *parameters: str) -> list[AuditRecord]:
         """Return the parts of some parameters that begin, begin anew or end."""

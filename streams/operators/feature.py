@@ -92,7 +92,8 @@ class FeatureOperator(RecordOperator):
         assert isinstance(before, FeatureOperator)
         asked, self._left_out = {*self.stores}, before._left_out
         self.stores = before.stores
-        kept = deployment.kept("features")
+        names = [name for feature in self.pipeline.features for name in feature.names]
+        kept = deployment.kept("features", names)
         shared = {WINDOWS.name, CUT.name} & asked & {*self.stores}
         for name in sorted(shared):
             entries = cast(MutableMapping[str, object], self.stores[name])

@@ -33,6 +33,7 @@ from millrace.models.monitoring.drift_monitor import DriftMonitor, Evidence
 from millrace.models.pipeline.default_metrics import default_metrics
 from millrace.models.pipeline.definition import Pipeline, Scope
 from millrace.models.pipeline.fate import Fate
+from millrace.models.pipeline.metrics import MetricFactory
 from millrace.models.pipeline.tasks import Task
 from millrace.models.user_code import PASSED_ON
 from millrace.schemas import RejectReason
@@ -95,7 +96,6 @@ class LearningOperator(RecordOperator):
     runs_within = "prediction"
 
     def __init__(self, pipeline: Pipeline, models: ScopedModels, is_apart: bool = False) -> None:
-        self._pipeline = pipeline
         self._is_apart = is_apart
         self._task = Task(pipeline.task)
         self._policy = DriftPolicy(pipeline.drift.policy)
@@ -139,7 +139,8 @@ class LearningOperator(RecordOperator):
             before.models.commanded.store[_LOSS] = deployment.number
         self.models.keep_beside(self._monitors, self._renew_monitors)
         fates = self.models.inherit(before.models, deployment.number, deployment.changes)
-        self._inherit_evaluation(deployment.kept("metrics"), fates)
+        metrics = self.pipeline.metrics or default_metrics(self._task)
+        self._inherit_evaluation(metrics, deployment.kept("metrics", metrics), fates)
         self.stores |= {
             "models": self.models.by_scope_key,
             "commanded": self.models.commanded.store,
@@ -155,12 +156,16 @@ class LearningOperator(RecordOperator):
         ]
         return made + deployment.effects("metrics", "rolling_window", "drift.loss")
 
-    def _inherit_evaluation(self, kept: Collection[str], fates: Mapping[str, Fate]) -> None:
+    def _inherit_evaluation(
+        self,
+        metrics: Mapping[str, MetricFactory],
+        kept: Collection[str],
+        fates: Mapping[str, Fate],
+    ) -> None:
         if self.evaluation is None:
             return
         evaluation = self._evaluation.changing(_PARTITION, self._fresh_evaluation)
         begun = [name for name, fate in fates.items() if fate in (Fate.BEGINS, Fate.REPLACES)]
-        metrics = self.pipeline.metrics or default_metrics(self._task)
         window = self.pipeline.rolling_window
         evaluation.go_on(self._fresh_evaluation(), metrics, window, kept=kept, begun=begun)
 
@@ -255,7 +260,7 @@ class LearningOperator(RecordOperator):
         self._learned += len(joined)
         made: list[Record] = []
         if joined and self._watches_at_once:
-            columns = JoinedColumns(self._task, joined, self._pipeline.models)
+            columns = JoinedColumns(self._task, joined, self.pipeline.models)
             made += [each for _, each in self._watch("", joined, columns.losses, versions)]
         if raised is not None:
             self._learned -= 1
@@ -423,7 +428,7 @@ class LearningOperator(RecordOperator):
         models = self.models.of(scope_key)
         rival = models.challengers.get(name)
         try:
-            models.handle_drift(name, policy, self._pipeline)
+            models.handle_drift(name, policy, self.pipeline)
         except PASSED_ON:
             raise
         except BaseException as error:  # a factory: user code
@@ -466,11 +471,11 @@ class LearningOperator(RecordOperator):
         return AlertRecord(alert, joined.origin)
 
     def _fresh_evaluation(self) -> Prequential:
-        pipeline = self._pipeline
+        pipeline = self.pipeline
         return Prequential(self._task, self._names, pipeline.metrics, pipeline.rolling_window)
 
     def _fresh_monitors(self) -> dict[str, DriftMonitor]:
-        settings = self._pipeline.drift
+        settings = self.pipeline.drift
         if settings.loss is None:
             return {}
         return {

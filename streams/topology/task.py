@@ -125,8 +125,10 @@ class Task:
                 name: f"{was!r} -> {now!r}"
                 for name, (was, now) in deployment.changes.settings.items()
             }
+            after = command.value["arguments"].get("definition")
             cause = Cause.of(command)
-            made += [audited(cause, "definition", "applied", evidence=settings), *changed]
+            applied = audited(cause, "definition", "applied", after=after, evidence=settings)
+            made += [applied, *changed]
         self._stamp(made)
         return made
 

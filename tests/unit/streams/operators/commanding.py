@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from millrace.models.candidates.model_set import ModelSet
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas.records import AcceptedCommand
 from millrace.streams.control.commands import spec_of
@@ -16,7 +17,13 @@ from millrace.streams.operators.base import Tally
 from millrace.streams.operators.keyed_state import Change
 from millrace.streams.operators.learning import LearningOperator
 from millrace.streams.operators.prediction import PredictionOperator
-from millrace.streams.operators.record import AcceptedRecord, Origin, Record
+from millrace.streams.operators.record import (
+    AcceptedRecord,
+    Origin,
+    Record,
+    SnapshotRecord,
+    TombstoneRecord,
+)
 from millrace.streams.operators.slice import Slice
 from millrace.streams.state import snapshot
 from millrace.streams.topology.chain import AgentSpec
@@ -73,7 +80,7 @@ class Control:
             number=number,
             id=f"c{number}",
             command="deploy",
-            arguments={"digest": f"d{number}"},
+            arguments={"definition": f"d{number}"},
             who="anna",
             why="a trial",
         )
@@ -113,6 +120,12 @@ def learning_of(task: Task) -> LearningOperator:
 def prediction_of(task: Task) -> PredictionOperator:
     """Return the operator that predicts."""
     return next(each for each in task.operators if isinstance(each, PredictionOperator))
+
+
+def load_models(record: SnapshotRecord | TombstoneRecord) -> Mapping[str, ModelSet | None]:
+    """Return the models in a record of the topic `models`."""
+    assert isinstance(record, SnapshotRecord)
+    return {record.value["scope_key"]: snapshot.load(record.value["payload"], KEY)}
 
 
 class Log:

@@ -6,7 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from functools import cache, partial
+from functools import cache
 from typing import Any, NamedTuple
 
 import pytest
@@ -38,6 +38,7 @@ from tests.unit.streams.operators.commanding import (
     folded,
     kept,
     learning_of,
+    load_models,
     make_task,
     prediction_of,
 )
@@ -332,8 +333,7 @@ def test_prediction_apart_follows_the_models(
 ) -> None:
     """Where learning has an agent of its own, it alone applies; prediction serves by its models."""
     pipeline = make_pipeline(models=MODELS, scope=scope, key="id")
-    load = partial(snapshot.load, key=KEY)
-    prediction = make_task(pipeline, "prediction", load_models=load)
+    prediction = make_task(pipeline, "prediction", load_models=load_models)
     learning, control = make_task(pipeline, "learning"), Control(pipeline)
 
     def passed(part: list[Record]) -> list[Record]:

@@ -25,19 +25,24 @@ from millrace.streams.operators.feature import FeatureOperator
 from millrace.streams.operators.record import (
     AuditRecord,
     EventRecord,
+    ExampleRecord,
     LabelRecord,
     PredictionRecord,
     Record,
+    SnapshotRecord,
 )
+from millrace.streams.state import snapshot
 from millrace.streams.topology.task import Task
 from tests.chaos.likeness import difference, entries_of
 from tests.unit.streams.operators.commanding import (
+    KEY,
     Control,
     Log,
     as_written,
     folded,
     kept,
     learning_of,
+    load_models,
     make_task,
     prediction_of,
 )
@@ -233,6 +238,11 @@ def deployed(task: Task, control: Control, now: Pipeline) -> tuple[Task, list[An
     return heir, [each.value for each in made if isinstance(each, AuditRecord)]
 
 
+def served_by(made: list[Record]) -> set[str]:
+    """Return which models' predictions are published."""
+    return {each.value["model"] for each in made if isinstance(each, PredictionRecord)}  # type: ignore[misc]
+
+
 def sets_of(task: Task) -> dict[str, ModelSet]:
     models = learning_of(task).models
     return {key: models.of(key) for key in models.by_scope_key}
@@ -250,14 +260,18 @@ def test_what_is_unchanged_goes_on_bit_for_bit(
     """It equals what a task has that ran the old definition all along."""
     before = pipeline_of(scope=scope, **change.before)
     now = pipeline_of(scope=scope, **(change.before | change.now))
-    plain, task, control = make_task(before, AGENT), make_task(before, AGENT), Control(before)
+    plain, task, control = (
+        make_task(before, AGENT),
+        make_task(before, AGENT),
+        Control(before, "clean"),
+    )
     half = len(records) // 2
     folded(plain, records[:half])
     folded(task, records[:half])
     stores = dict(task.stores())
     task, audit = deployed(task, control, now)
     first, *effects = [(each["subject"], each["action"]) for each in audit]
-    assert first == ("definition", "applied")
+    assert (*first, audit[0]["after"]) == ("definition", "applied", "d1")
     assert sorted(effects) == sorted(change.effects)
     for name, store in task.stores():
         assert store is stores.get(name, store), name
@@ -346,7 +360,7 @@ def test_a_task_that_took_over_is_saved_and_restored(
     half = len(records) // 2
     results = []
     for saves, size in ([], 1), ([half], 40), ([half + 5, half + 150], len(records)):
-        task, log, control = make_task(before, AGENT), Log(), Control(before)
+        task, log, control = make_task(before, AGENT), Log(), Control(before, "clean")
         folded(task, records[:half])
         log.save(task)
         task, _ = deployed(task, control, now)
@@ -375,7 +389,7 @@ def test_a_new_candidate_is_as_if_it_had_begun_there(
     task = make_task(before, AGENT)
     folded(task, records[:300])
     version = sets_of(task)[""].version
-    task, _ = deployed(task, Control(before), now)
+    task, _ = deployed(task, Control(before, "clean"), now)
     folded(task, records[300:])
     learned = sets_of(task)[""].version - version
     scaler = sets_of(task)[""].candidates["fast"].model["StandardScaler"]  # type: ignore[index]
@@ -391,13 +405,13 @@ def test_a_challenger_of_a_deploy_stays_until_it_is_promoted(
     trial = {"scope": scope, "drift": DriftSettings(replacement_after=20)}
     before = pipeline_of(**trial)
     hopeless = pipeline_of(models={**MODELS, "linear": Hopeless}, **trial)
-    task, control = make_task(before, AGENT), Control(before)
+    task, control = make_task(before, AGENT), Control(before, "clean")
     folded(task, records[:-200])
     task, _ = deployed(task, control, hopeless)
     folded(task, records[-200:-1])
     for models in sets_of(task).values():
         assert models.challengers["linear"].name == "linear.challenger@deploy1"
-    command = replace_model(control.accept("promote", model="linear.challenger@deploy1"))
+    command = control.accept("promote", model="linear.challenger@deploy1")
     made = folded(task, [command])
     actions = [each.value["action"] for each in made if isinstance(each, AuditRecord)]
     assert actions == ["promoted"]
@@ -405,11 +419,6 @@ def test_a_challenger_of_a_deploy_stays_until_it_is_promoted(
         assert isinstance(models.candidates["linear"].model, Hopeless)
         assert models.candidates["linear"].made_by is None
         assert not models.challengers
-
-
-def replace_model(command: Any) -> Any:
-    command.topic = "clean"
-    return command
 
 
 class Hopeless(naive_bayes.GaussianNB):  # type: ignore[misc]
@@ -429,7 +438,7 @@ def test_a_challenger_of_a_deploy_wins(pipeline_of: Make, records: list[Record])
     task = make_task(before, AGENT)
     folded(task, records[:200])
     now = pipeline_of(models={"own": linear}, **trial)
-    task, _ = deployed(task, Control(before), now)
+    task, _ = deployed(task, Control(before, "clean"), now)
     folded(task, records[200:])
     (models,) = sets_of(task).values()
     assert not models.challengers
@@ -443,7 +452,11 @@ def test_a_definition_that_comes_back_goes_on_with_what_it_had(
 ) -> None:
     """A candidate is compared by what really made it, and not by the definition before."""
     before, now = pipeline_of(), pipeline_of(models={**MODELS, "linear": faster})
-    plain, task, control = make_task(before, AGENT), make_task(before, AGENT), Control(before)
+    plain, task, control = (
+        make_task(before, AGENT),
+        make_task(before, AGENT),
+        Control(before, "clean"),
+    )
     folded(plain, records)
     folded(task, records[:200])
     task, _ = deployed(task, control, now)
@@ -469,7 +482,7 @@ def test_candidates_see_the_features_that_they_began_with(
         "bayes": Candidate(naive_bayes.GaussianNB, on_change="adopt"),
     }
     now = pipeline_of(features=added, models=adopting)
-    task, control = make_task(before, AGENT), Control(before)
+    task, control = make_task(before, AGENT), Control(before, "clean")
     folded(task, records[:200])
     task, audit = deployed(task, control, now)
     assert ("models['bayes']", "adopts") in [(each["subject"], each["action"]) for each in audit]
@@ -490,11 +503,11 @@ def test_candidates_see_the_features_that_they_began_with(
 def test_the_champion_stays(pipeline_of: Make, records: list[Record]) -> None:
     """Whatever comes first in `models`; and a definition without it is refused."""
     before = pipeline_of()
-    task, control = make_task(before, AGENT), Control(before)
-    folded(task, [replace_model(control.accept("promote", model="tree")), *records[:50]])
+    task, control = make_task(before, AGENT), Control(before, "clean")
+    folded(task, [control.accept("promote", model="tree"), *records[:50]])
     task, _ = deployed(task, control, pipeline_of(models={"bayes": MODELS["bayes"], **MODELS}))
     made = folded(task, records[50:60])
-    assert {each.value["model"] for each in made if isinstance(each, PredictionRecord)} == {"tree"}
+    assert served_by(made) == {"tree"}
     with pytest.raises(DefinitionError, match="the candidate that serves"):
         deployed(task, control, pipeline_of(models={"linear": linear}))
 
@@ -530,7 +543,7 @@ def test_stores_of_features_that_are_gone_are_removed(
     both, one = pipeline_of(features=(fields("a"), first, second)), pipeline_of(
         features=(fields("a"), first)
     )  # fmt: skip
-    task, log, control = make_task(both, AGENT), Log(), Control(both)
+    task, log, control = make_task(both, AGENT), Log(), Control(both, "clean")
     folded(task, records[:100])
     log.save(task)
     assert "feature/two" in log.sizes
@@ -554,5 +567,57 @@ def test_counts_are_not_lost(pipeline_of: Make, records: list[Record]) -> None:
     task, plain = make_task(before, AGENT), make_task(before, AGENT)
     folded(task, records[:50])
     folded(plain, records[:50])
-    heir, _ = deployed(task, Control(before), before)
+    heir, _ = deployed(task, Control(before, "clean"), before)
     assert heir.take_tally() == plain.take_tally()
+
+
+@pytest.mark.parametrize("scope", ["global", "key"])
+def test_prediction_apart_goes_on_and_follows_the_models(
+    scope: str, pipeline_of: Make, records: list[Record], make_origin: Make
+) -> None:
+    """It predicts with all candidates at once; learning publishes all models as they are then."""
+    before = pipeline_of(scope=scope)
+    now = pipeline_of(scope=scope, models={"fast": faster, **MODELS, "bayes": linear})
+    control = Control(before)
+    prediction = make_task(before, "feature+prediction", load_models=load_models)
+    learning = make_task(before, "learning")
+
+    def passed(part: list[Record]) -> list[Record]:
+        made = folded(prediction, part)
+        folded(learning, [each for each in made if each.topic == "examples"])
+        return made
+
+    def publish() -> list[Record]:
+        changes = learning_of(learning).stores["models"].take_changes()  # type: ignore[attr-defined]
+        origin = make_origin(topic="models")
+        values = [
+            {"scope_key": each.key, "payload": snapshot.dump(each.value, KEY)} for each in changes
+        ]
+        return [SnapshotRecord(each, origin, "models") for each in values]  # type: ignore[arg-type]
+
+    passed(records[:200])
+    folded(prediction, publish())
+    folded(learning, [control.accept("promote", model="tree")])
+    command = control.deploy(now)
+    heir = make_task(now, "feature+prediction", load_models=load_models)
+    (on_examples,) = heir.inherit(prediction, command)
+    prediction = heir
+    made = passed(records[200:220])
+    assert {each.value["model"] for each in made if isinstance(each, PredictionRecord)} == {
+        "linear"
+    }
+    (example, *_) = [each.value for each in made if isinstance(each, ExampleRecord)]
+    assert {"fast", "bayes", "linear", "tree"} <= example["predicted"].keys()
+    heir = make_task(now, "learning")
+    made = heir.inherit(learning, on_examples)  # type: ignore[arg-type,assignment]
+    assert {each.value["subject"] for each in made} == {
+        "definition", "models['fast']", "models['bayes']",
+    }  # fmt: skip
+    learning = heir
+    snapshots = publish()
+    assert len(snapshots) == (3 if scope == "key" else 1)
+    folded(prediction, snapshots)
+    made = folded(prediction, records[220:240])
+    assert served_by(made) == {"tree"}
+    for models in prediction_of(prediction)._models.by_scope_key.values():
+        assert models.challengers["bayes"].name == "bayes.challenger@deploy2"
