@@ -168,7 +168,8 @@ class Found:
     def _take_state(self, record: StateRecord) -> None:
         """Take an entry, which counts with the next manifest, or an order, or a manifest."""
         if record.is_bound and record.flush == self._ended and not record.is_order:
-            raise MisplacedError(f"it is of flush {record.flush}, which has ended: it was put back")
+            self._take_copy(record)
+            return
         self._flushes.take(record)
         self._passed_over.discard(record.place)
         if record.is_order:
@@ -177,6 +178,14 @@ class Found:
         self._unended[record.place] = record
         if record.key == MANIFEST:
             self._end(record)
+
+    def _take_copy(self, record: StateRecord) -> None:
+        """Take what is of the last flush, but behind its end: it is a copy, or does not count."""
+        before = self.records.get(record.place)
+        if before is not None and before.element != record.element:
+            raise MisplacedError(f"it is of flush {record.flush}, which has ended: it was put back")
+        self._passed_over.discard(record.place)
+        self.records[record.place] = record
 
     def _end(self, manifest: StateRecord) -> None:
         """Let the records of a flush count, and orders only that came after it began."""

@@ -240,6 +240,23 @@ def test_a_changed_model_is_skipped(kafka: str, life: Life) -> None:
     assert [each.value.version for each in restored] == [ALL]
 
 
+def test_an_old_model_that_was_put_back_is_passed_over(kafka: str, life: Life) -> None:
+    """Whoever has no key cannot have what was learned since be lost, nor move a model elsewhere."""
+    topics = Topics(kafka, life.name)
+    old = next(each for each in topics.messages("models") if each.value())
+    record = {"key": old.key(), "value": old.value(), "headers": old.headers()}
+    topics.produce("models", [record | {"partition": partition} for partition in (0, 1)])
+    with Worker(settings("every_sensor", life.name, kafka)) as worker:
+        worker.wait_ready()
+        skipped = worker.events_logged("skipped a record that is no state of this pipeline")
+        reasons = {each["partition"]: each["reason"] for each in skipped}
+        assert worker.metrics().total("millrace_model_version") == ALL
+    assert "it was put back" in reasons[0]
+    assert "copied from another key, partition or pipeline" in reasons[1]
+    restored = saved_state(kafka, life.name, STATE_KEY).entries["learning/models"]
+    assert [each.value.version for each in restored] == [ALL]
+
+
 def test_a_changed_manifest_is_skipped(kafka: str, life: Life) -> None:
     """The record that says how far the state goes is signed like the rest of it."""
     topics = Topics(kafka, life.name)

@@ -452,3 +452,18 @@ def test_models_of_another_chain_are_written_over(
         "learning/models/2": True,
     }
     assert [each.key for each in make_log().read([0])[0].entries[MODELS]] == ["0"]
+
+
+def test_copies_of_the_newest_records_change_nothing(
+    make_log: Callable[..., StateLog], broker: FakeBroker, task: Task, skipped: list[str]
+) -> None:
+    """Also where compaction has dropped what they are copies of."""
+    before = summary(make_log().read([0])[0])
+    for topic in ("p.models", STATE):
+        for each in broker.records(topic):
+            if dict(each.headers() or ())["flush"] == b"3":
+                put_back(broker, each)
+    assert summary(make_log().read([0])[0]) == before
+    compact(broker)
+    assert summary(make_log().read([0])[0]) == before
+    assert skipped == []
