@@ -150,6 +150,9 @@ class Found:
             self.pass_over(record)
             return
         self._published.take(record)
+        before = self.records.get(record.place)
+        if before is not None and before.flush == record.flush:
+            _check_copy(record, before)
         if record.is_bound == manifest.is_bound:
             self._passed_over.discard(record.place)
             self.records[record.place] = record
@@ -182,8 +185,8 @@ class Found:
     def _take_copy(self, record: StateRecord) -> None:
         """Take what is of the last flush, but behind its end: it is a copy, or does not count."""
         before = self.records.get(record.place)
-        if before is not None and before.element != record.element:
-            raise MisplacedError(f"it is of flush {record.flush}, which has ended: it was put back")
+        if before is not None:
+            _check_copy(record, before)
         self._passed_over.discard(record.place)
         self.records[record.place] = record
 
@@ -224,6 +227,12 @@ class Found:
         for record in self.records.values():
             if record.value is not None and record.key not in (MANIFEST, OWNER):
                 yield record
+
+
+def _check_copy(record: StateRecord, before: StateRecord) -> None:
+    """Refuse what is of a flush that has ended, unless it is the same as what that has written."""
+    if record.element != before.element:
+        raise MisplacedError(f"it is of flush {record.flush}, which has ended: it was put back")
 
 
 def _rank(owner: StateRecord) -> tuple[bool, int]:

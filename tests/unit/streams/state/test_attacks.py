@@ -15,6 +15,7 @@ from millrace.schemas import SnapshotError, shipped
 from millrace.streams.kafka.fakes import FakeBroker, FakeClients
 from millrace.streams.operators.record import Origin
 from millrace.streams.operators.slice import Slice
+from millrace.streams.state import snapshot
 from millrace.streams.state.entries import MODELS
 from millrace.streams.state.log import StateLog
 from millrace.streams.state.records import Saved
@@ -346,11 +347,13 @@ def test_another_pipelines_owner_is_not_fenced(
         log.own([0], owner)
     for each in records_of(broker, STATE, b"owner")[-4:-1]:
         put_back(broker, each)
-    put_back(broker, theirs, topic=STATE, value=value, headers=(theirs.headers() or [])[:2])
+    ours = snapshot.dump(f"p.{EVERYTHING.name}-long ago", KEY)
+    for each in (value, alone(ours)):
+        put_back(broker, theirs, topic=STATE, value=each, headers=(theirs.headers() or [])[:2])
     log.read([0])
     assert log.owners == {0: "third"}
     log.own([0], None)
-    put_back(broker, records_of(broker, STATE, b"owner")[-6])
+    put_back(broker, records_of(broker, STATE, b"owner")[-7])
     log.read([0])
     assert log.owners == {}
 
@@ -368,6 +371,18 @@ def test_a_stale_order_is_not_followed(
     put_back(broker, stale)
     put_back(broker, stale, value=alone(stale.value() or b""), headers=(stale.headers() or [])[:2])
     assert make_log().read([0])[0].runs == [("labels", 3)]
+
+
+def test_a_stale_order_is_not_followed_where_compaction_has_dropped_what_came_after_it(
+    make_log: Callable[..., StateLog], broker: FakeBroker, pipeline: Pipeline
+) -> None:
+    """What removed it is gone, and what is before it: but the manifest is of a later flush."""
+    log, task = make_log(), make_task(pipeline)
+    stale = log.order(0, [("events", 1)])
+    learn(task, pipeline, range(5))
+    saved = log.flush(0, task, {"events": 5}, 1)
+    write(broker, [stale, *(each for each in saved if each.value is not None)])
+    assert make_log().read([0])[0].runs == []
 
 
 def test_the_order_is_followed_that_was_written_during_a_save(
@@ -436,6 +451,28 @@ def test_state_of_the_release_before_is_read_and_written_anew(
     assert all(each["event"].startswith("skipped a record") for each in logs)
 
 
+def test_what_was_put_there_before_all_was_written_anew_does_not_count_afterwards(
+    make_log: Callable[..., StateLog], broker: FakeBroker, pipeline: Pipeline
+) -> None:
+    """It is in the form of the release before, and behind its manifest; it is removed."""
+    log, task, removed = make_log(), make_task(pipeline), make_task(pipeline)
+    learn(removed, pipeline, range(2, 60, 3))
+    learn(task, pipeline, range(0, 60, 3))
+    write(broker, as_before(make_log().flush(0, task, {"events": 60}, 5)))
+    log, again = make_log(), make_task(pipeline)
+    log.read([0])[0].restore(again)
+    strange = as_before(make_log().flush(0, removed, {"events": 60}, 5))
+    write(broker, [each for each in strange if each.key.endswith("/2")])
+    save(log, broker, again, {"events": 61}, 6)
+
+    log = make_log()
+    saved = log.read([0])[0]
+    assert [each.key for each in saved.entries[MODELS]] == ["0"]
+    assert saved.covers == {"events": 61}
+    gone = [each.key for each in log.flush(0, again, {"events": 62}, 7) if each.value is None]
+    assert "learning/models/2" in gone
+
+
 def test_models_of_another_chain_are_written_over(
     make_log: Callable[..., StateLog], broker: FakeBroker, pipeline: Pipeline, task: Task
 ) -> None:
@@ -467,3 +504,19 @@ def test_copies_of_the_newest_records_change_nothing(
     compact(broker)
     assert summary(make_log().read([0])[0]) == before
     assert skipped == []
+
+
+def test_what_a_worker_writes_that_has_lost_its_partition_does_not_count(
+    make_log: Callable[..., StateLog], broker: FakeBroker, pipeline: Pipeline, task: Task
+) -> None:
+    """Without transactions nothing fences it: its save has the number of the new owner's."""
+    saves = []
+    for number in (100, 110):
+        log, again = make_log(), make_task(pipeline)
+        log.read([0])[0].restore(again)
+        learn(again, pipeline, range(90, number))
+        saves.append([*log.flush(0, again, {"events": number}, 4)])
+    write(broker, saves[0])
+    before = summary(make_log().read([0])[0])
+    write(broker, saves[1])
+    assert summary(make_log().read([0])[0]) == before
