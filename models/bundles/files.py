@@ -71,6 +71,10 @@ def text_at(path: object) -> str | None:
 def opened(file: Any, mode: str = "r", *args: Any, **options: Any) -> IO[Any]:
     """Open a file of a bundle, or any other: what a bundle's module has as `open`."""
     text = text_at(file) if _READING.issuperset(mode) else None
+    if text is None and str(file).startswith(f"{ROOT}/"):
+        raise FileNotFoundError(
+            ENOENT, "it does not travel: beside modules, only schemas (.avsc) do", str(file)
+        )
     if text is None:
         return builtins.open(file, mode, *args, **options)  # noqa: PTH123 - as given
     given = dict(zip(("buffering", "encoding", "errors", "newline"), args, strict=False)) | options

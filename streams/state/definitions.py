@@ -21,8 +21,8 @@ from millrace.streams.kafka.delivery import CheckedProducer
 from millrace.streams.kafka.protocols import Clients
 from millrace.streams.kafka.reading import read_to_end
 from millrace.streams.state.signing import sign, verified
+from millrace.streams.topology.topics import DEFINITIONS
 
-_TOPIC = "definitions"
 _BUNDLE = b"B"
 _LARGEST_BYTES = 1_000_000  # a record may have 1 MiB, if nobody has told the broker otherwise
 _WRITE_TIMEOUT_SECONDS = 30.0
@@ -94,7 +94,7 @@ class DefinitionStore:
         self._clients = clients
         self._prefix = prefix
         self._key = key
-        self._topic = prefix + _TOPIC
+        self._topic = prefix + DEFINITIONS
 
     def publish(self, bundle: Bundle) -> None:
         """Write a bundle; it is there when this returns.

@@ -73,6 +73,9 @@ class Topic:
 
 _ACCEPTED = "AcceptedCommand"
 
+DEFINITIONS = "definitions"
+"""Name of the topic that bundles are published to."""
+
 TOPICS: Mapping[str, Topic] = {
     each.name: each
     for each in (
@@ -104,6 +107,11 @@ TOPICS: Mapping[str, Topic] = {
         Topic("outcomes", Use.OUTPUT, ("Outcome",), "What became of each event and label."),
         Topic("examples", Use.INTERNAL, ("Example", _ACCEPTED), "Labelled events, for learning."),
         Topic("models", Use.INTERNAL, ("ModelSnapshot",), "The newest models.", is_compacted=True),
+        Topic(
+            *(DEFINITIONS, Use.INTERNAL, (), "Signed bundles of definitions."),
+            is_compacted=True,
+            partitions=1,
+        ),
         Topic("alerts", Use.OUTPUT, ("Alert",), "Drift that was detected, with evidence."),
         Topic("audit", Use.OUTPUT, ("Audit",), "What was changed, by whom and why.", is_kept=True),
         Topic("rejects", Use.OUTPUT, ("Reject",), "Records that could not be used, and why."),
@@ -119,6 +127,8 @@ OUTPUTS = frozenset(name for name, each in TOPICS.items() if each.use is Use.OUT
 INTERNAL = frozenset(name for name, each in TOPICS.items() if each.use is Use.INTERNAL)
 CARRIERS = frozenset(name for name, each in TOPICS.items() if _ACCEPTED in each.types)
 """The topics in which commands pass through, at their places."""
+
+_KEPT_FOR = {"learning": "models", "control": DEFINITIONS}  # operator to what is kept beside it
 
 
 @dataclass(frozen=True)
@@ -154,8 +164,8 @@ def topics_of(agents: Iterable[AgentSpec]) -> list[Topic]:
     agents = [*agents]
     reads = frozenset().union(*(each.reads for each in agents))
     writes = frozenset().union(*(each.writes for each in agents))
-    learns = any("learning" in each for each in agents)
-    wanted = INPUTS | (writes & OUTPUTS) | (reads & {*TOPICS}) | ({"models"} if learns else set())
+    kept = {topic for operator, topic in _KEPT_FOR.items() if any(operator in a for a in agents)}
+    wanted = INPUTS | (writes & OUTPUTS) | (reads & {*TOPICS}) | kept
     states = [
         Topic(state_topic(each), Use.INTERNAL, (), f"State of {each.name}.", is_compacted=True)
         for each in agents

@@ -172,6 +172,18 @@ def test_what_cannot_travel(case: str, write: Write) -> None:
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize("read", ["Path(__file__).with_name('x.csv').read_text()", "open(X)"])
+def test_other_files(read: str, make: Make) -> None:
+    """A module that reads them when it is imported is told that they stay behind."""
+    source = (
+        f"import os\nfrom pathlib import Path\nX = os.path.dirname(__file__) + '/x.csv'\n{read}\n"
+    )
+    with pytest.raises(
+        DefinitionError, match=r"visits.py:4: FileNotFoundError: .* not travel: .*x.csv"
+    ):
+        make({"visits.py": source + VISITS, "x.csv": "1"})
+
+
 def test_a_schema_elsewhere(write: Write, tmp_path: Path) -> None:
     """A path that is no other machine's is refused."""
     elsewhere = tmp_path / "elsewhere.avsc"

@@ -49,7 +49,7 @@ OUTPUTS = {"predictions", "outcomes", "alerts", "audit", "rejects"}
 def test_topics_of_a_chain(chain: str, internal: set[str], states: set[str]) -> None:
     """A chain needs the inputs, the outputs, models, state, and what joins its agents."""
     names = {each.name for each in topics_of(agents(chain))}
-    expected = INPUTS | OUTPUTS | internal | {"commands", "models", "state.control"}
+    expected = INPUTS | OUTPUTS | internal | {"commands", "definitions", "models", "state.control"}
     expected |= {f"state.{each}" for each in states}
     assert names == expected
     assert {*settings(chain)} == {f"p.{each}" for each in expected}
@@ -65,18 +65,18 @@ def test_who_a_topic_is_for() -> None:
 
 
 def test_the_table_agrees_with_the_operators() -> None:
-    """Every topic that an operator reads or writes is in the table, and no other."""
+    """Every topic that an operator reads or writes is in the table, and those of bundles alone."""
     known = {topic for agent in agents("split") for topic in (*agent.reads, *agent.writes)}
-    assert known == {*TOPICS}
+    assert known | {"definitions"} == {*TOPICS}
 
 
 def test_what_a_broker_is_asked_for() -> None:
-    """State and models are compacted, audit and commands kept; our own records may be large."""
+    """State is compacted, audit and commands are kept; our own records may be large."""
     made = settings()
     for name, topic in made.items():
         assert topic.replication == 2
-        assert topic.partitions == (1 if name == "p.commands" else 3)
-        keeps = name == "p.models" or name.startswith("p.state.")
+        assert topic.partitions == (1 if name in ("p.commands", "p.definitions") else 3)
+        keeps = name in ("p.definitions", "p.models") or name.startswith("p.state.")
         assert topic.config["cleanup.policy"] == ("compact" if keeps else "delete")
         assert topic.config.get("retention.ms") == (
             None if keeps else "-1" if name in ("p.audit", "p.commands") else "1000"
