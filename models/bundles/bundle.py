@@ -19,6 +19,9 @@ from millrace.schemas import DefinitionError
 LARGEST_BYTES = 1_000_000
 """Limit of the files of a bundle together, in UTF-8."""
 
+LEVELS_UP = 3
+"""How many folders above the pipeline's its files may be."""
+
 _LEFT_OUT = frozenset({"description", "made_with"})
 
 
@@ -136,9 +139,9 @@ def _is_texts(found: Mapping[str, str]) -> bool:
 
 
 def _is_inside(path: str) -> bool:
-    """Whether a path leads into the pipeline's folder, or the one above it."""
-    pure = PurePosixPath(path.removeprefix("../"))
-    return not pure.is_absolute() and ".." not in pure.parts and str(pure) in path
+    """Whether a path leads to where a file of a bundle may be."""
+    below = path.removeprefix("../" * min(path.count("../"), LEVELS_UP))
+    return str(PurePosixPath(below)) == below and {"/", ".."}.isdisjoint(PurePosixPath(below).parts)
 
 
 def _malformed(got: object) -> DefinitionError:

@@ -14,8 +14,8 @@ from importlib.metadata import version
 from pathlib import Path
 from posixpath import normpath
 
-from millrace.models.bundles.bundle import Bundle
-from millrace.models.bundles.files import ROOT, path_in_bundle
+from millrace.models.bundles.bundle import LEVELS_UP, Bundle
+from millrace.models.bundles.files import HERE, ROOT, path_in_bundle
 from millrace.models.bundles.importing import try_to_load
 from millrace.models.bundles.sources import Sources, main_of, text_of
 from millrace.models.pipeline.loading import DEFAULT_ATTRIBUTE
@@ -80,22 +80,22 @@ def _other_schemas(bundle: Bundle, folder: Path) -> dict[str, str]:
     try:
         try_to_load(bundle, read)
     except DefinitionError as error:  # the author knows the files by where they are
-        message = re.sub(rf"{ROOT}/\w+/here\b", lambda _: str(folder), str(error))
+        message = re.sub(rf"{ROOT}/\w+/{HERE}\b", lambda _: str(folder), str(error))
         raise DefinitionError(message) from error
     return found
 
 
 def _relative(path: Path, folder: Path) -> str:
     path = Path(normpath(path))
-    if path.is_relative_to(folder):
-        return path.relative_to(folder).as_posix()
-    if path.is_relative_to(folder.parent):
-        return f"../{path.relative_to(folder.parent).as_posix()}"
+    for levels, base in enumerate((folder, *folder.parents)):
+        if levels <= LEVELS_UP and path.is_relative_to(base):
+            return "../" * levels + path.relative_to(base).as_posix()
     raise _elsewhere(path)
 
 
 def _elsewhere(path: Path) -> DefinitionError:
     return DefinitionError(
-        "schema must lie beside the pipeline's file, below it or one folder above, so that it can"
-        f" travel; got {str(path)!r}. Move it, and write Path(__file__).parent / 'name.avsc'"
+        "schemas and modules must lie beside the pipeline's file, below it or at most"
+        f" {LEVELS_UP} folders above, so that they can travel; got {str(path)!r}. Move it, and name"
+        " a schema by Path(__file__).parent / 'name.avsc'"
     )

@@ -20,7 +20,8 @@ from typing import IO, Any
 ROOT = "/millrace_bundle"
 """The folder that the files of all bundles seem to be in, each module's in one of its digest."""
 
-_HERE = "here"  # the pipeline's folder, which has one above it
+HERE = "-/-/here"
+"""The pipeline's folder there, in as many others as its files may be above it."""
 
 _READING = frozenset("rbtU")
 _UTF8 = (None, "locale")
@@ -34,19 +35,19 @@ def place_of(digest: str, path: str) -> str:
     Examples
     --------
     >>> place_of("0b5c", "visits.py"), place_of("0b5c", "../schemas/visits.avsc")
-    ('/millrace_bundle/0b5c/here/visits.py', '/millrace_bundle/0b5c/schemas/visits.avsc')
-    >>> path_in_bundle("/millrace_bundle/0b5c/here/shop/../visits.py")
+    ('/millrace_bundle/0b5c/-/-/here/visits.py', '/millrace_bundle/0b5c/-/-/schemas/visits.avsc')
+    >>> path_in_bundle("/millrace_bundle/0b5c/-/-/here/shop/../visits.py")
     'visits.py'
-    >>> path_in_bundle("/millrace_bundle/0b5c/schemas/visits.avsc")
+    >>> path_in_bundle("/millrace_bundle/0b5c/-/-/schemas/visits.avsc")
     '../schemas/visits.avsc'
     """
-    return normpath(f"{ROOT}/{digest}/{_HERE}/{path}")
+    return normpath(f"{ROOT}/{digest}/{HERE}/{path}")
 
 
 def path_in_bundle(place: str) -> str | None:
     """Return the path that a file has in its bundle; None for a place that is outside."""
     found = re.fullmatch(rf"{ROOT}/\w+/(.+)", normpath(place))
-    return None if found is None else relpath(f"/{found[1]}", f"/{_HERE}")
+    return None if found is None else relpath(f"/{found[1]}", f"/{HERE}")
 
 
 def keep(place: str, text: str) -> None:

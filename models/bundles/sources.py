@@ -1,8 +1,8 @@
 """Find the author's own modules that a pipeline's module imports, on the disk, without running any.
 
-A module is the author's if it lies beside the pipeline's or below, and Python's own or an installed
-one does not come before it. Whatever else is imported has to be installed wherever the bundle is
-loaded.
+A module is the author's if it lies beside the pipeline's or below, or is found in the working
+directory, and Python's own or an installed one does not come before it. Whatever else is imported
+has to be installed wherever the bundle is loaded.
 """
 
 from __future__ import annotations
@@ -209,8 +209,10 @@ def _top(name: str, folder: Path) -> ModuleSpec | None:
     found = _beside(name, folder)
     if found is not None:
         return found
-    found = PathFinder.find_spec(name, sys.path)  # to which the author may have added a folder
-    return found if found is not None and _place(found).is_relative_to(folder) else None
+    found = PathFinder.find_spec(name, sys.path)
+    roots = (folder, Path.cwd().resolve())
+    is_beside = found is not None and any(map(_place(found).resolve().is_relative_to, roots))
+    return found if is_beside else None
 
 
 def _beside(name: str, folder: Path) -> ModuleSpec | None:

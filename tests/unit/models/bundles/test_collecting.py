@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from millrace.models.bundles.bundle import Bundle
 from millrace.models.bundles.collecting import collect
 from millrace.models.bundles.importing import load
 from millrace.schemas import DefinitionError
@@ -88,6 +89,23 @@ def test_a_folder_that_is_searched(write: Write, monkeypatch: pytest.MonkeyPatch
     folder = write({"visits.py": "import one\n" + VISITS, "lib/one.py": ""})
     monkeypatch.setattr(sys, "path", [*sys.path, f"{folder}/lib"])
     assert collect("visits.py").modules["one"] == "lib/one.py"
+
+
+@pytest.mark.parametrize("entry", ["", ".", "{folder}", "{folder}/"])
+def test_the_working_directory(entry: str, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it is searched, modules in it are the author's, though the pipeline lies below."""
+    files = {"a/b/visits.py": "import one\nfrom more import two\n" + VISITS, "one.py": ""}
+    folder = write({**files, "more/two.py": "from one import *"})
+    monkeypatch.setattr(sys, "path", [entry.format(folder=folder), *sys.path])
+    bundle = collect("a/b/visits.py")
+    assert bundle.modules == {
+        "pipeline_visits": "visits.py",
+        "one": "../../one.py",
+        "more": "../../more/__init__.py",
+        "more.two": "../../more/two.py",
+    }
+    monkeypatch.chdir("a")
+    assert load(Bundle.from_bytes(bundle.to_bytes())).name == "visits"
 
 
 def test_what_is_installed_below(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,7 +208,8 @@ def test_a_schema_elsewhere(write: Write, tmp_path: Path) -> None:
     elsewhere.write_text(SCHEMA)
     write({"visits.py": BY_PATH.replace("SCHEMA = {}", f"SCHEMA = {str(elsewhere)!r}")})
     with pytest.raises(
-        DefinitionError, match=r"visits.py:\d+: schema must lie beside .* got '/.*/elsewhere.avsc'"
+        DefinitionError,
+        match=r"visits.py:\d+: schemas and modules must lie beside .* got '/.*/elsewhere.avsc'",
     ):
         collect("visits.py")
 
@@ -199,5 +218,5 @@ def test_an_absolute_path(make: Make) -> None:
     """What names a schema by the path that it has on this machine is refused."""
     source = "from pathlib import Path\n" + BY_PATH
     source = source.replace("SCHEMA = {}", "SCHEMA = Path.cwd() / 'visits.avsc'")
-    with pytest.raises(DefinitionError, match=r"write Path\(__file__\).parent / 'name.avsc'"):
+    with pytest.raises(DefinitionError, match=r"by Path\(__file__\).parent / 'name.avsc'"):
         make({"visits.py": source, "visits.avsc": SCHEMA})
