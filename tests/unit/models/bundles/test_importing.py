@@ -44,6 +44,9 @@ HELPERS = "def likely(seen):\n    return seen / 100\n"
 BODIES = "from river.naive_bayes import GaussianNB\nfrom millrace import Pipeline\n"
 
 
+MADE = "def made():\n    return 1"
+
+
 def model_of(bundle: Bundle) -> Any:
     return load(bundle).models["own"]()
 
@@ -344,17 +347,31 @@ def test_threads_load_at_once(make: Make) -> None:
     assert modules[:4] == modules[4:]
 
 
+def test_one_after_the_other(make: Make) -> None:
+    """A module is never seen that another thread has imported in part."""
+    source = "import time, loading\nassert not loading.NOW\nloading.NOW = {}\n"
+    source += "time.sleep(0.05)\nloading.NOW = None\n" + own(MADE)
+    files = {"loading.py": "NOW = None"}
+    bundles = [make({**files, "visits.py": source.replace("{}", n)}) for n in ("1", "2")]
+    for name in {each for bundle in bundles for each in import_names(bundle).values()}:
+        del sys.modules[name]
+    with ThreadPoolExecutor(2) as pool:
+        assert [each.name for each in pool.map(load, bundles)] == ["visits"] * 2
+
+
 def test_a_module_that_was_not_imported_yet_is_unpickled(make: Make) -> None:
     """A pickle may name it: it is imported then, after its package."""
     files = {
-        "shop/__init__.py": "READY = True",
-        "shop/lazy.py": "import shop\nassert shop.READY\nclass Kept:\n    pass\n",
+        "shop/__init__.py": "IS_BEFORE_LAZY = True",
+        "shop/lazy.py": "import sys\nmodules = [*sys.modules.values()]\n"
+        "assert any(hasattr(each, 'IS_BEFORE_LAZY') for each in modules)\nclass Kept:\n    pass\n",
         "visits.py": own("def made():\n    from shop.lazy import Kept\n    return Kept()"),
     }
     bundle = make(files)
     pickled = pickle.dumps(model_of(bundle).made)
     name = import_names(bundle)["shop.lazy"]
-    del sys.modules[name]
+    for each in (name, import_names(bundle)["shop"]):
+        del sys.modules[each]
     assert type(pickle.loads(pickled)).__module__ == name
 
 
