@@ -158,9 +158,9 @@ class _Modules:
         """Give packages their modules as attributes: one that was imported before too."""
         for plain, name in self.names.items():
             parent, _, child = plain.rpartition(".")
-            package = sys.modules.get(self.names.get(parent, ""))
-            if package is not None and name in sys.modules and child not in vars(package):
-                setattr(package, child, sys.modules[name])
+            package, module = map(sys.modules.get, (self.names.get(parent, ""), name))
+            if package is not None and module is not None and child not in vars(package):
+                setattr(package, child, module)
 
 
 @dataclass(frozen=True)
