@@ -322,8 +322,13 @@ def _compare_evaluation(change: Change, plain: Task, task: Task) -> None:
 
 
 def _compare_monitors(change: Change, plain: Task, task: Task) -> None:
+    theirs, ours = (learning_of(each).stores["monitors"] for each in (plain, task))
+    if not change.monitors:
+        for key, monitors in entries_of(ours):
+            for name, found in monitors.items():  # type: ignore[attr-defined]
+                former = dict(entries_of(theirs))[key].get(name)  # type: ignore[attr-defined]
+                assert former is None or found._position < former._position or not change.models
     if change.monitors:
-        theirs, ours = (learning_of(each).stores["monitors"] for each in (plain, task))
         for key, monitors in entries_of(ours):
             of_key = dict(entries_of(theirs))[key]
             for name in change.models:
@@ -335,6 +340,10 @@ def _compare_monitors(change: Change, plain: Task, task: Task) -> None:
         found, expected = dict(entries_of(ours))[source], dict(entries_of(theirs))[source]
         found.go_on(expected._cooldown, quiet=True)  # type: ignore[attr-defined]
         assert difference(expected, found) is None, source
+    for source, found in entries_of(ours):
+        if source not in change.drift:
+            expected = dict(entries_of(theirs)).get(source)
+            assert expected is None or found._position < expected._position  # type: ignore[attr-defined]
 
 
 def _compare_features(change: Change, plain: Task, task: Task) -> None:
@@ -419,6 +428,30 @@ def test_a_challenger_of_a_deploy_stays_until_it_is_promoted(
         assert isinstance(models.candidates["linear"].model, Hopeless)
         assert models.candidates["linear"].made_by is None
         assert not models.challengers
+
+
+def test_a_challenger_of_a_deploy_stays_though_it_raises(
+    pipeline_of: Make, records: list[Record]
+) -> None:
+    """The failures are counted; it may learn again, or be replaced by another deploy."""
+    before, now = pipeline_of(), pipeline_of(models={**MODELS, "linear": Failing})
+    task, control = make_task(before, AGENT), Control(before, "clean")
+    folded(task, records[:100])
+    task, _ = deployed(task, control, now)
+    folded(task, records[100:200])
+    (models,) = sets_of(task).values()
+    assert models.failures["linear"] > 20
+    assert isinstance(models.challengers["linear"].model, Failing)
+    task, _ = deployed(task, control, pipeline_of(models={**MODELS, "linear": faster}))
+    (models,) = sets_of(task).values()
+    assert models.challengers["linear"].name == "linear.challenger@deploy2"
+
+
+class Failing(naive_bayes.GaussianNB):  # type: ignore[misc]
+    """Cannot learn."""
+
+    def learn_one(self, x: Any, y: Any) -> None:
+        raise ValueError
 
 
 class Hopeless(naive_bayes.GaussianNB):  # type: ignore[misc]
@@ -621,3 +654,17 @@ def test_prediction_apart_goes_on_and_follows_the_models(
     assert served_by(made) == {"tree"}
     for models in prediction_of(prediction)._models.by_scope_key.values():
         assert models.challengers["bayes"].name == "bayes.challenger@deploy2"
+
+
+def test_new_limits_apply(pipeline_of: Make, records: list[Record]) -> None:
+    """What there is no room for any more goes with the next event."""
+    limits = {"pending": Pending(limit=3), "max_models": 1}
+    before, now = pipeline_of(scope="key"), pipeline_of(scope="key", **limits)
+    task = make_task(before, AGENT)
+    folded(task, records[:200])
+    assert len(learning_of(task).models.by_scope_key) == 3
+    task, audit = deployed(task, Control(before, "clean"), now)
+    assert audit[0]["evidence"] == {"max_models": "10000 -> 1", "pending.limit": "100000 -> 3"}
+    folded(task, records[200:220])
+    assert len(entries_of(prediction_of(task).stores["waiting"])) <= 3
+    assert len(learning_of(task).models.by_scope_key) == 1
