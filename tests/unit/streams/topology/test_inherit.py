@@ -340,10 +340,9 @@ def _compare_monitors(change: Change, plain: Task, task: Task) -> None:
         found, expected = dict(entries_of(ours))[source], dict(entries_of(theirs))[source]
         found.go_on(expected._cooldown, quiet=True)  # type: ignore[attr-defined]
         assert difference(expected, found) is None, source
-    for source, found in entries_of(ours):
-        if source not in change.drift:
-            expected = dict(entries_of(theirs)).get(source)
-            assert expected is None or found._position < expected._position  # type: ignore[attr-defined]
+    if ("drift.predictions", "begins_anew") in change.effects:
+        found, former = (dict(entries_of(each))["prediction"] for each in (ours, theirs))
+        assert found._position < former._position  # type: ignore[attr-defined]
 
 
 def _compare_features(change: Change, plain: Task, task: Task) -> None:
