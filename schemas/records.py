@@ -75,6 +75,7 @@ class Prediction(TypedDict):
     model: str
     model_version: int
     staleness_examples: int
+    definition: str
 
 
 class Predicted(TypedDict):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from functools import partial
 from logging import Logger
 from multiprocessing import Pipe
 
@@ -33,7 +34,9 @@ from millrace.streams.observability.logging import configure_logging
 from millrace.streams.observability.metrics import Metrics
 from millrace.streams.redaction import redact_tracebacks
 from millrace.streams.runtime.assembly import Assembly
+from millrace.streams.runtime.deployment import settled
 from millrace.streams.runtime.engine import Engine
+from millrace.streams.runtime.in_force import InForceFollower, InForceReader
 from millrace.streams.settings import EMBEDDED, Settings, read_settings, unknown_settings
 from millrace.streams.state.dry_run_process import tried
 from millrace.streams.state.keys import state_key
@@ -74,6 +77,8 @@ class MillraceApp(faust.App):
         Returns how the agents are.
     reporter
         Is given reports once the app has started.
+    follower
+        Keeps the definitions up to date once the app has started.
     is_refused
         Whether the process stops because the saved state of an agent cannot be loaded.
     """
@@ -83,6 +88,7 @@ class MillraceApp(faust.App):
     embedded: EmbeddedBroker | None = None
     report: Callable[[], Report]
     reporter: Reporter | None = None
+    follower: InForceFollower | None = None
     is_refused: bool = False
 
     async def _wait_for_table_recovery_completed(self) -> bool:
@@ -103,6 +109,8 @@ class MillraceApp(faust.App):
         await super().on_start()
         if self.reporter is not None:
             self.reporter.begin(self.report, asyncio.get_running_loop())
+        if self.follower is not None:
+            self.follower.start()
 
     async def on_stop(self) -> None:
         """End every agent's stream before Faust cancels the agents.
@@ -116,6 +124,8 @@ class MillraceApp(faust.App):
 
     async def on_shutdown(self) -> None:
         """Commit, save state and leave the groups, side by side, once the agents have stopped."""
+        if self.follower is not None:
+            await asyncio.to_thread(self.follower.stop)
         await asyncio.gather(*(engine.close() for engine in self.engines))
         await super().on_shutdown()
 
@@ -146,7 +156,7 @@ def create_app(settings: Settings) -> MillraceApp:
             "embedded broker: outputs are at least once, and topics end with this process",
             address=settings.bootstrap,
         )
-    app.engines = _make_engines(pipeline, settings, metrics, app.refuse)
+    _assemble(app, pipeline, settings, metrics)
     for engine in app.engines:
         define_agent(app, engine)
     app.report = lambda: Report.of(pipeline.name, app.engines, metrics.render())
@@ -181,18 +191,18 @@ def _faust_app(pipeline: Pipeline) -> MillraceApp:
     return app
 
 
-def _make_engines(
-    pipeline: Pipeline,
-    settings: Settings,
-    metrics: Metrics,
-    on_refused: Callable[[SnapshotError], object],
-) -> tuple[Engine, ...]:
+def _assemble(app: MillraceApp, pipeline: Pipeline, settings: Settings, metrics: Metrics) -> None:
+    """Give the app its engines, and what keeps their definitions up to date."""
     key = state_key(settings)  # before anything is created
     clients = KafkaClients(settings)
     partitions = prepare_topics(clients, pipeline, settings)
-    return tuple(
-        Assembly(agent, pipeline, settings, clients, partitions, key, metrics).engine(
-            on_refused=on_refused
+    definitions = settled(clients, pipeline, settings, key)
+    if definitions.can_change:
+        connect = partial(InForceReader, clients, pipeline, settings, key)
+        app.follower = InForceFollower(connect, definitions)
+    app.engines = tuple(
+        Assembly(agent, definitions, settings, clients, partitions, key, metrics).engine(
+            on_refused=app.refuse
         )
         for agent in settings.agents
     )

@@ -40,6 +40,14 @@ _EMBEDDED_ELSEWHERE = "embedded://"
 _EXTRA = ("Extra inputs are not permitted", "is not a setting")
 
 
+class Deploy(StrEnum):
+    """When a worker puts its own definition in force."""
+
+    NEW = "new"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
 class Guarantee(StrEnum):
     """How often an output is written if a worker crashes. Learning is exactly once in either."""
 
@@ -124,6 +132,11 @@ class Settings(BaseModel):
     state_key: SecretStr = Field(SecretStr(""), description="Key that signs saved state.")
     command_key: SecretStr = Field(
         SecretStr(""), description="Key that commands must be signed with; without, they need none."
+    )
+    deploy: Deploy = Field(
+        Deploy.NEW,
+        description="When a worker puts its own definition in force: new (one that never was),"
+        " always, or never.",
     )
     processes: int = Field(1, ge=1, description="Worker processes on this machine.")
     web_host: str = Field(

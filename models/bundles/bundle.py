@@ -22,6 +22,7 @@ LARGEST_BYTES = 1_000_000
 LEVELS_UP = 3
 """How many folders above the pipeline's its files may be."""
 
+_DIGITS = 32
 _LEFT_OUT = frozenset({"description", "made_with"})
 
 
@@ -74,9 +75,9 @@ class Bundle:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of what decides, 64 hexadecimal digits."""
+        """SHA-256 of what decides, its first 32 hexadecimal digits: each prediction has it."""
         decides = {name: value for name, value in _fields(self).items() if name not in _LEFT_OUT}
-        return sha256(canonical(decides)).hexdigest()
+        return sha256(canonical(decides)).hexdigest()[:_DIGITS]
 
     @property
     def schemas(self) -> dict[str, str]:

@@ -21,7 +21,8 @@ from typing import Any
 import click
 
 from millrace.schemas.errors import MillraceError
-from millrace.streams.control.commands import COMMANDS as COMMANDS_OF_THE_LOG
+from millrace.streams.control.commands import COMMANDS as OF_THE_LOG
+from millrace.streams.control.commands import DEPLOY
 from millrace.streams.escaping import printable
 from millrace.streams.hashes import fix_hashes
 from millrace.streams.redaction import redact, redact_tracebacks
@@ -29,6 +30,9 @@ from millrace.streams.redaction import redact, redact_tracebacks
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141  # as the shell has it for a program that SIGPIPE ends
+
+ASKED = {name: spec.does for name, spec in OF_THE_LOG.items() if name != DEPLOY}
+"""The commands of the log that need no module of their own."""
 
 SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Commands": {
@@ -44,12 +48,14 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "state": "Show what the saved models have learned.",
         "audit": "Show who changed what a pipeline does, or check that the trail is whole.",
         "reproduce": "Make the prediction of an event again, from the log alone.",
-        **{name: spec.does for name, spec in COMMANDS_OF_THE_LOG.items()},
+        "deploy": "Put a changed definition in force, on running workers.",
+        "definitions": "Show which definitions were in force, or compare two.",
+        **ASKED,
     },
 }
 """Heading to command to what it does, in the order of the help."""
 
-RUN_MODELS = frozenset({"check", "replay", "reproduce", "worker"})
+RUN_MODELS = frozenset({"check", "deploy", "replay", "reproduce", "state", "worker"})
 """The commands in whose processes models run."""
 
 COMMANDS = [name for section in SECTIONS.values() for name in section]
@@ -76,7 +82,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in COMMANDS:
             return None
-        if cmd_name in COMMANDS_OF_THE_LOG:
+        if cmd_name in ASKED:
             from millrace.streams.cli.asking import command_of
 
             return command_of(cmd_name)

@@ -22,39 +22,71 @@ from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.settings import Settings
 
 if TYPE_CHECKING:
+    from millrace.streams.kafka.commands import Request
     from millrace.streams.tools.asking import Answer
 
 _WAIT_SECONDS = 30.0
+
+
+asking_options = (
+    click.option(
+        "--wait",
+        "wait_seconds",
+        type=click.FloatRange(min=0),
+        default=_WAIT_SECONDS,
+        metavar="SECONDS",
+        help=f"How long to wait for every partition. [default: {_WAIT_SECONDS:.0f}]",
+    ),
+    click.option("--who", default="", help="Who asks. [default: your user name]"),
+    click.option("--reason", "why", required=True, help="Why; it is kept in the audit."),
+)
+"""The options of every command that asks something of a running pipeline."""
 
 
 def command_of(name: str) -> click.Command:
     """Return the command of the command line that asks for a command of the log."""
     spec = COMMANDS[name]
     command = pass_settings(_asking(name))
-    for option in (
-        click.option(
-            "--wait",
-            "wait_seconds",
-            type=click.FloatRange(min=0),
-            default=_WAIT_SECONDS,
-            metavar="SECONDS",
-            help=f"How long to wait for every partition. [default: {_WAIT_SECONDS:.0f}]",
-        ),
-        click.option("--who", default="", help="Who asks. [default: your user name]"),
-        click.option("--reason", "why", required=True, help="Why; it is kept in the audit."),
-        running_broker,
-        pipeline_option,
-    ):
+    for option in (*asking_options, running_broker, pipeline_option):
         command = option(command)
     for argument in reversed([*spec.arguments]):
         command = click.argument(argument)(command)
     return click.command(name, help=_help(spec))(command)
 
 
+def asked(settings: Settings, prefix: str, request: Request, wait_seconds: float) -> None:
+    """Send a command, wait until each partition has applied it, and print what each did.
+
+    Raises
+    ------
+    CommandError
+        It is refused.
+    BrokerError
+        It has not been applied in time.
+    """
+    from millrace.streams.tools.asking import ask
+
+    with progress_bar() as bar:
+        task = bar.add_task(f"waiting for {request.command} to be applied", total=None)
+
+        def show(answer: Answer) -> None:
+            bar.update(task, total=answer.partitions or None, completed=len(answer.effects))
+
+        answer = ask(
+            KafkaClients(settings),
+            prefix,
+            request,
+            key=settings.command_key.get_secret_value().encode(),
+            wait_seconds=wait_seconds,
+            progress=show,
+        )
+    _report(answer, request.command, wait_seconds)
+
+
 def _asking(name: str):  # type: ignore[no-untyped-def]  # click passes what the spec says
     def call(settings: Settings, wait_seconds: float, who: str, why: str, **arguments: str) -> None:
         require_broker(settings)
-        from millrace.streams.tools.asking import Request, ask
+        from millrace.streams.kafka.commands import Request
         from millrace.streams.topology.topics import topic_prefix
 
         request = Request(
@@ -65,21 +97,7 @@ def _asking(name: str):  # type: ignore[no-untyped-def]  # click passes what the
             why=why,
         )
         prefix = topic_prefix(settings.load_pipeline())
-        with progress_bar() as bar:
-            task = bar.add_task(f"waiting for {name} to be applied", total=None)
-
-            def show(answer: Answer) -> None:
-                bar.update(task, total=answer.partitions or None, completed=len(answer.effects))
-
-            answer = ask(
-                KafkaClients(settings),
-                prefix,
-                request,
-                key=settings.command_key.get_secret_value().encode(),
-                wait_seconds=wait_seconds,
-                progress=show,
-            )
-        _report(answer, name, wait_seconds)
+        asked(settings, prefix, request, wait_seconds)
 
     return call
 

@@ -19,7 +19,7 @@ from millrace.streams.cli.options import (
     setting,
 )
 from millrace.streams.formats import FORMATS
-from millrace.streams.settings import Guarantee, LogFormat, LogLevel, Settings
+from millrace.streams.settings import Deploy, Guarantee, LogFormat, LogLevel, Settings
 
 _EXAMPLES = """\b
 Examples:
@@ -41,6 +41,7 @@ there, too: other users can read the options of a command."""
 @setting("outputs", choices=FORMATS)
 @setting("partitions", metavar="N")
 @setting("processes", metavar="N")
+@setting("deploy", choices=Deploy)
 @setting("web_host", metavar="HOST")
 @setting("web_port", metavar="PORT")
 @setting("log_level", choices=get_args(LogLevel))

@@ -39,7 +39,20 @@ class CommandSpec:
     tells: Callable[[InForce], Arguments] = lambda _: {}
 
 
+DEPLOY = "deploy"
+
+UNTOLD = frozenset({"description"})
+"""Arguments that `control` alone needs: neither tasks nor the audit have them."""
+
 COMMANDS: Mapping[str, CommandSpec] = {
+    DEPLOY: CommandSpec(
+        "Put another definition in force.",
+        InForce.deployed,
+        {
+            "definition": "the digest of a bundle in the topic `definitions`",
+            "description": "what the definition is, as data",
+        },
+    ),
     "promote": CommandSpec(
         "Let another candidate serve.",
         InForce.promoted,

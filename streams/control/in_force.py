@@ -5,8 +5,11 @@ Plain data, and what each command makes of it: a command that it does not fit is
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
 from millrace.models.candidates.incumbents import incumbent_of
 from millrace.schemas import CommandError
@@ -32,6 +35,12 @@ class InForce:
         Whether models learn nothing.
     number
         Of the last command that was accepted.
+    description
+        What the definition is, as data: see `models.identity.definition`. None before the first
+        that was deployed.
+    history
+        The definitions that were deployed, each with the number of its command and its digest,
+        oldest first; the last one is in force.
     """
 
     models: tuple[str, ...]
@@ -39,6 +48,13 @@ class InForce:
     former: tuple[str, ...] = ()
     is_paused: bool = False
     number: int = 0
+    description: dict[str, Any] | None = None
+    history: tuple[tuple[int, str], ...] = ()
+
+    @property
+    def definition(self) -> str:
+        """The digest of the definition in force; empty before the first that was deployed."""
+        return self.history[-1][1] if self.history else ""
 
     def promoted(self, arguments: Arguments) -> InForce:
         """Return what is in force once a candidate, or a challenger in its place, serves."""
@@ -73,6 +89,28 @@ class InForce:
             raise CommandError("learning is not paused")
         return replace(self, is_paused=False)
 
+    def deployed(self, arguments: Arguments) -> InForce:
+        """Return what is in force once another definition is."""
+        from millrace.models.identity.changes import changes  # noqa: PLC0415 - River: 1 s
+        from millrace.models.identity.definition import named  # noqa: PLC0415 - the same
+
+        digest, now = arguments["definition"], _description(arguments["description"])
+        if digest == self.definition:
+            raise CommandError(f"definition must be another than the one in force; got {digest!r}")
+        models = tuple(named(now["models"]))
+        champion = self.champion if self.champion in models else models[0]
+        if self.description is not None:
+            refused = changes(self.description, now, self.champion).refused
+            if refused:
+                raise CommandError("; ".join(refused))
+        return replace(
+            self,
+            models=models,
+            champion=champion,
+            description=now,
+            history=(*self.history, (self.number + 1, digest)),
+        )
+
     def _serving(self, champion: str, former: tuple[str, ...]) -> InForce:
         return replace(self, champion=champion, former=former)
 
@@ -80,3 +118,14 @@ class InForce:
         if model not in self.models:
             names = ", ".join(self.models)
             raise CommandError(f"model must be one of {names}; got {model!r}")
+
+
+def _description(text: str) -> dict[str, Any]:
+    with suppress(ValueError, RecursionError):
+        found = json.loads(text)
+        if isinstance(found, dict) and found.get("models"):
+            return found
+    raise CommandError(
+        "description must be what `millrace check --describe` prints; got something else."
+        " Use `millrace deploy`"
+    )

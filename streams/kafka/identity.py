@@ -31,8 +31,6 @@ class Identity(NamedTuple):
     Examples
     --------
     >>> one = Identity("Pbvnk41XT1OJQdKbHP3Aew", 4)
-    >>> one.metadata, read_metadata(one.metadata) == one
-    ('Pbvnk41XT1OJQdKbHP3Aew 4', True)
     >>> one.is_another(one._replace(id="H0lpdWnBRxmUbamYM91qJw")), one.is_another(Identity("", 4))
     (True, False)
     """
@@ -40,26 +38,37 @@ class Identity(NamedTuple):
     id: str
     partitions: int
 
-    @property
-    def metadata(self) -> str:
-        """What is kept of it with a committed offset."""
-        return f"{self.id} {self.partitions}"
-
     def is_another(self, other: Identity) -> bool:
         """Whether these are two topics, as far as is known."""
         return bool(self.id and other.id) and self.id != other.id
 
 
-def read_metadata(metadata: str | None) -> Identity | None:
-    """Return what was kept with an offset; None where it is nothing of the kind.
+def metadata(topic: Identity, definition: str = "") -> str:
+    """Return what is kept with a committed offset: its topic, and which definition is in force.
 
     Examples
     --------
-    >>> read_metadata("") is read_metadata("somebody's note") is None
-    True
+    >>> metadata(Identity("Pbvnk41XT1OJQdKbHP3Aew", 4), "1f9a")
+    'Pbvnk41XT1OJQdKbHP3Aew 4 1f9a'
     """
-    topic_id, _, partitions = (metadata or "").partition(" ")
-    return Identity(topic_id, int(partitions)) if partitions.isdecimal() else None
+    return f"{topic.id} {topic.partitions} {definition}".rstrip()
+
+
+def read_metadata(text: str | None) -> tuple[Identity | None, str]:
+    """Return what was kept with an offset: the topic, if it is known, and the definition.
+
+    Examples
+    --------
+    >>> read_metadata("Pbvnk41XT1OJQdKbHP3Aew 4 1f9a")
+    (Identity(id='Pbvnk41XT1OJQdKbHP3Aew', partitions=4), '1f9a')
+    >>> read_metadata("somebody's note")
+    (None, '')
+    """
+    topic_id, _, rest = (text or "").partition(" ")
+    partitions, _, definition = rest.partition(" ")
+    if not partitions.isdecimal():
+        return None, ""
+    return Identity(topic_id, int(partitions)), definition
 
 
 class UndescribedError(KafkaException):

@@ -128,12 +128,16 @@ class AuditTrail:
         value["digest"] = digest_of(value)
         self.state[HEAD] = number + 1, value["digest"]
 
-    def take(self, command: AcceptedRecord) -> bool:
-        """Whether a command is to be applied now: once, though it may be read again."""
+    def awaits(self, command: AcceptedRecord) -> bool:
+        """Whether a command is to be applied: once, though it may be read again."""
         number, _ = self.state.get(_COMMAND, (0, ""))
-        value = command.value
-        if value["number"] <= number:
+        return command.value["number"] > number
+
+    def take(self, command: AcceptedRecord) -> bool:
+        """Whether a command is to be applied now; from then on it is not any more."""
+        if not self.awaits(command):
             return False
+        value = command.value
         self.state[_COMMAND] = value["number"], value["id"]
         return True
 

@@ -63,7 +63,7 @@ Made: TypeAlias = Record | Columns
 
 @dataclass(slots=True)
 class PredictionColumns(Columns):
-    """Predictions of one model.
+    """Predictions of one model under one definition.
 
     Attributes
     ----------
@@ -71,6 +71,8 @@ class PredictionColumns(Columns):
         Columns of what `Prediction` describes.
     model
         The champion's name.
+    definition
+        Digest of the definition in force.
     prediction_time_ms
         Of all of them: stamped as they leave the task.
     """
@@ -88,11 +90,12 @@ class PredictionColumns(Columns):
     staleness: Sequence[int]
     probabilities: Sequence[Probabilities]
     features: Sequence[Features]
+    definition: str
     prediction_time_ms: int = 0
 
     @classmethod
     def of(cls, values: Sequence[Prediction], origins: Sequence[Origin]) -> PredictionColumns:
-        """Return predictions of one model as columns; there is one at least."""
+        """Return predictions of one model and definition as columns; there is one at least."""
         return cls(
             origins,
             event_ids=[each["event_id"] for each in values],
@@ -104,6 +107,7 @@ class PredictionColumns(Columns):
             staleness=[each["staleness_examples"] for each in values],
             probabilities=[each["probabilities"] for each in values],
             features=[each["features"] for each in values],
+            definition=values[0]["definition"],
         )
 
     def fields(self) -> dict[str, Column]:
@@ -119,6 +123,7 @@ class PredictionColumns(Columns):
             "staleness_examples": self.staleness,
             "probabilities": self.probabilities,
             "features": self.features,
+            "definition": [self.definition] * count,
         }
 
 

@@ -32,6 +32,8 @@ class Context:
     ----------
     pipeline
         The definition.
+    definition
+        Its digest.
     agent
         Names of the operators that share the agent.
     clean_partitions
@@ -49,6 +51,7 @@ class Context:
     """
 
     pipeline: Pipeline
+    definition: str = ""
     agent: tuple[str, ...]
     clean_partitions: int
     commands_to: CommandTopic

@@ -16,7 +16,7 @@ from typing import Any, Self
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import CommandError, RecordError
 from millrace.schemas.records import AcceptedCommand, Command
-from millrace.streams.control.commands import COMMANDS, check_form, spec_of
+from millrace.streams.control.commands import COMMANDS, UNTOLD, check_form, spec_of
 from millrace.streams.control.in_force import InForce
 from millrace.streams.control.signature import check_signature
 from millrace.streams.operators.audit import Cause, audited
@@ -85,8 +85,9 @@ class ControlOperator(RecordOperator):
         id_ = command["id"] or f"{origin.full_topic or origin.topic}@{origin.offset}"
         name, arguments = command["command"], command["arguments"]
         cause = Cause(command["who"], command["why"], origin, id_)
-        evidence = {"command": name} | arguments | {"command": name}  # first, and not overwritten
         label = name if name in COMMANDS else "unknown"
+        told = {each: value for each, value in arguments.items() if each not in UNTOLD}
+        evidence = {"command": name} | told | {"command": name}  # first, and not overwritten
         before = self.in_force
         try:
             self._check_place(id_, origin)
@@ -106,7 +107,7 @@ class ControlOperator(RecordOperator):
             number=number,
             id=id_,
             command=name,
-            arguments={**arguments, **spec.tells(after)},
+            arguments={**told, **spec.tells(after)},
             who=command["who"],
             why=command["why"],
         )

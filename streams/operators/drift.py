@@ -123,7 +123,7 @@ class DriftOperator(Operator):
                 yield from (each for each in parts if isinstance(each, PredictionColumns))
                 continue
             records = [each for each in parts if isinstance(each, PredictionRecord)]
-            for _, run in groupby(records, lambda each: each.value["model"]):
+            for _, run in groupby(records, _same_columns):
                 of_one_model = [*run]
                 yield PredictionColumns.of(
                     [each.value for each in of_one_model], [each.origin for each in of_one_model]
@@ -222,6 +222,11 @@ class DriftOperator(Operator):
     def _input_detector(self, name: str) -> Detector | None:
         inputs = self._settings.inputs
         return inputs.get(name) if isinstance(inputs, Mapping) else inputs
+
+
+def _same_columns(record: PredictionRecord) -> tuple[str, str]:
+    """Return what the predictions of one set of columns have in common."""
+    return record.value["model"], record.value["definition"]
 
 
 def _columns(vectors: Sequence[Features]) -> Iterable[tuple[str, Sequence[object]]]:

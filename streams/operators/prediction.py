@@ -73,6 +73,8 @@ class PredictionOperator(RecordOperator):
         Learning, where the two share an agent; else the writer of examples.
     load_models
         Reads what comes over the topic `models`.
+    definition
+        Digest of the definition.
     """
 
     name = "prediction"
@@ -83,10 +85,12 @@ class PredictionOperator(RecordOperator):
         models: ScopedModels,
         training: LearningOperator | ExampleWriter,
         load_models: LoadModels,
+        definition: str = "",
     ) -> None:
         nested = (training,) if isinstance(training, LearningOperator) else ()
         super().__init__(pipeline, self.topics_in([each.name for each in nested]))
         self.nested = nested
+        self._definition = definition
         self._models = models
         self._training = training
         self._load_models = load_models
@@ -120,7 +124,7 @@ class PredictionOperator(RecordOperator):
             training: LearningOperator | ExampleWriter = LearningOperator(pipeline, models)
         else:
             training = ExampleWriter(pipeline, models)
-        return cls(pipeline, models, training, context.load_models)
+        return cls(pipeline, models, training, context.load_models, context.definition)
 
     def inherit(self, before: Operator, deployment: Deployment) -> list[AuditRecord]:
         assert isinstance(before, PredictionOperator)
@@ -326,5 +330,6 @@ class PredictionOperator(RecordOperator):
             staleness=staleness,
             probabilities=[each["probabilities"] for each in answers],
             features=[each["features"] for each in vectors],
+            definition=self._definition,
         )
         return [columns]

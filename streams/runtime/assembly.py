@@ -16,6 +16,7 @@ from millrace.streams.kafka.sizes import SizeLimits
 from millrace.streams.kafka.stall import CHECK_SECONDS, StallDetector
 from millrace.streams.observability.metrics import Metrics
 from millrace.streams.operators.context import CommandTopic
+from millrace.streams.runtime.definitions import AgentDefinitions, Definitions
 from millrace.streams.runtime.engine import Engine
 from millrace.streams.runtime.inbox import Inbox, RebalanceListener
 from millrace.streams.runtime.lag import Lag
@@ -46,7 +47,7 @@ class Assembly:
 
     Parameters
     ----------
-    agent, pipeline, settings
+    agent, definitions, settings
         What is run, and how.
     clients
         Makes its Kafka clients, or fakes.
@@ -65,7 +66,7 @@ class Assembly:
     """
 
     agent: AgentSpec
-    pipeline: Pipeline
+    definitions: Definitions
     settings: Settings
     clients: Clients
     partitions: Mapping[str, int]
@@ -113,15 +114,18 @@ class Assembly:
         topics = {*self.agent.reads, *state_topics(self.agent)}
         check = Interval(CHECK_SECONDS, self.clock)
         watch = TopicWatch(self.agent.name, self.clients, self._prefix, topics, check)
-        codec = TopicCodec(self.pipeline, self.settings.outputs)
+        definitions = AgentDefinitions(
+            self.definitions, self._factory(state), self.settings.outputs
+        )
+        codec = definitions(self.definitions.in_force).codec
         return Session(
             self.agent.name,
             state_outbox=self._outbox(codec),
             outbox=self._outbox(codec),
             open_inbox=partial(self._inbox, watch),
-            codec=codec,
+            definitions=definitions,
             state=state,
-            takeover=self._takeover(state, watch),
+            takeover=self._takeover(definitions, state, watch),
             metrics=self.metrics,
             flush=Interval(self._flush_seconds, self.clock),
             offsets=Interval(_OFFSETS_SECONDS, self.clock),
@@ -138,8 +142,14 @@ class Assembly:
             self.key,
             on_skipped=lambda topic: skipped.labels(name, topic).inc(),
             on_lost=lambda: self.metrics.state_lost.labels(name).inc(),
+            find=self.definitions.find,
             part_bytes=part_bytes(self.settings.kafka.get("message.max.bytes")),
         )
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The worker's own definition."""
+        return self.definitions.find(self.definitions.own)
 
     @property
     def _prefix(self) -> str:
@@ -183,8 +193,8 @@ class Assembly:
             self.sizes,
         )
 
-    def _takeover(self, state: StateLog, watch: TopicWatch) -> Takeover:
-        factory = TaskFactory(
+    def _factory(self, state: StateLog) -> TaskFactory:
+        return TaskFactory(
             pipeline=self.pipeline,
             agent=self.agent,
             # A chain without the topic routes nothing to it.
@@ -196,10 +206,14 @@ class Assembly:
             load_models=state.published.changes,
             clock_ms=self.clock_ms,
         )
+
+    def _takeover(
+        self, definitions: AgentDefinitions, state: StateLog, watch: TopicWatch
+    ) -> Takeover:
         return Takeover(
             self.agent.name,
             clients=self.clients,
-            factory=factory,
+            definitions=definitions,
             state=state,
             watch=watch,
             metrics=self.metrics,

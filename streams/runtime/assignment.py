@@ -16,11 +16,10 @@ from millrace.streams.kafka.identity import Identity
 from millrace.streams.operators.base import Tally
 from millrace.streams.operators.columns import Made
 from millrace.streams.operators.record import Origin
-from millrace.streams.operators.slice import Slice
 from millrace.streams.state.input_order import InputOrder
 from millrace.streams.state.log import StateLog
 from millrace.streams.state.records import StateRecord
-from millrace.streams.topology.codec import TopicCodec
+from millrace.streams.topology.live_task import LiveTask
 from millrace.streams.topology.task import Task
 
 
@@ -30,6 +29,8 @@ class Assignment:
 
     Attributes
     ----------
+    live
+        The task, under the definition that it has at its place.
     next_offset
         Input topic to the next record to fold.
     committed
@@ -48,7 +49,7 @@ class Assignment:
     """
 
     partition: int
-    task: Task
+    live: LiveTask
     next_offset: dict[str, int]
     committed: dict[str, int]
     order: InputOrder | None
@@ -71,14 +72,19 @@ class Assignment:
             return [(True, arranged)]
         return groupby(arranged, lambda origin: origin.offset >= self.live_from[origin.topic])
 
-    def fold(self, origins: Iterable[Origin], codec: TopicCodec) -> tuple[list[Made], Tally]:
+    @property
+    def task(self) -> Task:
+        """Its task."""
+        return self.live.task
+
+    def fold(self, origins: Iterable[Origin]) -> tuple[list[Made], Tally]:
         """Pass records through the task; return its outputs, and what happened.
 
         Records that were folded before are skipped: after a rebalance in the middle of a batch
         they are read twice. A record that cannot be decoded becomes a reject.
         """
-        records, undecodable = codec.decode_all(self._unfolded(origins))
-        outputs = [*self.task.fold(Slice(records)), *undecodable]
+        made, undecodable = self.live.fold(self._unfolded(origins))
+        outputs = [*made, *undecodable]
         tally = self.task.take_tally()
         for record in undecodable:
             tally["rejected_event", record.value["reason"]] += 1
@@ -120,7 +126,9 @@ class Assignment:
         entries: Iterator[StateRecord] = iter(())
         following: Iterator[StateRecord] = iter(())
         if has_state(self.task):
-            entries = state.flush(self.partition, self.task, covers, number, self.inputs)
+            entries = state.flush(
+                self.partition, self.task, covers, number, self.inputs, self.live.definition.digest
+            )
         if self.order is not None and (runs := self.order.runs_to_follow()):
             following = iter([state.order(self.partition, runs)])
         self._covered = covers

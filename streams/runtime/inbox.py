@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from itertools import accumulate, chain
 from operator import attrgetter
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 import structlog
@@ -22,7 +23,7 @@ from millrace.schemas import BrokerError, ExpiredError
 from millrace.streams.kafka.callbacks import Callbacks, Rebalanced
 from millrace.streams.kafka.diagnosis import Request, explain, explained
 from millrace.streams.kafka.errors import cause_of, is_transient
-from millrace.streams.kafka.identity import Identity, read_metadata
+from millrace.streams.kafka.identity import Identity, metadata, read_metadata
 from millrace.streams.kafka.protocols import Clients, Place
 from millrace.streams.kafka.reading import Watermarks
 from millrace.streams.kafka.records import runs_of
@@ -52,10 +53,13 @@ class Committed(NamedTuple):
         The next record.
     topic
         The topic that the offset belongs to, where this is known.
+    definition
+        Digest of the definition in force there, where this is known.
     """
 
     offset: int
     topic: Identity | None
+    definition: str = ""
 
 
 class RebalanceListener(Protocol):
@@ -214,7 +218,7 @@ class Inbox:
             ) from error
         return {
             (self._without_prefix[each.topic], each.partition): Committed(
-                each.offset, read_metadata(each.metadata)
+                each.offset, *read_metadata(each.metadata)
             )
             for each in found
             if each.offset >= 0
@@ -241,11 +245,24 @@ class Inbox:
         is_all_folded = offset >= self._handed.get(place, offset + 1)
         return max(offset, self._ends.get(place, 0)) if is_all_folded else offset
 
-    def positions(self, offsets: dict[Place, int]) -> list[TopicPartition]:
-        """Return offsets as librdkafka wants them, and with them which topics they belong to."""
-        metadata = {topic: each.metadata for topic, each in self._watch.known.items()}
+    def positions(
+        self, offsets: dict[Place, int], definitions: Mapping[int, str] = MappingProxyType({})
+    ) -> list[TopicPartition]:
+        """Return offsets as librdkafka wants them, and with them what they belong to.
+
+        Parameters
+        ----------
+        definitions
+            Partition to the digest of the definition in force there.
+        """
+        known = self._watch.known
         return [
-            TopicPartition(self._prefix + topic, partition, offset, metadata.get(topic, ""))
+            TopicPartition(
+                self._prefix + topic,
+                partition,
+                offset,
+                metadata(known[topic], definitions.get(partition, "")) if topic in known else "",
+            )
             for (topic, partition), offset in offsets.items()
         ]
 

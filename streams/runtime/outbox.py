@@ -66,6 +66,8 @@ class Outbox:
 
     Attributes
     ----------
+    codec
+        See above; that of the definition in force.
     tally
         What happened since the last commit: counted with the next.
     """
@@ -82,7 +84,7 @@ class Outbox:
         sizes: SizeLimits | None = None,
     ) -> None:
         self._prefix = prefix
-        self._codec = codec
+        self.codec = codec
         self._places = {
             topic.removeprefix(prefix): (topic, count) for topic, count in partitions.items()
         }
@@ -145,7 +147,7 @@ class Outbox:
         if isinstance(first, RejectRecord):
             return 0
         try:
-            keys, values = self._codec.encode_all(batch)
+            keys, values = self.codec.encode_all(batch)
         except PASSED_ON:
             raise
         except Exception:  # `put` says which of them it is, and why
@@ -154,7 +156,7 @@ class Outbox:
         places = [number % partitions for number in partitions_of(batch)]
         origins = origins_of(batch)
         times_ms = [each.timestamp_ms if each.timestamp_ms > 0 else 0 for each in origins]
-        headers = [self._codec.carried(each) if each.headers else None for each in origins]
+        headers = [self.codec.carried(each) if each.headers else None for each in origins]
         return self._writer.produce_all(
             ProducerRecords(topic, values, keys, places, times_ms, headers)
         )
@@ -178,7 +180,7 @@ class Outbox:
         origin = record.origin
         partition = origin.partition if record.partition is None else record.partition
         topic, partitions = self._places[record.topic]
-        headers = self._codec.carried(origin)
+        headers = self.codec.carried(origin)
         timestamp_ms = max(origin.timestamp_ms, 0)
         self._writer.produce(
             ProducerRecord(topic, value, key, partition % partitions, timestamp_ms, headers)
@@ -187,7 +189,7 @@ class Outbox:
 
     def _encoded(self, record: Record) -> tuple[bytes | None, bytes]:
         try:
-            return self._codec.encode(record)
+            return self.codec.encode(record)
         except PASSED_ON:
             raise
         except Exception as error:

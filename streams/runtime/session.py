@@ -26,13 +26,14 @@ from millrace.streams.observability.metrics import Metrics
 from millrace.streams.operators.record import Origin
 from millrace.streams.runtime.assignment import Assignment
 from millrace.streams.runtime.batching import Pace
+from millrace.streams.runtime.definitions import AgentDefinitions
 from millrace.streams.runtime.inbox import Inbox, RebalanceListener
 from millrace.streams.runtime.outbox import Outbox
 from millrace.streams.runtime.saving import Saving
 from millrace.streams.runtime.takeover import Takeover
 from millrace.streams.state.log import StateLog
 from millrace.streams.state.records import StateRecord
-from millrace.streams.topology.codec import TopicCodec
+from millrace.streams.topology.topics import INPUTS
 
 _SAVE_SECONDS = 0.04  # of a save, between two batches
 
@@ -52,8 +53,8 @@ class Session:
         Where it writes its state, in commits of their own.
     open_inbox
         Joins the group, whose rebalances the session is told of.
-    codec
-        Bytes to records.
+    definitions
+        What the agent makes of each definition.
     state
         Where the agent's state is kept.
     takeover
@@ -84,7 +85,7 @@ class Session:
         outbox: Outbox,
         state_outbox: Outbox,
         open_inbox: Callable[[RebalanceListener], Inbox],
-        codec: TopicCodec,
+        definitions: AgentDefinitions,
         state: StateLog,
         takeover: Takeover,
         metrics: Metrics,
@@ -93,7 +94,7 @@ class Session:
         clock: Callable[[], float],
     ) -> None:
         self._agent = agent
-        self._codec = codec
+        self._definitions = definitions
         self._state = state
         self._takeover = takeover
         self._metrics = metrics
@@ -120,7 +121,20 @@ class Session:
         origins, self._rest = self._rest + more, []
         if not origins:
             self._commit_leftovers()
+        self._follow_definitions()
         return origins
+
+    def _follow_definitions(self) -> None:
+        """Let tasks that read no commands take the definition in force, between two batches.
+
+        Only ingest does. It has no state, and each record that it writes names its schema: so where
+        it goes over to another definition changes nothing that is learned.
+        """
+        if not self._definitions.agent.reads <= INPUTS:
+            return
+        for each in self.assignments.values():
+            each.live.follow(self._definitions.in_force)
+            self.outbox.codec = each.live.definition.codec
 
     async def fold(self, origins: list[Origin]) -> int:
         """Pass records through the tasks for as long as a batch may take; return how many.
@@ -145,7 +159,10 @@ class Session:
         for is_live, run in assignment.runs(part):
             for slice_ in self._pace.slices(run):
                 started = self._clock()
-                outputs, tally = assignment.fold(slice_, self._codec)
+                task = assignment.task
+                outputs, tally = assignment.fold(slice_)
+                if task is not assignment.task:
+                    self._metrics.watch(self._agent, partition, assignment.task)
                 if is_live:  # else they were written and counted before
                     self.outbox.put_all(outputs)
                     self.outbox.tally += tally
@@ -171,7 +188,7 @@ class Session:
             self._put_state(each.partition, each.unsaved_state(self._state))
         with_offsets = is_due or self.outbox.is_in_transaction or self._offsets.is_due
         offsets = self._take_offsets(again=is_due) if with_offsets else {}
-        self.outbox.commit(self.inbox.consumer, self.inbox.positions(offsets))
+        self.outbox.commit(self.inbox.consumer, self._positions(offsets))
         for each in unsaved:
             each.mark_saved(self._state)
         if with_offsets:
@@ -201,6 +218,8 @@ class Session:
         self.outbox.renew()
         self._pace, self._rest = Pace(), []
         self.assignments = self._takeover.take(self.inbox, self._transactional_ids, partitions)
+        for each in self.assignments.values():
+            each.live.before_change = self._give_up_save
         self.inbox.start(self._next_offsets())
         self._metrics.up.labels(self._agent).set(1)
         self._flush.restart()
@@ -230,10 +249,8 @@ class Session:
         which offset it goes. So it may lag behind the outputs, and a restart folds what lies
         between without writing it again; but it must never be ahead of them.
         """
-        if is_last and self._saving is not None:  # it is behind what is to be saved now
-            self._saving.give_up()
-            self._state_outbox.take_back()
-            self._saving = None
+        if is_last:  # it is behind what is to be saved now
+            self._give_up_save()
         if self._saving is None:
             self._flush.restart()
             self._saving = Saving(self._unsaved(), self._state, self._state_outbox)
@@ -243,7 +260,7 @@ class Session:
             is_done = saving.go_on(lambda: self._clock() - started >= seconds)
             if is_done and not saving.is_empty:
                 offsets = self._take_offsets(again=True)
-                self._state_outbox.commit(self.inbox.consumer, self.inbox.positions(offsets))
+                self._state_outbox.commit(self.inbox.consumer, self._positions(offsets))
         except (BrokerError, KafkaException, SnapshotError) as error:
             self.unsaved = self._state_outbox.refusal(error)
             if not self.unsaved:
@@ -261,6 +278,13 @@ class Session:
             self._metrics.flush_timestamp.labels(self._agent).set(time.time())
         self._saving = None
         self._flush.restart()
+
+    def _give_up_save(self) -> None:
+        """Take back what has been written of a save that goes on."""
+        if self._saving is not None:
+            self._saving.give_up()
+            self._state_outbox.take_back()
+            self._saving = None
 
     @property
     def is_saving(self) -> bool:
@@ -304,6 +328,10 @@ class Session:
         for partition, assignment in self.assignments.items():
             for topic, offset in assignment.next_offset.items():
                 assignment.next_offset[topic] = self.inbox.behind((topic, partition), offset)
+
+    def _positions(self, offsets: dict[Place, int]) -> list[TopicPartition]:
+        digests = {p: each.live.definition.digest for p, each in self.assignments.items()}
+        return self.inbox.positions(offsets, digests)
 
     def _take_offsets(self, again: bool) -> dict[Place, int]:
         return {

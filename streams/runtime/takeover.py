@@ -20,13 +20,14 @@ from millrace.streams.kafka.transactions import fence
 from millrace.streams.observability.metrics import Metrics
 from millrace.streams.operators.slice import Slice
 from millrace.streams.runtime.assignment import Assignment, has_state
+from millrace.streams.runtime.definitions import AgentDefinitions
 from millrace.streams.runtime.gaps import Gap, Position, find_gap
 from millrace.streams.runtime.inbox import Committed, Inbox
 from millrace.streams.runtime.topic_watch import TopicWatch
 from millrace.streams.state.input_order import InputOrder
 from millrace.streams.state.log import StateLog
 from millrace.streams.state.records import Saved
-from millrace.streams.topology.factory import TaskFactory
+from millrace.streams.topology.live_task import Definition, LiveTask
 from millrace.streams.topology.partitions import check_inputs, check_keys, is_widened
 from millrace.streams.topology.task import Task
 from millrace.streams.topology.topics import state_topics, topic_prefix
@@ -43,8 +44,8 @@ class Takeover:
         The agent's name.
     clients
         Makes the producers that fence others.
-    factory
-        Makes the agent's tasks.
+    definitions
+        What the agent makes of each definition.
     state
         The agent's.
     watch
@@ -60,7 +61,7 @@ class Takeover:
         agent: str,
         *,
         clients: Clients,
-        factory: TaskFactory,
+        definitions: AgentDefinitions,
         state: StateLog,
         watch: TopicWatch,
         metrics: Metrics,
@@ -68,12 +69,13 @@ class Takeover:
     ) -> None:
         self._agent = agent
         self._clients = clients
-        self._factory = factory
+        self._definitions = definitions
+        self._spec = definitions.agent
         self._state = state
         self._watch = watch
         self._metrics = metrics
         self._accept_gaps = accept_gaps
-        self._prefix = topic_prefix(factory.pipeline)
+        self._prefix = topic_prefix(definitions.own)
         self._owned: list[int] = []
 
     def take(
@@ -134,7 +136,7 @@ class Takeover:
 
         Both may change under a running worker: somebody has added partitions.
         """
-        agent, prefix, known = self._factory.agent, self._prefix, self._watch.known
+        agent, prefix, known = self._spec, self._prefix, self._watch.known
         counts = {topic: known[topic].partitions for topic in agent.reads}
         check_inputs(agent, counts, prefix)
         needed = max(counts.values())
@@ -144,7 +146,7 @@ class Takeover:
 
     def _partitions_to_own(self, places: Mapping[int, Collection[str]]) -> list[int]:
         """Return the partitions of the widest input: those of another may be somebody else's."""
-        known, reads = self._watch.known, sorted(self._factory.agent.reads)
+        known, reads = self._watch.known, sorted(self._spec.reads)
         widest = max(reads, key=lambda topic: known[topic].partitions)
         return sorted(partition for partition, topics in places.items() if widest in topics)
 
@@ -153,8 +155,8 @@ class Takeover:
 
         A partition that is new has no state to compare with: then that of the others is read.
         """
-        agent, known = self._factory.agent, self._watch.known
-        if agent.routes or self._factory.pipeline.scope == Scope.GLOBAL:
+        agent, known = self._spec, self._watch.known
+        if agent.routes or self._definitions.own.scope == Scope.GLOBAL:
             return
         if not is_each_known:
             saved = self._state.read(range(max(known[each].partitions for each in agent.reads)))
@@ -187,7 +189,8 @@ class Takeover:
         committed: Mapping[str, Committed],
         saved: Saved | None,
     ) -> Assignment:
-        task = self._factory.make()
+        live = LiveTask(self._begin_under(committed, saved), self._definitions)
+        task = live.task
         if saved is not None:
             saved.restore(task)
         offsets = {topic: each.offset for topic, each in committed.items()}
@@ -208,7 +211,7 @@ class Takeover:
         self._metrics.watch(self._agent, partition, task)
         return Assignment(
             partition=partition,
-            task=task,
+            live=live,
             next_offset=start,
             committed=offsets,
             order=_order(start, task, saved),
@@ -216,6 +219,20 @@ class Takeover:
             flushes=0 if saved is None else saved.flush,
             is_moved=is_moved,
         )
+
+    def _begin_under(self, committed: Mapping[str, Committed], saved: Saved | None) -> Definition:
+        """Return the definition at the place where a task begins.
+
+        State says its own. A task without state begins where the group is, and what was committed
+        says it; one whose state is lost begins with the log.
+        """
+        at_first = self._definitions(self._definitions.at_first)
+        if saved is not None:
+            return self._definitions(saved.definition) if saved.definition else at_first
+        if has_state(at_first.factory.make()):
+            return at_first
+        known = [each.definition for each in committed.values() if each.definition]
+        return self._definitions(known[0]) if known else at_first
 
     def _before(
         self, place: Place, committed: Committed | None, saved: Saved | None, task: Task

@@ -129,6 +129,8 @@ class StateLog:
         Called with the topic of each record that is neither used nor understood.
     on_lost
         Called for each entry that this version of River or Python cannot read.
+    find
+        Imports the definition of a digest, whose classes state may hold.
 
     Attributes
     ----------
@@ -150,6 +152,7 @@ class StateLog:
         part_bytes: int = PART_BYTES,
         on_skipped: Callable[[str], None] = lambda _: None,
         on_lost: Callable[[], None] = lambda: None,
+        find: Callable[[str], object] = lambda _: None,
     ) -> None:
         self._clients = clients
         self._prefix = prefix
@@ -165,7 +168,7 @@ class StateLog:
         self._orders: Counter[int] = Counter()
         self._on_topics: defaultdict[int, _OnTopics] = defaultdict(_OnTopics)
         self._flushed: dict[int, _Flushed] = {}
-        self._restoring = Restoring(pipeline, self._topic, prefix, key, self._parts, on_lost)
+        self._restoring = Restoring(pipeline, self._topic, prefix, key, self._parts, on_lost, find)
         self.published = PublishedModels(self._signed, self._parts(), self._restoring.load)
 
     def flush(
@@ -175,6 +178,7 @@ class StateLog:
         covers: dict[str, int],
         number: int,
         inputs: Mapping[str, Identity] = MappingProxyType({}),
+        definition: str = "",
     ) -> Iterator[StateRecord]:
         """Return what has changed in a task's stores since it was last saved, manifest last.
 
@@ -214,7 +218,8 @@ class StateLog:
                 yield record
             for topic, key in sorted(former - flush.written):
                 yield sign(state_record(topic, key, None, flush=flush.number))
-            manifest = self._manifest(covers, inputs, sizes, parts, there.listed.digest())
+            listed = there.listed.digest()
+            manifest = self._manifest(covers, inputs, sizes, parts, listed, definition)
             yield sign(state_record(self._topic, MANIFEST, manifest, flush=flush.number))
 
         return signed()
@@ -356,12 +361,14 @@ class StateLog:
         sizes: dict[str, int],
         parts: dict[Place, int],
         listed: bytes,
+        definition: str,
     ) -> bytes:
         manifest = Manifest(
             covers=covers,
             inputs={topic: (*inputs[topic],) for topic in covers if topic in inputs},
             sizes=sizes,
             definition=self._restoring.definition,
+            deployed=definition,
             identities=self._restoring.identities,
             parts=sum(count for (topic, _), count in parts.items() if topic == "models"),
             listed=listed,

@@ -77,15 +77,16 @@ class Manifest(TypedDict):
     `covers` maps an input topic to the first offset that the state has not seen; `inputs` an input
     topic to its id and number of partitions, since release 0.2; `sizes` a store to its number of
     entries; `definition` says what the shape of the state depends on; `identities` a part of the
-    definition to its identity, since release 0.2; `parts` is how many records of `models` are
-    parts of others; `listed` is what the entries add up to (`streams.state.listed`), since release
-    0.2.
+    definition to its identity, since release 0.2; `deployed` is the digest of the definition in
+    force, since release 0.2; `parts` is how many records of `models` are parts of others; `listed`
+    is what the entries add up to (`streams.state.listed`), since release 0.2.
     """
 
     covers: dict[str, int]
     inputs: NotRequired[dict[str, tuple[str, int]]]
     sizes: dict[str, int]
     definition: str
+    deployed: NotRequired[str]
     identities: NotRequired[dict[str, str]]
     parts: NotRequired[int]
     listed: NotRequired[bytes]
@@ -107,6 +108,8 @@ class Saved:
         Store to what is in it.
     runs
         The order in which records from `covers` on were taken.
+    definition
+        Digest of the definition in force, where this is known.
     """
 
     covers: dict[str, int]
@@ -114,6 +117,7 @@ class Saved:
     inputs: dict[str, Identity] = field(default_factory=dict)
     entries: dict[str, list[Change]] = field(default_factory=dict)
     runs: list[Run] = field(default_factory=list)
+    definition: str = ""
 
     def restore(self, task: Task) -> None:
         """Fill the empty stores of a task."""

@@ -65,6 +65,8 @@ class Restoring:
         Returns what puts large values together.
     on_lost
         Called for each entry that is lost.
+    find
+        Imports the definition of a digest, whose classes state may hold.
 
     Attributes
     ----------
@@ -82,12 +84,14 @@ class Restoring:
         key: bytes,
         make_parts: Callable[[], Parts],
         on_lost: Callable[[], None],
+        find: Callable[[str], object],
     ) -> None:
         self._topic = topic
         self._prefix = prefix
         self._key = key
         self._make_parts = make_parts
         self._on_lost = on_lost
+        self._find = find
         self._own = own_modules(pipeline)
         self.definition = _shape(pipeline)
         self.identities = identities(pipeline)
@@ -120,9 +124,14 @@ class Restoring:
         if record is None:
             return None
         manifest = self.manifest(found)
-        self._compare(manifest)
+        deployed = manifest.get("deployed", "")
+        if deployed:
+            self._find(deployed)
+        else:
+            self._compare(manifest)
         inputs = {name: Identity(*each) for name, each in manifest.get("inputs", {}).items()}
-        restored = Restored(Saved(manifest["covers"], record.flush, inputs))
+        saved = Saved(manifest["covers"], record.flush, inputs, definition=deployed)
+        restored = Restored(saved)
         for each in found.orders():
             restored.saved.runs += self.load(each.value or b"")
         counts = self._add_entries(restored, found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -12,41 +12,14 @@ from confluent_kafka import OFFSET_END, TopicPartition
 from millrace.schemas import CommandError, RecordError, shipped
 from millrace.schemas.records import Audit
 from millrace.streams.control.commands import check_form
-from millrace.streams.control.signature import HEADER, signature_of
 from millrace.streams.formats import FORMATS
-from millrace.streams.formats.json import to_json
 from millrace.streams.kafka.admin import count_partitions
-from millrace.streams.kafka.delivery import CheckedProducer
-from millrace.streams.kafka.protocols import Clients, Headers
+from millrace.streams.kafka.commands import Request, send
+from millrace.streams.kafka.protocols import Clients
 from millrace.streams.kafka.reading import TopicReader
 from millrace.streams.operators.registry import CONTROL
 
 _POLL_SECONDS = 0.1
-_SEND_SECONDS = 30.0
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is asked for.
-
-    Parameters
-    ----------
-    id
-        Names it.
-    command, arguments, who, why
-        See `schemas/command.avsc`.
-    """
-
-    id: str
-    command: str
-    arguments: Mapping[str, str]
-    who: str
-    why: str
-
-    def to_json(self, time_ms: int) -> bytes:
-        """Return the value of its record."""
-        document = {**vars(self), "arguments": {**self.arguments}, "time_ms": time_ms}
-        return to_json(document).encode()
 
 
 @dataclass
@@ -115,7 +88,7 @@ def ask(
     with closing(TopicReader(clients, places)) as reader:
         while reader.unfinished:  # else what comes next might be missed
             reader.take(_POLL_SECONDS)
-        _send(clients, commands, request, key)
+        send(clients, prefix, request, key)
         answer, deadline = Answer(), time.monotonic() + wait_seconds
         while not answer.is_complete and time.monotonic() < deadline:
             for message in reader.take(_POLL_SECONDS):
@@ -124,14 +97,6 @@ def ask(
                     _note(answer, entry, message.partition() or 0)
                     progress(answer)
     return answer
-
-
-def _send(clients: Clients, topic: str, request: Request, key: bytes) -> None:
-    value = request.to_json(time.time_ns() // 1_000_000)
-    headers: Headers = [(HEADER, signature_of(value, key).encode())] if key else []
-    producer = CheckedProducer(clients)
-    producer.produce(topic, value, request.id, 0, headers=headers)
-    producer.flush(_SEND_SECONDS)
 
 
 def _note(answer: Answer, entry: Audit, partition: int) -> None:

@@ -22,13 +22,13 @@ from millrace.streams.formats.json import to_json
 from millrace.streams.kafka.admin import count_partitions
 from millrace.streams.kafka.protocols import Clients
 from millrace.streams.operators.learning import LearningOperator
+from millrace.streams.runtime.definitions import AgentDefinitions
 from millrace.streams.settings import Settings
 from millrace.streams.state.keys import state_key
 from millrace.streams.state.log import StateLog
 from millrace.streams.state.records import Saved
-from millrace.streams.tools.reproduce import task_factory
+from millrace.streams.tools.defined import agent_definitions
 from millrace.streams.topology.chain import AgentSpec
-from millrace.streams.topology.factory import TaskFactory
 from millrace.streams.topology.task import Task
 from millrace.streams.topology.topics import state_topic, topic_prefix
 
@@ -98,11 +98,11 @@ def inspect_state(clients: Clients, pipeline: Pipeline, settings: Settings) -> S
         The state is signed with another key, or belongs to another definition.
     """
     agent = learning_agent(settings)
-    saved, factory = read_state(clients, pipeline, settings, agent)
+    saved, definitions = read_state(clients, pipeline, settings, agent)
     candidates = []
     vectors = sample_vectors(pipeline)
     for partition, state in sorted(saved.items()):
-        task = factory.make()
+        task = definitions(state.definition or definitions.at_first).factory.make()
         state.restore(task)
         candidates += describe(partition, task, vectors)
     covers = {partition: state.covers for partition, state in sorted(saved.items())}
@@ -116,12 +116,13 @@ def learning_agent(settings: Settings) -> AgentSpec:
 
 def read_state(
     clients: Clients, pipeline: Pipeline, settings: Settings, agent: AgentSpec
-) -> tuple[dict[int, Saved], TaskFactory]:
-    """Return an agent's saved state by partition, and what makes tasks to restore it to."""
+) -> tuple[dict[int, Saved], AgentDefinitions]:
+    """Return an agent's saved state by partition, and the definitions of tasks to restore it to."""
     prefix = topic_prefix(pipeline)
     partitions = count_partitions(clients, prefix + state_topic(agent))
-    log = StateLog(pipeline, agent, clients, prefix, state_key(settings))
-    return log.read(range(partitions)), task_factory(pipeline, settings, agent, partitions)
+    definitions = agent_definitions(clients, pipeline, settings, agent, partitions)
+    log = StateLog(pipeline, agent, clients, prefix, state_key(settings), find=definitions)
+    return log.read(range(partitions)), definitions
 
 
 def describe(partition: int, task: Task, vectors: Iterable[Features]) -> list[CandidateState]:

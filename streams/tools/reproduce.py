@@ -17,13 +17,14 @@ from millrace.streams.kafka.admin import count_partitions, partition_counts
 from millrace.streams.kafka.protocols import Clients
 from millrace.streams.kafka.reading import read_to_end, watermarks
 from millrace.streams.kafka.records import origin_of
-from millrace.streams.kafka.registry import written_schema
+from millrace.streams.operators.columns import as_records
 from millrace.streams.operators.record import Origin, PredictionRecord, Record, reject
 from millrace.streams.operators.slice import Slice
 from millrace.streams.settings import Settings
+from millrace.streams.tools.defined import agent_definitions
 from millrace.streams.topology.chain import AgentSpec
 from millrace.streams.topology.codec import TopicCodec
-from millrace.streams.topology.factory import TaskFactory
+from millrace.streams.topology.live_task import LiveTask
 from millrace.streams.topology.task import Task
 from millrace.streams.topology.topics import topic_prefix
 
@@ -80,29 +81,18 @@ def reproduce(
     prefix, codec = topic_prefix(pipeline), TopicCodec(pipeline)
     partition, published = _find(clients, f"{prefix}predictions", event_id, codec, progress)
     topic, records = _input_topic(clients, agent, prefix, partition)
-    task = task_factory(pipeline, settings, agent, count_partitions(clients, topic)).make()
+    partitions = count_partitions(clients, topic)
+    definitions = agent_definitions(clients, pipeline, settings, agent, partitions)
+    live = LiveTask(definitions(definitions.at_first), definitions)
     for count, message in enumerate(read_to_end(clients, topic, [partition]), 1):
         progress(f"reading {topic}[{partition}]", count, records)
         origin = origin_of(message, prefix)
-        for made in fold(task, [origin], codec):
+        for made in as_records(live.fold([origin]).made):
             if isinstance(made, PredictionRecord) and made.value["event_id"] == event_id:
                 return Reproduction(published, made.value, topic, partition, origin.offset, count)
     raise BrokerError(
         f"event {event_id!r} was predicted, but is not in {topic}[{partition}]: the prediction"
         " cannot be made again. Check that --pipeline and --chain are those of the worker"
-    )
-
-
-def task_factory(
-    pipeline: Pipeline, settings: Settings, agent: AgentSpec, partitions: int
-) -> TaskFactory:
-    """Return what makes an agent's tasks outside a worker: its predictions carry no time."""
-    return TaskFactory(
-        pipeline=pipeline,
-        agent=agent,
-        clean_partitions=partitions,
-        max_event_bytes=settings.max_event_bytes,
-        written_schema=written_schema(settings),
     )
 
 

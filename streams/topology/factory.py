@@ -35,6 +35,8 @@ class TaskFactory:
         Where accepted commands go; by default to `clean`.
     command_key
         What commands must be signed with; by default they need no signature.
+    definition
+        Its digest; by default none.
     max_event_bytes
         A larger record is rejected.
     written_schema
@@ -54,11 +56,13 @@ class TaskFactory:
     clock_ms: Callable[[], int] = lambda: 0
     commands_to: CommandTopic | None = None
     command_key: bytes = b""
+    definition: str = ""
 
     def make(self) -> Task:
         """Return the task of one partition."""
         context = Context(
             pipeline=self.pipeline,
+            definition=self.definition,
             agent=self.agent.operators,
             clean_partitions=self.clean_partitions,
             commands_to=self.commands_to or CommandTopic("clean", self.clean_partitions),

@@ -13,7 +13,7 @@ prediction calls learning itself: models have learned from a record before the n
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from millrace.streams.control.commands import spec_of
 from millrace.streams.operators.audit import NO_EFFECT, TRAIL_STORE, AuditTrail, Cause, audited
@@ -89,7 +89,11 @@ class Task:
         if not concerned or not self._trail.take(command):
             return made
         changes = [each for operator in self.operators for each in operator.apply(command)]
-        return made + (changes or [audited(Cause.of(command), "command", NO_EFFECT)])
+        return made + (changes or [_come_to(command)])
+
+    def awaits(self, command: AcceptedRecord) -> bool:
+        """Whether a command has not been applied yet."""
+        return self._trail.awaits(command)
 
     def _pass_on(self, command: AcceptedRecord) -> list[Made]:
         return [AcceptedRecord(command.value, command.origin, each) for each in self._passes_on]
@@ -125,10 +129,7 @@ class Task:
                 name: f"{was!r} -> {now!r}"
                 for name, (was, now) in deployment.changes.settings.items()
             }
-            after = command.value["arguments"].get("definition")
-            cause = Cause.of(command)
-            applied = audited(cause, "definition", "applied", after=after, evidence=settings)
-            made += [applied, *changed]
+            made += [_come_to(command, settings), *changed]
         self._stamp(made)
         return made
 
@@ -159,3 +160,11 @@ class Task:
                 each.prediction_time_ms = now_ms
             elif isinstance(each, AuditRecord):
                 self._trail.add(each)
+
+
+def _come_to(command: AcceptedRecord, evidence: Mapping[str, str] | None = None) -> AuditRecord:
+    """Return the record that says that a task has come to the place of a command."""
+    definition = command.value["arguments"].get("definition")
+    if definition is None:
+        return audited(Cause.of(command), "command", NO_EFFECT)
+    return audited(Cause.of(command), "definition", "applied", after=definition, evidence=evidence)

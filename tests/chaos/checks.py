@@ -23,8 +23,9 @@ from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.kafka.records import origin_of
 from millrace.streams.operators.record import Origin, Record
 from millrace.streams.settings import Settings
+from millrace.streams.tools.defined import task_factory
 from millrace.streams.tools.inspect_state import describe, read_state
-from millrace.streams.tools.reproduce import fold, task_factory
+from millrace.streams.tools.reproduce import fold
 from millrace.streams.topology.codec import TopicCodec
 from millrace.streams.topology.task import Task
 from tests.chaos.fold import Folded, fold_partition, unstamped
@@ -233,7 +234,7 @@ class Checker:
 
     def _state_equals(self, folded: list[Folded]) -> Iterator[str]:
         for agent in self._settings.agents[1:]:
-            saved, factory = read_state(
+            saved, definitions = read_state(
                 KafkaClients(self._settings), self._pipeline, self._settings, agent
             )
             for partition, each in enumerate(folded):
@@ -245,7 +246,8 @@ class Checker:
                     continue
                 covers = saved[partition].covers
                 yield from _short_of(where, covers, each.covers[agent.name])
-                task = factory.make()
+                digest = saved[partition].definition or definitions.at_first
+                task = definitions(digest).factory.make()
                 saved[partition].restore(task)
                 yield from _unlike(where, task, each.tasks[agent.name])
 

@@ -18,7 +18,8 @@ from millrace.schemas import shipped
 from millrace.streams.kafka.records import origin_of
 from millrace.streams.operators.record import Origin, Record
 from millrace.streams.settings import Settings
-from millrace.streams.tools.reproduce import fold, task_factory
+from millrace.streams.tools.defined import task_factory
+from millrace.streams.tools.reproduce import fold
 from millrace.streams.topology.codec import TopicCodec
 from millrace.streams.topology.task import Task
 

@@ -21,8 +21,9 @@ from millrace.streams.operators.record import EventRecord, Origin, Record
 from millrace.streams.operators.slice import Slice
 from millrace.streams.settings import Settings
 from millrace.streams.state.log import StateLog
+from millrace.streams.tools.defined import task_factory
 from millrace.streams.tools.inspect_state import describe, inspect_state
-from millrace.streams.tools.reproduce import Reproduction, reproduce, task_factory
+from millrace.streams.tools.reproduce import Reproduction, reproduce
 from millrace.streams.topology.chain import AgentSpec
 from millrace.streams.topology.codec import TopicCodec
 from millrace.streams.topology.task import Task

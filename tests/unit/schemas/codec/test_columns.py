@@ -69,6 +69,7 @@ FIELDS: dict[str, Draw] = {
     "model": lambda _: "own",
     "model_version": a_number,
     "staleness_examples": lambda _: 0,
+    "definition": lambda _: "",
     "probabilities": some_probabilities,
     "features": some_features,
     "fate": lambda random: random.choice(("joined", "joined", "expired")),

@@ -68,7 +68,7 @@ def test_a_challenger_of_the_champion_may_be_promoted() -> None:
 @pytest.mark.parametrize(
     ("name", "arguments", "says"),
     [
-        ("promte", {}, "one of promote, .*; got 'promte'"),
+        ("promte", {}, "one of .*promote, .*; got 'promte'"),
         ("promote", {}, "argument model, the candidate that serves .*; got no arguments"),
         ("promote", {"model": ""}, "argument model"),
         ("pause", {"model": "tree"}, "pause must have no arguments; got the arguments 'model'"),

@@ -19,6 +19,7 @@ from millrace.streams.state.log import StateLog
 from millrace.streams.topology.chain import AgentSpec, parse_chain
 from millrace.streams.topology.codec import TopicCodec
 from millrace.streams.topology.factory import TaskFactory
+from millrace.streams.topology.live_task import Definition, LiveTask
 from tests.unit.streams.runtime.worker import KEY
 
 (EVERYTHING,) = parse_chain("full")
@@ -44,9 +45,10 @@ def make_assignment(pipeline: Pipeline) -> Callable[..., Assignment]:
             lambda _: pytest.fail("no models here"),
             lambda: 0,
         )
+        definition = Definition("", factory, TopicCodec(pipeline))
         return Assignment(
             partition=0,
-            task=factory.make(),
+            live=LiveTask(definition, lambda _: definition),  # type: ignore[arg-type]  # one
             next_offset={"events": 5, "labels": 0},
             committed={"events": 8},
             order=order,
@@ -106,10 +108,10 @@ def test_a_record_is_folded_once(
     make_assignment: Callable[..., Assignment], pipeline: Pipeline
 ) -> None:
     """What comes again after a rebalance in the middle of a batch is skipped."""
-    assignment, codec = make_assignment(), TopicCodec(pipeline)
+    assignment = make_assignment()
 
-    first, tally = assignment.fold(events(4, 5, 6), codec)
-    again, nothing = assignment.fold(events(5, 6), codec)
+    first, tally = assignment.fold(events(4, 5, 6))
+    again, nothing = assignment.fold(events(5, 6))
 
     predicted = [
         each.value["event_id"] for each in as_records(first) if each.topic == "predictions"
@@ -125,7 +127,7 @@ def test_each_record_is_folded_once_wherever_the_log_is_cut(
     make_assignment: Callable[..., Assignment], pipeline: Pipeline, seed: int
 ) -> None:
     """In slices that begin with records of those before, and in which topics take turns."""
-    random, assignment, codec = Random(seed), make_assignment(INGEST), TopicCodec(pipeline)
+    random, assignment = Random(seed), make_assignment(INGEST)
     logs = {topic: sorted(random.sample(range(5, 80), 30)) for topic in ("events", "labels")}
     taken = dict.fromkeys(logs, 0)
     folded, expected = [], []
@@ -140,7 +142,7 @@ def test_each_record_is_folded_once_wherever_the_log_is_cut(
             taken[topic] += len(fresh)
             slice_ += events(*fresh, topic=topic)
             expected += [(topic, offset) for offset in fresh]
-        outputs, _ = assignment.fold(slice_, codec)
+        outputs, _ = assignment.fold(slice_)
         folded += [(each.origin.topic, each.origin.offset) for each in outputs]
 
     assert folded == expected
@@ -187,9 +189,9 @@ def test_a_flush_writes_what_has_changed_since_the_last(
     make_assignment: Callable[..., Assignment], pipeline: Pipeline, state: StateLog
 ) -> None:
     """It is numbered, covers what was folded, and is not repeated without another record."""
-    assignment, codec = make_assignment(), TopicCodec(pipeline)
+    assignment = make_assignment()
     assert not assignment.is_unsaved
-    assignment.fold(events(5), codec)
+    assignment.fold(events(5))
     assert assignment.is_unsaved
 
     written = [*assignment.unsaved_state(state)]
@@ -198,7 +200,7 @@ def test_a_flush_writes_what_has_changed_since_the_last(
     assert written[-1].key == "manifest"
     assert {each.flush for each in written} == {assignment.flushes} == {1}
     assert not assignment.is_unsaved
-    assignment.fold(events(6), codec)
+    assignment.fold(events(6))
     assert {each.flush for each in assignment.unsaved_state(state)} == {2}
 
 
@@ -206,11 +208,11 @@ def test_what_was_not_saved_is_written_again(
     make_assignment: Callable[..., Assignment], pipeline: Pipeline, state: StateLog
 ) -> None:
     """Until it is marked as saved, with what has changed since, as a flush of its own."""
-    assignment, codec = make_assignment(), TopicCodec(pipeline)
-    assignment.fold(events(5), codec)
+    assignment = make_assignment()
+    assignment.fold(events(5))
     first = {each.key for each in assignment.unsaved_state(state)}
     assert assignment.is_unsaved
-    assignment.fold(events(6), codec)
+    assignment.fold(events(6))
 
     again = [*assignment.unsaved_state(state)]
 
@@ -225,7 +227,7 @@ def test_an_agent_without_state_writes_none(
 ) -> None:
     """There is no manifest of nothing; and what was folded counts as saved."""
     assignment = make_assignment(INGEST)
-    assignment.fold(events(5), TopicCodec(pipeline))
+    assignment.fold(events(5))
     assert assignment.is_unsaved
     assert [*assignment.unsaved_state(state)] == []
     assignment.mark_saved(state)
@@ -252,7 +254,7 @@ def test_after_a_flush_only_what_is_yet_to_be_followed_is_kept(
     """Runs whose records are in the state are removed, the others are written again."""
     assignment = make_assignment(order=InputOrder([("events", 5), ("labels", 3)]))
     for _, run in assignment.runs(events(5)):
-        assignment.fold(run, TopicCodec(pipeline))
+        assignment.fold(run)
 
     assert [*assignment.take_order(state)] == []
     written = [*assignment.unsaved_state(state)]

@@ -14,6 +14,7 @@ from millrace.streams.kafka.admin import ensure_topics
 from millrace.streams.kafka.fakes import FakeBroker, FakeClients, FakeConsumer, FakeProducer
 from millrace.streams.observability.metrics import Metrics
 from millrace.streams.runtime.assembly import Assembly
+from millrace.streams.runtime.definitions import Definitions
 from millrace.streams.runtime.engine import Engine
 from millrace.streams.runtime.session import Session
 from millrace.streams.settings import Settings
@@ -67,7 +68,7 @@ class FakeWorker:
         self._pipeline = pipeline.name
         self._assembly = Assembly(
             self.agent,
-            pipeline,
+            Definitions(pipeline),
             own,
             self.clients,
             ensure_topics(self.clients, wanted),

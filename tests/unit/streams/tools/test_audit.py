@@ -17,7 +17,7 @@ from millrace.streams.operators.slice import Slice
 from millrace.streams.settings import Settings
 from millrace.streams.state.log import StateLog
 from millrace.streams.tools.audit import Verification, read_trail, saved_states, verify
-from millrace.streams.tools.reproduce import task_factory
+from millrace.streams.tools.defined import task_factory
 from millrace.streams.topology.chain import CONTROL_AGENT, AgentSpec
 from millrace.streams.topology.codec import TopicCodec
 

@@ -18,13 +18,13 @@ from millrace.streams.operators.learning import LearningOperator
 from millrace.streams.operators.record import EventRecord, Origin
 from millrace.streams.operators.slice import Slice
 from millrace.streams.settings import Settings
+from millrace.streams.tools.defined import task_factory
 from millrace.streams.tools.inspect_state import (
     CandidateState,
     SavedState,
     describe,
     inspect_state,
 )
-from millrace.streams.tools.reproduce import task_factory
 from millrace.streams.topology.chain import AgentSpec
 from millrace.streams.topology.task import Task
 

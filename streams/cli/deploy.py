@@ -1,0 +1,88 @@
+"""`millrace deploy`: put a changed definition in force, while workers run."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import sys
+from contextlib import redirect_stdout
+
+import click
+
+from millrace.streams.cli import EXIT_ERROR
+from millrace.streams.cli.asking import asked, asking_options
+from millrace.streams.cli.options import pass_settings, require_broker, running_broker
+from millrace.streams.escaping import printable
+from millrace.streams.kafka.clients import KafkaClients
+from millrace.streams.settings import Settings
+
+_EXAMPLES = """\b
+Examples:
+  millrace deploy pipeline.py -b localhost:9092 --dry-run
+  millrace deploy pipeline.py -b localhost:9092 --reason "a window of a week, as of ticket 318\""""
+
+
+@click.command(epilog=_EXAMPLES)
+@click.argument("spec", metavar="PIPELINE")
+@running_broker
+@click.option("--dry-run", is_flag=True, help="Print what would change, and change nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print what changes as JSON.")
+@pass_settings
+def deploy(
+    settings: Settings,
+    spec: str,
+    dry_run: bool,
+    as_json: bool,
+    who: str,
+    why: str,
+    wait_seconds: float,
+) -> int:
+    """Put a changed definition in force, on running workers.
+
+    PIPELINE is path/file.py or package.module, followed by :attribute unless the attribute is
+    `pipeline`. It travels to the workers with the modules beside it that it imports, and each
+    partition goes over to it at one place in its log. What is unchanged keeps all that it has
+    learned.
+
+    What changes is printed first. A definition that cannot follow the one in force is refused,
+    each reason names the way out, and the exit code is 2. Set MILLRACE_STATE_KEY as for the
+    workers: definitions are signed with it, so that nobody else can run code in them.
+    """
+    require_broker(settings)
+    settings = settings.model_copy(update={"pipeline": spec})
+    from millrace.models.identity.changes import changes
+    from millrace.streams.runtime.deployment import bundled, deploy_request
+    from millrace.streams.runtime.in_force import read_in_force
+    from millrace.streams.state.definitions import DefinitionStore
+    from millrace.streams.state.dry_run_process import tried
+    from millrace.streams.state.keys import state_key
+    from millrace.streams.topology.topics import topic_prefix
+
+    with redirect_stdout(sys.stderr):  # the file's own prints
+        pipeline = settings.load_pipeline()
+        warnings = tried(spec)
+        bundle = bundled(pipeline, settings)
+    for warning in warnings:
+        click.echo(printable(f"Warning: {warning}"), err=True)
+    clients, prefix, key = KafkaClients(settings), topic_prefix(pipeline), state_key(settings)
+    in_force = read_in_force(clients, pipeline, settings, key)
+    if bundle.digest == in_force.definition:
+        click.echo(f"{pipeline.name}: the definition {bundle.digest[:12]} is in force already")
+        return 0
+    if in_force.description is None:
+        click.echo(f"{pipeline.name}: the first definition, {bundle.digest[:12]}")
+    else:
+        found = changes(in_force.description, {**bundle.description}, in_force.champion)
+        text = json.dumps(found.to_json(), indent=2) if as_json else str(found)
+        click.echo("\n".join(map(printable, text.split("\n"))))
+        if found.refused:
+            return EXIT_ERROR
+    if not dry_run:
+        DefinitionStore(clients, prefix, key).publish(bundle)
+        request = deploy_request(bundle, who or getpass.getuser(), why)
+        asked(settings, prefix, request, wait_seconds)
+    return 0
+
+
+for _option in asking_options:
+    deploy = _option(deploy)

@@ -1,0 +1,189 @@
+"""The definitions that a worker has: its own file's, and those that were deployed.
+
+What was deployed is imported from bundles of the topic `definitions`. Events on `clean` may be of
+the schema of any of them: one that is not known yet is looked for there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from threading import RLock
+
+from millrace.models.bundles.importing import load
+from millrace.models.pipeline.definition import Pipeline
+from millrace.schemas import DefinitionError, EventSchema, SnapshotError
+from millrace.streams.state.definitions import DefinitionStore
+from millrace.streams.topology.chain import AgentSpec
+from millrace.streams.topology.codec import TopicCodec
+from millrace.streams.topology.factory import TaskFactory
+from millrace.streams.topology.live_task import Definition
+
+OWN = ""
+"""The digest of a definition that no bundle is made of."""
+
+
+class Definitions:
+    """Finds pipelines by the digests of their bundles. Any thread may call its methods.
+
+    Parameters
+    ----------
+    own
+        The worker's own.
+    digest
+        Of its bundle.
+    store
+        Where bundles are; None: there are none.
+    name
+        Another name for the pipelines.
+    history
+        Digests of the definitions that were deployed, oldest first; the last one is in force.
+
+    Attributes
+    ----------
+    own
+        Digest of the worker's own.
+    history
+        See above.
+    """
+
+    def __init__(
+        self,
+        own: Pipeline,
+        digest: str = OWN,
+        store: DefinitionStore | None = None,
+        name: str = "",
+        history: Sequence[str] = (),
+    ) -> None:
+        self.own = digest
+        self.history = tuple(history)
+        self._store = store
+        self._name = name
+        self._known = {digest: own}
+        self._schemas: dict[str, EventSchema] = {}
+        self._lock = RLock()
+
+    @property
+    def in_force(self) -> str:
+        """Digest of the definition that is in force; the own where none was deployed yet."""
+        return self.history[-1] if self.history else self.own
+
+    @property
+    def first(self) -> str:
+        """Digest of the first that was in force: with it, the log begins."""
+        return self.history[0] if self.history else self.own
+
+    @property
+    def can_change(self) -> bool:
+        """Whether there can be others than the worker's own."""
+        return self._store is not None
+
+    def find(self, digest: str) -> Pipeline:
+        """Return the pipeline of a digest, imported when it is first asked for.
+
+        Raises
+        ------
+        DefinitionError
+            It is not there, or cannot be imported here.
+        BrokerError
+            The topic cannot be read.
+        """
+        with self._lock:
+            if digest not in self._known:
+                self._known[digest] = self._loaded(digest)
+            return self._known[digest]
+
+    def schemas(self) -> tuple[EventSchema, ...]:
+        """Return the event schemas of the definitions that are known, oldest first."""
+        with self._lock:
+            return tuple(self._schemas.values())
+
+    def look_for_schemas(self) -> bool:
+        """Look for definitions that are not known yet; return whether there are any.
+
+        Raises
+        ------
+        BrokerError
+            The topic cannot be read.
+        """
+        with self._lock:
+            before = len(self._schemas)
+            for digest, bundle in self._store.all().items() if self._store else ():
+                if digest not in self._schemas and bundle.description:
+                    schema, label = (bundle.description[each] for each in ("schema", "label"))
+                    self._schemas[digest] = EventSchema(schema, label)  # type: ignore[arg-type]  # JSON
+            return len(self._schemas) > before
+
+    def _loaded(self, digest: str) -> Pipeline:
+        if self._store is None:
+            raise DefinitionError(
+                f"the definition {digest} was deployed, and this worker has none but its own: its"
+                " first log lines say why"
+            )
+        try:
+            pipeline = load(self._store.get(digest))
+        except SnapshotError as error:
+            raise DefinitionError(str(error)) from error
+        return pipeline.with_name(self._name) if self._name else pipeline
+
+
+class AgentDefinitions:
+    """What one agent makes of each definition: finds a task's next one.
+
+    Parameters
+    ----------
+    definitions
+        Those of the worker.
+    factory
+        Makes tasks of the worker's own definition.
+    outputs
+        Format of the topics that users consume.
+    """
+
+    def __init__(self, definitions: Definitions, factory: TaskFactory, outputs: str) -> None:
+        self._definitions = definitions
+        self._factory = factory
+        self._outputs = outputs
+        self._known: dict[str, Definition] = {}
+
+    @property
+    def agent(self) -> AgentSpec:
+        """The agent."""
+        return self._factory.agent
+
+    @property
+    def own(self) -> Pipeline:
+        """The worker's own definition."""
+        return self._factory.pipeline
+
+    @property
+    def at_first(self) -> str:
+        """Digest of the definition that was in force when the log began."""
+        return self._definitions.first
+
+    @property
+    def in_force(self) -> str:
+        """Digest of the definition in force."""
+        return self._definitions.in_force
+
+    def __call__(self, digest: str) -> Definition:
+        """Return what the agent makes of the definition of a digest.
+
+        Raises
+        ------
+        DefinitionError, BrokerError
+            See `Definitions.find`.
+        """
+        if digest not in self._known:
+            pipeline = self._definitions.find(digest)
+            factory = replace(self._factory, pipeline=pipeline, definition=digest)
+            codec = TopicCodec(pipeline, self._outputs, self._definitions.schemas())
+            self._known[digest] = Definition(digest, factory, codec)
+        return self._known[digest]
+
+    def knows_more_schemas(self) -> bool:
+        """Look for schemas of events that are not known yet; return whether there are any."""
+        is_more = self._definitions.look_for_schemas()
+        if is_more:
+            self._known.clear()
+        return is_more

@@ -1,0 +1,154 @@
+"""Which definition a worker begins with, and when it puts its own in force.
+
+A definition that never was in force is new, and is deployed. One that was before is an old file on
+a machine that has not been updated: the worker goes on with what is in force.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import socket
+import uuid
+
+import structlog
+
+from millrace.models.bundles.bundle import Bundle
+from millrace.models.bundles.collecting import collect
+from millrace.models.identity.changes import changes
+from millrace.models.identity.definition import describe
+from millrace.models.pipeline.definition import Pipeline
+from millrace.schemas import DefinitionError
+from millrace.streams.control.commands import DEPLOY
+from millrace.streams.control.in_force import InForce
+from millrace.streams.kafka.admin import partition_counts
+from millrace.streams.kafka.commands import Request, send
+from millrace.streams.kafka.protocols import Clients
+from millrace.streams.runtime.definitions import OWN, Definitions
+from millrace.streams.runtime.in_force import read_in_force
+from millrace.streams.settings import Deploy, Settings
+from millrace.streams.state.definitions import DefinitionStore
+from millrace.streams.topology.topics import topic_prefix
+
+_log = structlog.get_logger(__name__)
+
+
+def bundled(pipeline: Pipeline, settings: Settings) -> Bundle:
+    """Return the bundle of a worker's own definition.
+
+    Raises
+    ------
+    DefinitionError
+        It cannot travel.
+    """
+    return collect(settings.require_pipeline(), describe(pipeline))
+
+
+def deploy_request(bundle: Bundle, who: str, why: str) -> Request:
+    """Return the command that puts a bundle in force."""
+    return Request(
+        id=str(uuid.uuid4()),
+        command=DEPLOY,
+        arguments={
+            "definition": bundle.digest,
+            "description": json.dumps(bundle.description, separators=(",", ":")),
+        },
+        who=who,
+        why=why,
+    )
+
+
+def settled(clients: Clients, pipeline: Pipeline, settings: Settings, key: bytes) -> Definitions:
+    """Return the definitions of a worker, and put its own in force if it is to be.
+
+    Raises
+    ------
+    DefinitionError
+        The worker's own cannot follow what is in force.
+    BrokerError
+        The broker does not answer.
+    """
+    try:
+        bundle = bundled(pipeline, settings)
+    except DefinitionError as error:
+        event = "this definition cannot be put into the log, and so it cannot be changed"
+        _log.warning(event, reason=str(error))
+        return Definitions(pipeline)
+    prefix = topic_prefix(pipeline)
+    in_force = read_in_force(clients, pipeline, settings, key)
+    if _is_to_be_deployed(in_force, bundle, settings.deploy):
+        _check(in_force, bundle)
+        DefinitionStore(clients, prefix, key).publish(bundle)
+        who = f"{getpass.getuser()}@{socket.gethostname()}"
+        request = deploy_request(bundle, who, "a worker has started with it")
+        send(clients, prefix, request, settings.command_key.get_secret_value().encode())
+    return _definitions(clients, pipeline, settings, key, bundle.digest, in_force)
+
+
+def known_definitions(
+    clients: Clients, pipeline: Pipeline, settings: Settings, key: bytes
+) -> Definitions:
+    """Return the definitions that were deployed, with an own one to begin with where none was.
+
+    Raises
+    ------
+    BrokerError
+        The broker does not answer.
+    """
+    if f"{topic_prefix(pipeline)}definitions" not in partition_counts(clients):
+        return Definitions(pipeline)  # of an earlier release
+    in_force = read_in_force(clients, pipeline, settings, key)
+    return _definitions(clients, pipeline, settings, key, OWN, in_force)
+
+
+def _definitions(
+    clients: Clients,
+    pipeline: Pipeline,
+    settings: Settings,
+    key: bytes,
+    own: str,
+    in_force: InForce,
+) -> Definitions:
+    store = DefinitionStore(clients, topic_prefix(pipeline), key)
+    history = [digest for _, digest in in_force.history]
+    definitions = Definitions(pipeline, own, store, settings.pipeline_name, history)
+    definitions.look_for_schemas()
+    return definitions
+
+
+def _is_to_be_deployed(in_force: InForce, bundle: Bundle, when: Deploy) -> bool:
+    if bundle.digest == in_force.definition:
+        return False
+    if when is Deploy.NEVER and in_force.history:
+        _log.warning(
+            "the definition of this file is not in force; going on with the one that is",
+            own=bundle.digest,
+            in_force=in_force.definition,
+        )
+        return False
+    was_in_force = any(digest == bundle.digest for _, digest in in_force.history)
+    if was_in_force and when is Deploy.NEW:
+        _log.warning(
+            "the definition of this file was in force before; going on with the one that is now."
+            " To go back to it, run `millrace deploy`, or the worker with --deploy",
+            own=bundle.digest,
+            in_force=in_force.definition,
+        )
+        return False
+    return True
+
+
+def _check(in_force: InForce, bundle: Bundle) -> None:
+    """Say what a deploy changes.
+
+    Raises
+    ------
+    DefinitionError
+        It is refused.
+    """
+    if in_force.description is None:
+        return
+    found = changes(in_force.description, {**bundle.description}, in_force.champion)
+    if found.refused:
+        raise DefinitionError("; ".join(found.refused))
+    _log.info("putting the definition of this file in force", changes=str(found).splitlines())

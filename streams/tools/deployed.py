@@ -1,0 +1,114 @@
+"""The definitions that were in force, from the audit, and what two of them differ in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from difflib import unified_diff
+from typing import NamedTuple
+
+from millrace.models.bundles.bundle import Bundle
+from millrace.models.identity.changes import changes
+from millrace.models.pipeline.definition import Pipeline
+from millrace.schemas import SettingsError
+from millrace.streams.control.commands import DEPLOY
+from millrace.streams.kafka.protocols import Clients
+from millrace.streams.operators.registry import CONTROL
+from millrace.streams.settings import Settings
+from millrace.streams.state.definitions import DefinitionStore
+from millrace.streams.state.keys import state_key
+from millrace.streams.tools.audit import read_trail
+from millrace.streams.topology.topics import topic_prefix
+
+
+class Deployed(NamedTuple):
+    """A definition that came into force.
+
+    Attributes
+    ----------
+    number
+        Of the command.
+    definition
+        Digest of its bundle.
+    time_ms
+        When: milliseconds since the Unix epoch.
+    who, why
+        As the command has them.
+    """
+
+    number: int
+    definition: str
+    time_ms: int
+    who: str
+    why: str
+
+
+def deployed(clients: Clients, pipeline: Pipeline) -> list[Deployed]:
+    """Return the definitions that came into force, oldest first.
+
+    Raises
+    ------
+    BrokerError
+        The topic `audit` cannot be read.
+    """
+    entries = [each.value for each in read_trail(clients, pipeline).in_order_of_time()]
+    return [
+        Deployed(
+            int(each["after"] or 0),
+            each["evidence"]["definition"],
+            each["time_ms"],
+            each["who"],
+            each["why"],
+        )
+        for each in entries
+        if (each["writer"], each["action"]) == (CONTROL, "accepted")
+        and each["evidence"].get("command") == DEPLOY
+    ]
+
+
+def difference(
+    clients: Clients,
+    pipeline: Pipeline,
+    settings: Settings,
+    history: Sequence[Deployed],
+    before: str,
+    after: str,
+) -> Iterator[str]:
+    """Yield lines that say what changes from one definition to another, and in which files.
+
+    Parameters
+    ----------
+    history
+        What `deployed` returned.
+    before, after
+        Which: the number of a command, or the first digits of a digest.
+
+    Raises
+    ------
+    SettingsError
+        There is none, or several.
+    SnapshotError, BrokerError
+        A definition is not signed with the key, or cannot be read.
+    """
+    store = DefinitionStore(clients, topic_prefix(pipeline), state_key(settings))
+    old, new = (store.get(_found(history, each).definition) for each in (before, after))
+    yield from str(changes({**old.description}, {**new.description})).split("\n")
+    for path in sorted(old.files.keys() | new.files.keys()):
+        yield from _in_file(path, old, new)
+
+
+def _in_file(path: str, old: Bundle, new: Bundle) -> Iterator[str]:
+    before, after = (each.files.get(path, "").splitlines() for each in (old, new))
+    was, is_now = (f"{path} ({each.digest[:12]})" for each in (old, new))
+    yield from unified_diff(before, after, was, is_now, lineterm="")
+
+
+def _found(history: Sequence[Deployed], which: str) -> Deployed:
+    found = {
+        each.definition: each
+        for each in history
+        if which == str(each.number) or (which and each.definition.startswith(which))
+    }
+    if len(found) != 1:
+        known = ", ".join(f"{each.number} ({each.definition[:12]})" for each in history)
+        raise SettingsError(f"A and B must each name one of the definitions {known}; got {which!r}")
+    return found.popitem()[1]

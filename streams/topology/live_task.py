@@ -1,0 +1,167 @@
+"""A task, and its definition at each place in the log.
+
+Where a definition is deployed, a new task takes over from the one before, between two records.
+What comes after is decoded, too, as the new definition has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+from millrace.schemas import RejectReason
+from millrace.schemas.records import AcceptedCommand
+from millrace.streams.control.commands import DEPLOY
+from millrace.streams.operators.columns import Made
+from millrace.streams.operators.record import (
+    AcceptedRecord,
+    Origin,
+    PredictionRecord,
+    Record,
+    RejectRecord,
+)
+from millrace.streams.operators.slice import Slice
+from millrace.streams.topology.codec import TopicCodec
+from millrace.streams.topology.factory import TaskFactory
+from millrace.streams.topology.task import Task
+
+_NOWHERE = Origin("", 0, 0, 0, None, None)
+
+
+class Definition(NamedTuple):
+    """What one agent makes of a definition.
+
+    Attributes
+    ----------
+    digest
+        The definition's.
+    factory
+        Makes tasks.
+    codec
+        Bytes to records.
+    """
+
+    digest: str
+    factory: TaskFactory
+    codec: TopicCodec
+
+
+class FindDefinition(Protocol):
+    """Finds definitions for one agent."""
+
+    def __call__(self, digest: str) -> Definition:
+        """Return the definition of a digest.
+
+        Raises
+        ------
+        DefinitionError
+            It is not there, or cannot be imported here.
+        """
+        ...
+
+    def knows_more_schemas(self) -> bool:
+        """Look for schemas of events that are not known yet; return whether there are any."""
+        ...
+
+
+class Folded(NamedTuple):
+    """What records have led to, and the dead letters of those that could not be decoded."""
+
+    made: list[Made]
+    undecodable: list[RejectRecord]
+
+
+class LiveTask:
+    """The task of one partition, whichever definition it has.
+
+    Parameters
+    ----------
+    definition
+        The one to begin with.
+    find
+        Finds others.
+
+    Attributes
+    ----------
+    task
+        The task of today.
+    definition
+        Its definition.
+    before_change
+        Called before another definition takes over the state.
+    """
+
+    def __init__(self, definition: Definition, find: FindDefinition) -> None:
+        self.definition = definition
+        self.task: Task = definition.factory.make()
+        self.before_change: Callable[[], object] = lambda: None
+        self._find = find
+
+    def fold(self, origins: Sequence[Origin]) -> Folded:
+        """Decode records and pass them through the task, each as the definition has it there.
+
+        Raises
+        ------
+        DefinitionError
+            A definition that is deployed here cannot be imported.
+        """
+        records, undecodable = self._decoded(origins)
+        cut = self._first_change(records)
+        if cut is None:
+            return Folded(self.task.fold(Slice(records)), undecodable)
+        change = records[cut]
+        place = origins.index(change.origin)
+        before = [each for each in undecodable if origins.index(each.origin) < place]
+        made = self.task.fold(Slice(records[:cut]))
+        if isinstance(change, AcceptedRecord):
+            made += self._deploy(change)
+            place += 1
+        elif isinstance(change, PredictionRecord):
+            self.follow(change.value["definition"], change.origin)
+        after = self.fold(origins[place:])
+        return Folded(made + after.made, before + after.undecodable)
+
+    def follow(self, digest: str, origin: Origin = _NOWHERE) -> None:
+        """Go on under another definition, where a record says so, and no command."""
+        if digest == self.definition.digest:
+            return
+        value = AcceptedCommand(
+            number=0, id="", command=DEPLOY, arguments={"definition": digest}, who="", why=""
+        )
+        self._change(AcceptedRecord(value, origin))
+
+    def _decoded(self, origins: Sequence[Origin]) -> tuple[list[Record], list[RejectRecord]]:
+        records, undecodable = self.definition.codec.decode_all(origins)
+        reasons = {each.value["reason"] for each in undecodable}
+        if RejectReason.UNKNOWN_SCHEMA.value in reasons and self._find.knows_more_schemas():
+            self.definition = self._find(self.definition.digest)
+            return self.definition.codec.decode_all(origins)
+        return records, undecodable
+
+    def _first_change(self, records: Sequence[Record]) -> int | None:
+        """Return which record is the first that another definition comes with, if one does."""
+        if {AcceptedRecord, PredictionRecord}.isdisjoint(map(type, records)):
+            return None
+        return next((at for at, each in enumerate(records) if self._is_change(each)), None)
+
+    def _is_change(self, record: Record) -> bool:
+        if isinstance(record, AcceptedRecord):
+            return record.value["command"] == DEPLOY
+        if isinstance(record, PredictionRecord):
+            return record.value["definition"] not in ("", self.definition.digest)
+        return False
+
+    def _deploy(self, command: AcceptedRecord) -> list[Made]:
+        """Let a task of another definition take over at a command."""
+        is_same = command.value["arguments"]["definition"] == self.definition.digest
+        if is_same or not self.task.awaits(command):
+            return self.task.fold(Slice([command]))
+        return self._change(command)
+
+    def _change(self, command: AcceptedRecord) -> list[Made]:
+        definition = self._find(command.value["arguments"]["definition"])
+        self.before_change()
+        task = definition.factory.make()
+        made = task.inherit(self.task, command)
+        self.task, self.definition = task, definition
+        return made

@@ -1,0 +1,177 @@
+"""A task goes over to another definition at the place in the log where that is deployed."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from millrace.models.features import derived, fields
+from millrace.models.pipeline.definition import Pipeline
+from millrace.schemas import DefinitionError, shipped
+from millrace.schemas.records import AcceptedCommand
+from millrace.streams.operators.columns import as_records
+from millrace.streams.operators.record import Origin
+from millrace.streams.topology.chain import AgentSpec
+from millrace.streams.topology.codec import TopicCodec
+from millrace.streams.topology.factory import TaskFactory
+from millrace.streams.topology.live_task import Definition, LiveTask
+
+Make = Callable[..., Pipeline]
+
+ALL = AgentSpec(("ingest", "feature", "prediction", "learning", "drift"))
+INGEST = AgentSpec(("ingest",))
+
+
+class Definitions:
+    """Those of one agent."""
+
+    def __init__(self, agent: AgentSpec, **pipelines: Pipeline) -> None:
+        self.known: dict[str, Definition] = {}
+        self.news: list[Pipeline] = []
+        self._agent = agent
+        self._pipelines = pipelines
+
+    def __call__(self, digest: str) -> Definition:
+        if digest not in self._pipelines:
+            raise DefinitionError(f"no {digest}")
+        pipeline = self._pipelines[digest]
+        factory = TaskFactory(pipeline, self._agent, 1, 10**6, definition=digest)
+        others = [each.event_schema for each in self._pipelines.values()]
+        return Definition(digest, factory, TopicCodec(pipeline, others=others))
+
+    def knows_more_schemas(self) -> bool:
+        return False
+
+
+def event(offset: int) -> Origin:
+    a = float(offset % 7)
+    value = {"id": f"e{offset}", "a": a, "b": 1.0, "y": a > 3}
+    return Origin("events", 0, offset, offset, None, json.dumps(value).encode())
+
+
+def deploy(offset: int, digest: str, number: int) -> Origin:
+    command = AcceptedCommand(
+        number=number,
+        id=f"c{number}",
+        command="deploy",
+        arguments={"definition": digest},
+        who="anna",
+        why="",
+    )
+    value = shipped("accepted_command").encode(command)
+    return Origin("control", 0, offset, offset, None, value)
+
+
+@pytest.fixture
+def two(make_pipeline: Make) -> Definitions:
+    """Make two definitions: the second has one feature more."""
+    more = (fields("a", "b"), derived("double", lambda event: event["a"] * 2))
+    return Definitions(ALL, one=make_pipeline(), two=make_pipeline(features=more))
+
+
+def folded(
+    live: LiveTask, origins: Sequence[Origin], rng: random.Random | None = None
+) -> list[Any]:
+    """Fold, in slices cut at random; return what comes out."""
+    made, at = [], 0
+    while at < len(origins):
+        size = len(origins) if rng is None else rng.randrange(1, 9)
+        folded = live.fold(origins[at : at + size])
+        made += [(each.topic, each.value) for each in as_records(folded.made)]
+        made += [(each.topic, each.value) for each in folded.undecodable]
+        at += size
+    return made
+
+
+def of(topic: str, made: list[Any]) -> list[Any]:
+    return [value for name, value in made if name == topic]
+
+
+LOG = [*map(event, range(30)), deploy(0, "two", 1), *map(event, range(30, 60))]
+
+
+def test_it_takes_over_at_the_command(two: Definitions) -> None:
+    """What comes before is predicted under the one definition, what comes after under the other."""
+    live = LiveTask(two("one"), two)
+    predictions = of("predictions", folded(live, LOG))
+    assert [each["definition"] for each in predictions] == ["one"] * 30 + ["two"] * 30
+    assert ["double" in each["features"] for each in predictions] == [False] * 30 + [True] * 30
+    assert live.definition.digest == "two"
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_wherever_the_log_is_cut(two: Definitions, seed: int) -> None:
+    """Outputs are the same, in the same order on each topic."""
+    whole = folded(LiveTask(two("one"), two), LOG)
+    cut = folded(LiveTask(two("one"), two), LOG, random.Random(seed))
+    for topic in ("predictions", "outcomes", "audit", "rejects", "alerts"):
+        assert of(topic, cut) == of(topic, whole)
+
+
+def test_what_goes_on_is_as_without_the_deploy(two: Definitions) -> None:
+    """A candidate that is unchanged predicts as if nothing had been deployed."""
+    changed = of("predictions", folded(LiveTask(two("one"), two), LOG))
+    undisturbed = of("predictions", folded(LiveTask(two("one"), two), LOG[:30] + LOG[31:]))
+    for each, other in zip(changed, undisturbed, strict=True):
+        assert (each["value"], each["probabilities"]) == (other["value"], other["probabilities"])
+
+
+def test_a_deploy_counts_once(two: Definitions) -> None:
+    """One that is read again changes nothing: another may have come since."""
+    live = LiveTask(two("one"), two)
+    folded(live, [deploy(0, "two", 1), deploy(1, "one", 2), deploy(0, "two", 1)])
+    assert live.definition.digest == "one"
+
+
+def test_the_definition_in_force_may_be_deployed(two: Definitions) -> None:
+    """The task stays, and says that it has come to the place."""
+    live = LiveTask(two("one"), two)
+    task = live.task
+    (audit,) = of("audit", folded(live, [deploy(0, "one", 1)]))
+    assert live.task is task
+    assert (audit["subject"], audit["action"], audit["after"]) == ("definition", "applied", "one")
+
+
+def test_what_cannot_be_decoded_is_rejected_once(two: Definitions) -> None:
+    """Before the deploy and after it."""
+    broken = [Origin("control", 0, at, at, None, b"?") for at in (1, 3)]
+    made = folded(LiveTask(two("one"), two), [broken[0], deploy(2, "two", 1), broken[1]])
+    assert [each["offset"] for each in of("rejects", made)] == [1, 3]
+
+
+def test_a_definition_that_cannot_be_loaded_halts(two: Definitions) -> None:
+    """The record is folded again once it can be."""
+    live = LiveTask(two("one"), two)
+    with pytest.raises(DefinitionError, match="no three"):
+        folded(live, [event(0), deploy(0, "three", 1)])
+    assert live.definition.digest == "one"
+
+
+def test_drift_follows_what_predictions_name(make_pipeline: Make, two: Definitions) -> None:
+    """It reads no commands."""
+    drift = Definitions(
+        AgentSpec(("drift",)), one=make_pipeline(), two=make_pipeline(rolling_window=10)
+    )
+    made = of("predictions", folded(LiveTask(two("one"), two), LOG))
+    encode = shipped("prediction").encode
+    origins = [Origin("predictions", 0, at, at, None, encode(each)) for at, each in enumerate(made)]
+    live = LiveTask(drift("one"), drift)
+    live.fold(origins[:29])
+    assert live.definition.digest == "one"
+    live.fold(origins[29:])
+    assert live.definition.digest == "two"
+    monitors = dict(live.task.stores())["drift/monitors"]
+    assert len(monitors) == 4  # of two inputs, a third one since the deploy, and predictions
+
+
+def test_ingest_goes_over_between_batches(make_pipeline: Make) -> None:
+    """It takes what is in force, and has no state to take over."""
+    ingest = Definitions(INGEST, one=make_pipeline(), two=make_pipeline(max_id_bytes=2))
+    live = LiveTask(ingest("one"), ingest)
+    live.fold([event(100)])
+    live.follow("two")
+    assert [each["reason"] for each in of("rejects", folded(live, [event(101)]))] == ["oversized"]
