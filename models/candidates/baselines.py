@@ -17,6 +17,7 @@ from river.base.typing import ClfTarget
 from millrace.models.candidates.running_mean import means
 from millrace.models.pipeline.model import Model
 from millrace.models.pipeline.tasks import Task
+from millrace.models.sealed import Fields
 from millrace.schemas.records import LabelValue
 
 Answers: TypeAlias = Sequence[LabelValue | None]
@@ -42,6 +43,37 @@ def baselines(task: Task | str) -> dict[str, Model]:
     if task is Task.ANOMALY:
         return {"no_change": LastAnomaly(), "prior": AnomalyRate()}
     return {"no_change": dummy.NoChangeClassifier(), "prior": MostCommon()}
+
+
+def saved(model: Model) -> dict[str, object]:
+    """Return what a baseline has learned, as data.
+
+    Examples
+    --------
+    >>> saved(baselines("regression")["prior"]), saved(baselines("binary")["prior"])
+    ({'n': 0, 'mean': 0.0}, {'counts': {}, 'most_common': None})
+    """
+    if isinstance(model, dummy.StatisticRegressor):
+        mean = cast(stats.Mean, model.statistic)
+        return {"n": mean.n, "mean": mean._mean}
+    if isinstance(model, dummy.NoChangeClassifier):
+        return {"last_class": model.last_class, "classes": [*model.classes]}
+    return vars(model)
+
+
+def restored(task: Task, fields: Mapping[str, Fields]) -> dict[str, Model]:
+    """Return the baselines of a task with what was saved of each, by name."""
+    found = baselines(task)
+    for name, learned in fields.items():
+        model = found[name]
+        if isinstance(model, dummy.StatisticRegressor):
+            mean = cast(stats.Mean, model.statistic)
+            mean.n, mean._mean = learned["n"], learned["mean"]
+        elif isinstance(model, dummy.NoChangeClassifier):
+            model.last_class, model.classes = learned["last_class"], {*learned["classes"]}
+        else:
+            vars(model).update(learned)
+    return found
 
 
 def answers(model: Model, labels: Sequence[LabelValue | None]) -> Answers:

@@ -11,6 +11,7 @@ from millrace.models.candidates.steps import Followed, Step
 from millrace.models.pipeline.model import Model
 from millrace.models.pipeline.on_change import MadeBy
 from millrace.models.pipeline.tasks import Task
+from millrace.models.sealed import Fields, Lost, Sealed
 from millrace.models.user_code import PASSED_ON, contained
 from millrace.schemas.records import Features, LabelValue, Predicted
 
@@ -90,10 +91,35 @@ class Candidate:
         self._bind()
 
     def _bind(self) -> None:
+        if isinstance(self.model, Lost):  # which is replaced before it is asked
+            return
         self.predict = predictor(self.model, self._task, self._probabilities)
         self.learn = learner(self.model)
         if self.sees is not None:
             self.predict, self.learn = _seeing(self.sees, self.predict, self.learn)
+
+    def to_fields(self) -> dict[str, object]:
+        """Return what is saved of it: the model is sealed."""
+        return {
+            "model": Sealed(self.model),
+            "probabilities": self._probabilities,
+            "invalid_in_a_row": self.invalid_in_a_row,
+            "made_by": None if self.made_by is None else {**self.made_by},
+            "sees": None if self.sees is None else [*self.sees],
+        }
+
+    @classmethod
+    def from_fields(cls, task: Task, fields: Fields) -> Candidate:
+        """Return the candidate that was saved; a lost model is to be replaced (`with_model`)."""
+        sees = fields["sees"]
+        return cls(
+            fields["model"],
+            task,
+            fields["probabilities"],
+            fields["invalid_in_a_row"],
+            fields["made_by"],
+            None if sees is None else tuple(sees),
+        )
 
     def follow(self, name: str, steps: Sequence[Step]) -> Followed:
         """Predict, under a name, and learn, step by step, for as long as all goes well.

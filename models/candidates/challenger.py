@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from millrace.models.candidates.candidate import Candidate
 from millrace.models.candidates.incumbents import challenger_name, deploy_of
 from millrace.models.pipeline.model import Model
+from millrace.models.pipeline.tasks import Task
+from millrace.models.sealed import Fields
 from millrace.models.selection.trial import Trial, Verdict
 from millrace.schemas.records import Features, LabelValue, Predicted
 
@@ -40,6 +42,21 @@ class Challenger:
         self.name = challenger_name(incumbent, since)
         self.candidate = candidate
         self._trial = trial
+
+    def to_fields(self) -> dict[str, object]:
+        """Return what is saved of it."""
+        return {
+            "name": self.name,
+            "candidate": self.candidate.to_fields(),
+            "trial": self._trial.to_fields(),
+        }
+
+    @classmethod
+    def from_fields(cls, task: Task, fields: Fields) -> Challenger:
+        """Return the challenger that was saved."""
+        incumbent, _, since = fields["name"].partition(_MARK)
+        candidate = Candidate.from_fields(task, fields["candidate"])
+        return cls(incumbent, int(since), candidate, Trial.from_fields(fields["trial"]))
 
     @property
     def model(self) -> Model:

@@ -13,8 +13,10 @@ from typing import cast
 
 from millrace.models.candidates.scores import PredictedColumn, Scores
 from millrace.models.pipeline.default_metrics import default_metrics
+from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.metrics import MetricFactory
 from millrace.models.pipeline.tasks import Task
+from millrace.models.sealed import Fields, Lost
 from millrace.schemas.records import LabelValue
 
 
@@ -94,6 +96,26 @@ class Prequential:
             if name in self._scores and name not in begun:
                 scores.go_on(metrics, kept, rolling_window)
                 self._scores[name] = scores
+
+    def to_fields(self) -> dict[str, object]:
+        """Return what is saved of it, by model."""
+        return {name: scores.to_fields() for name, scores in self._scores.items()}
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> Prequential:
+        """Return what was saved; lost metrics are to be renewed."""
+        prequential = cls.__new__(cls)
+        prequential._scores = {name: Scores.from_fields(each) for name, each in fields.items()}
+        return prequential
+
+    def renew_lost(self, pipeline: Pipeline) -> dict[str, Lost]:
+        """Replace lost metrics by fresh ones of the definition; return each by its place."""
+        metrics = pipeline.metrics or default_metrics(Task(pipeline.task))
+        return {
+            f"metrics[{name!r}] of {model!r}": lost
+            for model, scores in self._scores.items()
+            for name, lost in scores.renew_lost(metrics).items()
+        }
 
     @property
     def examples(self) -> dict[str, int]:

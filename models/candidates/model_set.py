@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from types import MappingProxyType
 
-from millrace.models.candidates.baselines import answers, baselines
+from millrace.models.candidates.baselines import answers, baselines, restored, saved
 from millrace.models.candidates.candidate import BROKEN_AFTER, Candidate
 from millrace.models.candidates.challenger import Challenger
 from millrace.models.candidates.earlier import upgraded
@@ -24,6 +24,7 @@ from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.model import Model
 from millrace.models.pipeline.on_change import MadeBy
 from millrace.models.pipeline.tasks import Task
+from millrace.models.sealed import Fields, Lost
 from millrace.models.selection.trial import Trial, Verdict
 from millrace.models.user_code import PASSED_ON
 from millrace.schemas.records import Features, LabelValue, Predicted
@@ -112,6 +113,59 @@ class ModelSet:
 
     def __setstate__(self, state: dict[str, object]) -> None:
         vars(self).update(upgraded(state))
+
+    def to_fields(self) -> dict[str, object]:
+        """Return what is saved of it: each River model is sealed, the rest is data."""
+        if self._pending:
+            self.answer_baselines()
+        return {
+            "task": self.task.value,
+            "champion": self.champion,
+            "candidates": {name: each.to_fields() for name, each in self.candidates.items()},
+            "baselines": {name: saved(each) for name, each in self.baselines.items()},
+            "measures_probabilities": self._measures_probabilities,
+            "challengers": {name: each.to_fields() for name, each in self.challengers.items()},
+            "version": self.version,
+            "failures": dict(self.failures),
+            "unlearned": {name: [*each] for name, each in self._unlearned.items()},
+        }
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> ModelSet:
+        """Return the models that were saved; those that are lost are to be renewed."""
+        models = cls.__new__(cls)
+        models.task = task = Task(fields["task"])
+        models.champion = fields["champion"]
+        models.candidates = {
+            name: Candidate.from_fields(task, each) for name, each in fields["candidates"].items()
+        }
+        models.baselines = restored(task, fields["baselines"])
+        models._measures_probabilities = fields["measures_probabilities"]
+        models.challengers = {
+            name: Challenger.from_fields(task, each) for name, each in fields["challengers"].items()
+        }
+        models.version = fields["version"]
+        models.failures = Counter(fields["failures"])
+        models._unlearned = {
+            name: (version, in_a_row) for name, (version, in_a_row) in fields["unlearned"].items()
+        }
+        models._pending = []
+        return models
+
+    def renew_lost(self, pipeline: Pipeline) -> dict[str, Lost]:
+        """Replace lost models by fresh ones of the definition; return each by its place."""
+        found: dict[str, Lost] = {}
+        for name, candidate in self.candidates.items():
+            if isinstance(candidate.model, Lost):
+                found[f"models[{name!r}]"] = candidate.model
+                self._replace(name, pipeline.fresh_model(name))
+                self._unlearned.pop(name, None)
+        for name, challenger in self.challengers.items():
+            if isinstance(challenger.model, Lost):
+                found[f"the challenger of models[{name!r}]"] = challenger.model
+                since = since_of(challenger.name) if challenger.stays else self.version
+                self._challenge(name, since, pipeline)
+        return found
 
     @property
     def models(self) -> dict[str, Model]:
@@ -388,9 +442,12 @@ class ModelSet:
         if policy is DriftPolicy.RESET:
             self._replace(name, pipeline.fresh_model(name))
         elif policy is DriftPolicy.REPLACE and name not in self.challengers_that_stay:
-            candidate = Candidate(pipeline.fresh_model(name), self.task)
-            trial = Trial(pipeline.drift.replacement_after)
-            self.challengers[name] = Challenger(name, self.version, candidate, trial)
+            self._challenge(name, self.version, pipeline)
+
+    def _challenge(self, name: str, since: int | str, pipeline: Pipeline) -> None:
+        candidate = Candidate(pipeline.fresh_model(name), self.task)
+        trial = Trial(pipeline.drift.replacement_after)
+        self.challengers[name] = Challenger(name, since, candidate, trial)
 
     def _ask(
         self,

@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import deepcopy
 from itertools import compress
 from math import fsum
-from operator import eq, sub
+from operator import eq, not_, sub
 from types import MappingProxyType
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from river import metrics
 from river.metrics.base import Metric
@@ -19,6 +19,7 @@ from millrace.models.candidates.metrics import reads_confusion_matrix
 from millrace.models.candidates.ordered import ConfusionMatrix, order_matrices
 from millrace.models.pipeline.metrics import MetricFactory, check_metric, reads_probabilities
 from millrace.models.pipeline.tasks import Task
+from millrace.models.sealed import Fields, Lost, Sealed
 from millrace.models.user_code import PASSED_ON, contained, scalar
 from millrace.schemas.records import LabelValue, Probabilities
 
@@ -74,22 +75,12 @@ class Scores:
     def __init__(
         self, task: Task, factories: Mapping[str, MetricFactory], rolling_window: int
     ) -> None:
-        matrix = ConfusionMatrix()  # type: ignore[no-untyped-call]  # River's
         self._task = task
-        self._metrics: dict[str, Metric] = {}
         self._matrix: metrics.ConfusionMatrix | None = None
-        self._by_value: list[Metric] = []
-        self._by_probabilities: list[Metric] = []
-        for name, factory in factories.items():
-            if reads_confusion_matrix(factory, task):
-                self._metrics[name] = factory(cm=matrix)
-                self._matrix = matrix
-            else:
-                self._metrics[name] = metric = factory()
-                reads = reads_probabilities(metric, task)
-                (self._by_probabilities if reads else self._by_value).append(metric)
-            check_metric(name, self._metrics[name], task)
-        order_matrices(self._metrics.values())
+        self._metrics = {name: self._made(factory) for name, factory in factories.items()}
+        for name, metric in self._metrics.items():
+            check_metric(name, metric, task)
+        self._arrange()
         self._newest: deque[object] = deque(maxlen=rolling_window)
         self.examples = 0
         self._examples_with_probabilities = 0
@@ -112,27 +103,78 @@ class Scores:
         for name, factory in factories.items():
             self._metrics[name] = known[name] if name in kept and name in known else factory()
         fresh = {name: each for name, each in self._metrics.items() if known.get(name) is not each}
-        left = {id(each) for each in self._metrics.values()}
-        self._by_value = [each for each in self._by_value if id(each) in left]
-        self._by_probabilities = [each for each in self._by_probabilities if id(each) in left]
         for name, metric in fresh.items():
             check_metric(name, metric, self._task)
-            reads = reads_probabilities(metric, self._task)
-            (self._by_probabilities if reads else self._by_value).append(metric)
-        begun = {name: at for name, at in self._begun.items() if name in self._metrics}
-        self._begun = begun | dict.fromkeys(fresh, self.examples)
-        if self._matrix is not None and not any(map(self._shares, self._metrics.values())):
+        if not any(map(self._is_over_matrix, self._metrics.values())):
             self._matrix = None
-        order_matrices(self._metrics.values())
+        self._arrange()
+        self._note_begun(fresh)
         if rolling_window != self._newest.maxlen:
             self._newest = deque(maxlen=rolling_window)
-
-    def _shares(self, metric: Metric) -> bool:
-        return getattr(metric, "cm", None) is self._matrix
 
     def __setstate__(self, state: dict[str, object]) -> None:
         vars(self).update(state)
         order_matrices(self._metrics.values())  # of 0.1
+
+    def to_fields(self) -> dict[str, object]:
+        """Return what is saved of it: each metric is sealed, without the matrix that they share."""
+        over = {name: each for name, each in self._metrics.items() if self._is_over_matrix(each)}
+        alone = self._metrics | {name: _over(_matrix(), each) for name, each in over.items()}
+        return {
+            "task": self._task.value,
+            "matrix": None if self._matrix is None else Sealed(self._matrix),
+            "over_matrix": [*over],
+            "metrics": {name: Sealed(metric) for name, metric in alone.items()},
+            "newest": [[*each] if isinstance(each, tuple) else each for each in self._newest],
+            "rolling_window": self._newest.maxlen,
+            "examples": self.examples,
+            "examples_with_probabilities": self._examples_with_probabilities,
+            "begun": {**self._begun},
+        }
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> Scores:
+        """Return the scores that were saved; lost metrics are to be renewed.
+
+        With the matrix, the metrics over it are lost.
+        """
+        scores = cls.__new__(cls)
+        scores._task = Task(fields["task"])
+        scores._matrix = matrix = fields["matrix"]
+        scores._metrics = {**fields["metrics"]}
+        for name in fields["over_matrix"]:
+            scores._metrics[name] = _put_over(matrix, scores._metrics[name])
+        scores._arrange()
+        newest = (tuple(each) if isinstance(each, list) else each for each in fields["newest"])
+        scores._newest = deque(newest, maxlen=fields["rolling_window"])
+        scores.examples = fields["examples"]
+        scores._examples_with_probabilities = fields["examples_with_probabilities"]
+        if fields["begun"]:
+            scores._begun = fields["begun"]
+        return scores
+
+    def renew_lost(self, factories: Mapping[str, MetricFactory]) -> dict[str, Lost]:
+        """Replace lost metrics by fresh ones, and return them. One without a factory goes.
+
+        One over a matrix that is there has lost nothing.
+        """
+        held: Mapping[str, object] = self._metrics
+        lost = {name: each for name, each in held.items() if isinstance(each, Lost)}
+        has_matrix = not isinstance(self._matrix, Lost)
+        if not has_matrix:
+            self._matrix = None
+        begun = []
+        for name, each in lost.items():
+            is_over = isinstance(each, _LostOverMatrix)
+            if name not in factories:
+                del self._metrics[name]
+                continue
+            self._metrics[name] = self._made(factories[name]) if is_over else factories[name]()
+            if not (is_over and has_matrix):
+                begun.append(name)
+        self._arrange()
+        self._note_begun(begun)
+        return lost
 
     def update_columns(
         self, labels: Sequence[LabelValue], predicted: PredictedColumn
@@ -200,6 +242,32 @@ class Scores:
         name = "mae" if self._task is Task.REGRESSION else "accuracy"
         return {name: fsum(cast(deque[float], self._newest)) / len(self._newest)}
 
+    def _made(self, factory: MetricFactory) -> Metric:
+        """Return a fresh metric, over the matrix that several share if it is a function of one."""
+        if not reads_confusion_matrix(factory, self._task):
+            return factory()
+        if self._matrix is None:
+            self._matrix = _matrix()
+        return factory(cm=self._matrix)
+
+    def _note_begun(self, names: Iterable[str]) -> None:
+        """Note that metrics have measured nothing yet."""
+        begun = {name: at for name, at in self._begun.items() if name in self._metrics}
+        begun |= dict.fromkeys(names, self.examples)
+        if begun:
+            self._begun = begun
+
+    def _is_over_matrix(self, metric: object) -> bool:
+        return self._matrix is not None and getattr(metric, "cm", None) is self._matrix
+
+    def _arrange(self) -> None:
+        """Tell apart which of the others look at the value, and which at the probabilities."""
+        others = [each for each in self._metrics.values() if not self._is_over_matrix(each)]
+        by_probabilities = [reads_probabilities(each, self._task) for each in others]
+        self._by_probabilities = [*compress(others, by_probabilities)]
+        self._by_value = [*compress(others, map(not_, by_probabilities))]
+        order_matrices(self._metrics.values())
+
     def _measurable(
         self, labels: Sequence[LabelValue], values: Sequence[LabelValue | None]
     ) -> Sequence[bool]:
@@ -243,6 +311,26 @@ class Scores:
                 True: probabilities.get("True", 0.0),
             }
         return str(label), dict(probabilities)  # which name many classes as text
+
+
+def _matrix() -> metrics.ConfusionMatrix:
+    return ConfusionMatrix()  # type: ignore[no-untyped-call]  # River's
+
+
+class _LostOverMatrix(Lost):
+    """Stands where a metric was over the matrix that several share."""
+
+
+def _put_over(matrix: metrics.ConfusionMatrix | Lost, metric: Metric | Lost) -> Any:
+    """Return a metric over the matrix; where either is lost, so is the metric."""
+    lost = next((each for each in (metric, matrix) if isinstance(each, Lost)), None)
+    return _over(matrix, metric) if lost is None else _LostOverMatrix(*lost)
+
+
+def _over(matrix: metrics.ConfusionMatrix, metric: Any) -> Metric:
+    """Return a copy of a metric, and of those that it consists of, over another matrix."""
+    copy: Metric = deepcopy(metric, {id(metric.cm): matrix})
+    return copy
 
 
 def _update(

@@ -12,6 +12,8 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from millrace.models.sealed import Fields
+
 _EVENTS = 8  # that must have reached a time before what is older is forgotten
 
 
@@ -60,6 +62,24 @@ class Window:
         self._forgotten_ms = None  # release 0.1 did not know it
         for name, value in state[1].items():
             setattr(self, name, value)
+
+    def to_fields(self) -> dict[str, object]:
+        """Return what is saved of it."""
+        return {
+            "span_ms": self.span_ms,
+            "max_events": self.max_events,
+            "times_ms": self._times_ms,
+            "values": self._values,
+            "forgotten_ms": self._forgotten_ms,
+        }
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> Window:
+        """Return the window that was saved."""
+        window = cls(fields["span_ms"], fields["max_events"])
+        window._times_ms, window._values = fields["times_ms"], fields["values"]
+        window._forgotten_ms = fields["forgotten_ms"]
+        return window
 
     @property
     def size_bytes(self) -> int:

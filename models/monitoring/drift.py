@@ -91,6 +91,19 @@ class DriftSettings:
         whole_number("drift.cooldown", self.cooldown, least=0)
         whole_number("drift.replacement_after", self.replacement_after)
 
+    def detector_of(self, source: str) -> Detector | None:
+        """Return what watches a source: `loss:<model>`, `input:<feature>` or `prediction`.
+
+        Examples
+        --------
+        >>> DriftSettings(inputs={"price": "kswin"}).detector_of("input:price")
+        'kswin'
+        """
+        kind, _, name = source.partition(":")
+        if kind == "input":
+            return self.inputs.get(name) if isinstance(self.inputs, Mapping) else self.inputs
+        return self.loss if kind == "loss" else self.predictions
+
     def detectors(self) -> list[tuple[str, Detector]]:
         """Return the detectors that are given, each with its parameter."""
         given: dict[str, Detector | None] = {

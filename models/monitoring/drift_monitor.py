@@ -19,6 +19,7 @@ from millrace.models.monitoring.detectors import (
     update_until_drift,
 )
 from millrace.models.monitoring.independence import Independence
+from millrace.models.sealed import Fields, Lost, Sealed
 from millrace.models.user_code import PASSED_ON
 
 _RECENT = 128  # values kept, among which a change is located
@@ -119,6 +120,56 @@ class DriftMonitor:
         vars(self).setdefault("_independence", None)  # these three are not in state of 0.1
         vars(self).setdefault("_most_reports", None)
         vars(self).setdefault("_reported", [])
+
+    def to_fields(self) -> dict[str, object]:
+        """Return what is saved of it: the detector is sealed, with what it was when unused."""
+        independence = self._independence
+        return {
+            "detectors": Sealed([self._unused, self._detector]),
+            "cooldown": self._cooldown,
+            "only_increase": self._only_increase,
+            "scaled": self._scaled,
+            "position": self._position,
+            "silent_until": self._silent_until,
+            "most_reports": self._most_reports,
+            "reported": self._reported,
+            "independence": None if independence is None else independence.to_fields(),
+            "recent": [*self._recent],
+            "count": self._count,
+            "total": self._total,
+            "centre": self._centre,
+            "factor": self._factor,
+            "warm_up": self._warm_up,
+        }
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> DriftMonitor:
+        """Return the monitor that was saved; a lost detector is to be renewed."""
+        monitor = cls.__new__(cls)
+        attributes = {f"_{name}": value for name, value in fields.items()}
+        detectors, independence = attributes.pop("_detectors"), fields["independence"]
+        is_lost = isinstance(detectors, Lost)
+        unused, detector = (detectors, detectors) if is_lost else detectors
+        monitor.__setstate__(
+            attributes
+            | {
+                "_unused": unused,
+                "_detector": detector,
+                "_recent": deque(fields["recent"], maxlen=_RECENT),
+                "_independence": independence and Independence.from_fields(independence),
+            }
+        )
+        return monitor
+
+    @property
+    def lost(self) -> Lost | None:
+        """Why there is no detector, where it was lost."""
+        return self._unused if isinstance(self._unused, Lost) else None
+
+    def renew(self, detector: Detector) -> None:
+        """Begin anew with a fresh detector; positions, cooldown and reports go on."""
+        self._unused = make_detector(detector)
+        self._start()
 
     def become_quiet(self, most_reports: int) -> None:
         """Be quiet from now on, and end with so many reports within 100,000 values."""

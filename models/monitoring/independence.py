@@ -11,6 +11,8 @@ from math import dist, sqrt
 
 import numpy as np
 
+from millrace.models.sealed import Fields
+
 _BLOCK = 32  # values
 _KEPT = 64  # blocks, and means of each length
 _LENGTHS = 5  # of means: 32 values, 128, 512, 2,048, 8,192
@@ -45,6 +47,24 @@ class Independence:
         self._block: list[float] = []  # not full yet
         self._blocks: list[tuple[float, float]] = []  # lists, since an empty deque takes 0.7 KB
         self.forget_levels()
+
+    def to_fields(self) -> dict[str, object]:
+        """Return what is saved of it."""
+        return {
+            "block": self._block,
+            "blocks": [[spread, steps] for spread, steps in self._blocks],
+            "means": self._means,
+            "made": self._made,
+        }
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> Independence:
+        """Return what was saved."""
+        independence = cls()
+        independence._block = fields["block"]
+        independence._blocks = [(spread, steps) for spread, steps in fields["blocks"]]
+        independence._means, independence._made = fields["means"], fields["made"]
+        return independence
 
     def forget_levels(self) -> None:
         """Begin anew after a change: the next one is judged by what follows."""

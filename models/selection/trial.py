@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from enum import StrEnum, auto
 
+from millrace.models.sealed import Fields
+
 
 class Verdict(StrEnum):
     """What a trial has shown so far."""
@@ -51,6 +53,25 @@ class Trial:
         self._learned = learned
         self._compared = max(learned - self._warm_up, 0)
         self._advantage = advantage
+
+    def to_fields(self) -> dict[str, object]:
+        """Return what is saved of it."""
+        return {
+            "warm_up": self._warm_up,
+            "to_compare": self._to_compare,
+            "learned": self._learned,
+            "compared": self._compared,
+            "advantage": self._advantage,
+            "unanswered": self._unanswered,
+        }
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> Trial:
+        """Return the trial that was saved, at the same place."""
+        trial = cls(examples=0)
+        for name, value in fields.items():
+            setattr(trial, f"_{name}", value)
+        return trial
 
     @property
     def is_warm(self) -> bool:

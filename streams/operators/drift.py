@@ -12,7 +12,7 @@ metric `drift_unwatched` says so.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain, groupby
 from operator import itemgetter
 from typing import NamedTuple, Self, cast
@@ -104,11 +104,9 @@ class DriftOperator(Operator):
 
     def _detector(self, source: str) -> Detector | None:
         """Return the detector of a source; None where there is none, or no such feature."""
-        if source == _PREDICTION:
-            return self._settings.predictions
         name = source.removeprefix(_INPUT)
         is_there = any(name in each.names for each in self.pipeline.features)
-        return self._input_detector(name) if is_there else None
+        return self._settings.detector_of(source) if is_there or source == _PREDICTION else None
 
     def _fold(self, slice_: Slice) -> list[Made]:
         return [each for part in self._columns(slice_) for each in self._watch(part)]
@@ -152,7 +150,8 @@ class DriftOperator(Operator):
     ) -> Iterator[tuple[str, Detector | None, Sequence[object]]]:
         """Return what is watched, by which detector, and its values at the predictions."""
         for name, values in _columns(predictions.features):
-            yield f"{_INPUT}{name}", self._input_detector(name), values
+            source = f"{_INPUT}{name}"
+            yield source, self._settings.detector_of(source), values
         yield _PREDICTION, self._settings.predictions, self._predicted(predictions)
 
     def _watch_source(
@@ -218,10 +217,6 @@ class DriftOperator(Operator):
             None if isinstance(value, str) else each.get("True", number)  # not of ours
             for value, each, number in pairs
         ]
-
-    def _input_detector(self, name: str) -> Detector | None:
-        inputs = self._settings.inputs
-        return inputs.get(name) if isinstance(inputs, Mapping) else inputs
 
 
 def _same_columns(record: PredictionRecord) -> tuple[str, str]:

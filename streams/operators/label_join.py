@@ -19,6 +19,7 @@ from typing import NamedTuple
 from millrace.models.candidates.baselines import baselines
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.tasks import Task
+from millrace.models.sealed import Fields
 from millrace.schemas.records import Fate, FeatureVector, Label, Predicted
 from millrace.streams.operators.base import Reading, Tally
 from millrace.streams.operators.classes import Classes
@@ -47,6 +48,18 @@ class Early(NamedTuple):
     label: Label
     origin: Origin
     since_ms: int | None
+
+    def to_fields(self) -> dict[str, object]:
+        """Return what is saved of it."""
+        origin = self.origin._asdict()
+        return {"label": self.label, "origin": origin, "since_ms": self.since_ms}
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> Early:
+        """Return the label that was saved."""
+        origin = Origin(**fields["origin"])
+        headers = tuple((name, value) for name, value in origin.headers)
+        return cls(fields["label"], origin._replace(headers=headers), fields["since_ms"])
 
 
 class LabelJoin:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import pickle
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
+from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -104,7 +105,24 @@ class RefusedPartError(SnapshotError):
             "a snapshot may hold parts of River, of Millrace and of the pipeline's own module;"
             f" got {module}.{name}. If it belongs to the model, define it in the pipeline's module"
         )
-        self.is_rivers = module.partition(".")[0] == RIVER
+        package = module.partition(".")[0]
+        self.is_rivers = package == RIVER
+        self.is_gone = package.isidentifier() and not _is_there(package)
+
+
+def _is_there(package: str) -> bool:
+    return package in sys.modules or find_spec(package) is not None
+
+
+def is_in(module: str, packages: Collection[str]) -> bool:
+    """Whether a module is one of these packages, or in one.
+
+    Examples
+    --------
+    >>> is_in("river.tree", ["river"]), is_in("riverside", ["river"])
+    (True, False)
+    """
+    return any(module == each or module.startswith(f"{each}.") for each in packages)
 
 
 def own_modules(pipeline: Pipeline) -> frozenset[str]:

@@ -6,6 +6,7 @@ did not have, the object loads, and fails at its first prediction.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import suppress
 from copy import deepcopy
 from functools import cache
@@ -13,14 +14,21 @@ from typing import Any
 
 from millrace.models.pipeline.parts import parts
 from millrace.models.user_code import contained
-from millrace.streams.state.allowed import RIVER
+from millrace.streams.state.allowed import RIVER, is_in
 
 _ROOMS = (f"{RIVER}.", "millrace.models.candidates.accelerated.")  # which derive from River's
 _ANSWERS = ("predict_proba_one", "predict_one", "score_one", "transform_one")
 
 
-def fault_of(obj: object) -> str:
+def fault_of(obj: object, own: Collection[str] = ()) -> str:
     """Return what a part of an object lacks, with its place; empty if none lacks anything.
+
+    Parameters
+    ----------
+    obj
+        As it was loaded.
+    own
+        Modules of the user's, with their submodules, of which the code has changed.
 
     Examples
     --------
@@ -34,8 +42,12 @@ def fault_of(obj: object) -> str:
     """
     for place, part in parts("state", obj):
         kind: Any = type(part)
-        if kind.__module__.startswith(_ROOMS) and hasattr(part, "__dict__"):
-            missing = _attributes(kind) - vars(part).keys()
+        if is_in(kind.__module__, own):
+            missing = [name for name in _attributes(kind) if not hasattr(part, name)]
+            if missing:
+                return f"{place} has no {min(missing)}"
+        elif kind.__module__.startswith(_ROOMS) and hasattr(part, "__dict__"):
+            missing = [name for name in _attributes(kind) if name not in vars(part)]
             if missing:
                 return f"{place} has no {min(missing)}"
             if error := _first_error(part):

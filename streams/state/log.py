@@ -169,7 +169,7 @@ class StateLog:
         self._on_topics: defaultdict[int, _OnTopics] = defaultdict(_OnTopics)
         self._flushed: dict[int, _Flushed] = {}
         self._restoring = Restoring(pipeline, self._topic, prefix, key, self._parts, on_lost, find)
-        self.published = PublishedModels(self._signed, self._parts(), self._restoring.load)
+        self.published = PublishedModels(self._signed, self._parts(), self._restoring.models)
 
     def flush(
         self,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-STATE_VERSION = 3
+STATE_VERSION = 4
 """Of the state that this release writes. Increment it when a class of the state changes."""
 
 Name = tuple[str, str]
@@ -61,4 +61,7 @@ RENAMED: Mapping[int, Mapping[Name, Name]] = {
 }
 """State version to the names that its pickles use and this release has under another name."""
 
-READABLE_VERSIONS = frozenset({*RENAMED, STATE_VERSION})
+PICKLED_VERSIONS = frozenset({1, 2, 3})
+"""Of which an entry is one pickle."""
+
+READABLE_VERSIONS = PICKLED_VERSIONS | {STATE_VERSION}

@@ -1,8 +1,8 @@
 """From the records of one partition to the state that they are, as far as it can be read.
 
-What cannot be read at all is refused: another definition, another form, a part that is not there
-any more. What another version of River or Python has written, and this one cannot read, is lost
-alone, by name: it begins anew, and everything else goes on.
+What cannot be read at all is refused: another definition, another form, what is signed with another
+key. A part that this version of River, of Python or of the user's own code cannot read any more is
+lost alone, by name: it begins anew, and everything else goes on.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 
+from millrace.models.candidates.model_set import ModelSet
 from millrace.models.identity.definition import changed_parts, identities
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import LostError, SnapshotError
@@ -22,9 +23,11 @@ from millrace.streams.operators.keyed_state import Change
 from millrace.streams.state import snapshot
 from millrace.streams.state.allowed import own_modules
 from millrace.streams.state.binding import payload_of
+from millrace.streams.state.entries import MODELS
 from millrace.streams.state.found import Found
 from millrace.streams.state.parts import Parts, count_parts
-from millrace.streams.state.records import MANIFEST, Manifest, Place, Saved, StateRecord
+from millrace.streams.state.records import MANIFEST, Manifest, Place, Saved
+from millrace.streams.state.renewing import renew_lost
 
 _log = structlog.get_logger(__name__)
 
@@ -40,7 +43,7 @@ class Restored:
     parts
         Where a large entry is, to how many parts it has.
     lost
-        Where entries are that cannot be read.
+        Where entries are of which nothing can be read.
     """
 
     saved: Saved
@@ -64,7 +67,7 @@ class Restoring:
     make_parts
         Returns what puts large values together.
     on_lost
-        Called for each entry that is lost.
+        Called for each part that is lost.
     find
         Imports the definition of a digest, whose classes state may hold.
 
@@ -86,6 +89,7 @@ class Restoring:
         on_lost: Callable[[], None],
         find: Callable[[str], object],
     ) -> None:
+        self._pipeline = pipeline
         self._topic = topic
         self._prefix = prefix
         self._key = key
@@ -105,6 +109,17 @@ class Restoring:
             See `streams.state.snapshot.load`.
         """
         return snapshot.load(data, self._key, self._own)
+
+    def models(self, payload: bytes) -> ModelSet:
+        """Return the models of a snapshot, those that are lost begun anew.
+
+        Raises
+        ------
+        SnapshotError
+            See `streams.state.snapshot.load`.
+        """
+        models: ModelSet = self._entry("models", MODELS, "", payload)
+        return models
 
     def manifest(self, found: Found) -> Manifest:
         """Return the manifest of a partition that has one."""
@@ -176,23 +191,38 @@ class Restoring:
                 continue
             counts[store] += 1
             try:
-                change = Change(entry, each.sequence, self.load(whole))
+                change = Change(entry, each.sequence, self._entry(*each.place, entry, whole))
             except LostError as error:
                 restored.lost.add(each.place)
-                self._say_lost(each, error)
+                self._say_lost(*each.place, "all of it", str(error))
                 continue
             restored.saved.entries.setdefault(store, []).append(change)
             if count := count_parts(payload, self._key):
                 restored.parts[each.place] = count
         return counts
 
-    def _say_lost(self, record: StateRecord, error: LostError) -> None:
+    def _entry(self, topic: str, key: str, entry: str, data: bytes) -> Any:
+        """Return an entry, of which lost parts are begun anew.
+
+        Raises
+        ------
+        LostError
+            Nothing of it can be read.
+        """
+        loaded = snapshot.load_parts(data, self._key, self._own)
+        if loaded.lost:
+            for part, lost in renew_lost(loaded, entry, self._pipeline).items():
+                self._say_lost(topic, key, part, lost.reason)
+        return loaded.value
+
+    def _say_lost(self, topic: str, key: str, part: str, reason: str) -> None:
         self._on_lost()
         _log.error(
             "a part of the saved state is lost, and begins anew",
-            topic=self._prefix + record.topic,
-            key=record.key,
-            reason=str(error),
+            topic=self._prefix + topic,
+            key=key,
+            part=part,
+            reason=reason,
         )
 
 

@@ -1,41 +1,63 @@
-"""Saved state in and out: signed, stamped with versions, and loaded through an allow-list.
+"""Saved state in and out: signed, stamped with the version of its form, and loaded part by part.
 
 An agent writes its models and windows to `state.<agent>` and to `models`, and reads them back
-when it takes over a partition. River objects have no other form than Python's pickle, and a
+when it takes over a partition. What it writes is data (`data`), but for what has no other form than
+Python's pickle: River's objects, and the user's own. Each of these is sealed in it (`sealing`). A
 pickle is a program. Three checks come before it is run: the signature (`signing`) says that this
 key wrote it, the stamp that the form of the state can be read here, and `unpickling` runs nothing
-that does not make a model's state. The stamp also has the versions of River and Python: most of
-what others have written can be read, and what cannot is said to be lost, and not wrong.
+that does not make a model's state.
 
 Layout of what is signed::
 
-    length of the stamp (4 bytes) | stamp | pickle
+    length of the stamp (4 bytes) | stamp | data; up to version 3, one pickle
 
 The stamp is JSON, its length begins with 0. Bytes are data of which an operator knows the form:
-they need no stamp, and are no pickle. What is signed is then ``D`` and the bytes.
+they need no stamp. What is signed is then ``D`` and the bytes.
 """
 
 from __future__ import annotations
 
 import json
-import pickle
-import sys
 from collections.abc import Iterable, Mapping
-from functools import cache
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from river.__version__ import __version__ as river_version
-
+from millrace.models.sealed import Lost, Sealed
 from millrace.schemas import LostError, SnapshotError
 from millrace.streams.state.allowed import RefusedPartError
+from millrace.streams.state.data import NotDataError, from_data, to_data
 from millrace.streams.state.fitting import fault_of
-from millrace.streams.state.migrations import READABLE_VERSIONS, RENAMED, STATE_VERSION, Name
+from millrace.streams.state.migrations import (
+    PICKLED_VERSIONS,
+    READABLE_VERSIONS,
+    RENAMED,
+    STATE_VERSION,
+    Name,
+)
+from millrace.streams.state.sealing import HERE, lost, unseal
 from millrace.streams.state.signing import sign, verified
 from millrace.streams.state.unpickling import StateUnpickler
 
 _DATA = b"D"
-_LIBRARIES = ("river", "python")
+_STAMP = json.dumps({"state": STATE_VERSION}).encode()
+_HEAD = len(_STAMP).to_bytes(4, "big") + _STAMP
+
+
+@dataclass
+class Loaded:
+    """What was loaded.
+
+    Attributes
+    ----------
+    value
+        The object; a part that is lost has `Lost` in its place.
+    lost
+        The parts that are lost.
+    """
+
+    value: Any
+    lost: list[Lost] = field(default_factory=list)
 
 
 def dump(obj: object, key: bytes) -> bytes:
@@ -64,14 +86,10 @@ def dump(obj: object, key: bytes) -> bytes:
     if type(obj) is bytes:
         return sign(_DATA + obj, key)
     try:
-        pickled = pickle.dumps(obj, protocol=5)
-    except Exception as error:  # a part's own __reduce__ may raise whatever it likes
-        raise SnapshotError(
-            f"a part of the state cannot be pickled: {error}."
-            " Define functions and classes at the top of a module, not as a lambda or in a function"
-        ) from error
-    stamp = json.dumps(_stamp()).encode()
-    return sign(len(stamp).to_bytes(4, "big") + stamp + pickled, key)
+        data = to_data(obj)
+    except NotDataError:  # the user's own, as a whole: its parts may share others
+        data = to_data(Sealed(obj))
+    return sign(_HEAD + data, key)
 
 
 def load(
@@ -97,27 +115,56 @@ def load(
     Raises
     ------
     LostError
-        It was written with another version of River or Python, and cannot be read with this one.
+        A part of it cannot be read any more.
     SnapshotError
         Unsigned, cut off, changed, signed with another key, of another form, or holding
         what is no part of a model's state. The message says which, and what to do.
     """
+    loaded = load_parts(data, key, allow, renamed)
+    if loaded.lost:
+        raise LostError(loaded.lost[0].reason)
+    return loaded.value
+
+
+def load_parts(
+    data: bytes,
+    key: bytes,
+    allow: Iterable[str] = (),
+    renamed: Mapping[Name, Name] = MappingProxyType({}),
+) -> Loaded:
+    """Return as much as can be read of the object in `data`; else as `load`."""
     body = verified(data, key)
     if body.startswith(_DATA):
-        return body[len(_DATA) :]
+        return Loaded(body[len(_DATA) :])
     stamp_size = int.from_bytes(body[:4], "big")
-    stamp = json.loads(body[4 : 4 + stamp_size])
+    stamp, content = json.loads(body[4 : 4 + stamp_size]), body[4 + stamp_size :]
     _check_state_version(stamp)
-    renamed = {**renamed, **RENAMED.get(stamp["state"], {})}
-    is_other = any(stamp.get(name) != _stamp()[name] for name in _LIBRARIES)
+    own, renamed = tuple(allow), {**renamed, **RENAMED.get(stamp["state"], {})}
+    if stamp["state"] in PICKLED_VERSIONS:
+        return Loaded(_unpickled(stamp, StateUnpickler(content, own, renamed)))
+    loaded = Loaded(None)
+
+    def opened(sealed: memoryview) -> object:
+        part = unseal(sealed, own, renamed)
+        if isinstance(part, Lost):
+            loaded.lost.append(part)
+        return part
+
+    loaded.value = from_data(content, opened)
+    return loaded
+
+
+def _unpickled(stamp: Mapping[str, object], unpickler: StateUnpickler) -> object:
+    """Return what was pickled as a whole, up to version 3."""
+    is_other = any(stamp.get(name) != here for name, here in HERE.items())
     try:
-        loaded = StateUnpickler(body[4 + stamp_size :], tuple(allow), renamed).load()
+        loaded = unpickler.load()
     except Exception as error:  # an unpickled object's own code may raise whatever it likes
         is_rivers = isinstance(error, RefusedPartError) and error.is_rivers
         if isinstance(error, SnapshotError) and not is_rivers:
             raise
         if is_other:
-            raise _lost(stamp, f"{type(error).__name__}: {error}") from error
+            raise LostError(lost(stamp, f"{type(error).__name__}: {error}").reason) from error
         if is_rivers:
             raise
         raise SnapshotError(
@@ -125,26 +172,8 @@ def load(
             " If the pipeline's own classes changed, delete its state topics to start over"
         ) from error
     if is_other and (fault := fault_of(loaded)):
-        raise _lost(stamp, fault)
+        raise LostError(lost(stamp, fault).reason)
     return loaded
-
-
-@cache
-def _stamp() -> dict[str, int | str]:
-    return {
-        "state": STATE_VERSION,
-        "river": river_version,
-        "python": f"{sys.version_info.major}.{sys.version_info.minor}",
-    }
-
-
-def _lost(stamp: Mapping[str, object], why: str) -> LostError:
-    written, here = _libraries(stamp), _libraries(_stamp())
-    return LostError(f"what was written with {written} cannot be read with {here}: {why}")
-
-
-def _libraries(stamp: Mapping[str, object]) -> str:
-    return " and ".join(f"{name} {stamp.get(name)}" for name in _LIBRARIES)
 
 
 def _check_state_version(stamp: Mapping[str, object]) -> None:

@@ -30,6 +30,7 @@ from millrace.streams.state.allowed import (
     RIVERS_COMPILED,
     WITHHELD,
     RefusedPartError,
+    is_in,
 )
 from millrace.streams.state.migrations import Name
 from millrace.streams.state.rebuilding import GUARDED, check_dtype
@@ -52,6 +53,10 @@ _REDUCE, _BUILD = (
 _TEXT_METHODS = ("casefold", "lower", "split", "strip", "upper")
 _CONTAINERS = (Counter, OrderedDict, defaultdict, deque, Enum)
 _NEVER_BUILT = (type, FunctionType, MethodType, BuiltinFunctionType, ModuleType)
+
+
+class GonePartError(SnapshotError):
+    """A class or function of the user's own that is not there any more."""
 
 
 class _Dispatch(dict[int, Callable[[Any], None]]):
@@ -100,7 +105,7 @@ class StateUnpickler(pickle._Unpickler):
             return self._called(super().find_class(module, name))
         if (module, name) in HELD or (module, name) in MILLRACE:
             return super().find_class(module, name)
-        is_own = _is_in(module, self._own)
+        is_own = is_in(module, self._own)
         if (not is_own and not _is_rivers(module)) or "__" in name or "<" in name:
             raise RefusedPartError(module, name)
         found = self._own_part(module, name) if is_own else super().find_class(module, name)
@@ -111,7 +116,7 @@ class StateUnpickler(pickle._Unpickler):
             raise RefusedPartError(module, name)
         if isinstance(found, type) and not issubclass(found, type):
             is_called = (
-                is_own or issubclass(found, _CONTAINERS) or _is_in(module, (RIVERS_COMPILED,))
+                is_own or issubclass(found, _CONTAINERS) or is_in(module, (RIVERS_COMPILED,))
             )
             return self._called(found) if is_called else found
         if isinstance(found, FunctionType | BuiltinFunctionType) or _is_compiled(found):
@@ -122,7 +127,7 @@ class StateUnpickler(pickle._Unpickler):
         try:
             return super().find_class(module, name)
         except (ImportError, AttributeError) as error:
-            raise SnapshotError(
+            raise GonePartError(
                 f"the snapshot does not fit the code: there is no {module}.{name}. Put it back, or"
                 " delete the pipeline's state topics to start over"
             ) from error
@@ -171,7 +176,7 @@ class StateUnpickler(pickle._Unpickler):
             return found
         if isinstance(found, MethodType):
             home = found.__func__.__module__
-            if _is_in(home, self._own) or _is_rivers(home) or type(owner) is Random:
+            if is_in(home, self._own) or _is_rivers(home) or type(owner) is Random:
                 return found
         if isinstance(owner, re.Pattern) and isinstance(found, BuiltinMethodType):
             return found
@@ -189,12 +194,8 @@ def _home(thing: object) -> str:
 
 
 def _is_rivers(module: str) -> bool:
-    return _is_in(module, (RIVER,)) and WITHHELD.isdisjoint(module.split("."))
+    return is_in(module, (RIVER,)) and WITHHELD.isdisjoint(module.split("."))
 
 
 def _is_compiled(found: object) -> bool:
     return type(found).__name__ == "cython_function_or_method"
-
-
-def _is_in(module: str, packages: tuple[str, ...]) -> bool:
-    return any(module == each or module.startswith(f"{each}.") for each in packages)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import random
+from collections import deque
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
+from river import linear_model, metrics
 from river.drift import PageHinkley
 
-from millrace import DriftSettings, Pending, Pipeline, catalogue, fields, rolling
+from millrace import DriftSettings, Feature, Pending, Pipeline, Store, catalogue, fields, rolling
 
 KEY = b"a key for fixtures"
 NOW_MS = 1_700_000_000_000
@@ -24,6 +27,7 @@ CASES = [
     "regression-catalogue",
     "binary-replacing",
     "anomaly-unlabelled",
+    "binary-own",  # since state version 3
 ]
 _LABELS = {
     "binary": "boolean",
@@ -42,6 +46,37 @@ _REST_OF_THE_CATALOGUE = {
     "multiclass": ["leveraging_bagging", "aggregated_mondrian_forest"],
     "regression": ["adaptive_random_forest_regressor"],
 }
+_COUNTS = Store[dict[str, Any]]("counts")
+_NEWEST = Store[deque[float]]("newest")
+
+
+class Own(Feature):
+    """Keeps plain data in one store, and an object in another."""
+
+    names = ("nth", "spread")
+
+    def check(self, schema: object) -> None:
+        """Any will do."""
+
+    def bind(self, stores: Any) -> Any:
+        counts, newest = stores(_COUNTS), stores(_NEWEST)
+
+        def extract(event: Any) -> dict[str, float]:
+            key, a = event["key"], event["fields"]["a"]
+            count = {"seen": counts.get(key, {"seen": 0})["seen"] + 1, "last": (a, None)}
+            counts[key] = count
+            values = newest[key] = deque([*newest.get(key, ()), a], maxlen=5)
+            return {"nth": count["seen"], "spread": max(values) - min(values)}
+
+        return extract
+
+
+class OwnModel(linear_model.LogisticRegression):
+    """A model of the author's."""
+
+
+class OwnMetric(metrics.LogLoss):
+    """A metric of the author's."""
 
 
 def pipeline_of(case: str) -> Pipeline:
@@ -65,7 +100,7 @@ def pipeline_of(case: str) -> Pipeline:
             ),
         ],
     }
-    replacing = kind == "replacing"
+    replacing, own = kind == "replacing", kind == "own"
     return Pipeline(
         name="released",
         schema=schema,
@@ -74,8 +109,11 @@ def pipeline_of(case: str) -> Pipeline:
         event_time="at",
         label="y" if has_label else None,
         task=task,
-        features=[fields("a", "b"), rolling("a", "count", "mean", window=timedelta(minutes=5))],
-        models={name: catalogue.factory(name, task) for name in names},
+        features=[fields("a", "b"), rolling("a", "count", "mean", window=timedelta(minutes=5))]
+        + [Own()] * own,
+        models={name: catalogue.factory(name, task) for name in names}
+        | ({"own": OwnModel} if own else {}),
+        metrics={"f1": metrics.F1, "log_loss": OwnMetric} if own else None,
         scope=scope,
         max_models=50,
         drift=DriftSettings(

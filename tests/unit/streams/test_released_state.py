@@ -41,6 +41,10 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+def named(file: Path) -> str:
+    return f"{file.parent.name}/{file.name.removesuffix('.json.gz')}"
+
+
 def read(file: Path) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(gzip.decompress(file.read_bytes()))
     return document
@@ -139,7 +143,7 @@ def test_every_task_and_scope_is_there() -> None:
     assert topics >= {"clean", "features", "predictions", "examples", "models", "alerts", "rejects"}
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name.removesuffix(".json.gz"))
+@pytest.mark.parametrize("file", FILES, ids=named)
 def test_records_of_every_topic_are_read(file: Path) -> None:
     """A record of an earlier release is decoded, whatever topic it is on."""
     document = read(file)
@@ -150,15 +154,17 @@ def test_records_of_every_topic_are_read(file: Path) -> None:
             assert codec.decode(origin).topic == topic
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name.removesuffix(".json.gz"))
+@pytest.mark.parametrize("file", FILES, ids=named)
 def test_state_is_restored_in_full(file: Path) -> None:
     """Every entry that a flush of an earlier release wrote is in a store again."""
     document = read(file)
     released = Released(document)
     entries = [each for each in document["state"] if each["key"] != "manifest"]
     stores = [store for task, _ in released.tasks.values() for _, store in task.stores()]
+    is_by_event = file.parent.name == "0.1"  # how waiting events were saved
     stored = sum(
-        len([*each.events]) if isinstance(each, WaitingState) else len(each) for each in stores
+        len([*each.events]) if is_by_event and isinstance(each, WaitingState) else len(each)
+        for each in stores
     )
     with_state = [each["topic"] for each in document["state"] if each["key"] == "manifest"]
     assert [f"state.{name}" for name in released.covers] == with_state
@@ -166,7 +172,7 @@ def test_state_is_restored_in_full(file: Path) -> None:
         assert stored == len(entries)
 
 
-@pytest.mark.parametrize("file", CONTINUED, ids=lambda file: file.name.removesuffix(".json.gz"))
+@pytest.mark.parametrize("file", CONTINUED, ids=named)
 def test_folding_goes_on_as_if_nothing_had_happened(file: Path) -> None:
     """What follows from restored state is what followed in the release that wrote it."""
     document = read(file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -25,7 +26,8 @@ from millrace.streams.state import snapshot
 from millrace.streams.state.entries import MODELS
 from millrace.streams.state.log import StateLog
 from millrace.streams.state.records import Saved, StateRecord
-from millrace.streams.state.snapshot import _stamp as stamp
+from millrace.streams.state.sealing import HERE
+from millrace.streams.state.signing import sign
 from millrace.streams.state.unpickling import StateUnpickler
 from millrace.streams.tools.inspect_state import describe
 from millrace.streams.topology.chain import AgentSpec, parse_chain
@@ -515,6 +517,12 @@ def test_a_part_that_is_not_allowed_is_refused_with_its_topics(
         make_log().read([0])
 
 
+def dumped_by_version_3(obj: object, key: bytes) -> bytes:
+    """Return an entry as version 3 wrote it: one pickle."""
+    stamp = json.dumps({"state": 3, **HERE}).encode()
+    return sign(len(stamp).to_bytes(4, "big") + stamp + pickle.dumps(obj, protocol=5), key)
+
+
 def test_what_only_another_version_can_read_is_lost_alone(
     make_log: Callable[..., StateLog],
     broker: FakeBroker,
@@ -525,7 +533,8 @@ def test_what_only_another_version_can_read_is_lost_alone(
     task = make_task(pipeline)
     learn(task, pipeline, range(50))
     with monkeypatch.context() as before:
-        before.setattr(snapshot, "_stamp", lambda: {**stamp(), "river": "0.0.1"})
+        before.setattr(snapshot, "dump", dumped_by_version_3)
+        before.setitem(HERE, "river", "0.0.1")
         save(make_log(part_bytes=500), broker, task, {"events": 50}, 1)
     find = StateUnpickler.find_class
 
