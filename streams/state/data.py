@@ -137,7 +137,7 @@ class _Writer:
             fields = self._dictionary(value.to_fields())
             return Ext(_OBJECT, _encode([_NAMES[kind], fields]))
         if kind is Sealed or kind in _NAMES:
-            return value
+            return _extension(value)
         if kind is tuple:
             return Ext(_TUPLE, _encode(self._all(value)))
         if kind not in _CONTAINERS:
