@@ -51,7 +51,7 @@ def saved(model: Model) -> dict[str, object]:
     Examples
     --------
     >>> saved(baselines("regression")["prior"]), saved(baselines("binary")["prior"])
-    ({'n': 0, 'mean': 0.0}, {'counts': {}, 'most_common': None})
+    ({'n': 0.0, 'mean': 0.0}, {'counts': {}, 'most_common': None})
     """
     if isinstance(model, dummy.StatisticRegressor):
         mean = cast(stats.Mean, model.statistic)

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from millrace.models.candidates.candidate import Candidate
-from millrace.models.candidates.incumbents import challenger_name, deploy_of
+from millrace.models.candidates.incumbents import (
+    challenger_name,
+    deploy_of,
+    incumbent_of,
+    since_of,
+)
 from millrace.models.pipeline.model import Model
 from millrace.models.pipeline.tasks import Task
 from millrace.models.sealed import Fields
@@ -54,9 +59,9 @@ class Challenger:
     @classmethod
     def from_fields(cls, task: Task, fields: Fields) -> Challenger:
         """Return the challenger that was saved."""
-        incumbent, _, since = fields["name"].partition(_MARK)
-        candidate = Candidate.from_fields(task, fields["candidate"])
-        return cls(incumbent, int(since), candidate, Trial.from_fields(fields["trial"]))
+        name, candidate = fields["name"], Candidate.from_fields(task, fields["candidate"])
+        trial = Trial.from_fields(fields["trial"])
+        return cls(incumbent_of(name), since_of(name), candidate, trial)
 
     @property
     def model(self) -> Model:

@@ -37,3 +37,14 @@ def incumbent_of(name: str) -> str:
     ('hoeffding_tree', 'hoeffding_tree')
     """
     return name.partition(_MARK)[0]
+
+
+def since_of(challenger: str) -> int:
+    """Return the version of the models at which a challenger was made.
+
+    Examples
+    --------
+    >>> since_of(challenger_name("hoeffding_tree", 1056))
+    1056
+    """
+    return int(challenger.partition(_MARK)[2])

@@ -102,6 +102,7 @@ class ModelSet:
         self._measures_probabilities = measured
         self.challengers: dict[str, Challenger] = {}
         self.version = 0
+        self.passed_over = 0
         self.failures: Counter[str] = Counter()
         # Version after the last example that a candidate raised at, and how many in a row they are.
         self._unlearned: dict[str, tuple[int, int]] = {}
@@ -126,6 +127,8 @@ class ModelSet:
             "measures_probabilities": self._measures_probabilities,
             "challengers": {name: each.to_fields() for name, each in self.challengers.items()},
             "version": self.version,
+            "passed_over": self.passed_over,
+            "commanded": self.commanded,
             "failures": dict(self.failures),
             "unlearned": {name: [*each] for name, each in self._unlearned.items()},
         }
@@ -144,7 +147,8 @@ class ModelSet:
         models.challengers = {
             name: Challenger.from_fields(task, each) for name, each in fields["challengers"].items()
         }
-        models.version = fields["version"]
+        models.version, models.passed_over = fields["version"], fields["passed_over"]
+        models.commanded = fields["commanded"]
         models.failures = Counter(fields["failures"])
         models._unlearned = {
             name: (version, in_a_row) for name, (version, in_a_row) in fields["unlearned"].items()
@@ -158,8 +162,7 @@ class ModelSet:
         for name, candidate in self.candidates.items():
             if isinstance(candidate.model, Lost):
                 found[f"models[{name!r}]"] = candidate.model
-                self._replace(name, pipeline.fresh_model(name))
-                self._unlearned.pop(name, None)
+                self.reset(name, pipeline)
         for name, challenger in self.challengers.items():
             if isinstance(challenger.model, Lost):
                 found[f"the challenger of models[{name!r}]"] = challenger.model

@@ -97,16 +97,19 @@ class Released:
             again = self.factories[name].make()
             for (_, store), (_, other) in zip(task.stores(), again.stores(), strict=True):
                 assert isinstance(store, KeyedState)
+                as_it_is = {key for key, each in store.items() if isinstance(each, bytes)}
+                as_it_is -= store.unsaved.keys()
                 store.begin_save(lambda _: None)
                 other.restore(
-                    Change(key, number, self._saved_anew(store, store[key]))
-                    for number, key in enumerate(store)
+                    Change(
+                        key, at, self._again(each if key in as_it_is else store.saved_form(each))
+                    )
+                    for at, (key, each) in enumerate(store.items())
                 )
             self.tasks[name] = again, reads
 
-    def _saved_anew(self, store: KeyedState[Any], value: object) -> Any:
-        form = value if isinstance(value, bytes) else store.saved_form(value)
-        return snapshot.load(snapshot.dump(form, KEY), KEY, own_modules(self.pipeline))
+    def _again(self, value: object) -> Any:
+        return snapshot.load(snapshot.dump(value, KEY), KEY, own_modules(self.pipeline))
 
     def put(self, topic: str, key: bytes | None, value: bytes | None) -> None:
         """Write a record and let every agent that reads its topic fold it."""
