@@ -127,7 +127,9 @@ class StateUnpickler(pickle._Unpickler):
         try:
             return super().find_class(module, name)
         except (ImportError, AttributeError) as error:
-            raise GonePartError(
+            # The module of a bundle is not gone, but not loaded.
+            kind = SnapshotError if is_in(module, [PACKAGE]) else GonePartError
+            raise kind(
                 f"the snapshot does not fit the code: there is no {module}.{name}. Put it back, or"
                 " delete the pipeline's state topics to start over"
             ) from error

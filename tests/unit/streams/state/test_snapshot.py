@@ -477,6 +477,14 @@ def test_a_class_of_the_users_that_is_gone_is_lost(
     assert not isinstance(raised.value, LostError)
 
 
+@FORMS
+def test_a_class_of_a_bundle_that_is_not_loaded_is_refused(form: Callable[..., bytes]) -> None:
+    """It is not gone: nothing is lost because a worker could not load a definition."""
+    with pytest.raises(SnapshotError, match="there is no millrace_bundle") as raised:
+        snapshot.load(form(named("millrace_bundle.0b5c.shop", "Model"), river="0.0.1"), KEY)
+    assert not isinstance(raised.value, LostError)
+
+
 def test_what_fails_in_the_same_version_is_lost() -> None:
     """Whatever a part raises: what is around it goes on."""
     with pytest.raises(LostError, match="TypeError"):
