@@ -138,7 +138,7 @@ class ModelSet:
         """Return the models that were saved; those that are lost are to be renewed."""
         models = cls.__new__(cls)
         models.task = task = Task(fields["task"])
-        models.champion = fields["champion"]
+        models.champion, models.commanded = fields["champion"], fields["commanded"]
         models.candidates = {
             name: Candidate.from_fields(task, each) for name, each in fields["candidates"].items()
         }
@@ -148,7 +148,6 @@ class ModelSet:
             name: Challenger.from_fields(task, each) for name, each in fields["challengers"].items()
         }
         models.version, models.passed_over = fields["version"], fields["passed_over"]
-        models.commanded = fields["commanded"]
         models.failures = Counter(fields["failures"])
         models._unlearned = {
             name: (version, in_a_row) for name, (version, in_a_row) in fields["unlearned"].items()

@@ -131,9 +131,9 @@ class DriftMonitor:
             "scaled": self._scaled,
             "position": self._position,
             "silent_until": self._silent_until,
+            "independence": None if independence is None else independence.to_fields(),
             "most_reports": self._most_reports,
             "reported": self._reported,
-            "independence": None if independence is None else independence.to_fields(),
             "recent": [*self._recent],
             "count": self._count,
             "total": self._total,
@@ -146,19 +146,19 @@ class DriftMonitor:
     def from_fields(cls, fields: Fields) -> DriftMonitor:
         """Return the monitor that was saved; a lost detector is to be renewed."""
         monitor = cls.__new__(cls)
-        attributes = {f"_{name}": value for name, value in fields.items()}
-        detectors, independence = attributes.pop("_detectors"), fields["independence"]
+        detectors, independence = fields["detectors"], fields["independence"]
         is_lost = isinstance(detectors, Lost)
-        unused, detector = (detectors, detectors) if is_lost else detectors
-        monitor.__setstate__(
-            attributes
-            | {
-                "_unused": unused,
-                "_detector": detector,
-                "_recent": deque(fields["recent"], maxlen=_RECENT),
-                "_independence": independence and Independence.from_fields(independence),
-            }
-        )
+        monitor._unused, detector = (detectors, detectors) if is_lost else detectors
+        monitor._cooldown = fields["cooldown"]
+        monitor._only_increase, monitor._scaled = fields["only_increase"], fields["scaled"]
+        monitor._position, monitor._silent_until = fields["position"], fields["silent_until"]
+        monitor._independence = independence and Independence.from_fields(independence)
+        monitor._most_reports, monitor._reported = fields["most_reports"], fields["reported"]
+        monitor._detector = detector
+        monitor._recent = deque(fields["recent"], maxlen=_RECENT)
+        monitor._count, monitor._total = fields["count"], fields["total"]
+        monitor._centre, monitor._factor = fields["centre"], fields["factor"]
+        monitor._warm_up = fields["warm_up"]
         return monitor
 
     @property

@@ -45,7 +45,7 @@ class Trial:
     <Verdict.WON: 'won'>
     """
 
-    _unanswered = 0  # events that only the challenger predicted; not in what 0.1 saved
+    _unanswered = 0  # not in what 0.1 saved
 
     def __init__(self, examples: int, learned: int = 0, advantage: float = 0.0) -> None:
         self._warm_up = examples - examples // 2
@@ -53,6 +53,7 @@ class Trial:
         self._learned = learned
         self._compared = max(learned - self._warm_up, 0)
         self._advantage = advantage
+        self._unanswered = 0  # events that only the challenger predicted
 
     def to_fields(self) -> dict[str, object]:
         """Return what is saved of it."""
