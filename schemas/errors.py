@@ -64,7 +64,7 @@ class SnapshotError(MillraceError):
 
 
 class LostError(SnapshotError):
-    """A part of saved state that this version of River or Python cannot read any more."""
+    """A part of saved state that this River, Python or code of the user's cannot read any more."""
 
 
 class BrokerError(MillraceError):

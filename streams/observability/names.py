@@ -153,7 +153,7 @@ STATE_SKIPPED = _counter(
     "state_records_skipped", "Records on state topics that are no state.", "agent", "topic"
 )
 STATE_LOST = _counter(
-    "state_entries_lost", "Parts of saved state that this River or Python cannot read.", "agent"
+    "state_entries_lost", "Parts of saved state that cannot be read any more.", "agent"
 )
 SAVE_PAUSE_SECONDS = _histogram(
     "save_pause_seconds", "Time for which a save keeps an agent from its records.", "agent"
