@@ -54,6 +54,10 @@ class StateStore(Protocol):
 
     def restore(self, changes: Iterable[Change]) -> None: ...
 
+    def mark(self, key: str) -> None:
+        """Mark the value of `key` as changed in place, without making it the newest."""
+        ...
+
 
 class KeyedState(OrderedDict[str, V]):
     """A dictionary with text keys that tracks changes and may be bounded.

@@ -1,7 +1,14 @@
 """What was renamed since a release wrote its state: exact names of classes, never prefixes.
 
-A pickle names the classes of its objects by module and name. Version 1 of the state, of Millrace
-0.1, knew them under `models`, `schemas` and `streams`, which may be a user's own packages today.
+A pickle names the classes of its objects by module and name. Versions of the state:
+
+1. Millrace 0.1. Classes are under `models`, `schemas` and `streams`, which may be a user's own
+   packages today. Attributes that it did not have are added in `__setstate__` of their classes, and
+   in `models.candidates.earlier`.
+2. All classes are under `millrace`.
+3. Waiting events are bytes, in blocks.
+4. An entry is data, with sealed parts; up to here, one pickle. What a class saves without a field
+   that it has today is brought up to date in its `from_fields`.
 """
 
 from __future__ import annotations

@@ -110,6 +110,8 @@ class Saved:
         The order in which records from `covers` on were taken.
     definition
         Digest of the definition in force, where this is known.
+    renewed
+        Store to the keys of entries of which a part was lost: the next save writes them anew.
     """
 
     covers: dict[str, int]
@@ -118,11 +120,14 @@ class Saved:
     entries: dict[str, list[Change]] = field(default_factory=dict)
     runs: list[Run] = field(default_factory=list)
     definition: str = ""
+    renewed: dict[str, list[str]] = field(default_factory=dict)
 
     def restore(self, task: Task) -> None:
         """Fill the empty stores of a task."""
         for name, store in task.stores():
             store.restore(self.entries.get(name, []))
+            for key in self.renewed.get(name, ()):
+                store.mark(key)
 
 
 def state_record(

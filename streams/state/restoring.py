@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import structlog
 
@@ -118,8 +118,8 @@ class Restoring:
         SnapshotError
             See `streams.state.snapshot.load`.
         """
-        models: ModelSet = self._entry("models", MODELS, "", payload)
-        return models
+        models, _ = self._entry(("models", MODELS), "", payload)
+        return cast(ModelSet, models)
 
     def manifest(self, found: Found) -> Manifest:
         """Return the manifest of a partition that has one."""
@@ -191,18 +191,20 @@ class Restoring:
                 continue
             counts[store] += 1
             try:
-                change = Change(entry, each.sequence, self._entry(*each.place, entry, whole))
+                value, is_whole = self._entry(each.place, entry, whole)
             except LostError as error:
                 restored.lost.add(each.place)
-                self._say_lost(*each.place, "all of it", str(error))
+                self._say_lost(each.place, "all of it", str(error))
                 continue
-            restored.saved.entries.setdefault(store, []).append(change)
+            restored.saved.entries.setdefault(store, []).append(Change(entry, each.sequence, value))
+            if not is_whole:
+                restored.saved.renewed.setdefault(store, []).append(entry)
             if count := count_parts(payload, self._key):
                 restored.parts[each.place] = count
         return counts
 
-    def _entry(self, topic: str, key: str, entry: str, data: bytes) -> Any:
-        """Return an entry, of which lost parts are begun anew.
+    def _entry(self, place: Place, entry: str, data: bytes) -> tuple[object, bool]:
+        """Return an entry, lost parts of which are begun anew, and whether there were none.
 
         Raises
         ------
@@ -212,10 +214,11 @@ class Restoring:
         loaded = snapshot.load_parts(data, self._key, self._own)
         if loaded.lost:
             for part, lost in renew_lost(loaded, entry, self._pipeline).items():
-                self._say_lost(topic, key, part, lost.reason)
-        return loaded.value
+                self._say_lost(place, part, lost.reason)
+        return loaded.value, not loaded.lost
 
-    def _say_lost(self, topic: str, key: str, part: str, reason: str) -> None:
+    def _say_lost(self, place: Place, part: str, reason: str) -> None:
+        topic, key = place
         self._on_lost()
         _log.error(
             "a part of the saved state is lost, and begins anew",

@@ -123,10 +123,10 @@ class Restored:
 
     def __init__(self, pipeline: Pipeline, broker: FakeBroker) -> None:
         self.counted = 0
-        log = make_log(pipeline, broker, on_lost=self._count)
+        self.log = make_log(pipeline, broker, on_lost=self._count)
         self.task = make_task(pipeline)
         with capture_logs() as logs:
-            log.read([0])[0].restore(self.task)
+            self.log.read([0])[0].restore(self.task)
         self.said = [(each["key"], each["part"]) for each in logs if "is lost" in each["event"]]
         self.reasons = [each["reason"] for each in logs if "is lost" in each["event"]]
 
@@ -186,6 +186,24 @@ def test_a_candidate_whose_class_is_gone_begins_anew(
     assert models.models["own"].weights == {}
     learn(again.task, pipeline, range(60, 70))
     assert models.models["own"].weights
+
+
+def test_what_is_lost_is_said_once(
+    pipeline: Pipeline,
+    broker: FakeBroker,
+    trained: Task,
+    own: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The next save writes what has begun anew, and nothing else."""
+    with monkeypatch.context() as gone:
+        gone.delattr(own, "Model")
+        again = Restored(pipeline, broker)
+    written = save(again.log, broker, again.task, {}, 2)
+    assert [each.key for each in written] == ["learning/models/", "manifest"]
+    later = Restored(pipeline, broker)
+    assert later.said == []
+    assert bits(later.task) == bits(again.task)
 
 
 def test_a_candidate_that_lacks_an_attribute_begins_anew(
