@@ -39,12 +39,12 @@ def incumbent_of(name: str) -> str:
     return name.partition(_MARK)[0]
 
 
-def since_of(challenger: str) -> int:
-    """Return the version of the models at which a challenger was made.
+def since_of(challenger: str) -> str:
+    """Return the version or deploy that a challenger is named after.
 
     Examples
     --------
     >>> since_of(challenger_name("hoeffding_tree", 1056))
-    1056
+    '1056'
     """
-    return int(challenger.partition(_MARK)[2])
+    return challenger.partition(_MARK)[2]

@@ -15,7 +15,7 @@ from millrace.models.candidates.baselines import answers, baselines, restored, s
 from millrace.models.candidates.candidate import BROKEN_AFTER, Candidate
 from millrace.models.candidates.challenger import Challenger
 from millrace.models.candidates.earlier import upgraded
-from millrace.models.candidates.incumbents import incumbent_of
+from millrace.models.candidates.incumbents import incumbent_of, since_of
 from millrace.models.candidates.metrics import measures_probabilities
 from millrace.models.candidates.predicting import predictor
 from millrace.models.candidates.steps import Followed, Step
@@ -131,6 +131,7 @@ class ModelSet:
             "commanded": self.commanded,
             "failures": dict(self.failures),
             "unlearned": {name: [*each] for name, each in self._unlearned.items()},
+            "made_by": {name: {**each} for name, each in self.made_by.items()},
         }
 
     @classmethod
@@ -153,6 +154,8 @@ class ModelSet:
             name: (version, in_a_row) for name, (version, in_a_row) in fields["unlearned"].items()
         }
         models._pending = []
+        if fields["made_by"]:
+            models.made_by = fields["made_by"]
         return models
 
     def renew_lost(self, pipeline: Pipeline) -> dict[str, Lost]:

@@ -323,11 +323,13 @@ class _LostOverMatrix(Lost):
 
 def _put_over(matrix: metrics.ConfusionMatrix | Lost, metric: Metric | Lost) -> Any:
     """Return a metric over the matrix; where either is lost, so is the metric."""
-    lost = next((each for each in (metric, matrix) if isinstance(each, Lost)), None)
-    return _over(matrix, metric) if lost is None else _LostOverMatrix(*lost)
+    for each in (metric, matrix):
+        if isinstance(each, Lost):
+            return _LostOverMatrix(each.reason)
+    return _over(matrix, metric)
 
 
-def _over(matrix: metrics.ConfusionMatrix, metric: Any) -> Metric:
+def _over(matrix: Any, metric: Any) -> Metric:
     """Return a copy of a metric, and of those that it consists of, over another matrix."""
     copy: Metric = deepcopy(metric, {id(metric.cm): matrix})
     return copy

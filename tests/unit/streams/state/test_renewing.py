@@ -259,8 +259,8 @@ def test_a_metric_that_is_lost_begins_anew(
         ("learning/evaluation/partition", f"metrics[{name!r}] of {each!r}") for each in models
     ]
     lost = f"_metrics[{name!r}]"
-    assert bits(again.task, lost, "_by_value", "_by_prob") == bits(
-        trained, lost, "_by_value", "_by_prob"
+    assert bits(again.task, lost, "_by_value", "_by_prob", "_begun") == bits(
+        trained, lost, "_by_value", "_by_prob", "_begun"
     )
     learning = next(each for each in again.task.operators if isinstance(each, LearningOperator))
     before = next(each for each in trained.operators if isinstance(each, LearningOperator))
