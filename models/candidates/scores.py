@@ -119,7 +119,7 @@ class Scores:
     def to_fields(self) -> dict[str, object]:
         """Return what is saved of it: each metric is sealed, without the matrix that they share."""
         over = {name: each for name, each in self._metrics.items() if self._is_over_matrix(each)}
-        alone = self._metrics | {name: _over(_matrix(), each) for name, each in over.items()}
+        alone = self._metrics | {name: _over([], each) for name, each in over.items()}
         return {
             "task": self._task.value,
             "matrix": None if self._matrix is None else Sealed(self._matrix),
@@ -247,7 +247,7 @@ class Scores:
         if not reads_confusion_matrix(factory, self._task):
             return factory()
         if self._matrix is None:
-            self._matrix = _matrix()
+            self._matrix = ConfusionMatrix()  # type: ignore[no-untyped-call]  # River's
         return factory(cm=self._matrix)
 
     def _note_begun(self, names: Iterable[str]) -> None:
@@ -313,10 +313,6 @@ class Scores:
         return str(label), dict(probabilities)  # which name many classes as text
 
 
-def _matrix() -> metrics.ConfusionMatrix:
-    return ConfusionMatrix()  # type: ignore[no-untyped-call]  # River's
-
-
 class _LostOverMatrix(Lost):
     """Stands where a metric was over the matrix that several share."""
 
@@ -330,7 +326,10 @@ def _put_over(matrix: metrics.ConfusionMatrix | Lost, metric: Metric | Lost) -> 
 
 
 def _over(matrix: Any, metric: Any) -> Metric:
-    """Return a copy of a metric, and of those that it consists of, over another matrix."""
+    """Return a copy of a metric, and of those that it consists of, over another matrix.
+
+    An empty list stands for it while the metric is saved by itself.
+    """
     copy: Metric = deepcopy(metric, {id(metric.cm): matrix})
     return copy
 
