@@ -19,7 +19,7 @@ from river.__version__ import __version__ as river_version
 from river.compose import Pipeline
 
 from millrace.models.identity.description import identity_of
-from millrace.models.identity.own_code import is_own
+from millrace.models.identity.source import is_own
 from millrace.models.sealed import Lost
 from millrace.models.user_code import contained, told
 from millrace.schemas import SnapshotError

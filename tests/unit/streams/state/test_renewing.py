@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import sys
 from collections.abc import Callable, Iterable
+from importlib import import_module, invalidate_caches
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -232,7 +233,9 @@ def test_a_candidate_whose_own_code_needs_more_begins_anew(
     more = "    def __init__(self):\n        super().__init__()\n        self.more = 1\n"
     changed = SOURCE.replace("LogisticRegression):\n    pass\n", f"LogisticRegression):\n{more}")
     (tmp_path / "users_losses.py").write_text(changed)
-    exec(compile(changed, str(tmp_path / "users_losses.py"), "exec"), vars(own))
+    del sys.modules[own.__name__]
+    invalidate_caches()
+    import_module(own.__name__)
     again = Restored(pipeline, broker)
     assert again.said == [("learning/models/", "models['own']")]
     assert again.reasons[0].endswith("state has no more")
