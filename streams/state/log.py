@@ -152,7 +152,7 @@ class StateLog:
         part_bytes: int = PART_BYTES,
         on_skipped: Callable[[str], None] = lambda _: None,
         on_lost: Callable[[], None] = lambda: None,
-        find: Callable[[str], object] = lambda _: None,
+        find: Callable[[str], Pipeline | None] = lambda _: None,
     ) -> None:
         self._clients = clients
         self._prefix = prefix

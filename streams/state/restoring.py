@@ -69,7 +69,8 @@ class Restoring:
     on_lost
         Called for each part that is lost.
     find
-        Imports the definition of a digest, whose classes state may hold.
+        Imports the definition of a digest, whose classes state may hold, and as which what is lost
+        begins anew.
 
     Attributes
     ----------
@@ -87,7 +88,7 @@ class Restoring:
         key: bytes,
         make_parts: Callable[[], Parts],
         on_lost: Callable[[], None],
-        find: Callable[[str], object],
+        find: Callable[[str], Pipeline | None],
     ) -> None:
         self._pipeline = pipeline
         self._topic = topic
@@ -141,7 +142,7 @@ class Restoring:
         manifest = self.manifest(found)
         deployed = manifest.get("deployed", "")
         if deployed:
-            self._find(deployed)
+            self._pipeline = self._find(deployed) or self._pipeline
         else:
             self._compare(manifest)
         inputs = {name: Identity(*each) for name, each in manifest.get("inputs", {}).items()}

@@ -121,7 +121,11 @@ def read_state(
     prefix = topic_prefix(pipeline)
     partitions = count_partitions(clients, prefix + state_topic(agent))
     definitions = agent_definitions(clients, pipeline, settings, agent, partitions)
-    log = StateLog(pipeline, agent, clients, prefix, state_key(settings), find=definitions)
+
+    def find(digest: str) -> Pipeline:
+        return definitions(digest).factory.pipeline
+
+    log = StateLog(pipeline, agent, clients, prefix, state_key(settings), find=find)
     return log.read(range(partitions)), definitions
 
 
