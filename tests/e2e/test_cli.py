@@ -154,7 +154,7 @@ def test_several_processes_run_and_one_that_ends_is_restarted(two_processes):
     _until(lambda: _is_ready(port), log)
     metrics = Samples.parse(_page(port, "metrics"))
     assert metrics.by("process", "millrace_process_restarts_total") == {"1": 0.0, "2": 1.0}
-    assert metrics.by("process", "millrace_agent_up") == {"1": 4.0, "2": 4.0}
+    assert metrics.by("process", "millrace_agent_up") == {"1": 5.0, "2": 5.0}
     supervisor.send_signal(signal.SIGTERM)
     assert supervisor.wait(_LIMIT_SECONDS) == 0
     assert not _is_ready(port)

@@ -31,7 +31,7 @@ _PUBLISHED = {
     name: load_schema(str(_SCHEMAS / f"{name}.avsc"))
     for name in (
         *("prediction", "example", "reject", "alert", "model_snapshot", "label"),
-        *("command", "audit"),
+        *("command", "audit", "accepted_command"),
     )
 }
 
@@ -148,9 +148,10 @@ class Topics:
         return sorted(read, key=lambda message: (message.partition(), message.offset()))
 
     def records(self, topic: str, at_least: int = 0) -> list[dict[str, Any]]:
-        """Return what `messages` does, decoded; those that are removed by key left out."""
-        values = [message.value() for message in self.messages(topic, at_least)]
-        return [decode(value) for value in values if value is not None]
+        """Return what `messages` does, decoded; without what is removed by key, and commands."""
+        values = [message.value() or b"" for message in self.messages(topic, at_least)]
+        accepted = header_of(_PUBLISHED["accepted_command"])
+        return [decode(each) for each in values if each and not each.startswith(accepted)]
 
     def json(self, topic: str, at_least: int = 0) -> list[dict[str, Any]]:
         """Return what `messages` does, read as JSON."""

@@ -346,19 +346,22 @@ def test_topics_are_kept_as_asked(kafka: str, flow: Flow) -> None:
     admin = AdminClient({"bootstrap.servers": kafka})
     known = admin.list_topics(timeout=10).topics
     names = [name for name in known if name.startswith(f"{flow.name}.")]
-    state = {f"state.{each}" for each in OPERATORS}
+    state = {f"state.{each}" for each in (*OPERATORS, "control")}
     streams = {"clean", "features", "examples", "predictions", "outcomes", "alerts", "rejects"}
-    inputs = {"events", "labels"}
-    assert {name.partition(".")[2] for name in names} == state | streams | inputs | {"models"}
-    assert {len(known[name].partitions) for name in names} == {PARTITIONS}
+    inputs, kept = {"events", "labels"}, {"audit", "commands"}
+    compacted = state | {"models", "definitions"}
+    assert {name.partition(".")[2] for name in names} == compacted | streams | inputs | kept
+    single = {f"{flow.name}.{each}" for each in ("commands", "definitions", "state.control")}
+    assert {len(known[name].partitions) for name in single} == {1}
+    assert {len(known[name].partitions) for name in {*names} - single} == {PARTITIONS}
     resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
     for resource, described in admin.describe_configs(resources).items():
         config = {key: entry.value for key, entry in described.result(10).items()}
         topic = resource.name.partition(".")[2]
-        if topic in state | {"models"}:
+        if topic in compacted:
             assert config["cleanup.policy"] == "compact"
         else:
             assert config["cleanup.policy"] == "delete"
-            assert config["retention.ms"] == str(2 * 3_600_000)
+            assert config["retention.ms"] == ("-1" if topic in kept else str(2 * 3_600_000))
         if topic not in inputs:
             assert config["max.message.bytes"] == str(16 * 1024 * 1024)
