@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from millrace.streams.control.commands import spec_of
+from millrace.streams.control.commands import DEPLOY, spec_of
 from millrace.streams.operators.audit import NO_EFFECT, TRAIL_STORE, AuditTrail, Cause, audited
 from millrace.streams.operators.base import Operator, Tally
 from millrace.streams.operators.columns import Made, PredictionColumns, as_records
@@ -88,7 +88,9 @@ class Task:
         made = self._pass_on(command)
         if not concerned or not self._trail.take(command):
             return made
-        changes = [each for operator in self.operators for each in operator.apply(command)]
+        changes: list[AuditRecord] = []
+        if command.value["command"] != DEPLOY:  # else it is of the definition that is in force
+            changes = [each for operator in self.operators for each in operator.apply(command)]
         return made + (changes or [_come_to(command)])
 
     def awaits(self, command: AcceptedRecord) -> bool:

@@ -14,6 +14,7 @@ from millrace.streams.kafka.admin import prepare_topics
 from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.observability.metrics import Metrics
 from millrace.streams.runtime.assembly import Assembly
+from millrace.streams.runtime.definitions import Definitions
 from millrace.streams.runtime.session import Session
 from tests.integration import sensors
 from tests.integration.clients import as_json
@@ -54,7 +55,14 @@ class LiveAgent:
         self._pipeline = name
         self._passed_seconds = 0.0
         self._assembly = Assembly(
-            agent, definition, own, clients, counts, b"a key", self.metrics, self._clock
+            agent,
+            Definitions(definition),
+            own,
+            clients,
+            counts,
+            b"a key",
+            self.metrics,
+            self._clock,
         )
         self.session: Session = self._assembly.connect()
 

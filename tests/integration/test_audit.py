@@ -111,9 +111,10 @@ def test_a_trail_of_commands(
         worker.wait_ready()
         trail.read(0, 300)
         trail.command(*(value for value, _ in COMMANDS))
-        entries = trail.wait(len(COMMANDS), ACCEPTED * PARTITIONS)
-        answers = [each for each in entries if each["writer"] == "control"]
-        assert [each["offset"] for each in answers] == [*range(len(COMMANDS))]
+        entries = trail.wait(1 + len(COMMANDS), (1 + ACCEPTED) * PARTITIONS)
+        deployed, *answers = [each for each in entries if each["writer"] == "control"]
+        assert deployed["evidence"]["command"] == "deploy"
+        assert [each["offset"] for each in answers] == [*range(1, 1 + len(COMMANDS))]
         for answer, (_, refused) in zip(answers, COMMANDS, strict=True):
             assert answer["action"] == ("refused" if refused else "accepted")
             assert refused in answer["evidence"].get("reason", "")
@@ -129,7 +130,7 @@ def test_a_trail_of_commands(
         worker.kill()
     with Worker(own) as worker:
         trail.command(b'{"command": "rollback"}')
-        trail.wait(len(COMMANDS) + 3, (ACCEPTED + 3) * PARTITIONS)
+        trail.wait(len(COMMANDS) + 4, (ACCEPTED + 4) * PARTITIONS)
         code, (said,) = trail.verify()
         assert (code, "no break, no gap" in said) == (0, True), said
         worker.wait_total(900, "millrace_model_version")
@@ -137,7 +138,7 @@ def test_a_trail_of_commands(
     delete(kafka, *(f"{name}.{each}" for each in STATE))
     with Worker(own) as worker:
         trail.command(b'{"command": "reset", "arguments": {"model": "hoeffding_tree"}}')
-        entries = trail.wait(len(COMMANDS) + 4, (ACCEPTED + 4) * PARTITIONS)
+        entries = trail.wait(len(COMMANDS) + 5, (ACCEPTED + 5) * PARTITIONS)
         assert worker.events_logged("no saved state: rebuilding it from the log")
         worker.terminate()
     assert sum(each["who"] == "rule:drift.policy" for each in entries) > 5

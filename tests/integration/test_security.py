@@ -24,6 +24,7 @@ from millrace.streams.observability import names
 from millrace.streams.observability.metrics import Metrics
 from millrace.streams.observability.scraping import Samples
 from millrace.streams.runtime.assembly import Assembly
+from millrace.streams.runtime.definitions import Definitions
 from millrace.streams.runtime.engine import Engine
 from millrace.streams.settings import Settings
 from millrace.streams.topology.topics import topics_of
@@ -209,10 +210,10 @@ class Trial:
 
     async def _run(self) -> str:
         metrics = Metrics(self.name)
-        clients = KafkaClients(self.settings)
+        clients, definitions = KafkaClients(self.settings), Definitions(self.pipeline)
         agents = [
             Assembly(
-                each, self.pipeline, self.settings, clients, self.partitions, b"key" * 16, metrics
+                each, definitions, self.settings, clients, self.partitions, b"key" * 16, metrics
             ).engine()
             for each in self.settings.agents
         ]
