@@ -131,7 +131,8 @@ class DriftOperator(Operator):
         """Return the alerts of a slice, and the rejects of detectors that raise, in order."""
         held = self._held.take(_HELD)
         if held:
-            self._watch(PredictionColumns.of(held, [predictions.origins[0]] * len(held)))
+            known = [Prediction({**each, "definition": ""}) for each in held]
+            self._watch(PredictionColumns.of(known, [predictions.origins[0]] * len(held)))
         watched = [
             _Watched(places[0], source, detector, places, numbers)
             for source, detector, values in self._sources(predictions)

@@ -37,7 +37,7 @@ def test_every_process_has_the_same_hashes(tmp_path):
 
 def test_those_are_the_commands_that_run_models():
     """`demo` starts a worker; the others only read and write topics."""
-    assert {"check", "replay", "reproduce", "worker"} == RUN_MODELS
+    assert {"check", "deploy", "replay", "reproduce", "state", "worker"} == RUN_MODELS
 
 
 @pytest.mark.parametrize("seed", [None, "1", "random"])

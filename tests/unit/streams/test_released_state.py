@@ -140,6 +140,11 @@ class Released:
             for name, each in found.items()
         }
 
+    def prediction(self, prediction: list[str | None]) -> Mapping[str, object]:
+        """Return a prediction, whichever release wrote it: the first did not name definitions."""
+        key, value = map(decoded, prediction)
+        return self.codec.decode(Origin("predictions", 0, 0, NOW_MS, key, value)).value
+
 
 def _encoded(data: bytes | None) -> str | None:
     return None if data is None else base64.b64encode(data).decode()
@@ -211,6 +216,8 @@ def test_folding_goes_on_as_if_nothing_had_happened(file: Path, is_saved_anew: b
         made = released.made.get(topic, [])
         if topic == "rejects":  # whose detail is worded better from release to release
             assert [*map(released.reason, made)] == [*map(released.reason, expected)]
+        elif topic == "predictions":
+            assert [*map(released.prediction, made)] == [*map(released.prediction, expected)]
         elif topic == "alerts":
             assert [*map(released.alert, made)] == [*map(released.alert, expected)]
         else:
