@@ -82,7 +82,8 @@ class CheckedProducer:
         RecordError
             It is larger than the topic takes, as far as that is known.
         BrokerError
-            The queue is full, and a record in it was not delivered.
+            The queue is full, and a record in it was not delivered; or this client may not write
+            to the topic.
         """
         size = len(key or b"") + len(value or b"")
         if not self._sizes.fits(topic, size):
@@ -96,9 +97,14 @@ class CheckedProducer:
             except BufferError:  # librdkafka's queue is full: wait for the broker
                 self.poll(_QUEUE_FULL_SECONDS)
             except KafkaException as error:
-                if error.args[0].code() != KafkaError.MSG_SIZE_TOO_LARGE:
+                cause = cause_of(error)
+                if cause.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+                    raise too_large(topic, size) from error
+                if cause.code() != KafkaError.TOPIC_AUTHORIZATION_FAILED:
                     raise
-                raise too_large(topic, size) from error
+                # librdkafka says it at once where it has been told before
+                why = explain(self._clients, cause, Request(topic, operation="Write"))
+                raise BrokerError(f"a record was not written to topic {topic}: {why}") from error
             else:
                 return
 
