@@ -21,11 +21,12 @@ from millrace.schemas import MillraceError, shipped
 from millrace.streams.formats.json import to_json
 from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.kafka.records import origin_of
-from millrace.streams.operators.record import Origin, Record
+from millrace.streams.operators.record import AcceptedRecord, Origin, Record
 from millrace.streams.settings import Settings
 from millrace.streams.tools.defined import task_factory
 from millrace.streams.tools.inspect_state import describe, read_state
 from millrace.streams.tools.reproduce import fold
+from millrace.streams.topology.chain import parse_chain
 from millrace.streams.topology.codec import TopicCodec
 from millrace.streams.topology.task import Task
 from tests.chaos.fold import Folded, fold_partition, unstamped
@@ -143,10 +144,14 @@ class Checker:
                     yield from _in_order(wanted, self._places(target), source)
         there = [repr(each) for each in self._rejects() if self._read_from(each) in INPUTS]
         yield from _unequal("rejects of ingest", sorted(rejected), sorted(there))
-        good = sum(len(log) for log in self._logs["clean"])
+        good = sum(not self._is_command(each) for log in self._logs["clean"] for each in log)
         inputs = sum(len(log) for topic in INPUTS for log in self._logs[topic])
         if good + len(there) != inputs:
             yield f"{inputs} records came in, {good} are clean, {len(there)} rejected"
+
+    def _is_command(self, message: Message) -> bool:
+        record = self._codec.decode(origin_of(message, self._prefix))
+        return isinstance(record, AcceptedRecord)
 
     def _places(self, partition: int) -> dict[tuple[bytes | None, bytes], list[int]]:
         places: dict[tuple[bytes | None, bytes], list[int]] = {}
@@ -217,6 +222,8 @@ class Checker:
         book = LabelBook(int(self._pipeline.pending.ttl.total_seconds() * 1000))
         for message in log:
             record = self._codec.decode(origin_of(message, self._prefix))
+            if isinstance(record, AcceptedRecord):
+                continue
             value = record.value
             if record.type == "Label":
                 book.take_label(value["event_id"], value["label"])
@@ -233,7 +240,7 @@ class Checker:
         return self._codec.decode(origin).value["event_id"], rejected["reason"]
 
     def _state_equals(self, folded: list[Folded]) -> Iterator[str]:
-        for agent in self._settings.agents[1:]:
+        for agent in parse_chain(self._settings.chain)[1:]:
             saved, definitions = read_state(
                 KafkaClients(self._settings), self._pipeline, self._settings, agent
             )

@@ -15,12 +15,15 @@ from msgspec.structs import replace
 
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import shipped
+from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.kafka.records import origin_of
+from millrace.streams.operators.columns import as_records
 from millrace.streams.operators.record import Origin, Record
 from millrace.streams.settings import Settings
-from millrace.streams.tools.defined import task_factory
-from millrace.streams.tools.reproduce import fold
+from millrace.streams.tools.defined import agent_definitions
+from millrace.streams.topology.chain import parse_chain
 from millrace.streams.topology.codec import TopicCodec
+from millrace.streams.topology.live_task import LiveTask
 from millrace.streams.topology.task import Task
 
 _STAMP = "prediction_time_ms"
@@ -64,18 +67,21 @@ def fold_partition(
     """
     prefix, codec = f"{pipeline.name}.", TopicCodec(pipeline)
     folded = Folded()
-    for agent in settings.agents[1:]:
-        factory = task_factory(pipeline, settings, agent, partitions)
-        task, (topic,) = factory.make(), agent.reads
+    clients = KafkaClients(settings)
+    for agent in parse_chain(settings.chain)[1:]:
+        definitions = agent_definitions(clients, pipeline, settings, agent, partitions)
+        live, (topic,) = LiveTask(definitions(definitions.at_first), definitions), agent.reads
         if topic == "clean":
             origins = [origin_of(each, prefix) for each in logs[topic]]
         else:
             origins = [*_written(folded.of(topic), logs.get(topic, []), prefix, codec)]
-        folded.tasks[agent.name] = task
         if origins:
             folded.covers[agent.name] = {topic: origins[-1].offset + 1}
-        for made in fold(task, origins, codec):
-            folded.topics[made.topic, agent.name].append(made)
+        for origin in origins:
+            made, undecodable = live.fold([origin])
+            for each in (*as_records(made), *undecodable):
+                folded.topics[each.topic, agent.name].append(each)
+        folded.tasks[agent.name] = live.task
     return folded
 
 

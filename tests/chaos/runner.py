@@ -19,6 +19,7 @@ from millrace.models.pipeline.loading import load_pipeline
 from millrace.streams.kafka.admin import prepare_topics
 from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.settings import Settings
+from millrace.streams.topology.chain import parse_chain
 from millrace.streams.topology.topics import state_topic
 from tests.chaos.checks import Checker, Findings
 from tests.chaos.faults import KINDS, Faults
@@ -228,7 +229,7 @@ class Run:
         self.feeder.finish()
         places = set()
         try:
-            for agent in self.settings.agents:
+            for agent in parse_chain(self.settings.chain):
                 topics = {"ingest": ["events", "labels"], "drift": ["predictions"]}.get(
                     agent.name, ["clean" if "feature" in agent else "features"]
                 )
