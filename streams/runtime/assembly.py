@@ -143,6 +143,7 @@ class Assembly:
             on_skipped=lambda topic: skipped.labels(name, topic).inc(),
             on_lost=lambda: self.metrics.state_lost.labels(name).inc(),
             find=self.definitions.find,
+            renamed=self.definitions.renamed,
             part_bytes=part_bytes(self.settings.kafka.get("message.max.bytes")),
         )
 

@@ -6,14 +6,16 @@ the schema of any of them: one that is not known yet is looked for there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from threading import RLock
+from types import MappingProxyType
 
 from millrace.models.bundles.importing import load
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import DefinitionError, EventSchema, SnapshotError
 from millrace.streams.state.definitions import DefinitionStore
+from millrace.streams.state.migrations import Name
 from millrace.streams.topology.chain import AgentSpec
 from millrace.streams.topology.codec import TopicCodec
 from millrace.streams.topology.factory import TaskFactory
@@ -38,12 +40,14 @@ class Definitions:
         Another name for the pipelines.
     history
         Digests of the definitions that were deployed, oldest first; the last one is in force.
+    renamed
+        What the own one's classes are called, that earlier state names by the modules of its file.
 
     Attributes
     ----------
     own
         Digest of the worker's own.
-    history
+    history, renamed
         See above.
     """
 
@@ -54,9 +58,11 @@ class Definitions:
         store: DefinitionStore | None = None,
         name: str = "",
         history: Sequence[str] = (),
+        renamed: Mapping[Name, Name] = MappingProxyType({}),
     ) -> None:
         self.own = digest
         self.history = tuple(history)
+        self.renamed = renamed
         self._store = store
         self._name = name
         self._known = {digest: own}
@@ -155,6 +161,11 @@ class AgentDefinitions:
     def own(self) -> Pipeline:
         """The worker's own definition."""
         return self._factory.pipeline
+
+    @property
+    def renamed(self) -> Mapping[Name, Name]:
+        """See `Definitions`."""
+        return self._definitions.renamed
 
     @property
     def at_first(self) -> str:

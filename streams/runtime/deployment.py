@@ -15,10 +15,12 @@ import structlog
 
 from millrace.models.bundles.bundle import Bundle
 from millrace.models.bundles.collecting import collect
+from millrace.models.bundles.importing import load
+from millrace.models.bundles.naming import renamed
 from millrace.models.identity.changes import changes
 from millrace.models.identity.definition import describe
 from millrace.models.pipeline.definition import Pipeline
-from millrace.schemas import DefinitionError
+from millrace.schemas import DefinitionError, SettingsError
 from millrace.streams.control.commands import DEPLOY
 from millrace.streams.control.in_force import InForce
 from millrace.streams.kafka.admin import partition_counts
@@ -28,6 +30,7 @@ from millrace.streams.runtime.definitions import OWN, Definitions
 from millrace.streams.runtime.in_force import read_in_force
 from millrace.streams.settings import Deploy, Settings
 from millrace.streams.state.definitions import DefinitionStore
+from millrace.streams.state.migrations import Name
 from millrace.streams.topology.topics import topic_prefix
 
 _log = structlog.get_logger(__name__)
@@ -82,7 +85,7 @@ def settled(clients: Clients, pipeline: Pipeline, settings: Settings, key: bytes
         who = f"{getpass.getuser()}@{socket.gethostname()}"
         request = deploy_request(bundle, who, "a worker has started with it")
         send(clients, prefix, request, settings.command_key.get_secret_value().encode())
-    return _definitions(clients, pipeline, settings, key, bundle.digest, in_force)
+    return _definitions(clients, pipeline, settings, key, bundle, in_force)
 
 
 def known_definitions(
@@ -97,8 +100,12 @@ def known_definitions(
     """
     if f"{topic_prefix(pipeline)}definitions" not in partition_counts(clients):
         return Definitions(pipeline)  # of an earlier release
+    try:
+        bundle = bundled(pipeline, settings)
+    except (DefinitionError, SettingsError):  # it cannot travel, or is in no file
+        bundle = None
     in_force = read_in_force(clients, pipeline, settings, key)
-    return _definitions(clients, pipeline, settings, key, OWN, in_force)
+    return _definitions(clients, pipeline, settings, key, bundle, in_force)
 
 
 def _definitions(
@@ -106,12 +113,21 @@ def _definitions(
     pipeline: Pipeline,
     settings: Settings,
     key: bytes,
-    own: str,
+    own: Bundle | None,
     in_force: InForce,
 ) -> Definitions:
+    """Return all definitions; each is imported from its bundle, the own one, too.
+
+    State names classes by the modules of bundles: so each worker finds them, whatever file it has.
+    """
+    name = settings.pipeline_name
+    digest, names = OWN, dict[Name, Name]()
+    if own is not None:
+        digest, names, pipeline = own.digest, renamed(own), load(own)
+        pipeline = pipeline.with_name(name) if name else pipeline
     store = DefinitionStore(clients, topic_prefix(pipeline), key)
-    history = [digest for _, digest in in_force.history]
-    definitions = Definitions(pipeline, own, store, settings.pipeline_name, history)
+    history = [each for _, each in in_force.history]
+    definitions = Definitions(pipeline, digest, store, name, history, names)
     definitions.look_for_schemas()
     return definitions
 

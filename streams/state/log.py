@@ -31,6 +31,7 @@ from millrace.streams.state.flush import Flush
 from millrace.streams.state.found import Found
 from millrace.streams.state.input_order import Run
 from millrace.streams.state.listed import Listed, digest_of
+from millrace.streams.state.migrations import Name
 from millrace.streams.state.parts import PART_BYTES, Parts, count_parts, is_part
 from millrace.streams.state.published import PublishedModels
 from millrace.streams.state.records import (
@@ -131,6 +132,8 @@ class StateLog:
         Called for each entry that this version of River or Python cannot read.
     find
         Imports the definition of a digest, whose classes state may hold.
+    renamed
+        What classes are called today that earlier state names by the modules of a file.
 
     Attributes
     ----------
@@ -153,6 +156,7 @@ class StateLog:
         on_skipped: Callable[[str], None] = lambda _: None,
         on_lost: Callable[[], None] = lambda: None,
         find: Callable[[str], Pipeline | None] = lambda _: None,
+        renamed: Mapping[Name, Name] = MappingProxyType({}),
     ) -> None:
         self._clients = clients
         self._prefix = prefix
@@ -168,7 +172,9 @@ class StateLog:
         self._orders: Counter[int] = Counter()
         self._on_topics: defaultdict[int, _OnTopics] = defaultdict(_OnTopics)
         self._flushed: dict[int, _Flushed] = {}
-        self._restoring = Restoring(pipeline, self._topic, prefix, key, self._parts, on_lost, find)
+        self._restoring = Restoring(
+            pipeline, self._topic, prefix, key, self._parts, on_lost, find, renamed
+        )
         self.published = PublishedModels(self._signed, self._parts(), self._restoring.models)
 
     def flush(

@@ -8,7 +8,7 @@ lost alone, by name: it begins anew, and everything else goes on.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -25,6 +25,7 @@ from millrace.streams.state.allowed import own_modules
 from millrace.streams.state.binding import payload_of
 from millrace.streams.state.entries import MODELS
 from millrace.streams.state.found import Found
+from millrace.streams.state.migrations import Name
 from millrace.streams.state.parts import Parts, count_parts
 from millrace.streams.state.records import MANIFEST, Manifest, Place, Saved
 from millrace.streams.state.renewing import renew_lost
@@ -71,6 +72,8 @@ class Restoring:
     find
         Imports the definition of a digest, whose classes state may hold, and as which what is lost
         begins anew.
+    renamed
+        What classes are called today that earlier state names by the modules of a file.
 
     Attributes
     ----------
@@ -89,6 +92,7 @@ class Restoring:
         make_parts: Callable[[], Parts],
         on_lost: Callable[[], None],
         find: Callable[[str], Pipeline | None],
+        renamed: Mapping[Name, Name],
     ) -> None:
         self._pipeline = pipeline
         self._topic = topic
@@ -97,6 +101,7 @@ class Restoring:
         self._make_parts = make_parts
         self._on_lost = on_lost
         self._find = find
+        self._renamed = renamed
         self._own = own_modules(pipeline)
         self.definition = _shape(pipeline)
         self.identities = identities(pipeline)
@@ -109,7 +114,7 @@ class Restoring:
         SnapshotError
             See `streams.state.snapshot.load`.
         """
-        return snapshot.load(data, self._key, self._own)
+        return snapshot.load(data, self._key, self._own, self._renamed)
 
     def models(self, payload: bytes) -> ModelSet:
         """Return the models of a snapshot, those that are lost begun anew.
@@ -212,7 +217,7 @@ class Restoring:
         LostError
             Nothing of it can be read.
         """
-        loaded = snapshot.load_parts(data, self._key, self._own)
+        loaded = snapshot.load_parts(data, self._key, self._own, self._renamed)
         if loaded.lost:
             for part, lost in renew_lost(loaded, entry, self._pipeline).items():
                 self._say_lost(place, part, lost.reason)

@@ -125,7 +125,8 @@ def read_state(
     def find(digest: str) -> Pipeline:
         return definitions(digest).factory.pipeline
 
-    log = StateLog(pipeline, agent, clients, prefix, state_key(settings), find=find)
+    key, names = state_key(settings), definitions.renamed
+    log = StateLog(pipeline, agent, clients, prefix, key, find=find, renamed=names)
     return log.read(range(partitions)), definitions
 
 

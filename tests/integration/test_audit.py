@@ -85,7 +85,14 @@ class Trail:
         return self._capsys.readouterr().out.splitlines()
 
 
-@pytest.mark.parametrize("guarantee", [*Guarantee], ids=str)
+@pytest.mark.parametrize(
+    "guarantee",
+    [
+        Guarantee.EXACTLY_ONCE,
+        pytest.param(Guarantee.AT_LEAST_ONCE, marks=pytest.mark.platform),
+    ],
+    ids=str,
+)
 def test_a_trail_of_commands(
     guarantee: Guarantee,
     kafka: str,

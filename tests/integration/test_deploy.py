@@ -96,6 +96,9 @@ class Visits:
         (folder / "visits.py").write_text(begin + text)
         (folder / "own_parts.py").write_text(OWN.format(factor=factor))
 
+    def file(self, version: str) -> str:
+        return str(self._folder / version / "visits.py")
+
     def send(self, count: int) -> None:
         made = [
             json.dumps(event(number)).encode() for number in range(self.sent, self.sent + count)
@@ -116,8 +119,7 @@ class Visits:
         return done.returncode, done.stdout + done.stderr
 
     def deploy(self, version: str, *options: str, **environment: str) -> tuple[int, str]:
-        file = str(self._folder / version / "visits.py")
-        return self.call("deploy", file, "--reason", version, *options, **environment)
+        return self.call("deploy", self.file(version), "--reason", version, *options, **environment)
 
 
 @pytest.fixture
@@ -163,6 +165,10 @@ def test_a_definition_is_changed_under_load(
         visits.send(EACH)
         topics.messages("predictions", at_least=EACH + 100)
         worker.kill()
+    newer = visits.own.model_copy(update={"pipeline": visits.file("two")})
+    with Worker(newer) as worker:  # whose file is what is in force: it deploys nothing
+        worker.wait_ready()
+        worker.terminate()
     with Worker(visits.own) as worker:  # whose file is the first
         visits.send(EACH)
         code, said = visits.deploy("three")
