@@ -11,6 +11,8 @@ from dataclasses import replace
 from threading import RLock
 from types import MappingProxyType
 
+import structlog
+
 from millrace.models.bundles.importing import load
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import DefinitionError, EventSchema, SnapshotError
@@ -20,6 +22,8 @@ from millrace.streams.topology.chain import AgentSpec
 from millrace.streams.topology.codec import TopicCodec
 from millrace.streams.topology.factory import TaskFactory
 from millrace.streams.topology.live_task import Definition
+
+_log = structlog.get_logger(__name__)
 
 OWN = ""
 """The digest of a definition that no bundle is made of."""
@@ -120,6 +124,29 @@ class Definitions:
                     self._schemas[digest] = EventSchema(schema, label)  # type: ignore[arg-type]  # JSON
             return len(self._schemas) > before
 
+    def import_all(self) -> None:
+        """Import every definition that is there: state may hold classes of any of them.
+
+        One that cannot be imported here may not be needed any more.
+
+        Raises
+        ------
+        BrokerError
+            The topic cannot be read.
+        """
+        with self._lock:
+            for digest, bundle in self._store.all().items() if self._store else ():
+                if digest in self._known:
+                    continue
+                try:
+                    self._known[digest] = self._named(load(bundle))
+                except DefinitionError as error:
+                    event = "a former definition cannot be imported"
+                    _log.warning(event, definition=digest, reason=str(error))
+
+    def _named(self, pipeline: Pipeline) -> Pipeline:
+        return pipeline.with_name(self._name) if self._name else pipeline
+
     def _loaded(self, digest: str) -> Pipeline:
         if self._store is None:
             raise DefinitionError(
@@ -127,10 +154,9 @@ class Definitions:
                 " first log lines say why"
             )
         try:
-            pipeline = load(self._store.get(digest))
+            return self._named(load(self._store.get(digest)))
         except SnapshotError as error:
             raise DefinitionError(str(error)) from error
-        return pipeline.with_name(self._name) if self._name else pipeline
 
 
 class AgentDefinitions:

@@ -129,6 +129,7 @@ def _definitions(
     history = [each for _, each in in_force.history]
     definitions = Definitions(pipeline, digest, store, name, history, names)
     definitions.look_for_schemas()
+    definitions.import_all()
     return definitions
 
 
