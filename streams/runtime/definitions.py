@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 import structlog
 
+from millrace.models.bundles.bundle import Bundle
 from millrace.models.bundles.importing import load
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import DefinitionError, EventSchema, SnapshotError
@@ -108,8 +109,10 @@ class Definitions:
         with self._lock:
             return tuple(self._schemas.values())
 
-    def look_for_schemas(self) -> bool:
-        """Look for definitions that are not known yet; return whether there are any.
+    def look_for_more(self) -> bool:
+        """Import the definitions that are not known yet; return whether there are any.
+
+        State may hold classes of any of them. One that cannot be imported here may not be needed.
 
         Raises
         ------
@@ -120,29 +123,19 @@ class Definitions:
             before = len(self._schemas)
             for digest, bundle in self._store.all().items() if self._store else ():
                 if digest not in self._schemas and bundle.description:
-                    schema, label = (bundle.description[each] for each in ("schema", "label"))
-                    self._schemas[digest] = EventSchema(schema, label)  # type: ignore[arg-type]  # JSON
+                    self._note(digest, bundle)
             return len(self._schemas) > before
 
-    def import_all(self) -> None:
-        """Import every definition that is there: state may hold classes of any of them.
-
-        One that cannot be imported here may not be needed any more.
-
-        Raises
-        ------
-        BrokerError
-            The topic cannot be read.
-        """
-        with self._lock:
-            for digest, bundle in self._store.all().items() if self._store else ():
-                if digest in self._known:
-                    continue
-                try:
-                    self._known[digest] = self._named(load(bundle))
-                except DefinitionError as error:
-                    event = "a former definition cannot be imported"
-                    _log.warning(event, definition=digest, reason=str(error))
+    def _note(self, digest: str, bundle: Bundle) -> None:
+        schema, label = (bundle.description[each] for each in ("schema", "label"))
+        self._schemas[digest] = EventSchema(schema, label)  # type: ignore[arg-type]  # JSON
+        if digest in self._known:
+            return
+        try:
+            self._known[digest] = self._named(load(bundle))
+        except DefinitionError as error:
+            event = "a definition cannot be imported"
+            _log.warning(event, definition=digest, reason=str(error))
 
     def _named(self, pipeline: Pipeline) -> Pipeline:
         return pipeline.with_name(self._name) if self._name else pipeline
@@ -220,7 +213,7 @@ class AgentDefinitions:
 
     def knows_more_schemas(self) -> bool:
         """Look for schemas of events that are not known yet; return whether there are any."""
-        is_more = self._definitions.look_for_schemas()
+        is_more = self._definitions.look_for_more()
         if is_more:
             self._known.clear()
         return is_more

@@ -128,8 +128,7 @@ def _definitions(
     store = DefinitionStore(clients, topic_prefix(pipeline), key)
     history = [each for _, each in in_force.history]
     definitions = Definitions(pipeline, digest, store, name, history, names)
-    definitions.look_for_schemas()
-    definitions.import_all()
+    definitions.look_for_more()
     return definitions
 
 

@@ -113,7 +113,7 @@ TOPICS: Mapping[str, Topic] = {
             partitions=1,
         ),
         Topic("alerts", Use.OUTPUT, ("Alert",), "Drift that was detected, with evidence."),
-        Topic("audit", Use.OUTPUT, ("Audit",), "What was changed, by whom and why.", is_kept=True),
+        Topic("audit", Use.OUTPUT, ("Audit",), "Who has changed what, and why.", is_kept=True),
         Topic("rejects", Use.OUTPUT, ("Reject",), "Records that could not be used, and why."),
     )
 }

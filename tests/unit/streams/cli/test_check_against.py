@@ -154,7 +154,7 @@ def test_what_is_no_description_is_said_in_one_line(
 
 @pytest.mark.parametrize("option", [["--json"], ["--champion", "a"]])
 def test_options_of_a_comparison_need_one(write: Write, check: Check, option: list[str]) -> None:
-    """They are not passed over in silence."""
+    """Each of them is reported."""
     code, _, error = check(write("new"), *option)
     assert code == 2
     assert "--champion and --json need --against" in error
