@@ -124,9 +124,10 @@ class MillraceApp(faust.App):
 
     async def on_shutdown(self) -> None:
         """Commit, save state and leave the groups, side by side, once the agents have stopped."""
+        closing = [engine.close() for engine in self.engines]
         if self.follower is not None:
-            await asyncio.to_thread(self.follower.stop)
-        await asyncio.gather(*(engine.close() for engine in self.engines))
+            closing.append(asyncio.to_thread(self.follower.stop))
+        await asyncio.gather(*closing)
         await super().on_shutdown()
 
 

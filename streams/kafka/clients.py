@@ -26,6 +26,7 @@ _POLL_SESSIONS = 5
 _RETRY_BACKOFF_MS = 5  # doubling; a coordinator asks for a moment between two transactions
 _RECENT_SECONDS = 30.0
 _FAILURES = frozenset({"FAIL", "ERROR", "REQTMOUT", "SESSTMOUT", "GETPID"})
+_ANSWERED = "Broker: "  # what an error begins with that is the broker's own
 _REFUSED = re.compile(r'Failed to add partition "(.+)" .* authorization failed')
 
 T = TypeVar("T")
@@ -83,6 +84,9 @@ class KafkaClients:
         """Take a line of librdkafka's log, as a `logging.Logger` would."""
         if facility == "ADDPARTS" and (refused := _REFUSED.search(text)):
             self._last_refused_topic, self._refused_at = refused[1], time.monotonic()
+        if facility == "GETPID" and _ANSWERED in text:  # a new broker, which loads a coordinator
+            _LOG.info(template, facility, client, text)
+            return
         if facility not in _FAILURES and not self.outage.is_on:
             _LOG.log(level, template, facility, client, text)
             return

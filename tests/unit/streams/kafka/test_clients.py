@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytest
@@ -141,3 +142,17 @@ def test_properties_of_one_client_come_on_top(monkeypatch: pytest.MonkeyPatch) -
     consumer, producer = seen
     assert (consumer["group.id"], consumer["enable.partition.eof"]) == ("g", True)
     assert (producer["enable.idempotence"], producer["linger.ms"]) == (True, 20)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_away"),
+    [
+        ("Failed to acquire idempotence PID: Broker: Coordinator load in progress", False),
+        ("Failed to acquire idempotence PID: Local: Timed out", True),
+    ],
+)
+def test_a_broker_that_answers_is_not_away(text: str, is_away: bool) -> None:
+    """A new broker is still loading; it has answered all the same."""
+    clients = KafkaClients(Settings(broker="127.0.0.1:1"))
+    clients.log(logging.WARNING, "%s %s %s", "GETPID", "producer-1", f"[thrd:main]: {text}")
+    assert clients.outage.is_on is is_away
