@@ -170,6 +170,7 @@ def test_a_definition_is_changed_under_load(
         worker.wait_ready()
         worker.terminate()
     with Worker(visits.own) as worker:  # whose file is the first
+        worker.wait_ready()
         visits.send(EACH)
         code, said = visits.deploy("three")
         assert code == 0, said
