@@ -121,6 +121,8 @@ def read_to_end(
     topic: str,
     partitions: Iterable[int],
     last: Mapping[int, int] | None = None,
+    *,
+    begin: int = OFFSET_BEGINNING,
 ) -> Iterator[Message]:
     """Yield the records of some partitions of a topic, each partition in its order.
 
@@ -131,6 +133,8 @@ def read_to_end(
     ----------
     last
         Partition to the number of its last offsets to read; transactions' markers count, too.
+    begin
+        Where to begin in the others; where that has expired, the first record is what is left.
 
     Raises
     ------
@@ -138,7 +142,7 @@ def read_to_end(
         The topic cannot be read, or nothing came for 30 s.
     """
     tails = last or {}
-    starts = {p: _TAIL - tails[p] if p in tails else OFFSET_BEGINNING for p in partitions}
+    starts = {p: _TAIL - tails[p] if p in tails else begin for p in partitions}
     if not starts:
         return
     count, progress = 0, Interval(_PROGRESS_SECONDS)

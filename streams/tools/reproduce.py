@@ -13,7 +13,7 @@ from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import BrokerError, RecordError, SettingsError
 from millrace.schemas.records import Prediction
 from millrace.streams.formats import FORMATS
-from millrace.streams.kafka.admin import count_partitions, partition_counts
+from millrace.streams.kafka.admin import count_partitions
 from millrace.streams.kafka.protocols import Clients
 from millrace.streams.kafka.reading import read_to_end, watermarks
 from millrace.streams.kafka.records import origin_of
@@ -22,6 +22,7 @@ from millrace.streams.operators.record import Origin, PredictionRecord, Record, 
 from millrace.streams.operators.slice import Slice
 from millrace.streams.settings import Settings
 from millrace.streams.tools.defined import agent_definitions
+from millrace.streams.tools.inputs import TaskInputs
 from millrace.streams.topology.chain import AgentSpec
 from millrace.streams.topology.codec import TopicCodec
 from millrace.streams.topology.live_task import LiveTask
@@ -80,19 +81,19 @@ def reproduce(
     agent = _agent(settings)
     prefix, codec = topic_prefix(pipeline), TopicCodec(pipeline)
     partition, published = _find(clients, f"{prefix}predictions", event_id, codec, progress)
-    topic, records = _input_topic(clients, agent, prefix, partition)
-    partitions = count_partitions(clients, topic)
+    inputs = TaskInputs(clients, agent, prefix, partition)
+    partitions = count_partitions(clients, inputs.topics[0])
     definitions = agent_definitions(clients, pipeline, settings, agent, partitions)
     live = LiveTask(definitions(definitions.at_first), definitions)
-    for count, message in enumerate(read_to_end(clients, topic, [partition]), 1):
-        progress(f"reading {topic}[{partition}]", count, records)
-        origin = origin_of(message, prefix)
+    for count, origin in enumerate(inputs.in_order(), 1):
+        topic = f"{prefix}{origin.topic}"
+        progress(f"reading {inputs}", count, inputs.records)
         for made in as_records(live.fold([origin]).made):
             if isinstance(made, PredictionRecord) and made.value["event_id"] == event_id:
                 return Reproduction(published, made.value, topic, partition, origin.offset, count)
     raise BrokerError(
-        f"event {event_id!r} was predicted, but is not in {topic}[{partition}]: the prediction"
-        " cannot be made again. Check that --pipeline and --chain are those of the worker"
+        f"event {event_id!r} was predicted, but is not in {inputs}: the prediction cannot be made"
+        " again. Check that --pipeline and --chain are those of the worker"
     )
 
 
@@ -139,36 +140,6 @@ def _find(
         f"event {event_id!r} has no prediction on topic {topic}: it was not predicted yet, was"
         " rejected, or the prediction has expired"
     )
-
-
-def _input_topic(
-    clients: Clients, agent: AgentSpec, prefix: str, partition: int
-) -> tuple[str, int]:
-    """Return the one topic that the agent's task has read, and the offset of its end."""
-    there = partition_counts(clients)  # an earlier release had no commands
-    topics = [prefix + topic for topic in sorted(agent.reads) if prefix + topic in there]
-    marks = watermarks(clients, [(topic, partition) for topic in topics])
-    for (topic, _), (low, _) in marks.items():
-        if low > 0:
-            raise BrokerError(
-                f"the log is incomplete: {topic}[{partition}] begins at offset {low}, because older"
-                " records have expired. A prediction is made again from offset 0; to keep records"
-                " longer, set MILLRACE_RETENTION_HOURS before the topics are created"
-            )
-    used = [topic for (topic, _), (_, high) in marks.items() if high > 0]
-    if not used:
-        raise BrokerError(f"the log is empty: partition {partition} of {_names(marks)}")
-    if len(used) > 1:
-        raise BrokerError(
-            f"the order of events and labels is not in the log: {' and '.join(used)} both have"
-            " records. Use the chain default, produce labels to `events`, or put them inside their"
-            " events"
-        )
-    return used[0], marks[used[0], partition].high
-
-
-def _names(places: Iterable[tuple[str, int]]) -> str:
-    return ", ".join(topic for topic, _ in places)
 
 
 def _identical(one: object, other: object) -> bool:
