@@ -280,6 +280,8 @@ class RejectReason(StrEnum):
     """See `Fate.LATE`."""
     ORPHAN_LABEL = "orphan_label"
     """See `Fate.ORPHAN`."""
+    SKIPPED = "skipped"
+    """The command `skip` names the record."""
     FEATURE_ERROR = "feature_error"
     """A feature raised an error."""
     FEATURE_OUT_OF_RANGE = "feature_out_of_range"

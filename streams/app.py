@@ -26,6 +26,7 @@ from millrace.streams.api.pages import Pages, ProcessState
 from millrace.streams.api.report import Report
 from millrace.streams.api.reporting import Reporter, ReportReader, refresh, stop_this_process
 from millrace.streams.api.server import PageServer
+from millrace.streams.control.in_force import Skipped
 from millrace.streams.hashes import has_fixed_hashes
 from millrace.streams.kafka.admin import prepare_topics
 from millrace.streams.kafka.clients import KafkaClients
@@ -36,6 +37,7 @@ from millrace.streams.redaction import redact_tracebacks
 from millrace.streams.runtime.assembly import Assembly
 from millrace.streams.runtime.deployment import settled
 from millrace.streams.runtime.engine import Engine
+from millrace.streams.runtime.folding import FoldingNote
 from millrace.streams.runtime.in_force import InForceFollower, InForceReader
 from millrace.streams.settings import EMBEDDED, Settings, read_settings, unknown_settings
 from millrace.streams.state.dry_run_process import tried
@@ -131,8 +133,13 @@ class MillraceApp(faust.App):
         await super().on_shutdown()
 
 
-def create_app(settings: Settings) -> MillraceApp:
+def create_app(settings: Settings, note: FoldingNote | None = None) -> MillraceApp:
     """Return the worker that the settings describe. It joins no consumer group until it starts.
+
+    Parameters
+    ----------
+    note
+        Where it says what it is folding.
 
     Raises
     ------
@@ -157,7 +164,7 @@ def create_app(settings: Settings) -> MillraceApp:
             "embedded broker: outputs are at least once, and topics end with this process",
             address=settings.bootstrap,
         )
-    _assemble(app, pipeline, settings, metrics)
+    _assemble(app, pipeline, settings, metrics, note or FoldingNote())
     for engine in app.engines:
         define_agent(app, engine)
     app.report = lambda: Report.of(pipeline.name, app.engines, metrics.render())
@@ -192,21 +199,27 @@ def _faust_app(pipeline: Pipeline) -> MillraceApp:
     return app
 
 
-def _assemble(app: MillraceApp, pipeline: Pipeline, settings: Settings, metrics: Metrics) -> None:
+def _assemble(
+    app: MillraceApp, pipeline: Pipeline, settings: Settings, metrics: Metrics, note: FoldingNote
+) -> None:
     """Give the app its engines, and what keeps their definitions up to date."""
     key = state_key(settings)  # before anything is created
     clients = KafkaClients(settings)
     partitions = prepare_topics(clients, pipeline, settings)
     definitions = settled(clients, pipeline, settings, key)
-    if definitions.can_change:
-        connect = partial(InForceReader, clients, pipeline, settings, key)
-        app.follower = InForceFollower(connect, definitions)
     app.engines = tuple(
-        Assembly(agent, definitions, settings, clients, partitions, key, metrics).engine(
+        Assembly(agent, definitions, settings, clients, partitions, key, metrics, note=note).engine(
             on_refused=app.refuse
         )
         for agent in settings.agents
     )
+    connect = partial(InForceReader, clients, pipeline, settings, key)
+
+    def is_folding(record: Skipped) -> bool:
+        """Whether a process that comes back would begin behind it: an embedded broker does not."""
+        return not clients.is_embedded and any(each.is_folding(record) for each in app.engines)
+
+    app.follower = InForceFollower(connect, definitions, is_folding)
 
 
 def _serve_pages(settings: Settings) -> Reporter:

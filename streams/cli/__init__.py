@@ -22,7 +22,6 @@ import click
 
 from millrace.schemas.errors import MillraceError
 from millrace.streams.control.commands import COMMANDS as OF_THE_LOG
-from millrace.streams.control.commands import DEPLOY
 from millrace.streams.escaping import printable
 from millrace.streams.hashes import fix_hashes
 from millrace.streams.redaction import redact, redact_tracebacks
@@ -31,7 +30,9 @@ EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141  # as the shell has it for a program that SIGPIPE ends
 
-ASKED = {name: spec.does for name, spec in OF_THE_LOG.items() if name != DEPLOY}
+_WITH_MODULES = frozenset({"deploy", "skip"})
+
+ASKED = {name: spec.does for name, spec in OF_THE_LOG.items() if name not in _WITH_MODULES}
 """The commands of the log that need no module of their own."""
 
 SECTIONS: Mapping[str, Mapping[str, str]] = {
@@ -51,6 +52,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "deploy": "Put a changed definition in force, on running workers.",
         "definitions": "Show which definitions were in force, or compare two.",
         **ASKED,
+        "skip": OF_THE_LOG["skip"].does,
     },
 }
 """Heading to command to what it does, in the order of the help."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import getpass
 import uuid
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 _WAIT_SECONDS = 30.0
 
+Check: TypeAlias = Callable[[Settings, str, Mapping[str, str]], object]
+"""Raises an error where arguments are wrong: given settings, the prefix of topics, and them."""
 
 asking_options = (
     click.option(
@@ -43,10 +46,18 @@ asking_options = (
 """The options of every command that asks something of a running pipeline."""
 
 
-def command_of(name: str) -> click.Command:
-    """Return the command of the command line that asks for a command of the log."""
+def command_of(name: str, check: Check = lambda *_: None) -> click.Command:
+    """Return the command of the command line that asks for a command of the log.
+
+    Parameters
+    ----------
+    name
+        Of both.
+    check
+        Refuses arguments before anything is sent.
+    """
     spec = COMMANDS[name]
-    command = pass_settings(_asking(name))
+    command = pass_settings(_asking(name, check))
     for option in (*asking_options, running_broker, pipeline_option):
         command = option(command)
     for argument in reversed([*spec.arguments]):
@@ -70,7 +81,7 @@ def asked(settings: Settings, prefix: str, request: Request, wait_seconds: float
         task = bar.add_task(f"waiting for {request.command} to be applied", total=None)
 
         def show(answer: Answer) -> None:
-            bar.update(task, total=answer.partitions or None, completed=len(answer.effects))
+            bar.update(task, total=answer.partitions, completed=len(answer.effects))
 
         answer = ask(
             KafkaClients(settings),
@@ -83,7 +94,7 @@ def asked(settings: Settings, prefix: str, request: Request, wait_seconds: float
     _report(answer, request.command, wait_seconds)
 
 
-def _asking(name: str):  # type: ignore[no-untyped-def]  # click passes what the spec says
+def _asking(name: str, check: Check):  # type: ignore[no-untyped-def]  # click passes what the spec says
     def call(settings: Settings, wait_seconds: float, who: str, why: str, **arguments: str) -> None:
         require_broker(settings)
         from millrace.streams.kafka.commands import Request
@@ -97,6 +108,7 @@ def _asking(name: str):  # type: ignore[no-untyped-def]  # click passes what the
             why=why,
         )
         prefix = topic_prefix(settings.load_pipeline())
+        check(settings, prefix, arguments)
         asked(settings, prefix, request, wait_seconds)
 
     return call
@@ -118,7 +130,7 @@ def _report(answer: Answer, name: str, wait_seconds: float) -> None:
     if answer.is_complete or not wait_seconds:
         return
     later = f"It is in the log: {name} will be applied when they run"
-    if not answer.partitions:
+    if answer.partitions is None:
         raise BrokerError(f"no worker accepted the command within {wait_seconds:.0f} s. {later}")
     raise BrokerError(
         f"partitions {answer.missing} have not applied the command within {wait_seconds:.0f} s."

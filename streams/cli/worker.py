@@ -47,9 +47,9 @@ there, too: other users can read the options of a command."""
 @setting("log_level", choices=get_args(LogLevel))
 @setting("log_format", choices=get_args(LogFormat))
 @click.option("--stop-with-stdin", "is_child", is_flag=True, hidden=True)
-@click.option("--fold", type=(int, int), hidden=True)
+@click.option("--fold", type=(int, int, int), hidden=True)
 @pass_settings
-def worker(settings: Settings, is_child: bool, fold: tuple[int, int] | None) -> int:
+def worker(settings: Settings, is_child: bool, fold: tuple[int, int, int] | None) -> int:
     """Run a pipeline until SIGTERM or Ctrl-C.
 
     Creates the pipeline's topics if they are missing, and serves /metrics, /livez, /readyz and

@@ -27,7 +27,7 @@ class CommandSpec:
         Name to what it is, for people.
     operators
         Those that apply it: of an agent that has one of them, each task says in `audit` what it
-        did.
+        did. With none it is not written to the log: it is read ahead, from what is in force.
     tells
         Returns what tasks are told besides its arguments, of what is in force after it.
     """
@@ -70,6 +70,16 @@ COMMANDS: Mapping[str, CommandSpec] = {
     ),
     "pause": CommandSpec("Let models learn nothing until `resume`.", InForce.paused),
     "resume": CommandSpec("Let models learn again.", InForce.resumed),
+    "skip": CommandSpec(
+        "Reject a record without folding it, where user code hangs or halts at it.",
+        InForce.with_skipped,
+        {
+            "topic": "the topic of the record",
+            "partition": "its partition",
+            "offset": "its offset",
+        },
+        operators=frozenset(),
+    ),
 }
 """Name of a command to what is known of it."""
 

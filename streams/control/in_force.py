@@ -15,8 +15,13 @@ from millrace.models.candidates.incumbents import incumbent_of
 from millrace.schemas import CommandError
 
 _MOST_FORMER = 100
+_MOST_SKIPPED = 10_000
+_FOLDED = ("events", "labels", "clean", "features", "examples", "predictions")
 
 Arguments = Mapping[str, str]
+
+Skipped = tuple[str, int, int]
+"""A record that is not folded: its topic's full name, its partition, its offset."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +46,10 @@ class InForce:
     history
         The definitions that were deployed, each with the number of its command and its digest,
         oldest first; the last one is in force.
+    prefix
+        Of the pipeline's topics.
+    skipped
+        Records that are rejected without being folded.
     """
 
     models: tuple[str, ...]
@@ -50,6 +59,8 @@ class InForce:
     number: int = 0
     description: dict[str, Any] | None = None
     history: tuple[tuple[int, str], ...] = ()
+    prefix: str = ""
+    skipped: tuple[Skipped, ...] = ()
 
     @property
     def definition(self) -> str:
@@ -111,6 +122,13 @@ class InForce:
             history=(*self.history, (self.number + 1, digest)),
         )
 
+    def with_skipped(self, arguments: Arguments) -> InForce:
+        """Return what is in force once a record is skipped."""
+        skipped = skipped_record(self.prefix, arguments)
+        if skipped in self.skipped:
+            raise CommandError("the record must be one that is not skipped yet")
+        return replace(self, skipped=(*self.skipped, skipped)[-_MOST_SKIPPED:])
+
     def _serving(self, champion: str, former: tuple[str, ...]) -> InForce:
         return replace(self, champion=champion, former=former)
 
@@ -118,6 +136,33 @@ class InForce:
         if model not in self.models:
             names = ", ".join(self.models)
             raise CommandError(f"model must be one of {names}; got {model!r}")
+
+
+def skipped_record(prefix: str, arguments: Arguments) -> Skipped:
+    """Return the record that the arguments of `skip` name.
+
+    Parameters
+    ----------
+    prefix
+        Of the pipeline's topics; the argument may leave it out.
+
+    Raises
+    ------
+    CommandError
+        They name none that could be skipped.
+    """
+    topic = f"{prefix}{arguments['topic'].removeprefix(prefix)}"
+    topics = [f"{prefix}{each}" for each in _FOLDED]
+    if topic not in topics:
+        raise CommandError(f"topic must be one of {', '.join(topics)}; got {topic!r}")
+    return topic, _number("partition", arguments), _number("offset", arguments)
+
+
+def _number(name: str, arguments: Arguments) -> int:
+    text = arguments[name]
+    if text.isascii() and text.isdecimal() and len(text) < len(str(2**63)):
+        return int(text)
+    raise CommandError(f"{name} must be a number of at least 0; got {text!r}")
 
 
 def _description(text: str) -> dict[str, Any]:

@@ -51,7 +51,9 @@ class ControlOperator(RecordOperator):
         self._key = key
         self._in_force: KeyedState[Mapping[str, Any]] = KeyedState()
         self._ids: KeyedState[int] = KeyedState(_MOST_IDS)
-        self._at_first = InForce(models=tuple(pipeline.models), champion=pipeline.champion)
+        self._at_first = InForce(
+            models=tuple(pipeline.models), champion=pipeline.champion, prefix=f"{pipeline.name}."
+        )
         topics = self.topics_in([self.name])
         super().__init__(pipeline, topics, in_force=self._in_force, ids=self._ids)
 
@@ -68,7 +70,7 @@ class ControlOperator(RecordOperator):
     def in_force(self) -> InForce:
         """What is in force now."""
         saved = self._in_force.get(_STATE)
-        return self._at_first if saved is None else InForce(**saved)
+        return self._at_first if saved is None else replace(self._at_first, **saved)
 
     def process(self, record: Record) -> Iterable[Record]:
         origin = record.origin
@@ -112,6 +114,7 @@ class ControlOperator(RecordOperator):
             why=command["why"],
         )
         topic, partitions = self._target
+        partitions = partitions if spec.operators else 0
         evidence["partitions"] = str(partitions)
         return [
             audited(cause, "command", "accepted", evidence=evidence, after=str(number)),

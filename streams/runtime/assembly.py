@@ -18,6 +18,7 @@ from millrace.streams.observability.metrics import Metrics
 from millrace.streams.operators.context import CommandTopic
 from millrace.streams.runtime.definitions import AgentDefinitions, Definitions
 from millrace.streams.runtime.engine import Engine
+from millrace.streams.runtime.folding import FoldingNote
 from millrace.streams.runtime.inbox import Inbox, RebalanceListener
 from millrace.streams.runtime.lag import Lag
 from millrace.streams.runtime.outbox import Outbox
@@ -63,6 +64,8 @@ class Assembly:
         Milliseconds since the Unix epoch: stamped on predictions.
     sizes
         Which sizes of records were refused, in this session of the agent or an earlier one.
+    note
+        Where it is said what is being folded.
     """
 
     agent: AgentSpec
@@ -75,6 +78,7 @@ class Assembly:
     clock: Callable[[], float] = time.monotonic
     clock_ms: Callable[[], int] = _now_ms
     sizes: SizeLimits = field(default_factory=SizeLimits)
+    note: FoldingNote = field(default_factory=FoldingNote)
 
     def engine(
         self,
@@ -130,6 +134,7 @@ class Assembly:
             flush=Interval(self._flush_seconds, self.clock),
             offsets=Interval(_OFFSETS_SECONDS, self.clock),
             clock=self.clock,
+            note=self.note,
         )
 
     def _state_log(self) -> StateLog:

@@ -6,7 +6,7 @@ the schema of any of them: one that is not known yet is looked for there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from threading import RLock
 from types import MappingProxyType
@@ -17,6 +17,7 @@ from millrace.models.bundles.bundle import Bundle
 from millrace.models.bundles.importing import load
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import DefinitionError, EventSchema, SnapshotError
+from millrace.streams.control.in_force import Skipped
 from millrace.streams.state.definitions import DefinitionStore
 from millrace.streams.state.migrations import Name
 from millrace.streams.topology.chain import AgentSpec
@@ -47,13 +48,15 @@ class Definitions:
         Digests of the definitions that were deployed, oldest first; the last one is in force.
     renamed
         What the own one's classes are called, that earlier state names by the modules of its file.
+    skipped
+        Records that are not folded.
 
     Attributes
     ----------
     own
         Digest of the worker's own.
-    history, renamed
-        See above.
+    history, renamed, skipped
+        See above; more may come to `history` and `skipped`.
     """
 
     def __init__(
@@ -64,8 +67,10 @@ class Definitions:
         name: str = "",
         history: Sequence[str] = (),
         renamed: Mapping[Name, Name] = MappingProxyType({}),
+        skipped: Iterable[Skipped] = (),
     ) -> None:
         self.own = digest
+        self.skipped = {*skipped}
         self.history = tuple(history)
         self.renamed = renamed
         self._store = store
@@ -185,6 +190,11 @@ class AgentDefinitions:
     def renamed(self) -> Mapping[Name, Name]:
         """See `Definitions`."""
         return self._definitions.renamed
+
+    @property
+    def skipped(self) -> set[Skipped]:
+        """See `Definitions`."""
+        return self._definitions.skipped
 
     @property
     def at_first(self) -> str:

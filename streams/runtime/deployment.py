@@ -76,7 +76,8 @@ def settled(clients: Clients, pipeline: Pipeline, settings: Settings, key: bytes
     except DefinitionError as error:
         event = "this definition cannot be put into the log, and so it cannot be changed"
         _log.warning(event, reason=str(error))
-        return Definitions(pipeline)
+        in_force = read_in_force(clients, pipeline, settings, key)
+        return Definitions(pipeline, skipped=in_force.skipped)
     prefix = topic_prefix(pipeline)
     in_force = read_in_force(clients, pipeline, settings, key)
     if _is_to_be_deployed(in_force, bundle, settings.deploy):
@@ -127,7 +128,7 @@ def _definitions(
         pipeline = pipeline.with_name(name) if name else pipeline
     store = DefinitionStore(clients, topic_prefix(pipeline), key)
     history = [each for _, each in in_force.history]
-    definitions = Definitions(pipeline, digest, store, name, history, names)
+    definitions = Definitions(pipeline, digest, store, name, history, names, in_force.skipped)
     definitions.look_for_more()
     return definitions
 

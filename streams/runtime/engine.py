@@ -16,6 +16,7 @@ from typing import NamedTuple, TypeVar
 import structlog
 
 from millrace.schemas import SnapshotError
+from millrace.streams.control.in_force import Skipped
 from millrace.streams.kafka.bounded import DaemonExecutor
 from millrace.streams.kafka.errors import STALLED, UNREACHABLE, is_outage, public_reason
 from millrace.streams.kafka.outage import Outage
@@ -177,6 +178,11 @@ class Engine:
         session = self._session
         unsaved = "" if session is None else session.unsaved
         return unsaved and f"state is not saved: {unsaved}"
+
+    def is_folding(self, record: Skipped) -> bool:
+        """Whether a record is being folded. Any thread may ask."""
+        session = self._session
+        return session is not None and session.is_folding(record)
 
     def check_progress(self) -> None:
         """Log a stall, once."""

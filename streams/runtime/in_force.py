@@ -6,7 +6,8 @@ same as the agent that accepts and refuses, without asking it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from threading import Event, Thread
 
@@ -15,7 +16,7 @@ from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import MillraceError
-from millrace.streams.control.in_force import InForce
+from millrace.streams.control.in_force import InForce, Skipped
 from millrace.streams.kafka.protocols import Clients
 from millrace.streams.kafka.reading import TopicReader
 from millrace.streams.kafka.records import origin_of
@@ -33,6 +34,7 @@ _POLL_SECONDS = 0.1
 _FOLLOW_SECONDS = 0.5
 _RETRY_SECONDS = 2.0
 _STOP_SECONDS = 5.0
+_HANGING_SECONDS = 5.0
 _PARTITION = 0
 _NOWHERE = CommandTopic("clean", 0)  # what is accepted is written by the agent alone
 
@@ -97,6 +99,11 @@ class InForceReader:
         self._reader.close()
 
 
+def end_this_process() -> None:
+    """End at once, whatever hangs: what was not committed is folded again."""
+    os._exit(1)
+
+
 def read_in_force(clients: Clients, pipeline: Pipeline, settings: Settings, key: bytes) -> InForce:
     """Return what is in force now.
 
@@ -112,7 +119,8 @@ def read_in_force(clients: Clients, pipeline: Pipeline, settings: Settings, key:
 class InForceFollower:
     """Keeps a worker's definitions up to date with what is in force, in a thread of its own.
 
-    A definition is imported as soon as it is in force: so no record waits for that.
+    A definition is imported as soon as it is in force: so no record waits for that. Where user code
+    hangs at a record that is to be skipped, the process ends; its supervisor starts another one.
 
     Parameters
     ----------
@@ -120,11 +128,23 @@ class InForceFollower:
         Returns a reader.
     definitions
         Those of the worker.
+    is_folding
+        Whether a record is being folded.
+    end
+        Ends the process.
     """
 
-    def __init__(self, connect: Callable[[], InForceReader], definitions: Definitions) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], InForceReader],
+        definitions: Definitions,
+        is_folding: Callable[[Skipped], bool],
+        end: Callable[[], object] = end_this_process,
+    ) -> None:
         self._connect = connect
         self._definitions = definitions
+        self._is_folding = is_folding
+        self._end = end
         self._stopping = Event()
         self._thread = Thread(target=self._run, name="in-force", daemon=True)
 
@@ -151,6 +171,9 @@ class InForceFollower:
                 self._stopping.wait(_RETRY_SECONDS)
 
     def _note(self, in_force: InForce) -> None:
+        self._skip({*in_force.skipped} - self._definitions.skipped)
+        if not self._definitions.can_change:
+            return
         digests = [digest for _, digest in in_force.history]
         if digests == [*self._definitions.history]:
             return
@@ -165,3 +188,13 @@ class InForceFollower:
             self._stopping.wait(_RETRY_SECONDS)
             return
         self._definitions.history = tuple(digests)
+
+    def _skip(self, records: Iterable[Skipped]) -> None:
+        self._definitions.skipped.update(records)
+        hanging = [each for each in records if self._is_folding(each)]
+        if not hanging:
+            return
+        self._stopping.wait(_HANGING_SECONDS)
+        for each in filter(self._is_folding, hanging):
+            _log.error("user code hangs at a record that is skipped: the process ends", record=each)
+            self._end()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from itertools import groupby
 from operator import attrgetter
@@ -20,6 +20,7 @@ import structlog
 from confluent_kafka import KafkaException, TopicPartition
 
 from millrace.schemas import BrokerError, SnapshotError
+from millrace.streams.control.in_force import Skipped
 from millrace.streams.interval import Interval
 from millrace.streams.kafka.protocols import Place
 from millrace.streams.observability.metrics import Metrics
@@ -27,12 +28,14 @@ from millrace.streams.operators.record import Origin
 from millrace.streams.runtime.assignment import Assignment
 from millrace.streams.runtime.batching import Pace
 from millrace.streams.runtime.definitions import AgentDefinitions
+from millrace.streams.runtime.folding import FoldingNote
 from millrace.streams.runtime.inbox import Inbox, RebalanceListener
 from millrace.streams.runtime.outbox import Outbox
 from millrace.streams.runtime.saving import Saving
 from millrace.streams.runtime.takeover import Takeover
 from millrace.streams.state.log import StateLog
 from millrace.streams.state.records import StateRecord
+from millrace.streams.topology.live_task import place_of
 from millrace.streams.topology.topics import INPUTS
 
 _SAVE_SECONDS = 0.04  # of a save, between two batches
@@ -65,6 +68,8 @@ class Session:
         When the state is due, and offsets of batches without output.
     clock
         Seconds, monotonic: measures how long slices and commits take.
+    note
+        Where it is said what is being folded.
 
     Attributes
     ----------
@@ -92,8 +97,11 @@ class Session:
         flush: Interval,
         offsets: Interval,
         clock: Callable[[], float],
+        note: FoldingNote,
     ) -> None:
         self._agent = agent
+        self._note = note
+        self._one_by_one = note.before
         self._definitions = definitions
         self._state = state
         self._takeover = takeover
@@ -157,10 +165,12 @@ class Session:
         if assignment is None:
             return  # revoked while the batch was polled, and not committed
         for is_live, run in assignment.runs(part):
-            for slice_ in self._pace.slices(run):
+            for slice_ in self._slices(partition, run):
                 started = self._clock()
                 task = assignment.task
+                self._note.begin(self._agent, slice_)
                 outputs, tally = assignment.fold(slice_)
+                self._note.end()
                 if task is not assignment.task:
                     self._metrics.watch(self._agent, partition, assignment.task)
                 if is_live:  # else they were written and counted before
@@ -168,6 +178,22 @@ class Session:
                     self.outbox.tally += tally
                 self._pace.note_slice(len(slice_), self._clock() - started)
                 await asyncio.sleep(0)
+
+    def _slices(self, partition: int, run: Iterable[Origin]) -> Iterator[list[Origin]]:
+        """Cut records into slices: of one record where the process before has ended."""
+        ended = self._one_by_one
+        if ended is None or (self._agent, partition) != (ended.agent, ended.last[1]):
+            yield from self._pace.slices(run)
+            return
+        for origin in run:
+            yield [origin]
+            if ended.includes_end(origin):
+                self._one_by_one = None
+
+    def is_folding(self, record: Skipped) -> bool:
+        """Whether a record is being folded. Any thread may ask."""
+        folding = [each.live.folding for each in [*self.assignments.values()]]
+        return any(place_of(origin) == record for origins in folding for origin in origins)
 
     def commit(self, is_last: bool = False) -> None:
         """Commit outputs with their offsets; then, when it is due, begin to save the state.

@@ -189,7 +189,8 @@ class Takeover:
         committed: Mapping[str, Committed],
         saved: Saved | None,
     ) -> Assignment:
-        live = LiveTask(self._begin_under(committed, saved), self._definitions)
+        definition = self._begin_under(committed, saved)
+        live = LiveTask(definition, self._definitions, self._definitions.skipped)
         task = live.task
         if saved is not None:
             saved.restore(task)

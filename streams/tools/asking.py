@@ -29,23 +29,23 @@ class Answer:
     Attributes
     ----------
     partitions
-        How many are to apply it; 0 until it is accepted.
+        How many are to apply it; None until it is accepted.
     effects
         Partition to what was done there.
     """
 
-    partitions: int = 0
+    partitions: int | None = None
     effects: dict[int, list[Audit]] = field(default_factory=dict)
 
     @property
     def missing(self) -> list[int]:
         """The partitions that have not applied it yet."""
-        return [each for each in range(self.partitions) if each not in self.effects]
+        return [each for each in range(self.partitions or 0) if each not in self.effects]
 
     @property
     def is_complete(self) -> bool:
         """Whether each partition has applied it."""
-        return self.partitions > 0 and not self.missing
+        return self.partitions is not None and not self.missing
 
 
 def ask(

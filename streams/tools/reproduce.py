@@ -84,7 +84,7 @@ def reproduce(
     inputs = TaskInputs(clients, agent, prefix, partition)
     partitions = count_partitions(clients, inputs.topics[0])
     definitions = agent_definitions(clients, pipeline, settings, agent, partitions)
-    live = LiveTask(definitions(definitions.at_first), definitions)
+    live = LiveTask(definitions(definitions.at_first), definitions, definitions.skipped)
     for count, origin in enumerate(inputs.in_order(), 1):
         topic = f"{prefix}{origin.topic}"
         progress(f"reading {inputs}", count, inputs.records)

@@ -6,12 +6,13 @@ What comes after is decoded, too, as the new definition has it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple, Protocol
 
 from millrace.schemas import RejectReason
 from millrace.schemas.records import AcceptedCommand
 from millrace.streams.control.commands import DEPLOY
+from millrace.streams.control.in_force import Skipped
 from millrace.streams.operators.columns import Made
 from millrace.streams.operators.record import (
     AcceptedRecord,
@@ -19,6 +20,7 @@ from millrace.streams.operators.record import (
     PredictionRecord,
     Record,
     RejectRecord,
+    reject,
 )
 from millrace.streams.operators.slice import Slice
 from millrace.streams.topology.codec import TopicCodec
@@ -80,6 +82,9 @@ class LiveTask:
         The one to begin with.
     find
         Finds others.
+    skipped
+        Records that are rejected without being folded; there may be more from one slice to the
+        next. A command is never skipped.
 
     Attributes
     ----------
@@ -89,13 +94,22 @@ class LiveTask:
         Its definition.
     before_change
         Called before another definition takes over the state.
+    folding
+        The records that are being folded.
     """
 
-    def __init__(self, definition: Definition, find: FindDefinition) -> None:
+    def __init__(
+        self,
+        definition: Definition,
+        find: FindDefinition,
+        skipped: Collection[Skipped] = frozenset(),
+    ) -> None:
         self.definition = definition
         self.task: Task = definition.factory.make()
         self.before_change: Callable[[], object] = lambda: None
+        self.folding: Sequence[Origin] = ()
         self._find = find
+        self._skipped = skipped
 
     def fold(self, origins: Sequence[Origin]) -> Folded:
         """Decode records and pass them through the task, each as the definition has it there.
@@ -105,6 +119,13 @@ class LiveTask:
         DefinitionError
             A definition that is deployed here cannot be imported.
         """
+        self.folding = origins
+        try:
+            return self._fold(origins)
+        finally:
+            self.folding = ()
+
+    def _fold(self, origins: Sequence[Origin]) -> Folded:
         records, undecodable = self._decoded(origins)
         cut = self._first_change(records)
         if cut is None:
@@ -118,7 +139,7 @@ class LiveTask:
             place += 1
         elif isinstance(change, PredictionRecord):
             self.follow(change.value["definition"], change.origin)
-        after = self.fold(origins[place:])
+        after = self._fold(origins[place:])
         return Folded(made + after.made, before + after.undecodable)
 
     def follow(self, digest: str, origin: Origin = _NOWHERE) -> None:
@@ -135,8 +156,16 @@ class LiveTask:
         reasons = {each.value["reason"] for each in undecodable}
         if RejectReason.UNKNOWN_SCHEMA.value in reasons and self._find.knows_more_schemas():
             self.definition = self._find(self.definition.digest)
-            return self.definition.codec.decode_all(origins)
+            records, undecodable = self.definition.codec.decode_all(origins)
+        if self._skipped:
+            undecodable += [_as_skipped(each) for each in records if self._is_skipped(each)]
+            undecodable.sort(key=lambda each: origins.index(each.origin))
+            records = [each for each in records if not self._is_skipped(each)]
         return records, undecodable
+
+    def _is_skipped(self, record: Record) -> bool:
+        is_named = place_of(record.origin) in self._skipped
+        return is_named and not isinstance(record, AcceptedRecord)
 
     def _first_change(self, records: Sequence[Record]) -> int | None:
         """Return which record is the first that another definition comes with, if one does."""
@@ -165,3 +194,12 @@ class LiveTask:
         made = task.inherit(self.task, command)
         self.task, self.definition = task, definition
         return made
+
+
+def place_of(origin: Origin) -> Skipped:
+    """Return where a record is, as the command `skip` names it."""
+    return origin.full_topic or origin.topic, origin.partition, origin.offset
+
+
+def _as_skipped(record: Record) -> RejectRecord:
+    return reject(record.origin, RejectReason.SKIPPED, "the command `skip` names this record")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import subprocess
 from multiprocessing import Pipe
-from typing import Protocol
+from typing import IO, Protocol
 
 from millrace.streams.api.reporting import ReportReader
+from millrace.streams.runtime.folding import Folding
 from millrace.streams.settings import Settings
 from millrace.streams.worker.subprocess import cli_command, worker_environment
 
@@ -22,6 +23,9 @@ class Child(Protocol):
 
     @property
     def reports(self) -> ReportReader: ...
+
+    @property
+    def folding(self) -> Folding | None: ...
 
     def poll(self) -> int | None: ...
 
@@ -39,6 +43,8 @@ class FoldProcess:
         The worker's.
     number
         Which of its processes this is, from 1.
+    note
+        Where it says what it is folding.
 
     Attributes
     ----------
@@ -46,21 +52,28 @@ class FoldProcess:
         What it says of itself.
     """
 
-    def __init__(self, settings: Settings, number: int) -> None:
+    def __init__(self, settings: Settings, number: int, note: IO[bytes]) -> None:
         ours, theirs = Pipe()
+        files = [theirs.fileno(), note.fileno()]
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 - Millrace's own command
-                cli_command("worker", "--fold", str(number), str(theirs.fileno())),
+                cli_command("worker", "--fold", *map(str, [number, *files])),
                 env=worker_environment(settings_of(settings, number)),
-                pass_fds=[theirs.fileno()],
+                pass_fds=files,
                 stdin=subprocess.DEVNULL,
             )
         self.reports = ReportReader(ours)
+        self._note = note
 
     @property
     def pid(self) -> int:
         """Its process id."""
         return self._process.pid
+
+    @property
+    def folding(self) -> Folding | None:
+        """What it is folding, if anything."""
+        return Folding.read(self._note.fileno())
 
     def poll(self) -> int | None:
         """Return its exit code; None while it runs."""

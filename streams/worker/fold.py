@@ -14,6 +14,7 @@ import faust
 from millrace.streams.api.reporting import Reporter
 from millrace.streams.app import MillraceApp, create_app
 from millrace.streams.observability.logging import configure_logging
+from millrace.streams.runtime.folding import FoldingNote
 from millrace.streams.settings import Settings
 from millrace.streams.worker.child import STATE_REFUSED
 
@@ -52,7 +53,7 @@ def tune_interpreter() -> None:
     sys.setswitchinterval(_SWITCH_SECONDS)
 
 
-def run_fold(settings: Settings, number: int, reports: int) -> int:
+def run_fold(settings: Settings, number: int, reports: int, note: int) -> int:
     """Run the agents in this process until SIGTERM; return its exit code.
 
     SIGTERM stops it cleanly: the current batch is committed, the state is saved, and the process
@@ -67,6 +68,8 @@ def run_fold(settings: Settings, number: int, reports: int) -> int:
         Which of the supervisor's processes it is; a field of every log line if there are several.
     reports
         File descriptor of the pipe to the supervisor.
+    note
+        File descriptor of where it says what it is folding.
 
     Raises
     ------
@@ -79,7 +82,7 @@ def run_fold(settings: Settings, number: int, reports: int) -> int:
     process = number if settings.processes > 1 else None
     configure_logging(settings, process)
     tune_interpreter()
-    app = create_app(settings)
+    app = create_app(settings, FoldingNote(note))
     app.reporter = reporter
     worker = _Worker(app, quiet=True, redirect_stdouts=False)
     worker.settings, worker.process = settings, process

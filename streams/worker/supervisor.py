@@ -12,9 +12,10 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from secrets import token_hex
+from tempfile import TemporaryFile
 from threading import Event
 
 import structlog
@@ -127,7 +128,10 @@ class Supervisor:
             return ProcessState(place.number, None, restarts=restarts, problem=place.ended)
         age_seconds, problem = child.reports.age_seconds, ""
         if age_seconds > self._silence_seconds:
-            problem = f"has not reported for {age_seconds:.0f} s: the user's code may be hanging"
+            at = f", at {child.folding}" if child.folding else ""
+            problem = (
+                f"has not reported for {age_seconds:.0f} s: the user's code may be hanging{at}"
+            )
         return ProcessState(place.number, child.reports.last, age_seconds, restarts, problem)
 
     def _look_after(self, place: _Place) -> None:
@@ -198,17 +202,17 @@ def run_worker(settings: Settings) -> int:
         )
     configure_logging(settings)
     settings = _with_key(settings)
-    supervisor = Supervisor(
-        settings.processes,
-        lambda number: FoldProcess(settings, number),
-        settings.stall_seconds,
-    )
-    server = PageServer(settings.web_host, settings.web_port, Pages(supervisor.states))
-    try:
-        with _on_signals(supervisor.ask_to_stop):
-            return supervisor.run()
-    finally:
-        server.close()
+    with ExitStack() as resources:
+        notes = [resources.enter_context(TemporaryFile()) for _ in range(settings.processes)]
+        supervisor = Supervisor(
+            settings.processes,
+            lambda number: FoldProcess(settings, number, notes[number - 1]),
+            settings.stall_seconds,
+        )
+        server = PageServer(settings.web_host, settings.web_port, Pages(supervisor.states))
+        resources.callback(server.close)
+        resources.enter_context(_on_signals(supervisor.ask_to_stop))
+        return supervisor.run()
 
 
 def _with_key(settings: Settings) -> Settings:

@@ -72,8 +72,8 @@ def main(kind: str, *fold: str) -> int:
     """Run a worker, or the process of it that folds, where the mistake is made."""
     if fold:
         {"commit-first": commit_first, "state-outside": state_outside}[kind]()
-        _, number, reports = fold
-        return run_fold(read_settings(), int(number), int(reports))
+        _, *numbers = fold
+        return run_fold(read_settings(), *map(int, numbers))
     command = (sys.executable, "-m", "tests.chaos.broken", kind)
     child.cli_command = lambda _worker, *fold: (*command, *fold)
     return run_worker(read_settings())

@@ -42,6 +42,15 @@ class Hanging(linear_model.LogisticRegression):
         return super().predict_proba_one(x)
 
 
+class Looping(linear_model.LogisticRegression):
+    """Never predicts a reading of load 0."""
+
+    def predict_proba_one(self, x: dict[str, Any]) -> Any:
+        while x["load"] == 0:
+            pass
+        return super().predict_proba_one(x)
+
+
 def readings(*loads: float) -> list[dict[str, Any]]:
     """Return a reading for each load, numbered from 0."""
     return [
@@ -63,3 +72,4 @@ def _pipeline(model: type) -> Pipeline:
 
 slow = _pipeline(Slow)
 hanging = _pipeline(Hanging)
+looping = _pipeline(Looping)

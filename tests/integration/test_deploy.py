@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,8 @@ import pytest
 from river.linear_model import LogisticRegression
 
 from millrace.streams.settings import Guarantee, Settings
-from millrace.streams.worker.subprocess import cli_command, worker_environment
 from tests.integration.clients import Topics
-from tests.integration.workers import Worker, settings, wait_for
+from tests.integration.workers import Worker, run_command, settings, wait_for
 
 EACH = 400  # events under each definition, and more while a deploy is under way
 FILE = """
@@ -107,16 +105,7 @@ class Visits:
         self.sent += count
 
     def call(self, *arguments: str, **environment: str) -> tuple[int, str]:
-        """Run a command in a process of its own."""
-        done = subprocess.run(
-            cli_command(*arguments),
-            capture_output=True,
-            text=True,
-            timeout=120,
-            env=worker_environment(self.own) | environment,
-            check=False,
-        )
-        return done.returncode, done.stdout + done.stderr
+        return run_command(self.own, *arguments, **environment)
 
     def deploy(self, version: str, *options: str, **environment: str) -> tuple[int, str]:
         return self.call("deploy", self.file(version), "--reason", version, *options, **environment)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from millrace.streams.settings import Settings
 from tests.integration import slow_code
 from tests.integration.clients import Topics, as_json
-from tests.integration.workers import Worker, settings, wait_for
+from tests.integration.workers import Worker, run_command, settings, wait_for
 
 POLL_INTERVAL_SECONDS = 6
 COUNT = 30
@@ -89,3 +90,35 @@ def test_code_that_hangs_stops_neither_the_pages_nor_sigterm(
         worker.wait_ready()
         worker.wait_total(2, "millrace_predictions_total")
     assert [each["event_id"] for each in topics.records("predictions")] == ["0", "1", "2"]
+
+
+@pytest.mark.platform
+def test_a_record_at_which_code_hangs_is_skipped(
+    kafka: str, unique_name: Callable[[str], str]
+) -> None:
+    """The pages name it; once it is skipped the process ends, and the next one goes on behind it.
+
+    What has been folded cannot be skipped any more.
+    """
+    name = unique_name("slow")
+    topics = Topics(kafka, name)
+    given = slow_settings("looping", name, kafka, stall_seconds=2)
+    with Worker(given) as worker:
+        worker.wait_ready()
+        produce(topics, slow_code.readings(1.0, 0.7))
+        topics.messages("predictions", at_least=2)
+        produce(topics, slow_code.readings(1.0, 0.7, 0.0, 0.2)[2:])
+        wait_for("process that hangs", lambda: "process 1" in worker.failing())
+        found = re.search(r"(\S+)\[(\d+)\]@(\d+) ", worker.failing()["process 1"])
+        assert found is not None, worker.failing()
+        topic, partition, offset = found.groups()
+        assert topic == f"{name}.features"
+        code, said = run_command(given, "skip", topic, partition, offset, "--reason", "it hangs")
+        assert code == 0, said
+        topics.messages("predictions", at_least=3)
+        code, said = run_command(given, "skip", topic, partition, "0", "--reason", "too late")
+    assert (code, "not folded yet" in said) == (2, True), said
+    (reject,) = topics.records("rejects")
+    assert (reject["reason"], reject["offset"]) == ("skipped", int(offset))
+    ids = [each["event_id"] for each in topics.records("predictions")]
+    assert ids == ["0", "1", "3"]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 from millrace.streams.settings import Settings
-from millrace.streams.worker.subprocess import WorkerProcess
+from millrace.streams.worker.subprocess import WorkerProcess, cli_command, worker_environment
 
 PIPELINES = Path(__file__).with_name("sensors.py")
 STATE_KEY = "a key for tests"
@@ -42,6 +43,19 @@ def settings(pipeline: str, name: str, broker: str, **more: Any) -> Settings:
         "log_format": "json",
     }
     return Settings(**(defaults | more))
+
+
+def run_command(settings: Settings, *arguments: str, **environment: str) -> tuple[int, str]:
+    """Run `millrace` in a process of its own; return its exit code and what it has printed."""
+    done = subprocess.run(
+        cli_command(*arguments),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=worker_environment(settings) | environment,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
 
 
 class Worker(WorkerProcess):

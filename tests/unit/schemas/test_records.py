@@ -119,7 +119,8 @@ REASONS = """
     ill_typed_field not_finite missing_id missing_key timestamp_out_of_range
     unknown_label_type unknown_class oversized oversized_output wrong_type wrong_partition
     duplicate_event duplicate_label late_correction late_label orphan_label
-    feature_error feature_out_of_range predict_error invalid_prediction learn_error evaluate_error
+    skipped feature_error feature_out_of_range predict_error invalid_prediction learn_error
+    evaluate_error
     internal_error
 """
 

@@ -10,14 +10,21 @@ from millrace.schemas import CommandError
 from millrace.streams.control.commands import COMMANDS, check_form, spec_of
 from millrace.streams.control.in_force import InForce
 
-IN_FORCE = InForce(models=("tree", "line"), champion="tree")
+IN_FORCE = InForce(models=("tree", "line"), champion="tree", prefix="p.")
 
 
-def after(*asked: tuple[str, dict[str, str]]) -> InForce:
+Asked = tuple[str, dict[str, str]]
+
+
+def after(*asked: Asked) -> InForce:
     in_force = IN_FORCE
     for name, arguments in asked:
         in_force = spec_of(name).takes(in_force, arguments)
     return in_force
+
+
+def skip(topic: str = "p.clean", partition: str = "0", offset: str = "7") -> Asked:
+    return "skip", {"topic": topic, "partition": partition, "offset": offset}
 
 
 LINE, TREE = ("promote", {"model": "line"}), ("promote", {"model": "tree"})
@@ -34,11 +41,11 @@ LINE, TREE = ("promote", {"model": "line"}), ("promote", {"model": "tree"})
         ([("pause", {})], {"is_paused": True}),
         ([("pause", {}), ("resume", {})], {"is_paused": False}),
         ([("promote", {"model": "line.challenger@7"})], {"champion": "line", "former": ("tree",)}),
+        ([skip()], {"skipped": (("p.clean", 0, 7),)}),
+        ([skip("events"), skip()], {"skipped": (("p.events", 0, 7), ("p.clean", 0, 7))}),
     ],
 )
-def test_what_is_in_force(
-    asked: list[tuple[str, dict[str, str]]], expected: dict[str, Any]
-) -> None:
+def test_what_is_in_force(asked: list[Asked], expected: dict[str, Any]) -> None:
     """Each command changes what it says, and nothing else."""
     assert vars(after(*asked)) == vars(IN_FORCE) | expected
 
@@ -52,9 +59,17 @@ def test_what_is_in_force(
         ([("rollback", {})], "no champion before 'tree'"),
         ([("resume", {})], "not paused"),
         ([("pause", {}), ("pause", {})], "paused already"),
+        ([skip("q.clean")], "topic must be one of p.events, .*; got 'p.q.clean'"),
+        ([skip("p.commands")], "topic must be one of"),
+        ([skip("p.control")], "topic must be one of"),
+        ([skip(partition="-1")], "partition must be a number of at least 0; got '-1'"),
+        ([skip(offset="7.0")], "offset must be a number of at least 0; got '7.0'"),
+        ([skip(offset="\u0667")], "offset must be a number of at least 0"),
+        ([skip(offset="9" * 5_000)], "offset must be a number of at least 0"),
+        ([skip(), skip("clean")], "not skipped yet"),
     ],
 )
-def test_what_does_not_fit_is_refused(asked: list[tuple[str, dict[str, str]]], says: str) -> None:
+def test_what_does_not_fit_is_refused(asked: list[Asked], says: str) -> None:
     """The error names what is wrong, and what there is."""
     with pytest.raises(CommandError, match=says):
         after(*asked)
@@ -83,4 +98,10 @@ def test_the_form_of_a_command(name: str, arguments: dict[str, str], says: str) 
 
 def test_every_command_says_what_it_does() -> None:
     """Their sentences are the help of the command line."""
-    assert all(each.does.endswith(".") and each.operators for each in COMMANDS.values())
+    assert all(each.does.endswith(".") for each in COMMANDS.values())
+
+
+def test_so_many_are_skipped_at_most() -> None:
+    """The oldest are forgotten: nobody folds them any more."""
+    in_force = after(*[skip(offset=str(each)) for each in range(10_002)])
+    assert [each[2] for each in in_force.skipped] == [*range(2, 10_002)]

@@ -175,3 +175,48 @@ def test_ingest_goes_over_between_batches(make_pipeline: Make) -> None:
     live.fold([event(100)])
     live.follow("two")
     assert [each["reason"] for each in of("rejects", folded(live, [event(101)]))] == ["oversized"]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_is_skipped_is_not_folded(two: Definitions, seed: int) -> None:
+    """It is rejected at its place; everything else is as if it had not been there."""
+    skipped = {("events", 0, 10), ("events", 0, 40)}
+    live = LiveTask(two("one"), two, skipped)
+    made = folded(live, LOG, random.Random(seed))
+    rejects = [(each["offset"], each["reason"]) for each in of("rejects", made)]
+    assert rejects == [(10, "skipped"), (40, "skipped")]
+    without = [each for each in LOG if (each.topic, 0, each.offset) not in skipped]
+    expected = folded(LiveTask(two("one"), two), without)
+    for topic in ("predictions", "outcomes", "audit"):
+        assert of(topic, made) == of(topic, expected)
+
+
+def test_no_command_is_skipped(two: Definitions) -> None:
+    """Else a task would go on under another definition than the others."""
+    live = LiveTask(two("one"), two, {("control", 0, 0)})
+    made = folded(live, LOG)
+    assert (of("rejects", made), live.definition.digest) == ([], "two")
+
+
+def test_more_may_be_skipped_later(two: Definitions) -> None:
+    """From the next slice on."""
+    skipped: set[tuple[str, int, int]] = set()
+    live = LiveTask(two("one"), two, skipped)
+    assert of("rejects", folded(live, LOG[:5])) == []
+    skipped.add(("events", 0, 5))
+    assert [each["offset"] for each in of("rejects", folded(live, LOG[5:9]))] == [5]
+
+
+def test_what_is_being_folded_is_known(two: Definitions) -> None:
+    """While it is, and no longer, whatever happens."""
+    seen: list[int] = []
+    live = LiveTask(two("one"), two)
+
+    def look(digest: str) -> Definition:
+        seen.extend(each.offset for each in live.folding)
+        raise DefinitionError(digest)
+
+    live._find = look  # type: ignore[assignment]  # it is called in the middle of a fold
+    with pytest.raises(DefinitionError):
+        live.fold([event(3), deploy(4, "two", 1)])
+    assert (seen, live.folding) == ([3, 4], ())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from tempfile import TemporaryFile
 
 import pytest
 
@@ -17,9 +18,9 @@ PROGRAM = """
 import os, sys
 from multiprocessing.connection import Connection
 from millrace.streams.api.report import Report
-number, pipe = map(int, sys.argv[-2:])
+number, pipe, note = map(int, sys.argv[-3:])
 connection = Connection(pipe)
-report = Report("loans", os.environ["MILLRACE_BROKER"], waiting=sys.argv[1:-1])
+report = Report("loans", os.environ["MILLRACE_BROKER"], waiting=sys.argv[1:-2])
 connection.send_bytes(report.to_bytes())
 connection.recv_bytes()
 """
@@ -29,18 +30,20 @@ connection.recv_bytes()
 def start(monkeypatch):
     """Start a program in place of a process that folds; it is killed at the end."""
     started = []
+    note = TemporaryFile()  # noqa: SIM115 - closed below
 
     def start(program, **settings):
         monkeypatch.setattr(
             module, "cli_command", lambda *arguments: (sys.executable, "-c", program, *arguments)
         )
-        started.append(FoldProcess(Settings(broker="here:1", **settings), 3))
+        started.append(FoldProcess(Settings(broker="here:1", **settings), 3, note))
         return started[-1]
 
-    yield start
-    for each in started:
-        each.kill()
-        wait_for(lambda each=each: each.poll() is not None)
+    with note:
+        yield start
+        for each in started:
+            each.kill()
+            wait_for(lambda each=each: each.poll() is not None)
 
 
 def wait_for(holds):
@@ -56,6 +59,7 @@ def test_a_process_has_its_settings_its_number_and_a_pipe(start):
     wait_for(lambda: process.reports.last is not None)
     assert process.reports.last == Report("loans", "here:1", waiting=["worker", "--fold", "3"])
     assert process.poll() is None
+    assert process.folding is None
     process.reports.ask()
     wait_for(lambda: process.poll() == 0)
     process.reports.ask()  # it has ended: nothing happens

@@ -28,6 +28,9 @@ def restored():
     sys.setswitchinterval(seconds)
 
 
+NOTE = 8
+
+
 @pytest.fixture
 def configured(monkeypatch):
     """Collect the calls that configure logging."""
@@ -44,7 +47,7 @@ def worker(monkeypatch):
         reporter = None
         is_refused = False
 
-        def __init__(self, settings):
+        def __init__(self, settings, note):
             self.settings = settings
 
     class Worker:
@@ -62,6 +65,7 @@ def worker(monkeypatch):
     monkeypatch.setattr(module, "_Worker", Worker)
     monkeypatch.setattr(module, "create_app", App)
     monkeypatch.setattr(module, "_end_with_parent", lambda: None)
+    monkeypatch.setattr(module, "FoldingNote", lambda number: ("note", number))
     monkeypatch.setattr(module, "Connection", lambda number: ("pipe", number))
     monkeypatch.setattr(module, "Reporter", lambda connection: ("reporter", connection))
     return Worker
@@ -82,7 +86,7 @@ def test_garbage_is_collected_less_often():
 def test_the_exit_code_is_fausts(worker, configured, ends_with, code):
     """Faust ends a worker by an exception."""
     worker.ends_with = ends_with
-    assert run_fold(Settings(), 1, 7) == code
+    assert run_fold(Settings(), 1, 7, NOTE) == code
 
 
 @pytest.mark.parametrize("ends_with", [None, SystemExit(0)])
@@ -90,13 +94,13 @@ def test_refused_state_has_an_exit_code_of_its_own(worker, configured, monkeypat
     """The supervisor restarts no process that ends with it."""
     worker.ends_with = ends_with
     monkeypatch.setattr(module.create_app, "is_refused", True)
-    assert run_fold(Settings(), 1, 7) == STATE_REFUSED
+    assert run_fold(Settings(), 1, 7, NOTE) == STATE_REFUSED
 
 
 def test_the_app_of_the_settings_is_run(worker, configured):
     """It reports to the supervisor, and nothing is written besides the log."""
     settings = Settings(partitions=2)
-    run_fold(settings, 1, 7)
+    run_fold(settings, 1, 7, NOTE)
     made = worker.made
     assert made.app.settings == settings
     assert made.app.reporter == ("reporter", ("pipe", 7))
@@ -108,14 +112,14 @@ def test_the_app_of_the_settings_is_run(worker, configured):
 def test_of_several_processes_the_log_says_which(worker, configured):
     """Each line has the process' number."""
     settings = Settings(processes=3)
-    run_fold(settings, 2, 7)
+    run_fold(settings, 2, 7, NOTE)
     assert configured == [(settings, 2)]
     assert worker.made.process == 2
 
 
 def test_ctrl_c_is_for_the_supervisor(worker, configured):
     """A terminal sends it to every process; the supervisor passes it on as SIGTERM."""
-    run_fold(Settings(), 1, 7)
+    run_fold(Settings(), 1, 7, NOTE)
     assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
 
     faust = _Worker.__new__(_Worker)

@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from millrace.schemas import SettingsError
 from millrace.streams.api.pages import ProcessState
 from millrace.streams.api.report import Report
+from millrace.streams.runtime.folding import Folding
 from millrace.streams.settings import Settings
 from millrace.streams.worker import supervisor as module
 from millrace.streams.worker.child import STATE_REFUSED
@@ -50,6 +51,7 @@ class FakeChild:
     told: list[str] = field(default_factory=list)
     pid: int = 0
     reports: FakeReports = field(default_factory=FakeReports)
+    folding: Folding | None = None
 
     def poll(self) -> int | None:
         return self.code
@@ -200,14 +202,17 @@ def test_the_state_of_a_process_is_what_it_reported(world):
 
 
 def test_a_process_that_is_silent_for_long_is_said_to_hang(world):
-    """The user's code may hold Python's lock."""
+    """The user's code may hold Python's lock; where it was is said."""
     seen = []
+    at = Folding("feature", ("loans.clean", 0, 7), ("loans.clean", 0, 9))
+    world.at(1, lambda: setattr(world.children[0], "folding", at))
     world.at(1, lambda: setattr(world.children[0], "reports", FakeReports(REPORT, 61.0)))
     world.at(2, lambda: seen.extend(world.supervisor.states()))
     world.at(2, world.supervisor.ask_to_stop)
     world.supervisor.run()
     assert seen[0].report == REPORT
     assert "has not reported for 61 s" in seen[0].problem
+    assert seen[0].problem.endswith("at loans.clean[0]@7 to loans.clean[0]@9 (agent feature)")
 
 
 def test_a_process_that_ended_is_counted_once_it_runs_again(world):
@@ -254,7 +259,7 @@ def started(monkeypatch):
 
     monkeypatch.setattr(module, "Supervisor", Stub)
     monkeypatch.setattr(module, "configure_logging", lambda _settings: None)
-    monkeypatch.setattr(module, "FoldProcess", lambda *given: started.append(given))
+    monkeypatch.setattr(module, "FoldProcess", lambda *given: started.append(given[:2]))
     return started, handlers
 
 
