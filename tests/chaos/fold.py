@@ -70,7 +70,10 @@ def fold_partition(
     clients = KafkaClients(settings)
     for agent in parse_chain(settings.chain)[1:]:
         definitions = agent_definitions(clients, pipeline, settings, agent, partitions)
-        live, (topic,) = LiveTask(definitions(definitions.at_first), definitions), agent.reads
+        live, (topic,) = (
+            LiveTask(definitions(definitions.at_first), definitions, definitions.skipped),
+            agent.reads,
+        )
         if topic == "clean":
             origins = [origin_of(each, prefix) for each in logs[topic]]
         else:

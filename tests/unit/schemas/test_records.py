@@ -120,8 +120,7 @@ REASONS = """
     unknown_label_type unknown_class oversized oversized_output wrong_type wrong_partition
     duplicate_event duplicate_label late_correction late_label orphan_label
     skipped feature_error feature_out_of_range predict_error invalid_prediction learn_error
-    evaluate_error
-    internal_error
+    evaluate_error internal_error
 """
 
 
