@@ -15,6 +15,7 @@ where they are read as a list.
 from millrace.schemas.codec.avro import AvroType, Codec, Schema
 from millrace.schemas.compatibility import schema_problems
 from millrace.schemas.errors import (
+    ArchiveError,
     BrokerError,
     CommandError,
     DefinitionError,
@@ -33,6 +34,7 @@ from millrace.schemas.files import shipped
 from millrace.schemas.records import Fate, RejectReason
 
 __all__ = [
+    "ArchiveError",
     "AvroType",
     "BrokerError",
     "Codec",

@@ -9,6 +9,7 @@
     ├── RecordError         one record cannot be used: it is rejected, and the pipeline continues
     ├── SnapshotError       saved state is unsigned, tampered with or of another version
     │   └── LostError       a part of it that this River or Python cannot read: it begins anew
+    ├── ArchiveError        the archive cannot be reached, or has not what is needed
     └── BrokerError         Kafka, or what replaces it, cannot be reached or refuses a request
         ├── ExpiredError    records that are needed are not on the broker any more
         ├── TopicError      a topic was deleted, truncated or created again
@@ -65,6 +66,12 @@ class SnapshotError(MillraceError):
 
 class LostError(SnapshotError):
     """A part of saved state that this River, Python or code of the user's cannot read any more."""
+
+
+class ArchiveError(MillraceError):
+    """The archive cannot be reached, or does not have what is needed."""
+
+    public = "the archive does not have what is needed"
 
 
 class BrokerError(MillraceError):

@@ -34,6 +34,7 @@ from millrace.streams.kafka.embedded import EmbeddedBroker
 from millrace.streams.observability.logging import configure_logging
 from millrace.streams.observability.metrics import Metrics
 from millrace.streams.redaction import redact_tracebacks
+from millrace.streams.runtime.archiving import Archiver, archiver_of
 from millrace.streams.runtime.assembly import Assembly
 from millrace.streams.runtime.deployment import settled
 from millrace.streams.runtime.engine import Engine
@@ -81,6 +82,8 @@ class MillraceApp(faust.App):
         Is given reports once the app has started.
     follower
         Keeps the definitions up to date once the app has started.
+    archiver
+        Writes the archive, if there is one, once the app has started.
     is_refused
         Whether the process stops because the saved state of an agent cannot be loaded.
     """
@@ -91,6 +94,7 @@ class MillraceApp(faust.App):
     report: Callable[[], Report]
     reporter: Reporter | None = None
     follower: InForceFollower | None = None
+    archiver: Archiver | None = None
     is_refused: bool = False
 
     async def _wait_for_table_recovery_completed(self) -> bool:
@@ -111,8 +115,9 @@ class MillraceApp(faust.App):
         await super().on_start()
         if self.reporter is not None:
             self.reporter.begin(self.report, asyncio.get_running_loop())
-        if self.follower is not None:
-            self.follower.start()
+        for each in (self.follower, self.archiver):
+            if each is not None:
+                each.start()
 
     async def on_stop(self) -> None:
         """End every agent's stream before Faust cancels the agents.
@@ -127,8 +132,9 @@ class MillraceApp(faust.App):
     async def on_shutdown(self) -> None:
         """Commit, save state and leave the groups, side by side, once the agents have stopped."""
         closing = [engine.close() for engine in self.engines]
-        if self.follower is not None:
-            closing.append(asyncio.to_thread(self.follower.stop))
+        for each in (self.follower, self.archiver):
+            if each is not None:
+                closing.append(asyncio.to_thread(each.stop))
         await asyncio.gather(*closing)
         await super().on_shutdown()
 
@@ -207,10 +213,13 @@ def _assemble(
     clients = KafkaClients(settings)
     partitions = prepare_topics(clients, pipeline, settings)
     definitions = settled(clients, pipeline, settings, key)
+    archiver = app.archiver = archiver_of(settings, pipeline, clients, key, metrics)
     app.engines = tuple(
-        Assembly(agent, definitions, settings, clients, partitions, key, metrics, note=note).engine(
-            on_refused=app.refuse
-        )
+        Assembly(
+            *(agent, definitions, settings, clients, partitions, key, metrics),
+            archiver=archiver if "learning" in agent else None,
+            note=note,
+        ).engine(on_refused=app.refuse)
         for agent in settings.agents
     )
     connect = partial(InForceReader, clients, pipeline, settings, key)

@@ -30,6 +30,7 @@ from millrace.streams.formats import FORMATS
 from millrace.streams.kafka_properties import problem
 from millrace.streams.redaction import is_secret, keep_secret, redact, redacted, secrets_of_url
 from millrace.streams.registry_settings import RegistrySettings
+from millrace.streams.retention import Tier, parse_retention
 from millrace.streams.topology.chain import CONTROL_AGENT, AgentSpec, parse_chain
 
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
@@ -138,6 +139,13 @@ class Settings(BaseModel):
         description="When a worker puts its own definition in force: new (one that never was),"
         " always, or never.",
     )
+    archive: str = Field(
+        "", description="Folder or URL (fsspec) for versions of the state; without, none is kept."
+    )
+    archive_keep: str = Field(
+        "24h,31d,12mo",
+        description="How many periods keep a version; the shortest is how often one is written.",
+    )
     processes: int = Field(1, ge=1, description="Worker processes on this machine.")
     web_host: str = Field(
         "127.0.0.1", description="Address of the server of /metrics, /healthz and /readyz."
@@ -152,6 +160,12 @@ class Settings(BaseModel):
     @classmethod
     def _chain_exists(cls, value: str) -> str:
         parse_chain(value)
+        return value
+
+    @field_validator("archive_keep")
+    @classmethod
+    def _retention_is_known(cls, value: str) -> str:
+        parse_retention(value)
         return value
 
     @field_validator("outputs")
@@ -206,6 +220,11 @@ class Settings(BaseModel):
     def agents(self) -> tuple[AgentSpec, ...]:
         """The agents that the chain setting describes, and the one that takes commands."""
         return (*parse_chain(self.chain), CONTROL_AGENT)
+
+    @property
+    def retention(self) -> tuple[Tier, ...]:
+        """Which versions the archive keeps."""
+        return parse_retention(self.archive_keep)
 
     @property
     def registry(self) -> RegistrySettings:

@@ -48,6 +48,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "topics": "List a pipeline's topics on a broker, or create them.",
         "state": "Show what the saved models have learned.",
         "audit": "Show who changed what a pipeline does, or check that the trail is whole.",
+        "versions": "Show which versions of the state are in the archive.",
         "reproduce": "Make the prediction of an event again, from the log alone.",
         "deploy": "Put a changed definition in force, on running workers.",
         "definitions": "Show which definitions were in force, or compare two.",

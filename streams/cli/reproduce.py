@@ -39,8 +39,11 @@ def reproduce(settings: Settings, event_id: str) -> int:
     Finds the prediction of EVENT_ID, passes the log to untrained models from its first record up
     to that event, predicts, and compares value, probabilities, features, model and version.
 
+    Where the beginning of the log has expired, it begins with the newest archived version from
+    before the event: set MILLRACE_ARCHIVE and MILLRACE_STATE_KEY as for the workers.
+
     The exit code is 0 if they are identical and 1 if they differ. It is 2 if the prediction cannot
-    be made again, for example because the beginning of the log has expired.
+    be made again, for example because the log has expired, and no version of the archive fits.
     """
     require_broker(settings)
     pipeline = settings.load_pipeline()
@@ -67,6 +70,7 @@ def _report(result: Reproduction) -> Table | str:
         f"{published['event_id']} at {result.topic}[{result.partition}]@{result.offset},"
         f" by {published['model']} version {published['model_version']:,},"
         f" made again from {result.records:,} records"
+        + (f" behind the archived version {result.version}" if result.version else "")
     )
     if not different:
         value = f"value {published['value']!r}, probabilities {published['probabilities']}"

@@ -83,6 +83,8 @@ class Metrics:
         self.state_skipped = self._counter(names.STATE_SKIPPED)
         self.model_bytes = self._gauge(names.MODEL_SIZE_BYTES)
         self.flush_timestamp = self._gauge(names.SNAPSHOT_TIMESTAMP_SECONDS)
+        self.archive_timestamp = self._gauge(names.ARCHIVE_TIMESTAMP_SECONDS)
+        self.archive_failures = self._counter(names.ARCHIVE_FAILURES)
         self.restore_seconds = self._gauge(names.RESTORE_SECONDS)
 
     def watch(self, agent: str, partition: int, task: Task) -> None:

@@ -162,6 +162,12 @@ MODEL_SIZE_BYTES = _gauge("model_size_bytes", "Size of the last snapshot.", "par
 SNAPSHOT_TIMESTAMP_SECONDS = _gauge(
     "snapshot_timestamp_seconds", "When state was last saved; Unix time.", "agent"
 )
+ARCHIVE_TIMESTAMP_SECONDS = _gauge(
+    "archive_timestamp_seconds", "When a file was last written to the archive; Unix time.", "agent"
+)
+ARCHIVE_FAILURES = _counter(
+    "archive_failures", "Failed attempts to write the archive; predictions go on.", "agent"
+)
 RESTORE_SECONDS = _gauge("restore_seconds", "Time to read state back.", "agent")
 REPORT_AGE_SECONDS = _gauge(
     "report_age_seconds", "Age of what is shown of a process that folds.", "process"

@@ -16,6 +16,7 @@ from millrace.streams.kafka.sizes import SizeLimits
 from millrace.streams.kafka.stall import CHECK_SECONDS, StallDetector
 from millrace.streams.observability.metrics import Metrics
 from millrace.streams.operators.context import CommandTopic
+from millrace.streams.runtime.archiving import Archiver
 from millrace.streams.runtime.definitions import AgentDefinitions, Definitions
 from millrace.streams.runtime.engine import Engine
 from millrace.streams.runtime.folding import FoldingNote
@@ -62,6 +63,8 @@ class Assembly:
         Seconds, monotonic.
     clock_ms
         Milliseconds since the Unix epoch: stamped on predictions.
+    archiver
+        Keeps versions of the state; None: nobody does.
     sizes
         Which sizes of records were refused, in this session of the agent or an earlier one.
     note
@@ -77,6 +80,7 @@ class Assembly:
     metrics: Metrics
     clock: Callable[[], float] = time.monotonic
     clock_ms: Callable[[], int] = _now_ms
+    archiver: Archiver | None = None
     sizes: SizeLimits = field(default_factory=SizeLimits)
     note: FoldingNote = field(default_factory=FoldingNote)
 
@@ -135,6 +139,7 @@ class Assembly:
             offsets=Interval(_OFFSETS_SECONDS, self.clock),
             clock=self.clock,
             note=self.note,
+            archiver=self.archiver,
         )
 
     def _state_log(self) -> StateLog:

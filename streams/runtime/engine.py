@@ -175,9 +175,7 @@ class Engine:
     @property
     def warning(self) -> str:
         """What is wrong although events are predicted; empty while nothing is."""
-        session = self._session
-        unsaved = "" if session is None else session.unsaved
-        return unsaved and f"state is not saved: {unsaved}"
+        return "" if self._session is None else self._session.warning
 
     def is_folding(self, record: Skipped) -> bool:
         """Whether a record is being folded. Any thread may ask."""

@@ -25,6 +25,7 @@ from millrace.streams.interval import Interval
 from millrace.streams.kafka.protocols import Place
 from millrace.streams.observability.metrics import Metrics
 from millrace.streams.operators.record import Origin
+from millrace.streams.runtime.archiving import Archiver
 from millrace.streams.runtime.assignment import Assignment
 from millrace.streams.runtime.batching import Pace
 from millrace.streams.runtime.definitions import AgentDefinitions
@@ -70,6 +71,8 @@ class Session:
         Seconds, monotonic: measures how long slices and commits take.
     note
         Where it is said what is being folded.
+    archiver
+        Keeps versions of the state; None: nobody does.
 
     Attributes
     ----------
@@ -98,10 +101,12 @@ class Session:
         offsets: Interval,
         clock: Callable[[], float],
         note: FoldingNote,
+        archiver: Archiver | None = None,
     ) -> None:
         self._agent = agent
         self._note = note
         self._one_by_one = note.before
+        self._archiver = archiver
         self._definitions = definitions
         self._state = state
         self._takeover = takeover
@@ -249,6 +254,7 @@ class Session:
         self.inbox.start(self._next_offsets())
         self._metrics.up.labels(self._agent).set(1)
         self._flush.restart()
+        self._show_to_archiver()
         self.is_ready = True
 
     def on_revoke(self, _partitions: list[TopicPartition]) -> None:
@@ -311,6 +317,18 @@ class Session:
             self._saving.give_up()
             self._state_outbox.take_back()
             self._saving = None
+
+    def _show_to_archiver(self) -> None:
+        if self._archiver is not None:
+            self._archiver.assign(self.assignments)
+
+    @property
+    def warning(self) -> str:
+        """What is wrong although events are predicted; empty while nothing is."""
+        if self.unsaved:
+            return f"state is not saved: {self.unsaved}"
+        failure = "" if self._archiver is None else self._archiver.failure
+        return failure and f"the archive is not written: {failure}"
 
     @property
     def is_saving(self) -> bool:
@@ -375,4 +393,5 @@ class Session:
 
     def _drop(self) -> None:
         self.assignments, self._rest, self._saving = {}, [], None
+        self._show_to_archiver()
         self._metrics.forget(self._agent)

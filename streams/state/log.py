@@ -304,6 +304,51 @@ class StateLog:
                 f" is in {prefix}state.* and {prefix}models"
             ) from error
 
+    def complete_records(self, partition: int) -> list[StateRecord]:
+        """Return the records of what was saved of a partition, manifest included, to be archived.
+
+        Nothing of it is loaded. There are none where it is not complete, since nothing was saved
+        yet, or a save was committed while it was read.
+
+        Raises
+        ------
+        BrokerError
+            The topics cannot be read to their ends.
+        """
+        found = Found(self._topic)
+        self._signed.read_all(self._topic, {partition: found})
+        manifest = found.own(MANIFEST)
+        if manifest is None or not manifest.is_bound:
+            return []
+        if self._learns:
+            self._add_models({partition: found})
+        heads, parts = [*found.entries()], [*found.parts()]
+        counted = sum(count_parts(payload_of(each) or b"", self._key) for each in heads)
+        if not _is_as_listed(found, self._restoring.manifest(found)) or len(parts) < counted:
+            return []
+        return [manifest, *heads, *parts]
+
+    def saved_of(self, partition: int, records: Iterable[StateRecord]) -> Saved:
+        """Return the state that `complete_records` has given, once each is checked again.
+
+        Raises
+        ------
+        SnapshotError
+            It cannot be read; or see `read`.
+        """
+        found = Found(self._topic)
+        for each in records:
+            found.take(self._binding.checked(partition, each))
+        restored = self._restored(partition, found)
+        if restored is None:
+            raise SnapshotError("an archived state must be complete; entries of it are missing")
+        return restored.saved
+
+    def manifest_of(self, record: StateRecord) -> Manifest:
+        """Return what the record of a manifest says."""
+        manifest: Manifest = self._restoring.load(record.value or b"")
+        return manifest
+
     def _read(self, found: dict[int, Found]) -> dict[int, Saved]:
         self._signed.read_all(self._topic, found)
         self.owners = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
-from millrace.schemas import BrokerError
+from millrace.schemas import BrokerError, ExpiredError
 from millrace.streams.kafka.admin import partition_counts
 from millrace.streams.kafka.protocols import Clients
 from millrace.streams.kafka.reading import Watermarks, read_to_end, watermarks
@@ -39,8 +39,10 @@ class TaskInputs:
 
     Raises
     ------
+    ExpiredError
+        Records that are wanted have expired.
     BrokerError
-        Records that are wanted have expired, or there are none.
+        There are none.
     """
 
     def __init__(
@@ -101,7 +103,7 @@ class TaskInputs:
         for topic, (low, _) in ends.items():
             begin = self._begins[topic]
             if low > begin:
-                raise BrokerError(
+                raise ExpiredError(
                     f"the log is incomplete: {self._prefix}{topic}[{self._partition}] begins at"
                     f" offset {low}, because older records have expired. A prediction is made again"
                     f" from offset {begin}; to keep records longer, set MILLRACE_RETENTION_HOURS"

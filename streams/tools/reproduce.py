@@ -1,7 +1,8 @@
 """Making a prediction again: from the log alone, with the model version that made it.
 
 A model is a function of its definition and a prefix of a log. So a prediction is made again by
-passing the log through a new task, from its first record to the event, and must be identical.
+passing the log through a new task, from its first record to the event, and must be identical. Where
+the beginning of the log has expired, an archived state from before the event takes its place.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import BrokerError, RecordError, SettingsError
 from millrace.schemas.records import Prediction
 from millrace.streams.formats import FORMATS
-from millrace.streams.kafka.admin import count_partitions
+from millrace.streams.kafka.admin import count_partitions, partition_counts
 from millrace.streams.kafka.protocols import Clients
 from millrace.streams.kafka.reading import read_to_end, watermarks
 from millrace.streams.kafka.records import origin_of
@@ -21,11 +22,10 @@ from millrace.streams.operators.columns import as_records
 from millrace.streams.operators.record import Origin, PredictionRecord, Record, reject
 from millrace.streams.operators.slice import Slice
 from millrace.streams.settings import Settings
+from millrace.streams.tools.beginnings import beginnings
 from millrace.streams.tools.defined import agent_definitions
-from millrace.streams.tools.inputs import TaskInputs
 from millrace.streams.topology.chain import AgentSpec
 from millrace.streams.topology.codec import TopicCodec
-from millrace.streams.topology.live_task import LiveTask
 from millrace.streams.topology.task import Task
 from millrace.streams.topology.topics import topic_prefix
 
@@ -45,6 +45,8 @@ class Reproduction:
         Where the event is in the log.
     records
         How many records of the log were read, to the event and including it.
+    version
+        The archived version that they were read from on; empty for the beginning of the log.
     """
 
     published: Prediction
@@ -53,6 +55,7 @@ class Reproduction:
     partition: int
     offset: int
     records: int
+    version: str = ""
 
     @property
     def differences(self) -> dict[str, tuple[object, object]]:
@@ -81,16 +84,19 @@ def reproduce(
     agent = _agent(settings)
     prefix, codec = topic_prefix(pipeline), TopicCodec(pipeline)
     partition, published = _find(clients, f"{prefix}predictions", event_id, codec, progress)
-    inputs = TaskInputs(clients, agent, prefix, partition)
-    partitions = count_partitions(clients, inputs.topics[0])
+    there = partition_counts(clients)  # an earlier release had not all of them
+    partitions = max(there.get(prefix + topic, 1) for topic in agent.reads)
     definitions = agent_definitions(clients, pipeline, settings, agent, partitions)
-    live = LiveTask(definitions(definitions.at_first), definitions, definitions.skipped)
-    for count, origin in enumerate(inputs.in_order(), 1):
-        topic = f"{prefix}{origin.topic}"
-        progress(f"reading {inputs}", count, inputs.records)
-        for made in as_records(live.fold([origin]).made):
-            if isinstance(made, PredictionRecord) and made.value["event_id"] == event_id:
-                return Reproduction(published, made.value, topic, partition, origin.offset, count)
+    for version, live, inputs in beginnings(
+        clients, pipeline, settings, definitions, partition, published
+    ):
+        for count, origin in enumerate(inputs.in_order(), 1):
+            topic = f"{prefix}{origin.topic}"
+            progress(f"reading {inputs}", count, inputs.records)
+            for made in as_records(live.fold([origin]).made):
+                if isinstance(made, PredictionRecord) and made.value["event_id"] == event_id:
+                    found = (topic, partition, origin.offset, count, version)
+                    return Reproduction(published, made.value, *found)
     raise BrokerError(
         f"event {event_id!r} was predicted, but is not in {inputs}: the prediction cannot be made"
         " again. Check that --pipeline and --chain are those of the worker"

@@ -114,6 +114,8 @@ def _of_classification() -> Iterator[Metric]:
     metrics.gaps.labels("ingest", "events", "expired").inc()
     metrics.state_refused.labels("ingest").inc()
     metrics.state_lost.labels("ingest").inc()
+    metrics.archive_failures.labels("ingest").inc()
+    metrics.archive_timestamp.labels("ingest").set(1)
     metrics.state_skipped.labels("ingest", "models").inc()
     metrics.broker_errors.labels("ingest", "_TRANSPORT").inc()
     metrics.watch("feature", 1, _crowded())

@@ -35,10 +35,18 @@ class Left:
         self.codec = TopicCodec(pipeline, outputs)
         self.task = task_factory(pipeline, self.settings, LEARNER, 1).make()
         prepare_topics(self.clients, pipeline, self.settings)
+        self.log = StateLog(pipeline, LEARNER, self.clients, "loans.", KEY)
+        self.vectors = self._vectors()
+        self.written = 0
 
     def write(self, change: Callable[[Prediction], object] = lambda _: None) -> None:
         """Write features, and predictions after a change to the last one."""
-        for record in self._vectors():
+        self.write_some(EVENTS, change)
+
+    def write_some(self, to: int, change: Callable[[Prediction], object] = lambda _: None) -> None:
+        """Write those that are not written yet, up to a number."""
+        begin, self.written = self.written, to
+        for record in self.vectors[begin:to]:
             self._put(record)
             for made in self.task.run(Slice([record])):
                 if isinstance(made, PredictionRecord):
@@ -46,12 +54,12 @@ class Left:
                         change(made.value)
                     self._put(made)
 
-    def save(self) -> None:
+    def save(self, covers: int = EVENTS) -> None:
         """Write the state of the task."""
-        log = StateLog(pipeline, LEARNER, self.clients, "loans.", KEY)
-        for entry in log.flush(0, self.task, {"features": EVENTS}, 1):
+        for entry in self.log.flush(0, self.task, {"features": covers}, 1):
             topic = f"loans.{entry.topic}"
             self.broker.put(topic, entry.value, entry.key.encode(), headers=entry.headers)
+        self.log.mark_saved(0, self.task)
 
     def _vectors(self) -> list[Record]:
         task: Task = task_factory(pipeline, self.settings, AgentSpec(("feature",)), 1).make()

@@ -5,9 +5,14 @@ from __future__ import annotations
 import pytest
 
 from millrace.models.pipelines.loans import pipeline
-from millrace.schemas import BrokerError, SettingsError
+from millrace.schemas import BrokerError, ExpiredError, SettingsError
 from millrace.streams.operators.record import Origin
+from millrace.streams.retention import parse_retention
+from millrace.streams.state.archive.store import ArchiveStore
+from millrace.streams.state.archive.writing import ArchiveWriter
+from millrace.streams.state.log import StateLog
 from millrace.streams.tools.reproduce import Reproduction, fold, reproduce
+from tests.unit.streams.tools.conftest import KEY, LEARNER
 
 
 @pytest.fixture
@@ -139,3 +144,60 @@ def test_a_record_that_cannot_be_decoded_is_folded_as_its_reject(left):
     assert [(each.topic, each.value["reason"], each.value["offset"]) for each in made] == [
         ("rejects", "malformed", 7)
     ]
+
+
+@pytest.fixture
+def archived(left, tmp_path):
+    """Archive the state that is saved, as it was at a time, and let the log before it expire."""
+    url = str(tmp_path)
+    store = ArchiveStore(url, "loans.")
+
+    def write(version, covers, time_ms=0, expires=True):
+        left.save(covers)
+        state = StateLog(pipeline, LEARNER, left.clients, "loans.", KEY)
+        keep = parse_retention("24h")
+        ArchiveWriter(store, LEARNER, state, "loans.", KEY, keep, lambda: time_ms).write(
+            version, 0, {}
+        )
+        if expires:
+            left.broker.expire("loans.features", before=covers)
+
+    left.settings = left.settings.model_copy(update={"archive": url})
+    return write
+
+
+def test_where_the_log_has_expired_an_archived_version_takes_its_place(left, again, archived):
+    """The newest from before the event, and it is said which."""
+    left.write_some(10)
+    archived("old", 10, expires=False)
+    left.write_some(30)
+    archived("near", 30)
+    left.write()
+    left.save(60)
+    result = again()
+    assert result.differences == {}
+    assert (result.version, result.offset, result.records) == ("near", 50, 21)
+
+
+def test_a_version_that_has_seen_the_event_is_passed_over(left, again, archived):
+    """It is younger than the prediction; or, where clocks differ, the event does not come again."""
+    left.write_some(30)
+    archived("near", 30)
+    left.write_some(55)
+    archived("younger", 55, time_ms=1, expires=False)
+    archived("zz-by-another-clock", 55, time_ms=0, expires=False)
+    left.write()
+    result = again()
+    assert (result.version, result.differences) == ("near", {})
+
+
+def test_versions_that_do_not_fit_are_an_error_that_says_what_would(left, again, archived):
+    """The log behind it has expired, too."""
+    left.write_some(10)
+    archived("old", 10)
+    left.write()
+    left.broker.expire("loans.features", before=20)
+    with pytest.raises(ExpiredError, match=r"begins at offset 20.*No version in .* does"):
+        again()
+    with pytest.raises(ExpiredError, match=r"With MILLRACE_ARCHIVE, an archived version may do"):
+        again(archive="")

@@ -1,0 +1,100 @@
+"""What is in the archive: its versions, each with what is known of its files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from millrace.models.pipeline.definition import Pipeline
+from millrace.schemas import ArchiveError
+from millrace.streams.kafka.protocols import Clients
+from millrace.streams.settings import Settings
+from millrace.streams.state.archive.reading import ArchiveReader, Checked
+from millrace.streams.state.archive.store import Place, open_archive
+from millrace.streams.state.keys import state_key
+from millrace.streams.topology.topics import topic_prefix
+
+
+@dataclass
+class Version:
+    """A version of the state.
+
+    Attributes
+    ----------
+    name
+        Of the version.
+    files
+        Those that can be used, by whose state they are.
+    faults
+        What cannot be used of it, and why.
+    """
+
+    name: str
+    files: dict[Place, Checked] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the files that can be used."""
+        return sum(each.size for each in self.files.values())
+
+    @property
+    def definitions(self) -> list[str]:
+        """The digests of the definitions that were in force, as a rule one."""
+        return sorted({each.header.definition for each in self.files.values()})
+
+    @property
+    def time_ms(self) -> int:
+        """When the last of its files was written: milliseconds since the Unix epoch; else 0."""
+        return max((each.header.time_ms for each in self.files.values()), default=0)
+
+    def to_json(self) -> dict[str, object]:
+        """Return all of it as plain data."""
+        return {
+            "version": self.name,
+            "time_ms": self.time_ms,
+            "definitions": self.definitions,
+            "size": self.size,
+            "partitions": [
+                {
+                    "agent": agent,
+                    "partition": partition,
+                    "covers": each.header.covers,
+                    "digest": each.digest,
+                    "size": each.size,
+                }
+                for (agent, partition), each in self.files.items()
+            ],
+            "faults": self.faults,
+        }
+
+
+def archive_reader(clients: Clients, pipeline: Pipeline, settings: Settings) -> ArchiveReader:
+    """Return what reads a pipeline's archive, to look at it and load nothing.
+
+    Raises
+    ------
+    SettingsError
+        No archive is set, or no key.
+    """
+    prefix = topic_prefix(pipeline)
+    store, key = open_archive(settings, prefix), state_key(settings)
+    return ArchiveReader(store, pipeline, prefix, key, clients)
+
+
+def versions(reader: ArchiveReader) -> Iterator[Version]:
+    """Yield the versions, oldest first, each once all of its files are checked.
+
+    Raises
+    ------
+    ArchiveError
+        They cannot be listed.
+    """
+    for name, places in reader.store.versions().items():
+        found = Version(name)
+        for place in places:
+            try:
+                found.files[place] = reader.checked(name, place)
+            except ArchiveError as error:
+                found.faults.append(str(error))
+        yield found
