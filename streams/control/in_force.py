@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from millrace.models.candidates.incumbents import incumbent_of
 from millrace.schemas import CommandError
@@ -22,6 +22,27 @@ Arguments = Mapping[str, str]
 
 Skipped = tuple[str, int, int]
 """A record that is not folded: its topic's full name, its partition, its offset."""
+
+
+class InForceThen(NamedTuple):
+    """What a task begins with that has no state.
+
+    Attributes
+    ----------
+    number
+        Of the last command before.
+    definition
+        Digest of the definition; empty for the first that there was.
+    champion
+        The candidate that serves; empty for that of the definition.
+    is_paused
+        Whether models learn nothing.
+    """
+
+    number: int = 0
+    definition: str = ""
+    champion: str = ""
+    is_paused: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +71,10 @@ class InForce:
         Of the pipeline's topics.
     skipped
         Records that are rejected without being folded.
+    served
+        The champions, each with the number of the command since which it serves, oldest first.
+    paused_at
+        Numbers of the commands that paused learning and let it go on again, in turns.
     """
 
     models: tuple[str, ...]
@@ -61,6 +86,8 @@ class InForce:
     history: tuple[tuple[int, str], ...] = ()
     prefix: str = ""
     skipped: tuple[Skipped, ...] = ()
+    served: tuple[tuple[int, str], ...] = ()
+    paused_at: tuple[int, ...] = ()
 
     @property
     def definition(self) -> str:
@@ -92,13 +119,13 @@ class InForce:
         """Return what is in force while models learn nothing."""
         if self.is_paused:
             raise CommandError("learning is paused already")
-        return replace(self, is_paused=True)
+        return self._switched(is_paused=True)
 
     def resumed(self, _arguments: Arguments) -> InForce:
         """Return what is in force once models learn again."""
         if not self.is_paused:
             raise CommandError("learning is not paused")
-        return replace(self, is_paused=False)
+        return self._switched(is_paused=False)
 
     def deployed(self, arguments: Arguments) -> InForce:
         """Return what is in force once another definition is."""
@@ -109,15 +136,15 @@ class InForce:
         if digest == self.definition:
             raise CommandError(f"definition must be another than the one in force; got {digest!r}")
         models = tuple(named(now["models"]))
-        champion = self.champion if self.champion in models else models[0]
+        is_known = self.description is not None or self.served
+        champion = self.champion if is_known and self.champion in models else models[0]
         if self.description is not None:
             refused = changes(self.description, now, self.champion).refused
             if refused:
                 raise CommandError("; ".join(refused))
         return replace(
-            self,
+            self._serving(champion, self.former),
             models=models,
-            champion=champion,
             description=now,
             history=(*self.history, (self.number + 1, digest)),
         )
@@ -129,8 +156,27 @@ class InForce:
             raise CommandError("the record must be one that is not skipped yet")
         return replace(self, skipped=(*self.skipped, skipped)[-_MOST_SKIPPED:])
 
+    def at(self, number: int) -> InForceThen:
+        """Return what was in force behind a command."""
+        definitions = [digest for at, digest in self.history if at <= number]
+        champions = [name for at, name in self.served if at <= number]
+        is_paused = sum(at <= number for at in self.paused_at) % 2 == 1
+        return InForceThen(
+            number,
+            definitions[-1] if definitions else "",
+            champions[-1] if champions else "",
+            is_paused,
+        )
+
     def _serving(self, champion: str, former: tuple[str, ...]) -> InForce:
-        return replace(self, champion=champion, former=former)
+        if champion == self.champion:
+            return self
+        served = (*self.served, (self.number + 1, champion))
+        return replace(self, champion=champion, former=former, served=served)
+
+    def _switched(self, is_paused: bool) -> InForce:
+        paused_at = (*self.paused_at, self.number + 1)
+        return replace(self, is_paused=is_paused, paused_at=paused_at)
 
     def _check_model(self, model: str) -> None:
         if model not in self.models:

@@ -195,6 +195,23 @@ def watermarks(clients: Clients, places: Iterable[Place]) -> dict[Place, Waterma
         return {place: _watermarks(clients, reader, TopicPartition(*place)) for place in wanted}
 
 
+def committed_offset(clients: Clients, group: str, topic: str, partition: int) -> int:
+    """Return how far a group has come in a partition; negative where it has committed nothing.
+
+    Raises
+    ------
+    BrokerError
+        The broker does not say.
+    """
+    with closing(clients.consumer(group, {})) as consumer:
+        try:
+            (at,) = consumer.committed([TopicPartition(topic, partition)], timeout=_TIMEOUT_SECONDS)
+        except KafkaException as error:
+            why = explain(clients, cause_of(error), Request(topic, group=group))
+            raise BrokerError(f"could not read the offsets of group {group}: {why}") from error
+    return at.offset
+
+
 def _watermarks(clients: Clients, reader: Consumer, at: TopicPartition) -> Watermarks:
     deadline = time.monotonic() + _TIMEOUT_SECONDS
     while True:

@@ -52,6 +52,10 @@ class Origin(NamedTuple):
     full_topic: str = ""
 
 
+NOWHERE = Origin("", 0, 0, 0, None, None)
+"""Of what no record has led to."""
+
+
 class Record(msgspec.Struct):
     """A record on its way to a topic, or from one.
 

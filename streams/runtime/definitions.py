@@ -6,7 +6,7 @@ the schema of any of them: one that is not known yet is looked for there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from threading import RLock
 from types import MappingProxyType
@@ -17,15 +17,18 @@ from millrace.models.bundles.bundle import Bundle
 from millrace.models.bundles.importing import load
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import DefinitionError, EventSchema, SnapshotError
-from millrace.streams.control.in_force import Skipped
+from millrace.streams.control.in_force import InForceThen, Skipped
 from millrace.streams.state.definitions import DefinitionStore
 from millrace.streams.state.migrations import Name
 from millrace.streams.topology.chain import AgentSpec
 from millrace.streams.topology.codec import TopicCodec
 from millrace.streams.topology.factory import TaskFactory
-from millrace.streams.topology.live_task import Definition
+from millrace.streams.topology.live_task import Definition, LiveTask
 
 _log = structlog.get_logger(__name__)
+
+FindBeginning = Callable[[Collection[str], int], InForceThen]
+"""From the topics that a task reads, and its partition, to what it begins with."""
 
 OWN = ""
 """The digest of a definition that no bundle is made of."""
@@ -50,12 +53,14 @@ class Definitions:
         What the own one's classes are called, that earlier state names by the modules of its file.
     skipped
         Records that are not folded.
+    find_beginning
+        Finds what tasks begin with that have no state.
 
     Attributes
     ----------
     own
         Digest of the worker's own.
-    history, renamed, skipped
+    history, renamed, skipped, find_beginning
         See above; more may come to `history` and `skipped`.
     """
 
@@ -68,7 +73,9 @@ class Definitions:
         history: Sequence[str] = (),
         renamed: Mapping[Name, Name] = MappingProxyType({}),
         skipped: Iterable[Skipped] = (),
+        find_beginning: FindBeginning = lambda *_: InForceThen(),
     ) -> None:
+        self.find_beginning = find_beginning
         self.own = digest
         self.skipped = {*skipped}
         self.history = tuple(history)
@@ -191,15 +198,23 @@ class AgentDefinitions:
         """See `Definitions`."""
         return self._definitions.renamed
 
-    @property
-    def skipped(self) -> set[Skipped]:
-        """See `Definitions`."""
-        return self._definitions.skipped
+    def begin(self, partition: int) -> LiveTask:
+        """Return a task without state, at the beginning of its log.
 
-    @property
-    def at_first(self) -> str:
-        """Digest of the definition that was in force when the log began."""
-        return self._definitions.first
+        Raises
+        ------
+        DefinitionError, BrokerError, SnapshotError
+            What it begins with cannot be found, or not be imported.
+        """
+        found = self._definitions.find_beginning(self.agent.reads, partition)
+        live = self.live(found.definition)
+        live.task.begin(found)
+        return live
+
+    def live(self, digest: str) -> LiveTask:
+        """Return an empty task; where no digest is given, of the first definition in the log."""
+        definition = self(digest or self._definitions.first)
+        return LiveTask(definition, self, self._definitions.skipped)
 
     @property
     def in_force(self) -> str:

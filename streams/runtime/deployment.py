@@ -26,6 +26,7 @@ from millrace.streams.control.in_force import InForce
 from millrace.streams.kafka.admin import partition_counts
 from millrace.streams.kafka.commands import Request, send
 from millrace.streams.kafka.protocols import Clients
+from millrace.streams.runtime.beginning import find_beginning
 from millrace.streams.runtime.definitions import OWN, Definitions
 from millrace.streams.runtime.in_force import read_in_force
 from millrace.streams.settings import Deploy, Settings
@@ -77,7 +78,8 @@ def settled(clients: Clients, pipeline: Pipeline, settings: Settings, key: bytes
         event = "this definition cannot be put into the log, and so it cannot be changed"
         _log.warning(event, reason=str(error))
         in_force = read_in_force(clients, pipeline, settings, key)
-        return Definitions(pipeline, skipped=in_force.skipped)
+        begin = find_beginning(clients, pipeline, settings, key)
+        return Definitions(pipeline, skipped=in_force.skipped, find_beginning=begin)
     prefix = topic_prefix(pipeline)
     in_force = read_in_force(clients, pipeline, settings, key)
     if _is_to_be_deployed(in_force, bundle, settings.deploy):
@@ -128,7 +130,10 @@ def _definitions(
         pipeline = pipeline.with_name(name) if name else pipeline
     store = DefinitionStore(clients, topic_prefix(pipeline), key)
     history = [each for _, each in in_force.history]
-    definitions = Definitions(pipeline, digest, store, name, history, names, in_force.skipped)
+    begin = find_beginning(clients, pipeline, settings, key)
+    definitions = Definitions(
+        pipeline, digest, store, name, history, names, in_force.skipped, begin
+    )
     definitions.look_for_more()
     return definitions
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from contextlib import closing
+from math import inf
 from threading import Event, Thread
 
 import structlog
@@ -18,7 +19,7 @@ from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import MillraceError
 from millrace.streams.control.in_force import InForce, Skipped
 from millrace.streams.kafka.protocols import Clients
-from millrace.streams.kafka.reading import TopicReader
+from millrace.streams.kafka.reading import TopicReader, committed_offset
 from millrace.streams.kafka.records import origin_of
 from millrace.streams.operators.context import CommandTopic
 from millrace.streams.operators.control import ControlOperator
@@ -82,16 +83,17 @@ class InForceReader:
         """What is in force after the commands that have been read."""
         return self._control.in_force
 
-    def read_to_end(self) -> InForce:
-        """Read the commands that there are, and return what is in force then."""
+    def read_to_end(self, end: float = inf) -> InForce:
+        """Read the commands that there are, up to an offset; return what is in force then."""
         while self._reader.unfinished:
-            self.read_on(_POLL_SECONDS)
+            self.read_on(_POLL_SECONDS, end)
         return self.in_force
 
-    def read_on(self, timeout_seconds: float) -> None:
-        """Read the commands that come within the timeout."""
+    def read_on(self, timeout_seconds: float, end: float = inf) -> None:
+        """Read the commands that come within the timeout, up to an offset."""
         messages = self._reader.take(timeout_seconds)
-        origins = [origin_of(message, self._prefix) for message in messages]
+        found = (origin_of(message, self._prefix) for message in messages)
+        origins = [each for each in found if each.offset < end]
         self._control.fold(Slice([RawRecord.of(origin) for origin in origins]))
 
     def close(self) -> None:
@@ -114,6 +116,21 @@ def read_in_force(clients: Clients, pipeline: Pipeline, settings: Settings, key:
     """
     with closing(InForceReader(clients, pipeline, settings, key)) as reader:
         return reader.read_to_end()
+
+
+def read_accepted(clients: Clients, pipeline: Pipeline, settings: Settings, key: bytes) -> InForce:
+    """Return what is in force by the commands that `control` has written to the log.
+
+    Raises
+    ------
+    BrokerError, SnapshotError
+        The topics cannot be read.
+    """
+    prefix = topic_prefix(pipeline)
+    group = f"{prefix}{CONTROL_AGENT.name}"
+    end = committed_offset(clients, group, f"{prefix}commands", _PARTITION)
+    with closing(InForceReader(clients, pipeline, settings, key)) as reader:
+        return reader.read_to_end(end)
 
 
 class InForceFollower:

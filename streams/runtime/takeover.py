@@ -27,7 +27,7 @@ from millrace.streams.runtime.topic_watch import TopicWatch
 from millrace.streams.state.input_order import InputOrder
 from millrace.streams.state.log import StateLog
 from millrace.streams.state.records import Saved
-from millrace.streams.topology.live_task import Definition, LiveTask
+from millrace.streams.topology.live_task import LiveTask
 from millrace.streams.topology.partitions import check_inputs, check_keys, is_widened
 from millrace.streams.topology.task import Task
 from millrace.streams.topology.topics import state_topics, topic_prefix
@@ -189,11 +189,8 @@ class Takeover:
         committed: Mapping[str, Committed],
         saved: Saved | None,
     ) -> Assignment:
-        definition = self._begin_under(committed, saved)
-        live = LiveTask(definition, self._definitions, self._definitions.skipped)
+        live = self._live(partition, committed, saved)
         task = live.task
-        if saved is not None:
-            saved.restore(task)
         offsets = {topic: each.offset for topic, each in committed.items()}
         start, is_moved = {}, False
         for topic in topics:
@@ -221,19 +218,23 @@ class Takeover:
             is_moved=is_moved,
         )
 
-    def _begin_under(self, committed: Mapping[str, Committed], saved: Saved | None) -> Definition:
-        """Return the definition at the place where a task begins.
+    def _live(
+        self, partition: int, committed: Mapping[str, Committed], saved: Saved | None
+    ) -> LiveTask:
+        """Return the task as it is at the place where it begins.
 
-        State says its own. A task without state begins where the group is, and what was committed
-        says it; one whose state is lost begins with the log.
+        State says its own definition. A task without state begins where the group is, and what was
+        committed says it; one whose state is lost begins with the log.
         """
-        at_first = self._definitions(self._definitions.at_first)
         if saved is not None:
-            return self._definitions(saved.definition) if saved.definition else at_first
-        if has_state(at_first.factory.make()):
-            return at_first
+            live = self._definitions.live(saved.definition)
+            saved.restore(live.task)
+            return live
         known = [each.definition for each in committed.values() if each.definition]
-        return self._definitions(known[0]) if known else at_first
+        live = self._definitions.live(known[0] if known else "")
+        if known and not has_state(live.task):
+            return live
+        return self._definitions.begin(partition)
 
     def _before(
         self, place: Place, committed: Committed | None, saved: Saved | None, task: Task

@@ -66,8 +66,7 @@ def beginnings(
     except ExpiredError as error:
         expired = error
     else:
-        live = LiveTask(definitions(definitions.at_first), definitions, definitions.skipped)
-        yield Beginning("", live, inputs)
+        yield Beginning("", definitions.begin(partition), inputs)
         return
     if not settings.archive:
         raise ExpiredError(
@@ -95,8 +94,7 @@ def beginnings(
             saved = reader.saved(archived)
         except (ArchiveError, ExpiredError):  # an earlier one may do
             continue
-        definition = definitions(saved.definition or definitions.at_first)
-        live = LiveTask(definition, definitions, definitions.skipped)
+        live = definitions.live(saved.definition)
         saved.restore(live.task)
         is_any = True
         yield Beginning(version, live, inputs)

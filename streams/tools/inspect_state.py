@@ -102,7 +102,7 @@ def inspect_state(clients: Clients, pipeline: Pipeline, settings: Settings) -> S
     candidates = []
     vectors = sample_vectors(pipeline)
     for partition, state in sorted(saved.items()):
-        task = definitions(state.definition or definitions.at_first).factory.make()
+        task = definitions.live(state.definition).task
         state.restore(task)
         candidates += describe(partition, task, vectors)
     covers = {partition: state.covers for partition, state in sorted(saved.items())}

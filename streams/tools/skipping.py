@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from contextlib import closing
 
-from confluent_kafka import KafkaException, TopicPartition
-
-from millrace.schemas import BrokerError, CommandError
+from millrace.schemas import CommandError
 from millrace.streams.control.commands import check_form
 from millrace.streams.control.in_force import skipped_record
-from millrace.streams.kafka.diagnosis import Request, explain
-from millrace.streams.kafka.errors import cause_of
 from millrace.streams.kafka.protocols import Clients
+from millrace.streams.kafka.reading import committed_offset
 from millrace.streams.topology.chain import AgentSpec
-
-_TIMEOUT_SECONDS = 30.0
 
 
 def check_not_folded(
@@ -44,15 +38,9 @@ def check_not_folded(
     reader = next((each for each in agents if topic.removeprefix(prefix) in each.reads), None)
     if reader is None:
         raise CommandError(f"topic must be one that an agent of this chain reads; got {topic!r}")
-    group = f"{prefix}{reader.name}"
-    with closing(clients.consumer(group, {})) as consumer:
-        try:
-            (at,) = consumer.committed([TopicPartition(topic, partition)], timeout=_TIMEOUT_SECONDS)
-        except KafkaException as error:
-            why = explain(clients, cause_of(error), Request(topic, group=group))
-            raise BrokerError(why) from error
-    if at.offset > offset:
+    reached = committed_offset(clients, f"{prefix}{reader.name}", topic, partition)
+    if reached > offset:
         raise CommandError(
             f"the record must be one that was not folded yet; {topic}[{partition}]@{offset} was:"
-            f" agent {reader.name} has come to offset {at.offset}"
+            f" agent {reader.name} has come to offset {reached}"
         )

@@ -15,6 +15,7 @@ from millrace.streams.control.commands import DEPLOY
 from millrace.streams.control.in_force import Skipped
 from millrace.streams.operators.columns import Made
 from millrace.streams.operators.record import (
+    NOWHERE,
     AcceptedRecord,
     Origin,
     PredictionRecord,
@@ -26,8 +27,6 @@ from millrace.streams.operators.slice import Slice
 from millrace.streams.topology.codec import TopicCodec
 from millrace.streams.topology.factory import TaskFactory
 from millrace.streams.topology.task import Task
-
-_NOWHERE = Origin("", 0, 0, 0, None, None)
 
 
 class Definition(NamedTuple):
@@ -142,7 +141,7 @@ class LiveTask:
         after = self._fold(origins[place:])
         return Folded(made + after.made, before + after.undecodable)
 
-    def follow(self, digest: str, origin: Origin = _NOWHERE) -> None:
+    def follow(self, digest: str, origin: Origin = NOWHERE) -> None:
         """Go on under another definition, where a record says so, and no command."""
         if digest == self.definition.digest:
             return

@@ -15,13 +15,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+from millrace.schemas.records import AcceptedCommand
 from millrace.streams.control.commands import DEPLOY, spec_of
+from millrace.streams.control.in_force import InForceThen
 from millrace.streams.operators.audit import NO_EFFECT, TRAIL_STORE, AuditTrail, Cause, audited
 from millrace.streams.operators.base import Operator, Tally
 from millrace.streams.operators.columns import Made, PredictionColumns, as_records
 from millrace.streams.operators.deployment import Deployment
 from millrace.streams.operators.keyed_state import StateStore
-from millrace.streams.operators.record import AcceptedRecord, AuditRecord, Record
+from millrace.streams.operators.record import NOWHERE, AcceptedRecord, AuditRecord, Record
 from millrace.streams.operators.slice import Slice
 from millrace.streams.topology.topics import CARRIERS, INTERNAL
 
@@ -99,6 +101,18 @@ class Task:
 
     def _pass_on(self, command: AcceptedRecord) -> list[Made]:
         return [AcceptedRecord(command.value, command.origin, each) for each in self._passes_on]
+
+    def begin(self, beginning: InForceThen) -> None:
+        """Begin, without state, with what commands before the log have made of the models."""
+        number, _, champion, is_paused = beginning
+        commands = [("promote", {"model": champion})] * bool(champion)
+        commands += [("pause", {})] * is_paused
+        for name, arguments in commands:
+            value = AcceptedCommand(
+                number=number, id="", command=name, arguments=arguments, who="", why=""
+            )
+            for operator in self.operators:
+                operator.apply(AcceptedRecord(value, NOWHERE))
 
     def inherit(self, before: Task, command: AcceptedRecord) -> list[Made]:
         """Take over from the task of the definition before, at the place of a deploy.

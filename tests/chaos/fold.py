@@ -23,7 +23,6 @@ from millrace.streams.settings import Settings
 from millrace.streams.tools.defined import agent_definitions
 from millrace.streams.topology.chain import parse_chain
 from millrace.streams.topology.codec import TopicCodec
-from millrace.streams.topology.live_task import LiveTask
 from millrace.streams.topology.task import Task
 
 _STAMP = "prediction_time_ms"
@@ -70,10 +69,7 @@ def fold_partition(
     clients = KafkaClients(settings)
     for agent in parse_chain(settings.chain)[1:]:
         definitions = agent_definitions(clients, pipeline, settings, agent, partitions)
-        live, (topic,) = (
-            LiveTask(definitions(definitions.at_first), definitions, definitions.skipped),
-            agent.reads,
-        )
+        live, (topic,) = definitions.live(""), agent.reads
         if topic == "clean":
             origins = [origin_of(each, prefix) for each in logs[topic]]
         else:

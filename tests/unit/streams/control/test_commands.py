@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
@@ -47,7 +49,7 @@ LINE, TREE = ("promote", {"model": "line"}), ("promote", {"model": "tree"})
 )
 def test_what_is_in_force(asked: list[Asked], expected: dict[str, Any]) -> None:
     """Each command changes what it says, and nothing else."""
-    assert vars(after(*asked)) == vars(IN_FORCE) | expected
+    assert vars(after(*asked)) == vars(IN_FORCE) | {"served": ANY, "paused_at": ANY} | expected
 
 
 @pytest.mark.parametrize(
@@ -105,3 +107,20 @@ def test_so_many_are_skipped_at_most() -> None:
     """The oldest are forgotten: nobody folds them any more."""
     in_force = after(*[skip(offset=str(each)) for each in range(10_002)])
     assert [each[2] for each in in_force.skipped] == [*range(2, 10_002)]
+
+
+def test_what_was_in_force_before() -> None:
+    """Behind each command there was a champion, and models learned or did not."""
+    in_force = IN_FORCE
+    for name, arguments in (LINE, ("pause", {}), ("rollback", {}), ("resume", {}), LINE):
+        changed = spec_of(name).takes(in_force, arguments)
+        in_force = replace(changed, number=in_force.number + 1)
+    assert [in_force.at(number)[2:] for number in range(7)] == [
+        ("", False),
+        ("line", False),
+        ("line", True),
+        ("tree", True),
+        ("tree", False),
+        ("line", False),
+        ("line", False),
+    ]

@@ -37,6 +37,8 @@ class FakeWorker:
         The definition.
     agent
         Which of the chain's agents: the one that begins with this operator.
+    definitions
+        By default, the one that is given.
     settings
         Besides the defaults of the tests.
 
@@ -49,7 +51,12 @@ class FakeWorker:
     """
 
     def __init__(
-        self, broker: FakeBroker, pipeline: Pipeline, agent: str = "ingest", **settings: Any
+        self,
+        broker: FakeBroker,
+        pipeline: Pipeline,
+        agent: str = "ingest",
+        definitions: Definitions | None = None,
+        **settings: Any,
     ) -> None:
         defaults = {"broker": "fake", "chain": "full", "partitions": 1, "outputs": "json"}
         own = Settings(**(defaults | {"flush_seconds": FLUSH_SECONDS} | settings))
@@ -68,7 +75,7 @@ class FakeWorker:
         self._pipeline = pipeline.name
         self._assembly = Assembly(
             self.agent,
-            Definitions(pipeline),
+            definitions or Definitions(pipeline),
             own,
             self.clients,
             ensure_topics(self.clients, wanted),
