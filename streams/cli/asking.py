@@ -141,7 +141,9 @@ def _report(answer: Answer, name: str, wait_seconds: float) -> None:
 def _help(spec: CommandSpec) -> str:
     """Return the text of --help."""
     named = "".join(f"\n\n{name.upper()} is {meaning}." for name, meaning in spec.arguments.items())
-    return (
-        f"{spec.does}{named}\n\nThe command goes to the topic `commands`, and each partition"
-        " applies it at its place among events and labels."
+    applied = (
+        "and each partition applies it at its place among events and labels."
+        if spec.operators
+        else "and workers know it before they fold anything."
     )
+    return f"{spec.does}{named}\n\nThe command goes to the topic `commands`, {applied}"
