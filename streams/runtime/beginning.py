@@ -41,10 +41,11 @@ def find_beginning(
     prefix = topic_prefix(pipeline)
 
     def find(topics: Collection[str], partition: int) -> InForceThen:
-        accepted = read_accepted(clients, pipeline, settings, key)
-        if not accepted.number:
+        carriers = CARRIERS & {*topics}
+        accepted = read_accepted(clients, pipeline, settings, key) if carriers else None
+        if accepted is None or not accepted.number:
             return InForceThen()
-        firsts = (_first(clients, prefix + topic, partition) for topic in CARRIERS & {*topics})
+        firsts = (_first(clients, prefix + topic, partition) for topic in carriers)
         first = next((each for each in firsts if each), accepted.number + 1)
         return accepted.at(first - 1)
 

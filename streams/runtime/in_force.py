@@ -118,8 +118,10 @@ def read_in_force(clients: Clients, pipeline: Pipeline, settings: Settings, key:
         return reader.read_to_end()
 
 
-def read_accepted(clients: Clients, pipeline: Pipeline, settings: Settings, key: bytes) -> InForce:
-    """Return what is in force by the commands that `control` has written to the log.
+def read_accepted(
+    clients: Clients, pipeline: Pipeline, settings: Settings, key: bytes
+) -> InForce | None:
+    """Return what is in force by the commands that `control` has read; None for none.
 
     Raises
     ------
@@ -129,6 +131,8 @@ def read_accepted(clients: Clients, pipeline: Pipeline, settings: Settings, key:
     prefix = topic_prefix(pipeline)
     group = f"{prefix}{CONTROL_AGENT.name}"
     end = committed_offset(clients, group, f"{prefix}commands", _PARTITION)
+    if end <= 0:
+        return None
     with closing(InForceReader(clients, pipeline, settings, key)) as reader:
         return reader.read_to_end(end)
 
