@@ -152,6 +152,15 @@ class _Rolling(Feature):
         return feature if group is None else f"{feature}{_GROUP}{_short(str(group))}"
 
 
+def remove_old(windows: MutableMapping[str, Entry], time_ms: int) -> None:
+    """Remove the windows whose values are all too old at this time."""
+    old = [
+        key for key, each in windows.items() if isinstance(each, Window) and each.is_over(time_ms)
+    ]
+    for key in old:
+        del windows[key]
+
+
 def inherit_windows(
     entries: MutableMapping[str, Entry],
     before: Sequence[Feature],

@@ -91,6 +91,11 @@ class Window:
         """The latest event time that is held, in milliseconds; None while there is nothing."""
         return self._times_ms[-1] if self._times_ms else None
 
+    def is_over(self, time_ms: int) -> bool:
+        """Whether, at this time, an event that is up to one window late would see no value."""
+        newest_ms = self.newest_ms
+        return newest_ms is None or newest_ms <= time_ms - 2 * self.span_ms
+
     def add(self, time_ms: int, value: float) -> list[float]:
         """Take in a value and return those in (time_ms - span_ms, time_ms], itself included.
 

@@ -30,6 +30,9 @@ class CommandSpec:
         did. With none it is not written to the log: it is read ahead, from what is in force.
     tells
         Returns what tasks are told besides its arguments, of what is in force after it.
+    is_routine
+        Whether workers send it by themselves, again and again. Then the audit has it only where it
+        is refused, its id is not remembered, and the command line does not offer it.
     """
 
     does: str
@@ -37,9 +40,11 @@ class CommandSpec:
     arguments: Mapping[str, str] = field(default_factory=dict)
     operators: frozenset[str] = frozenset({"learning"})
     tells: Callable[[InForce], Arguments] = lambda _: {}
+    is_routine: bool = False
 
 
 DEPLOY = "deploy"
+TICK = "tick"
 
 UNTOLD = frozenset({"description"})
 """Arguments that `control` alone needs: neither tasks nor the audit have them."""
@@ -80,8 +85,19 @@ COMMANDS: Mapping[str, CommandSpec] = {
         },
         operators=frozenset(),
     ),
+    TICK: CommandSpec(
+        "Let time pass in which no events come.",
+        InForce.ticked,
+        {"seconds": "how much time has passed, a number up to 86400"},
+        operators=frozenset({"feature", "prediction"}),
+        tells=lambda after: {"seconds": str(after.tick_ms / 1000)},
+        is_routine=True,
+    ),
 }
 """Name of a command to what is known of it."""
+
+COMMANDED = frozenset().union(*(each.operators for each in COMMANDS.values()))
+"""The operators that apply commands."""
 
 
 def spec_of(name: str) -> CommandSpec:

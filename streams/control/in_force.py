@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from millrace.models.candidates.incumbents import incumbent_of
 from millrace.schemas import CommandError
+from millrace.streams.control.ticks import elapsed_ms
 
 _MOST_FORMER = 100
 _MOST_SKIPPED = 10_000
@@ -75,6 +76,12 @@ class InForce:
         The champions, each with the number of the command since which it serves, oldest first.
     paused_at
         Numbers of the commands that paused learning and let it go on again, in turns.
+    time_ms
+        When the broker has received the last command: milliseconds since the Unix epoch.
+    ticked_ms
+        The same of the last `tick`: ticks have let time pass up to then.
+    tick_ms
+        How much time that one has let pass.
     """
 
     models: tuple[str, ...]
@@ -88,6 +95,9 @@ class InForce:
     skipped: tuple[Skipped, ...] = ()
     served: tuple[tuple[int, str], ...] = ()
     paused_at: tuple[int, ...] = ()
+    time_ms: int = 0
+    ticked_ms: int = 0
+    tick_ms: int = 0
 
     @property
     def definition(self) -> str:
@@ -126,6 +136,17 @@ class InForce:
         if not self.is_paused:
             raise CommandError("learning is not paused")
         return self._switched(is_paused=False)
+
+    def ticked(self, arguments: Arguments) -> InForce:
+        """Return what is in force once time has passed without events.
+
+        Of the time that is asked for, what was before the last tick does not count: so no number of
+        ticks, from whomever, lets more time pass than does pass by the broker's clock.
+        """
+        tick_ms = min(elapsed_ms(arguments), self.time_ms - self.ticked_ms)
+        if tick_ms <= 0:
+            raise CommandError("another tick has let this time pass already")
+        return replace(self, ticked_ms=self.time_ms, tick_ms=tick_ms)
 
     def deployed(self, arguments: Arguments) -> InForce:
         """Return what is in force once another definition is."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Self, TypeAlias
 
@@ -148,8 +148,11 @@ class Operator(ABC):
         """
         return []
 
-    def apply(self, command: AcceptedRecord) -> list[AuditRecord]:  # noqa: ARG002 - for others
-        """Do what a command asks for at its place in the log; return what was changed, if any."""
+    def apply(self, command: AcceptedRecord) -> Sequence[Made]:  # noqa: ARG002 - for others
+        """Do what a command asks for at its place in the log; return what that leads to, if any.
+
+        It is called for the commands that name this operator in their `CommandSpec`.
+        """
         return []
 
     def _fail(

@@ -91,6 +91,7 @@ class ControlOperator(RecordOperator):
         told = {each: value for each, value in arguments.items() if each not in UNTOLD}
         evidence = {"command": name} | told | {"command": name}  # first, and not overwritten
         before = self.in_force
+        before = replace(before, time_ms=max(before.time_ms, origin.timestamp_ms))
         try:
             self._check_place(id_, origin)
             self._check_signature(command, origin)
@@ -103,7 +104,8 @@ class ControlOperator(RecordOperator):
             return [audited(cause, "command", "refused", evidence=evidence)]
         self.tally["command", label, "accepted"] += 1
         number = before.number + 1
-        self._ids[id_] = number
+        if not spec.is_routine:
+            self._ids[id_] = number
         self._in_force[_STATE] = asdict(replace(after, number=number))
         accepted = AcceptedCommand(
             number=number,
@@ -115,11 +117,12 @@ class ControlOperator(RecordOperator):
         )
         topic, partitions = self._target
         partitions = partitions if spec.operators else 0
+        written = [AcceptedRecord(accepted, origin, topic, each) for each in range(partitions)]
+        if spec.is_routine:
+            return [*written]
         evidence["partitions"] = str(partitions)
-        return [
-            audited(cause, "command", "accepted", evidence=evidence, after=str(number)),
-            *(AcceptedRecord(accepted, origin, topic, each) for each in range(partitions)),
-        ]
+        told_of = audited(cause, "command", "accepted", evidence=evidence, after=str(number))
+        return [told_of, *written]
 
     def _check_signature(self, command: Command, origin: Origin) -> None:
         if self._key:

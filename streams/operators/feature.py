@@ -1,8 +1,9 @@
 """Feature: a valid event becomes the features that a model sees.
 
 Reads `clean`; writes `features`, `rejects` and `alerts`. Labels pass through in order. Keeps the
-stores that the pipeline's features ask for, each bounded in entries and bytes; without such
-features, no state. What the bounds leave out is counted, with one alert (`left_out`). An event for
+stores that the pipeline's features ask for, each bounded in entries and bytes, and with windows the
+watermark; without such features, no state. What the bounds leave out is counted, with one alert
+(`left_out`). Where the command `tick` lets time pass, windows that are too old go. An event for
 which the user's code raises, or makes something that is not a number, a boolean or text, goes to
 `rejects` with the last frame of the traceback.
 """
@@ -22,11 +23,12 @@ from millrace.models.features.base import (
     bound,
     is_own,
 )
-from millrace.models.features.rolling import CUT, WINDOWS, inherit_windows
+from millrace.models.features.rolling import CUT, WINDOWS, inherit_windows, remove_old
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.user_code import PASSED_ON
 from millrace.schemas import RecordError, RejectReason
 from millrace.schemas.records import Event, Features, FeatureVector
+from millrace.streams.control.ticks import elapsed_ms
 from millrace.streams.operators.base import Operator, Reading, RecordOperator, Topics
 from millrace.streams.operators.columns import Made
 from millrace.streams.operators.context import Context
@@ -34,6 +36,7 @@ from millrace.streams.operators.deployment import Deployment
 from millrace.streams.operators.keyed_state import StateStore
 from millrace.streams.operators.left_out import LeftOut
 from millrace.streams.operators.record import (
+    AcceptedRecord,
     AuditRecord,
     EventRecord,
     LabelRecord,
@@ -44,9 +47,11 @@ from millrace.streams.operators.record import (
 )
 from millrace.streams.operators.sized_state import SizedState
 from millrace.streams.operators.slice import Slice
+from millrace.streams.operators.watermark import Watermark
 
 _MOST_BYTES = 1024 * 1024 * 1024
 _ENTRY_BYTES = 200
+_PROGRESS = "window_time"  # the store of the watermark
 
 
 class FeatureOperator(RecordOperator):
@@ -71,6 +76,7 @@ class FeatureOperator(RecordOperator):
         self._max_entries = max_entries
         self._max_bytes = max_bytes
         self._left_out = LeftOut()
+        self._watermark = Watermark(reach_ms=_ttl_ms(pipeline))
         self._largest = pipeline.largest_feature
         self._extractors = self._bound()
         self._at_once = _at_once(pipeline)
@@ -91,14 +97,15 @@ class FeatureOperator(RecordOperator):
     def inherit(self, before: Operator, deployment: Deployment) -> list[AuditRecord]:
         assert isinstance(before, FeatureOperator)
         asked, self._left_out = {*self.stores}, before._left_out
-        self.stores = before.stores
+        self.stores, self._watermark = before.stores, before._watermark
+        self._watermark.reach_ms = _ttl_ms(self.pipeline)
         names = [name for feature in self.pipeline.features for name in feature.names]
         kept = deployment.kept("features", names)
         shared = {WINDOWS.name, CUT.name} & asked & {*self.stores}
         for name in sorted(shared):
             entries = cast(MutableMapping[str, object], self.stores[name])
             inherit_windows(entries, before.pipeline.features, self.pipeline.features, kept)
-        stay = shared | ({"evicted"} & asked) | _stores_of(self.pipeline, kept)
+        stay = shared | ({"evicted", _PROGRESS} & asked) | _stores_of(self.pipeline, kept)
         for name, store in self.stores.items():
             if name not in stay:
                 _empty(store)
@@ -114,6 +121,14 @@ class FeatureOperator(RecordOperator):
         An event that becomes no vector is looked at alone: `process` says why.
         """
         if not self._at_once:
+            if _PROGRESS in self.stores:
+                self._watermark.observe_all(
+                    [
+                        each.value["event_time_ms"]
+                        for each in slice_
+                        if isinstance(each, EventRecord)
+                    ]
+                )
             return super()._fold(slice_)
         records = [each for each in slice_ if each.topic in self.topics.reads]
         events = [record.value for record in records if isinstance(record, EventRecord)]
@@ -132,6 +147,13 @@ class FeatureOperator(RecordOperator):
                 continue
             made.append(_vector(event, features, record.origin))
         return made
+
+    def apply(self, command: AcceptedRecord) -> list[Made]:
+        """Let time pass: the windows that are too old by then are removed."""
+        watermark_ms = self._watermark.pass_time(elapsed_ms(command.value["arguments"]))
+        if watermark_ms is not None:
+            remove_old(self._store(WINDOWS), watermark_ms)
+        return []
 
     def process(self, record: Record) -> Iterable[Record]:
         if isinstance(record, LabelRecord):
@@ -169,6 +191,8 @@ class FeatureOperator(RecordOperator):
 
     def _fresh_store(self, name: str) -> StateStore:
         self.stores["evicted"] = self._left_out.evicted
+        if name == WINDOWS.name:
+            self.stores[_PROGRESS] = self._watermark.store
         if name == CUT.name:
             return self._left_out.cut
         on_eviction = partial(self._left_out.count_evicted, name)
@@ -202,6 +226,10 @@ class FeatureOperator(RecordOperator):
         for part in parts:
             features.update(part)
         return features
+
+
+def _ttl_ms(pipeline: Pipeline) -> int:
+    return int(pipeline.pending.ttl.total_seconds() * 1000)
 
 
 def _stores_of(pipeline: Pipeline, names: frozenset[str]) -> set[str]:

@@ -188,6 +188,11 @@ class LabelJoin:
             return self._too_late(label, origin)
         return self._hold(label, origin)
 
+    def pass_time(self, elapsed_ms: int, origin: Origin) -> list[Record]:
+        """Move the watermark by time without events, and end what has waited for too long."""
+        watermark_ms = self._watermark.pass_time(elapsed_ms)
+        return [] if watermark_ms is None else self._expire(watermark_ms, origin)
+
     def take_run(self, run: Run) -> None:
         """Join what is in a run, which models have followed."""
         self._watermark.observe_all([record.value["event_time_ms"] for record in run.events])
@@ -282,13 +287,17 @@ class LabelJoin:
         return self._orphans(self._early.surplus())
 
     def _advance(self, event_time_ms: int, origin: Origin) -> list[Record]:
-        """Move the watermark, and end what has waited for too long."""
+        """Move the watermark by an event, and end what has waited for too long."""
         is_awaited = bool(self._early.entries) and self._watermark.time_ms is None
         watermark_ms = self._watermark.observe(event_time_ms)
         if watermark_ms is None:
             return []
         if is_awaited:
             self._start_waiting(watermark_ms)
+        return self._expire(watermark_ms, origin)
+
+    def _expire(self, watermark_ms: int, origin: Origin) -> list[Record]:
+        """End what has waited for too long."""
         self._horizon_ms = watermark_ms - self._ttl_ms
         for waiting in self._waiting.expired(self._horizon_ms):
             self._end(waiting.vector, Fate.EXPIRED, origin)

@@ -31,6 +31,7 @@ from millrace.models.candidates.predicting import InvalidPredictionError
 from millrace.models.pipeline.definition import Pipeline, Scope
 from millrace.schemas import RecordError, RejectReason, SnapshotError
 from millrace.schemas.records import Features, FeatureVector, Predicted
+from millrace.streams.control.ticks import elapsed_ms
 from millrace.streams.operators.base import Operator, Reading, RecordOperator, Topics, inserted
 from millrace.streams.operators.columns import Made, PredictionColumns
 from millrace.streams.operators.context import Context, LoadModels
@@ -41,6 +42,7 @@ from millrace.streams.operators.keyed_state import KeyedState
 from millrace.streams.operators.label_join import LabelJoin
 from millrace.streams.operators.learning import LearningOperator
 from millrace.streams.operators.record import (
+    AcceptedRecord,
     AuditRecord,
     LabelRecord,
     Origin,
@@ -139,6 +141,12 @@ class PredictionOperator(RecordOperator):
             training.written.limit = self.pipeline.max_models
             self._models.inherit(before._models, deployment.number, deployment.changes)
         return []
+
+    def apply(self, command: AcceptedRecord) -> list[Made]:
+        passed_ms = elapsed_ms(command.value["arguments"])
+        made = self._join.pass_time(passed_ms, command.origin)
+        _, outcomes = self._join.settle()
+        return [*made, *([] if outcomes is None else [outcomes])]
 
     def _fold(self, slice_: Slice) -> list[Made]:
         self._made = []

@@ -12,6 +12,9 @@ be wrong for long, so two rules bound what they do:
   adds trust, up to 64. Where no trust is left, the watermark had followed a clock that was wrong:
   it goes back to the newest eight behind, and twice as many events, at most 64, are needed to
   move it ahead again.
+
+Where no events come, the log says how much time has passed (the command `tick`): that much is added
+to all that is remembered, as if each event had come so much later.
 """
 
 from __future__ import annotations
@@ -103,6 +106,18 @@ class Watermark:
         if progress["trust"] < _MOST_TRUST or progress["ahead"]:
             _count(progress)
         return newest[0]
+
+    def pass_time(self, elapsed_ms: int) -> int | None:
+        """Move on by the time that has passed without events, and return the watermark.
+
+        Before there is a watermark, nothing moves.
+        """
+        if self.time_ms is None:
+            return None
+        progress = self.store.changing(_KEY, self._start)
+        for times in ("newest", "ahead", "behind"):
+            progress[times] = [each + elapsed_ms for each in progress[times]]
+        return progress["newest"][0]
 
     def observe_all(self, times_ms: Sequence[int]) -> None:
         """Take in the times of several events; equivalent to one `observe` after the other."""

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from millrace.schemas.records import AcceptedCommand
-from millrace.streams.control.commands import DEPLOY, spec_of
+from millrace.streams.control.commands import COMMANDED, DEPLOY, spec_of
 from millrace.streams.control.in_force import InForceThen
 from millrace.streams.operators.audit import NO_EFFECT, TRAIL_STORE, AuditTrail, Cause, audited
 from millrace.streams.operators.base import Operator, Tally
@@ -51,6 +51,7 @@ class Task:
         self._names = frozenset(each.name for each in self.operators)
         self._trail = AuditTrail("-".join(each.name for each in self.operators))
         self._writes_audit = any("audit" in each.topics.writes for each in self.operators)
+        self._is_commanded = not self._names.isdisjoint(COMMANDED)
 
     def fold(self, slice_: Slice) -> list[Made]:
         """Fold a slice into the state and return what is to be written.
@@ -86,14 +87,22 @@ class Task:
 
     def _apply(self, command: AcceptedRecord) -> list[Made]:
         """Apply a command, and pass it on to the agents that read what this one writes."""
-        concerned = spec_of(command.value["command"]).operators & self._names
+        spec = spec_of(command.value["command"])
         made = self._pass_on(command)
-        if not concerned or not self._trail.take(command):
+        if not spec.operators & self._names or not self._trail.take(command):
             return made
-        changes: list[AuditRecord] = []
+        changes: list[Made] = []
         if command.value["command"] != DEPLOY:  # else it is of the definition that is in force
-            changes = [each for operator in self.operators for each in operator.apply(command)]
+            changes = self._changes(command)
+        if spec.is_routine:
+            return made + changes
         return made + (changes or [_come_to(command)])
+
+    def _changes(self, command: AcceptedRecord) -> list[Made]:
+        """Let the operators that a command is for do what it asks; return what that leads to."""
+        concerned = spec_of(command.value["command"]).operators
+        operators = (each for each in self.operators if each.name in concerned)
+        return [each for operator in operators for each in operator.apply(command)]
 
     def awaits(self, command: AcceptedRecord) -> bool:
         """Whether a command has not been applied yet."""
@@ -111,8 +120,7 @@ class Task:
             value = AcceptedCommand(
                 number=number, id="", command=name, arguments=arguments, who="", why=""
             )
-            for operator in self.operators:
-                operator.apply(AcceptedRecord(value, NOWHERE))
+            self._changes(AcceptedRecord(value, NOWHERE))
 
     def inherit(self, before: Task, command: AcceptedRecord) -> list[Made]:
         """Take over from the task of the definition before, at the place of a deploy.
@@ -158,7 +166,7 @@ class Task:
         for operator in self.operators:
             for name, store in operator.stores.items():
                 yield f"{operator.name}/{name}", store
-        if self._writes_audit:
+        if self._writes_audit or (self._is_commanded and any(each.stores for each in self._chain)):
             yield TRAIL_STORE, self._trail.state
 
     def take_tally(self) -> Tally:

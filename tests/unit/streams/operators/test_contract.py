@@ -306,6 +306,7 @@ def test_memory_is_bounded(name: str, cases: dict[str, Case]) -> None:
         "windows": 2,
         "cut": 1,
         "evicted": 1,
+        "window_time": 1,
         "waiting": 20,
         "early": 20,
         "ends": 2,
