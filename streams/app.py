@@ -36,10 +36,12 @@ from millrace.streams.observability.metrics import Metrics
 from millrace.streams.redaction import redact_tracebacks
 from millrace.streams.runtime.archiving import Archiver, archiver_of
 from millrace.streams.runtime.assembly import Assembly
+from millrace.streams.runtime.background import Background
 from millrace.streams.runtime.deployment import settled
 from millrace.streams.runtime.engine import Engine
 from millrace.streams.runtime.folding import FoldingNote
 from millrace.streams.runtime.in_force import InForceFollower, InForceReader
+from millrace.streams.runtime.ticking import ticker_of
 from millrace.streams.settings import EMBEDDED, Settings, read_settings, unknown_settings
 from millrace.streams.state.dry_run_process import tried
 from millrace.streams.state.keys import state_key
@@ -80,10 +82,8 @@ class MillraceApp(faust.App):
         Returns how the agents are.
     reporter
         Is given reports once the app has started.
-    follower
-        Keeps the definitions up to date once the app has started.
-    archiver
-        Writes the archive, if there is one, once the app has started.
+    background
+        What is done beside the agents once the app has started.
     is_refused
         Whether the process stops because the saved state of an agent cannot be loaded.
     """
@@ -93,8 +93,7 @@ class MillraceApp(faust.App):
     embedded: EmbeddedBroker | None = None
     report: Callable[[], Report]
     reporter: Reporter | None = None
-    follower: InForceFollower | None = None
-    archiver: Archiver | None = None
+    background: tuple[Background | Archiver, ...] = ()
     is_refused: bool = False
 
     async def _wait_for_table_recovery_completed(self) -> bool:
@@ -115,9 +114,8 @@ class MillraceApp(faust.App):
         await super().on_start()
         if self.reporter is not None:
             self.reporter.begin(self.report, asyncio.get_running_loop())
-        for each in (self.follower, self.archiver):
-            if each is not None:
-                each.start()
+        for each in self.background:
+            each.start()
 
     async def on_stop(self) -> None:
         """End every agent's stream before Faust cancels the agents.
@@ -131,11 +129,8 @@ class MillraceApp(faust.App):
 
     async def on_shutdown(self) -> None:
         """Commit, save state and leave the groups, side by side, once the agents have stopped."""
-        closing = [engine.close() for engine in self.engines]
-        for each in (self.follower, self.archiver):
-            if each is not None:
-                closing.append(asyncio.to_thread(each.stop))
-        await asyncio.gather(*closing)
+        stopping = [asyncio.to_thread(each.stop) for each in self.background]
+        await asyncio.gather(*(engine.close() for engine in self.engines), *stopping)
         await super().on_shutdown()
 
 
@@ -208,12 +203,12 @@ def _faust_app(pipeline: Pipeline) -> MillraceApp:
 def _assemble(
     app: MillraceApp, pipeline: Pipeline, settings: Settings, metrics: Metrics, note: FoldingNote
 ) -> None:
-    """Give the app its engines, and what keeps their definitions up to date."""
+    """Give the app its engines, and what is done beside them."""
     key = state_key(settings)  # before anything is created
     clients = KafkaClients(settings)
     partitions = prepare_topics(clients, pipeline, settings)
     definitions = settled(clients, pipeline, settings, key)
-    archiver = app.archiver = archiver_of(settings, pipeline, clients, key, metrics)
+    archiver = archiver_of(settings, pipeline, clients, key, metrics)
     app.engines = tuple(
         Assembly(
             *(agent, definitions, settings, clients, partitions, key, metrics),
@@ -228,7 +223,9 @@ def _assemble(
         """Whether a process that comes back would begin behind it: an embedded broker does not."""
         return not clients.is_embedded and any(each.is_folding(record) for each in app.engines)
 
-    app.follower = InForceFollower(connect, definitions, is_folding)
+    follower = InForceFollower(connect, definitions, is_folding)
+    ticker = ticker_of(settings, pipeline, clients, partitions, app.engines)
+    app.background = tuple(each for each in (follower, archiver, ticker) if each is not None)
 
 
 def _serve_pages(settings: Settings) -> Reporter:

@@ -123,6 +123,13 @@ class Settings(BaseModel):
     stall_seconds: float = Field(
         60, gt=0, description="Seconds without progress after which an agent is stalled."
     )
+    tick_seconds: float = Field(
+        60,
+        ge=0,
+        le=3600,
+        description="Seconds between two looks whether no events come, so that labels and windows"
+        " time out all the same; 0 for never.",
+    )
     accept_gaps: bool = Field(False, description="Skip input that expired before it was read.")
     session_timeout_seconds: float = Field(
         45, gt=0, description="Seconds without a heartbeat after which a worker is evicted."

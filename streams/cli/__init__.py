@@ -32,7 +32,11 @@ EXIT_BROKEN_PIPE = 141  # as the shell has it for a program that SIGPIPE ends
 
 _WITH_MODULES = frozenset({"deploy", "skip"})
 
-ASKED = {name: spec.does for name, spec in OF_THE_LOG.items() if name not in _WITH_MODULES}
+ASKED = {
+    name: spec.does
+    for name, spec in OF_THE_LOG.items()
+    if name not in _WITH_MODULES and not spec.is_routine
+}
 """The commands of the log that need no module of their own."""
 
 SECTIONS: Mapping[str, Mapping[str, str]] = {

@@ -160,6 +160,11 @@ class Engine:
         session = self._session
         return session is not None and session.is_ready and not session.is_broken
 
+    def has_partition(self, partition: int) -> bool:
+        """Whether the agent has been given this partition."""
+        session = self._session
+        return self.is_ready and session is not None and partition in session.assignments
+
     @property
     def failure(self) -> str:
         """What kind of failure there is, until a batch succeeds again; empty while all is well.

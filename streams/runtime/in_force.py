@@ -10,7 +10,6 @@ import os
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from math import inf
-from threading import Event, Thread
 
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, TopicPartition
@@ -25,6 +24,7 @@ from millrace.streams.operators.context import CommandTopic
 from millrace.streams.operators.control import ControlOperator
 from millrace.streams.operators.record import RawRecord
 from millrace.streams.operators.slice import Slice
+from millrace.streams.runtime.background import Background
 from millrace.streams.runtime.definitions import Definitions
 from millrace.streams.settings import Settings
 from millrace.streams.state.log import StateLog
@@ -34,7 +34,6 @@ from millrace.streams.topology.topics import topic_prefix
 _POLL_SECONDS = 0.1
 _FOLLOW_SECONDS = 0.5
 _RETRY_SECONDS = 2.0
-_STOP_SECONDS = 5.0
 _HANGING_SECONDS = 5.0
 _PARTITION = 0
 _NOWHERE = CommandTopic("clean", 0)  # what is accepted is written by the agent alone
@@ -137,8 +136,8 @@ def read_accepted(
         return reader.read_to_end(end)
 
 
-class InForceFollower:
-    """Keeps a worker's definitions up to date with what is in force, in a thread of its own.
+class InForceFollower(Background):
+    """Keeps a worker's definitions up to date with what is in force.
 
     A definition is imported as soon as it is in force: so no record waits for that. Where user code
     hangs at a record that is to be skipped, the process ends; its supervisor starts another one.
@@ -162,22 +161,11 @@ class InForceFollower:
         is_folding: Callable[[Skipped], bool],
         end: Callable[[], object] = end_this_process,
     ) -> None:
+        super().__init__("in-force")
         self._connect = connect
         self._definitions = definitions
         self._is_folding = is_folding
         self._end = end
-        self._stopping = Event()
-        self._thread = Thread(target=self._run, name="in-force", daemon=True)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End, and free the client."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join(_STOP_SECONDS)
 
     def _run(self) -> None:
         while not self._stopping.is_set():

@@ -13,25 +13,60 @@ import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import structlog
-from confluent_kafka import TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 
+from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import MillraceError
 from millrace.streams.control.commands import TICK
-from millrace.streams.kafka.commands import Request
+from millrace.streams.kafka.commands import Request, send
 from millrace.streams.kafka.diagnosis import Request as Asked
 from millrace.streams.kafka.diagnosis import explained
 from millrace.streams.kafka.protocols import Clients, Place
 from millrace.streams.kafka.reading import watermarks
 from millrace.streams.runtime.background import Background
-from millrace.streams.topology.chain import AgentSpec
-from millrace.streams.topology.topics import INPUTS
+from millrace.streams.runtime.engine import Engine
+from millrace.streams.settings import Settings
+from millrace.streams.topology.chain import CONTROL_AGENT, AgentSpec
+from millrace.streams.topology.topics import INPUTS, topic_prefix
 
 _TIMEOUT_SECONDS = 30.0
+_PARTITION = 0  # of `commands`
 
 _log = structlog.get_logger(__name__)
+
+
+def ticker_of(
+    settings: Settings,
+    pipeline: Pipeline,
+    clients: Clients,
+    partitions: Mapping[str, int],
+    engines: Iterable[Engine],
+) -> Ticker | None:
+    """Return what sends the ticks of a worker; None where time passes by events alone.
+
+    An embedded broker ends with the worker, and what waits with it.
+
+    Parameters
+    ----------
+    partitions
+        Topic, with prefix, to its number of partitions.
+    engines
+        The worker's.
+    """
+    if not settings.tick_seconds or settings.is_embedded:
+        return None
+    prefix, key = topic_prefix(pipeline), settings.command_key.get_secret_value().encode()
+    control = next(each for each in engines if each.name == CONTROL_AGENT.name)
+    return Ticker(
+        ReadingProgress(clients, prefix, settings.agents, partitions),
+        partial(send, clients, prefix, key=key),
+        is_ours=lambda: control.has_partition(_PARTITION),
+        seconds=settings.tick_seconds,
+    )
 
 
 class Reading(NamedTuple):
@@ -87,8 +122,9 @@ class ReadingProgress:
     def _has_read(self, agent: AgentSpec, ends: Mapping[Place, int]) -> bool:
         """Whether an agent has committed that it has read what there is."""
         group, places = f"{self.prefix}{agent.name}", self._places(agent.reads)
-        with closing(self.clients.consumer(group, {})) as consumer, explained(
-            self.clients, Asked(group=group)
+        with (
+            closing(self.clients.consumer(group, {})) as consumer,
+            explained(self.clients, Asked(group=group)),
         ):
             wanted = [TopicPartition(*place) for place in places]
             found = consumer.committed(wanted, timeout=_TIMEOUT_SECONDS)
@@ -152,7 +188,7 @@ class Ticker(Background):
         while not self._stopping.wait(self._seconds):
             try:
                 self.look()
-            except MillraceError as error:
+            except (MillraceError, KafkaException) as error:
                 _log.warning("cannot tell whether all inputs are read", reason=str(error))
 
 

@@ -135,6 +135,11 @@ def alarm() -> base.DriftDetector:
 
 resetting = _pipeline(drift=DriftSettings(loss=alarm, cooldown=5, policy="reset"))
 
+expiring = _pipeline(
+    features=[fields("temperature"), rolling("load", "mean", window=timedelta(milliseconds=500))],
+    pending=Pending(ttl=timedelta(seconds=3)),
+)
+
 
 def readings(count: int, first: int = 0, labelled: bool = True) -> list[dict[str, Any]]:
     """Return readings `first` to `first + count - 1` of the one stream that there is."""

@@ -179,3 +179,20 @@ def test_the_app_is_made_when_faust_asks_for_it(settings, monkeypatch):
         sys.unraisablehook = unraisable
     with pytest.raises(AttributeError, match="no attribute 'other'"):
         module.other  # noqa: B018 - looking it up is the test
+
+
+def test_a_worker_lets_time_pass_where_no_events_come(settings):
+    """Unless that is turned off, or the broker ends with the worker."""
+    works = {
+        changes: [type(each).__name__ for each in create_app(given).background]
+        for changes, given in {
+            "none": settings,
+            "off": settings.model_copy(update={"tick_seconds": 0}),
+            "embedded": settings.model_copy(update={"broker": "embedded://127.0.0.1:1"}),
+        }.items()
+    }
+    assert works == {
+        "none": ["InForceFollower", "Ticker"],
+        "off": ["InForceFollower"],
+        "embedded": ["InForceFollower"],
+    }

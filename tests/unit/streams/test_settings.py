@@ -78,6 +78,8 @@ def test_the_registry_with_the_prefix_wins(monkeypatch: pytest.MonkeyPatch) -> N
         ("web_port", "65536", "less than or equal to 65535"),
         ("web_port", "-1", "greater than or equal to 0"),
         ("flush_seconds", "0", "greater than 0"),
+        ("tick_seconds", "-1", "greater than or equal to 0"),
+        ("tick_seconds", "3601", "less than or equal to 3600"),
         ("publish_seconds", "0", "greater than 0"),
         ("stall_seconds", "0", "greater than 0"),
         ("session_timeout_seconds", "0", "greater than 0"),

@@ -41,6 +41,12 @@ def test_every_command_has_help(command, capsys):
     assert found.help.partition("\n")[0] == described
 
 
+def test_what_workers_send_by_themselves_is_not_offered():
+    """A `tick` can be sent by any client, but nobody needs to."""
+    assert "tick" in OF_THE_LOG
+    assert run(["tick", "60", "--reason", "test"]) == 2
+
+
 def test_help_is_fast():
     """No command imports what is slow (scipy comes with River) before it runs."""
     commands = [each for each in COMMANDS if each != "demo" and each not in OF_THE_LOG]

@@ -33,6 +33,7 @@ from tests.chaos.likeness import entries_of
 
 Written = dict[str, list[str]]
 KEY = b"a key for tests"
+DAY_MS = 86_400_000
 
 
 class Control:
@@ -58,7 +59,8 @@ class Control:
         CommandError
             It does not fit what is in force.
         """
-        after = spec_of(name).takes(self.in_force, arguments)
+        now = replace(self.in_force, time_ms=self.in_force.time_ms + DAY_MS)
+        after = spec_of(name).takes(now, arguments)
         number = self.in_force.number + 1
         self.in_force = replace(after, number=number)
         value = AcceptedCommand(

@@ -28,11 +28,15 @@ class Control:
         self._offset = 0
 
     def take(
-        self, value: object, partition: int = 0, headers: tuple[tuple[str, bytes], ...] = ()
+        self,
+        value: object,
+        partition: int = 0,
+        headers: tuple[tuple[str, bytes], ...] = (),
+        time_ms: int = NOW_MS,
     ) -> list[Record]:
         data = value if isinstance(value, bytes | None) else json.dumps(value).encode()
         topic = "commands"
-        origin = Origin(topic, partition, self._offset, NOW_MS, None, data, headers, "p.commands")
+        origin = Origin(topic, partition, self._offset, time_ms, None, data, headers, "p.commands")
         self._offset += 1
         return self.operator.run(Slice([RawRecord.of(origin)]))
 
@@ -187,3 +191,43 @@ def test_an_argument_does_not_pass_for_evidence(control: Control) -> None:
     evidence = audit.value["evidence"]
     assert evidence["command"] == "pause"
     assert "must have no arguments" in evidence["reason"]
+
+
+def tick(seconds: object) -> dict[str, Any]:
+    return {"command": "tick", "arguments": {"seconds": seconds}}
+
+
+def passed(made: list[Record]) -> list[str]:
+    return [each.value["arguments"]["seconds"] for each in made]  # type: ignore[index]
+
+
+def test_a_tick_goes_to_every_partition_and_to_no_audit(control: Control) -> None:
+    """A quiet pipeline has one a minute, for ever: neither ids nor the audit grow by them."""
+    made = control.take({**tick(60), "id": "t1"})
+    assert [type(each) for each in made] == [AcceptedRecord] * 3
+    assert passed(made) == ["60.0"] * 3
+    assert len(control.operator.stores["ids"]) == 0
+    _, paused, *_ = control.take(PAUSE)
+    assert paused.value["number"] == 2
+
+
+def test_ticks_let_no_more_time_pass_than_passes(control: Control) -> None:
+    """Of two that overlap, by two workers or sent again, the later one is for what is left."""
+    times_ms = [0, 60_000, 61_500, 61_500 + 3_600_000]
+    made = [control.take(tick(60), time_ms=NOW_MS + each) for each in times_ms]
+    assert [passed(each)[0] for each in made] == ["60.0", "60.0", "1.5", "60.0"]
+    assert "has let this time pass already" in refusal(control.take(tick(60)))
+    again = control.take(tick(60), time_ms=NOW_MS + times_ms[-1])
+    assert "has let this time pass already" in refusal(again)
+
+
+@pytest.mark.parametrize(
+    "seconds", ["", "x", "nan", "inf", "-60", "0", "0.0001", "86400.001", "1e300", [60]]
+)
+def test_a_tick_for_no_such_time_is_refused(control: Control, seconds: object) -> None:
+    """With a reason; it moves nothing."""
+    made = control.take(tick(seconds))
+    reasons = [each.value["evidence"]["reason"] for each in made if isinstance(each, AuditRecord)]
+    assert ["seconds" in each or "arguments" in each for each in reasons] == [True]
+    assert not [each for each in made if isinstance(each, AcceptedRecord)]
+    assert passed(control.take(tick(60)))[0] == "60.0"

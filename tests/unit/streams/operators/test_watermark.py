@@ -183,3 +183,42 @@ def test_many_times_are_one_after_the_other(seed: int) -> None:
             reached_ms = one_by_one.time_ms
             assert reached_ms is None or reached_ms <= latest_ms
         assert [*together.store.items()] == [*one_by_one.store.items()]
+
+
+TIMES = st.lists(st.integers(NOW_MS - 3 * HOUR_MS, NOW_MS + 12 * HOUR_MS), max_size=40)
+
+
+@given(TIMES.filter(lambda times: len(times) >= 8), TIMES, st.integers(1, 24 * HOUR_MS))
+def test_time_that_passes_without_events(first: list[int], then: list[int], passed: int) -> None:
+    """What comes later is looked at as if all before it had come so much later, too."""
+    ticked, plain = Watermark(HOUR_MS), Watermark(HOUR_MS)
+    before = after(first, ticked)
+    assert ticked.pass_time(passed) == before + passed
+    after(first, plain)
+    for each in then:
+        assert ticked.observe(each + passed) == plain.observe(each) + passed
+
+
+@given(st.lists(st.integers(0, 3 * HOUR_MS), min_size=8, max_size=63), st.data())
+def test_older_events_do_not_take_it_back(late_ms: list[int], data: st.DataObject) -> None:
+    """Not before those that are out of reach outnumber the others; however time had passed."""
+    watermark = Watermark(HOUR_MS)
+    after(in_order(64), watermark)
+    reached = watermark.time_ms
+    for late in late_ms:
+        if data.draw(st.booleans()):
+            reached = watermark.pass_time(data.draw(st.integers(1, HOUR_MS)))
+        reached = max(reached, watermark.observe(NOW_MS - late))
+        assert watermark.time_ms == reached
+
+
+def test_no_time_passes_before_there_is_a_watermark() -> None:
+    """Eight events have to come first; what release 0.1 saved is as good."""
+    watermark = Watermark(HOUR_MS)
+    assert watermark.pass_time(HOUR_MS) is None
+    assert after(in_order(7), watermark) is None
+    assert watermark.pass_time(HOUR_MS) is None
+    assert after(in_order(1, 7), watermark) == NOW_MS
+    saved = Watermark(HOUR_MS)
+    saved.store.restore([Change("watermark_ms", 1, NOW_MS)])
+    assert saved.pass_time(HOUR_MS) == NOW_MS + HOUR_MS

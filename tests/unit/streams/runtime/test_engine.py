@@ -467,3 +467,17 @@ def test_an_agent_is_down_until_it_has_its_partitions(make_worker: MakeWorker) -
     labels = {"pipeline": "p", "agent": worker.agent.name}
     assert worker.metrics.registry.get_sample_value("millrace_agent_up", labels) == 0
     assert (engine.is_ready, engine.failure) == (False, "")
+
+
+def test_which_partitions_it_has(make_worker: MakeWorker) -> None:
+    """None before it is assigned any, and none once it is closed."""
+    engine = make_worker().engine()
+
+    async def test() -> list[bool]:
+        had = [engine.has_partition(0)]
+        engine._poll()
+        had += [engine.has_partition(0), engine.has_partition(1)]
+        await engine.close()
+        return [*had, engine.has_partition(0)]
+
+    assert run(test) == [False, True, False, False]
