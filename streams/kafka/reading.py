@@ -203,13 +203,26 @@ def committed_offset(clients: Clients, group: str, topic: str, partition: int) -
     BrokerError
         The broker does not say.
     """
+    return committed_offsets(clients, group, [(topic, partition)])[topic, partition]
+
+
+def committed_offsets(clients: Clients, group: str, places: Iterable[Place]) -> dict[Place, int]:
+    """Return how far a group has come in partitions; negative where it has committed nothing.
+
+    Raises
+    ------
+    BrokerError
+        The broker does not say.
+    """
+    wanted = [TopicPartition(*place) for place in places]
     with closing(clients.consumer(group, {})) as consumer:
         try:
-            (at,) = consumer.committed([TopicPartition(topic, partition)], timeout=_TIMEOUT_SECONDS)
+            found = consumer.committed(wanted, timeout=_TIMEOUT_SECONDS)
         except KafkaException as error:
-            why = explain(clients, cause_of(error), Request(topic, group=group))
+            topics = ", ".join(sorted({each.topic for each in wanted}))
+            why = explain(clients, cause_of(error), Request(topics, group=group))
             raise BrokerError(f"could not read the offsets of group {group}: {why}") from error
-    return at.offset
+    return {(at.topic, at.partition): at.offset for at in found}
 
 
 def _watermarks(clients: Clients, reader: Consumer, at: TopicPartition) -> Watermarks:

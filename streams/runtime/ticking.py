@@ -11,29 +11,24 @@ import socket
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
 import structlog
-from confluent_kafka import KafkaException, TopicPartition
 
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import MillraceError
 from millrace.streams.control.commands import TICK
 from millrace.streams.kafka.commands import Request, send
-from millrace.streams.kafka.diagnosis import Request as Asked
-from millrace.streams.kafka.diagnosis import explained
 from millrace.streams.kafka.protocols import Clients, Place
-from millrace.streams.kafka.reading import watermarks
+from millrace.streams.kafka.reading import committed_offsets, watermarks
 from millrace.streams.runtime.background import Background
 from millrace.streams.runtime.engine import Engine
 from millrace.streams.settings import Settings
 from millrace.streams.topology.chain import CONTROL_AGENT, AgentSpec
 from millrace.streams.topology.topics import INPUTS, topic_prefix
 
-_TIMEOUT_SECONDS = 30.0
 _PARTITION = 0  # of `commands`
 
 _log = structlog.get_logger(__name__)
@@ -121,14 +116,9 @@ class ReadingProgress:
 
     def _has_read(self, agent: AgentSpec, ends: Mapping[Place, int]) -> bool:
         """Whether an agent has committed that it has read what there is."""
-        group, places = f"{self.prefix}{agent.name}", self._places(agent.reads)
-        with (
-            closing(self.clients.consumer(group, {})) as consumer,
-            explained(self.clients, Asked(group=group)),
-        ):
-            wanted = [TopicPartition(*place) for place in places]
-            found = consumer.committed(wanted, timeout=_TIMEOUT_SECONDS)
-        return all(max(each.offset, 0) >= ends[each.topic, each.partition] for each in found)
+        places = self._places(agent.reads)
+        offsets = committed_offsets(self.clients, f"{self.prefix}{agent.name}", places)
+        return all(max(offset, 0) >= ends[place] for place, offset in offsets.items())
 
     def _places(self, topics: Iterable[str]) -> list[Place]:
         full = (f"{self.prefix}{each}" for each in sorted(topics))
@@ -188,7 +178,7 @@ class Ticker(Background):
         while not self._stopping.wait(self._seconds):
             try:
                 self.look()
-            except (MillraceError, KafkaException) as error:
+            except MillraceError as error:
                 _log.warning("cannot tell whether all inputs are read", reason=str(error))
 
 
