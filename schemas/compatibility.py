@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from millrace.schemas.codec.resolution import closest, described, placed, problem_of
+from millrace.schemas.codec.matching import described, placed
+from millrace.schemas.codec.resolution import closest, problem_of
 from millrace.schemas.codec.types import (
     Array,
     Decimals,

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from millrace.models.identity.definition import Description
 from millrace.schemas import EventSchema, schema_problems
-from millrace.schemas.codec.resolution import placed
+from millrace.schemas.codec.matching import placed
 
 _KINDS = {
     **dict.fromkeys(("int", "long", "float", "double"), "number"),

@@ -14,14 +14,21 @@ reader's type does not have (a new type of a union, a new symbol of an enum) sta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from millrace.schemas.codec import decimals
-from millrace.schemas.codec.binary import nearest_float, read_long
+from millrace.schemas.codec.binary import read_long
 from millrace.schemas.codec.documents import default_maker
+from millrace.schemas.codec.matching import (
+    candidates,
+    closeness,
+    incompatible,
+    placed,
+    placed_back,
+)
+from millrace.schemas.codec.promotion import moment, primitive
 from millrace.schemas.codec.reading import (
-    READING,
     IncompatibleError,
     Meter,
     Read,
@@ -43,29 +50,10 @@ from millrace.schemas.codec.types import (
     Record,
     Type,
     Union,
-    branches_of,
     kind_of,
 )
 
 _DEFAULTS_PER_PART = 8
-_UNITS = {
-    86_400 * 10**9: "days",
-    10**6: "milliseconds",
-    10**3: "microseconds",
-    1: "nanoseconds",
-}
-_PROMOTIONS: dict[tuple[str, str], Callable[..., object]] = {
-    ("int", "long"): int,
-    ("int", "float"): nearest_float,
-    ("int", "double"): float,
-    ("long", "float"): nearest_float,
-    ("long", "double"): float,
-    ("float", "double"): float,
-    ("string", "bytes"): str.encode,
-    ("bytes", "string"): bytes.decode,
-}
-_WHOLE = frozenset({"int", "long"})
-_NAMED = (Record, Enum, Fixed)
 
 
 def resolved(
@@ -109,10 +97,10 @@ def closest(written: Type, wanted: Type, beside: Sequence[Type] = ()) -> Type | 
     >>> closest("int", Union(("null", "double", "long")))
     'long'
     """
-    candidates = _candidates(written, wanted, beside)
-    readable = [each for each in candidates if problem_of(written, each) is None]
-    alike = [each for each in candidates if kind_of(each) == kind_of(written)]
-    return max(readable or alike, key=partial(_closeness, written), default=None)
+    branches = candidates(written, wanted, beside)
+    readable = [each for each in branches if problem_of(written, each) is None]
+    alike = [each for each in branches if kind_of(each) == kind_of(written)]
+    return max(readable or alike, key=partial(closeness, written), default=None)
 
 
 def problem_of(written: Type, wanted: Type) -> IncompatibleError | None:
@@ -152,8 +140,8 @@ class _Resolution:
             case Fixed(), Fixed() if written.size == wanted.size:
                 return fixed_reader(written.size)
             case Moment(), Moment() if written.base in (wanted.base, "int"):
-                return _moment(written, wanted)
-        return _primitive(written, wanted, _BACK if self._back else _PROMOTIONS)
+                return moment(written, wanted)
+        return primitive(written, wanted, back=self._back)
 
     def _array(self, written: Array, wanted: Array) -> Read:
         return array_reader(
@@ -193,15 +181,15 @@ class _Resolution:
         """Return the function of the reader's type that is closest to the writer's."""
         nearest: IncompatibleError | None = None
         possible: list[tuple[Type, Read]] = []
-        for each in _candidates(written, wanted, beside):
+        for each in candidates(written, wanted, beside):
             try:
                 possible.append((each, self.read(written, each)))
             except IncompatibleError as error:
                 if kind_of(each) == kind_of(written):
                     nearest = error
         if not possible:
-            raise nearest or _incompatible(written, wanted)
-        return max(possible, key=lambda one: _closeness(written, one[0]))[1]
+            raise nearest or incompatible(written, wanted)
+        return max(possible, key=lambda one: closeness(written, one[0]))[1]
 
     def _of_record(self, written: Record, wanted: Record) -> Read:
         pair = id(written), id(wanted)
@@ -226,7 +214,7 @@ class _Resolution:
     def _record(self, written: Record, wanted: Record) -> Read:
         places = placed(written, wanted)
         if self._back:
-            places |= _placed_back(written, wanted, places)
+            places |= placed_back(written, wanted, places)
         reads: list[tuple[str | None, Read]] = []
         for source, declared in written.fields.items():
             place = places.get(source)
@@ -285,7 +273,7 @@ class _Resolution:
         if isinstance(written, Decimals) and isinstance(wanted, Decimals):
             return self._rescaled(written, wanted)
         if kind_of(written) != kind_of(wanted):
-            raise _incompatible(written, wanted)
+            raise incompatible(written, wanted)
         if isinstance(written, Decimals):
             return self.read(written.base, wanted)
         assert isinstance(wanted, Decimals)
@@ -294,122 +282,10 @@ class _Resolution:
     def _rescaled(self, written: Decimals, wanted: Decimals) -> Read:
         whole, places = written.precision - written.scale, written.scale
         if places > wanted.scale or whole > wanted.precision - wanted.scale:
-            raise _incompatible(written, wanted)
+            raise incompatible(written, wanted)
         read = converting(
             self.read(written.base, written.base), partial(decimals.from_bytes, written)
         )
         if places == wanted.scale:
             return read
         return converting(read, partial(decimals.rescaled, wanted))
-
-
-def placed(written: Record, wanted: Record) -> dict[str, str]:
-    """Return the writer's fields that are read, each with the reader's name for it."""
-    places = {name: name for name in wanted.fields if name in written.fields}
-    for name, aliases in wanted.aliases.items():
-        source = next((each for each in aliases if each in written.fields), None)
-        if name not in places and source is not None:
-            places.setdefault(source, name)
-    return places
-
-
-def _placed_back(written: Record, wanted: Record, places: Mapping[str, str]) -> dict[str, str]:
-    """Return the writer's fields that are not placed, but were renamed from one of the reader's."""
-    return {
-        source: name
-        for name, source in placed(wanted, written).items()
-        if source not in places and name not in places.values()
-    }
-
-
-def _candidates(written: Type, wanted: Type, beside: Sequence[Type] = ()) -> Sequence[Type]:
-    """Return the reader's types that a value may be read as: names count where several are alike.
-
-    `beside` has all types of the writer's union.
-    """
-    branches, kind = branches_of(wanted), kind_of(written)
-    several = any([*map(kind_of, types)].count(kind) > 1 for types in (branches, beside))
-    if not several:
-        return branches
-    return [each for each in branches if kind_of(each) != kind or _kinship(written, each)]
-
-
-def _closeness(written: Type, wanted: Type) -> tuple[bool, bool, bool, int]:
-    kind, other = kind_of(written), kind_of(wanted)
-    return (
-        kind == other,
-        _WHOLE.issuperset((kind, other)),
-        type(written) is type(wanted),
-        _kinship(written, wanted),
-    )
-
-
-def _kinship(written: Type, wanted: Type) -> int:
-    """Return how well the names of two types agree; 0 where they do not."""
-    if not isinstance(written, _NAMED) or not isinstance(wanted, _NAMED):
-        return 1 + (described(written) == described(wanted))
-    if written.name == wanted.name:
-        return 3
-    if written.name.rpartition(".")[2] == wanted.name.rpartition(".")[2]:
-        return 2
-    return int(written.name in wanted.other_names or wanted.name in written.other_names)
-
-
-def described(declared: Type) -> str:
-    """Return what a type is, for people."""
-    match declared:
-        case Record() | Enum() | Fixed():
-            return f"{kind_of(declared)} {declared.name.rpartition('.')[2]}"
-        case Moment():
-            return f"{declared.base} in {_UNITS[declared.nanoseconds]}"
-        case Decimals():
-            return f"decimal({declared.precision}, {declared.scale})"
-    return kind_of(declared)
-
-
-def _incompatible(written: Type, wanted: Type) -> IncompatibleError:
-    kinds = " or ".join(map(described, branches_of(wanted)))
-    return IncompatibleError(f"{described(written)} cannot be read as {kinds}")
-
-
-def _moment(written: Moment, wanted: Moment) -> Read:
-    def convert(units: int) -> int:
-        found = units * written.nanoseconds // wanted.nanoseconds
-        if not -(2**63) <= found < 2**63:
-            raise ValueError("a time takes more than 64 bits")
-        return found
-
-    read = READING[written.base]
-    return read if written.nanoseconds == wanted.nanoseconds else converting(read, convert)
-
-
-def _whole(number: float) -> float:
-    """Return a number as a whole one, where that is the same, and a long holds it."""
-    return int(number) if number.is_integer() and abs(number) < 2**63 else number
-
-
-def _text(data: bytes) -> str | bytes:
-    """Return bytes as text, if they are UTF-8."""
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return data
-
-
-_BACK = _PROMOTIONS | {
-    ("long", "int"): int,
-    ("double", "float"): float,
-    **{(real, whole): _whole for real in ("float", "double") for whole in _WHOLE},
-    ("bytes", "string"): _text,
-}
-
-
-def _primitive(
-    written: Type, wanted: Type, promotions: Mapping[tuple[str, str], Callable[..., object]]
-) -> Read:
-    kinds = kind, other = kind_of(written), kind_of(wanted)
-    if kind in READING and kind == other:
-        return READING[kind]
-    if kinds in promotions:
-        return converting(READING[kind], promotions[kinds])
-    raise _incompatible(written, wanted)
