@@ -30,7 +30,7 @@ EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141  # as the shell has it for a program that SIGPIPE ends
 
-_WITH_MODULES = frozenset({"deploy", "skip"})
+_WITH_MODULES = frozenset({"deploy", "skip", "snapshot"})
 
 ASKED = {
     name: spec.does
@@ -52,6 +52,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "topics": "List a pipeline's topics on a broker, or create them.",
         "state": "Show what the saved models have learned.",
         "audit": "Show who changed what a pipeline does, or check that the trail is whole.",
+        "snapshot": OF_THE_LOG["snapshot"].does,
         "versions": "Show which versions of the state are in the archive.",
         "reproduce": "Make the prediction of an event again, from the log alone.",
         "deploy": "Put a changed definition in force, on running workers.",

@@ -46,7 +46,11 @@ asking_options = (
 """The options of every command that asks something of a running pipeline."""
 
 
-def command_of(name: str, check: Check = lambda *_: None) -> click.Command:
+def command_of(
+    name: str,
+    check: Check = lambda *_: None,
+    then: Callable[[Settings, str, Answer, float], object] = lambda *_: None,
+) -> click.Command:
     """Return the command of the command line that asks for a command of the log.
 
     Parameters
@@ -55,9 +59,11 @@ def command_of(name: str, check: Check = lambda *_: None) -> click.Command:
         Of both.
     check
         Refuses arguments before anything is sent.
+    then
+        Does what is left to do: given settings, the prefix, the answer, and how long to wait.
     """
     spec = COMMANDS[name]
-    command = pass_settings(_asking(name, check))
+    command = pass_settings(_asking(name, check, then))
     for option in (*asking_options, running_broker, pipeline_option):
         command = option(command)
     for argument in reversed([*spec.arguments]):
@@ -65,7 +71,7 @@ def command_of(name: str, check: Check = lambda *_: None) -> click.Command:
     return click.command(name, help=_help(spec))(command)
 
 
-def asked(settings: Settings, prefix: str, request: Request, wait_seconds: float) -> None:
+def asked(settings: Settings, prefix: str, request: Request, wait_seconds: float) -> Answer:
     """Send a command, wait until each partition has applied it, and print what each did.
 
     Raises
@@ -92,9 +98,10 @@ def asked(settings: Settings, prefix: str, request: Request, wait_seconds: float
             progress=show,
         )
     _report(answer, request.command, wait_seconds)
+    return answer
 
 
-def _asking(name: str, check: Check):  # type: ignore[no-untyped-def]  # click passes what the spec says
+def _asking(name: str, check: Check, then):  # type: ignore[no-untyped-def]  # click passes what the spec says
     def call(settings: Settings, wait_seconds: float, who: str, why: str, **arguments: str) -> None:
         require_broker(settings)
         from millrace.streams.kafka.commands import Request
@@ -109,7 +116,7 @@ def _asking(name: str, check: Check):  # type: ignore[no-untyped-def]  # click p
         )
         prefix = topic_prefix(settings.load_pipeline())
         check(settings, prefix, arguments)
-        asked(settings, prefix, request, wait_seconds)
+        then(settings, prefix, asked(settings, prefix, request, wait_seconds), wait_seconds)
 
     return call
 

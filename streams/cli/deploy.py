@@ -45,12 +45,15 @@ def deploy(
     learned.
 
     What changes is printed first. A definition that cannot follow the one in force is refused,
-    each reason names the way out, and the exit code is 2. Set MILLRACE_STATE_KEY as for the
+    each reason names the way out, and the exit code is 2. Where candidates are retired, and there
+    is an archive (MILLRACE_ARCHIVE), a snapshot is taken first. Set MILLRACE_STATE_KEY as for the
     workers: definitions are signed with it, so that nobody else can run code in them.
     """
     require_broker(settings)
     settings = settings.model_copy(update={"pipeline": spec})
     from millrace.models.identity.changes import changes
+    from millrace.models.pipeline.fate import Fate
+    from millrace.streams.cli.snapshot import snapshot_now
     from millrace.streams.runtime.deployment import bundled, deploy_request
     from millrace.streams.runtime.in_force import read_in_force
     from millrace.streams.state.definitions import DefinitionStore
@@ -77,6 +80,9 @@ def deploy(
         click.echo("\n".join(map(printable, text.split("\n"))))
         if found.refused:
             return EXIT_ERROR
+        if settings.archive and not dry_run and Fate.RETIRED in found.candidates.values():
+            reason = f"before the deploy of {bundle.digest[:12]}, which retires candidates"
+            snapshot_now(settings, prefix, who or getpass.getuser(), reason, wait_seconds)
     if not dry_run:
         DefinitionStore(clients, prefix, key).publish(bundle)
         request = deploy_request(bundle, who or getpass.getuser(), why)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from millrace.schemas import CommandError
 from millrace.streams.control.in_force import Arguments, InForce
+from millrace.streams.version_names import version_name
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class CommandSpec:
 
 
 DEPLOY = "deploy"
+SNAPSHOT = "snapshot"
 TICK = "tick"
 
 UNTOLD = frozenset({"description"})
@@ -75,6 +77,13 @@ COMMANDS: Mapping[str, CommandSpec] = {
     ),
     "pause": CommandSpec("Let models learn nothing until `resume`.", InForce.paused),
     "resume": CommandSpec("Let models learn again.", InForce.resumed),
+    SNAPSHOT: CommandSpec(
+        "Keep the state as it is now, in the archive.",
+        InForce.unchanged,
+        tells=lambda after: {
+            "version": version_name(after.time_ms, f"snapshot-{after.number}"),
+        },
+    ),
     "skip": CommandSpec(
         "Reject a record without folding it, where user code hangs or halts at it.",
         InForce.with_skipped,

@@ -125,6 +125,10 @@ class InForce:
         self._check_model(arguments["model"])
         return self
 
+    def unchanged(self, _arguments: Arguments) -> InForce:
+        """Return the same."""
+        return self
+
     def paused(self, _arguments: Arguments) -> InForce:
         """Return what is in force while models learn nothing."""
         if self.is_paused:

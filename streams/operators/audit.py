@@ -12,6 +12,7 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from millrace.schemas.records import Audit
+from millrace.streams.control.commands import SNAPSHOT
 from millrace.streams.operators.keyed_state import KeyedState
 from millrace.streams.operators.record import AcceptedRecord, AuditRecord, Origin, writable
 
@@ -25,6 +26,7 @@ HEAD = "head"
 """Its entry that holds the number and the digest of the newest record."""
 
 _COMMAND = "command"
+_VERSION = "version"
 
 
 class Cause(NamedTuple):
@@ -104,7 +106,8 @@ class AuditTrail:
     Attributes
     ----------
     state
-        The number and the digest of the last record, and the number of the last command.
+        The number and the digest of the last record, the number of the last command, and the
+        version that was asked for last.
 
     Examples
     --------
@@ -139,7 +142,14 @@ class AuditTrail:
             return False
         value = command.value
         self.state[_COMMAND] = value["number"], value["id"]
+        if value["command"] == SNAPSHOT:
+            self.state[_VERSION] = value["number"], value["arguments"]["version"]
         return True
+
+    @property
+    def version(self) -> str:
+        """The version that a command has asked for last; empty where none has."""
+        return self.state.get(_VERSION, (0, ""))[1]
 
 
 def digest_of(value: Audit) -> str:

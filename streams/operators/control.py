@@ -104,9 +104,10 @@ class ControlOperator(RecordOperator):
             return [audited(cause, "command", "refused", evidence=evidence)]
         self.tally["command", label, "accepted"] += 1
         number = before.number + 1
+        after = replace(after, number=number)
         if not spec.is_routine:
             self._ids[id_] = number
-        self._in_force[_STATE] = asdict(replace(after, number=number))
+        self._in_force[_STATE] = asdict(after)
         accepted = AcceptedCommand(
             number=number,
             id=id_,

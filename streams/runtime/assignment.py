@@ -7,7 +7,7 @@ live.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, groupby
 from operator import attrgetter
@@ -46,6 +46,8 @@ class Assignment:
         saved at once.
     live_from
         Input topic to the first record that had not been committed before.
+    rest
+        What was not folded of the last slice, behind a command that asks for a snapshot.
     """
 
     partition: int
@@ -57,6 +59,8 @@ class Assignment:
     flushes: int = 0
     is_moved: bool = False
     live_from: dict[str, int] = field(init=False)
+    rest: Sequence[Origin] = ()
+    _version: str = ""
     _saved: dict[str, int] = field(init=False)
     _covered: dict[str, int] = field(init=False)
 
@@ -81,14 +85,25 @@ class Assignment:
         """Pass records through the task; return its outputs, and what happened.
 
         Records that were folded before are skipped: after a rebalance in the middle of a batch
-        they are read twice. A record that cannot be decoded becomes a reject.
+        they are read twice. A record that cannot be decoded becomes a reject. Where the order of
+        inputs is recorded, that is for all of them: then there is no rest.
         """
-        made, undecodable = self.live.fold(self._unfolded(origins))
+        to_snapshot = self.order is None
+        made, undecodable, self.rest = self.live.fold(
+            self._unfolded(origins), to_snapshot=to_snapshot
+        )
+        for each in reversed(self.rest):
+            self.next_offset[each.topic] = each.offset
         outputs = [*made, *undecodable]
         tally = self.task.take_tally()
         for record in undecodable:
             tally["rejected_event", record.value["reason"]] += 1
         return outputs, tally
+
+    def take_version(self) -> str:
+        """Return the version that a command has asked for since the last call; empty for none."""
+        before, self._version = self._version, self.task.version
+        return "" if self._version == before else self._version
 
     @property
     def is_unsaved(self) -> bool:

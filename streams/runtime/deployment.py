@@ -20,8 +20,9 @@ from millrace.models.bundles.naming import renamed
 from millrace.models.identity.changes import changes
 from millrace.models.identity.definition import describe
 from millrace.models.pipeline.definition import Pipeline
+from millrace.models.pipeline.fate import Fate
 from millrace.schemas import DefinitionError, SettingsError
-from millrace.streams.control.commands import DEPLOY
+from millrace.streams.control.commands import DEPLOY, SNAPSHOT
 from millrace.streams.control.in_force import InForce
 from millrace.streams.kafka.admin import partition_counts
 from millrace.streams.kafka.commands import Request, send
@@ -83,11 +84,15 @@ def settled(clients: Clients, pipeline: Pipeline, settings: Settings, key: bytes
     prefix = topic_prefix(pipeline)
     in_force = read_in_force(clients, pipeline, settings, key)
     if _is_to_be_deployed(in_force, bundle, settings.deploy):
-        _check(in_force, bundle)
+        retires = _check(in_force, bundle)
         DefinitionStore(clients, prefix, key).publish(bundle)
         who = f"{getpass.getuser()}@{socket.gethostname()}"
-        request = deploy_request(bundle, who, "a worker has started with it")
-        send(clients, prefix, request, settings.command_key.get_secret_value().encode())
+        requests = [deploy_request(bundle, who, "a worker has started with it")]
+        if retires and settings.archive:
+            why = "before a deploy that retires candidates"
+            requests.insert(0, Request(str(uuid.uuid4()), SNAPSHOT, {}, who, why))
+        for each in requests:
+            send(clients, prefix, each, settings.command_key.get_secret_value().encode())
     return _definitions(clients, pipeline, settings, key, bundle, in_force)
 
 
@@ -160,8 +165,8 @@ def _is_to_be_deployed(in_force: InForce, bundle: Bundle, when: Deploy) -> bool:
     return True
 
 
-def _check(in_force: InForce, bundle: Bundle) -> None:
-    """Say what a deploy changes.
+def _check(in_force: InForce, bundle: Bundle) -> bool:
+    """Say what a deploy changes; return whether it retires candidates.
 
     Raises
     ------
@@ -169,8 +174,9 @@ def _check(in_force: InForce, bundle: Bundle) -> None:
         It is refused.
     """
     if in_force.description is None:
-        return
+        return False
     found = changes(in_force.description, {**bundle.description}, in_force.champion)
     if found.refused:
         raise DefinitionError("; ".join(found.refused))
     _log.info("putting the definition of this file in force", changes=str(found).splitlines())
+    return Fate.RETIRED in found.candidates.values()

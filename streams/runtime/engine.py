@@ -211,7 +211,7 @@ class Engine:
     async def _process(self, batch: Batch) -> None:
         started = self._clock()
         try:
-            records = await batch.session.fold(batch.origins)
+            records = await batch.session.fold(batch.origins, self._in_thread)
         except BaseException as error:
             self._break(error)
             raise

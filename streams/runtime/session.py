@@ -11,10 +11,12 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from itertools import groupby
 from operator import attrgetter
+from typing import TypeAlias
 
 import structlog
 from confluent_kafka import KafkaException, TopicPartition
@@ -42,6 +44,12 @@ from millrace.streams.topology.topics import INPUTS
 _SAVE_SECONDS = 0.04  # of a save, between two batches
 
 _log = structlog.get_logger(__name__)
+
+InThread: TypeAlias = Callable[[Callable[[], None]], Awaitable[None]]
+
+
+async def _at_once(call: Callable[[], None]) -> None:
+    call()
 
 
 class Session:
@@ -149,8 +157,11 @@ class Session:
             each.live.follow(self._definitions.in_force)
             self.outbox.codec = each.live.definition.codec
 
-    async def fold(self, origins: list[Origin]) -> int:
+    async def fold(self, origins: list[Origin], in_thread: InThread = _at_once) -> int:
         """Pass records through the tasks for as long as a batch may take; return how many.
+
+        A command that asks for a snapshot is saved at its place, by `in_thread`: it makes a call
+        in the agent's Kafka thread.
 
         Other agents have their turn after every slice. The records that are left are the first of
         the next batch.
@@ -162,27 +173,48 @@ class Session:
                     self._rest = origins[folded:]
                     return folded
                 folded += len(part)
-                await self._fold_part(partition, part)
+                await self._fold_part(partition, part, in_thread)
         return folded
 
-    async def _fold_part(self, partition: int, part: list[Origin]) -> None:
+    async def _fold_part(self, partition: int, part: list[Origin], in_thread: InThread) -> None:
         assignment = self.assignments.get(partition)
         if assignment is None:
             return  # revoked while the batch was polled, and not committed
         for is_live, run in assignment.runs(part):
             for slice_ in self._slices(partition, run):
-                started = self._clock()
-                task = assignment.task
-                self._note.begin(self._agent, slice_)
-                outputs, tally = assignment.fold(slice_)
-                self._note.end()
-                if task is not assignment.task:
-                    self._metrics.watch(self._agent, partition, assignment.task)
-                if is_live:  # else they were written and counted before
-                    self.outbox.put_all(outputs)
-                    self.outbox.tally += tally
-                self._pace.note_slice(len(slice_), self._clock() - started)
+                rest: Sequence[Origin] = slice_
+                while rest:
+                    self._fold_slice(assignment, rest, is_live)
+                    rest = assignment.rest
+                    if assignment.order is None:  # else what is arranged is folded first
+                        await self._keep_version(assignment, in_thread)
                 await asyncio.sleep(0)
+        await self._keep_version(assignment, in_thread)
+
+    def _fold_slice(self, assignment: Assignment, slice_: Sequence[Origin], is_live: bool) -> None:
+        started = self._clock()
+        task = assignment.task
+        self._note.begin(self._agent, slice_)
+        outputs, tally = assignment.fold(slice_)
+        self._note.end()
+        if task is not assignment.task:
+            self._metrics.watch(self._agent, assignment.partition, assignment.task)
+        if is_live:  # else they were written and counted before
+            self.outbox.put_all(outputs)
+            self.outbox.tally += tally
+        self._pace.note_slice(len(slice_), self._clock() - started)
+
+    async def _keep_version(self, assignment: Assignment, in_thread: InThread) -> None:
+        """Save the state at once, and have it archived, where a command asks for it."""
+        version = assignment.take_version()
+        if not version:
+            return
+        if self._archiver is None:
+            event = "a snapshot is asked for, and this worker has no archive: set MILLRACE_ARCHIVE"
+            _log.warning(event, version=version, partition=assignment.partition)
+            return
+        await in_thread(partial(self.commit, is_last=True))
+        self._archiver.ask(version, assignment.partition, assignment.next_offset)
 
     def _slices(self, partition: int, run: Iterable[Origin]) -> Iterator[list[Origin]]:
         """Cut records into slices: of one record where the process before has ended."""
@@ -225,7 +257,8 @@ class Session:
         if with_offsets:
             self._offsets.restart()
         self._pace.note_commit(self._clock() - started)
-        if is_due or self.is_saving:
+        is_held = self._archiver is not None and self._archiver.is_holding
+        if is_last or ((is_due or self.is_saving) and not is_held):
             self._save(is_last)
         self.inbox.report_lag(self._next_offsets())
 
@@ -319,6 +352,8 @@ class Session:
             self._saving = None
 
     def _show_to_archiver(self) -> None:
+        for each in self.assignments.values():
+            each.take_version()  # which an owner before was asked for
         if self._archiver is not None:
             self._archiver.assign(self.assignments)
 

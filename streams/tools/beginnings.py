@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from millrace.models.pipeline.definition import Pipeline
-from millrace.schemas import ArchiveError, ExpiredError
+from millrace.schemas import ArchiveError, BrokerError, ExpiredError
 from millrace.schemas.records import Prediction
 from millrace.streams.kafka.identity import Identity, embedded_identities, identities
 from millrace.streams.kafka.protocols import Clients
@@ -92,7 +92,7 @@ def beginnings(
                 continue
             inputs = TaskInputs(clients, agent, prefix, partition, archived.header.covers)
             saved = reader.saved(archived)
-        except (ArchiveError, ExpiredError):  # an earlier one may do
+        except (ArchiveError, BrokerError):  # an earlier one may do
             continue
         live = definitions.live(saved.definition)
         saved.restore(live.task)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from millrace.models.pipeline.definition import Pipeline
@@ -10,9 +11,11 @@ from millrace.schemas import ArchiveError
 from millrace.streams.kafka.protocols import Clients
 from millrace.streams.settings import Settings
 from millrace.streams.state.archive.reading import ArchiveReader, Checked
-from millrace.streams.state.archive.store import Place, open_archive
+from millrace.streams.state.archive.store import ArchiveStore, Place, open_archive
 from millrace.streams.state.keys import state_key
 from millrace.streams.topology.topics import topic_prefix
+
+_POLL_SECONDS = 0.2
 
 
 @dataclass
@@ -80,6 +83,31 @@ def archive_reader(clients: Clients, pipeline: Pipeline, settings: Settings) -> 
     prefix = topic_prefix(pipeline)
     store, key = open_archive(settings, prefix), state_key(settings)
     return ArchiveReader(store, pipeline, prefix, key, clients)
+
+
+def wait_for_version(
+    store: ArchiveStore, version: str, partitions: Collection[int], seconds: float
+) -> None:
+    """Wait until a version has files of some partitions.
+
+    Raises
+    ------
+    ArchiveError
+        It does not have them in time.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        there = {each.partition for each in store.versions().get(version, {})}
+        missing = sorted({*partitions} - there)
+        if not missing:
+            return
+        if time.monotonic() > deadline:
+            raise ArchiveError(
+                f"partitions {missing} of {version} are not in {store.url} within {seconds:.0f} s."
+                " Set MILLRACE_ARCHIVE for the workers, too; their logs say what went wrong."
+                " Then ask again"
+            )
+        time.sleep(_POLL_SECONDS)
 
 
 def versions(reader: ArchiveReader) -> Iterator[Version]:

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 from millrace.schemas import RejectReason
 from millrace.schemas.records import AcceptedCommand
-from millrace.streams.control.commands import DEPLOY
+from millrace.streams.control.commands import DEPLOY, SNAPSHOT
 from millrace.streams.control.in_force import Skipped
 from millrace.streams.operators.columns import Made
 from millrace.streams.operators.record import (
@@ -66,10 +66,14 @@ class FindDefinition(Protocol):
 
 
 class Folded(NamedTuple):
-    """What records have led to, and the dead letters of those that could not be decoded."""
+    """What records have led to, and the dead letters of those that could not be decoded.
+
+    `rest` are those that were not folded.
+    """
 
     made: list[Made]
     undecodable: list[RejectRecord]
+    rest: Sequence[Origin] = ()
 
 
 class LiveTask:
@@ -110,8 +114,13 @@ class LiveTask:
         self._find = find
         self._skipped = skipped
 
-    def fold(self, origins: Sequence[Origin]) -> Folded:
+    def fold(self, origins: Sequence[Origin], *, to_snapshot: bool = False) -> Folded:
         """Decode records and pass them through the task, each as the definition has it there.
+
+        Parameters
+        ----------
+        to_snapshot
+            Whether to stop behind a command that asks for a snapshot.
 
         Raises
         ------
@@ -120,11 +129,11 @@ class LiveTask:
         """
         self.folding = origins
         try:
-            return self._fold(origins)
+            return self._fold(origins, to_snapshot)
         finally:
             self.folding = ()
 
-    def _fold(self, origins: Sequence[Origin]) -> Folded:
+    def _fold(self, origins: Sequence[Origin], to_snapshot: bool) -> Folded:
         records, undecodable = self._decoded(origins)
         cut = self._first_change(records)
         if cut is None:
@@ -134,12 +143,15 @@ class LiveTask:
         before = [each for each in undecodable if origins.index(each.origin) < place]
         made = self.task.fold(Slice(records[:cut]))
         if isinstance(change, AcceptedRecord):
-            made += self._deploy(change)
+            is_snapshot = change.value["command"] == SNAPSHOT
+            made += self.task.fold(Slice([change])) if is_snapshot else self._deploy(change)
             place += 1
+            if is_snapshot and to_snapshot:
+                return Folded(made, before, origins[place:])
         elif isinstance(change, PredictionRecord):
             self.follow(change.value["definition"], change.origin)
-        after = self._fold(origins[place:])
-        return Folded(made + after.made, before + after.undecodable)
+        after = self._fold(origins[place:], to_snapshot)
+        return Folded(made + after.made, before + after.undecodable, after.rest)
 
     def follow(self, digest: str, origin: Origin = NOWHERE) -> None:
         """Go on under another definition, where a record says so, and no command."""
@@ -167,14 +179,14 @@ class LiveTask:
         return is_named and not isinstance(record, AcceptedRecord)
 
     def _first_change(self, records: Sequence[Record]) -> int | None:
-        """Return which record is the first that another definition comes with, if one does."""
+        """Return which record is the first that slices are cut at, if one is."""
         if {AcceptedRecord, PredictionRecord}.isdisjoint(map(type, records)):
             return None
         return next((at for at, each in enumerate(records) if self._is_change(each)), None)
 
     def _is_change(self, record: Record) -> bool:
         if isinstance(record, AcceptedRecord):
-            return record.value["command"] == DEPLOY
+            return record.value["command"] in (DEPLOY, SNAPSHOT)
         if isinstance(record, PredictionRecord):
             return record.value["definition"] not in ("", self.definition.digest)
         return False

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from millrace.schemas.records import AcceptedCommand
-from millrace.streams.control.commands import COMMANDED, DEPLOY, spec_of
+from millrace.streams.control.commands import COMMANDED, DEPLOY, SNAPSHOT, spec_of
 from millrace.streams.control.in_force import InForceThen
 from millrace.streams.operators.audit import NO_EFFECT, TRAIL_STORE, AuditTrail, Cause, audited
 from millrace.streams.operators.base import Operator, Tally
@@ -108,6 +108,11 @@ class Task:
         """Whether a command has not been applied yet."""
         return self._trail.awaits(command)
 
+    @property
+    def version(self) -> str:
+        """The version of its state that a command has asked for last; empty where none has."""
+        return self._trail.version
+
     def _pass_on(self, command: AcceptedRecord) -> list[Made]:
         return [AcceptedRecord(command.value, command.origin, each) for each in self._passes_on]
 
@@ -188,7 +193,10 @@ class Task:
 
 def _come_to(command: AcceptedRecord, evidence: Mapping[str, str] | None = None) -> AuditRecord:
     """Return the record that says that a task has come to the place of a command."""
-    definition = command.value["arguments"].get("definition")
+    arguments = command.value["arguments"]
+    if command.value["command"] == SNAPSHOT:
+        return audited(Cause.of(command), "version", "asked_for", after=arguments["version"])
+    definition = arguments.get("definition")
     if definition is None:
         return audited(Cause.of(command), "command", NO_EFFECT)
     return audited(Cause.of(command), "definition", "applied", after=definition, evidence=evidence)

@@ -67,7 +67,7 @@ class Control:
             number=number,
             id=f"c{number}",
             command=name,
-            arguments={**arguments, **spec_of(name).tells(after)},
+            arguments={**arguments, **spec_of(name).tells(self.in_force)},
             who="anna",
             why="a trial",
         )

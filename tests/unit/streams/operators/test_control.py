@@ -231,3 +231,14 @@ def test_a_tick_for_no_such_time_is_refused(control: Control, seconds: object) -
     assert ["seconds" in each or "arguments" in each for each in reasons] == [True]
     assert not [each for each in made if isinstance(each, AcceptedRecord)]
     assert passed(control.take(tick(60)))[0] == "60.0"
+
+
+@pytest.mark.parametrize("time_ms", [NOW_MS, -1, 2**62])
+def test_a_snapshot_has_one_name_in_every_partition(control: Control, time_ms: int) -> None:
+    """When it was asked for, and the number of the command; whatever the record has for a time."""
+    value = b'{"id": "s1", "command": "snapshot"}'
+    origin = Origin("commands", 0, 0, time_ms, None, value, (), "p.commands")
+    _, *accepted = control.operator.run(Slice([RawRecord.of(origin)]))
+    told = [each.value["arguments"] for each in accepted if isinstance(each, AcceptedRecord)]
+    when = {NOW_MS: "2023-11-14T2213Z", -1: "1970-01-01T0000Z", 2**62: "9999-12-31T2359Z"}
+    assert told == [{"version": f"{when[time_ms]}-snapshot-1"}] * 3

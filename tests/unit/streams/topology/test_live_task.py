@@ -220,3 +220,25 @@ def test_what_is_being_folded_is_known(two: Definitions) -> None:
     with pytest.raises(DefinitionError):
         live.fold([event(3), deploy(4, "two", 1)])
     assert (seen, live.folding) == ([3, 4], ())
+
+
+def test_it_stops_behind_a_snapshot_where_it_is_told_to(two: Definitions) -> None:
+    """What comes behind is left, to be folded once the state is saved; the audit says which."""
+    command = AcceptedCommand(
+        number=1, id="c1", command="snapshot", arguments={"version": "v"}, who="anna", why=""
+    )
+    asked = Origin("control", 0, 0, 0, None, shipped("accepted_command").encode(command))
+    log = [*map(event, range(10)), asked, *map(event, range(10, 20))]
+    live = LiveTask(two("one"), two)
+    first = live.fold(log, to_snapshot=True)
+    assert [*first.rest] == log[11:]
+    assert live.task.version == "v"
+    (audit,) = [each.value for each in as_records(first.made) if each.topic == "audit"]
+    assert (audit["subject"], audit["action"], audit["after"]) == ("version", "asked_for", "v")
+    second = live.fold(first.rest, to_snapshot=True)
+    assert not second.rest
+
+    whole = LiveTask(two("one"), two)
+    predictions = of("predictions", folded(whole, log))
+    made = as_records([*first.made, *second.made])
+    assert predictions == [each.value for each in made if each.topic == "predictions"]
