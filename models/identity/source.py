@@ -130,9 +130,28 @@ def _text(code: Code) -> str:
     file = functions[0].__code__.co_filename if functions else space.get("__file__", "")
     texts: dict[str, str] = space.setdefault(_TEXTS, {})
     if file not in texts:
-        linecache.checkcache(file)
-        texts[file] = "".join(linecache.getlines(file, space))
+        texts[file] = _loaded_text(space, file) or _cached_text(space, file)
     return texts[file]
+
+
+def _loaded_text(space: dict[str, Any], file: str) -> str:
+    """Return a module's file by what has loaded the module; empty where that does not have it."""
+    get_source = getattr(space.get("__loader__"), "get_source", None)
+    if get_source is None or file != space.get("__file__"):
+        return ""
+    with suppress(ImportError, OSError):
+        return get_source(space["__name__"]) or ""
+    return ""
+
+
+def _cached_text(space: dict[str, Any], file: str) -> str:
+    """Return any other file, such as an interpreter's input.
+
+    With threads, `linecache` may say that a file is empty that another one is just reading: so
+    nothing is asked of it that is known otherwise.
+    """
+    linecache.checkcache(file)
+    return "".join(linecache.getlines(file, space))
 
 
 @lru_cache(64)

@@ -533,3 +533,10 @@ def test_texts_are_found_wherever_they_are_written(write: Write) -> None:
     found = texts_in(own.found)
     assert found >= {"debt", "income", "in_a_set", "far", "kept", "got"}
     assert "wages" not in found
+
+
+def test_a_module_is_read_without_linecache(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says that a file is empty while another thread reads it: nothing is taken for changed."""
+    expected = identity_of(write(FACTORY).make)
+    monkeypatch.setattr("linecache.getlines", lambda *_: [])
+    assert identity_of(write(FACTORY).make) == expected
