@@ -1,6 +1,7 @@
 """Reading topics in no group: saved state, what tools want, and what people look at.
 
-Only what is committed is read. A broker that is away for a moment is waited for.
+Only what is committed is read. A broker that is away for a moment is waited for. Since librdkafka
+may never fetch a partition again after that (`streams.kafka.stall`), silence is looked into.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ _POLL_SECONDS = 0.5
 _TIMEOUT_SECONDS = 30.0
 _RETRY_SECONDS = 0.2
 _PROGRESS_SECONDS = 5.0
+_STALL_SECONDS = 10.0
+_LOOK_SECONDS = 2.0
 _TAIL = -2000  # RD_KAFKA_OFFSET_TAIL(n) is this less n: n before the end, or the beginning
 
 _log = structlog.get_logger(__name__)
@@ -66,9 +69,11 @@ class TopicReader:
         topics = sorted({each.topic for each in starts})
         self.unfinished: set[Place] = {(each.topic, each.partition) for each in starts}
         self.idle_seconds = 0.0
-        self._topics = ", ".join(topics)
+        self._topic, self._topics = topics[0], ", ".join(topics)
         self._clients = clients
-        self._consumer = clients.reader(topics[0])
+        self._positions = {(each.topic, each.partition): each.offset for each in starts}
+        self._looked_at_seconds = 0.0
+        self._consumer = clients.reader(self._topic)
         for topic in topics:
             with suppress(KafkaException):  # without it, finding the topic takes 0.5 s longer
                 self._consumer.list_topics(topic, timeout=_TIMEOUT_SECONDS)
@@ -85,6 +90,7 @@ class TopicReader:
         first = self._consumer.poll(timeout_seconds)
         if first is None:
             self.idle_seconds += timeout_seconds
+            self._go_on_if_stalled()
             return []
         messages = [first, *self._consumer.consume(_AT_A_TIME - 1, timeout=0)]
         return [each for each in messages if self._is_record(each)]
@@ -92,6 +98,28 @@ class TopicReader:
     def close(self) -> None:
         """Free the consumer."""
         self._consumer.close()
+
+    def _go_on_if_stalled(self) -> None:
+        """Read on with another consumer, if the broker has what this one does not fetch."""
+        if self.idle_seconds - self._looked_at_seconds < _STALL_SECONDS:
+            return
+        self._looked_at_seconds = self.idle_seconds
+        if not any(self._is_behind(*each) for each in self._positions.items()):
+            return
+        _log.warning("reading on with another consumer: this one has stalled", topic=self._topics)
+        self._consumer.close()
+        self._consumer = self._clients.reader(self._topic)
+        self._consumer.assign(
+            [TopicPartition(*at, offset) for at, offset in self._positions.items()]
+        )
+
+    def _is_behind(self, place: Place, offset: int) -> bool:
+        """Whether a partition has more; one where reading has not begun is asked for anew."""
+        with suppress(KafkaException):
+            at, seconds = TopicPartition(*place), _LOOK_SECONDS
+            marks = Watermarks(*self._consumer.get_watermark_offsets(at, timeout=seconds))
+            return offset < 0 or marks.high > max(offset, marks.low)
+        return False
 
     def _why(self, error: KafkaError) -> str:
         topic = self._topics
@@ -110,9 +138,11 @@ class TopicReader:
                     f"could not read topic {self._topics}: {self._why(error)}"
                 ) from KafkaException(error)
             return False
-        self.idle_seconds = 0.0
+        self.idle_seconds = self._looked_at_seconds = 0.0
+        place = message.topic() or "", message.partition() or 0
+        self._positions[place] = (message.offset() or 0) + (not is_end)
         if is_end:
-            self.unfinished.discard((message.topic() or "", message.partition() or 0))
+            self.unfinished.discard(place)
         return not is_end
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from itertools import chain, islice
 
 import pytest
-from confluent_kafka import OFFSET_BEGINNING, KafkaError, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, KafkaError, TopicPartition
 from structlog.testing import capture_logs
 
 from millrace.schemas import BrokerError
@@ -96,17 +96,35 @@ def test_silence_is_an_error(clients: FakeClients, broker: FakeBroker) -> None:
     polls = []
 
     def stall() -> None:
-        (consumer,) = clients.consumers
-        consumer.stalled |= {("t", 0), ("t", 1)}
+        clients.consumers[-1].stalled |= {("t", 0), ("t", 1)}
+        polls.append(1)
 
-    broker.before("poll", stall)
     for _ in range(100):
-        broker.before("poll", lambda: polls.append(1))
+        broker.before("poll", stall)
     with pytest.raises(
         BrokerError, match=r"timed out reading topic t: nothing came for 30 s .* \[0, 1\]"
     ):
         read(clients, [1, 0])
-    assert len(polls) == 60  # of half a second, and one more
+    assert len(polls) == 61  # of half a second
+    assert all(each.is_closed for each in clients.consumers)
+
+
+def test_a_consumer_that_has_stalled_is_replaced(clients: FakeClients, broker: FakeBroker) -> None:
+    """After ten seconds of silence, where the broker has more; no record is lost or read twice."""
+    put(broker, b"1", b"2")
+    put(broker, b"3", partition=1)
+    places = [TopicPartition("t", 0, OFFSET_BEGINNING), TopicPartition("t", 1, OFFSET_END)]
+    reader = TopicReader(clients, places)
+    assert [each.value() for _ in range(9) for each in reader.take(0.5)] == [b"1", b"2"]
+    assert [*chain.from_iterable(reader.take(0.5) for _ in range(60))] == []
+    assert len(clients.consumers) == 1  # it is silent, and there is nothing to be read
+    clients.consumers[0].stalled |= {("t", 0), ("t", 1)}
+    put(broker, b"4")
+    put(broker, b"5", partition=1)
+    found = [each.value() for _ in range(60) for each in reader.take(0.5)]
+    assert sorted(found) == [b"4", b"5"]
+    assert len(clients.consumers) == 2
+    assert clients.consumers[0].is_closed
 
 
 def test_what_comes_ends_the_silence(clients: FakeClients, broker: FakeBroker) -> None:
