@@ -181,7 +181,8 @@ class Supervisor:
                     child.kill()
             self._pause(pause, _LOOK_SECONDS)
         for number, child in running:
-            if code := child.poll():
+            code = child.poll()
+            if code not in (0, -signal.SIGTERM):  # which ends a process that has not begun yet
                 _log.error("a process did not stop cleanly", process=number, exit_code=code)
                 self._code = self._code or 1
 

@@ -182,6 +182,13 @@ def test_a_worker_that_does_not_stop_is_killed(world):
     assert 2 + STOP_SECONDS < world.now < 3 + STOP_SECONDS
 
 
+def test_a_worker_that_has_not_begun_stops_cleanly(world):
+    """SIGTERM ends a process as long as it is being imported: it has nothing to commit."""
+    world.at(1, lambda: setattr(world.children[0], "ends_with", -signal.SIGTERM))
+    world.at(2, world.supervisor.ask_to_stop)
+    assert world.supervisor.run() == 0
+
+
 def test_a_second_signal_does_not_wait(world):
     """Ctrl-C twice: workers are killed at once."""
     world.at(1, lambda: setattr(world.children[0], "ends_with", None))
