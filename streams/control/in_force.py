@@ -6,9 +6,10 @@ Plain data, and what each command makes of it: a command that it does not fit is
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any, NamedTuple
 
 from millrace.models.candidates.incumbents import incumbent_of
@@ -170,6 +171,7 @@ class InForce:
         return replace(
             self._serving(champion, self.former),
             models=models,
+            former=_still_there(self.former, models, champion),
             description=now,
             history=(*self.history, (self.number + 1, digest)),
         )
@@ -234,6 +236,10 @@ def _number(name: str, arguments: Arguments) -> int:
     if text.isascii() and text.isdecimal() and len(text) < len(str(2**63)):
         return int(text)
     raise CommandError(f"{name} must be a number of at least 0; got {text!r}")
+def _still_there(former: Iterable[str], models: Collection[str], champion: str) -> tuple[str, ...]:
+    """Return those that served before and are among the models, each another than the next."""
+    kept = (each for each in former if each in models)
+    return tuple(each for each, _ in groupby((*kept, champion)))[:-1]
 
 
 def _description(text: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 from unittest.mock import ANY
@@ -124,3 +125,22 @@ def test_what_was_in_force_before() -> None:
         ("line", False),
         ("line", False),
     ]
+
+
+@pytest.mark.parametrize(
+    ("former", "models", "expected"),
+    [
+        (("bush", "line"), ("tree", "line"), ("line",)),
+        (("line", "bush", "line"), ("tree", "line"), ("line",)),
+        (("line", "tree", "bush"), ("tree", "line"), ("line",)),
+        (("bush",), ("tree",), ()),
+    ],
+)
+def test_a_champion_that_is_gone_does_not_come_back(
+    former: tuple[str, ...], models: tuple[str, ...], expected: tuple[str, ...]
+) -> None:
+    """After a deploy, `rollback` goes to the last champion that there is still."""
+    description = json.dumps({"models": [{"name": each} for each in models]})
+    before = InForce(models=("tree", "line", "bush"), champion="tree", former=former)
+    found = before.deployed({"definition": "d1", "description": description})
+    assert found.former == expected
