@@ -35,6 +35,8 @@ class Joined(NamedTuple):
         Of the record that brought the label.
     place
         How much the slice had led to before.
+    met
+        Of the record at whose place they met: the later one of event and label.
     """
 
     vector: FeatureVector
@@ -43,6 +45,7 @@ class Joined(NamedTuple):
     label_time_ms: int | None
     origin: Origin
     place: int
+    met: Origin
 
 
 class JoinedColumns:

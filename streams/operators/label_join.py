@@ -160,12 +160,12 @@ class LabelJoin:
             made += self._unknown_class(early.label, early.origin)
             early = None
         if label is not None:
-            joined = Joined(vector, predicted, label, time_ms, origin, place + len(made))
+            joined = Joined(vector, predicted, label, time_ms, origin, place + len(made), origin)
             made += self._join(joined)
         elif early is None:
             self._wait(vector, predicted, origin)
         if self._learns_without_labels:
-            joined = Joined(vector, predicted, None, None, origin, place + len(made))
+            joined = Joined(vector, predicted, None, None, origin, place + len(made), origin)
             made += self._train(joined)
         if early is None:
             return made
@@ -173,7 +173,8 @@ class LabelJoin:
             return made + self._too_late(early.label, early.origin)
         known, known_ms = early.label["label"], early.label["label_time_ms"]
         place += len(made)
-        return made + self._join(Joined(vector, predicted, known, known_ms, early.origin, place))
+        joined = Joined(vector, predicted, known, known_ms, early.origin, place, origin)
+        return made + self._join(joined)
 
     def add_label(self, label: Label, origin: Origin, place: int) -> list[Record]:
         """Take a label, and join it if its event waits."""
@@ -183,7 +184,7 @@ class LabelJoin:
         waiting = self._waiting.take(event_id)
         if waiting is not None:
             known, known_ms = label["label"], label["label_time_ms"]
-            return self._join(Joined(*waiting, known, known_ms, origin, place))
+            return self._join(Joined(*waiting, known, known_ms, origin, place, origin))
         if event_id in self._ended:
             return self._too_late(label, origin)
         return self._hold(label, origin)

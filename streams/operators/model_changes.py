@@ -33,13 +33,13 @@ def after_drift(evidence: Evidence, joined: Joined) -> tuple[Cause, Found]:
     why = f"the mean loss rose from {evidence.mean_before:.4g} to {evidence.mean_after:.4g}"
     found = asdict(evidence)
     del found["is_last"]
-    return Cause("rule:drift.policy", why, joined.origin), found
+    return Cause("rule:drift.policy", why, joined.met), found
 
 
 def after_invalid(failures: int, joined: Joined) -> tuple[Cause, Found]:
     """Return why a policy acts on a candidate that fails again and again, and the evidence."""
     why = "it made no valid prediction, or did not learn, ten times in a row"
-    return Cause("rule:on_invalid_prediction", why, joined.origin), {"failures": failures}
+    return Cause("rule:on_invalid_prediction", why, joined.met), {"failures": failures}
 
 
 def change_of(
@@ -72,7 +72,7 @@ def end_of_trial(challenger: Challenger, joined: Joined, found: Found) -> AuditR
     name, verdict = challenger.incumbent, challenger.verdict
     is_replaced = verdict is Verdict.WON
     return audited(
-        Cause(_TRIAL, _ENDED[verdict], joined.origin),
+        Cause(_TRIAL, _ENDED[verdict], joined.met),
         _subject(name),
         "replaced" if is_replaced else "kept",
         before=name,

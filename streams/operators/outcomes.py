@@ -60,7 +60,7 @@ class Outcomes:
 
     def joined(self, joined: Sequence[Joined]) -> None:
         """Note events whose labels are known."""
-        for vector, _, label, time_ms, origin, _ in joined:
+        for vector, _, label, time_ms, origin, *_ in joined:
             event_time_ms = vector["event_time_ms"]
             delay_ms = None if time_ms is None else time_ms - event_time_ms
             event_id, key = vector["event_id"], vector["key"]

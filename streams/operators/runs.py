@@ -64,15 +64,15 @@ class Run:
             self.waiting[vector["event_id"]] = Waiting(vector, predicted)
             self.steps.append(Step(features, predicted, None, None, predicted))
             return
-        joined = Joined(vector, predicted, label, vector["event_time_ms"], record.origin, place)
-        self.joined.append(joined)
+        time_ms, origin = vector["event_time_ms"], record.origin
+        self.joined.append(Joined(vector, predicted, label, time_ms, origin, place, origin))
         self.steps.append(Step(features, predicted, features, label, predicted))
 
     def add_label(self, record: LabelRecord, waiting: Waiting, place: int) -> None:
         """Add a label and the event that it meets."""
-        given, (vector, predicted) = record.value, waiting
+        given, (vector, predicted), origin = record.value, waiting, record.origin
         label, time_ms = given["label"], given["label_time_ms"]
-        self.joined.append(Joined(vector, predicted, label, time_ms, record.origin, place))
+        self.joined.append(Joined(vector, predicted, label, time_ms, origin, place, origin))
         self.steps.append(Step(None, {}, vector["features"], label, predicted))
 
     @classmethod
@@ -96,7 +96,7 @@ class Run:
         times_ms = [each["event_time_ms"] for each in vectors]
         predicted: list[dict[str, Predicted]] = [{} for _ in events]
         origins = [each.origin for each in events]
-        joined = map(Joined, vectors, predicted, labels, times_ms, origins, repeat(place))
+        joined = map(Joined, vectors, predicted, labels, times_ms, origins, repeat(place), origins)
         steps = map(Step, features, predicted, features, labels, predicted)
         return cls([*steps], events, [*range(len(events))], [*joined])
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from msgspec import structs
 from river import base
 
 from millrace.models.features import fields
@@ -55,6 +56,7 @@ class Flow:
         self.task = Task([prediction], lambda: 0)
         self._vector, self._label = make_vector, make_label
         self._count = 0
+        self.has_early_labels = False
         self.audit: list[Audit] = []
         self.topics: list[str] = []
 
@@ -63,10 +65,20 @@ class Flow:
             self._count += 1
             event_id = f"e{self._count}"
             vector = self._vector(event_id, NOW_MS + self._count, key=key, a=1.0, **x)
-            made = self.task.run(Slice([vector]))
-            made += self.task.run(Slice([self._label(event_id, label, key=key)]))
+            records = [vector, self._label(event_id, label, key=key)]
+            if self.has_early_labels:
+                records.reverse()
+            made = [
+                each
+                for at, record in enumerate(records, 2 * self._count)
+                for each in self.task.run(Slice([_at(at, record)]))
+            ]
             self.audit += [each.value for each in made if isinstance(each, AuditRecord)]
             self.topics += [each.topic for each in made]
+
+
+def _at(offset: int, record: Any) -> Any:
+    return structs.replace(record, origin=record.origin._replace(offset=offset))
 
 
 @pytest.fixture
@@ -103,6 +115,16 @@ def test_a_reset(flow: Callable[..., Flow]) -> None:
     assert (entry["writer"], entry["number"]) == ("prediction-learning", 1)
     assert entry["digest"] == digest_of(entry)
     assert ours.topics.count("alerts") == len(ours.audit)
+
+
+@pytest.mark.parametrize("is_early", [False, True], ids=["late labels", "early labels"])
+def test_the_place_in_the_log(flow: Callable[..., Flow], is_early: bool) -> None:
+    """Where event and label have met: so places ascend, whichever came first."""
+    ours = flow("reset")
+    ours.has_early_labels = is_early
+    for entry in drift(ours).audit:
+        number = int(entry["evidence"]["event_id"][1:])
+        assert entry["offset"] == 2 * number + 1
 
 
 def test_a_challenger_that_wins(flow: Callable[..., Flow]) -> None:
