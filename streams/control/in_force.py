@@ -236,6 +236,8 @@ def _number(name: str, arguments: Arguments) -> int:
     if text.isascii() and text.isdecimal() and len(text) < len(str(2**63)):
         return int(text)
     raise CommandError(f"{name} must be a number of at least 0; got {text!r}")
+
+
 def _still_there(former: Iterable[str], models: Collection[str], champion: str) -> tuple[str, ...]:
     """Return those that served before and are among the models, each another than the next."""
     kept = (each for each in former if each in models)

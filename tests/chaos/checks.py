@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from itertools import zip_longest
 from typing import Any
@@ -17,26 +18,32 @@ from confluent_kafka import Message
 
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.sample_events import sample_vectors
-from millrace.schemas import MillraceError, shipped
+from millrace.schemas import MillraceError, RecordError, shipped
+from millrace.schemas.records import Audit
 from millrace.streams.formats.json import to_json
 from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.kafka.records import origin_of
 from millrace.streams.operators.record import AcceptedRecord, Origin, Record
+from millrace.streams.operators.registry import CONTROL
 from millrace.streams.settings import Settings
-from millrace.streams.tools.defined import task_factory
+from millrace.streams.tools.audit import read_audit, read_trail, saved_states, verify
+from millrace.streams.tools.defined import agent_definitions
+from millrace.streams.tools.deployed import deployed
 from millrace.streams.tools.inspect_state import describe, read_state
 from millrace.streams.tools.reproduce import fold
-from millrace.streams.topology.chain import parse_chain
-from millrace.streams.topology.codec import TopicCodec
+from millrace.streams.topology.chain import CONTROL_AGENT, AgentSpec, parse_chain
+from millrace.streams.topology.live_task import Definition
 from millrace.streams.topology.task import Task
+from tests.chaos.fleet import STATE_KEY
 from tests.chaos.fold import Folded, fold_partition, unstamped
 from tests.chaos.lifecycle import Fates, LabelBook
 from tests.chaos.likeness import difference, entries_of
 from tests.chaos.load import Ledger
 from tests.chaos.topics import PARTITIONS, read
+from tests.chaos.trail import CommandBook, InForce, not_in_force, unapplied, unlike_the_book
 
-_FOLDED = ("features", "predictions", "outcomes", "alerts", "rejects")
-_TOPICS = ("events", "labels", "clean", *_FOLDED)
+_FOLDED = ("features", "predictions", "outcomes", "alerts", "rejects", "audit")
+_TOPICS = ("events", "labels", "commands", "clean", *_FOLDED)
 INPUTS = ("events", "labels")
 _MOST_SHOWN = 5
 
@@ -79,8 +86,10 @@ class Checker:
         self._settings = settings
         self._ledger = ledger
         self._saved_state = saved_state
-        self._codec = TopicCodec(pipeline)
         self._prefix = f"{pipeline.name}."
+        self._clients = KafkaClients(settings)
+        self._ingests = self._definitions_of(settings.agents[0])
+        self._codec = self._ingests[-1].codec  # which reads the events of all others, too
         self._logs = {topic: read(settings.bootstrap, self._prefix + topic) for topic in _TOPICS}
 
     def run(self) -> Findings:
@@ -94,16 +103,18 @@ class Checker:
             fold_partition(
                 self._pipeline,
                 self._settings,
-                {topic: log[partition] for topic, log in self._logs.items()},
+                {t: log[partition] for t, log in self._logs.items() if partition < len(log)},
                 PARTITIONS,
             )
             for partition in range(PARTITIONS)
         ]
         for topic in _FOLDED:
             add(f"{topic} equal the fold's", self._topic_equals(topic, folded))
+        add("commands that come into the log", self._accepted(folded[0]))
         add("fate of every label", self._labels())
         add("saved state equals the fold's", self._state_equals(folded))
         add("version, metrics, digest", self._models_equal(folded))
+        self._add_trail()
         self._count()
         return self.findings
 
@@ -132,15 +143,23 @@ class Checker:
 
     def _ingested(self) -> Iterator[str]:
         """Every record of the inputs is in `clean` or `rejects`, once and in its order."""
-        factory = task_factory(self._pipeline, self._settings, self._settings.agents[0], PARTITIONS)
         rejected = []
         for topic in INPUTS:
             for partition, log in enumerate(self._logs[topic]):
-                made = [*self._fold(factory.make(), log)]
+                each_made = [[*self._fold(each, log)] for each in self._ingests]
                 source = f"{topic}[{partition}]"
+                made = each_made[0]
                 rejected += [repr(each.value) for each in made if each.topic == "rejects"]
                 for target in range(PARTITIONS):
-                    wanted = [self._codec.encode(e) for e in made if e.partition == target]
+                    # ingest goes over to another definition anywhere
+                    wanted = [
+                        {
+                            each.codec.encode(record)
+                            for each, record in zip(self._ingests, records, strict=True)
+                        }
+                        for records in zip(*each_made, strict=True)
+                        if records[0].partition == target
+                    ]
                     yield from _in_order(wanted, self._places(target), source)
         there = [repr(each) for each in self._rejects() if self._read_from(each) in INPUTS]
         yield from _unequal("rejects of ingest", sorted(rejected), sorted(there))
@@ -178,9 +197,11 @@ class Checker:
         value = _plain(message.value() or b"", topic)
         agents = self._settings.agents
         if topic == "rejects":
-            inputs = {"events": "ingest", "labels": "ingest"}
+            inputs = {"events": "ingest", "labels": "ingest", "commands": CONTROL}
             inputs |= {topic: each.name for each in agents[1:] for topic in each.reads}
             return inputs[self._read_from(value)], value
+        if topic == "audit":
+            return value["writer"], value
         writer = {"features": "feature", "alerts": "drift"}.get(topic, "prediction")
         if topic == "alerts" and value["source"].startswith("loss:"):
             writer = "learning"
@@ -190,7 +211,7 @@ class Checker:
 
     def _labels(self) -> Iterator[str]:
         """The book of labels, the models' versions and the dead letters agree."""
-        after = ("clean", *INPUTS)  # what is not used there never meets a label
+        after = ("clean", "commands", *INPUTS)  # what is not used there never meets a label
         rejected = Counter(
             self._of_whom(e) for e in self._rejects() if self._read_from(e) not in after
         )
@@ -205,11 +226,9 @@ class Checker:
             self._count_fates(fates)
             if not fates.is_complete:
                 yield f"the book of partition {partition} does not add up"
-            if versions[partition] != len(fates.learned) and not self._forgets_models:
-                yield (
-                    f"partition {partition} has learned {versions[partition]} labels,"
-                    f" of {len(fates.learned)}"
-                )
+            learned = len(fates.learned) - fates.scored
+            if versions[partition] != learned and not self._forgets_models:
+                yield f"{versions[partition]} labels are learned in {partition}, of {learned}"
         for who in sorted(expected.keys() | rejected.keys()):
             if expected[who] != rejected[who]:
                 yield f"{who} is {rejected[who]} times a dead letter, of {expected[who]}"
@@ -222,10 +241,11 @@ class Checker:
         book = LabelBook(int(self._pipeline.pending.ttl.total_seconds() * 1000))
         for message in log:
             record = self._codec.decode(origin_of(message, self._prefix))
-            if isinstance(record, AcceptedRecord):
-                continue
             value = record.value
-            if record.type == "Label":
+            if isinstance(record, AcceptedRecord):
+                if value["command"] in ("pause", "resume"):
+                    book.is_paused = value["command"] == "pause"
+            elif record.type == "Label":
                 book.take_label(value["event_id"], value["label"])
             else:
                 book.take_event(value["event_id"], value["event_time_ms"], value["label"])
@@ -240,10 +260,8 @@ class Checker:
         return self._codec.decode(origin).value["event_id"], rejected["reason"]
 
     def _state_equals(self, folded: list[Folded]) -> Iterator[str]:
-        for agent in parse_chain(self._settings.chain)[1:]:
-            saved, definitions = read_state(
-                KafkaClients(self._settings), self._pipeline, self._settings, agent
-            )
+        for agent in (*parse_chain(self._settings.chain)[1:], CONTROL_AGENT):
+            saved, definitions = read_state(self._clients, self._pipeline, self._settings, agent)
             for partition, each in enumerate(folded):
                 if agent.name not in each.covers:
                     continue
@@ -269,8 +287,62 @@ class Checker:
         ]
         yield from _unequal("models", wanted, self._saved_state["candidates"])
 
-    def _fold(self, task: Task, log: list[Message]) -> Iterator[Record]:
-        return fold(task, (origin_of(each, self._prefix) for each in log), self._codec)
+    def _accepted(self, folded: Folded) -> Iterator[str]:
+        """What control writes to each partition is there, in its order."""
+        made = folded.topics["clean", CONTROL]
+        for partition, log in enumerate(self._logs["clean"]):
+            wanted = [self._codec.encode(each)[1] for each in made if each.partition == partition]
+            there = [each.value() for each in log if self._is_command(each)]
+            yield from _unequal(f"commands of clean[{partition}]", wanted, there)
+
+    def _add_trail(self) -> None:
+        """Check the audit: as a whole, and against commands and predictions."""
+        add, clients = self.findings.add, self._clients
+        states = saved_states(clients, self._pipeline, STATE_KEY.encode())
+        found = verify(read_trail(clients, self._pipeline), states, self._prefix)
+        add("audit is whole", [f"{each.where} {each.what}" for each in found.breaks])
+        add("audit is saved", [f"{each} has no saved state" for each in found.unsaved])
+        models = [*self._pipeline.models]
+        book, entries = CommandBook(models[0], models), [*self._audit()]
+        commands = [each.value() for each in self._logs["commands"][0]]
+        by_control = [each for each in entries[0] if each["writer"] == CONTROL]
+        add("answer to each command", unlike_the_book(book, commands, by_control))
+        learner = next(each for each in self._settings.agents if "learning" in each)
+        (topic,) = learner.reads
+        for partition, (log, made) in enumerate(zip(entries, self._predictions(), strict=True)):
+            own = [each for each in log if each["writer"] == learner.name]
+            where = f"{learner.name}[{partition}]"
+            add("each command applied once", unapplied(book.accepted, own, where))
+            in_force = InForce(book.history[0] if book.history else "", models[0], own)
+            places = self._places_of_events(topic, partition)
+            add("predictions name what was in force", not_in_force(in_force, made, places))
+        self.findings.counts["commands accepted"] = len(book.accepted)
+        self.findings.counts["commands refused"] = len(commands) - len(book.accepted)
+        self.findings.counts["definitions deployed"] = len(book.history)
+
+    def _places_of_events(self, topic: str, partition: int) -> dict[str, int]:
+        """Return each event's first offset; labels have places of their own."""
+        places: dict[str, int] = {}
+        for message in self._logs[topic][partition]:
+            with suppress(RecordError):
+                record = self._codec.decode(origin_of(message, self._prefix))
+                if record.type in ("Event", "FeatureVector"):
+                    places.setdefault(record.value["event_id"], message.offset() or 0)
+        return places
+
+    def _audit(self) -> Iterator[list[Audit]]:
+        for log in self._logs["audit"]:
+            yield [read_audit(each.value() or b"") for each in log]
+
+    def _fold(self, definition: Definition, log: list[Message]) -> Iterator[Record]:
+        origins = (origin_of(each, self._prefix) for each in log)
+        return fold(definition.factory.make(), origins, definition.codec)
+
+    def _definitions_of(self, agent: AgentSpec) -> list[Definition]:
+        """Return what an agent makes of each definition that was in force, in their order."""
+        find = agent_definitions(self._clients, self._pipeline, self._settings, agent, PARTITIONS)
+        digests = (each.definition for each in deployed(self._clients, self._pipeline))
+        return [find(each) for each in dict.fromkeys(digests)]
 
     def _predictions(self) -> Iterator[list[dict[str, Any]]]:
         decode = shipped("prediction").decode
@@ -297,7 +369,8 @@ class Checker:
 
     def _count_fates(self, fates: Fates) -> None:
         counts = self.findings.counts
-        counts["labels learned"] += len(fates.learned)
+        counts["labels learned"] += len(fates.learned) - fates.scored
+        counts["labels scored while learning was paused"] += fates.scored
         counts["labels that still wait"] += len(fates.held)
         counts["labels corrected in time"] += fates.corrected
 
@@ -340,18 +413,18 @@ def _unlike(where: str, task: Task, wanted: Task) -> Iterator[str]:
 
 
 def _in_order(
-    wanted: list[tuple[bytes | None, bytes]],
+    wanted: list[set[tuple[bytes | None, bytes]]],
     places: dict[tuple[bytes | None, bytes], list[int]],
     source: str,
 ) -> Iterator[str]:
-    """Whether records are there, once each, and in their order: each has one place or more."""
+    """Whether records are there, in one of their forms, once each, and in their order."""
     last = -1
-    for record in wanted:
-        candidates = [each for each in places.get(record, ()) if each > last]
+    for forms in wanted:
+        candidates = [at for each in forms for at in places.get(each, ()) if at > last]
         if not candidates:
-            yield f"{record[1][:40]!r} of {source} is not in clean, or not in its place"
+            yield f"{min(forms)[1][:40]!r} of {source} is not in clean, or not in its place"
         else:
-            last = candidates[0]
+            last = min(candidates)
 
 
 def _short(value: Any) -> str:

@@ -17,6 +17,7 @@ from random import Random
 from confluent_kafka import Producer
 
 from dev.kafka import KafkaBroker
+from tests.chaos.commander import Commander, Order
 from tests.chaos.fleet import SESSION_SECONDS, Fleet, Worker
 from tests.chaos.load import Feeder
 from tests.chaos.registry import Registry
@@ -26,6 +27,7 @@ from tests.chaos.watch import Watch
 KINDS = (
     *("kill", "pause", "add", "remove", "restart_broker", "kill", "pause"),
     *("slow_model", "garbage", "registry_outage"),
+    *("command", "deploy", "command", "deploy"),
 )
 """There is `kill_broker` too, by `--kinds`: the only broker, killed, may lose count by itself."""
 
@@ -34,6 +36,7 @@ _SLOW_SECONDS = 8.0
 _OUTAGE_SECONDS = 4.0
 _GARBAGE_RECORDS = 200
 _OVERLAP = 0.25
+_BY_WORKER = 0.25
 
 
 class Faults:
@@ -49,6 +52,8 @@ class Faults:
         What is harmed, and who sees it.
     feeder
         Sends garbage among the events.
+    commander
+        Sends commands and deploys, among other faults; knows which files workers may have.
     slow
         While this file exists, one of the models is slow.
     state_topics
@@ -63,6 +68,8 @@ class Faults:
     recoveries_seconds
         From each `kill -9` of a worker to the first new prediction in the last partition to
         have one, where nothing else happened in between.
+    last
+        The last fault in words.
     problems
         What should not have happened: a partition that did not come back, a worker that fell.
     """
@@ -78,6 +85,7 @@ class Faults:
         *,
         registry: Registry,
         feeder: Feeder,
+        commander: Commander,
         slow: Path,
         state_topics: Sequence[str],
     ) -> None:
@@ -85,6 +93,7 @@ class Faults:
         self.recoveries_seconds: list[float] = []
         self.problems: list[str] = []
         self.overlapping = 0
+        self.last = ""
         self._random = Random(seed)
         self._fleet = fleet
         self._broker = broker
@@ -92,6 +101,7 @@ class Faults:
         self._n_workers = n_workers
         self._registry = registry
         self._feeder = feeder
+        self._commander = commander
         self._slow = slow
         self._state_topics = state_topics
         self._kinds = self._rounds(kinds)
@@ -106,6 +116,8 @@ class Faults:
             "slow_model": self._slow_model,
             "garbage": self._garbage,
             "registry_outage": self._registry_outage,
+            "command": self._command,
+            "deploy": self._deploy,
         }
 
     def strike(self) -> str:
@@ -117,6 +129,7 @@ class Faults:
             kind = "remove"
         self._rest(3.0)
         will_overlap = self._random.random() < _OVERLAP
+        self.last = kind
         self._actions[kind]()
         self.done[kind] += 1
         if will_overlap:
@@ -131,6 +144,10 @@ class Faults:
         """Wait until every partition predicts again."""
         self._settle("the last fault")
 
+    def _start(self) -> None:
+        """Start a worker, on a machine that may have an older file than what is in force."""
+        self._fleet.start(self._commander.some_file())
+
     def _settle(self, after: str) -> None:
         self._refill()
         seconds = self._watch.wait_newer(RECOVERY_LIMIT_SECONDS, self._refill)
@@ -142,7 +159,7 @@ class Faults:
         """Start a worker for each that fell, and for each missing one: a supervisor would."""
         self._fleet.look()
         while len(self._fleet.workers) < max(self._n_workers - 1, 1):
-            self._fleet.start()
+            self._start()
 
     def _kill(self) -> None:
         victim = self._victim()
@@ -150,7 +167,7 @@ class Faults:
         was_alone = self._is_alone and victim.is_ready()
         self._fleet.kill(victim)
         killed = time.monotonic()
-        self._fleet.start()
+        self._start()
         if self._watch.wait_newer(RECOVERY_LIMIT_SECONDS, self._refill) is None:
             self.problems.append("no predictions within a minute of a kill -9")
         elif was_alone:
@@ -172,7 +189,7 @@ class Faults:
             self.problems.append(f"a zombie did not come back: {error}")
 
     def _add(self) -> None:
-        self._fleet.start()
+        self._start()
 
     def _remove(self) -> None:
         self._fleet.stop(self._victim())
@@ -212,9 +229,64 @@ class Faults:
         """Let a worker start that cannot look a schema up; nothing is rejected for it."""
         self._registry.stop()
         self._fleet.kill(self._victim())
-        self._fleet.start()
+        self._start()
         self._rest(_OUTAGE_SECONDS)
         self._registry.start()
+
+    def _command(self) -> None:
+        self._give(self._commander.command())
+
+    def _deploy(self) -> None:
+        order = self._commander.deploy()
+        version = order.version
+        is_new = version is not None and version not in self._commander.deployed
+        if not (is_new and version.is_safe and self._random.random() < _BY_WORKER):
+            self._give(order)
+            return
+        self.last += f" of {version.what} by a worker"
+        self._fleet.stop(self._victim())
+        self._fleet.start(self._commander.spec_of(version))
+        if not self._commander.wait_deployed(version, RECOVERY_LIMIT_SECONDS, self._refill):
+            self.problems.append(f"a worker did not deploy version {version.number}")
+
+    def _give(self, order: Order) -> None:
+        """Send commands at a moment that is hard, and wait until they are answered."""
+        moments = (self._at_rest, self._before_kill, self._before_applied, self._while_away)
+        moment = self._random.choice(moments)
+        self.last += f" of {order.what}, {moment.__name__.strip('_').replace('_', ' ')}"
+        moment(order)
+        self._wait_answered(order)
+        self._rest(2.0)
+        self._commander.send(order.then)
+
+    def _wait_answered(self, order: Order) -> None:
+        if not self._commander.wait_answered(order, RECOVERY_LIMIT_SECONDS, self._refill):
+            self.problems.append(f"no answer within {RECOVERY_LIMIT_SECONDS} s to {order.what}")
+
+    def _at_rest(self, order: Order) -> None:
+        self._commander.send(order.values)
+
+    def _before_kill(self, order: Order) -> None:
+        self._commander.send(order.values)
+        self._fleet.kill(self._victim())
+        self._start()
+
+    def _before_applied(self, order: Order) -> None:
+        """Kill a worker when something has been accepted, and it has not come to it yet."""
+        victim = self._victim()
+        victim.send_to_all(signal.SIGSTOP)
+        self._commander.send(order.values)
+        if len(self._fleet.workers) > 1:
+            self._wait_answered(order)
+        self._fleet.kill(victim)
+        self._start()
+
+    def _while_away(self, order: Order) -> None:
+        """Send while the broker is down: the client sends it as soon as there is one again."""
+        self._broker.stop()
+        self._commander.send(order.values)
+        self._rest(1.0)
+        self._broker.start()
 
     def _victim(self) -> Worker:
         self._refill()

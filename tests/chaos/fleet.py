@@ -41,6 +41,11 @@ class Worker:
     def is_alive(self) -> bool:
         return self.process.poll() is None
 
+    @property
+    def found_no_broker(self) -> bool:
+        log = self.log.read_text(errors="replace")
+        return self.process.returncode == 2 and "cannot be reached" in log.splitlines()[-1]
+
     def is_ready(self) -> bool:
         try:
             with urllib.request.urlopen(self._page("readyz"), timeout=2) as page:
@@ -101,8 +106,14 @@ class Fleet:
         self._command = command
         self._numbers = itertools.count(1)
 
-    def start(self) -> Worker:
-        """Start one more worker; it may take seconds until it is ready."""
+    def start(self, pipeline: str = "") -> Worker:
+        """Start one more worker; it may take seconds until it is ready.
+
+        Parameters
+        ----------
+        pipeline
+            Where its pipeline is, if it has another file than the others.
+        """
         number = next(self._numbers)
         port = free_port()
         log = self._directory / f"worker-{number}.log"
@@ -111,6 +122,7 @@ class Fleet:
             **{name: v for name, v in os.environ.items() if not name.startswith("MILLRACE_")},
             "MILLRACE_FLUSH_SECONDS": str(flush_seconds),
             **self._environment,
+            **({"MILLRACE_PIPELINE": pipeline} if pipeline else {}),
             "MILLRACE_WEB_PORT": str(port),
             "MILLRACE_LOG_FORMAT": "json",
             "PYTHONPATH": str(REPOSITORY),
@@ -163,11 +175,15 @@ class Fleet:
             self._fall(worker, f"ended with code {code} after SIGTERM")
 
     def look(self) -> None:
-        """Put down every worker that ended by itself: nobody asked it to."""
+        """Put down every worker that ended by itself: nobody asked it to.
+
+        One that finds no broker when it starts may end: it says so, and another is started.
+        """
         for worker in [*self.workers]:
             if not worker.is_alive:
                 self._forget(worker)
-                self._fall(worker, f"ended by itself with code {worker.process.returncode}")
+                if not worker.found_no_broker:
+                    self._fall(worker, f"ended by itself with code {worker.process.returncode}")
 
     def end(self) -> None:
         """Kill whatever is left."""

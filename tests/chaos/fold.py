@@ -1,7 +1,7 @@
 """The undisturbed run: the log `clean`, folded once, in one process, without Kafka.
 
 This is the definition of what a pipeline must come to. Each agent of the chain gets a fresh task
-for each partition; what one writes, the next reads.
+for each partition; what one writes, the next reads. Beside them control folds its commands.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from millrace.streams.operators.columns import as_records
 from millrace.streams.operators.record import Origin, Record
 from millrace.streams.settings import Settings
 from millrace.streams.tools.defined import agent_definitions
-from millrace.streams.topology.chain import parse_chain
+from millrace.streams.topology.chain import CONTROL_AGENT, parse_chain
 from millrace.streams.topology.codec import TopicCodec
 from millrace.streams.topology.task import Task
 
@@ -60,17 +60,20 @@ def fold_partition(
     Parameters
     ----------
     logs
-        Topic, without prefix, to its records in this partition. Only `clean` is folded; of the
-        topics between agents it is the offsets and timestamps that are taken, since dead letters
-        name them.
+        Topic, without prefix, to its records in this partition. Only `clean` is folded, and where
+        they are, `commands`; of the topics between agents it is the offsets and timestamps that are
+        taken, since dead letters name them.
     """
     prefix, codec = f"{pipeline.name}.", TopicCodec(pipeline)
     folded = Folded()
     clients = KafkaClients(settings)
-    for agent in parse_chain(settings.chain)[1:]:
+    for agent in (
+        *parse_chain(settings.chain)[1:],
+        *([CONTROL_AGENT] if "commands" in logs else []),
+    ):
         definitions = agent_definitions(clients, pipeline, settings, agent, partitions)
         live, (topic,) = definitions.live(""), agent.reads
-        if topic == "clean":
+        if topic in ("clean", "commands"):
             origins = [origin_of(each, prefix) for each in logs[topic]]
         else:
             origins = [*_written(folded.of(topic), logs.get(topic, []), prefix, codec)]

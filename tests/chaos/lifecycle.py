@@ -20,6 +20,8 @@ class Fates:
     ----------
     learned
         Event to the label that was learned, for each event one.
+    scored
+        How many of them were scored only, since learning was paused.
     rejected
         (event, reason) to how many.
     held
@@ -32,6 +34,7 @@ class Fates:
 
     learned: dict[str, Any] = field(default_factory=dict)
     rejected: Counter[tuple[str, str]] = field(default_factory=Counter)
+    scored: int = 0
     held: dict[str, tuple[Any, int | None]] = field(default_factory=dict)
     corrected: int = 0
     labels: int = 0
@@ -52,10 +55,16 @@ class LabelBook:
     ----------
     ttl_ms
         How long an event waits for its label, and a label for its event, in event time.
+
+    Attributes
+    ----------
+    is_paused
+        Whether models learn nothing for now.
     """
 
     def __init__(self, ttl_ms: int) -> None:
         self.fates = Fates()
+        self.is_paused = False
         self._ttl_ms = ttl_ms
         self._waiting: dict[str, int] = {}
         self._known: set[str] = set()
@@ -85,6 +94,7 @@ class LabelBook:
         if event_id in self._waiting:
             del self._waiting[event_id]
             fates.learned[event_id] = label
+            fates.scored += self.is_paused
         elif event_id in fates.learned:
             is_same = fates.learned[event_id] == label
             fates.rejected[event_id, "duplicate_label" if is_same else "late_correction"] += 1

@@ -18,19 +18,21 @@ from dev.kafka import KafkaBroker
 from millrace.models.pipeline.loading import load_pipeline
 from millrace.streams.kafka.admin import prepare_topics
 from millrace.streams.kafka.clients import KafkaClients
+from millrace.streams.operators.registry import CONTROL
 from millrace.streams.settings import Settings
-from millrace.streams.topology.chain import parse_chain
+from millrace.streams.topology.chain import CONTROL_AGENT, parse_chain
 from millrace.streams.topology.topics import state_topic
 from tests.chaos.checks import Checker, Findings
+from tests.chaos.commander import Commander
 from tests.chaos.faults import KINDS, Faults
 from tests.chaos.fleet import SESSION_SECONDS, STATE_KEY, Fleet
 from tests.chaos.load import Feeder, Payments
 from tests.chaos.pipeline import SLOW
 from tests.chaos.registry import Registry
 from tests.chaos.topics import PARTITIONS, RETAINED, expire, wait_consumed
+from tests.chaos.versions import FILE, Versions
 from tests.chaos.watch import Watch
 
-PIPELINES = Path(__file__).with_name("pipeline.py")
 RECOVERY_TARGET_SECONDS = 15.0
 _CONSUMED_SECONDS = 120.0
 
@@ -128,7 +130,7 @@ class Run:
         self._plan, self._broker, self._tell = plan, broker, say
         self._started = time.monotonic()
         self.settings = Settings(
-            pipeline=f"{PIPELINES}:{attribute}",
+            pipeline=f"{FILE}:{attribute}",
             pipeline_name=plan.name,
             broker=broker.bootstrap,
             chain=plan.chain,
@@ -142,6 +144,7 @@ class Run:
         directory.mkdir(parents=True, exist_ok=True)
         broken = ("-m", "tests.chaos.broken", plan.broken)
         command = broken if plan.broken else ("-m", "millrace.streams.cli", "worker")
+        self._versions = Versions(directory, attribute)
         self.fleet = Fleet(self.environment(), directory, command)
         self.feeder = Feeder(
             broker.bootstrap,
@@ -192,6 +195,7 @@ class Run:
             fleet.wait_ready(worker)
         self.feeder.start()
         agents = self.settings.agents
+        commander = Commander(self.settings, self.prefix, self._versions, plan.seed)
         faults = Faults(
             plan.seed,
             plan.kinds,
@@ -201,6 +205,7 @@ class Run:
             plan.workers,
             registry=self._registry,
             feeder=self.feeder,
+            commander=commander,
             slow=self._slow,
             state_topics=[self.prefix + each for each in ("models", *map(state_topic, agents))],
         )
@@ -210,14 +215,15 @@ class Run:
         deadline = time.monotonic() + plan.minutes * 60
         while sum(faults.done.values()) < plan.faults and time.monotonic() < deadline:
             measured = len(faults.recoveries_seconds)
-            kind = faults.strike()
+            faults.strike()
             recovery = [f", {each:.1f} s" for each in faults.recoveries_seconds[measured:]]
             number = sum(faults.done.values())
-            self._say(f"{number:4} {kind:15}{watch.seen:8} predictions{''.join(recovery)}")
+            self._say(f"{number:4} {faults.last:15}{watch.seen:8} predictions{''.join(recovery)}")
         faults.settle()
         report.faults, report.overlapping = dict(faults.done), faults.overlapping
         report.recoveries_seconds = faults.recoveries_seconds
-        report.problems += faults.problems
+        commander.close()
+        report.problems += [*faults.problems, *commander.failures]
         if report.slowest_recovery_seconds >= RECOVERY_TARGET_SECONDS:
             report.problems.append(
                 f"a recovery took {report.slowest_recovery_seconds:.1f} s, and may take"
@@ -229,11 +235,14 @@ class Run:
         self.feeder.finish()
         places = set()
         try:
-            for agent in parse_chain(self.settings.chain):
-                topics = {"ingest": ["events", "labels"], "drift": ["predictions"]}.get(
-                    agent.name, ["clean" if "feature" in agent else "features"]
-                )
-                places |= {(agent.name, t, str(p)) for t in topics for p in range(PARTITIONS)}
+            for agent in (*parse_chain(self.settings.chain), CONTROL_AGENT):
+                topics = {
+                    "ingest": ["events", "labels"],
+                    "drift": ["predictions"],
+                    CONTROL: ["commands"],
+                }.get(agent.name, ["clean" if "feature" in agent else "features"])
+                partitions = range(1 if agent is CONTROL_AGENT else PARTITIONS)
+                places |= {(agent.name, topic, str(p)) for topic in topics for p in partitions}
                 wait_consumed(
                     self._broker.bootstrap,
                     self.prefix + agent.name,
@@ -248,6 +257,7 @@ class Run:
             self.fleet.stop(worker)
 
     def _check(self, report: Report) -> None:
+        self.pipeline = self.settings.load_pipeline()  # of all versions, the last loaded
         saved = self.millrace("state", "--json")
         if saved.returncode != 0:
             report.problems.append(f"millrace state: {saved.stderr}")

@@ -24,6 +24,7 @@ RETAINED = (
 """Topics whose records expire."""
 
 _TIMEOUT_SECONDS = 60.0
+_SILENCE_SECONDS = 5.0
 
 
 def reader(bootstrap: str, *, isolation: str = "read_committed") -> Consumer:
@@ -42,16 +43,61 @@ def reader(bootstrap: str, *, isolation: str = "read_committed") -> Consumer:
     )
 
 
+class Follower:
+    """Reads a topic as it grows.
+
+    After a broker's restart librdkafka may never fetch a partition again (librdkafka 5153). So
+    where nothing has come for a while, another consumer goes on from there.
+
+    Parameters
+    ----------
+    begin
+        Where in each partition: an offset, or one of librdkafka's words for some.
+    """
+
+    def __init__(self, bootstrap: str, topic: str, begin: int) -> None:
+        self._bootstrap, self._topic = bootstrap, topic
+        self._positions = dict.fromkeys(range(PARTITIONS), begin)
+        self._open()
+
+    def take(self, timeout_seconds: float) -> list[Message]:
+        """Return the records that come within the timeout."""
+        found = self._consumer.consume(500, timeout=timeout_seconds)
+        records = [each for each in found if self._is_record(each)]
+        if not found and time.monotonic() - self._heard > _SILENCE_SECONDS:
+            self.close()
+            self._open()
+        return records
+
+    def close(self) -> None:
+        self._consumer.close()
+
+    def _open(self) -> None:
+        self._heard = time.monotonic()
+        self._consumer = reader(self._bootstrap)
+        self._consumer.assign([TopicPartition(self._topic, *at) for at in self._positions.items()])
+
+    def _is_record(self, message: Message) -> bool:
+        error = message.error()
+        is_end = error is not None and error.code() == KafkaError._PARTITION_EOF
+        if error is None or is_end:
+            self._heard = time.monotonic()
+            self._positions[message.partition() or 0] = (message.offset() or 0) + (not is_end)
+        return error is None
+
+
 def read(bootstrap: str, topic: str, *, isolation: str = "read_committed") -> list[list[Message]]:
     """Return the records of a topic by partition, each in its order."""
-    found: list[list[Message]] = [[] for _ in range(PARTITIONS)]
-    for message in _messages(bootstrap, topic, isolation):
+    partitions = 1 if topic.endswith(".commands") else PARTITIONS
+    found: list[list[Message]] = [[] for _ in range(partitions)]
+    for message in _messages(bootstrap, topic, isolation, {*range(partitions)}):
         found[message.partition() or 0].append(message)
     return found
 
 
-def _messages(bootstrap: str, topic: str, isolation: str) -> Iterator[Message]:
-    unfinished = {*range(PARTITIONS)}
+def _messages(
+    bootstrap: str, topic: str, isolation: str, unfinished: set[int]
+) -> Iterator[Message]:
     deadline = time.monotonic() + _TIMEOUT_SECONDS
     consumer = reader(bootstrap, isolation=isolation)
     try:

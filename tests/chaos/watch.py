@@ -7,10 +7,10 @@ from collections.abc import Callable
 from threading import Event as Flag
 from threading import Thread
 
-from confluent_kafka import OFFSET_END, TopicPartition
+from confluent_kafka import OFFSET_END
 
 from millrace.schemas import shipped
-from tests.chaos.topics import PARTITIONS, reader
+from tests.chaos.topics import PARTITIONS, Follower
 
 
 class Watch:
@@ -25,8 +25,7 @@ class Watch:
         self.seen = 0
         self._newest_ms = [0] * PARTITIONS
         self._ended = Flag()
-        self._consumer = reader(bootstrap)
-        self._consumer.assign([TopicPartition(topic, p, OFFSET_END) for p in range(PARTITIONS)])
+        self._predictions = Follower(bootstrap, topic, OFFSET_END)
         self._thread = Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -49,13 +48,11 @@ class Watch:
     def stop(self) -> None:
         self._ended.set()
         self._thread.join()
-        self._consumer.close()
+        self._predictions.close()
 
     def _run(self) -> None:
         while not self._ended.is_set():
-            for message in self._consumer.consume(500, timeout=0.02):
-                if message.error() is not None:
-                    continue
+            for message in self._predictions.take(0.02):
                 made = shipped("prediction").decode(message.value())
                 partition = message.partition() or 0
                 made_ms = max(self._newest_ms[partition], made["prediction_time_ms"])
