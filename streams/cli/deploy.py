@@ -54,6 +54,7 @@ def deploy(
     from millrace.models.identity.changes import changes
     from millrace.models.pipeline.fate import Fate
     from millrace.streams.cli.snapshot import snapshot_now
+    from millrace.streams.kafka.admin import count_partitions
     from millrace.streams.runtime.deployment import bundled, deploy_request
     from millrace.streams.runtime.in_force import read_in_force
     from millrace.streams.state.definitions import DefinitionStore
@@ -68,6 +69,7 @@ def deploy(
     for warning in warnings:
         click.echo(printable(f"Warning: {warning}"), err=True)
     clients, prefix, key = KafkaClients(settings), topic_prefix(pipeline), state_key(settings)
+    count_partitions(clients, f"{prefix}commands")  # else the topics are not there yet
     in_force = read_in_force(clients, pipeline, settings, key)
     if bundle.digest == in_force.definition:
         click.echo(f"{pipeline.name}: the definition {bundle.digest[:12]} is in force already")

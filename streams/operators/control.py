@@ -14,7 +14,7 @@ from dataclasses import asdict, replace
 from typing import Any, Self
 
 from millrace.models.pipeline.definition import Pipeline
-from millrace.schemas import CommandError, RecordError
+from millrace.schemas import CommandError, RecordError, RejectReason
 from millrace.schemas.records import AcceptedCommand, Command
 from millrace.streams.control.commands import COMMANDS, UNTOLD, check_form, spec_of
 from millrace.streams.control.in_force import InForce
@@ -28,6 +28,7 @@ from millrace.streams.sources.commands import read_command
 
 _MOST_IDS = 100_000
 _LONGEST_ID = 1_000
+_MOST_TOLD = 65_536  # characters: they go to every partition, and into `audit`
 _STATE = "state"
 
 
@@ -76,6 +77,7 @@ class ControlOperator(RecordOperator):
         origin = record.origin
         try:
             command = read_command(origin.value)
+            _check_size(command)
         except RecordError as error:
             self.tally["command", "unreadable", "refused"] += 1
             cause = Cause("", "", origin)
@@ -145,3 +147,13 @@ class ControlOperator(RecordOperator):
             raise CommandError(f"the id of a command must be new; {id_!r} has come before")
         if origin.partition != 0:
             raise CommandError(f"commands must be on partition 0; got {origin.partition}")
+
+
+def _check_size(command: Command) -> None:
+    texts = [command["id"] or "", command["command"], command["who"], command["why"]]
+    for name, value in command["arguments"].items():
+        texts += [name, "" if name in UNTOLD else value]
+    size = sum(map(len, texts))
+    if size > _MOST_TOLD:
+        detail = f"a command must have at most {_MOST_TOLD:,} characters; got {size:,}"
+        raise RecordError(RejectReason.OVERSIZED, detail)

@@ -12,8 +12,8 @@ from millrace.schemas.codec.avro import MARKER
 from millrace.schemas.codec.documents import MisfitError, document_reader
 from millrace.schemas.records import Command
 
-MAX_BYTES = 65_536
-"""Size of the largest command: it goes to every partition, and into `audit`."""
+MAX_BYTES = 8 * 1024 * 1024
+"""Size of the largest command: a `deploy` of some ten thousand features."""
 
 
 def read_command(data: bytes | None) -> Command:

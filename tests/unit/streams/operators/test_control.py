@@ -123,7 +123,10 @@ def test_another_partition_is_refused(control: Control) -> None:
         (b'{"command": 1}', "ill_typed_field"),
         (b'{"command": "pause", "arguments": {"a": null}}', "ill_typed_field"),
         (b"[" * 60_000, "malformed"),
-        (b" " * 70_000, "oversized"),
+        (b" " * 9_000_000, "oversized"),
+        (json.dumps({"command": "pause", "why": "?" * 70_000}).encode(), "oversized"),
+        (json.dumps({"command": "?" * 70_000}).encode(), "oversized"),
+        (json.dumps({"command": "pause", "arguments": {"?": "?" * 70_000}}).encode(), "oversized"),
         (b'{"command": "pause", "who": "\\ud800"}', "malformed"),
     ],
 )
