@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, suppress
+from types import MappingProxyType
 from typing import NamedTuple
 
 import structlog
@@ -55,6 +56,9 @@ class TopicReader:
         Makes the consumer.
     places
         The partitions, and where to begin in each.
+    is_settled
+        Whether a partition ends only where no transaction is open: the markers of one that has been
+        committed may come a moment later.
 
     Attributes
     ----------
@@ -64,13 +68,16 @@ class TopicReader:
         For how long nothing has come.
     """
 
-    def __init__(self, clients: Clients, places: Iterable[TopicPartition]) -> None:
+    def __init__(
+        self, clients: Clients, places: Iterable[TopicPartition], *, is_settled: bool = False
+    ) -> None:
         starts = [*places]
         topics = sorted({each.topic for each in starts})
         self.unfinished: set[Place] = {(each.topic, each.partition) for each in starts}
         self.idle_seconds = 0.0
         self._topic, self._topics = topics[0], ", ".join(topics)
         self._clients = clients
+        self._is_settled = is_settled
         self._positions = {(each.topic, each.partition): each.offset for each in starts}
         self._looked_at_seconds = 0.0
         self._consumer = clients.reader(self._topic)
@@ -142,8 +149,15 @@ class TopicReader:
         place = message.topic() or "", message.partition() or 0
         self._positions[place] = (message.offset() or 0) + (not is_end)
         if is_end:
-            self.unfinished.discard(place)
+            self._end(place, message.offset() or 0)
         return not is_end
+
+    def _end(self, place: Place, offset: int) -> None:
+        if self._is_settled:
+            _, end = self._consumer.get_watermark_offsets(TopicPartition(*place), cached=True)
+            if end > offset:
+                return  # it is reported again once the transaction has ended
+        self.unfinished.discard(place)
 
 
 def read_to_end(
@@ -152,7 +166,8 @@ def read_to_end(
     partitions: Iterable[int],
     last: Mapping[int, int] | None = None,
     *,
-    begin: int = OFFSET_BEGINNING,
+    begins: Mapping[int, int] = MappingProxyType({}),
+    is_settled: bool = False,
 ) -> Iterator[Message]:
     """Yield the records of some partitions of a topic, each partition in its order.
 
@@ -163,8 +178,10 @@ def read_to_end(
     ----------
     last
         Partition to the number of its last offsets to read; transactions' markers count, too.
-    begin
-        Where to begin in the others; where that has expired, the first record is what is left.
+    begins
+        Partition to the first offset to read; where it has expired, what is left.
+    is_settled
+        See `TopicReader`.
 
     Raises
     ------
@@ -172,11 +189,14 @@ def read_to_end(
         The topic cannot be read, or nothing came for 30 s.
     """
     tails = last or {}
-    starts = {p: _TAIL - tails[p] if p in tails else begin for p in partitions}
+    starts = {
+        p: _TAIL - tails[p] if p in tails else begins.get(p, OFFSET_BEGINNING) for p in partitions
+    }
     if not starts:
         return
     count, progress = 0, Interval(_PROGRESS_SECONDS)
-    with closing(TopicReader(clients, _places(topic, starts))) as reader:
+    places = _places(topic, starts)
+    with closing(TopicReader(clients, places, is_settled=is_settled)) as reader:
         while reader.unfinished:
             messages = reader.take(_POLL_SECONDS)
             if reader.idle_seconds > _TIMEOUT_SECONDS:

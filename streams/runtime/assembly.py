@@ -33,7 +33,7 @@ from millrace.streams.topology.chain import AgentSpec
 from millrace.streams.topology.codec import TopicCodec
 from millrace.streams.topology.factory import TaskFactory
 from millrace.streams.topology.partitions import check_inputs
-from millrace.streams.topology.topics import state_topics, topic_prefix
+from millrace.streams.topology.topics import topic_prefix, topics_beside
 
 _BACKOFF_SECONDS = 0.1
 _OFFSETS_SECONDS = 0.1  # between commits without a transaction: a broker is slow to store offsets
@@ -119,7 +119,7 @@ class Assembly:
     def connect(self) -> Session:
         """Return a session: a consumer in the agent's group, producers, no tasks yet."""
         state = self._state_log()
-        topics = {*self.agent.reads, *state_topics(self.agent)}
+        topics = {*self.agent.reads, *topics_beside(self.agent)}
         check = Interval(CHECK_SECONDS, self.clock)
         watch = TopicWatch(self.agent.name, self.clients, self._prefix, topics, check)
         definitions = AgentDefinitions(

@@ -7,9 +7,9 @@ live.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, groupby
+from itertools import groupby
 from operator import attrgetter
 
 from millrace.streams.kafka.identity import Identity
@@ -37,6 +37,8 @@ class Assignment:
         Input topic to the offset that the group has committed, where it has.
     order
         Where the task reads several topics: the order in which it takes them.
+    order_end
+        Returns the offset behind the last note on the order that is committed, or less.
     inputs
         Input topic to which topic it is.
     flushes
@@ -58,6 +60,7 @@ class Assignment:
     inputs: Mapping[str, Identity] = field(default_factory=dict)
     flushes: int = 0
     is_moved: bool = False
+    order_end: Callable[[], int] = lambda: 0
     live_from: dict[str, int] = field(init=False)
     rest: Sequence[Origin] = ()
     _version: str = ""
@@ -128,26 +131,22 @@ class Assignment:
 
     def take_order(self, state: StateLog) -> Iterator[StateRecord]:
         """Return the order of what was folded since the last call, to be followed in a replay."""
-        if self.order is not None and (runs := self.order.take_runs()):
-            yield state.order(self.partition, runs)
+        if self.order is not None:
+            for note in self.order.take_notes():
+                yield state.order.record(self.partition, note, self.inputs)
 
     def unsaved_state(self, state: StateLog) -> Iterator[StateRecord]:
-        """Return what has changed since the state was saved, and the order still to be followed.
+        """Return what has changed since the state was saved.
 
         It is the state as it is now, though the task may go on while it is written. It is to be
         committed with or after the offsets that it goes up to; then `mark_saved`.
         """
         covers, number = dict(self.next_offset), self.flushes + 1
-        entries: Iterator[StateRecord] = iter(())
-        following: Iterator[StateRecord] = iter(())
-        if has_state(self.task):
-            entries = state.flush(
-                self.partition, self.task, covers, number, self.inputs, self.live.definition.digest
-            )
-        if self.order is not None and (runs := self.order.runs_to_follow()):
-            following = iter([state.order(self.partition, runs)])
         self._covered = covers
-        return chain(entries, following)
+        if not has_state(self.task):
+            return iter(())
+        digest, order = self.live.definition.digest, self._order_from()
+        return state.flush(self.partition, self.task, covers, number, self.inputs, digest, order)
 
     def mark_saved(self, state: StateLog) -> None:
         """Note that the unsaved state was committed."""
@@ -161,6 +160,13 @@ class Assignment:
         if has_state(self.task):
             state.give_up(self.partition, self.task)
 
+    def _order_from(self) -> int:
+        """Return an offset before which nothing is noted that is to be followed from here on."""
+        if self.order is None:
+            return 0
+        followed = self.order.followed
+        return self.order_end() if followed is None else followed.offset
+
     def _unfolded(self, origins: Iterable[Origin]) -> list[Origin]:
         """Return the records that were not folded before, and go on behind them.
 
@@ -172,6 +178,8 @@ class Assignment:
             if run[0].offset < begin:
                 run = [each for each in run if each.offset >= begin]
             if run:
+                if self.order is not None:
+                    self.order.note(run, self.next_offset)
                 self.next_offset[topic] = run[-1].offset + 1
                 unfolded += run
         return unfolded

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from itertools import accumulate, chain
-from operator import attrgetter
+from collections.abc import Iterable, Mapping, Set
+from itertools import chain
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
@@ -33,13 +32,12 @@ from millrace.streams.operators.record import Origin
 from millrace.streams.runtime.gaps import Position, find_gap
 from millrace.streams.runtime.lag import Lag
 from millrace.streams.runtime.topic_watch import TopicWatch
+from millrace.streams.state.input_order import by_time
 
 _POLL_SECONDS = 0.1
 _TIMEOUT_SECONDS = 30.0
 _ENDS_SECONDS = 0.5  # an end is reported after one fetch that finds nothing
 _RECORDS_AT_AN_END = 1_000
-
-_time_ms = attrgetter("timestamp_ms")
 
 _log = structlog.get_logger(__name__)
 
@@ -126,6 +124,7 @@ class Inbox:
         self._start: list[TopicPartition] = []
         self._handed: dict[Place, int] = {}
         self._ends: dict[Place, int] = {}
+        self._held: Set[Place] = frozenset()
         self._is_reassigned = False
         self._is_closing = False
         self._is_drained = False
@@ -186,9 +185,18 @@ class Inbox:
             self._handed[last.topic, last.partition] = last.offset + 1
         self._is_drained = not held and len(messages) < wanted
         self._check_topics()
-        if self._is_drained and self._stalls.is_check_due:
+        if self._is_drained and not self._held and self._stalls.is_check_due:
             self._check_fetching()
-        return [*chain.from_iterable(_by_time(topics) for topics in partitions.values())]
+        return [*chain.from_iterable(by_time(topics) for topics in partitions.values())]
+
+    def hold(self, places: Set[Place]) -> None:
+        """Read no more of these partitions for now, and all others."""
+        if places == self._held:
+            return
+        with explained(self._clients, self._request()):
+            self.consumer.pause(self._at(places - self._held))
+            self.consumer.resume(self._at(self._held - places))
+        self._held = places
 
     def places(self, assigned: list[TopicPartition]) -> dict[int, list[str]]:
         """Return by partition the topics, without prefix, of which it was assigned."""
@@ -288,9 +296,13 @@ class Inbox:
 
         return call
 
+    def _at(self, places: Iterable[Place]) -> list[TopicPartition]:
+        return [TopicPartition(self._prefix + topic, partition) for topic, partition in places]
+
     def _begin(self, offsets: dict[Place, int]) -> None:
         self._start = self.positions(offsets)
         self._handed, self._ends = dict(offsets), {}
+        self.hold(frozenset())
         self._stalls.reset(self._start)
         self._lag.reset()
 
@@ -383,19 +395,3 @@ class Inbox:
     def _request(self, topic: str = "") -> Request:
         topics = topic or ", ".join(self._without_prefix)
         return Request(topics, f"{self._prefix}{self._name}", operation="Read")
-
-
-def _by_time(topics: Mapping[str, list[Origin]]) -> Iterable[Origin]:
-    """Merge topics: of their next records the earliest is first, of equal times by topic.
-
-    A record that is earlier than one before it in its topic follows that one at once. So each
-    counts from the latest time that its topic has reached.
-    """
-    if len(topics) == 1:
-        return next(iter(topics.values()))
-    origins: list[Origin] = []
-    reached: list[int] = []
-    for _, topic in sorted(topics.items()):
-        origins += topic
-        reached += accumulate(map(_time_ms, topic), max)
-    return map(origins.__getitem__, sorted(range(len(origins)), key=reached.__getitem__))

@@ -137,6 +137,7 @@ class Session:
 
         Where there are none, use the moment to commit.
         """
+        self.inbox.hold(self._held_back())
         ahead = self._pace.records_ahead(most_records)
         more = self.inbox.poll(ahead, held=len(self._rest))
         origins, self._rest = self._rest + more, []
@@ -418,6 +419,15 @@ class Session:
             for partition, assignment in self.assignments.items()
             for topic, offset in assignment.take_uncommitted(again).items()
         }
+
+    def _held_back(self) -> frozenset[Place]:
+        """Return the inputs of which many records wait for their turn."""
+        return frozenset(
+            (topic, partition)
+            for partition, each in self.assignments.items()
+            if each.order is not None
+            for topic in each.order.ahead
+        )
 
     def _next_offsets(self) -> dict[Place, int]:
         return {

@@ -23,14 +23,14 @@ from millrace.streams.runtime.assignment import Assignment, has_state
 from millrace.streams.runtime.definitions import AgentDefinitions
 from millrace.streams.runtime.gaps import Gap, Position, find_gap
 from millrace.streams.runtime.inbox import Committed, Inbox
+from millrace.streams.runtime.orders import Orders
 from millrace.streams.runtime.topic_watch import TopicWatch
-from millrace.streams.state.input_order import InputOrder
 from millrace.streams.state.log import StateLog
 from millrace.streams.state.records import Saved
 from millrace.streams.topology.live_task import LiveTask
 from millrace.streams.topology.partitions import check_inputs, check_keys, is_widened
 from millrace.streams.topology.task import Task
-from millrace.streams.topology.topics import state_topics, topic_prefix
+from millrace.streams.topology.topics import topic_prefix, topics_beside
 
 _log = structlog.get_logger(__name__)
 
@@ -76,6 +76,7 @@ class Takeover:
         self._metrics = metrics
         self._accept_gaps = accept_gaps
         self._prefix = topic_prefix(definitions.own)
+        self._orders = Orders(self._spec, state.order, watch)
         self._owned: list[int] = []
 
     def take(
@@ -107,6 +108,7 @@ class Takeover:
         committed = inbox.committed(assigned)
         known_before = {partition for _, partition in committed} | {*saved}
         self._check_keys(saved, known_before.issuperset(partitions))
+        self._orders.read(saved)  # after what is committed, which waits for it to be final
         taken = {}
         for partition, topics in sorted(places.items()):
             known = {topic: each for (topic, at), each in committed.items() if at == partition}
@@ -140,7 +142,7 @@ class Takeover:
         counts = {topic: known[topic].partitions for topic in agent.reads}
         check_inputs(agent, counts, prefix)
         needed = max(counts.values())
-        ours = [*state_topics(agent), *filter(is_widened, agent.reads)]
+        ours = [*topics_beside(agent), *filter(is_widened, agent.reads)]
         narrow = [each for each in ours if known[each].partitions < needed]
         widen_topics(self._clients, {prefix + topic: needed for topic in narrow})
 
@@ -192,9 +194,10 @@ class Takeover:
         live = self._live(partition, committed, saved)
         task = live.task
         offsets = {topic: each.offset for topic, each in committed.items()}
-        start, is_moved = {}, False
+        start, ends, is_moved = {}, {}, False
         for topic in topics:
             marks = inbox.watermarks(topic, partition)
+            ends[topic] = marks.high
             before = self._before((topic, partition), committed.get(topic), saved, task)
             if before is None:  # nothing of it has been read yet
                 start[topic] = marks.low
@@ -212,7 +215,8 @@ class Takeover:
             live=live,
             next_offset=start,
             committed=offsets,
-            order=_order(start, task, saved),
+            order=self._orders.of(partition, start, ends, offsets, saved),
+            order_end=lambda: inbox.watermarks(self._state.order.topic, partition).high,
             inputs=self._watch.known,
             flushes=0 if saved is None else saved.flush,
             is_moved=is_moved,
@@ -297,13 +301,3 @@ class Takeover:
         if "models" in inbox.topics:
             for published in self._state.published.read(taken):
                 taken[published.origin.partition].task.run(Slice([published]))
-
-
-def _order(start: Mapping[str, int], task: Task, saved: Saved | None) -> InputOrder | None:
-    """Return the order of several inputs, where state depends on it.
-
-    Not with `models` among them: it is compacted, and cannot be read again in order.
-    """
-    if len(start) < 2 or "models" in start or not has_state(task):
-        return None
-    return InputOrder(() if saved is None else saved.runs, start)

@@ -29,14 +29,13 @@ from millrace.streams.state.binding import Binding, payload_of
 from millrace.streams.state.entries import MODELS, Entries
 from millrace.streams.state.flush import Flush
 from millrace.streams.state.found import Found
-from millrace.streams.state.input_order import Run
 from millrace.streams.state.listed import Listed, digest_of
 from millrace.streams.state.migrations import Name
+from millrace.streams.state.order_log import OrderLog
 from millrace.streams.state.parts import PART_BYTES, Parts, count_parts, is_part
 from millrace.streams.state.published import PublishedModels
 from millrace.streams.state.records import (
     MANIFEST,
-    ORDER,
     OWNER,
     Manifest,
     Place,
@@ -63,8 +62,6 @@ class _OnTopics:
     ----------
     parts
         Where a large entry is, to how many parts it has.
-    orders
-        Keys of the records of the order since the last flush.
     again
         What the next flush writes again as it is: it is hidden, or not signed as it would be now.
     leftovers
@@ -78,7 +75,6 @@ class _OnTopics:
     """
 
     parts: dict[Place, int] = field(default_factory=dict)
-    orders: list[str] = field(default_factory=list)
     again: dict[Place, StateRecord] = field(default_factory=dict)
     leftovers: set[Place] = field(default_factory=set)
     attempted: set[Place] = field(default_factory=set)
@@ -94,8 +90,6 @@ class _Flushed:
     ----------
     parts
         As `_OnTopics` has them.
-    orders
-        How many records of the order it replaces.
     number
         Of the flush.
     written
@@ -104,7 +98,6 @@ class _Flushed:
     """
 
     parts: dict[Place, int]
-    orders: int
     number: int
     written: set[Place] = field(default_factory=set)
 
@@ -142,6 +135,8 @@ class StateLog:
         spaces.
     published
         The topic `models`, for an agent that does not learn.
+    order
+        In which order the agent has taken its inputs.
     """
 
     def __init__(
@@ -167,9 +162,9 @@ class StateLog:
         self._entries = Entries(self._topic, key, part_bytes, clients.beside)
         self._binding = Binding(prefix, key)
         self._signed = SignedTopics(clients, prefix, self._binding, on_skipped)
+        self.order = OrderLog(agent, clients, prefix, key, on_skipped)
         self.owners: dict[int, str] = {}
         self._changes_of_owner: Counter[int] = Counter()
-        self._orders: Counter[int] = Counter()
         self._on_topics: defaultdict[int, _OnTopics] = defaultdict(_OnTopics)
         self._flushed: dict[int, _Flushed] = {}
         self._restoring = Restoring(
@@ -185,6 +180,7 @@ class StateLog:
         number: int,
         inputs: Mapping[str, Identity] = MappingProxyType({}),
         definition: str = "",
+        order: int = 0,
     ) -> Iterator[StateRecord]:
         """Return what has changed in a task's stores since it was last saved, manifest last.
 
@@ -195,8 +191,8 @@ class StateLog:
             self.give_up(partition, task)
         there = self._on_topics[partition]
         stores, parts = dict(task.stores()), dict(there.parts)
-        flush = _Flushed(parts, len(there.orders), max(number, there.flush + 1))
-        former = there.leftovers | there.attempted | {(self._topic, key) for key in there.orders}
+        flush = _Flushed(parts, max(number, there.flush + 1))
+        former = there.leftovers | there.attempted
         others = former | {*there.again}
 
         def records_of(store: str, change: Change) -> Iterator[StateRecord]:
@@ -225,7 +221,7 @@ class StateLog:
             for topic, key in sorted(former - flush.written):
                 yield sign(state_record(topic, key, None, flush=flush.number))
             listed = there.listed.digest()
-            manifest = self._manifest(covers, inputs, sizes, parts, listed, definition)
+            manifest = self._manifest(covers, inputs, sizes, parts, listed, definition, order)
             yield sign(state_record(self._topic, MANIFEST, manifest, flush=flush.number))
 
         return signed()
@@ -237,10 +233,7 @@ class StateLog:
         flush = self._flushed.pop(partition)
         there = self._on_topics[partition]
         there.listed.end()
-        later = there.orders[flush.orders :]
-        self._on_topics[partition] = _OnTopics(
-            flush.parts, later, listed=there.listed, flush=flush.number
-        )
+        self._on_topics[partition] = _OnTopics(flush.parts, listed=there.listed, flush=flush.number)
 
     def give_up(self, partition: int, task: Task) -> None:
         """Note that the last flush was not committed."""
@@ -249,19 +242,6 @@ class StateLog:
         there, flush = self._on_topics[partition], self._flushed.pop(partition)
         there.attempted |= flush.written
         there.flush = flush.number  # of which records may stay: the next has another
-
-    def order(self, partition: int, runs: list[Run]) -> StateRecord:
-        """Return the record of the order in which a task has taken its inputs since the last.
-
-        It counts until a flush has ended that began after it.
-        """
-        self._orders[partition] += 1
-        key = f"{ORDER}{self._orders[partition]:012d}"
-        there, flush = self._on_topics[partition], self._flushed.get(partition)
-        there.orders.append(key)
-        number = there.flush if flush is None else flush.number
-        record = state_record(self._topic, key, self._dump(runs), flush=number)
-        return self._binding.signed(partition, record)
 
     def own(self, partitions: Iterable[int], owner: str | None) -> None:
         """Write, outside any transaction, who owns the partitions from now on; None: no worker.
@@ -413,6 +393,7 @@ class StateLog:
         parts: dict[Place, int],
         listed: bytes,
         definition: str,
+        order: int,
     ) -> bytes:
         manifest = Manifest(
             covers=covers,
@@ -423,17 +404,17 @@ class StateLog:
             identities=self._restoring.identities,
             parts=sum(count for (topic, _), count in parts.items() if topic == "models"),
             listed=listed,
+            order=order,
         )
         return self._dump(manifest)
 
     def _saved(self, partition: int, found: Found) -> Saved | None:
         """Return the state if all of it is there, and note what else is on the topics."""
         there = self._on_topics[partition] = _OnTopics(flush=found.newest_flush)
-        there.orders = [each.key for each in found.orders()]
-        self._orders[partition] = int(there.orders[-1].removeprefix(ORDER)) if there.orders else 0
+        orders = {each.place for each in found.orders()}
         restored = self._restored(partition, found)
         if restored is None:
-            there.leftovers = found.everything()
+            there.leftovers = found.everything() | orders
             return None
         former = sum(not each.is_current for each in (*found.entries(), *found.parts()))
         if former:
@@ -449,7 +430,7 @@ class StateLog:
         there.parts = restored.parts
         again = found.to_write_again()
         there.again = {place: each for place, each in again.items() if place not in restored.lost}
-        there.leftovers = found.leftovers(there.parts) | restored.lost
+        there.leftovers = found.leftovers(there.parts) | restored.lost | orders
         return restored.saved
 
     def _restored(self, partition: int, found: Found) -> Restored | None:

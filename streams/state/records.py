@@ -20,7 +20,7 @@ OWNER = "owner"
 """Key of the record that names the transactional id that writes a partition."""
 
 ORDER = "order/"
-"""What the keys of recorded runs begin with."""
+"""What the keys of runs begin with, which earlier releases noted on the state topic."""
 
 SIGNATURE = "signature"
 """The header that binds a record to its place."""
@@ -79,7 +79,8 @@ class Manifest(TypedDict):
     entries; `definition` says what the shape of the state depends on; `identities` a part of the
     definition to its identity, since release 0.2; `deployed` is the digest of the definition in
     force, since release 0.2; `parts` is how many records of `models` are parts of others; `listed`
-    is what the entries add up to (`streams.state.listed`), since release 0.2.
+    is what the entries add up to (`streams.state.listed`), since release 0.2; `order` is
+    the first offset that is to be followed on the topic of the order, since release 0.2.
     """
 
     covers: dict[str, int]
@@ -90,6 +91,7 @@ class Manifest(TypedDict):
     identities: NotRequired[dict[str, str]]
     parts: NotRequired[int]
     listed: NotRequired[bytes]
+    order: NotRequired[int]
 
 
 @dataclass
@@ -107,7 +109,9 @@ class Saved:
     entries
         Store to what is in it.
     runs
-        The order in which records from `covers` on were taken.
+        The order in which records from `covers` on were taken, as earlier releases noted it.
+    order
+        The first offset of the notes on the order that are to be followed.
     definition
         Digest of the definition in force, where this is known.
     renewed
@@ -119,6 +123,7 @@ class Saved:
     inputs: dict[str, Identity] = field(default_factory=dict)
     entries: dict[str, list[Change]] = field(default_factory=dict)
     runs: list[Run] = field(default_factory=list)
+    order: int = 0
     definition: str = ""
     renewed: dict[str, list[str]] = field(default_factory=dict)
 

@@ -152,6 +152,7 @@ class Restoring:
             self._compare(manifest)
         inputs = {name: Identity(*each) for name, each in manifest.get("inputs", {}).items()}
         saved = Saved(manifest["covers"], record.flush, inputs, definition=deployed)
+        saved.order = manifest.get("order", 0)
         restored = Restored(saved)
         for each in found.orders():
             restored.saved.runs += self.load(each.value or b"")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Protocol
 
 import structlog
@@ -57,7 +58,13 @@ class SignedTopics:
         self._skipped: Counter[str] = Counter()
 
     def read(
-        self, topic: str, takers: Mapping[int, Taker], last: Mapping[int, int] | None = None
+        self,
+        topic: str,
+        takers: Mapping[int, Taker],
+        last: Mapping[int, int] | None = None,
+        *,
+        begins: Mapping[int, int] = MappingProxyType({}),
+        is_settled: bool = False,
     ) -> Iterator[tuple[int, StateRecord]]:
         """Yield partition and record of a topic, to its end, once a taker has taken it.
 
@@ -69,13 +76,15 @@ class SignedTopics:
             Partition to what takes its records: these partitions are read.
         last
             Partition to the number of its last offsets to read; by default all.
+        begins, is_settled
+            See `read_to_end`.
 
         Raises
         ------
         BrokerError
             The topic cannot be read to its end.
         """
-        for partition, record in self._records(topic, takers, last):
+        for partition, record in self._records(topic, takers, last, begins, is_settled):
             try:
                 genuine = self.checked(partition, record)
                 takers[partition].take(genuine)
@@ -103,9 +112,15 @@ class SignedTopics:
         return self._binding.checked(partition, record)
 
     def _records(
-        self, topic: str, partitions: Iterable[int], last: Mapping[int, int] | None
+        self,
+        topic: str,
+        partitions: Iterable[int],
+        last: Mapping[int, int] | None,
+        begins: Mapping[int, int],
+        is_settled: bool,
     ) -> Iterator[tuple[int, StateRecord]]:
-        for message in read_to_end(self._clients, self._prefix + topic, partitions, last):
+        given = (self._clients, self._prefix + topic, partitions, last)
+        for message in read_to_end(*given, begins=begins, is_settled=is_settled):
             origin = origin_of(message, self._prefix)
             yield origin.partition, read_record(origin)
 

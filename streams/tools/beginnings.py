@@ -15,7 +15,7 @@ from millrace.streams.settings import Settings
 from millrace.streams.state.archive.files import Header
 from millrace.streams.state.archive.reading import ArchiveReader
 from millrace.streams.state.archive.store import Place, open_archive
-from millrace.streams.state.keys import state_key
+from millrace.streams.state.keys import state_key, state_key_if_any
 from millrace.streams.tools.inputs import TaskInputs
 from millrace.streams.topology.live_task import LiveTask
 from millrace.streams.topology.topics import topic_prefix
@@ -62,7 +62,7 @@ def beginnings(
     """
     agent, prefix = definitions.agent, topic_prefix(pipeline)
     try:
-        inputs = TaskInputs(clients, agent, prefix, partition)
+        inputs = TaskInputs(clients, agent, prefix, partition, key=state_key_if_any(settings))
     except ExpiredError as error:
         expired = error
     else:
@@ -72,11 +72,12 @@ def beginnings(
         raise ExpiredError(
             f"{expired}. With MILLRACE_ARCHIVE, an archived version may do"
         ) from None
+    key = state_key(settings)
     reader = ArchiveReader(
         open_archive(settings, prefix),
         pipeline,
         prefix,
-        state_key(settings),
+        key,
         clients,
         lambda digest: definitions(digest).factory.pipeline,
         definitions.renamed,
@@ -90,8 +91,9 @@ def beginnings(
             archived = reader.checked(version, place).archived
             if not _may_lead_to(archived.header, prediction, known):
                 continue
-            inputs = TaskInputs(clients, agent, prefix, partition, archived.header.covers)
+            inputs = TaskInputs(clients, agent, prefix, partition, archived.header.covers, key)
             saved = reader.saved(archived)
+            inputs.order_from = saved.order
         except (ArchiveError, BrokerError):  # an earlier one may do
             continue
         live = definitions.live(saved.definition)

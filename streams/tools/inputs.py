@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import takewhile
+from math import inf
 from types import MappingProxyType
 
 from millrace.schemas import BrokerError, ExpiredError
@@ -11,7 +13,10 @@ from millrace.streams.kafka.protocols import Clients
 from millrace.streams.kafka.reading import Watermarks, read_to_end, watermarks
 from millrace.streams.kafka.records import origin_of
 from millrace.streams.operators.record import Origin
+from millrace.streams.state.input_order import Note
+from millrace.streams.state.order_log import OrderLog
 from millrace.streams.topology.chain import AgentSpec
+from millrace.streams.topology.topics import order_topic
 
 
 class TaskInputs:
@@ -29,6 +34,8 @@ class TaskInputs:
         Which of them.
     begins
         Topic, without prefix, to the first offset that is wanted; by default 0.
+    key
+        What the order of several inputs is signed with; None for one that is not known.
 
     Attributes
     ----------
@@ -36,6 +43,8 @@ class TaskInputs:
         Those that have any, with the prefix.
     records
         How many there are at most.
+    order_from
+        The first offset of the order's topic that is wanted.
 
     Raises
     ------
@@ -52,23 +61,28 @@ class TaskInputs:
         prefix: str,
         partition: int,
         begins: Mapping[str, int] = MappingProxyType({}),
+        key: bytes | None = None,
     ) -> None:
         self._clients = clients
+        self._agent = agent
         self._prefix = prefix
         self._partition = partition
-        there = partition_counts(clients)  # an earlier release had no commands
+        self._key = key
+        self.order_from = 0
+        there = partition_counts(clients)  # an earlier release had no commands, and kept no order
+        self._order = prefix + order_topic(agent)
+        ends = self._ends([self._order] if self._order in there else [])
+        self._order_end = ends[self._order].high if ends else 0
         topics = [topic for topic in sorted(agent.reads) if prefix + topic in there]
-        marks = watermarks(clients, [(prefix + topic, partition) for topic in topics])
+        marks = self._ends([prefix + topic for topic in topics])  # later: they have what is noted
         self._begins = {topic: begins.get(topic, 0) for topic in topics}
-        ends = {topic: marks[prefix + topic, partition] for topic in topics}
-        self._check(ends)
-        left = {topic: ends[topic].high - self._begins[topic] for topic in topics}
+        self._check(marks)
+        left = {topic: marks[prefix + topic].high - self._begins[topic] for topic in topics}
         self._used = [topic for topic, count in left.items() if count > 0]
         self.topics = [prefix + topic for topic in self._used]
         self.records = sum(left[topic] for topic in self._used)
         if not self._used:
-            names = ", ".join(prefix + topic for topic in topics)
-            raise BrokerError(f"the log is empty: partition {partition} of {names}")
+            raise BrokerError(f"the log is empty: partition {partition} of {', '.join(marks)}")
 
     def __str__(self) -> str:
         """Return their names."""
@@ -82,30 +96,113 @@ class TaskInputs:
         BrokerError
             Their order is not in the log, or they cannot be read.
         """
-        if len(self._used) > 1:
-            names = " and ".join(self.topics)
+        notes = self._notes() if len(self._used) > 1 else ()
+        topics = {topic: self._read(topic) for topic in self._used}
+        try:
+            yield from in_noted_order(notes, topics)
+        except UnknownOrderError as error:
             raise BrokerError(
-                f"the order of events and labels is not in the log: {names} both have records. Use"
-                " the chain default, produce labels to `events`, or put them inside their events"
+                f"the order of events and labels is not in the log: {error}. It is kept since"
+                f" release 0.2, for as long as {self._order} keeps its records. Records of before"
+                " can be folded again only where all of them came in one topic"
+            ) from error
+
+    def _notes(self) -> Iterable[Note]:
+        """Return what is noted on records that are there already."""
+        if not self._order_end:
+            return ()
+        if self._key is None:
+            raise BrokerError(
+                f"the order of {' and '.join(self.topics)} is signed, and cannot be checked without"
+                " a key. Set MILLRACE_STATE_KEY as for the workers"
             )
-        yield from self._read(self._used[0])
+        log = OrderLog(self._agent, self._clients, self._prefix, self._key)
+        notes = (note for _, note in log.read({self._partition: self.order_from}))
+        return takewhile(lambda note: note.offset < self._order_end, notes)
 
     def _read(self, topic: str) -> Iterator[Origin]:
         for message in read_to_end(
             self._clients,
             self._prefix + topic,
             [self._partition],
-            begin=self._begins[topic],
+            begins={self._partition: self._begins[topic]},
         ):
             yield origin_of(message, self._prefix)
 
+    def _ends(self, topics: Iterable[str]) -> dict[str, Watermarks]:
+        found = watermarks(self._clients, [(topic, self._partition) for topic in topics])
+        return {topic: marks for (topic, _), marks in found.items()}
+
     def _check(self, ends: Mapping[str, Watermarks]) -> None:
         for topic, (low, _) in ends.items():
-            begin = self._begins[topic]
+            begin = self._begins[topic.removeprefix(self._prefix)]
             if low > begin:
                 raise ExpiredError(
-                    f"the log is incomplete: {self._prefix}{topic}[{self._partition}] begins at"
+                    f"the log is incomplete: {topic}[{self._partition}] begins at"
                     f" offset {low}, because older records have expired. A prediction is made again"
                     f" from offset {begin}; to keep records longer, set MILLRACE_RETENTION_HOURS"
                     " before the topics are created"
                 )
+
+
+class UnknownOrderError(Exception):
+    """Of records of two topics, nothing says which was taken first."""
+
+
+def in_noted_order(
+    notes: Iterable[Note], topics: Mapping[str, Iterator[Origin]]
+) -> Iterator[Origin]:
+    """Yield the records of several topics in the order that is noted.
+
+    Raises
+    ------
+    UnknownOrderError
+        There are records of two topics before, between or behind the notes.
+
+    Examples
+    --------
+    >>> def read(topic, *offsets):
+    ...     return iter([Origin(topic, 0, offset, 0, None, None) for offset in offsets])
+    >>> topics = {"events": read("events", 0, 1, 2), "labels": read("labels", 0)}
+    >>> note = Note({"events": 0, "labels": 0}, [("events", 0), ("labels", 0)])
+    >>> [f"{each.topic} {each.offset}" for each in in_noted_order([note], topics)]
+    ['events 0', 'labels 0', 'events 1', 'events 2']
+    """
+    ahead = {topic: _Ahead(records) for topic, records in topics.items()}
+    for note in notes:
+        yield from _of_one(ahead, note.begins)
+        for topic, last in note.runs:
+            if topic in ahead:
+                yield from ahead[topic].before(last + 1)
+    yield from _of_one(ahead, dict.fromkeys(ahead, inf))
+
+
+class _Ahead:
+    """Reads a topic one record ahead."""
+
+    def __init__(self, records: Iterator[Origin]) -> None:
+        self._records = records
+        self._next: Origin | None = None
+
+    def first(self) -> Origin | None:
+        """Return the next record, if there is one."""
+        if self._next is None:
+            self._next = next(self._records, None)
+        return self._next
+
+    def before(self, end: float) -> Iterator[Origin]:
+        """Take the records before an offset."""
+        while (origin := self.first()) is not None and origin.offset < end:
+            self._next = None
+            yield origin
+
+
+def _of_one(ahead: Mapping[str, _Ahead], ends: Mapping[str, float]) -> Iterator[Origin]:
+    """Yield the records before some offsets, on which nothing is noted, if one topic has them."""
+    there = {topic: each.first() for topic, each in ahead.items()}
+    found = [each for topic, each in there.items() if each and each.offset < ends.get(topic, 0)]
+    if len(found) > 1:
+        places = (f"{each.full_topic}[{each.partition}]@{each.offset}" for each in found)
+        raise UnknownOrderError(f"nothing says which of {' and '.join(places)} came first")
+    for each in found:
+        yield from ahead[each.topic].before(ends[each.topic])

@@ -56,6 +56,14 @@ class AgentSpec:
         """Whether it sends each record to its partition, on whichever the record has come."""
         return "ingest" in self and "feature" not in self
 
+    @property
+    def keeps_order(self) -> bool:
+        """Whether what it learns depends on the order in which it takes several inputs.
+
+        Not with `models` among them: it is compacted, and cannot be read again in order.
+        """
+        return len(self.reads) > 1 and "models" not in self.reads and not self.routes
+
     @cached_property
     def reads(self) -> frozenset[str]:
         """Topics, without prefix, that come from outside the agent."""

@@ -12,7 +12,13 @@ from collections.abc import Mapping, Sequence
 
 from millrace.schemas import PartitionsError
 from millrace.streams.topology.chain import AgentSpec
-from millrace.streams.topology.topics import INPUTS, TOPICS, state_topics, topics_of
+from millrace.streams.topology.topics import (
+    INPUTS,
+    TOPICS,
+    state_topics,
+    topics_beside,
+    topics_of,
+)
 
 
 def fitting_partitions(
@@ -55,7 +61,7 @@ def fitting_partitions(
     counts |= {each: max(counts[each], widest) for each in counts if is_widened(each)}
     for agent in agents:
         needed = max(counts[topic] for topic in agent.reads if not _is_state(topic))
-        for topic in state_topics(agent):
+        for topic in topics_beside(agent):
             counts[topic] = max(present.get(topic, 0), needed)
     return counts
 

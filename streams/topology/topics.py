@@ -117,7 +117,7 @@ TOPICS: Mapping[str, Topic] = {
         Topic("rejects", Use.OUTPUT, ("Reject",), "Records that could not be used, and why."),
     )
 }
-"""Name to topic, in the order of the flow; each agent's state topic comes on top."""
+"""Name to topic, in the order of the flow; each agent's topics of state and order come on top."""
 
 INPUTS = frozenset(name for name, each in TOPICS.items() if each.use is Use.INPUT)
 PRODUCED = INPUTS | {name for name, each in TOPICS.items() if each.use is Use.CONTROL}
@@ -156,6 +156,16 @@ def state_topics(agent: AgentSpec) -> list[str]:
     return [state_topic(agent), *(["models"] if "learning" in agent else [])]
 
 
+def order_topic(agent: AgentSpec) -> str:
+    """Return the name, without prefix, of the topic that holds the order of an agent's inputs."""
+    return f"order.{agent.name}"
+
+
+def topics_beside(agent: AgentSpec) -> list[str]:
+    """Return the names, without prefix, of all topics that only this agent uses."""
+    return [*state_topics(agent), *([order_topic(agent)] if agent.keeps_order else [])]
+
+
 def topics_of(agents: Iterable[AgentSpec]) -> list[Topic]:
     """Return the topics that a chain needs, in the order of the flow.
 
@@ -170,7 +180,12 @@ def topics_of(agents: Iterable[AgentSpec]) -> list[Topic]:
         Topic(state_topic(each), Use.INTERNAL, (), f"State of {each.name}.", is_compacted=True)
         for each in agents
     ]
-    return [each for name, each in TOPICS.items() if name in wanted] + states
+    orders = [
+        Topic(order_topic(each), Use.INTERNAL, (), f"In which order {each.name} took its inputs.")
+        for each in agents
+        if each.keeps_order
+    ]
+    return [each for name, each in TOPICS.items() if name in wanted] + states + orders
 
 
 def topic_settings(

@@ -10,6 +10,7 @@ import re
 import socket
 import time
 from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
@@ -163,7 +164,7 @@ def rights(name: str, settings: Settings) -> list[Right]:
     needed = [
         each
         for each in listed
-        if each.resource != "topic" or each.name in topics or each.name in {"*", "state.*"}
+        if each.resource != "topic" or any(fnmatchcase(topic, each.name) for topic in topics)
         if each.operation not in {"Create", "Alter", "DescribeConfigs"}  # not for every worker
     ]
     return [each._replace(name=f"{name}.{each.name}") for each in needed]

@@ -36,6 +36,8 @@ class FakeConsumer:
         A number of its own.
     stalled
         Partitions that it does not fetch, as librdkafka sometimes does.
+    paused
+        Partitions of which it is asked to read no more for now.
     is_closed
         Whether it was closed.
     """
@@ -47,6 +49,7 @@ class FakeConsumer:
         self._group = broker.groups[group]
         self.member = next(_members)
         self.stalled: set[Place] = set()
+        self.paused: set[Place] = set()
         self.is_closed = False
         self._topics: list[str] = []
         self._owned: list[TopicPartition] = []
@@ -71,12 +74,19 @@ class FakeConsumer:
 
     def assign(self, partitions: list[TopicPartition], /) -> None:
         self._ended.clear()
+        self.paused.clear()
         self._positions = {
             (each.topic, each.partition): self._resolved(each) for each in partitions
         }
 
     def unassign(self) -> None:
         self._positions.clear()
+
+    def pause(self, partitions: list[TopicPartition], /) -> None:
+        self.paused |= {(each.topic, each.partition) for each in partitions}
+
+    def resume(self, partitions: list[TopicPartition], /) -> None:
+        self.paused -= {(each.topic, each.partition) for each in partitions}
 
     def poll(self, _timeout: float, /) -> Message | None:
         return next(iter(self._take("poll", 1)), None)
@@ -187,7 +197,7 @@ class FakeConsumer:
     def _next(self) -> Message | None:
         if self._errors:
             return Message(error=self._errors.pop(0))
-        for place in [each for each in self._positions if each not in self.stalled]:
+        for place in [each for each in self._positions if each not in self.stalled | self.paused]:
             message = self._next_of(place)
             if message is not None:
                 return message

@@ -152,7 +152,7 @@ def _encoded(data: bytes | None) -> str | None:
 
 def _records_of(state: list[dict[str, Any]]) -> Any:
     def records(
-        topic: str, partitions: Iterable[int], last: Mapping[int, int] | None = None
+        topic: str, partitions: Iterable[int], *_: object
     ) -> Iterator[tuple[int, StateRecord]]:
         for each in state:
             if each["topic"] == topic and [*partitions] == [0]:

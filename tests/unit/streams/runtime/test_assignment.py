@@ -14,8 +14,9 @@ from millrace.streams.operators.columns import as_records
 from millrace.streams.operators.record import Origin
 from millrace.streams.runtime.assignment import Assignment
 from millrace.streams.state import snapshot
-from millrace.streams.state.input_order import InputOrder
+from millrace.streams.state.input_order import InputOrder, Note
 from millrace.streams.state.log import StateLog
+from millrace.streams.state.records import Manifest
 from millrace.streams.topology.chain import AgentSpec, parse_chain
 from millrace.streams.topology.codec import TopicCodec
 from millrace.streams.topology.factory import TaskFactory
@@ -23,6 +24,7 @@ from millrace.streams.topology.live_task import Definition, LiveTask
 from tests.unit.streams.runtime.worker import KEY
 
 (EVERYTHING,) = parse_chain("full")
+BEGINS = {"events": 5, "labels": 0}
 INGEST = AgentSpec(("ingest",))
 
 
@@ -49,9 +51,10 @@ def make_assignment(pipeline: Pipeline) -> Callable[..., Assignment]:
         return Assignment(
             partition=0,
             live=LiveTask(definition, lambda _: definition),  # type: ignore[arg-type]  # one
-            next_offset={"events": 5, "labels": 0},
+            next_offset={**BEGINS},
             committed={"events": 8},
             order=order,
+            order_end=lambda: 9,
         )
 
     return make
@@ -99,7 +102,8 @@ def test_records_are_folded_in_the_order_that_was_recorded(
     make_assignment: Callable[..., Assignment],
 ) -> None:
     """Those whose turn it is not wait for the others."""
-    assignment = make_assignment(order=InputOrder([("events", 5), ("labels", 0), ("events", 6)]))
+    note = Note(BEGINS, [("events", 5), ("labels", 0), ("events", 6)])
+    assignment = make_assignment(order=InputOrder(BEGINS, [note]))
     assert runs_of(assignment, events(5, 6)) == [(False, [5])]
     assert runs_of(assignment, events(0, topic="labels")) == [(True, [0]), (False, [6])]
 
@@ -238,27 +242,58 @@ def test_an_agent_without_state_writes_none(
 def test_the_order_of_inputs_is_written_with_each_commit(
     make_assignment: Callable[..., Assignment], state: StateLog
 ) -> None:
-    """Once, and only where there is one."""
-    assignment = make_assignment(order=InputOrder())
-    [*assignment.runs(events(8, 9))]
+    """Of what was folded, once; what was left for the next batch is not there yet."""
+    assignment = make_assignment(order=InputOrder(BEGINS))
+    for _, run in assignment.runs(events(8, 9, 10)):
+        assert [*assignment.take_order(state)] == []
+        assignment.fold([*run][:2])
 
     (written,) = assignment.take_order(state)
 
-    assert written.key == "order/000000000001"
+    assert (written.topic, written.value) == (
+        f"order.{EVERYTHING.name}",
+        state.order.record(0, Note(BEGINS, [("events", 9)])).value,
+    )
     assert [*assignment.take_order(state)] == []
 
 
-def test_after_a_flush_only_what_is_yet_to_be_followed_is_kept(
-    make_assignment: Callable[..., Assignment], pipeline: Pipeline, state: StateLog
+def test_without_several_inputs_no_order_is_written(
+    make_assignment: Callable[..., Assignment], state: StateLog
 ) -> None:
-    """Runs whose records are in the state are removed, the others are written again."""
-    assignment = make_assignment(order=InputOrder([("events", 5), ("labels", 3)]))
+    """A topic has one of its own."""
+    assignment = make_assignment()
+    assignment.fold(events(8))
+    assert [*assignment.take_order(state)] == []
+
+
+def test_what_is_folded_a_second_time_is_not_noted(
+    make_assignment: Callable[..., Assignment], state: StateLog
+) -> None:
+    """It is skipped, and so it is not in the order."""
+    assignment = make_assignment(order=InputOrder(BEGINS))
+    assignment.fold(events(8, 9))
+    first = [*assignment.take_order(state)]
+    assignment.fold(events(8, 9))
+    assert len(first) == 1
+    assert [*assignment.take_order(state)] == []
+
+
+def test_state_says_from_where_on_its_order_is_followed(
+    make_assignment: Callable[..., Assignment], state: StateLog
+) -> None:
+    """From the note that is followed when it is saved, or else from behind all that there are."""
+    note = Note(BEGINS, [("events", 5), ("labels", 3)], offset=4)
+    assignment = make_assignment(order=InputOrder(BEGINS, [note]))
     for _, run in assignment.runs(events(5)):
         assignment.fold(run)
+    assert saved_order(assignment, state) == 4
+    for _, run in assignment.runs(events(3, topic="labels")):
+        assignment.fold(run)
+    assert saved_order(assignment, state) == 9
 
-    assert [*assignment.take_order(state)] == []
-    written = [*assignment.unsaved_state(state)]
 
-    assert written[-2].key == "manifest"
-    assert written[-1].key == "order/000000000001"
-    assert snapshot.load(written[-1].value or b"", KEY) == [("labels", 3)]
+def saved_order(assignment: Assignment, state: StateLog) -> int:
+    *_, manifest = assignment.unsaved_state(state)
+    assignment.mark_saved(state)
+    found: Manifest = snapshot.load(manifest.value or b"", KEY)
+    return found["order"]

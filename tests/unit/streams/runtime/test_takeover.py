@@ -539,7 +539,7 @@ def stored_offsets(worker: FakeWorker) -> dict[tuple[str, int], int]:
 def test_a_gap_that_is_accepted_keeps_nothing_waiting(
     broker: FakeBroker, make_worker: MakeWorker
 ) -> None:
-    """The recorded order of several inputs is followed as far as its records are there."""
+    """The order of several inputs is followed as far as its records are there."""
     first, second = make_worker(), make_worker(accept_gaps=True)
     session = first.start()
     for number in range(4):

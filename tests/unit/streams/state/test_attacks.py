@@ -22,7 +22,7 @@ from millrace.streams.state.records import Saved
 from millrace.streams.topology.codec import TopicCodec
 from millrace.streams.topology.task import Task
 from tests.unit.streams.conftest import KEY
-from tests.unit.streams.state.earlier import alone, as_before
+from tests.unit.streams.state.earlier import alone, as_before, order_before
 from tests.unit.streams.state.test_garbage import compact
 from tests.unit.streams.state.test_log import EVERYTHING, STATE, make_task, save, write
 
@@ -363,11 +363,11 @@ def test_a_stale_order_is_not_followed(
 ) -> None:
     """It would hold back the records of one topic until those of another had come again."""
     log, task = make_log(), make_task(pipeline)
-    write(broker, [log.order(0, [("events", 1)])])
+    write(broker, [order_before(STATE, [("events", 1)])])
     (stale,) = broker.records(STATE)
     learn(task, pipeline, range(5))
     save(log, broker, task, {"events": 5}, 1)
-    write(broker, [log.order(0, [("labels", 3)])])
+    write(broker, [order_before(STATE, [("labels", 3)], number=2, flush=1)])
     put_back(broker, stale)
     put_back(broker, stale, value=alone(stale.value() or b""), headers=(stale.headers() or [])[:2])
     assert make_log().read([0])[0].runs == [("labels", 3)]
@@ -378,7 +378,7 @@ def test_a_stale_order_is_not_followed_where_compaction_has_dropped_what_came_af
 ) -> None:
     """What removed it is gone, and what is before it: but the manifest is of a later flush."""
     log, task = make_log(), make_task(pipeline)
-    stale = log.order(0, [("events", 1)])
+    stale = order_before(STATE, [("events", 1)])
     learn(task, pipeline, range(5))
     saved = log.flush(0, task, {"events": 5}, 1)
     write(broker, [stale, *(each for each in saved if each.value is not None)])
@@ -391,9 +391,10 @@ def test_the_order_is_followed_that_was_written_during_a_save(
     """It is of records behind those that the save goes up to; that of the time before is not."""
     log, task = make_log(), make_task(pipeline)
     learn(task, pipeline, range(5))
-    write(broker, [log.order(0, [("events", 4)])])
+    write(broker, [order_before(STATE, [("events", 4)])])
     saving = log.flush(0, task, {"events": 5}, 1)
-    write(broker, [next(saving), log.order(0, [("labels", 3)]), *saving])
+    during = order_before(STATE, [("labels", 3)], number=2, flush=1)
+    write(broker, [next(saving), during, *saving])
     log.mark_saved(0, task)
     assert make_log().read([0])[0].runs == [("labels", 3)]
 
@@ -425,7 +426,7 @@ def test_state_of_the_release_before_is_read_and_written_anew(
     log, task = make_log(), make_task(pipeline)
     learn(task, pipeline, range(30))
     earlier = as_before(log.flush(0, task, {"events": 30}, 5))
-    order = as_before([log.order(0, [("events", 31)])])
+    order = as_before([order_before(STATE, [("events", 31)], flush=5)])
     write(broker, [*earlier, *order])
 
     log, again = make_log(), make_task(pipeline)

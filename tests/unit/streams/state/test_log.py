@@ -35,6 +35,7 @@ from millrace.streams.topology.codec import TopicCodec
 from millrace.streams.topology.factory import TaskFactory
 from millrace.streams.topology.task import Task
 from tests.unit.streams.conftest import KEY
+from tests.unit.streams.state.earlier import order_before
 
 (EVERYTHING,) = parse_chain("full")
 STATE = f"p.state.{EVERYTHING.name}"
@@ -402,52 +403,37 @@ def test_an_owner_that_cannot_be_written_is_an_error(log: StateLog, broker: Fake
         log.own([0], "first")
 
 
-def test_the_order_of_inputs_is_kept_until_the_next_flush(
-    log: StateLog, broker: FakeBroker, pipeline: Pipeline
-) -> None:
-    """Record by record, in order; a flush removes what it covers."""
-    task = make_task(pipeline)
-    learn(task, pipeline, range(5))
-    write(broker, [log.order(0, [("events", 1)])])
-    save(log, broker, task, {"events": 2}, 1)
-    write(broker, [log.order(0, [("events", 2), ("labels", 0)]), log.order(0, [("events", 4)])])
-
-    saved = log.read([0])[0]
-    assert saved.runs == [("events", 2), ("labels", 0), ("events", 4)]
-
-    save(log, broker, task, {"events": 5}, 2)
-    assert log.read([0])[0].runs == []
-
-
-def test_the_order_goes_on_after_a_restart(
+def test_the_order_that_an_earlier_release_noted_counts_until_the_next_flush(
     make_log: Callable[..., StateLog], broker: FakeBroker, pipeline: Pipeline
 ) -> None:
-    """Numbers go on, so that no record replaces another, and the next flush removes them all."""
-    task, first = make_task(pipeline), make_log()
-    save(first, broker, task, {}, 1)
-    write(broker, [first.order(0, [("events", 0)]), first.order(0, [("events", 1)])])
-    second = make_log()
-    second.read([0])
+    """Record by record, in order; the next flush removes them all."""
+    task, first, second = make_task(pipeline), make_log(), make_log()
+    write(broker, [order_before(STATE, [("events", 1)])])
+    save(first, broker, task, {"events": 2}, 1)
+    runs = [[("events", 2), ("labels", 0)], [("events", 4)]]
+    write(broker, [order_before(STATE, each, number=n, flush=1) for n, each in enumerate(runs, 2)])
 
-    write(broker, [second.order(0, [("labels", 0)])])
+    saved = second.read([0])[0]
+    assert saved.runs == [("events", 2), ("labels", 0), ("events", 4)]
 
-    assert second.read([0])[0].runs == [("events", 0), ("events", 1), ("labels", 0)]
-    removed = [each.key for each in second.flush(0, task, {}, 2) if each.value is None]
-    assert removed == [f"order/{number:012d}" for number in (1, 2, 3)]
+    save(second, broker, task, {"events": 5}, 2)
+    assert make_log().read([0])[0].runs == []
+    removed = {each.key() for each in broker.records(STATE) if each.value() is None}
+    assert removed == {b"order/000000000002", b"order/000000000003"}
 
 
-def test_orders_of_partitions_are_apart(log: StateLog, pipeline: Pipeline) -> None:
-    """Each counts for itself."""
-    keys = [log.order(partition, []).key for partition in (0, 1, 0)]
-    assert keys == ["order/000000000001", "order/000000000001", "order/000000000002"]
-    removed = [each for each in log.flush(0, make_task(pipeline), {}, 1) if each.value is None]
-    assert len(removed) == 2
-    assert log.order(1, []).key == "order/000000000002"
+def test_state_says_from_where_on_the_order_is_followed(
+    log: StateLog, broker: FakeBroker, pipeline: Pipeline
+) -> None:
+    """That of earlier releases does not: then it is from the beginning."""
+    task = make_task(pipeline)
+    write(broker, log.flush(0, task, {"events": 5}, 1, order=7))
+    assert log.read([0])[0].order == 7
 
 
 def test_an_order_without_a_flush_counts_for_nothing(log: StateLog, broker: FakeBroker) -> None:
     """There is no state that it would follow."""
-    write(broker, [log.order(0, [("events", 1)])])
+    write(broker, [order_before(STATE, [("events", 1)])])
     assert log.read([0]) == {}
 
 

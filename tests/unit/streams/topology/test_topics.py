@@ -47,10 +47,11 @@ OUTPUTS = {"predictions", "outcomes", "alerts", "audit", "rejects"}
     ],
 )
 def test_topics_of_a_chain(chain: str, internal: set[str], states: set[str]) -> None:
-    """A chain needs the inputs, the outputs, models, state, and what joins its agents."""
+    """A chain needs the inputs, the outputs, models, state, orders, and what joins its agents."""
     names = {each.name for each in topics_of(agents(chain))}
     expected = INPUTS | OUTPUTS | internal | {"commands", "definitions", "models", "state.control"}
     expected |= {f"state.{each}" for each in states}
+    expected |= {f"order.{each}" for each in states if each.startswith("ingest-")}
     assert names == expected
     assert {*settings(chain)} == {f"p.{each}" for each in expected}
 
