@@ -12,7 +12,7 @@ a candidate has changed            by its `on_change`, it challenges the old one
                                    or goes on with what the old one has learned
 a candidate is gone                it is retired; the champion that serves must stay
 a feature is new, or gone          it begins or ends; candidates see those they began with
-a feature has changed              refused under the same name
+a feature has changed              refused under the same name, also one that was removed before
 a metric, detector, rolling_window it begins anew, alone
 the schema                         as far as Avro reads old records, and features their fields
 classes                            may be added
@@ -29,8 +29,10 @@ from typing import Any
 
 from millrace.models.identity.class_changes import added_classes
 from millrace.models.identity.definition import Description, named, parts_of, place
+from millrace.models.identity.past import NOTHING, Past
 from millrace.models.identity.refusals import FIXED, refusals
 from millrace.models.identity.schema_changes import schema_changes
+from millrace.models.identity.setting import comparable
 from millrace.models.identity.summary import Changes
 from millrace.models.parameters import one_of
 from millrace.models.pipeline.fate import Fate
@@ -40,7 +42,9 @@ _RULED = frozenset({*FIXED, "schema", "classes", "models", "features", "metrics"
 _FATES = {"challenge": Fate.CHALLENGES, "replace": Fate.REPLACES, "adopt": Fate.ADOPTS}
 
 
-def changes(before: Description, now: Description, champion: str | None = None) -> Changes:
+def changes(
+    before: Description, now: Description, champion: str | None = None, past: Past | None = None
+) -> Changes:
     """Compare two descriptions of a pipeline.
 
     Parameters
@@ -49,6 +53,8 @@ def changes(before: Description, now: Description, champion: str | None = None) 
         What `describe` returned for the definition in force, and for the new one.
     champion
         Name of the candidate that serves; by default the first of the definition in force.
+    past
+        What is remembered of the definitions before it; by default nothing.
 
     Raises
     ------
@@ -64,12 +70,14 @@ def changes(before: Description, now: Description, champion: str | None = None) 
     >>> changes(describe(pipeline), describe(shorter)).changed
     ('rolling_window',)
     """
+    before, now = comparable(before, now)
+    past = past or NOTHING
     models = [*named(before["models"])]
     champion = models[0] if champion is None else champion
     one_of(f"champion must be one of the models in force, {models}", champion, models)
     old, new, same = parts_of(before), parts_of(now), _same(before, now)
     features = [name for name in named(now["features"]) if same.get(place("features", name))]
-    schema = schema_changes(before, now, features)
+    schema = schema_changes(before, now, features, past["schemas"])
     fates = _fates(before, now, same)
     return Changes(
         pipeline=now["name"],
@@ -80,8 +88,13 @@ def changes(before: Description, now: Description, champion: str | None = None) 
         changed=tuple(part for part in new if same.get(part) is False),
         candidates=fates,
         settings=dict(_settings(before, now)),
-        notes=(*schema.notes, *added_classes(before, now), *_notes(before, now, champion, fates)),
-        refused=(*refusals(before, now, champion, same), *schema.refused),
+        notes=(
+            *schema.notes,
+            *added_classes(before, now),
+            *_notes(before, now, champion, fates),
+            *_returned(past, fates),
+        ),
+        refused=(*refusals(before, now, champion, same, past["features"]), *schema.refused),
     )
 
 
@@ -149,6 +162,12 @@ def _notes(
                     " learned is kept by name"
                 )
     yield from _of_features([*named(before["features"])], [*named(now["features"])], fates)
+
+
+def _returned(past: Past, fates: Mapping[str, Fate]) -> Iterator[str]:
+    for name, fate in fates.items():
+        if fate is Fate.BEGINS and name in past["models"]:
+            yield f"models[{name!r}] was there before: what it had learned went when it was removed"
 
 
 def _of_features(before: list[str], now: list[str], fates: Mapping[str, Fate]) -> Iterator[str]:

@@ -29,7 +29,9 @@ from millrace.models.user_code import contained
 Description: TypeAlias = dict[str, Any]
 """A pipeline as JSON has it: each parameter of `Pipeline` by its name."""
 
-_DETECTORS = frozenset({"loss", "inputs", "predictions"})
+DETECTORS = frozenset({"loss", "inputs", "predictions"})
+"""Parameters of `DriftSettings` of which a description has identities, and no values."""
+
 _NEEDED_OF_EACH = {
     "models": frozenset({"name", "code", "version", "on_change"}),
     "features": frozenset({"name", "identity", "reads"}),
@@ -178,13 +180,16 @@ def _metric(name: str, metric: MetricFactory) -> Description:
     return {"name": name, "identity": _identity(lambda: (metric, metric()))}
 
 
-def _detector(name: str, detector: Detector) -> Description:
-    return {"name": name, "identity": _identity(lambda: (detector,))}
+def detector_identity(detector: Detector) -> str | None:
+    """Return the identity of a detector; None where its source cannot be found."""
+    return _identity(lambda: (detector,))
 
 
 def _drift(drift: DriftSettings) -> Description:
-    detectors = [_detector(name, each) for name, each in drift.detectors()]
-    settings = [each.name for each in fields(drift) if each.name not in _DETECTORS]
+    detectors = [
+        {"name": name, "identity": detector_identity(each)} for name, each in drift.detectors()
+    ]
+    settings = [each.name for each in fields(drift) if each.name not in DETECTORS]
     return {name: _data(getattr(drift, name)) for name in settings} | {"detectors": detectors}
 
 

@@ -24,7 +24,11 @@ _OWN_WORKER = "Keep it, or start the other pipeline with a worker of its own"
 
 
 def refusals(
-    before: Description, now: Description, champion: str, same: Mapping[str, bool]
+    before: Description,
+    now: Description,
+    champion: str,
+    same: Mapping[str, bool],
+    past: Mapping[str, str | None],
 ) -> Iterator[str]:
     """Yield why a definition cannot follow another, the schema left out.
 
@@ -36,6 +40,8 @@ def refusals(
         Name of the candidate that serves.
     same
         Each part that both have, and whether it is the same in both.
+    past
+        Name to identity of each feature of definitions before.
     """
     for parameter, why in FIXED.items():
         was, is_now = before[parameter], now[parameter]
@@ -44,7 +50,8 @@ def refusals(
             yield f"{parameter} must stay {shown(was)}, {why}; got {shown(is_now)}. {way_out}"
     yield from lost_classes(before, now)
     yield from _of_models(now, champion, same)
-    yield from _of_features(before, now, same)
+    was = {name: each["identity"] for name, each in named(before["features"]).items()}
+    yield from _of_features({**past, **was}, now)
 
 
 def _of_models(now: Description, champion: str, same: Mapping[str, bool]) -> Iterator[str]:
@@ -63,13 +70,12 @@ def _of_models(now: Description, champion: str, same: Mapping[str, bool]) -> Ite
             )
 
 
-def _of_features(before: Description, now: Description, same: Mapping[str, bool]) -> Iterator[str]:
-    was = named(before["features"])
+def _of_features(was: Mapping[str, str | None], now: Description) -> Iterator[str]:
     for name, each in named(now["features"]).items():
-        where = place("features", name)
-        if same.get(where) is not False:
+        where, identity = place("features", name), each["identity"]
+        if name not in was or (identity == was[name] and identity is not None):
             continue
-        if None in (each["identity"], was[name]["identity"]):
+        if None in (identity, was[name]):
             yield (
                 f"{where} must be something of which a change is seen; the source of its code"
                 " cannot be found. Define it in a file, under another name"

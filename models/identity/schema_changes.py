@@ -1,7 +1,8 @@
 """What changes in the event schema, and what of it a pipeline cannot take.
 
 Records of both schemas are in flight, so one must follow the other by Avro's rules
-(`schemas.compatibility`). And a feature that goes on finds its fields, of the same kinds.
+(`schemas.compatibility`); events of earlier ones may be there, too, and must be read. And a
+feature that goes on finds its fields, of the same kinds.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from typing import NamedTuple
 
 from millrace.models.identity.definition import Description
 from millrace.schemas import EventSchema, schema_problems
+from millrace.schemas.codec.avro import Schema
 from millrace.schemas.codec.matching import placed
+from millrace.schemas.compatibility import reading_problems
 
 _KINDS = {
     **dict.fromkeys(("int", "long", "float", "double"), "number"),
@@ -26,7 +29,9 @@ class SchemaChanges(NamedTuple):
     refused: tuple[str, ...]
 
 
-def schema_changes(before: Description, now: Description, kept: Collection[str]) -> SchemaChanges:
+def schema_changes(
+    before: Description, now: Description, kept: Collection[str], past: Collection[Schema] = ()
+) -> SchemaChanges:
     """Compare the schemas of two descriptions.
 
     Parameters
@@ -35,16 +40,26 @@ def schema_changes(before: Description, now: Description, kept: Collection[str])
         Descriptions of the pipelines.
     kept
         Names of the features that go on.
+    past
+        Schemas of earlier definitions.
     """
     if before["schema"] == now["schema"]:
         return SchemaChanges((), ())
     old, new = (EventSchema(each["schema"], before["label"]) for each in (before, now))
     features = [each for each in before["features"] if each["name"] in kept]
     problems = [*schema_problems(old, new), *_unread(features, old, new)]
+    problems += [each for each in _of_past(past, new) if each not in problems]
     notes = [*_notes(old, new)]
     if not notes and old.as_written.header != new.as_written.header:
         notes.append("schema: the names of types, or the order of fields, are other")
     return SchemaChanges((*notes,), tuple(f"schema: {each}" for each in problems))
+
+
+def _of_past(past: Collection[Schema], new: EventSchema) -> Iterator[str]:
+    """Yield what keeps events of earlier schemas, which may still be there, from being read."""
+    for schema in past:
+        earlier = EventSchema(schema, new.label)
+        yield from reading_problems(earlier.accepted.type, new.accepted.type)
 
 
 def _notes(old: EventSchema, new: EventSchema) -> Iterator[str]:

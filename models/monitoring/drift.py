@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from millrace.models.parameters import choice, named_fields, whole_number
 from millrace.models.user_code import shown
 
 if TYPE_CHECKING:
     from millrace.models.monitoring.detectors import Detector
+
+T = TypeVar("T")
 
 
 class DriftPolicy(StrEnum):
@@ -106,12 +108,27 @@ class DriftSettings:
 
     def detectors(self) -> list[tuple[str, Detector]]:
         """Return the detectors that are given, each with its parameter."""
-        given: dict[str, Detector | None] = {
-            "drift.loss": self.loss,
-            "drift.predictions": self.predictions,
-        }
-        if isinstance(self.inputs, Mapping):
-            given |= {f"drift.inputs[{shown(name)}]": each for name, each in self.inputs.items()}
-        else:
-            given["drift.inputs"] = self.inputs
-        return [(parameter, each) for parameter, each in given.items() if each is not None]
+        return placed(self.loss, self.predictions, self.inputs)
+
+
+def placed(
+    loss: T | None, predictions: T | None, inputs: Mapping[str, T] | T | None
+) -> list[tuple[str, T]]:
+    """Return what there is of detectors, each with its parameter.
+
+    Examples
+    --------
+    >>> placed("adwin", None, {"price": "kswin"})
+    [('drift.loss', 'adwin'), ("drift.inputs['price']", 'kswin')]
+    """
+    given: dict[str, T | None] = {"drift.loss": loss, "drift.predictions": predictions}
+    if isinstance(inputs, Mapping):
+        given |= {input_place(name): each for name, each in inputs.items()}
+    else:
+        given["drift.inputs"] = inputs
+    return [(parameter, each) for parameter, each in given.items() if each is not None]
+
+
+def input_place(feature: str) -> str:
+    """Return the parameter of the detector of one feature."""
+    return f"drift.inputs[{shown(feature)}]"

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import click
 from rich.table import Table
 
+from millrace.models.identity.reference import Reference
 from millrace.streams.cli.console import output
 from millrace.streams.cli.options import (
     pass_settings,
@@ -18,8 +19,6 @@ from millrace.streams.cli.options import (
 from millrace.streams.escaping import printable, printable_json
 from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.settings import Settings
-
-_DIGEST_SHOWN = 12
 
 
 @click.command()
@@ -37,9 +36,9 @@ _DIGEST_SHOWN = 12
 def definitions(settings: Settings, compared: tuple[str, str] | None, as_json: bool) -> None:
     """Show which definitions were in force, or compare two.
 
-    The list is that of the audit: the number of the command, the digest, when it came into force,
-    who has deployed it and why. The last one is in force. Set MILLRACE_STATE_KEY as for the workers
-    to compare: definitions are signed with it.
+    The list is that of the audit: the number of the command, the digest and what was set since,
+    when it came into force, by whom and why. The last one is in force. Set MILLRACE_STATE_KEY as
+    for the workers to compare: definitions are signed with it.
     """
     require_broker(settings)
     pipeline = settings.load_pipeline()
@@ -53,12 +52,13 @@ def definitions(settings: Settings, compared: tuple[str, str] | None, as_json: b
                 click.echo(printable_json(json.dumps(each._asdict())))
             return
         table = Table(title=f"Definitions of {pipeline.name}", title_justify="left")
-        for column in ("command", "digest", "in force since", "who", "why"):
+        for column in ("command", "definition", "in force since", "who", "why"):
             table.add_column(column)
         for each in history:
             since = datetime.fromtimestamp(each.time_ms / 1000, UTC).isoformat(timespec="seconds")
-            digest = each.definition[:_DIGEST_SHOWN]
-            table.add_row(str(each.number), digest, since, *map(printable, (each.who, each.why)))
+            texts = Reference.of(each.definition).shortened, each.who, each.why
+            definition, who, why = map(printable, texts)
+            table.add_row(str(each.number), definition, since, who, why)
         output().print(table)
         return
     for line in difference(clients, pipeline, settings, history, *compared):

@@ -51,7 +51,6 @@ def deploy(
     """
     require_broker(settings)
     settings = settings.model_copy(update={"pipeline": spec})
-    from millrace.models.identity.changes import changes
     from millrace.models.pipeline.fate import Fate
     from millrace.streams.cli.snapshot import snapshot_now
     from millrace.streams.kafka.admin import count_partitions
@@ -74,10 +73,10 @@ def deploy(
     if bundle.digest == in_force.definition:
         click.echo(f"{pipeline.name}: the definition {bundle.digest[:12]} is in force already")
         return 0
-    if in_force.description is None:
+    found = in_force.changes_to({**bundle.description})
+    if found is None:
         click.echo(f"{pipeline.name}: the first definition, {bundle.digest[:12]}")
     else:
-        found = changes(in_force.description, {**bundle.description}, in_force.champion)
         text = json.dumps(found.to_json(), indent=2) if as_json else str(found)
         click.echo("\n".join(map(printable, text.split("\n"))))
         if found.refused:

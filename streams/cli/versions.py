@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import click
 from rich.table import Table
 
+from millrace.models.identity.reference import Reference
 from millrace.streams.cli.console import output
 from millrace.streams.cli.options import pass_settings, pipeline_option
 from millrace.streams.escaping import printable, printable_json
@@ -15,7 +16,6 @@ from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.settings import Settings
 
 EXIT_FAULTS = 1
-_DIGEST_SHOWN = 12
 
 
 @click.command()
@@ -49,7 +49,7 @@ def versions(settings: Settings, as_json: bool) -> int:
             table.add_row(
                 printable(each.name),
                 written.isoformat(timespec="seconds") if each.files else "",
-                ", ".join(digest[:_DIGEST_SHOWN] or "the first" for digest in each.definitions),
+                ", ".join(Reference.of(name).shortened or "the first" for name in each.definitions),
                 ", ".join(str(partition) for _, partition in each.files),
                 f"{each.size:,}",
             )

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from millrace.models.pipeline.settings import NAMES
 from millrace.schemas import CommandError
 from millrace.streams.control.in_force import Arguments, InForce
+from millrace.streams.control.setting import check_setting, with_setting
 from millrace.streams.version_names import version_name
 
 
@@ -31,6 +33,8 @@ class CommandSpec:
         did. With none it is not written to the log: it is read ahead, from what is in force.
     tells
         Returns what tasks are told besides its arguments, of what is in force after it.
+    checks
+        Refuses arguments that are wrong whatever is in force.
     is_routine
         Whether workers send it by themselves, again and again. Then the audit has it only where it
         is refused, its id is not remembered, and the command line does not offer it.
@@ -41,12 +45,17 @@ class CommandSpec:
     arguments: Mapping[str, str] = field(default_factory=dict)
     operators: frozenset[str] = frozenset({"learning"})
     tells: Callable[[InForce], Arguments] = lambda _: {}
+    checks: Callable[[Arguments], object] = lambda _: None
     is_routine: bool = False
 
 
 DEPLOY = "deploy"
+SET = "set"
 SNAPSHOT = "snapshot"
 TICK = "tick"
+
+BRINGS_DEFINITION = frozenset({DEPLOY, SET})
+"""The commands with which another definition comes into force: they tell it as `definition`."""
 
 UNTOLD = frozenset({"description"})
 """Arguments that `control` alone needs: neither tasks nor the audit have them."""
@@ -74,6 +83,16 @@ COMMANDS: Mapping[str, CommandSpec] = {
         "Begin with an untrained model.",
         InForce.with_reset,
         {"model": "the candidate that begins untrained"},
+    ),
+    SET: CommandSpec(
+        "Set the drift policy, or another setting of drift.",
+        with_setting,
+        {
+            "name": f"one of {', '.join(NAMES)}",
+            "value": "a policy, a number, the name of a detector, or `none` for no detector",
+        },
+        tells=lambda after: {"definition": after.definition},
+        checks=check_setting,
     ),
     "pause": CommandSpec("Let models learn nothing until `resume`.", InForce.paused),
     "resume": CommandSpec("Let models learn again.", InForce.resumed),
@@ -124,7 +143,7 @@ def spec_of(name: str) -> CommandSpec:
 
 
 def check_form(name: str, arguments: Mapping[str, str]) -> None:
-    """Refuse a command that is unknown, or whose arguments are not those that it takes.
+    """Refuse a command that is unknown, or whose arguments are wrong whatever is in force.
 
     Raises
     ------
@@ -147,6 +166,7 @@ def check_form(name: str, arguments: Mapping[str, str]) -> None:
     for argument in arguments:
         if argument not in taken:
             raise CommandError(f"{name} must have {_listed(taken)}; got {_listed(arguments)}")
+    spec_of(name).checks(arguments)
 
 
 def _listed(arguments: Mapping[str, str]) -> str:

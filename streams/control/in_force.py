@@ -10,11 +10,17 @@ from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from millrace.models.candidates.incumbents import incumbent_of
+from millrace.models.identity.reference import Reference
 from millrace.schemas import CommandError
 from millrace.streams.control.ticks import elapsed_ms
+
+if TYPE_CHECKING:
+    from millrace.models.identity.definition import Description
+    from millrace.models.identity.past import Past
+    from millrace.models.identity.summary import Changes
 
 _MOST_FORMER = 100
 _MOST_SKIPPED = 10_000
@@ -34,7 +40,7 @@ class InForceThen(NamedTuple):
     number
         Of the last command before.
     definition
-        Digest of the definition; empty for the first that there was.
+        Reference of the definition; empty for the first that there was.
     champion
         The candidate that serves; empty for that of the definition.
     is_paused
@@ -64,10 +70,12 @@ class InForce:
     number
         Of the last command that was accepted.
     description
-        What the definition is, as data: see `models.identity.definition`. None before the first
-        that was deployed.
+        What the definition is, as it was deployed, as data: see `models.identity.definition`. None
+        before the first that was deployed.
+    past
+        What is remembered of the definitions before it; None where there are none.
     history
-        The definitions that were deployed, each with the number of its command and its digest,
+        The definitions that were in force, each with the number of its command and its reference,
         oldest first; the last one is in force.
     prefix
         Of the pipeline's topics.
@@ -91,6 +99,7 @@ class InForce:
     is_paused: bool = False
     number: int = 0
     description: dict[str, Any] | None = None
+    past: Past | None = None
     history: tuple[tuple[int, str], ...] = ()
     prefix: str = ""
     skipped: tuple[Skipped, ...] = ()
@@ -102,7 +111,7 @@ class InForce:
 
     @property
     def definition(self) -> str:
-        """The digest of the definition in force; empty before the first that was deployed."""
+        """The reference of the definition in force; empty before the first that was deployed."""
         return self.history[-1][1] if self.history else ""
 
     def promoted(self, arguments: Arguments) -> InForce:
@@ -155,8 +164,8 @@ class InForce:
 
     def deployed(self, arguments: Arguments) -> InForce:
         """Return what is in force once another definition is."""
-        from millrace.models.identity.changes import changes  # noqa: PLC0415 - River: 1 s
-        from millrace.models.identity.definition import named  # noqa: PLC0415 - the same
+        from millrace.models.identity.definition import named  # noqa: PLC0415 - River: 1 s
+        from millrace.models.identity.past import remembered  # noqa: PLC0415 - the same
 
         digest, now = arguments["definition"], _description(arguments["description"])
         if digest == self.definition:
@@ -164,17 +173,33 @@ class InForce:
         models = tuple(named(now["models"]))
         is_known = self.description is not None or self.served
         champion = self.champion if is_known and self.champion in models else models[0]
-        if self.description is not None:
-            refused = changes(self.description, now, self.champion).refused
-            if refused:
-                raise CommandError("; ".join(refused))
-        return replace(
+        if (found := self.changes_to(now)) is not None and found.refused:
+            raise CommandError("; ".join(found.refused))
+        past = None if self.description is None else remembered(self.past, self.description)
+        after = replace(
             self._serving(champion, self.former),
             models=models,
             former=_still_there(self.former, models, champion),
             description=now,
-            history=(*self.history, (self.number + 1, digest)),
+            past=past,
         )
+        return after.under(Reference(digest))
+
+    def changes_to(self, now: Description) -> Changes | None:
+        """Return what a deploy of another definition changes; None where it is the first."""
+        from millrace.models.identity.changes import changes  # noqa: PLC0415 - River: 1 s
+        from millrace.models.identity.setting import described_with  # noqa: PLC0415 - the same
+
+        if self.description is None:
+            return None
+        was_set = Reference.of(self.definition).settings
+        before = described_with(self.description, was_set)
+        found = changes(before, now, self.champion, self.past)
+        return replace(found, notes=(*found.notes, *map(_ends, sorted(was_set.items()))))
+
+    def under(self, definition: Reference) -> InForce:
+        """Return what is in force once another definition is, or something was set in it."""
+        return replace(self, history=(*self.history, (self.number + 1, str(definition))))
 
     def with_skipped(self, arguments: Arguments) -> InForce:
         """Return what is in force once a record is skipped."""
@@ -242,6 +267,11 @@ def _still_there(former: Iterable[str], models: Collection[str], champion: str) 
     """Return those that served before and are among the models, each another than the next."""
     kept = (each for each in former if each in models)
     return tuple(each for each, _ in groupby((*kept, champion)))[:-1]
+
+
+def _ends(setting: tuple[str, str]) -> str:
+    name, value = setting
+    return f"{name} is no longer set to {value!r}: a definition counts as it is deployed"
 
 
 def _description(text: str) -> dict[str, Any]:

@@ -72,7 +72,7 @@ class PredictionColumns(Columns):
     model
         The champion's name.
     definition
-        Digest of the definition in force.
+        Reference of the definition in force.
     prediction_time_ms
         Of all of them: stamped as they leave the task.
     """

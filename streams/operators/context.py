@@ -33,7 +33,7 @@ class Context:
     pipeline
         The definition.
     definition
-        Its digest.
+        Its reference.
     agent
         Names of the operators that share the agent.
     clean_partitions

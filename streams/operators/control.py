@@ -110,11 +110,12 @@ class ControlOperator(RecordOperator):
         if not spec.is_routine:
             self._ids[id_] = number
         self._in_force[_STATE] = asdict(after)
+        told |= spec.tells(after)
         accepted = AcceptedCommand(
             number=number,
             id=id_,
             command=name,
-            arguments={**told, **spec.tells(after)},
+            arguments=told,
             who=command["who"],
             why=command["why"],
         )
@@ -123,7 +124,7 @@ class ControlOperator(RecordOperator):
         written = [AcceptedRecord(accepted, origin, topic, each) for each in range(partitions)]
         if spec.is_routine:
             return [*written]
-        evidence["partitions"] = str(partitions)
+        evidence |= told | {"partitions": str(partitions)}
         told_of = audited(cause, "command", "accepted", evidence=evidence, after=str(number))
         return [told_of, *written]
 

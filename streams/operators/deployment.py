@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from millrace.models.identity.changes import changes
 from millrace.models.identity.definition import describe, place
+from millrace.models.identity.reference import Reference
 from millrace.models.identity.summary import Changes
 from millrace.models.pipeline.definition import Pipeline
+from millrace.models.pipeline.settings import text_of
+from millrace.streams.control.commands import SET
 from millrace.streams.operators.audit import Cause, audited
 from millrace.streams.operators.record import AcceptedRecord, AuditRecord
 
@@ -20,11 +23,15 @@ class Deployment(NamedTuple):
     ----------
     command
         At its place.
+    before, now
+        The definitions.
     changes
         What it changes.
     """
 
     command: AcceptedRecord
+    before: Pipeline
+    now: Pipeline
     changes: Changes
 
     @classmethod
@@ -33,7 +40,7 @@ class Deployment(NamedTuple):
 
         Whether the one may follow the other was decided when the command was accepted.
         """
-        return cls(command, changes(describe(before), describe(now)))
+        return cls(command, before, now, changes(describe(before), describe(now)))
 
     @property
     def number(self) -> int:
@@ -43,6 +50,27 @@ class Deployment(NamedTuple):
     def kept(self, parameter: str, names: Iterable[str]) -> frozenset[str]:
         """Return which of a parameter's parts, by name, are what they were."""
         return frozenset(each for each in names if place(parameter, each) in self.changes.kept)
+
+    def applied(self, before: Reference) -> list[AuditRecord]:
+        """Return the records that say that a task has come to the command, and what it sets.
+
+        Parameters
+        ----------
+        before
+            Names the definition before; what was set in it ends with a deploy.
+        """
+        arguments = self.command.value["arguments"]
+        if self.command.value["command"] == SET:
+            return [self._of_setting(arguments["name"], "set")]
+        settings = {
+            name: f"{was!r} -> {now!r}" for name, (was, now) in self.changes.settings.items()
+        }
+        ended = [self._of_setting(name, "unset") for name in sorted(before.settings)]
+        return [definition_applied(self.command, settings), *ended]
+
+    def _of_setting(self, name: str, action: str) -> AuditRecord:
+        was, now = (text_of(each, name) for each in (self.before, self.now))
+        return audited(Cause.of(self.command), name, action, before=was, after=now)
 
     def effects(self, *parameters: str) -> list[AuditRecord]:
         """Return the parts of some parameters that begin, begin anew or end."""
@@ -61,6 +89,14 @@ class Deployment(NamedTuple):
     def effect(self, subject: str, action: str) -> AuditRecord:
         """Return the record of an effect."""
         return audited(Cause.of(self.command), subject, action)
+
+
+def definition_applied(
+    command: AcceptedRecord, evidence: Mapping[str, str] | None = None
+) -> AuditRecord:
+    """Return the record that says that a task has the definition that a command brings."""
+    definition = command.value["arguments"]["definition"]
+    return audited(Cause.of(command), "definition", "applied", after=definition, evidence=evidence)
 
 
 def _is_of(part: str, parameters: Collection[str]) -> bool:

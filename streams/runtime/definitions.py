@@ -15,7 +15,9 @@ import structlog
 
 from millrace.models.bundles.bundle import Bundle
 from millrace.models.bundles.importing import load
+from millrace.models.identity.reference import Reference
 from millrace.models.pipeline.definition import Pipeline
+from millrace.models.pipeline.settings import with_settings
 from millrace.schemas import DefinitionError, EventSchema, SnapshotError
 from millrace.streams.control.in_force import InForceThen, Skipped
 from millrace.streams.state.definitions import DefinitionStore
@@ -35,7 +37,7 @@ OWN = ""
 
 
 class Definitions:
-    """Finds pipelines by the digests of their bundles. Any thread may call its methods.
+    """Finds pipelines by their references. Any thread may call its methods.
 
     Parameters
     ----------
@@ -48,7 +50,7 @@ class Definitions:
     name
         Another name for the pipelines.
     history
-        Digests of the definitions that were deployed, oldest first; the last one is in force.
+        References of the definitions that were in force, oldest first; the last one still is.
     renamed
         What the own one's classes are called, that earlier state names by the modules of its file.
     skipped
@@ -88,7 +90,7 @@ class Definitions:
 
     @property
     def in_force(self) -> str:
-        """Digest of the definition that is in force; the own where none was deployed yet."""
+        """Reference of the definition in force; the own where none was deployed yet."""
         return self.history[-1] if self.history else self.own
 
     @property
@@ -101,8 +103,8 @@ class Definitions:
         """Whether there can be others than the worker's own."""
         return self._store is not None
 
-    def find(self, digest: str) -> Pipeline:
-        """Return the pipeline of a digest, imported when it is first asked for.
+    def find(self, reference: str) -> Pipeline:
+        """Return the pipeline of a reference, imported when it is first asked for.
 
         Raises
         ------
@@ -112,9 +114,9 @@ class Definitions:
             The topic cannot be read.
         """
         with self._lock:
-            if digest not in self._known:
-                self._known[digest] = self._loaded(digest)
-            return self._known[digest]
+            if reference not in self._known:
+                self._known[reference] = self._loaded(Reference.of(reference))
+            return self._known[reference]
 
     def schemas(self) -> tuple[EventSchema, ...]:
         """Return the event schemas of the definitions that are known, oldest first."""
@@ -152,14 +154,16 @@ class Definitions:
     def _named(self, pipeline: Pipeline) -> Pipeline:
         return pipeline.with_name(self._name) if self._name else pipeline
 
-    def _loaded(self, digest: str) -> Pipeline:
+    def _loaded(self, reference: Reference) -> Pipeline:
+        if reference.settings:
+            return with_settings(self.find(reference.digest), reference.settings)
         if self._store is None:
             raise DefinitionError(
-                f"the definition {digest} was deployed, and this worker has none but its own: its"
-                " first log lines say why"
+                f"the definition {reference} was deployed, and this worker has none but its own:"
+                " its first log lines say why"
             )
         try:
-            return self._named(load(self._store.get(digest)))
+            return self._named(load(self._store.get(reference.digest)))
         except SnapshotError as error:
             raise DefinitionError(str(error)) from error
 
@@ -218,11 +222,11 @@ class AgentDefinitions:
 
     @property
     def in_force(self) -> str:
-        """Digest of the definition in force."""
+        """Reference of the definition in force."""
         return self._definitions.in_force
 
     def __call__(self, digest: str) -> Definition:
-        """Return what the agent makes of the definition of a digest.
+        """Return what the agent makes of the definition of a reference.
 
         Raises
         ------

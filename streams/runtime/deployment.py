@@ -17,8 +17,8 @@ from millrace.models.bundles.bundle import Bundle
 from millrace.models.bundles.collecting import collect
 from millrace.models.bundles.importing import load
 from millrace.models.bundles.naming import renamed
-from millrace.models.identity.changes import changes
 from millrace.models.identity.definition import describe
+from millrace.models.identity.reference import Reference
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.fate import Fate
 from millrace.schemas import DefinitionError, SettingsError
@@ -144,17 +144,17 @@ def _definitions(
 
 
 def _is_to_be_deployed(in_force: InForce, bundle: Bundle, when: Deploy) -> bool:
-    if bundle.digest == in_force.definition:
+    before = [Reference.of(each).digest for _, each in in_force.history]
+    if before and before[-1] == bundle.digest:  # whatever was set since
         return False
-    if when is Deploy.NEVER and in_force.history:
+    if when is Deploy.NEVER and before:
         _log.warning(
             "the definition of this file is not in force; going on with the one that is",
             own=bundle.digest,
             in_force=in_force.definition,
         )
         return False
-    was_in_force = any(digest == bundle.digest for _, digest in in_force.history)
-    if was_in_force and when is Deploy.NEW:
+    if bundle.digest in before and when is Deploy.NEW:
         _log.warning(
             "the definition of this file was in force before; going on with the one that is now."
             " To go back to it, run `millrace deploy`, or the worker with --deploy",
@@ -173,9 +173,9 @@ def _check(in_force: InForce, bundle: Bundle) -> bool:
     DefinitionError
         It is refused.
     """
-    if in_force.description is None:
+    found = in_force.changes_to({**bundle.description})
+    if found is None:
         return False
-    found = changes(in_force.description, {**bundle.description}, in_force.champion)
     if found.refused:
         raise DefinitionError("; ".join(found.refused))
     _log.info("putting the definition of this file in force", changes=str(found).splitlines())

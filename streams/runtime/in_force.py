@@ -183,20 +183,20 @@ class InForceFollower(Background):
         self._skip({*in_force.skipped} - self._definitions.skipped)
         if not self._definitions.can_change:
             return
-        digests = [digest for _, digest in in_force.history]
-        if digests == [*self._definitions.history]:
+        history = tuple(reference for _, reference in in_force.history)
+        if history == self._definitions.history:
             return
         try:
-            self._definitions.find(digests[-1])
+            self._definitions.find(history[-1])
         except MillraceError as error:
             _log.error(
                 "a definition that is in force cannot be loaded: agents halt where it begins",
-                definition=digests[-1],
+                definition=history[-1],
                 reason=str(error),
             )
             self._stopping.wait(_RETRY_SECONDS)
             return
-        self._definitions.history = tuple(digests)
+        self._definitions.history = history
 
     def _skip(self, records: Iterable[Skipped]) -> None:
         self._definitions.skipped.update(records)

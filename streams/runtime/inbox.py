@@ -52,7 +52,7 @@ class Committed(NamedTuple):
     topic
         The topic that the offset belongs to, where this is known.
     definition
-        Digest of the definition in force there, where this is known.
+        Reference of the definition in force there, where this is known.
     """
 
     offset: int
@@ -261,7 +261,7 @@ class Inbox:
         Parameters
         ----------
         definitions
-            Partition to the digest of the definition in force there.
+            Partition to the reference of the definition in force there.
         """
         known = self._watch.known
         return [

@@ -77,7 +77,7 @@ class Manifest(TypedDict):
     `covers` maps an input topic to the first offset that the state has not seen; `inputs` an input
     topic to its id and number of partitions, since release 0.2; `sizes` a store to its number of
     entries; `definition` says what the shape of the state depends on; `identities` a part of the
-    definition to its identity, since release 0.2; `deployed` is the digest of the definition in
+    definition to its identity, since release 0.2; `deployed` is the reference of the definition in
     force, since release 0.2; `parts` is how many records of `models` are parts of others; `listed`
     is what the entries add up to (`streams.state.listed`), since release 0.2; `order` is
     the first offset that is to be followed on the topic of the order, since release 0.2.
@@ -113,7 +113,7 @@ class Saved:
     order
         The first offset of the notes on the order that are to be followed.
     definition
-        Digest of the definition in force, where this is known.
+        Reference of the definition in force, where this is known.
     renewed
         Store to the keys of entries of which a part was lost: the next save writes them anew.
     """

@@ -8,9 +8,11 @@ from typing import NamedTuple
 
 from millrace.models.bundles.bundle import Bundle
 from millrace.models.identity.changes import changes
+from millrace.models.identity.reference import Reference
+from millrace.models.identity.setting import described_with
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import SettingsError
-from millrace.streams.control.commands import DEPLOY
+from millrace.streams.control.commands import BRINGS_DEFINITION
 from millrace.streams.kafka.protocols import Clients
 from millrace.streams.operators.registry import CONTROL
 from millrace.streams.settings import Settings
@@ -28,7 +30,7 @@ class Deployed(NamedTuple):
     number
         Of the command.
     definition
-        Digest of its bundle.
+        Its reference: the digest of its bundle, and what was set since.
     time_ms
         When: milliseconds since the Unix epoch.
     who, why
@@ -61,7 +63,7 @@ def deployed(clients: Clients, pipeline: Pipeline) -> list[Deployed]:
         )
         for each in entries
         if (each["writer"], each["action"]) == (CONTROL, "accepted")
-        and each["evidence"].get("command") == DEPLOY
+        and each["evidence"].get("command") in BRINGS_DEFINITION
     ]
 
 
@@ -80,7 +82,8 @@ def difference(
     history
         What `deployed` returned.
     before, after
-        Which: the number of a command, or the first digits of a digest.
+        Which: the number of a command, or the first digits of a digest, with `?` and what was set
+        where something was.
 
     Raises
     ------
@@ -90,8 +93,13 @@ def difference(
         A definition is not signed with the key, or cannot be read.
     """
     store = DefinitionStore(clients, topic_prefix(pipeline), state_key(settings))
-    old, new = (store.get(_found(history, each).definition) for each in (before, after))
-    yield from str(changes({**old.description}, {**new.description})).split("\n")
+    references = [Reference.of(_found(history, each).definition) for each in (before, after)]
+    old, new = (store.get(each.digest) for each in references)
+    was, is_now = (
+        described_with({**bundle.description}, each.settings)
+        for bundle, each in zip((old, new), references, strict=True)
+    )
+    yield from str(changes(was, is_now)).split("\n")
     for path in sorted(old.files.keys() | new.files.keys()):
         yield from _in_file(path, old, new)
 
@@ -106,9 +114,18 @@ def _found(history: Sequence[Deployed], which: str) -> Deployed:
     found = {
         each.definition: each
         for each in history
-        if which == str(each.number) or (which and each.definition.startswith(which))
+        if which == str(each.number) or _is_named(each.definition, which)
     }
     if len(found) != 1:
-        known = ", ".join(f"{each.number} ({each.definition[:12]})" for each in history)
+        known = ", ".join(
+            f"{each.number} ({Reference.of(each.definition).shortened})" for each in history
+        )
         raise SettingsError(f"A and B must each name one of the definitions {known}; got {which!r}")
     return found.popitem()[1]
+
+
+def _is_named(definition: str, which: str) -> bool:
+    """Whether the first digits of a definition's digest, and what was set in it, are given."""
+    known, given = Reference.of(definition), Reference.of(which)
+    is_one = bool(given.digest) and known.digest.startswith(given.digest)
+    return is_one and known.settings == given.settings

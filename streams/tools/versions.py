@@ -43,7 +43,7 @@ class Version:
 
     @property
     def definitions(self) -> list[str]:
-        """The digests of the definitions that were in force, as a rule one."""
+        """The references of the definitions that were in force, as a rule one."""
         return sorted({each.header.definition for each in self.files.values()})
 
     @property

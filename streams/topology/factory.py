@@ -36,7 +36,7 @@ class TaskFactory:
     command_key
         What commands must be signed with; by default they need no signature.
     definition
-        Its digest; by default none.
+        Its reference; by default none.
     max_event_bytes
         A larger record is rejected.
     written_schema
@@ -73,4 +73,4 @@ class TaskFactory:
         )
         chain = [operator_class(name) for name in self.agent.operators]
         operators = [each.make(context) for each in chain if each.runs_within not in self.agent]
-        return Task(operators, self.clock_ms)
+        return Task(operators, self.clock_ms, self.definition)

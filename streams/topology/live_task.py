@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 from millrace.schemas import RejectReason
 from millrace.schemas.records import AcceptedCommand
-from millrace.streams.control.commands import DEPLOY, SNAPSHOT
+from millrace.streams.control.commands import BRINGS_DEFINITION, DEPLOY, SNAPSHOT
 from millrace.streams.control.in_force import Skipped
 from millrace.streams.operators.columns import Made
 from millrace.streams.operators.record import (
@@ -35,7 +35,7 @@ class Definition(NamedTuple):
     Attributes
     ----------
     digest
-        The definition's.
+        Its reference: the digest of its bundle, and what was set since.
     factory
         Makes tasks.
     codec
@@ -186,7 +186,7 @@ class LiveTask:
 
     def _is_change(self, record: Record) -> bool:
         if isinstance(record, AcceptedRecord):
-            return record.value["command"] in (DEPLOY, SNAPSHOT)
+            return record.value["command"] in {SNAPSHOT, *BRINGS_DEFINITION}
         if isinstance(record, PredictionRecord):
             return record.value["definition"] not in ("", self.definition.digest)
         return False

@@ -13,15 +13,16 @@ prediction calls learning itself: models have learned from a record before the n
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from millrace.models.identity.reference import Reference
 from millrace.schemas.records import AcceptedCommand
-from millrace.streams.control.commands import COMMANDED, DEPLOY, SNAPSHOT, spec_of
+from millrace.streams.control.commands import BRINGS_DEFINITION, COMMANDED, SNAPSHOT, spec_of
 from millrace.streams.control.in_force import InForceThen
 from millrace.streams.operators.audit import NO_EFFECT, TRAIL_STORE, AuditTrail, Cause, audited
 from millrace.streams.operators.base import Operator, Tally
 from millrace.streams.operators.columns import Made, PredictionColumns, as_records
-from millrace.streams.operators.deployment import Deployment
+from millrace.streams.operators.deployment import Deployment, definition_applied
 from millrace.streams.operators.keyed_state import StateStore
 from millrace.streams.operators.record import NOWHERE, AcceptedRecord, AuditRecord, Record
 from millrace.streams.operators.slice import Slice
@@ -38,12 +39,17 @@ class Task:
     clock_ms
         Milliseconds since the Unix epoch: stamped on predictions as they leave, and read
         nowhere else.
+    definition
+        The reference of the definition that they are made of.
     """
 
-    def __init__(self, operators: Sequence[Operator], clock_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, operators: Sequence[Operator], clock_ms: Callable[[], int], definition: str = ""
+    ) -> None:
         self._chain = operators
         self.operators = tuple(each for one in operators for each in (one, *one.nested))
         self._clock_ms = clock_ms
+        self._definition = definition
         written = {topic for each in operators for topic in each.topics.writes}
         self._read_later = {t for each in operators[1:] for t in each.topics.reads} - written
         self._joined = INTERNAL & {t for each in self.operators for t in each.topics.reads}
@@ -92,7 +98,7 @@ class Task:
         if not spec.operators & self._names or not self._trail.take(command):
             return made
         changes: list[Made] = []
-        if command.value["command"] != DEPLOY:  # else it is of the definition that is in force
+        if command.value["command"] not in BRINGS_DEFINITION:  # else it brings the one in force
             changes = self._changes(command)
         if spec.is_routine:
             return made + changes
@@ -154,11 +160,7 @@ class Task:
             changed += each.inherit(others[each.name], deployment)
             each.tally.update(others[each.name].tally)
         if self._trail.take(command) and self._writes_audit:
-            settings = {
-                name: f"{was!r} -> {now!r}"
-                for name, (was, now) in deployment.changes.settings.items()
-            }
-            made += [_come_to(command, settings), *changed]
+            made += [*deployment.applied(Reference.of(before._definition)), *changed]
         self._stamp(made)
         return made
 
@@ -191,12 +193,11 @@ class Task:
                 self._trail.add(each)
 
 
-def _come_to(command: AcceptedRecord, evidence: Mapping[str, str] | None = None) -> AuditRecord:
+def _come_to(command: AcceptedRecord) -> AuditRecord:
     """Return the record that says that a task has come to the place of a command."""
-    arguments = command.value["arguments"]
     if command.value["command"] == SNAPSHOT:
-        return audited(Cause.of(command), "version", "asked_for", after=arguments["version"])
-    definition = arguments.get("definition")
-    if definition is None:
-        return audited(Cause.of(command), "command", NO_EFFECT)
-    return audited(Cause.of(command), "definition", "applied", after=definition, evidence=evidence)
+        version = command.value["arguments"]["version"]
+        return audited(Cause.of(command), "version", "asked_for", after=version)
+    if command.value["command"] in BRINGS_DEFINITION:
+        return definition_applied(command)
+    return audited(Cause.of(command), "command", NO_EFFECT)

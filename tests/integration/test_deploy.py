@@ -153,6 +153,7 @@ def test_a_definition_is_changed_under_load(
         assert "models['own'] challenges the old 'own'" in said
         visits.send(EACH)
         topics.messages("predictions", at_least=EACH + 100)
+        visits.call("set", "drift.policy", "reset", "--reason", "a trial", "--wait", "0")
         worker.kill()
     newer = visits.own.model_copy(update={"pipeline": visits.file("two")})
     with Worker(newer) as worker:  # whose file is what is in force: it deploys nothing
@@ -161,8 +162,11 @@ def test_a_definition_is_changed_under_load(
     with Worker(visits.own) as worker:  # whose file is the first
         worker.wait_ready()
         visits.send(EACH)
+        topics.messages("predictions", at_least=visits.sent)
         code, said = visits.deploy("three")
         assert code == 0, said
+        assert "drift.policy is no longer set to 'reset'" in said
+        assert "drift.policy unset: reset -> alert" in said
         visits.send(EACH)
         topics.messages("predictions", at_least=visits.sent)
         wait_for("all predictions", lambda: len(by_number(topics)) == visits.sent)
@@ -173,20 +177,32 @@ def test_a_definition_is_changed_under_load(
     predictions = by_number(topics)
     assert topics.records("rejects") == []
     assert [each["probabilities"] for each in predictions] == expected(predictions)
-    digests = [each["definition"] for each in predictions]
-    in_order = [*dict.fromkeys(digests)]
-    assert len(in_order) == 3
-    assert digests == sorted(digests, key=in_order.index)
-    assert [json.loads(each)["in_force"] for each in warnings] == [in_order[1]]
-    has_double = ["double" in each["features"] for each in predictions]
-    assert has_double == [each == in_order[1] for each in digests]
-    code, listed = visits.call("definitions")
-    assert (code, [each[:12] in listed for each in in_order]) == (0, [True] * 3)
+    in_order = in_force(predictions)
+    assert [json.loads(each)["in_force"] for each in warnings] == [in_order[2]]
+    entries = [each for each in topics.records("audit") if each["subject"] == "drift.policy"]
+    assert [(each["action"], each["before"], each["after"]) for each in entries] == [
+        ("set", "alert", "reset"),
+        ("unset", "reset", "alert"),
+    ]
+    code, listed = visits.call("definitions", "--json")
+    assert [json.loads(each)["definition"] for each in listed.splitlines()] == in_order
     code, said = visits.call("audit", "--verify")
     assert code == 0, said
     for number in (EACH // 2, EACH + EACH // 2, visits.sent - 1):
         code, said = visits.call("reproduce", str(number))
         assert (code, "identical" in said) == (0, True), said
+
+
+def in_force(predictions: list[dict[str, Any]]) -> list[str]:
+    """Return what predictions name, in order; only under the second file they have `double`."""
+    named = [each["definition"] for each in predictions]
+    in_order = [*dict.fromkeys(named)]
+    assert len(in_order) == 4
+    assert in_order[2] == f"{in_order[1]}?drift.policy=reset"
+    assert named == sorted(named, key=in_order.index)
+    has_double = ["double" in each["features"] for each in predictions]
+    assert has_double == [each in in_order[1:3] for each in named]
+    return in_order
 
 
 def by_number(topics: Topics) -> list[dict[str, Any]]:

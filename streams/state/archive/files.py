@@ -45,7 +45,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     inputs
         Input topic to its id and its number of partitions.
     definition
-        Digest of the definition in force; empty where none was deployed.
+        Reference of the definition in force; empty where none was deployed.
     """
 
     version: str

@@ -266,9 +266,9 @@ class TestWhatBeginsAnewAlone:
             (
                 {},
                 {"drift": DriftSettings(inputs={"age": "adwin"})},
-                ("drift.inputs['age']",),
                 (),
-                ("drift.inputs",),
+                (),
+                tuple(f"drift.inputs[{name!r}]" for name in ("per_year", "hour", "price_mean_1h")),
             ),
         ],
         ids=["metric", "metrics", "rolling window", "detector", "no detector", "of a feature"],

@@ -35,7 +35,7 @@ def call(
     def make(_settings: object) -> FakeClients:
         return FakeClients(broker)
 
-    for command in ("topics", "produce", "consume", "state", "reproduce", "audit"):
+    for command in ("topics", "produce", "consume", "state", "reproduce", "audit", "asking"):
         monkeypatch.setattr(f"millrace.streams.cli.{command}.KafkaClients", make)
 
     def call(*arguments: str) -> tuple[int, str, str]:

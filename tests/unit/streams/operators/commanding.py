@@ -51,7 +51,7 @@ class Control:
         self.in_force = InForce(models=tuple(pipeline.models), champion=pipeline.champion)
         self._topic = topic
 
-    def accept(self, name: str, **arguments: str) -> AcceptedRecord:
+    def accept(self, name: str, /, **arguments: str) -> AcceptedRecord:
         """Return the record of a command.
 
         Raises

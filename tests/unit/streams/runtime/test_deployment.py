@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from millrace.streams.kafka.fakes import FakeBroker, FakeClients
 from millrace.streams.kafka.reading import read_to_end
 from millrace.streams.runtime.definitions import Definitions
 from millrace.streams.runtime.deployment import settled
-from millrace.streams.runtime.in_force import read_in_force
+from millrace.streams.runtime.in_force import InForceFollower, InForceReader, read_in_force
 from millrace.streams.settings import Settings
 from tests.unit.streams.conftest import KEY
 
@@ -138,3 +139,61 @@ def test_what_is_in_force_is_folded_from_the_commands(broker: FakeBroker, start:
     pipeline, settings = first.find(first.own), Settings(broker="fake")
     in_force = read_in_force(clients, pipeline, settings, KEY)
     assert (in_force.number, in_force.is_paused, in_force.definition) == (2, True, first.own)
+
+
+def set_(broker: FakeBroker, name: str, value: str) -> None:
+    command = {"command": "set", "arguments": {"name": name, "value": value}}
+    broker.put("visits.commands", json.dumps(command).encode())
+
+
+class TestWhatIsSet:
+    """In the definition that is in force."""
+
+    def test_goes_on_where_workers_start_later(self, broker: FakeBroker, start: Start) -> None:
+        """Their file is what is in force: whatever --deploy says, they deploy nothing."""
+        first = start()
+        set_(broker, "drift.policy", "reset")
+        for when in ("new", "never", "always"):
+            later = start(deploy=when)
+            assert later.in_force == f"{first.own}?drift.policy=reset"
+            assert later.first == first.own
+        assert asked(broker) == [first.own]
+        assert later.find(later.in_force).drift.policy == "reset"
+        assert later.find(first.own).drift.policy == "alert"
+
+    def test_does_not_make_an_old_file_new(self, broker: FakeBroker, start: Start) -> None:
+        """What was set while it was in force does not count."""
+        first = start()
+        set_(broker, "drift.policy", "reset")
+        second = start(l2=0.5)
+        set_(broker, "drift.policy", "replace")
+        late = start()
+        assert asked(broker) == [first.own, second.own]
+        assert late.in_force == f"{second.own}?drift.policy=replace"
+
+    def test_ends_where_a_worker_deploys_a_new_file(self, broker: FakeBroker, start: Start) -> None:
+        """The log says so."""
+        start()
+        set_(broker, "drift.policy", "reset")
+        with capture_logs() as logs:
+            start(l2=0.5)
+        (said,) = [each["changes"] for each in logs if "changes" in each]
+        assert any("drift.policy is no longer set to 'reset'" in each for each in said)
+
+    def test_is_known_before_a_record_comes_to_it(self, broker: FakeBroker, start: Start) -> None:
+        """A worker follows what is in force, and prepares it."""
+        definitions = start()
+        clients, own = FakeClients(broker), definitions.find(definitions.own)
+        settings = Settings(broker="fake")
+        follower = InForceFollower(
+            lambda: InForceReader(clients, own, settings, KEY), definitions, lambda _: False
+        )
+        follower.start()
+        set_(broker, "drift.loss", "kswin")
+        wanted = f"{definitions.own}?drift.loss=kswin"
+        deadline = time.monotonic() + 20
+        while definitions.in_force != wanted and time.monotonic() < deadline:
+            time.sleep(0.01)
+        follower.stop()
+        assert definitions.in_force == wanted
+        assert wanted in definitions._known
