@@ -271,8 +271,7 @@ class Checker:
                     continue
                 covers = saved[partition].covers
                 yield from _short_of(where, covers, each.covers[agent.name])
-                digest = saved[partition].definition or definitions.at_first
-                task = definitions(digest).factory.make()
+                task = definitions.live(saved[partition].definition).task
                 saved[partition].restore(task)
                 yield from _unlike(where, task, each.tasks[agent.name])
 
