@@ -92,8 +92,7 @@ class ControlOperator(RecordOperator):
         label = name if name in COMMANDS else "unknown"
         told = {each: value for each, value in arguments.items() if each not in UNTOLD}
         evidence = {"command": name} | told | {"command": name}  # first, and not overwritten
-        before = self.in_force
-        before = replace(before, time_ms=max(before.time_ms, origin.timestamp_ms))
+        before = replace(self.in_force, time_ms=origin.timestamp_ms)
         try:
             self._check_place(id_, origin)
             self._check_signature(command, origin)

@@ -30,7 +30,7 @@ _SCHEMAS = Path(schemas.__file__).parent
 _PUBLISHED = {
     name: load_schema(str(_SCHEMAS / f"{name}.avsc"))
     for name in (
-        *("prediction", "example", "reject", "alert", "model_snapshot", "label"),
+        *("prediction", "example", "reject", "alert", "model_snapshot", "label", "outcome"),
         *("command", "audit", "accepted_command"),
     )
 }

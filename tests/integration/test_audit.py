@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +17,7 @@ from confluent_kafka.admin import AdminClient
 from millrace.streams.cli import run
 from millrace.streams.settings import Guarantee
 from tests.integration import sensors
-from tests.integration.clients import Topics, as_json, avro_audit, avro_command
+from tests.integration.clients import Topics, as_json, avro_audit, avro_command, avro_label
 from tests.integration.workers import PIPELINES, STATE_KEY, Worker, settings, wait_for
 
 PARTITIONS = 2
@@ -157,6 +158,39 @@ def test_a_trail_of_commands(
     assert (code, broken.split("]@")[0]) == (1, f"{name}.audit[{PARTITIONS - 1}")
     assert "is not in its writer's state" in broken
     assert summary.endswith(": 1 break")
+
+
+def test_labels_time_out_where_no_events_come(
+    kafka: str, unique_name: Callable[[str], str]
+) -> None:
+    """Ticks alone end the events, and a worker that rebuilds its state from the log ends the same.
+
+    The audit says nothing of it.
+    """
+    name, count = unique_name("quiet"), 40
+    topics = Topics(kafka, name)
+    own = settings("expiring", name, kafka, partitions=PARTITIONS, tick_seconds=0.5)
+    stream = sensors.readings(count, labelled=False)
+    with Worker(own) as worker:
+        worker.wait_ready()
+        close = [{**each, "at": sensors.START_MS + at} for at, each in enumerate(stream)]
+        keyed = [{"value": as_json(each), "key": each["sensor"]} for each in close]
+        topics.produce("events", keyed)
+        expired = topics.records("outcomes", at_least=count)
+        worker.terminate()
+    assert {each["event_id"]: each["fate"] for each in expired} == dict.fromkeys(
+        (each["reading_id"] for each in stream), "expired"
+    )
+    delete(kafka, f"{name}.state.prediction-learning", f"{name}.models")
+    with Worker(own.model_copy(update={"tick_seconds": 0})) as worker:
+        labels = [avro_label(each["reading_id"], True, key=each["sensor"]) for each in stream]
+        topics.produce("labels", [{"value": each} for each in labels])
+        ended = topics.records("outcomes", at_least=2 * count)
+        assert worker.events_logged("no saved state: rebuilding it from the log")
+        worker.terminate()
+    fates = Counter(each["fate"] for each in ended)
+    assert fates == {"expired": count, "late": count}
+    assert {each["evidence"].get("command") for each in topics.records("audit")} == {"deploy", None}
 
 
 def forge(trail: Trail, last: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import random
 from collections.abc import Iterable
+from operator import add
 
 import pytest
 from hypothesis import given
@@ -185,7 +186,8 @@ def test_many_times_are_one_after_the_other(seed: int) -> None:
         assert [*together.store.items()] == [*one_by_one.store.items()]
 
 
-TIMES = st.lists(st.integers(NOW_MS - 3 * HOUR_MS, NOW_MS + 12 * HOUR_MS), max_size=40)
+CLOCKS = st.sampled_from([0, 0, 0, 9 * HOUR_MS, -9 * HOUR_MS])
+TIMES = st.lists(st.builds(add, CLOCKS, st.integers(NOW_MS, NOW_MS + HOUR_MS)), max_size=60)
 
 
 @given(TIMES.filter(lambda times: len(times) >= 8), TIMES, st.integers(1, 24 * HOUR_MS))
@@ -195,6 +197,7 @@ def test_time_that_passes_without_events(first: list[int], then: list[int], pass
     before = after(first, ticked)
     assert ticked.pass_time(passed) == before + passed
     after(first, plain)
+    assert ticked.latest_ms == plain.latest_ms + passed
     for each in then:
         assert ticked.observe(each + passed) == plain.observe(each) + passed
 

@@ -262,7 +262,8 @@ def test_nothing_is_told_of_a_tick(pipeline: Pipeline) -> None:
 def test_a_deploy_goes_on_with_the_time(make_pipeline: Make) -> None:
     """The watermarks of features and of labels are taken over."""
     before = make_pipeline(features=(rolling("a", "count", window=WINDOW),))
-    now = make_pipeline(features=(rolling("a", "count", window=WINDOW), fields("b")))
+    features = (rolling("a", "count", window=WINDOW), fields("b"))
+    now = make_pipeline(features=features, pending=Pending(ttl=2 * HOUR))
     agent = "feature+prediction+learning"
     control, task, after = Control(before, "clean"), make_task(before, agent), make_task(now, agent)
     folded(task, _clean(range(9)))
@@ -271,6 +272,8 @@ def test_a_deploy_goes_on_with_the_time(make_pipeline: Make) -> None:
     before_ms, wait_ms = (dict(stores[name])["watermark"]["newest"] for name in STORES)  # type: ignore[call-overload]
     folded(after, [_on_clean(control.accept("tick", seconds="60"))])
     after_ms, waited_ms = (dict(stores[name])["watermark"]["newest"] for name in STORES)  # type: ignore[call-overload]
+    reaches_ms = [operator._watermark.reach_ms for operator in after.operators[:1]]  # type: ignore[attr-defined]
+    assert reaches_ms == [120 * MINUTE_MS]
     assert after_ms == [each + MINUTE_MS for each in before_ms]
     assert waited_ms == [each + MINUTE_MS for each in wait_ms]
 
