@@ -212,11 +212,12 @@ def _through_worker(
     pipeline = pipeline.with_name(settings.pipeline_name or default)
     changes = {"pipeline": spec, "pipeline_name": pipeline.name}
     logs = {"log_level": "warning", "log_format": "json"}
+    time = {"tick_seconds": 0}  # it passes by the rows alone
     with _progress("starting the worker", len(source.frame)) as (advance, rename):
         return replay_through_worker(
             source,
             pipeline,
-            settings.model_copy(update=changes | logs),
+            settings.model_copy(update=changes | logs | time),
             Pace(label_delay=label_delay, rate=rate),
             on_ready=lambda: rename("events"),
             on_progress=advance,
