@@ -245,6 +245,8 @@ class Checker:
             if isinstance(record, AcceptedRecord):
                 if value["command"] in ("pause", "resume"):
                     book.is_paused = value["command"] == "pause"
+                elif value["command"] == "tick":
+                    book.pass_time(float(value["arguments"]["seconds"]))
             elif record.type == "Label":
                 book.take_label(value["event_id"], value["label"])
             else:

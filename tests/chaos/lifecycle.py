@@ -107,6 +107,12 @@ class LabelBook:
             fates.held.pop(event_id, None)
             fates.held[event_id] = (label, self._watermark_ms)
 
+    def pass_time(self, seconds: float) -> None:
+        """Enter time that passed without events."""
+        if self._watermark_ms is not None:
+            self._newest_ms = [each + round(1000 * seconds) for each in self._newest_ms]
+            self._end_what_is_over()
+
     @property
     def _watermark_ms(self) -> int | None:
         return self._newest_ms[0] if len(self._newest_ms) == 8 else None
