@@ -30,7 +30,7 @@ EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141  # as the shell has it for a program that SIGPIPE ends
 
-_WITH_MODULES = frozenset({"deploy", "skip", "snapshot"})
+_WITH_MODULES = frozenset({"deploy", "restore", "skip", "snapshot"})
 
 ASKED = {
     name: spec.does
@@ -53,6 +53,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "state": "Show what the saved models have learned.",
         "audit": "Show who changed what a pipeline does, or check that the trail is whole.",
         "snapshot": OF_THE_LOG["snapshot"].does,
+        "restore": OF_THE_LOG["restore"].does,
         "versions": "Show which versions of the state are in the archive.",
         "reproduce": "Make the prediction of an event again, from the log alone.",
         "deploy": "Put a changed definition in force, on running workers.",

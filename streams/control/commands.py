@@ -51,6 +51,7 @@ class CommandSpec:
 
 DEPLOY = "deploy"
 SET = "set"
+RESTORE = "restore"
 SNAPSHOT = "snapshot"
 TICK = "tick"
 
@@ -101,6 +102,14 @@ COMMANDS: Mapping[str, CommandSpec] = {
         InForce.unchanged,
         tells=lambda after: {
             "version": version_name(after.time_ms, f"snapshot-{after.number}"),
+        },
+    ),
+    RESTORE: CommandSpec(
+        "Go back to the models of an archived version.",
+        InForce.restored,
+        {
+            "version": "the name of a version in the archive",
+            "archived": "the definition that it was made under, and the files of its partitions",
         },
     ),
     "skip": CommandSpec(

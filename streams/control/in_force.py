@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from millrace.models.candidates.incumbents import incumbent_of
 from millrace.models.identity.reference import Reference
 from millrace.schemas import CommandError
+from millrace.streams.control.restoring import Restore
 from millrace.streams.control.ticks import elapsed_ms
 
 if TYPE_CHECKING:
@@ -137,6 +138,19 @@ class InForce:
 
     def unchanged(self, _arguments: Arguments) -> InForce:
         """Return the same."""
+        return self
+
+    def restored(self, arguments: Arguments) -> InForce:
+        """Return the same: models are those of a version that was made under this definition."""
+        made_under = Restore.of(arguments).definition
+        if made_under != self.definition:
+            raise CommandError(
+                f"version must be of the definition in force, {self.definition!r}; it was made"
+                f" under {made_under!r}. Deploy that one first: `millrace definitions` shows when"
+                " it was in force"
+            )
+        if self.description is not None and self.description.get("scope") == "key":
+            raise CommandError("scope must be global or partition to restore a version; got 'key'")
         return self
 
     def paused(self, _arguments: Arguments) -> InForce:

@@ -9,12 +9,30 @@ from typing import NamedTuple, TypeAlias
 
 from millrace.models.candidates.model_set import ModelSet
 from millrace.models.pipeline.definition import Pipeline
-from millrace.streams.operators.record import SnapshotRecord, TombstoneRecord
+from millrace.schemas import ArchiveError
+from millrace.streams.operators.record import AcceptedRecord, SnapshotRecord, TombstoneRecord
 from millrace.streams.operators.scope import ScopedModels
 from millrace.streams.sources.confluent import WrittenSchema
 
+LoadVersion: TypeAlias = Callable[[AcceptedRecord], Mapping[str, ModelSet] | None]
+"""From a command `restore` to scope keys and their models; None for none of the partition."""
+
 LoadModels: TypeAlias = Callable[[SnapshotRecord | TombstoneRecord], Mapping[str, ModelSet | None]]
 """From a record of `models` to the scope keys that it changes, with their models; None for gone."""
+
+
+def no_version(command: AcceptedRecord) -> None:
+    """Read the models of an archived version where there is no archive.
+
+    Raises
+    ------
+    ArchiveError
+        Always.
+    """
+    version = command.value["arguments"]["version"]
+    raise ArchiveError(
+        f"the version {version} is to be restored, and there is no archive: set MILLRACE_ARCHIVE"
+    )
 
 
 class CommandTopic(NamedTuple):
@@ -48,6 +66,8 @@ class Context:
         Looks a schema up by its registry id.
     load_models
         Reads what comes over the topic `models`.
+    load_version
+        Reads the models of an archived version.
     """
 
     pipeline: Pipeline
@@ -59,6 +79,7 @@ class Context:
     written_schema: WrittenSchema
     load_models: LoadModels
     command_key: bytes = b""
+    load_version: LoadVersion = no_version
 
     @cached_property
     def models(self) -> ScopedModels:

@@ -38,7 +38,8 @@ from millrace.models.pipeline.tasks import Task
 from millrace.models.user_code import PASSED_ON
 from millrace.schemas import RejectReason
 from millrace.schemas.records import Alert, Example, FeatureVector
-from millrace.streams.operators.audit import Cause
+from millrace.streams.control.commands import RESTORE
+from millrace.streams.operators.audit import NO_EFFECT, Cause, audited
 from millrace.streams.operators.base import (
     HaltError,
     Operator,
@@ -48,7 +49,7 @@ from millrace.streams.operators.base import (
     inserted,
 )
 from millrace.streams.operators.columns import Made
-from millrace.streams.operators.context import Context
+from millrace.streams.operators.context import Context, LoadVersion, no_version
 from millrace.streams.operators.deployment import Deployment
 from millrace.streams.operators.invalid import invalid_alert
 from millrace.streams.operators.joined import Joined, JoinedColumns
@@ -91,12 +92,21 @@ class LearningOperator(RecordOperator):
         Prediction asks the same ones where the two share an agent.
     is_apart
         Whether it does not, and follows what is published.
+    load_version
+        Reads the models of an archived version.
     """
 
     name = "learning"
     runs_within = "prediction"
 
-    def __init__(self, pipeline: Pipeline, models: ScopedModels, is_apart: bool = False) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        models: ScopedModels,
+        is_apart: bool = False,
+        load_version: LoadVersion = no_version,
+    ) -> None:
+        self._load_version = load_version
         self._is_apart = is_apart
         self._task = Task(pipeline.task)
         self._policy = DriftPolicy(pipeline.drift.policy)
@@ -130,7 +140,7 @@ class LearningOperator(RecordOperator):
 
     @classmethod
     def make(cls, context: Context) -> Self:
-        return cls(context.pipeline, context.models, is_apart=True)
+        return cls(context.pipeline, context.models, True, context.load_version)
 
     def inherit(self, before: Operator, deployment: Deployment) -> list[AuditRecord]:
         assert isinstance(before, LearningOperator)
@@ -183,10 +193,27 @@ class LearningOperator(RecordOperator):
             each.go_on(self.pipeline.drift.cooldown, self._policy is DriftPolicy.ALERT)
 
     def apply(self, command: AcceptedRecord) -> list[AuditRecord]:
+        if command.value["command"] == RESTORE:
+            return self._restore(command)
         made = self.models.apply(command)
         if self._is_apart:
             self.models.catch_up()
         return made
+
+    def _restore(self, command: AcceptedRecord) -> list[AuditRecord]:
+        """Go back to the models of a version."""
+        cause, version = Cause.of(command), command.value["arguments"]["version"]
+        of_version = None if self.pipeline.scope == Scope.KEY else self._load_version(command)
+        if of_version is None:
+            why = "the version has no state of this partition, or the scope is key"
+            return [audited(cause, "models", NO_EFFECT, evidence={"reason": why})]
+        before, after = (
+            str(sum(each.version for each in models.values()))
+            for models in (self.models.by_scope_key, of_version)
+        )
+        self.models.restore(of_version)
+        evidence = {"version": version}
+        return [audited(cause, "models", "restored", before=before, after=after, evidence=evidence)]
 
     @property
     def evaluation(self) -> Prequential | None:

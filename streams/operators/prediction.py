@@ -123,7 +123,9 @@ class PredictionOperator(RecordOperator):
     def make(cls, context: Context) -> Self:
         pipeline, models = context.pipeline, context.models
         if LearningOperator.name in context.agent:
-            training: LearningOperator | ExampleWriter = LearningOperator(pipeline, models)
+            training: LearningOperator | ExampleWriter = LearningOperator(
+                pipeline, models, load_version=context.load_version
+            )
         else:
             training = ExampleWriter(pipeline, models)
         return cls(pipeline, models, training, context.load_models, context.definition)

@@ -118,6 +118,19 @@ class ScopedModels:
             self.catch_up()
         return made
 
+    def restore(self, models: Mapping[str, ModelSet]) -> None:
+        """Put models of before in the place of all; who serves and what was commanded stays.
+
+        What is kept beside models begins anew.
+        """
+        for scope_key in [*self.by_scope_key]:
+            del self.by_scope_key[scope_key]
+            self._forget(scope_key)
+        for scope_key, each in models.items():
+            each.serve_by(self.commanded.champion, self._pipeline)
+            each.commanded = self.commanded.number
+            self.by_scope_key[scope_key] = each
+
     def catch_up(self) -> None:
         """Do at once, with all models, what they otherwise do when they are next used."""
         for scope_key in [*self.by_scope_key] if self._is_by_key else [""]:

@@ -27,6 +27,7 @@ from millrace.streams.runtime.session import Session
 from millrace.streams.runtime.takeover import Takeover
 from millrace.streams.runtime.topic_watch import TopicWatch
 from millrace.streams.settings import Settings
+from millrace.streams.state.archive.restoring import version_loader
 from millrace.streams.state.log import StateLog
 from millrace.streams.state.parts import part_bytes
 from millrace.streams.topology.chain import AgentSpec
@@ -215,6 +216,11 @@ class Assembly:
             max_event_bytes=self.settings.max_event_bytes,
             written_schema=written_schema(self.settings),
             load_models=state.published.changes,
+            load_version=version_loader(
+                *(self.settings, self.pipeline, self.clients, self.key),
+                find=self.definitions.find,
+                renamed=self.definitions.renamed,
+            ),
             clock_ms=self.clock_ms,
         )
 

@@ -69,18 +69,12 @@ def beginnings(
         yield Beginning("", definitions.begin(partition), inputs)
         return
     if not settings.archive:
-        raise ExpiredError(
-            f"{expired}. With MILLRACE_ARCHIVE, an archived version may do"
-        ) from None
+        raise ExpiredError(f"{expired}. With MILLRACE_ARCHIVE, an archived version may do")
     key = state_key(settings)
     reader = ArchiveReader(
-        open_archive(settings, prefix),
-        pipeline,
-        prefix,
-        key,
-        clients,
-        lambda digest: definitions(digest).factory.pipeline,
-        definitions.renamed,
+        *(open_archive(settings, prefix), pipeline, prefix, key, clients),
+        find=lambda digest: definitions(digest).factory.pipeline,
+        renamed=definitions.renamed,
     )
     place, known = Place(agent.name, partition), _known(clients, prefix, agent.reads)
     is_any = False

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from millrace.models.pipeline.definition import Pipeline
 from millrace.streams.kafka.protocols import Clients
 from millrace.streams.kafka.registry import written_schema
 from millrace.streams.runtime.definitions import AgentDefinitions, Definitions
 from millrace.streams.runtime.deployment import known_definitions
 from millrace.streams.settings import Settings
+from millrace.streams.state.archive.restoring import version_loader
 from millrace.streams.state.keys import state_key_if_any
 from millrace.streams.topology.chain import AgentSpec
 from millrace.streams.topology.factory import TaskFactory
@@ -32,6 +35,10 @@ def agent_definitions(
         else known_definitions(clients, pipeline, settings, key)
     )
     factory = task_factory(pipeline, settings, agent, partitions)
+    if key is not None:
+        found = definitions.find, definitions.renamed
+        load = version_loader(settings, pipeline, clients, key, *found)
+        factory = replace(factory, load_version=load)
     return AgentDefinitions(definitions, factory, settings.outputs)
 
 

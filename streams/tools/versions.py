@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import ArchiveError
+from millrace.streams.control.restoring import ArchivedFile, Restore
 from millrace.streams.kafka.protocols import Clients
 from millrace.streams.settings import Settings
 from millrace.streams.state.archive.reading import ArchiveReader, Checked
@@ -16,6 +17,7 @@ from millrace.streams.state.keys import state_key
 from millrace.streams.topology.topics import topic_prefix
 
 _POLL_SECONDS = 0.2
+_MOST_NAMED = 5
 
 
 @dataclass
@@ -83,6 +85,42 @@ def archive_reader(clients: Clients, pipeline: Pipeline, settings: Settings) -> 
     prefix = topic_prefix(pipeline)
     store, key = open_archive(settings, prefix), state_key(settings)
     return ArchiveReader(store, pipeline, prefix, key, clients)
+
+
+def to_restore(reader: ArchiveReader, version: str, agent: str) -> Restore:
+    """Return what a command says that restores a version.
+
+    Parameters
+    ----------
+    agent
+        The one that learns: its files are taken where another chain has left others.
+
+    Raises
+    ------
+    ArchiveError
+        The version is not there, a file of it cannot be used, or it was made under several
+        definitions.
+    """
+    there = reader.store.versions()
+    places = sorted(there.get(version, {}), key=lambda each: each.agent == agent)
+    if not places:
+        named = ", ".join([*there][-_MOST_NAMED:]) or "none"
+        raise ArchiveError(
+            f"version must be one of those in {reader.store.url}; got {version!r}. The last ones"
+            f" are: {named}"
+        )
+    chosen = {each.partition: each for each in places}
+    checked = {at: reader.checked(version, place) for at, place in sorted(chosen.items())}
+    definitions = {each.header.definition for each in checked.values()}
+    if len(definitions) > 1:
+        raise ArchiveError(
+            f"version must be of one definition; {version!r} was written while one was deployed,"
+            f" and has {len(definitions)}. Take another"
+        )
+    files = {
+        at: ArchivedFile(chosen[at].agent, each.digest, each.size) for at, each in checked.items()
+    }
+    return Restore(version, definitions.pop(), files)
 
 
 def wait_for_version(

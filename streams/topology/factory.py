@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from millrace.models.candidates.model_set import ModelSet
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import SettingsError
-from millrace.streams.operators.context import CommandTopic, Context, LoadModels
+from millrace.streams.operators.context import (
+    CommandTopic,
+    Context,
+    LoadModels,
+    LoadVersion,
+    no_version,
+)
 from millrace.streams.operators.registry import operator_class
 from millrace.streams.sources.confluent import WrittenSchema, no_registry
 from millrace.streams.topology.chain import AgentSpec
@@ -43,6 +49,8 @@ class TaskFactory:
         Looks a schema up by its registry id; by default there is no registry.
     load_models
         Reads what comes over the topic `models`; by default nothing does.
+    load_version
+        Reads the models of an archived version; by default nothing does.
     clock_ms
         Milliseconds since the Unix epoch; by default 0.
     """
@@ -54,6 +62,7 @@ class TaskFactory:
     written_schema: WrittenSchema = no_registry
     load_models: LoadModels = _read_no_models
     clock_ms: Callable[[], int] = lambda: 0
+    load_version: LoadVersion = no_version
     commands_to: CommandTopic | None = None
     command_key: bytes = b""
     definition: str = ""
@@ -69,6 +78,7 @@ class TaskFactory:
             max_event_bytes=self.max_event_bytes,
             written_schema=self.written_schema,
             load_models=self.load_models,
+            load_version=self.load_version,
             command_key=self.command_key,
         )
         chain = [operator_class(name) for name in self.agent.operators]

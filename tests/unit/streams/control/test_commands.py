@@ -30,6 +30,13 @@ def skip(topic: str = "p.clean", partition: str = "0", offset: str = "7") -> Ask
     return "skip", {"topic": topic, "partition": partition, "offset": offset}
 
 
+def restore(definition: str = "", archived: str = "", version: str = "v") -> Asked:
+    files = '{"0": ["prediction-learning", "1f9a", 20]}'
+    whole = f'{{"definition": "{definition}", "files": {files}}}'
+    return "restore", {"version": version, "archived": archived or whole}
+
+
+DEPLOYED = replace(IN_FORCE, history=((1, "d1"),), description={"scope": "partition"})
 LINE, TREE = ("promote", {"model": "line"}), ("promote", {"model": "tree"})
 
 
@@ -45,6 +52,8 @@ LINE, TREE = ("promote", {"model": "line"}), ("promote", {"model": "tree"})
         ([("pause", {}), ("resume", {})], {"is_paused": False}),
         ([("promote", {"model": "line.challenger@7"})], {"champion": "line", "former": ("tree",)}),
         ([skip()], {"skipped": (("p.clean", 0, 7),)}),
+        ([restore()], {}),
+        ([("snapshot", {})], {}),
         ([skip("events"), skip()], {"skipped": (("p.events", 0, 7), ("p.clean", 0, 7))}),
     ],
 )
@@ -70,12 +79,45 @@ def test_what_is_in_force(asked: list[Asked], expected: dict[str, Any]) -> None:
         ([skip(offset="\u0667")], "offset must be a number of at least 0"),
         ([skip(offset="9" * 5_000)], "offset must be a number of at least 0"),
         ([skip(), skip("clean")], "not skipped yet"),
+        ([restore("d2")], "definition in force, ''; it was made under 'd2'. Deploy that one first"),
+        ([restore(archived="{}")], "archived must be what `millrace restore` makes"),
+        ([restore(archived='{"definition": "", "files": {}}')], "archived must be what"),
+        ([restore(archived='{"definition": "", "files": {"0": ["a", "b"]}}')], "archived must be"),
+        (
+            [restore(archived='{"definition": "", "files": {"0": ["a", "b", 1.5]}}')],
+            "archived must",
+        ),
+        (
+            [restore(archived='{"definition": "", "files": {"0": ["../a", "b", 1]}}')],
+            "archived must",
+        ),
+        (
+            [restore(archived='{"definition": "", "files": {"x": ["a", "b", 1]}}')],
+            "archived must be",
+        ),
+        (
+            [restore(archived='{"definition": 7, "files": {"0": ["a", "b", 1]}}')],
+            "archived must be",
+        ),
+        ([restore(archived="[" * 100_000)], "archived must be what"),
+        ([restore(version="../v")], "archived must be what"),
     ],
 )
 def test_what_does_not_fit_is_refused(asked: list[Asked], says: str) -> None:
     """The error names what is wrong, and what there is."""
     with pytest.raises(CommandError, match=says):
         after(*asked)
+
+
+def test_a_version_is_of_the_definition_in_force() -> None:
+    """And of models that each serve many keys: those of a key come and go."""
+    name, arguments = restore("d1")
+    takes = spec_of(name).takes
+    assert takes(DEPLOYED, arguments) == DEPLOYED
+    with pytest.raises(CommandError, match="'d1'; it was made under ''"):
+        takes(DEPLOYED, restore()[1])
+    with pytest.raises(CommandError, match=r"scope must be global or partition .*; got 'key'"):
+        takes(replace(DEPLOYED, description={"scope": "key"}), arguments)
 
 
 def test_a_challenger_of_the_champion_may_be_promoted() -> None:

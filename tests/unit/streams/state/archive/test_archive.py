@@ -5,16 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 
 import fsspec
+import msgspec
 import pytest
 
 from millrace.models.pipeline.sample_events import sample_vectors
 from millrace.models.pipelines.loans import pipeline
 from millrace.schemas import ArchiveError, SettingsError
+from millrace.schemas.records import AcceptedCommand
+from millrace.streams.operators.record import AcceptedRecord, Origin
 from millrace.streams.settings import Settings
+from millrace.streams.state.archive.files import to_bytes
+from millrace.streams.state.archive.restoring import VersionLoader
 from millrace.streams.state.archive.store import ArchiveStore, Place, open_archive
 from millrace.streams.tools.defined import task_factory
 from millrace.streams.tools.inspect_state import describe
-from tests.unit.streams.tools.conftest import EVENTS, LEARNER
+from millrace.streams.tools.versions import to_restore, versions, wait_for_version
+from tests.unit.streams.tools.conftest import EVENTS, KEY, LEARNER
 
 PLACE = Place(LEARNER.name, 0)
 
@@ -165,3 +171,90 @@ def test_a_folder_that_cannot_be_written_is_said(archive, tmp_path):
     (tmp_path / "archive").write_text("a file where the folder should be")
     with pytest.raises(ArchiveError, match=r"could not (look for|write) .*now/"):
         archive.writer.write("now", 0, {})
+
+
+def restore_of(archive, **changes):
+    found = to_restore(archive.reader, "v", LEARNER.name)
+    file = found.files[0]._replace(**changes)
+    value = AcceptedCommand(
+        number=1,
+        id="c1",
+        command="restore",
+        arguments=found._replace(files={0: file}).to_arguments(),
+        who="anna",
+        why="",
+    )
+    return AcceptedRecord(value, Origin("features", 0, 7, 0, None, None))
+
+
+def test_a_command_finds_the_models_of_its_version(archive):
+    """Of the partition in which it is met; of another, none."""
+    archive.left.save()
+    archive.writer.write("v", 0, {})
+    command, load = restore_of(archive), VersionLoader(archive.reader)
+    learned = next(each for each in archive.left.task.operators if each.name == "learning")
+    assert load(command)[""].version == learned.models.of("").version == EVENTS
+    elsewhere = AcceptedRecord(command.value, command.origin._replace(partition=1))
+    assert load(elsewhere) is None
+
+
+@pytest.mark.parametrize("change", [{"digest": "0" * 64}, {"size": 7}])
+def test_a_file_that_is_not_the_one_that_was_to_be_restored_is_refused(archive, change):
+    """Though it is genuine: somebody has put another one there."""
+    archive.left.save()
+    archive.writer.write("v", 0, {})
+    with pytest.raises(ArchiveError, match="partition 0 is not the one that was to be restored"):
+        VersionLoader(archive.reader)(restore_of(archive, **change))
+    command = restore_of(archive)
+    archive.store.remove("v")
+    with pytest.raises(ArchiveError, match="it is not there"):
+        VersionLoader(archive.reader)(command)
+
+
+def test_what_is_no_version_cannot_be_restored(archive):
+    """The error says which there are; a file that was changed is named."""
+    with pytest.raises(ArchiveError, match=r"got 'v'. The last ones are: none"):
+        restore_of(archive)
+    archive.left.save()
+    archive.writer.write("w", 0, {})
+    with pytest.raises(ArchiveError, match=r"got 'v'. The last ones are: w"):
+        restore_of(archive)
+    archive.writer.write("v", 0, {})
+    file_of(archive, "v").write_bytes(b"changed")
+    with pytest.raises(ArchiveError, match=r"v/prediction-learning\.0 cannot be used"):
+        restore_of(archive)
+
+
+def test_a_version_of_several_definitions_cannot_be_restored(archive):
+    """It was written while one was deployed."""
+    archive.left.save()
+    archive.writer.write("v", 0, {})
+    header, records = archive.reader.checked("v", PLACE).archived
+    other = msgspec.structs.replace(header, partition=1, definition="d2")
+    archive.store.write("v", Place(LEARNER.name, 1), to_bytes(other, records, "loans.", KEY))
+    with pytest.raises(ArchiveError, match=r"must be of one definition; 'v' .* has 2"):
+        restore_of(archive)
+
+
+def test_versions_are_listed_with_their_faults(archive):
+    """What each has, and what of it cannot be used."""
+    archive.left.save()
+    for name in ("a", "b"):
+        archive.writer.write(name, 0, {})
+    file_of(archive, "b").write_bytes(b"changed")
+    one, other = versions(archive.reader)
+    assert (one.name, one.faults, one.definitions, one.time_ms) == ("a", [], [""], archive.now_ms)
+    (partition,) = one.to_json()["partitions"]
+    assert (partition["covers"], partition["size"]) == ({"features": EVENTS}, one.size)
+    (fault,) = other.faults
+    assert "b/prediction-learning.0 cannot be used" in fault
+    assert (other.files, other.size) == ({}, 0)
+
+
+def test_a_version_is_waited_for(archive):
+    """Until it has the partitions, or time is up; then the error says what to look at."""
+    archive.left.save()
+    archive.writer.write("v", 0, {})
+    wait_for_version(archive.store, "v", [0], 0)
+    with pytest.raises(ArchiveError, match=r"partitions \[1\] of v are not in .*MILLRACE_ARCHIVE"):
+        wait_for_version(archive.store, "v", [0, 1], 0)
