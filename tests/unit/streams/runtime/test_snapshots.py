@@ -12,8 +12,10 @@ from structlog.testing import capture_logs
 
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.sample_events import sample_vectors
+from millrace.schemas import ArchiveError
 from millrace.schemas.records import AcceptedCommand
 from millrace.streams.kafka.fakes import FakeBroker
+from millrace.streams.operators.learning import LearningOperator
 from millrace.streams.operators.record import AcceptedRecord, Origin, Record
 from millrace.streams.operators.slice import Slice
 from millrace.streams.retention import parse_retention
@@ -24,6 +26,7 @@ from millrace.streams.state.archive.store import ArchiveStore, Place
 from millrace.streams.state.archive.writing import ArchiveWriter
 from millrace.streams.state.log import StateLog
 from millrace.streams.tools.inspect_state import CandidateState, describe
+from millrace.streams.tools.versions import to_restore
 from millrace.streams.topology.codec import TopicCodec
 from millrace.streams.topology.task import Task
 from tests.unit.streams.runtime.worker import KEY, NOW_MS, FakeWorker, crash, stored, work
@@ -36,7 +39,7 @@ class Learner:
 
     def __init__(self, broker: FakeBroker, pipeline: Pipeline, folder: Path, chain: str) -> None:
         operator = "prediction" if chain == "default" else "ingest"
-        self.worker = FakeWorker(broker, pipeline, operator, chain=chain)
+        self.worker = FakeWorker(broker, pipeline, operator, chain=chain, archive=str(folder))
         self.store = ArchiveStore(str(folder), "p.")
         agent = self.worker.agent
         state = StateLog(pipeline, agent, self.worker.clients, "p.", KEY)
@@ -93,16 +96,15 @@ def make_learner(
     return make
 
 
-def snapshot(number: int = 1, version: str = VERSION) -> Record:
+def command(name: str, number: int, arguments: dict[str, str]) -> Record:
     value = AcceptedCommand(
-        number=number,
-        id=f"c{number}",
-        command="snapshot",
-        arguments={"version": version},
-        who="anna",
-        why="",
+        number=number, id=f"c{number}", command=name, arguments=arguments, who="anna", why=""
     )
     return AcceptedRecord(value, Origin("control", 0, 0, 0, None, None), "features")
+
+
+def snapshot(number: int = 1, version: str = VERSION) -> Record:
+    return command("snapshot", number, {"version": version})
 
 
 @pytest.fixture
@@ -213,3 +215,34 @@ def test_without_an_archive_it_is_logged(
     assert "no archive: set MILLRACE_ARCHIVE" in warned["event"]
     assert warned["version"] == VERSION
     assert stored(session)
+
+
+def test_a_version_that_is_missing_halts_the_task_until_it_is_there(
+    make_learner: Callable[..., Learner], vectors: list[Record]
+) -> None:
+    """Nothing behind the command is folded before; then it goes on as if it had been there."""
+    learner = make_learner()
+    session = learner.connect()
+    session.poll(1)
+    learner.put([*vectors[:30], snapshot()])
+    work(session)
+    learner.archiver.work()
+    place = Place(learner.worker.agent.name, 0)
+    file = learner.store.read(VERSION, place)
+    restore = to_restore(learner.reader, VERSION, place.agent).to_arguments()
+    learner.store.remove(VERSION)
+    learner.put([*vectors[30:50], command("restore", 2, restore), *vectors[50:]])
+
+    for _ in range(2):
+        with pytest.raises(ArchiveError, match=rf"could not read .*{VERSION}.*it is not there"):
+            work(session)
+        session.is_broken = True
+        session.close()
+        session = learner.connect()
+        session.poll(1)
+    learner.store.write(VERSION, place, file)
+    work(session)
+    learning = next(
+        each for each in session.assignments[0].task.operators if isinstance(each, LearningOperator)
+    )
+    assert learning.models.of("").version == 40
