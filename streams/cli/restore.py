@@ -30,7 +30,7 @@ Example:
 @running_broker
 @pass_settings
 def restore(settings: Settings, version: str, who: str, why: str, wait_seconds: float) -> None:
-    """Go back to the models of an archived version, on running workers.
+    """Go back to the models of an archived version.
 
     At one place in its log, each partition puts the models of the version in the place of its own:
     all candidates and baselines. Who serves, whether learning is paused, windows, events that wait
