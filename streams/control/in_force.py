@@ -141,12 +141,16 @@ class InForce:
         return self
 
     def restored(self, arguments: Arguments) -> InForce:
-        """Return the same: models are those of a version that was made under this definition."""
-        made_under = Restore.of(arguments).definition
-        if made_under != self.definition:
+        """Return the same: models are those of a version that was made under this definition.
+
+        What was set since does not matter: it changes no model.
+        """
+        made_under = Reference.of(Restore.of(arguments).definition).digest
+        now = Reference.of(self.definition).digest
+        if made_under != now:
             raise CommandError(
-                f"version must be of the definition in force, {self.definition!r}; it was made"
-                f" under {made_under!r}. Deploy that one first: `millrace definitions` shows when"
+                f"version must be of the definition in force, {now!r}; it was made under"
+                f" {made_under!r}. Deploy that one first: `millrace definitions` shows when"
                 " it was in force"
             )
         if self.description is not None and self.description.get("scope") == "key":

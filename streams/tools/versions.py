@@ -6,6 +6,7 @@ import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
+from millrace.models.identity.reference import Reference
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import ArchiveError
 from millrace.streams.control.restoring import ArchivedFile, Restore
@@ -111,7 +112,7 @@ def to_restore(reader: ArchiveReader, version: str, agent: str) -> Restore:
         )
     chosen = {each.partition: each for each in places}
     checked = {at: reader.checked(version, place) for at, place in sorted(chosen.items())}
-    definitions = {each.header.definition for each in checked.values()}
+    definitions = {Reference.of(each.header.definition).digest for each in checked.values()}
     if len(definitions) > 1:
         raise ArchiveError(
             f"version must be of one definition; {version!r} was written while one was deployed,"

@@ -114,6 +114,9 @@ def test_a_version_is_of_the_definition_in_force() -> None:
     name, arguments = restore("d1")
     takes = spec_of(name).takes
     assert takes(DEPLOYED, arguments) == DEPLOYED
+    drifting = replace(DEPLOYED, history=((1, "d1"), (2, "d1?drift.policy=reset")))
+    assert takes(drifting, arguments) == drifting
+    assert takes(DEPLOYED, restore("d1?drift.policy=reset")[1]) == DEPLOYED
     with pytest.raises(CommandError, match="'d1'; it was made under ''"):
         takes(DEPLOYED, restore()[1])
     with pytest.raises(CommandError, match=r"scope must be global or partition .*; got 'key'"):
