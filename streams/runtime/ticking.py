@@ -179,7 +179,7 @@ class Ticker(Background):
             try:
                 self.look()
             except MillraceError as error:
-                _log.warning("cannot tell whether all inputs are read", reason=str(error))
+                _log.warning("no tick was sent: time passes by events alone", reason=str(error))
 
 
 def _tick(seconds: float) -> Request:
