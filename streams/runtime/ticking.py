@@ -10,10 +10,8 @@ from __future__ import annotations
 import socket
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import NamedTuple
 
 import structlog
 
@@ -22,12 +20,12 @@ from millrace.schemas import MillraceError
 from millrace.streams.control.commands import TICK
 from millrace.streams.kafka.commands import Request, send
 from millrace.streams.kafka.protocols import Clients, Place
-from millrace.streams.kafka.reading import committed_offsets, watermarks
 from millrace.streams.runtime.background import Background
 from millrace.streams.runtime.engine import Engine
+from millrace.streams.runtime.reading_progress import Reading, ReadingProgress
 from millrace.streams.settings import Settings
-from millrace.streams.topology.chain import CONTROL_AGENT, AgentSpec
-from millrace.streams.topology.topics import INPUTS, topic_prefix
+from millrace.streams.topology.chain import CONTROL_AGENT
+from millrace.streams.topology.topics import topic_prefix
 
 _PARTITION = 0  # of `commands`
 
@@ -38,7 +36,6 @@ def ticker_of(
     settings: Settings,
     pipeline: Pipeline,
     clients: Clients,
-    partitions: Mapping[str, int],
     engines: Iterable[Engine],
 ) -> Ticker | None:
     """Return what sends the ticks of a worker; None where time passes by events alone.
@@ -47,8 +44,6 @@ def ticker_of(
 
     Parameters
     ----------
-    partitions
-        Topic, with prefix, to its number of partitions.
     engines
         The worker's.
     """
@@ -57,72 +52,11 @@ def ticker_of(
     prefix, key = topic_prefix(pipeline), settings.command_key.get_secret_value().encode()
     control = next(each for each in engines if each.name == CONTROL_AGENT.name)
     return Ticker(
-        ReadingProgress(clients, prefix, settings.agents, partitions),
+        ReadingProgress(clients, prefix, settings.agents),
         partial(send, clients, prefix, key=key),
         is_ours=lambda: control.has_partition(_PARTITION),
         seconds=settings.tick_seconds,
     )
-
-
-class Reading(NamedTuple):
-    """How far a pipeline has read.
-
-    Attributes
-    ----------
-    inputs
-        Where the topics end that users produce to.
-    is_drained
-        Whether each agent has read all that it reads.
-    """
-
-    inputs: Mapping[Place, int]
-    is_drained: bool
-
-
-@dataclass(frozen=True)
-class ReadingProgress:
-    """Looks how far a pipeline has read.
-
-    Parameters
-    ----------
-    clients
-        Of the broker.
-    prefix
-        Of the pipeline's topics and groups.
-    agents
-        The agents of the pipeline.
-    partitions
-        Topic, with prefix, to its number of partitions.
-    """
-
-    clients: Clients
-    prefix: str
-    agents: Collection[AgentSpec]
-    partitions: Mapping[str, int]
-
-    def __call__(self) -> Reading:
-        """Return how far it has read by now.
-
-        Raises
-        ------
-        BrokerError
-            The broker does not answer.
-        """
-        topics = frozenset().union(*(each.reads for each in self.agents))
-        marks = watermarks(self.clients, self._places(topics))
-        inputs = {place: marks[place].high for place in self._places(topics & INPUTS)}
-        ends = {place: each.high for place, each in marks.items()}
-        return Reading(inputs, all(self._has_read(each, ends) for each in self.agents))
-
-    def _has_read(self, agent: AgentSpec, ends: Mapping[Place, int]) -> bool:
-        """Whether an agent has committed that it has read what there is."""
-        places = self._places(agent.reads)
-        offsets = committed_offsets(self.clients, f"{self.prefix}{agent.name}", places)
-        return all(max(offset, 0) >= ends[place] for place, offset in offsets.items())
-
-    def _places(self, topics: Iterable[str]) -> list[Place]:
-        full = (f"{self.prefix}{each}" for each in sorted(topics))
-        return [(topic, each) for topic in full for each in range(self.partitions[topic])]
 
 
 class Ticker(Background):
