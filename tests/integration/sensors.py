@@ -136,8 +136,8 @@ def alarm() -> base.DriftDetector:
 resetting = _pipeline(drift=DriftSettings(loss=alarm, cooldown=5, policy="reset"))
 
 expiring = _pipeline(
-    features=[fields("temperature"), rolling("load", "mean", window=timedelta(milliseconds=500))],
-    pending=Pending(ttl=timedelta(seconds=3)),
+    features=[fields("temperature"), rolling("load", "mean", window=timedelta(milliseconds=100))],
+    pending=Pending(ttl=timedelta(seconds=1)),
 )
 
 
