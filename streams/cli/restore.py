@@ -21,7 +21,7 @@ from millrace.streams.settings import Settings
 
 _EXAMPLE = """\b
 Example:
-  millrace restore --to 2026-11-26T1600Z -p loans.py -b localhost:9092 --reason "wrong labels"\""""
+  millrace restore --to 2026-11-26T1600Z -p loans.py -b localhost:9092 --reason "wrong labels\""""
 
 
 @click.command(epilog=_EXAMPLE)

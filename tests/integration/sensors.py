@@ -113,6 +113,7 @@ plain_later = _pipeline(
     earlier_schemas=[SCHEMA],
     features=[fields("temperature", "use", "humidity")],
 )
+only_linear = _pipeline(models={"logistic_regression": catalogue.logistic_regression})
 large = _pipeline(models={"large": Large})
 by_sensor = _pipeline(scope="key")
 fragile = _pipeline(

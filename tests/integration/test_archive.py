@@ -21,7 +21,7 @@ from tests.chaos.likeness import difference
 from tests.integration import sensors
 from tests.integration.agents import expire
 from tests.integration.clients import Topics, as_json
-from tests.integration.workers import Worker, run_command, settings, wait_for
+from tests.integration.workers import PIPELINES, Worker, run_command, settings, wait_for
 
 GOOD = 150
 
@@ -40,8 +40,11 @@ def now(own: Settings) -> ModelSet:
 
 @pytest.mark.platform
 def test_back_to_a_snapshot(kafka: str, unique_name: Callable[[str], str], tmp_path: Path) -> None:
-    """Models are those of the snapshot bit for bit, events that wait go on, and a prediction from
-    behind both is made again, though the log before the snapshot has expired."""
+    """Models are those of the snapshot bit for bit, and events that wait go on.
+
+    A prediction from behind both is made again, though the log before the snapshot has expired.
+    What a deploy retires is in a snapshot of before.
+    """
     name = unique_name("archive")
     own = settings(
         "every_sensor", name, kafka, partitions=1, flush_seconds=1, archive=str(tmp_path)
@@ -77,6 +80,10 @@ def test_back_to_a_snapshot(kafka: str, unique_name: Callable[[str], str], tmp_p
         label = b'{"event_id": "%d", "label": true}' % (2 * GOOD)
         topics.produce("labels", [{"value": label, "partition": 0}])
         wait_for("save", lambda: now(own).version == GOOD + 10)
+        said = call("deploy", f"{PIPELINES}:only_linear", "--reason", "one is enough")
+        assert re.search(
+            r"-snapshot-\d+ is in .*models\['hoeffding_tree'\] retired", said, re.DOTALL
+        )
     assert topics.records("predictions")[-1]["model_version"] == GOOD + 8
 
     expire(kafka, f"{name}.features", before=archived.header.covers["features"])

@@ -8,18 +8,22 @@ A version is a folder of the pipeline's folder, and has a file for each partitio
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import NamedTuple, TypeVar
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from millrace.schemas import ArchiveError, SettingsError
+from millrace.streams.kafka.bounded import DaemonExecutor
 from millrace.streams.redaction import redact
 from millrace.streams.settings import Settings
 
 _UNFINISHED = ".unfinished"
+_MOST_SECONDS = 120.0
+
+T = TypeVar("T")
 
 
 class Place(NamedTuple):
@@ -88,10 +92,19 @@ class ArchiveStore:
         return {name: dict(sorted(found[name].items())) for name in sorted(found)}
 
     def has(self, version: str, place: Place) -> bool:
-        """Whether a file is there."""
-        with self._asking("look for", self._path(version, place)) as path:
+        """Whether a file is there.
+
+        Raises
+        ------
+        ArchiveError
+            The archive cannot be reached.
+        """
+
+        def look(path: str) -> bool:
             self._files.invalidate_cache()
             return bool(self._files.exists(path))
+
+        return self._ask("look for", self._path(version, place), look)
 
     def read(self, version: str, place: Place) -> bytes:
         """Return a file.
@@ -101,8 +114,9 @@ class ArchiveStore:
         ArchiveError
             It is not there, or cannot be read.
         """
-        with self._asking("read", self._path(version, place)) as path:
-            return bytes(self._files.cat_file(path))
+        return self._ask(
+            "read", self._path(version, place), lambda path: bytes(self._files.cat_file(path))
+        )
 
     def write(self, version: str, place: Place, data: bytes) -> None:
         """Write a file: all of it is there, or nothing.
@@ -112,13 +126,16 @@ class ArchiveStore:
         ArchiveError
             It cannot be written.
         """
-        with self._asking("write", self._path(version, place)) as path:
+
+        def put(path: str) -> None:
             if not isinstance(self._files, LocalFileSystem):
                 self._files.pipe_file(path, data)  # of an object store, one put
                 return
             self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
             self._files.pipe_file(path + _UNFINISHED, data)
             self._files.mv(path + _UNFINISHED, path)
+
+        self._ask("write", self._path(version, place), put)
 
     def remove(self, version: str) -> None:
         """Remove a version; another worker may do the same.
@@ -128,11 +145,15 @@ class ArchiveStore:
         ArchiveError
             It cannot be removed.
         """
-        with self._asking("remove", f"{self._root}/{version}") as path, suppress(FileNotFoundError):
-            self._files.rm(path, recursive=True)
+
+        def remove(path: str) -> None:
+            with suppress(FileNotFoundError):
+                self._files.rm(path, recursive=True)
+
+        self._ask("remove", f"{self._root}/{version}", remove)
 
     def _sizes(self) -> Mapping[str, int]:
-        with self._asking("list", self._root) as path:
+        def find(path: str) -> Mapping[str, int]:
             self._files.invalidate_cache()
             try:
                 found = self._files.find(path, detail=True)
@@ -140,16 +161,22 @@ class ArchiveStore:
                 return {}
             return {name: int(each["size"] or 0) for name, each in found.items()}
 
+        return self._ask("list", self._root, find)
+
     def _path(self, version: str, place: Place) -> str:
         return f"{self._root}/{version}/{place.agent}.{place.partition}"
 
-    @contextmanager
-    def _asking(self, what: str, path: str) -> Iterator[str]:
-        """Say which request failed; each kind of store has exceptions of its own."""
+    def _ask(self, what: str, path: str, call: Callable[[str], T]) -> T:
+        """Make a request; each kind of store has exceptions of its own, and some never answer."""
+        executor = DaemonExecutor("archive-store")
+        answer = executor.submit(call, path)
+        executor.shutdown()
         try:
-            yield path
+            return answer.result(_MOST_SECONDS)
         except FileNotFoundError as error:
             raise ArchiveError(f"could not {what} {redact(path)}: it is not there") from error
         except Exception as error:
             reason = redact(f"{type(error).__name__}: {error}")
+            if isinstance(error, TimeoutError) and not answer.done():
+                reason = f"no answer within {_MOST_SECONDS:.0f} s"
             raise ArchiveError(f"could not {what} {redact(path)}: {reason}") from error

@@ -34,7 +34,7 @@ pipeline = Pipeline(
     schema={{"type": "record", "name": "Visit", "fields": fields}},
     event_id="{event_id}",
     task="binary",
-    models={{"line": lambda: LogisticRegression(l2={l2})}},
+    models={{"line": lambda: LogisticRegression(l2={l2}), {more}}},
 )
 """
 
@@ -51,9 +51,11 @@ def start(broker: FakeBroker, tmp_path: Path) -> Iterator[Start]:
     """Begin as a worker does, with a file of these parameters."""
     clients = FakeClients(broker)
 
-    def start(*, l2: float = 0.0, event_id: str = "id", **given: Any) -> Definitions:
+    def start(
+        *, l2: float = 0.0, event_id: str = "id", more: str = "", **given: Any
+    ) -> Definitions:
         file = tmp_path / "visits.py"
-        file.write_text(PIPELINE.format(l2=l2, event_id=event_id))
+        file.write_text(PIPELINE.format(l2=l2, event_id=event_id, more=more))
         settings = Settings(broker="fake", pipeline=str(file), **given)
         pipeline = load_pipeline(str(file))
         prepare_topics(clients, pipeline, settings)
@@ -62,9 +64,13 @@ def start(broker: FakeBroker, tmp_path: Path) -> Iterator[Start]:
     return start
 
 
-def asked(broker: FakeBroker) -> list[dict[str, Any]]:
+def commands(broker: FakeBroker) -> list[dict[str, Any]]:
     messages = read_to_end(FakeClients(broker), "visits.commands", [0])
-    found = [json.loads(each.value() or b"") for each in messages]
+    return [json.loads(each.value() or b"") for each in messages]
+
+
+def asked(broker: FakeBroker) -> list[dict[str, Any]]:
+    found = commands(broker)
     return [each["arguments"]["definition"] for each in found if each["command"] == DEPLOY]
 
 
@@ -112,6 +118,19 @@ def test_an_old_file_may_be_deployed_again(broker: FakeBroker, start: Start) -> 
     first, second = start(), start(l2=0.5)
     start(deploy="always")
     assert asked(broker) == [first.own, second.own, first.own]
+
+
+@pytest.mark.parametrize("is_archived", [True, False])
+def test_what_is_retired_is_archived_first(
+    broker: FakeBroker, start: Start, tmp_path: Path, is_archived: bool
+) -> None:
+    """Where there is an archive: its last state is at hand. Where nothing is retired, it is not."""
+    archive = str(tmp_path) if is_archived else ""
+    start(more='"other": LogisticRegression', archive=archive)
+    start(more='"other": LogisticRegression', l2=0.5, archive=archive)
+    start(archive=archive)
+    first = ["snapshot"] if is_archived else []
+    assert [each["command"] for each in commands(broker)] == [DEPLOY, DEPLOY, *first, DEPLOY]
 
 
 def test_deploying_may_be_forbidden(broker: FakeBroker, start: Start) -> None:

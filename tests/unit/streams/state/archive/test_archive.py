@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Event
 
 import fsspec
 import msgspec
@@ -14,6 +15,7 @@ from millrace.schemas import ArchiveError, SettingsError
 from millrace.schemas.records import AcceptedCommand
 from millrace.streams.operators.record import AcceptedRecord, Origin
 from millrace.streams.settings import Settings
+from millrace.streams.state.archive import store as store_module
 from millrace.streams.state.archive.files import to_bytes
 from millrace.streams.state.archive.restoring import VersionLoader
 from millrace.streams.state.archive.store import ArchiveStore, Place, open_archive
@@ -152,6 +154,18 @@ def test_an_object_store_is_used_as_well(archive):
         assert store.versions() == {}
     finally:
         fsspec.filesystem("memory").store.clear()
+
+
+def test_a_store_that_never_answers_is_given_up(archive, monkeypatch):
+    """Neither a thread nor a fold waits for it for ever."""
+    answers = Event()
+    monkeypatch.setattr(store_module, "_MOST_SECONDS", 0.05)
+    monkeypatch.setattr(archive.store._files, "cat_file", lambda _path: answers.wait(30))
+    try:
+        with pytest.raises(ArchiveError, match=r"could not read .*now/.*: no answer within 0 s"):
+            archive.store.read("now", PLACE)
+    finally:
+        answers.set()
 
 
 def test_what_is_no_archive_is_refused(monkeypatch):
