@@ -231,6 +231,8 @@ def _server_properties(data: Path, port: int) -> dict[str, str]:
         "share.coordinator.state.topic.min.isr": "1",
         "share.coordinator.state.topic.num.partitions": "4",
         "group.initial.rebalance.delay.ms": "0",
+        # So that a test need not wait 6 s until a worker that it has killed is missed.
+        "group.min.session.timeout.ms": "1000",
         # A killed broker may register again only when its old session has run out:
         # with these, a start after kill() takes 5 s, with the defaults 12 s.
         "broker.session.timeout.ms": "3000",

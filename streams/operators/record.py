@@ -52,6 +52,11 @@ class Origin(NamedTuple):
     full_topic: str = ""
 
 
+def place_of(origin: Origin) -> tuple[str, int, int]:
+    """Return where a record is, as Kafka and the command `skip` name it."""
+    return origin.full_topic or origin.topic, origin.partition, origin.offset
+
+
 NOWHERE = Origin("", 0, 0, 0, None, None)
 """Of what no record has led to."""
 

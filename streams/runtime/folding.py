@@ -13,8 +13,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Self
 
 from millrace.streams.control.in_force import Skipped
-from millrace.streams.operators.record import Origin
-from millrace.streams.topology.live_task import place_of
+from millrace.streams.operators.record import Origin, place_of
 
 _SIZE = 1024  # bytes: names of agents and topics are shorter
 

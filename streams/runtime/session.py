@@ -26,7 +26,7 @@ from millrace.streams.control.in_force import Skipped
 from millrace.streams.interval import Interval
 from millrace.streams.kafka.protocols import Place
 from millrace.streams.observability.metrics import Metrics
-from millrace.streams.operators.record import Origin
+from millrace.streams.operators.record import Origin, place_of
 from millrace.streams.runtime.archiving import Archiver
 from millrace.streams.runtime.assignment import Assignment
 from millrace.streams.runtime.batching import Pace
@@ -38,7 +38,6 @@ from millrace.streams.runtime.saving import Saving
 from millrace.streams.runtime.takeover import Takeover
 from millrace.streams.state.log import StateLog
 from millrace.streams.state.records import StateRecord
-from millrace.streams.topology.live_task import place_of
 from millrace.streams.topology.topics import INPUTS
 
 _SAVE_SECONDS = 0.04  # of a save, between two batches

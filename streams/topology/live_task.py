@@ -21,6 +21,7 @@ from millrace.streams.operators.record import (
     PredictionRecord,
     Record,
     RejectRecord,
+    place_of,
     reject,
 )
 from millrace.streams.operators.slice import Slice
@@ -205,11 +206,6 @@ class LiveTask:
         made = task.inherit(self.task, command)
         self.task, self.definition = task, definition
         return made
-
-
-def place_of(origin: Origin) -> Skipped:
-    """Return where a record is, as the command `skip` names it."""
-    return origin.full_topic or origin.topic, origin.partition, origin.offset
 
 
 def _as_skipped(record: Record) -> RejectRecord:

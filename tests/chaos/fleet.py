@@ -20,7 +20,7 @@ from dev.java import REPOSITORY
 from dev.kafka import free_port
 from tests.chaos.topics import tail
 
-SESSION_SECONDS = 6.0
+SESSION_SECONDS = 3.0
 READY_SECONDS = 60.0
 STOP_SECONDS = 45.0
 STATE_KEY = "chaos"

@@ -133,7 +133,10 @@ def two_processes(broker, tmp_path):
     pipeline = ["-p", "millrace.models.pipelines.loans", "-b", broker]
     command = [sys.executable, "-m", "millrace.streams.cli", "worker", *chosen, *pipeline]
     # Its own name: the state that other tests leave under `loans` has another key.
-    environment = os.environ | {"MILLRACE_PIPELINE_NAME": "loans-shared"}
+    environment = os.environ | {
+        "MILLRACE_PIPELINE_NAME": "loans-shared",
+        "MILLRACE_SESSION_TIMEOUT_SECONDS": "6",  # until the one that is killed is missed
+    }
     with log.open("wb") as output:
         process = subprocess.Popen(command, stderr=output, env=environment)
     try:

@@ -14,8 +14,8 @@ from tests.integration import slow_code
 from tests.integration.clients import Topics, as_json
 from tests.integration.workers import Worker, run_command, settings, wait_for
 
-POLL_INTERVAL_SECONDS = 6
-COUNT = 30
+POLL_INTERVAL_SECONDS = 3
+COUNT = 15
 PAGES = ("/livez", "/readyz", "/healthz", "/metrics")
 
 

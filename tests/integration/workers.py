@@ -39,7 +39,7 @@ def settings(pipeline: str, name: str, broker: str, **more: Any) -> Settings:
         "pipeline_name": name,
         "broker": broker,
         "state_key": STATE_KEY,
-        "session_timeout_seconds": 6,
+        "session_timeout_seconds": 3,
         "log_format": "json",
     }
     return Settings(**(defaults | more))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import socket
+import subprocess
+import sys
 from dataclasses import dataclass, field
 
 import pytest
@@ -317,3 +319,13 @@ def test_the_supervisor_logs_what_happens(world):
     }
     (ended,) = (each for each in logs if each["log_level"] == "error")
     assert (ended["process"], ended["exit_code"], ended["backoff_seconds"]) == (1, 1, 1.0)
+
+
+def test_it_imports_nothing_that_only_the_processes_need():
+    """So it starts them at once, and takes little memory beside them."""
+    code = (
+        "import sys, millrace.streams.worker.supervisor\n"
+        "print(*({'scipy', 'faust', 'fsspec'} & {*sys.modules}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
