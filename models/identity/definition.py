@@ -32,6 +32,7 @@ Description: TypeAlias = dict[str, Any]
 DETECTORS = frozenset({"loss", "inputs", "predictions"})
 """Parameters of `DriftSettings` of which a description has identities, and no values."""
 
+_KNOWN = "known_description"  # among a pipeline's attributes; a changed copy has it no more
 _NEEDED_OF_EACH = {
     "models": frozenset({"name", "code", "version", "on_change"}),
     "features": frozenset({"name", "identity", "reads"}),
@@ -57,6 +58,21 @@ def describe(pipeline: Pipeline) -> Description:
     >>> found["name"], found["drift"]["policy"], [each["name"] for each in found["models"]]
     ('loans', 'replace', ['hoeffding_tree', 'logistic_regression', 'gaussian_naive_bayes'])
     """
+    known: Description | None = vars(pipeline).get(_KNOWN)
+    return _described(pipeline) if known is None else known
+
+
+def know(pipeline: Pipeline, description: Mapping[str, Any]) -> Pipeline:
+    """Return a pipeline, which `describe` describes so from now on.
+
+    Code that has run may have changed what it refers to: a cache among the names of its module, for
+    example. So a description is made where a definition is new, and goes with it.
+    """
+    vars(pipeline)[_KNOWN] = {**description, "name": pipeline.name}
+    return pipeline
+
+
+def _described(pipeline: Pipeline) -> Description:
     metrics = pipeline.metrics
     if metrics is None:
         metrics = default_metrics(Task(pipeline.task))
@@ -117,8 +133,8 @@ def parts_of(description: Description) -> dict[str, str | None]:
 
 def made_by(pipeline: Pipeline) -> dict[str, MadeBy]:
     """Return each candidate's name, and what it is made by."""
-    models = [_model(name, each) for name, each in pipeline.models.items()]
-    return {each["name"]: {"code": each["code"], "version": each["version"]} for each in models}
+    models = named(describe(pipeline)["models"])
+    return {n: {"code": each["code"], "version": each["version"]} for n, each in models.items()}
 
 
 def place(parameter: str, name: str) -> str:

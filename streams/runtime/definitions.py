@@ -15,7 +15,9 @@ import structlog
 
 from millrace.models.bundles.bundle import Bundle
 from millrace.models.bundles.importing import load
+from millrace.models.identity.definition import describe, know
 from millrace.models.identity.reference import Reference
+from millrace.models.identity.setting import described_with
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.settings import with_settings
 from millrace.schemas import DefinitionError, EventSchema, SnapshotError
@@ -144,26 +146,31 @@ class Definitions:
         schema, label = (bundle.description[each] for each in ("schema", "label"))
         self._schemas[digest] = EventSchema(schema, label)  # type: ignore[arg-type]  # JSON
         if digest in self._known:
+            know(self._known[digest], bundle.description)
             return
         try:
-            self._known[digest] = self._named(load(bundle))
+            self._known[digest] = self._imported(bundle)
         except DefinitionError as error:
             event = "a definition cannot be imported"
             _log.warning(event, definition=digest, reason=str(error))
 
-    def _named(self, pipeline: Pipeline) -> Pipeline:
-        return pipeline.with_name(self._name) if self._name else pipeline
+    def _imported(self, bundle: Bundle) -> Pipeline:
+        pipeline = load(bundle)
+        named = pipeline.with_name(self._name) if self._name else pipeline
+        return know(named, bundle.description) if bundle.description else named
 
     def _loaded(self, reference: Reference) -> Pipeline:
         if reference.settings:
-            return with_settings(self.find(reference.digest), reference.settings)
+            found, settings = self.find(reference.digest), reference.settings
+            described = described_with(describe(found), settings)
+            return know(with_settings(found, settings), described)
         if self._store is None:
             raise DefinitionError(
                 f"the definition {reference} was deployed, and this worker has none but its own:"
                 " its first log lines say why"
             )
         try:
-            return self._named(load(self._store.get(reference.digest)))
+            return self._imported(self._store.get(reference.digest))
         except SnapshotError as error:
             raise DefinitionError(str(error)) from error
 

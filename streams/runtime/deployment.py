@@ -17,7 +17,7 @@ from millrace.models.bundles.bundle import Bundle
 from millrace.models.bundles.collecting import collect
 from millrace.models.bundles.importing import load
 from millrace.models.bundles.naming import renamed
-from millrace.models.identity.definition import describe
+from millrace.models.identity.definition import describe, know
 from millrace.models.identity.reference import Reference
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.fate import Fate
@@ -132,7 +132,7 @@ def _definitions(
     digest, names = OWN, dict[Name, Name]()
     if own is not None:
         digest, names, pipeline = own.digest, renamed(own), load(own)
-        pipeline = pipeline.with_name(name) if name else pipeline
+        pipeline = know(pipeline.with_name(name) if name else pipeline, own.description)
     store = DefinitionStore(clients, topic_prefix(pipeline), key)
     history = [each for _, each in in_force.history]
     begin = find_beginning(clients, pipeline, settings, key)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from millrace.models.identity.definition import describe, made_by
 from millrace.models.pipeline.loading import load_pipeline
 from millrace.schemas import DefinitionError
 from millrace.streams.control.commands import DEPLOY
@@ -27,6 +28,13 @@ PIPELINE = """
 from river.linear_model import LogisticRegression
 from millrace import Pipeline
 
+learned = []
+
+class Line(LogisticRegression):
+    def learn_one(self, x, y, w=1.0):
+        learned.append(y)
+        super().learn_one(x, y, w)
+
 fields = [{{"name": name, "type": "string"}} for name in ("id", "other")]
 fields += [{{"name": "x", "type": "double"}}]
 pipeline = Pipeline(
@@ -34,7 +42,7 @@ pipeline = Pipeline(
     schema={{"type": "record", "name": "Visit", "fields": fields}},
     event_id="{event_id}",
     task="binary",
-    models={{"line": lambda: LogisticRegression(l2={l2}), {more}}},
+    models={{"line": lambda: Line(l2={l2}), {more}}},
 )
 """
 
@@ -99,6 +107,23 @@ def test_a_changed_one_is_deployed(broker: FakeBroker, start: Start) -> None:
     assert second.in_force == first.own != second.own
     (said,) = [each["changes"] for each in logs if "changes" in each]
     assert any("models['line']" in each for each in said)
+
+
+def test_what_code_keeps_in_its_module_is_no_change(start: Start) -> None:
+    """A definition is described as it was before its code has run, wherever it comes from."""
+    first = start()
+    pipeline = first.find(first.own)
+    described = describe(pipeline)
+    pipeline.fresh_model("line").learn_one({"x": 1.0}, True)
+    later = start(l2=0.5)
+    found = [
+        first.find(first.own),
+        first.find(f"{first.own}?drift.cooldown=7"),
+        start().find(first.own),
+        later.find(first.own),
+    ]
+    assert [describe(each)["models"] for each in found] == [described["models"]] * 4
+    assert [made_by(each) for each in found] == [made_by(pipeline)] * 4
 
 
 def test_an_old_file_changes_nothing(broker: FakeBroker, start: Start) -> None:
