@@ -13,7 +13,7 @@ beyond it, a repeated event is a new one and its label an orphan.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from millrace.models.candidates.baselines import baselines
@@ -192,7 +192,10 @@ class LabelJoin:
     def pass_time(self, elapsed_ms: int, origin: Origin) -> list[Record]:
         """Move the watermark by time without events, and end what has waited for too long."""
         watermark_ms = self._watermark.pass_time(elapsed_ms)
-        return [] if watermark_ms is None else self._expire(watermark_ms, origin)
+        if watermark_ms is None:
+            return []
+        self._start_waiting(watermark_ms, lambda early: early.since_ms is None)
+        return self._expire(watermark_ms, origin)
 
     def take_run(self, run: Run) -> None:
         """Join what is in a run, which models have followed."""
@@ -292,6 +295,7 @@ class LabelJoin:
         is_awaited = bool(self._early.entries) and self._watermark.time_ms is None
         watermark_ms = self._watermark.observe(event_time_ms)
         if watermark_ms is None:
+            self._horizon_ms = _NEVER_MS
             return []
         if is_awaited:
             self._start_waiting(watermark_ms)
@@ -306,10 +310,13 @@ class LabelJoin:
             return self._orphans(self._early.expired(self._horizon_ms))
         return []
 
-    def _start_waiting(self, watermark_ms: int) -> None:
+    def _start_waiting(
+        self, watermark_ms: int, is_meant: Callable[[Early], bool] = lambda _: True
+    ) -> None:
         """Let the labels that came before there was a watermark wait from the first one on."""
         for event_id, early in [*self._early.entries.items()]:
-            self._early.put(event_id, early._replace(since_ms=watermark_ms))
+            if is_meant(early):
+                self._early.put(event_id, early._replace(since_ms=watermark_ms))
 
     def _orphans(self, dropped: Iterable[tuple[str, Early]]) -> list[Record]:
         made: list[Record] = []

@@ -14,7 +14,9 @@ be wrong for long, so two rules bound what they do:
   move it ahead again.
 
 Where no events come, the log says how much time has passed (the command `tick`): that much is added
-to all that is remembered, as if each event had come so much later.
+to all that is remembered, as if each event had come so much later. With fewer than eight events,
+it counts from the oldest: so what came first expires even if nothing follows, and no single event
+in the future takes the others with it.
 """
 
 from __future__ import annotations
@@ -110,9 +112,9 @@ class Watermark:
     def pass_time(self, elapsed_ms: int) -> int | None:
         """Move on by the time that has passed without events, and return the watermark.
 
-        Before there is a watermark, nothing moves.
+        Before eight events have come, that is the oldest time of those that have; None before any.
         """
-        if self.time_ms is None:
+        if self.latest_ms == -inf:
             return None
         progress = self.store.changing(_KEY, self._start)
         for times in ("newest", "ahead", "behind"):

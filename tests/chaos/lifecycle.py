@@ -109,9 +109,13 @@ class LabelBook:
 
     def pass_time(self, seconds: float) -> None:
         """Enter time that passed without events."""
-        if self._watermark_ms is not None:
-            self._newest_ms = [each + round(1000 * seconds) for each in self._newest_ms]
-            self._end_what_is_over()
+        if not self._newest_ms:
+            return
+        self._newest_ms = [each + round(1000 * seconds) for each in self._newest_ms]
+        now_ms = self._newest_ms[0]
+        for event_id, (label, since_ms) in self.fates.held.items():
+            self.fates.held[event_id] = label, now_ms if since_ms is None else since_ms
+        self._end_what_is_before(now_ms - self._ttl_ms)
 
     @property
     def _watermark_ms(self) -> int | None:
@@ -126,9 +130,10 @@ class LabelBook:
         self._end_what_is_over()
 
     def _end_what_is_over(self) -> None:
-        if self._watermark_ms is None:
-            return
-        horizon_ms = self._watermark_ms - self._ttl_ms
+        if self._watermark_ms is not None:
+            self._end_what_is_before(self._watermark_ms - self._ttl_ms)
+
+    def _end_what_is_before(self, horizon_ms: int) -> None:
         self._waiting = {e: at_ms for e, at_ms in self._waiting.items() if at_ms >= horizon_ms}
         for event_id, (_, since_ms) in [*self.fates.held.items()]:
             if since_ms is not None and since_ms < horizon_ms:

@@ -215,13 +215,14 @@ def test_older_events_do_not_take_it_back(late_ms: list[int], data: st.DataObjec
         assert watermark.time_ms == reached
 
 
-def test_no_time_passes_before_there_is_a_watermark() -> None:
-    """Eight events have to come first; what release 0.1 saved is as good."""
+def test_time_passes_before_eight_events_have_come() -> None:
+    """It counts from the oldest; before any event, there is no time. Release 0.1 saved enough."""
     watermark = Watermark(HOUR_MS)
     assert watermark.pass_time(HOUR_MS) is None
-    assert after(in_order(7), watermark) is None
-    assert watermark.pass_time(HOUR_MS) is None
-    assert after(in_order(1, 7), watermark) == NOW_MS
+    after([YEAR_2100_MS, *in_order(6)], watermark)
+    assert watermark.pass_time(MINUTE_MS) == NOW_MS + MINUTE_MS
+    assert watermark.time_ms is None
+    assert after([NOW_MS], watermark) == NOW_MS
     saved = Watermark(HOUR_MS)
     saved.store.restore([Change("watermark_ms", 1, NOW_MS)])
     assert saved.pass_time(HOUR_MS) == NOW_MS + HOUR_MS

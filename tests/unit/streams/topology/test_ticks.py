@@ -209,12 +209,36 @@ def test_what_expires_does_so_as_by_events(pipeline: Pipeline, seed: int, ticks:
 
 
 def test_a_partition_without_events(pipeline: Pipeline) -> None:
-    """A tick moves nothing where there is no watermark yet: with fewer than eight events."""
+    """It has no time yet, and a tick moves nothing."""
     partition = Partition(pipeline, FULL)
-    log = [tick(1, 86_400), *(event(at, NOW_MS) for at in range(7)), tick(2, 86_400)]
-    assert of("outcomes", partition.fold(log)) == []
-    assert fates(partition.fold([event(7, NOW_MS), tick(3, 3_600)])) == []
-    assert fates(partition.fold([tick(4, 0.001)])) == [(f"e{at}", "expired") for at in range(8)]
+    partition.fold([tick(1, 86_400), label(9, NOW_MS, 0), tick(2, 86_400)])
+    assert fates(partition.fold([event(9, NOW_MS)])) == [("e9", "joined")]
+
+
+@pytest.mark.parametrize("count", range(1, 8))
+def test_a_partition_of_few_events(pipeline: Pipeline, count: int) -> None:
+    """They expire, too, and early labels with them, by the time since the oldest of them."""
+    partition = Partition(pipeline, FULL)
+    log = [label(99, NOW_MS, 0), *(event(at, NOW_MS + at) for at in range(count)), tick(1, 3_600)]
+    assert fates(partition.fold(log)) == []
+    expired = [(f"e{at}", "expired") for at in range(count)]
+    partition.restart()
+    assert fates(partition.fold([tick(2, 0.007)])) == expired
+    assert fates(partition.fold([tick(3, 3_599.992)])) == []
+    assert fates(partition.fold([tick(4, 0.002)])) == [("e99", "orphan")]
+    assert fates(partition.fold([label(0, NOW_MS, 1)])) == [("e0", "late")]
+
+
+def test_few_events_of_a_clock_that_is_ahead(pipeline: Pipeline) -> None:
+    """They expire by their own time, and those that follow by theirs, restarted or not."""
+    ahead = [event(at, NOW_MS + 9 * 60 * MINUTE_MS) for at in range(3)]
+    for restarts in (False, True):
+        partition = Partition(pipeline, FULL)
+        assert len(fates(partition.fold([*ahead, tick(1, 3_601)]))) == 3
+        if restarts:
+            partition.restart()
+        assert fates(partition.fold([event(3, NOW_MS), tick(2, 3_600)])) == []
+        assert fates(partition.fold([tick(3, 0.001)])) == [("e3", "expired")]
 
 
 def test_an_event_that_is_older_than_the_silence(pipeline: Pipeline) -> None:
