@@ -24,7 +24,8 @@ from millrace.streams.state.archive.writing import ArchiveWriter
 from millrace.streams.state.log import StateLog
 from millrace.streams.topology.topics import topic_prefix
 
-_LOOK_SECONDS = 5.0
+_LOOK_SECONDS = 15.0
+_AGAIN_SECONDS = 1.0  # where a snapshot is waited for
 _MOST_HELD_SECONDS = 60.0
 _STOP_SECONDS = 5.0
 
@@ -146,7 +147,7 @@ class Archiver:
                 self._fail(error)
             with self._changed:
                 if not self._is_stopping:
-                    self._changed.wait(_LOOK_SECONDS)
+                    self._changed.wait(_AGAIN_SECONDS if self.is_holding else _LOOK_SECONDS)
 
     def work(self) -> None:
         """Write what is asked for and what is due.

@@ -213,7 +213,7 @@ class Session:
             event = "a snapshot is asked for, and this worker has no archive: set MILLRACE_ARCHIVE"
             _log.warning(event, version=version, partition=assignment.partition)
             return
-        await in_thread(partial(self.commit, is_last=True))
+        await in_thread(partial(self.commit, only=assignment))
         self._archiver.ask(version, assignment.partition, assignment.next_offset)
 
     def _slices(self, partition: int, run: Iterable[Origin]) -> Iterator[list[Origin]]:
@@ -232,10 +232,11 @@ class Session:
         folding = [each.live.folding for each in [*self.assignments.values()]]
         return any(place_of(origin) == record for origins in folding for origin in origins)
 
-    def commit(self, is_last: bool = False) -> None:
+    def commit(self, is_last: bool = False, only: Assignment | None = None) -> None:
         """Commit outputs with their offsets; then, when it is due, begin to save the state.
 
-        A save goes on with the next commits; the last one saves all at once.
+        A save goes on with the next commits; the last one saves all at once, and so does that of
+        `only` one partition.
 
         Offsets of batches without output may wait: to fold those again would repeat nothing. A
         task that begins elsewhere than the one before it saves its state with its first offsets.
@@ -243,7 +244,8 @@ class Session:
         started = self._clock()
         self._pass_markers()
         is_moved = any(each.is_moved for each in self.assignments.values())
-        is_due = is_last or is_moved or self._flush.is_due
+        at_once = is_last or only is not None
+        is_due = at_once or is_moved or self._flush.is_due
         for partition, assignment in self.assignments.items():
             self._put_state(partition, assignment.take_order(self._state))
         unsaved = self._unsaved() if is_moved else []
@@ -258,8 +260,8 @@ class Session:
             self._offsets.restart()
         self._pace.note_commit(self._clock() - started)
         is_held = self._archiver is not None and self._archiver.is_holding
-        if is_last or ((is_due or self.is_saving) and not is_held):
-            self._save(is_last)
+        if at_once or ((is_due or self.is_saving) and not is_held):
+            self._save(at_once, only)
         self.inbox.report_lag(self._next_offsets())
 
     def close(self) -> None:
@@ -307,20 +309,21 @@ class Session:
         self._abort()
         self._drop()
 
-    def _save(self, is_last: bool) -> None:
-        """Go on with writing the state, for a moment or, the last time, from begin to end.
+    def _save(self, at_once: bool, only: Assignment | None) -> None:
+        """Go on with writing the state, for a moment or, at once, from begin to end.
 
         It is in a commit of its own, which may be refused while predictions go on. It says up to
         which offset it goes. So it may lag behind the outputs, and a restart folds what lies
         between without writing it again; but it must never be ahead of them.
         """
-        if is_last:  # it is behind what is to be saved now
+        if at_once:  # it is behind what is to be saved now
             self._give_up_save()
         if self._saving is None:
             self._flush.restart()
-            self._saving = Saving(self._unsaved(), self._state, self._state_outbox)
+            unsaved = self._unsaved() if only is None else [only]
+            self._saving = Saving(unsaved, self._state, self._state_outbox)
         saving, started = self._saving, self._clock()
-        seconds = math.inf if is_last else _SAVE_SECONDS
+        seconds = math.inf if at_once else _SAVE_SECONDS
         try:
             is_done = saving.go_on(lambda: self._clock() - started >= seconds)
             if is_done and not saving.is_empty:

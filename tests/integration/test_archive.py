@@ -39,7 +39,10 @@ def now(own: Settings) -> ModelSet:
 
 
 @pytest.mark.platform
-def test_back_to_a_snapshot(kafka: str, unique_name: Callable[[str], str], tmp_path: Path) -> None:
+@pytest.mark.parametrize(("chain", "log"), [("default", "features"), ("full", "events")])
+def test_back_to_a_snapshot(
+    kafka: str, unique_name: Callable[[str], str], tmp_path: Path, chain: str, log: str
+) -> None:
     """Models are those of the snapshot bit for bit, and events that wait go on.
 
     A prediction from behind both is made again, though the log before the snapshot has expired.
@@ -47,7 +50,11 @@ def test_back_to_a_snapshot(kafka: str, unique_name: Callable[[str], str], tmp_p
     """
     name = unique_name("archive")
     own = settings(
-        "every_sensor", name, kafka, partitions=1, flush_seconds=1, archive=str(tmp_path)
+        *("every_sensor", name, kafka),
+        partitions=1,
+        flush_seconds=1,
+        archive=str(tmp_path),
+        chain=chain,
     )
     topics, stream = Topics(kafka, name), sensors.readings(2 * GOOD + 20)
 
@@ -73,7 +80,7 @@ def test_back_to_a_snapshot(kafka: str, unique_name: Callable[[str], str], tmp_p
 
         wait_for("save", lambda: now(own).version == GOOD)
         reader = archive_reader(KafkaClients(own), own.load_pipeline(), own)
-        archived = reader.checked(version, Place("prediction-learning", 0)).archived
+        archived = reader.checked(version, Place(learning_agent(own).name, 0)).archived
         assert not difference(now(own), models_of(reader.saved(archived)))
 
         send(2 * GOOD + 1, 9)
@@ -86,7 +93,7 @@ def test_back_to_a_snapshot(kafka: str, unique_name: Callable[[str], str], tmp_p
         )
     assert topics.records("predictions")[-1]["model_version"] == GOOD + 8
 
-    expire(kafka, f"{name}.features", before=archived.header.covers["features"])
+    expire(kafka, f"{name}.{log}", before=archived.header.covers[log])
     said = call("reproduce", str(2 * GOOD + 9))
     assert said.startswith("identical")
     assert f"behind the archived version {version}" in " ".join(said.split())

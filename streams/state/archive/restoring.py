@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import cast
 
 from millrace.models.candidates.model_set import ModelSet
@@ -56,6 +57,8 @@ class VersionLoader:
                 f" has {checked.size} and {checked.digest}. Put the former one back"
             )
         entries = self._reader.saved(checked.archived).entries.get(MODELS, [])
+        with suppress(ArchiveError):  # who may only read does not remove versions, either
+            self._reader.store.keep(restore.version)
         return {each.key: cast(ModelSet, each.value) for each in entries}
 
 

@@ -3,6 +3,8 @@
 A version is a folder of the pipeline's folder, and has a file for each partition::
 
     <archive>/<pipeline>/<version>/<agent>.<partition>
+
+One that was restored has a file `restored`, too: a rebuild needs it again.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from millrace.streams.kafka.bounded import DaemonExecutor
 from millrace.streams.redaction import redact
 from millrace.streams.settings import Settings
 
+_KEPT = "restored"
 _UNFINISHED = ".unfinished"
 _MOST_SECONDS = 120.0
 
@@ -126,16 +129,7 @@ class ArchiveStore:
         ArchiveError
             It cannot be written.
         """
-
-        def put(path: str) -> None:
-            if not isinstance(self._files, LocalFileSystem):
-                self._files.pipe_file(path, data)  # of an object store, one put
-                return
-            self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
-            self._files.pipe_file(path + _UNFINISHED, data)
-            self._files.mv(path + _UNFINISHED, path)
-
-        self._ask("write", self._path(version, place), put)
+        self._ask("write", self._path(version, place), lambda path: self._put(path, data))
 
     def remove(self, version: str) -> None:
         """Remove a version; another worker may do the same.
@@ -151,6 +145,35 @@ class ArchiveStore:
                 self._files.rm(path, recursive=True)
 
         self._ask("remove", f"{self._root}/{version}", remove)
+
+    def keep(self, version: str) -> None:
+        """Let a version be removed by nobody but its owner.
+
+        Raises
+        ------
+        ArchiveError
+            This cannot be noted.
+        """
+        self._ask("write", f"{self._root}/{version}/{_KEPT}", lambda path: self._put(path, b""))
+
+    def kept(self) -> frozenset[str]:
+        """Return the versions that are not to be removed.
+
+        Raises
+        ------
+        ArchiveError
+            They cannot be listed.
+        """
+        paths = (path.split("/") for path in self._sizes())
+        return frozenset(version for *_, version, name in paths if name == _KEPT)
+
+    def _put(self, path: str, data: bytes) -> None:
+        if not isinstance(self._files, LocalFileSystem):
+            self._files.pipe_file(path, data)  # of an object store, one put
+            return
+        self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
+        self._files.pipe_file(path + _UNFINISHED, data)
+        self._files.mv(path + _UNFINISHED, path)
 
     def _sizes(self) -> Mapping[str, int]:
         def find(path: str) -> Mapping[str, int]:

@@ -96,7 +96,9 @@ class ArchiveWriter:
         return True
 
     def thin(self) -> None:
-        """Remove versions that are not kept any more; those with a name of their own stay.
+        """Remove versions that are not kept any more.
+
+        Those that a command asked for stay, and those that were restored.
 
         Raises
         ------
@@ -105,5 +107,8 @@ class ArchiveWriter:
         """
         named = {time_of(version): version for version in self.store.versions()}
         by_time = {time: version for time, version in named.items() if time is not None}
-        for time in sorted(by_time.keys() - kept(self._retention, by_time)):
-            self.store.remove(by_time[time])
+        former = by_time.keys() - kept(self._retention, by_time)
+        restored = self.store.kept() if former else frozenset()
+        for time in sorted(former):
+            if by_time[time] not in restored:
+                self.store.remove(by_time[time])

@@ -37,9 +37,18 @@ VERSION = "2026-11-26T1658Z-snapshot-1"
 class Learner:
     """The agent that predicts and learns, with an archive that is written when it is told to."""
 
-    def __init__(self, broker: FakeBroker, pipeline: Pipeline, folder: Path, chain: str) -> None:
+    def __init__(
+        self,
+        broker: FakeBroker,
+        pipeline: Pipeline,
+        folder: Path,
+        chain: str,
+        partitions: int = 1,
+    ) -> None:
         operator = "prediction" if chain == "default" else "ingest"
-        self.worker = FakeWorker(broker, pipeline, operator, chain=chain, archive=str(folder))
+        self.worker = FakeWorker(
+            broker, pipeline, operator, chain=chain, archive=str(folder), partitions=partitions
+        )
         self.store = ArchiveStore(str(folder), "p.")
         agent = self.worker.agent
         state = StateLog(pipeline, agent, self.worker.clients, "p.", KEY)
@@ -58,14 +67,14 @@ class Learner:
         self._is_archiving = False
         return self.connect()
 
-    def put(self, records: Iterable[Record], topic: str = "p.features") -> None:
+    def put(self, records: Iterable[Record], topic: str = "p.features", partition: int = 0) -> None:
         codec = TopicCodec(self._pipeline)
         for each in records:
             key, value = codec.encode(each)
-            self._broker.put(topic, value, key)
+            self._broker.put(topic, value, key, partition)
 
-    def covers(self) -> dict[str, int]:
-        place = Place(self.worker.agent.name, 0)
+    def covers(self, partition: int = 0) -> dict[str, int]:
+        place = Place(self.worker.agent.name, partition)
         return self.reader.checked(VERSION, place).header.covers
 
     def archived(self) -> list[CandidateState]:
@@ -246,3 +255,21 @@ def test_a_version_that_is_missing_halts_the_task_until_it_is_there(
         each for each in session.assignments[0].task.operators if isinstance(each, LearningOperator)
     )
     assert learning.models.of("").version == 40
+
+
+def test_each_partition_has_its_own_place(
+    broker: FakeBroker,
+    make_pipeline: Callable[..., Pipeline],
+    tmp_path: Path,
+    vectors: list[Record],
+) -> None:
+    """That of another, which comes later, does not move it."""
+    learner = Learner(broker, make_pipeline(), tmp_path, "default", partitions=2)
+    session = learner.connect()
+    session.poll(1)
+    for partition in (0, 1):
+        learner.put([*vectors[:10], snapshot(), *vectors[10:20]], partition=partition)
+    while sum(each.next_offset["features"] for each in session.assignments.values()) < 42:
+        work(session)
+    learner.archiver.work()
+    assert [learner.covers(partition) for partition in (0, 1)] == [{"features": 11}] * 2

@@ -77,6 +77,24 @@ def test_a_version_is_written_once(archive):
     ]
 
 
+def test_a_version_that_was_restored_is_not_removed(archive):
+    """A rebuild, or a prediction that is made again, reads it once more."""
+    archive.left.save()
+    archive.writer.write("2026-11-20T1000Z", 0, {})
+    found = to_restore(archive.reader, "2026-11-20T1000Z", LEARNER.name)
+    value = AcceptedCommand(
+        number=1, id="c1", command="restore", arguments=found.to_arguments(), who="", why=""
+    )
+    origin = Origin("features", 0, 7, 0, None, None)
+    assert VersionLoader(archive.reader)(AcceptedRecord(value, origin))
+    for _ in range(40):
+        archive.now_ms += 3_600_000
+        archive.writer.write(archive.writer.due, 0, {})
+    archive.writer.thin()
+    assert next(iter(archive.store.versions())) == "2026-11-20T1000Z"
+    assert len(archive.store.versions()) == 6
+
+
 def test_old_versions_are_removed(archive):
     """Those of the time, as `archive_keep` says; what a command asked for stays."""
     archive.left.save()
