@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,10 +11,15 @@ from typing import Any
 import pytest
 from confluent_kafka.admin import AdminClient
 
+from millrace.streams.runtime.assignment import Assignment
 from millrace.streams.settings import Guarantee
+from millrace.streams.state import input_order
+from tests.integration import sensors
+from tests.integration.agents import LiveAgent
 from tests.integration.clients import Topics
 from tests.integration.test_deploy import Visits, event
 from tests.integration.workers import Worker, settings, wait_for
+from tests.unit.streams.runtime.worker import stored
 
 EACH = 100  # events between two changes
 
@@ -29,9 +35,9 @@ def send(visits: Visits, count: int) -> None:
     visits.sent += count
 
 
-def produce(topics: Topics, topic: str, values: list[dict[str, Any]]) -> None:
+def produce(topics: Topics, topic: str, values: list[dict[str, Any]], **more: Any) -> None:
     made = [json.dumps(each).encode() for each in values]
-    topics.produce(topic, ({"value": each, "partition": 0} for each in made))
+    topics.produce(topic, ({"value": each, "partition": 0, **more} for each in made))
 
 
 def command(topics: Topics, name: str) -> None:
@@ -68,6 +74,45 @@ def lose(bootstrap: str, name: str) -> None:
     assert len(lost) == 2
     for deleted in admin.delete_topics(lost).values():
         deleted.result(30)
+
+
+def ahead_of(assignment: Assignment) -> frozenset[str]:
+    assert assignment.order is not None
+    return assignment.order.ahead
+
+
+def test_a_topic_that_is_far_ahead_waits_on_the_broker(
+    kafka: str, unique_name: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """State that is lost is learned again in the same order, and little is kept in memory."""
+    monkeypatch.setattr(input_order, "_MOST_WAITING", 8)
+    monkeypatch.setattr(input_order, "_FEW_WAITING", 2)
+    name = unique_name("ahead")
+    topics = Topics(kafka, name)
+    with LiveAgent(kafka, name) as agent:
+        agent.start()
+        for number in range(0, 200, 10):
+            readings = sensors.readings(10, first=number)
+            produce(topics, "events", [each | {"faulty": None} for each in readings])
+            agent.work_to("events", number + 10)
+            labels = [
+                {"event_id": each["reading_id"], "label": each["load"] > 1} for each in readings
+            ]
+            produce(topics, "labels", labels, timestamp=1)  # a rebuild is given them first
+            agent.work_to("labels", max(number - 30, 0))
+        agent.work_to("labels", 200)
+        before = stored(agent.session)
+        agent.session.is_broken = True  # as if killed
+    held: set[str] = set()
+    with LiveAgent(kafka, name) as agent:
+        while agent.positions() != {("events", 0): 200, ("labels", 0): 200, ("control", 0): 0}:
+            if origins := agent.session.poll(20):
+                asyncio.run(agent.session.fold(origins))
+                agent.session.commit()
+            held.update(*map(ahead_of, agent.session.assignments.values()))
+        assert stored(agent.session) == before
+        agent.session.is_broken = True
+    assert held
 
 
 @pytest.mark.platform

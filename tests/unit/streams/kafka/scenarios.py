@@ -276,6 +276,61 @@ def _values(consumer: Consumer, count: int) -> list[bytes | None]:
     return [each.value() for each in islice(records, count)]
 
 
+def an_end_before_an_open_transaction(clients: Clients, topic: str) -> Seen:
+    """What is cached says that there is more; once it is committed, another end is reported."""
+    write(transactional(clients, f"{topic}-a"), topic, b"1")
+    producer = transactional(clients, f"{topic}-b")
+    write(producer, topic, b"open", commits=False)
+    reader = clients.reader("t")
+    at = TopicPartition(topic, 0, OFFSET_BEGINNING)
+    reader.assign([at])
+    seen: Seen = []
+    for message in _messages(reader):
+        error = message.error()
+        if error is None:
+            seen.append(message.value())
+            continue
+        seen.append((message.offset(), reader.get_watermark_offsets(at, cached=True)))
+        if len(seen) > 2:
+            break
+        producer.commit_transaction(SECONDS)
+    reader.close()
+    return seen
+
+
+def partitions_that_are_held(clients: Clients, topic: str) -> Seen:
+    """One that is paused is not handed out, even what was fetched; it goes on where it was."""
+    producer = clients.producer({})
+    for number in range(20):
+        producer.produce(topic, b"%d" % number, None, number % 2)
+    producer.flush(SECONDS)
+    reader = clients.reader("t")
+    held, other = (TopicPartition(topic, each, OFFSET_BEGINNING) for each in range(2))
+    reader.assign([held])
+    first = _consumed(reader, 3)
+    reader.assign([TopicPartition(topic, 0, 3), other])
+    reader.pause([held])
+    paused = _consumed(reader, 10)
+    reader.resume([held])
+    resumed = _consumed(reader, 7)
+    reader.pause([held])
+    reader.assign([TopicPartition(topic, 0, 8)])
+    reader.resume([held])
+    again = _consumed(reader, 2)
+    reader.close()
+    return [first, paused, resumed, again]
+
+
+def _consumed(consumer: Consumer, count: int) -> list[bytes | None]:
+    """Return the next records, taken as many at a time as there are."""
+    found: list[bytes | None] = []
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline and len(found) < count:
+        messages = consumer.consume(count - len(found), timeout=0.2)
+        found += [each.value() for each in messages if each.error() is None]
+    return found
+
+
 SCENARIOS: dict[Callable[[Clients, str], Seen], Seen] = {
     committed_and_aborted: [
         [(b"1", 0), (b"2", 1), (b"3", 5), ("_PARTITION_EOF", 7)],
@@ -314,6 +369,13 @@ SCENARIOS: dict[Callable[[Clients, str], Seen], Seen] = {
     a_second_member: [
         [("assign", 2), ("revoke", 2), ("assign", 1), ("revoke", 1), ("assign", 2)],
         [("assign", 1), ("revoke", 1)],
+    ],
+    an_end_before_an_open_transaction: [b"1", (2, (0, 3)), b"open", (4, (0, 4))],
+    partitions_that_are_held: [
+        [b"0", b"2", b"4"],
+        [b"%d" % number for number in range(1, 20, 2)],
+        [b"%d" % number for number in range(6, 20, 2)],
+        [b"16", b"18"],
     ],
     an_offset_that_is_not_there: ["_AUTO_OFFSET_RESET", 0],
     a_topic_that_is_created_again: [

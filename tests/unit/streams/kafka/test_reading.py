@@ -71,6 +71,32 @@ def test_no_partition_is_no_work(clients: FakeClients) -> None:
     assert clients.consumers == []
 
 
+def test_from_an_offset_on(clients: FakeClients, broker: FakeBroker) -> None:
+    """In those partitions that are named; what has expired is passed over."""
+    put(broker, b"1", b"2", b"3")
+    put(broker, b"4", partition=1)
+    assert sorted(read(clients, [0, 1], begins={0: 2})) == [b"3", b"4"]
+    assert read(clients, [0], begins={0: 9}) == [b"1", b"2", b"3"]
+    broker.expire("t", before=1)
+    assert read(clients, [0], begins={0: 0}) == [b"2", b"3"]
+
+
+@pytest.mark.parametrize("outcome", ["committed", "aborted"])
+def test_an_open_transaction_is_waited_for_on_request(
+    clients: FakeClients, broker: FakeBroker, outcome: str
+) -> None:
+    """What is committed by now may have to wait for its marker."""
+    put(broker, b"1")
+    transaction = broker.transaction("x")
+    transaction.places.add(("t", 0))
+    broker.put("t", b"open", transaction=transaction)
+    for _ in range(3):
+        broker.before("poll", lambda: None)
+    broker.before("poll", lambda: broker.end_transaction("x", outcome))
+    more = [b"open"] if outcome == "committed" else []
+    assert read(clients, [0], is_settled=True) == [b"1", *more]
+
+
 def test_waits_for_a_broker_that_is_away(
     clients: FakeClients, broker: FakeBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -538,3 +538,29 @@ def test_a_new_assignment_forgets_what_it_knew(broker: FakeBroker, agent: Agent)
     agent.consumer.rebalance()
     agent.inbox.poll(10)
     assert agent.inbox.stall(0.5) == ""
+
+
+def test_partitions_can_be_held(broker: FakeBroker, agent: Agent) -> None:
+    """They are not read until they are let go again, or are assigned anew."""
+    agent.inbox.poll(1)
+    put(broker, 1, 2)
+    put(broker, 1, 2, topic="p.labels")
+    agent.inbox.hold({("events", 0)})
+    assert places(agent.inbox.poll(10)) == [("labels", 0), ("labels", 1)]
+    assert agent.inbox.poll(10) == []
+    agent.inbox.hold(frozenset())
+    assert places(agent.inbox.poll(10)) == [("events", 0), ("events", 1)]
+    agent.inbox.hold({("events", 1), ("labels", 1)})
+    assert agent.consumer.paused == {("p.events", 1), ("p.labels", 1)}
+    agent.inbox.start({("events", 1): 0})
+    assert agent.consumer.paused == set()
+
+
+def test_a_partition_that_is_held_has_not_stalled(broker: FakeBroker, agent: Agent) -> None:
+    """It is not read because it is not to be."""
+    agent.inbox.poll(1)
+    put(broker, 1, 2)
+    agent.inbox.hold({("events", 0)})
+    for _ in range(3):
+        agent.seconds += 60.0
+        assert agent.inbox.poll(10) == []
