@@ -74,7 +74,6 @@ class FakeConsumer:
 
     def assign(self, partitions: list[TopicPartition], /) -> None:
         self._ended.clear()
-        self.paused.clear()
         self._positions = {
             (each.topic, each.partition): self._resolved(each) for each in partitions
         }

@@ -299,7 +299,7 @@ def an_end_before_an_open_transaction(clients: Clients, topic: str) -> Seen:
 
 
 def partitions_that_are_held(clients: Clients, topic: str) -> Seen:
-    """One that is paused is not handed out, even what was fetched; it goes on where it was."""
+    """What is paused is not handed out, even what was fetched, until it is resumed."""
     producer = clients.producer({})
     for number in range(20):
         producer.produce(topic, b"%d" % number, None, number % 2)
@@ -315,10 +315,11 @@ def partitions_that_are_held(clients: Clients, topic: str) -> Seen:
     resumed = _consumed(reader, 7)
     reader.pause([held])
     reader.assign([TopicPartition(topic, 0, 8)])
+    still_paused = [*map(Message.value, reader.consume(1, timeout=1.0))]
     reader.resume([held])
     again = _consumed(reader, 2)
     reader.close()
-    return [first, paused, resumed, again]
+    return [first, paused, resumed, still_paused, again]
 
 
 def _consumed(consumer: Consumer, count: int) -> list[bytes | None]:
@@ -375,6 +376,7 @@ SCENARIOS: dict[Callable[[Clients, str], Seen], Seen] = {
         [b"0", b"2", b"4"],
         [b"%d" % number for number in range(1, 20, 2)],
         [b"%d" % number for number in range(6, 20, 2)],
+        [],
         [b"16", b"18"],
     ],
     an_offset_that_is_not_there: ["_AUTO_OFFSET_RESET", 0],

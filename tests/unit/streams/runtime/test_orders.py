@@ -12,6 +12,7 @@ from confluent_kafka import KafkaError, KafkaException
 from structlog.testing import capture_logs
 
 from millrace.streams.kafka.fakes import FakeBroker
+from millrace.streams.operators.record import Origin
 from millrace.streams.runtime.session import Session
 from millrace.streams.settings import Guarantee
 from millrace.streams.state import input_order
@@ -241,11 +242,60 @@ def test_what_an_earlier_release_has_noted_is_followed_and_kept(
     assert in_turn(make_worker(accept_gaps=True).start()) == [6, 7, 8, 0, 9, 10, 11]
 
 
+def test_what_an_earlier_release_has_noted_of_another_topic_is_not_followed(
+    broker: FakeBroker, make_worker: MakeWorker
+) -> None:
+    """It was created again: its offsets mean nothing there, and nothing waits for them."""
+    first = make_worker()
+    session = first.start()
+    put_events(broker, range(5))
+    work(session)
+    first.pass_time()
+    put_events(broker, [5])
+    work(session)
+    crash(first)
+    note = order_before(first.state_topic, [("events", 90), ("labels", 0)], flush=1)
+    broker.put(first.state_topic, note.value, note.key.encode(), headers=note.headers)
+    broker.delete("p.events")
+    broker.create("p.events", 1)
+    put_events(broker, range(3))
+    put_label(broker, 1, True, 0)
+
+    session = make_worker(accept_gaps=True).start()
+    assert in_turn(session) == [0, 0, 1, 2]
+
+
+def test_a_note_that_cannot_be_read_yet_is_waited_for(
+    broker: FakeBroker, make_worker: MakeWorker
+) -> None:
+    """Its transaction is committed, and the marker of that comes a moment later."""
+    first = make_worker()
+    session = first.start()
+    for number in range(3):
+        put_events(broker, [number])
+        work(session)
+    put_label(broker, 9, True, 0)
+    work(session)
+    crash(first)
+    lose_state(first)
+    (topic,) = [each for each in broker.topics if each.startswith("p.order.")]
+    transaction = broker.topics[topic][0]._entries[2].transaction
+    assert transaction is not None
+    transaction.outcome = "open"
+    for _ in range(20):
+        broker.before("poll", lambda: None)
+    broker.before("poll", lambda: setattr(transaction, "outcome", "committed"))
+
+    assert in_turn(make_worker().start()) == [0, 1, 2, 0]
+
+
 def in_turn(session: Session) -> list[int]:
     """Return the offsets of what is read next, in the order in which it would be folded."""
-    order = session.assignments[0].order
+    order, taken = session.assignments[0].order, list[Origin]()
     assert order is not None
-    return [each.offset for each in order.arrange(session.poll(20))]
+    while arriving := session.poll(20):
+        taken += order.arrange(arriving)
+    return [each.offset for each in taken]
 
 
 def test_a_topic_that_is_far_ahead_is_not_read_on(

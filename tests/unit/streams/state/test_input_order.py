@@ -177,6 +177,15 @@ def test_what_was_taken_before_anything_was_noted_is_taken_as_it_comes() -> None
     assert (said["topics"], said["partition"]) == (["events", "labels"], 0)
 
 
+def test_what_was_taken_between_two_notes_is_taken_between_them() -> None:
+    """An earlier release has run for a while."""
+    later = Note({**BEGIN, "events": 2}, [("labels", 0), ("events", 2)])
+    task = Fold(InputOrder(BEGIN, [Note(BEGIN, [("events", 0)]), later], folded=BEGIN))
+    task.batch([*read("labels", 0), *read("events", 0, 1, 2)])
+    assert task.folded == [("events", 0), ("events", 1), ("labels", 0), ("events", 2)]
+    assert task.notes == []
+
+
 def test_what_was_folded_before_without_a_note_is_noted_now() -> None:
     """From now on it has an order; that it had another one, perhaps, is said."""
     task = Fold(InputOrder(BEGIN, folded={"events": 2, "labels": 1}))
