@@ -48,6 +48,8 @@ class Assignment:
         saved at once.
     live_from
         Input topic to the first record that had not been committed before.
+    can_stop
+        Whether what comes may be left for later: not where more was arranged than one slice.
     rest
         What was not folded of the last slice, behind a command that asks for a snapshot.
     """
@@ -62,6 +64,7 @@ class Assignment:
     is_moved: bool = False
     order_end: Callable[[], int] = lambda: 0
     live_from: dict[str, int] = field(init=False)
+    can_stop: bool = True
     rest: Sequence[Origin] = ()
     _version: str = ""
     _saved: dict[str, int] = field(init=False)
@@ -74,6 +77,7 @@ class Assignment:
 
     def runs(self, arriving: list[Origin]) -> Iterable[tuple[bool, Iterable[Origin]]]:
         """Return the records whose turn it is, in order, in runs that are live or are not."""
+        self.can_stop = self.order is None or self.order.followed is None
         arranged = arriving if self.order is None else self.order.arrange(arriving)
         if all(self.next_offset[topic] >= at for topic, at in self.live_from.items()):
             return [(True, arranged)]
@@ -88,15 +92,11 @@ class Assignment:
         """Pass records through the task; return its outputs, and what happened.
 
         Records that were folded before are skipped: after a rebalance in the middle of a batch
-        they are read twice. A record that cannot be decoded becomes a reject. Where the order of
-        inputs is recorded, that is for all of them: then there is no rest.
+        they are read twice. A record that cannot be decoded becomes a reject.
         """
-        to_snapshot = self.order is None
-        made, undecodable, self.rest = self.live.fold(
-            self._unfolded(origins), to_snapshot=to_snapshot
-        )
-        for each in reversed(self.rest):
-            self.next_offset[each.topic] = each.offset
+        unfolded = self._unfolded(origins)
+        made, undecodable, self.rest = self.live.fold(unfolded, to_snapshot=self.can_stop)
+        self._go_on_behind(unfolded[: len(unfolded) - len(self.rest)])
         outputs = [*made, *undecodable]
         tally = self.task.take_tally()
         for record in undecodable:
@@ -168,21 +168,27 @@ class Assignment:
         return self.order_end() if followed is None else followed.offset
 
     def _unfolded(self, origins: Iterable[Origin]) -> list[Origin]:
-        """Return the records that were not folded before, and go on behind them.
+        """Return the records that were not folded before.
 
         Offsets of a topic ascend, so that the first of a run tells whether any has been.
         """
-        unfolded: list[Origin] = []
+        unfolded, begins = list[Origin](), dict(self.next_offset)
         for topic, of_topic in groupby(origins, attrgetter("topic")):
-            begin, run = self.next_offset[topic], [*of_topic]
-            if run[0].offset < begin:
-                run = [each for each in run if each.offset >= begin]
+            run = [*of_topic]
+            if run[0].offset < begins[topic]:
+                run = [each for each in run if each.offset >= begins[topic]]
             if run:
-                if self.order is not None:
-                    self.order.note(run, self.next_offset)
-                self.next_offset[topic] = run[-1].offset + 1
+                begins[topic] = run[-1].offset + 1
                 unfolded += run
         return unfolded
+
+    def _go_on_behind(self, folded: Iterable[Origin]) -> None:
+        """Note which records have been folded, and in which order."""
+        for topic, of_topic in groupby(folded, attrgetter("topic")):
+            run = [*of_topic]
+            if self.order is not None:
+                self.order.note(run, self.next_offset)
+            self.next_offset[topic] = run[-1].offset + 1
 
     def _moved(self) -> dict[str, int]:
         return {

@@ -186,7 +186,7 @@ class Session:
                 while rest:
                     self._fold_slice(assignment, rest, is_live)
                     rest = assignment.rest
-                    if assignment.order is None:  # else what is arranged is folded first
+                    if assignment.can_stop:  # else what is arranged is folded first
                         await self._keep_version(assignment, in_thread)
                 await asyncio.sleep(0)
         await self._keep_version(assignment, in_thread)

@@ -43,11 +43,14 @@ class Note(NamedTuple):
         What was taken then, in order.
     offset
         Where the note is on its topic, if it was read there.
+    is_second
+        Whether records of it had been taken before, in an order that is not known.
     """
 
     begins: Mapping[str, int]
     runs: Sequence[Run]
     offset: int = 0
+    is_second: bool = False
 
 
 class InputOrder:
@@ -82,7 +85,7 @@ class InputOrder:
     [('labels', 0), ('events', 0), ('events', 1), ('labels', 1)]
     >>> order.note([read("labels", 1)], {"events": 2, "labels": 1})
     >>> order.take_notes()
-    [Note(begins={'events': 2, 'labels': 1}, runs=[('labels', 1)], offset=0)]
+    [Note(begins={'events': 2, 'labels': 1}, runs=[('labels', 1)], offset=0, is_second=False)]
     """
 
     def __init__(
@@ -104,6 +107,7 @@ class InputOrder:
         self._unkept = [] if unkept is None else [unkept]
         self._begins: Mapping[str, int] = {}
         self._runs: list[Run] = []
+        self._is_second = False
         self._notes = chain(self._unkept, notes)
         self._followed: deque[Run] = deque()
         self._read_note()
@@ -135,6 +139,7 @@ class InputOrder:
             return
         if max(run[0].offset, known) < self._folded.get(last.topic, 0):
             self._tell_unknown(last)
+            self._is_second = True
         if not self._runs:
             self._begins = dict(begins)
         elif self._runs[-1][0] == last.topic:
@@ -145,8 +150,8 @@ class InputOrder:
         """Return what is to be kept since the last call."""
         notes, self._unkept = self._unkept, []
         if self._runs:
-            notes = [*notes, Note(self._begins, self._runs)]
-            self._runs = []
+            notes = [*notes, Note(self._begins, self._runs, is_second=self._is_second)]
+            self._runs, self._is_second = [], False
         return notes
 
     @property

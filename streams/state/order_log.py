@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from millrace.streams.kafka.identity import Identity
 from millrace.streams.kafka.protocols import Clients
@@ -32,13 +32,15 @@ class _Written(TypedDict):
     """A note as it is written, for short.
 
     Topics are named once, each with its id. A run is two numbers: which topic, and how much further
-    in that topic its last record is than where the one before it has ended.
+    in that topic its last record is than where the one before it has ended. `second` is left out
+    where it is false.
     """
 
     topics: list[str]
     ids: list[str]
     begins: list[int]
     runs: list[int]
+    second: NotRequired[bool]
 
 
 class OrderLog:
@@ -132,12 +134,13 @@ def _written(note: Note, inputs: Mapping[str, Identity]) -> _Written:
     for topic, last in note.runs:
         runs += topics.index(topic), last + 1 - reached[topic]
         reached[topic] = last + 1
-    return {
+    written: _Written = {
         "topics": topics,
         "ids": [inputs[topic].id if topic in inputs else "" for topic in topics],
         "begins": [note.begins[topic] for topic in topics],
         "runs": runs,
     }
+    return {**written, "second": True} if note.is_second else written
 
 
 def _read(record: StateRecord, key: bytes, inputs: Mapping[str, Identity]) -> Note | None:
@@ -153,4 +156,4 @@ def _read(record: StateRecord, key: bytes, inputs: Mapping[str, Identity]) -> No
         topic = topics[number]
         reached[topic] += further
         runs.append((topic, reached[topic] - 1))
-    return Note(begins, runs, record.offset)
+    return Note(begins, runs, record.offset, written.get("second", False))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import takewhile
 from math import inf
 from types import MappingProxyType
 
@@ -43,6 +42,8 @@ class TaskInputs:
         Those that have any, with the prefix.
     records
         How many there are at most.
+    is_second
+        Whether what was yielded last was taken before, in an order that is not known.
     order_from
         The first offset of the order's topic that is wanted.
 
@@ -68,7 +69,7 @@ class TaskInputs:
         self._prefix = prefix
         self._partition = partition
         self._key = key
-        self.order_from = 0
+        self.order_from, self.is_second = 0, False
         there = partition_counts(clients)  # an earlier release had no commands, and kept no order
         self._order = prefix + order_topic(agent)
         ends = self._ends([self._order] if self._order in there else [])
@@ -107,18 +108,22 @@ class TaskInputs:
                 " can be folded again only where all of them came in one topic"
             ) from error
 
-    def _notes(self) -> Iterable[Note]:
-        """Return what is noted on records that are there already."""
+    def _notes(self) -> Iterator[Note]:
+        """Yield what is noted on records that are there already."""
         if not self._order_end:
-            return ()
+            return
         if self._key is None:
             raise BrokerError(
                 f"the order of {' and '.join(self.topics)} is signed, and cannot be checked without"
                 " a key. Set MILLRACE_STATE_KEY as for the workers"
             )
         log = OrderLog(self._agent, self._clients, self._prefix, self._key)
-        notes = (note for _, note in log.read({self._partition: self.order_from}))
-        return takewhile(lambda note: note.offset < self._order_end, notes)
+        for _, note in log.read({self._partition: self.order_from}):
+            if note.offset >= self._order_end:
+                return
+            self.is_second = note.is_second
+            yield note
+        self.is_second = False
 
     def _read(self, topic: str) -> Iterator[Origin]:
         for message in read_to_end(

@@ -24,6 +24,7 @@ from millrace.streams.operators.slice import Slice
 from millrace.streams.settings import Settings
 from millrace.streams.tools.beginnings import beginnings
 from millrace.streams.tools.defined import agent_definitions
+from millrace.streams.tools.inputs import TaskInputs
 from millrace.streams.topology.chain import AgentSpec
 from millrace.streams.topology.codec import TopicCodec
 from millrace.streams.topology.task import Task
@@ -96,11 +97,29 @@ def reproduce(
             for made in as_records(live.fold([origin]).made):
                 if isinstance(made, PredictionRecord) and made.value["event_id"] == event_id:
                     found = (topic, partition, origin.offset, count, version)
-                    return Reproduction(published, made.value, *found)
+                    result = Reproduction(published, made.value, *found)
+                    _check_order(result, inputs)
+                    return result
     raise BrokerError(
         f"event {event_id!r} was predicted, but is not in {inputs}: the prediction cannot be made"
         " again. Check that --pipeline and --chain are those of the worker"
     )
+
+
+def _check_order(result: Reproduction, inputs: TaskInputs) -> None:
+    """Refuse to call different what was predicted in another order.
+
+    Raises
+    ------
+    BrokerError
+        The order at that time is not known.
+    """
+    if result.differences and inputs.is_second:
+        raise BrokerError(
+            f"the order of events and labels is not in the log: event"
+            f" {result.published['event_id']!r} was predicted before it was kept. What is kept is"
+            " the order of a rebuild, since the saved state was lost later"
+        )
 
 
 def fold(task: Task, origins: Iterable[Origin], codec: TopicCodec) -> Iterator[Record]:

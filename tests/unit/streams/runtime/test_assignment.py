@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 
 import pytest
 
 from millrace.models.pipeline.definition import Pipeline
+from millrace.schemas import shipped
+from millrace.schemas.records import AcceptedCommand
 from millrace.streams.kafka.fakes import FakeBroker, FakeClients
 from millrace.streams.operators.columns import as_records
 from millrace.streams.operators.record import Origin
@@ -297,3 +299,41 @@ def saved_order(assignment: Assignment, state: StateLog) -> int:
     assignment.mark_saved(state)
     found: Manifest = snapshot.load(manifest.value or b"", KEY)
     return found["order"]
+
+
+def test_what_is_left_behind_a_snapshot_is_not_in_the_order(
+    make_assignment: Callable[..., Assignment], state: StateLog
+) -> None:
+    """It is noted once it is folded."""
+    command = AcceptedCommand(
+        number=1, id="c1", command="snapshot", arguments={"version": "v"}, who="anna", why=""
+    )
+    asked = Origin("control", 0, 0, 0, None, shipped("accepted_command").encode(command))
+    begins = BEGINS | {"control": 0}
+    assignment = make_assignment(order=InputOrder(begins))
+    assignment.next_offset["control"] = 0
+    assignment.fold([*events(8), asked, *events(0, topic="labels"), *events(9)])
+    assert places(assignment.rest) == [("labels", 0), ("events", 9)]
+    first = [each.value for each in assignment.take_order(state)]
+    assert first == [state.order.record(0, Note(begins, [("events", 8), ("control", 0)])).value]
+    assignment.fold(assignment.rest)
+    assert assignment.next_offset == {"control": 1, "events": 10, "labels": 1}
+    second = [each.value for each in assignment.take_order(state)]
+    reached = {"control": 1, "events": 9, "labels": 0}
+    assert second == [state.order.record(0, Note(reached, [("labels", 0), ("events", 9)])).value]
+
+
+def test_while_an_order_is_followed_nothing_is_left_behind_a_snapshot(
+    make_assignment: Callable[..., Assignment],
+) -> None:
+    """More was arranged than one slice, and what the state would say of it is not true yet."""
+    assignment = make_assignment(order=InputOrder(BEGINS, [Note(BEGINS, [("events", 5)])]))
+    assert assignment.can_stop
+    assignment.runs(events(5, 6))
+    assert not assignment.can_stop
+    assignment.runs(events(7))
+    assert assignment.can_stop
+
+
+def places(origins: Sequence[Origin]) -> list[tuple[str, int]]:
+    return [(each.topic, each.offset) for each in origins]

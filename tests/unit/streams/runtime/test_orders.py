@@ -32,9 +32,9 @@ MakeWorker = Callable[..., FakeWorker]
 
 def put_both(broker: FakeBroker, numbers: range, rng: Random) -> None:
     """Produce events in the order of their numbers, and labels of some, early or late."""
-    put_events(broker, numbers)
+    put_events(broker, numbers, is_labelled=False)
     for number in numbers:
-        if rng.random() < 0.5:
+        if rng.random() < 0.8:
             label, time_ms = rng.random() < 0.5, number + rng.choice([-3, 0, 5, 40])
             put_label(broker, number, label, max(time_ms, 0))
 
@@ -307,7 +307,7 @@ def test_a_topic_that_is_far_ahead_is_not_read_on(
     first, second = make_worker(), make_worker()
     session = first.start()
     for number in range(30):
-        put_events(broker, [number])
+        put_events(broker, [number], is_labelled=False)
         put_label(broker, number, number % 2 == 0, number)
         work(session)
     before = stored(session)
@@ -329,8 +329,8 @@ def test_partitions_have_orders_of_their_own(broker: FakeBroker, make_worker: Ma
     first = make_worker(partitions=2)
     session = first.start()
     for number in range(20):
-        put_events(broker, [number], partition=number % 2)
-        put_label(broker, number, True, number)
+        put_events(broker, [number], number % 2, is_labelled=False)
+        put_label(broker, number, number % 3 == 0, number, number % 2)
         if number % 3 == 0:
             work(session)
     while work(session):

@@ -170,10 +170,13 @@ def _plain(value: object) -> bytes:
     return pickled.getvalue()
 
 
-def put_events(broker: FakeBroker, numbers: Iterable[int], partition: int = 0) -> None:
+def put_events(
+    broker: FakeBroker, numbers: Iterable[int], partition: int = 0, is_labelled: bool = True
+) -> None:
     """Produce events, each with its label, its number as its id and its timestamp."""
     for number in numbers:
-        broker.put("p.events", _event(number), partition=partition, timestamp_ms=number)
+        event = _event(number, is_labelled)
+        broker.put("p.events", event, partition=partition, timestamp_ms=number)
 
 
 def put_in_transaction(
@@ -188,15 +191,17 @@ def put_in_transaction(
     (producer.commit_transaction if commits else producer.abort_transaction)(1.0)
 
 
-def put_label(broker: FakeBroker, event_id: int, label: bool, timestamp_ms: int) -> None:
+def put_label(
+    broker: FakeBroker, event_id: int, label: bool, timestamp_ms: int, partition: int = 0
+) -> None:
     """Produce a label."""
-    document = {"event_id": str(event_id), "label": label}
-    broker.put("p.labels", json.dumps(document).encode(), timestamp_ms=timestamp_ms)
+    value = json.dumps({"event_id": str(event_id), "label": label}).encode()
+    broker.put("p.labels", value, partition=partition, timestamp_ms=timestamp_ms)
 
 
-def _event(number: int) -> bytes:
-    event = {"id": str(number), "a": number % 7, "b": number % 3, "y": number % 2 == 0}
-    return json.dumps(event).encode()
+def _event(number: int, is_labelled: bool = True) -> bytes:
+    event = {"id": str(number), "a": number % 7, "b": number % 3}
+    return json.dumps(event | ({"y": number % 2 == 0} if is_labelled else {})).encode()
 
 
 def predictions(broker: FakeBroker, partition: int = 0) -> list[dict[str, Any]]:

@@ -191,7 +191,10 @@ def test_what_was_folded_before_without_a_note_is_noted_now() -> None:
     task = Fold(InputOrder(BEGIN, folded={"events": 2, "labels": 1}))
     with capture_logs() as logs:
         task.batch([*read("events", 0), *read("labels", 0), *read("events", 1, 2)])
-    assert task.notes == [Note(BEGIN, [("events", 0), ("labels", 0), ("events", 2)])]
+        task.batch(read("labels", 1))
+    second, later = task.notes
+    assert second == Note(BEGIN, [("events", 0), ("labels", 0), ("events", 2)], is_second=True)
+    assert not later.is_second
     assert [each["topics"] for each in logs] == [["events", "labels"]]
 
 
@@ -202,6 +205,7 @@ def test_of_one_topic_the_order_is_always_known() -> None:
         task.batch(read("events", 0, 1))
         task.batch(read("labels", 0))
     assert logs == []
+    assert [each.is_second for each in task.notes] == [True, False]
 
 
 def test_what_an_earlier_release_has_noted_is_kept_with_the_first_batch() -> None:

@@ -77,8 +77,10 @@ runs = st.lists(
 )
 
 
-@given(st.integers(0, 2**60), runs)
-def test_any_note_is_written_and_read(first: int, steps: list[tuple[str, int]]) -> None:
+@given(st.integers(0, 2**60), runs, st.booleans())
+def test_any_note_is_written_and_read(
+    first: int, steps: list[tuple[str, int]], is_second: bool
+) -> None:
     """Offsets are written as distances, and come back as they were."""
     begins = dict.fromkeys(["commands", "events", "labels"], first)
     reached, order = dict(begins), []
@@ -87,8 +89,9 @@ def test_any_note_is_written_and_read(first: int, steps: list[tuple[str, int]]) 
         order.append((topic, reached[topic] - 1))
     broker = FakeBroker({TOPIC: 1})
     log = OrderLog(EVERYTHING, FakeClients(broker), "p.", KEY)
-    write(broker, log.record(0, Note(begins, order)))
-    assert [*log.read({0: 0})] == [(0, Note(begins, order))]
+    note = Note(begins, order, is_second=is_second)
+    write(broker, log.record(0, note))
+    assert [*log.read({0: 0})] == [(0, note)]
 
 
 def test_a_note_is_small(log: OrderLog) -> None:

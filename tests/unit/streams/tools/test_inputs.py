@@ -114,9 +114,10 @@ def worker(pipeline: Pipeline) -> FakeWorker:
         worker = FakeWorker(broker, pipeline)
         session = worker.start()
         for number in range(begin, begin + 40):
-            put_events(broker, [number])
+            put_events(broker, [number], is_labelled=False)
             if rng.random() < 0.7:
-                put_label(broker, max(number - rng.choice([0, 1, 9]), 0), True, number)
+                about = max(number - rng.choice([0, 1, 9]), 0)
+                put_label(broker, about, about % 3 == 0, 0)
             if rng.random() < 0.4:
                 work(session, rng.randint(1, 9))
         while work(session):
@@ -159,6 +160,24 @@ def test_a_chain_that_has_kept_no_order_yet_is_an_error(
     worker.broker.delete(f"p.order.{worker.agent.name}")
     with pytest.raises(BrokerError, match=r"p\.events\[0\]@0 and p\.labels\[0\]@0 came first"):
         again(worker, pipeline, "50")
+
+
+def test_an_order_that_was_noted_by_a_rebuild_calls_nothing_different(
+    worker: FakeWorker, pipeline: Pipeline
+) -> None:
+    """The one in which the event was predicted is not known; what came later is made again."""
+    broker = worker.broker
+    for topic in (f"p.order.{worker.agent.name}", worker.state_topic, "p.models"):
+        broker.expire(topic, broker.topics[topic][0].end)
+    rebuilding = FakeWorker(broker, pipeline)
+    session = rebuilding.connect()
+    while work(session, 7):
+        pass
+    put_events(broker, [90])
+    work(session)
+    assert again(worker, pipeline, "90").differences == {}
+    with pytest.raises(BrokerError, match="event '17' was predicted before it was kept"):
+        again(worker, pipeline, "17")
 
 
 def test_without_a_key_the_order_does_not_count(
