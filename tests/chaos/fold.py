@@ -80,7 +80,7 @@ def fold_partition(
         if origins:
             folded.covers[agent.name] = {topic: origins[-1].offset + 1}
         for origin in origins:
-            made, undecodable = live.fold([origin])
+            made, undecodable, _ = live.fold([origin])
             for each in (*as_records(made), *undecodable):
                 folded.topics[each.topic, agent.name].append(each)
         folded.tasks[agent.name] = live.task
