@@ -127,7 +127,7 @@ class Faults:
             kind = "add"
         elif kind == "add" and len(self._fleet.workers) > self._n_workers:
             kind = "remove"
-        self._rest(3.0)
+        self._rest(2.0)
         will_overlap = self._random.random() < _OVERLAP
         self.last = kind
         self._actions[kind]()

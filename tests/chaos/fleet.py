@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -161,8 +162,18 @@ class Fleet:
 
     def stop(self, worker: Worker) -> None:
         """Ask a worker to leave, and see that it does so in order."""
-        self._forget(worker)
-        worker.send(signal.SIGTERM)
+        self.stop_all([worker])
+
+    def stop_all(self, workers: Iterable[Worker]) -> None:
+        """Ask workers to leave, all at once, and see that they do so in order."""
+        leaving = [*workers]
+        for worker in leaving:
+            self._forget(worker)
+            worker.send(signal.SIGTERM)
+        for worker in leaving:
+            self._see_off(worker)
+
+    def _see_off(self, worker: Worker) -> None:
         try:
             code = worker.process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:

@@ -253,8 +253,7 @@ class Run:
             self.fleet.wait_at_rest(places, _CONSUMED_SECONDS)
         except TimeoutError as error:
             report.problems.append(str(error))
-        for worker in [*self.fleet.workers]:
-            self.fleet.stop(worker)
+        self.fleet.stop_all(self.fleet.workers)
 
     def _check(self, report: Report) -> None:
         self.pipeline = self.settings.load_pipeline()  # of all versions, the last loaded

@@ -12,8 +12,9 @@ from dev.kafka import KafkaBroker, free_port
 from tests.chaos.broken import KINDS as BROKEN
 from tests.chaos.runner import Plan, Report, Run
 
-FAULTS = ("kill", "pause", "add", "restart_broker")
-ODDITIES = ("slow_model", "garbage", "registry_outage", "kill")
+FAULTS = ("kill", "pause", "restart_broker", "command", "deploy")
+ODDITIES = ("slow_model", "garbage", "registry_outage", "add", "remove")
+CHANGES = ("command", "deploy", "kill", "command", "deploy")
 RATE = 50.0
 
 
@@ -41,17 +42,35 @@ def broken(
         return dict(zip(BROKEN, pool.map(run, BROKEN), strict=True))
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
-    "kinds",
-    [FAULTS, pytest.param(ODDITIES, marks=pytest.mark.platform)],
-    ids=["faults", "oddities"],
+    ("kinds", "seed", "rounds", "scope"),
+    [
+        pytest.param(FAULTS, 7, 1, "partition", id="faults"),
+        pytest.param(ODDITIES, 7, 1, "partition", id="oddities", marks=pytest.mark.platform),
+        *(
+            pytest.param(CHANGES, seed, 3, scope, id=f"{scope}-{seed}", marks=pytest.mark.platform)
+            for seed, scope in [(1, "partition"), (2, "key"), (3, "partition")]
+        ),
+    ],
 )
 def test_learns_exactly_once_whatever_happens(
-    kafka_runs_here: None, tmp_path: Path, kinds: tuple[str, ...]
+    kafka_runs_here: None,
+    tmp_path: Path,
+    kinds: tuple[str, ...],
+    seed: int,
+    rounds: int,
+    scope: str,
 ) -> None:
-    """After faults of every kind, topics and saved models are what a fold of the log gives."""
-    plan = Plan(seed=7, faults=len(kinds), kinds=kinds, events_per_second=RATE)
+    """After faults, commands and deploys, topics, models and audit are what a fold gives."""
+    plan = Plan(
+        seed=seed,
+        faults=rounds * len(kinds),
+        kinds=kinds,
+        scope=scope,
+        events_per_second=RATE,
+        warm_up_seconds=1,
+    )
     broker = KafkaBroker(tmp_path / "kafka", free_port())
     try:
         broker.start()
@@ -62,8 +81,10 @@ def test_learns_exactly_once_whatever_happens(
     assert report.problems == []
     assert report.findings.lines == []
     assert report.findings.total == 0
-    assert sum(report.faults.values()) == len(kinds)
+    assert sum(report.faults.values()) == rounds * len(kinds)
     assert report.findings.counts["labels learned"] > 500
+    if "command" in kinds:
+        assert report.findings.counts["commands refused"] > 2
 
 
 @pytest.mark.platform
