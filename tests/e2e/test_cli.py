@@ -5,18 +5,15 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
 
 import pytest
 
 from millrace.models.pipelines.loans import applications
 from millrace.schemas import MillraceError
 from millrace.streams.kafka.embedded import EmbeddedBroker
-from millrace.streams.observability.scraping import Samples
 from millrace.streams.settings import read_settings
 from millrace.streams.worker.subprocess import WorkerProcess
 
@@ -123,67 +120,3 @@ def test_a_worker_that_cannot_start_says_why(broker):
         pytest.raises(MillraceError, match=r"exit code 2: .*'no_such_module'"),
     ):
         worker.wait_ready()
-
-
-@pytest.fixture
-def two_processes(broker, tmp_path):
-    """Run `worker --processes 2`; return it, its web port and a function that reads its log."""
-    port, log = _free_port(), tmp_path / "log"
-    chosen = ["--processes", "2", "--web-port", str(port), "--log-format", "json"]
-    pipeline = ["-p", "millrace.models.pipelines.loans", "-b", broker]
-    command = [sys.executable, "-m", "millrace.streams.cli", "worker", *chosen, *pipeline]
-    # Its own name: the state that other tests leave under `loans` has another key.
-    environment = os.environ | {
-        "MILLRACE_PIPELINE_NAME": "loans-shared",
-        "MILLRACE_SESSION_TIMEOUT_SECONDS": "6",  # until the one that is killed is missed
-    }
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, stderr=output, env=environment)
-    try:
-        yield process, port, lambda: [*map(json.loads, log.read_text().splitlines())]
-    finally:
-        process.kill()  # its processes end with it
-        process.wait()
-
-
-def test_several_processes_run_and_one_that_ends_is_restarted(two_processes):
-    """One port shows them all, each with its number; SIGTERM stops all of them."""
-    supervisor, port, log = two_processes
-    _until(lambda: _is_ready(port), log)
-    pids = {line["process"]: line["pid"] for line in log() if "pid" in line}
-    assert pids.keys() == {1, 2}
-    os.kill(pids[2], signal.SIGKILL)
-    _until(lambda: [each for each in log() if each.get("exit_code") == -signal.SIGKILL], log)
-    _until(lambda: _is_ready(port), log)
-    metrics = Samples.parse(_page(port, "metrics"))
-    assert metrics.by("process", "millrace_process_restarts_total") == {"1": 0.0, "2": 1.0}
-    assert metrics.by("process", "millrace_agent_up") == {"1": 5.0, "2": 5.0}
-    supervisor.send_signal(signal.SIGTERM)
-    assert supervisor.wait(_LIMIT_SECONDS) == 0
-    assert not _is_ready(port)
-
-
-def _until(holds, log):
-    deadline = time.monotonic() + _LIMIT_SECONDS
-    while not holds():
-        assert time.monotonic() < deadline, log()
-        time.sleep(0.1)
-
-
-def _free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def _is_ready(port):
-    try:
-        _page(port, "readyz")
-    except OSError:
-        return False
-    return True
-
-
-def _page(port, name):
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/{name}", timeout=5) as page:
-        return page.read().decode()
