@@ -186,6 +186,8 @@ class InForce:
         from millrace.models.identity.past import remembered  # noqa: PLC0415 - the same
 
         digest, now = arguments["definition"], _description(arguments["description"])
+        if not digest.isalnum():
+            raise CommandError(f"definition must be the digest of a bundle; got {digest!r}")
         if digest == self.definition:
             raise CommandError(f"definition must be another than the one in force; got {digest!r}")
         models = tuple(named(now["models"]))

@@ -108,6 +108,18 @@ def test_what_is_set_is_short(make_pipeline: Make, avro: Callable[..., Any]) -> 
         set_to(in_force, *settings)
 
 
+def test_what_was_in_force_before_a_command_is_known(in_force: InForce) -> None:
+    """A task that begins there has it."""
+    after = set_to(in_force, "drift.policy=reset", "drift.cooldown=5")
+    assert [after.at(number).definition for number in range(5)] == [
+        "",
+        "one",
+        "one?drift.policy=reset",
+        "one?drift.cooldown=5&drift.policy=reset",
+        "one?drift.cooldown=5&drift.policy=reset",
+    ]
+
+
 class TestADeploy:
     """After something was set."""
 
@@ -124,6 +136,12 @@ class TestADeploy:
         for each in ("drift.policy is no longer set to 'reset'", "drift.cooldown is no longer set"):
             assert each in said
         assert deployed(before, now, "two").definition == "two"
+
+    def test_names_a_digest_alone(self, in_force: InForce, make_pipeline: Make) -> None:
+        """What is set is said by `set`, which checks it."""
+        for each in ("one?drift.policy=reset", "two?drift.policy=retrain", "two ", "?"):
+            with pytest.raises(CommandError, match="definition must be the digest of a bundle"):
+                deployed(in_force, make_pipeline(rolling_window=9), each)
 
     def test_the_same_file_ends_what_was_set(self, in_force: InForce, make_pipeline: Make) -> None:
         """So it is the way back where a detector has no name; once more, it is refused."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from millrace.models.identity.definition import describe
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import shipped
 from millrace.streams.control.signature import HEADER, signature_of
@@ -97,6 +98,25 @@ def test_wrong_ones_are_refused(control: Control, value: dict[str, Any], says: s
     """Nothing is changed, and nothing reaches the tasks."""
     before = control.operator.in_force
     assert says in refusal(control.take(value))
+    assert control.operator.in_force == before
+
+
+def test_a_setting_may_be_a_number_in_json(
+    control: Control, make_pipeline: Callable[..., Pipeline]
+) -> None:
+    """Tasks are told the definition that follows from it; the audit has both."""
+    description = json.dumps(describe(make_pipeline()))
+    control.take(
+        {"command": "deploy", "arguments": {"definition": "d1", "description": description}}
+    )
+    arguments = {"name": "drift.cooldown", "value": 7}
+    audit, *accepted = control.take({"command": "set", "arguments": arguments})
+    told = {"name": "drift.cooldown", "value": "7", "definition": "d1?drift.cooldown=7"}
+    assert [each.value["arguments"] for each in accepted] == [told] * 3
+    assert audit.value["evidence"] == {"command": "set", **told, "partitions": "3"}
+    before = control.operator.in_force
+    said = refusal(control.take({"command": "set", "arguments": {**arguments, "value": 7.5}}))
+    assert "whole number of 0 or more; got '7.5'" in said
     assert control.operator.in_force == before
 
 

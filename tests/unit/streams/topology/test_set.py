@@ -176,8 +176,11 @@ def test_wherever_the_log_is_cut_and_saved(
     asked = (
         find.deploy("one"),
         setting("drift.policy", "reset"),
+        ("pause", {}),
         setting("drift.inputs.a", "kswin"),
+        ("resume", {}),
         setting("drift.loss", "none"),
+        ("reset", {"model": "own"}),
         setting("drift.loss", "page_hinkley"),
         find.deploy("two"),
         setting("drift.policy", "replace"),
