@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from millrace.models.monitoring.drift import DriftSettings
 from millrace.models.parameters import one_of
+from millrace.models.user_code import shown
 
 if TYPE_CHECKING:
     from millrace.models.pipeline.definition import Pipeline
@@ -139,7 +140,8 @@ def applied(
             found = detector(found)
         if name.startswith(OF_INPUT):
             feature = name.removeprefix(OF_INPUT)
-            given["inputs"] = _with_input(given["inputs"], features, feature, found)
+            one_of(f"{INPUTS} must be of the features {shown([*features])}", feature, features)
+            given["inputs"] = {**each_input(given["inputs"], features), feature: found}
         else:
             given[field] = found
     return given
@@ -156,18 +158,6 @@ def each_input(inputs: Mapping[str, T] | T | None, features: Collection[str]) ->
     if isinstance(inputs, Mapping):
         return {**inputs}
     return {} if inputs is None else dict.fromkeys(features, inputs)
-
-
-def _with_input(
-    inputs: Mapping[str, T] | T | None, features: Collection[str], feature: str, detector: T | None
-) -> dict[str, T]:
-    """Return the detector of each feature, with that of one replaced."""
-    one_of(f"{INPUTS} must be of the features {[*features]}", feature, features)
-    found = each_input(inputs, features)
-    if detector is None:
-        found.pop(feature, None)
-        return found
-    return {**found, feature: detector}
 
 
 def _whole(name: str) -> str:
