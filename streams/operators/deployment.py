@@ -59,14 +59,14 @@ class Deployment(NamedTuple):
         before
             Names the definition before; what was set in it ends with a deploy.
         """
-        arguments = self.command.value["arguments"]
+        action, names = "unset", sorted(before.settings)
         if self.command.value["command"] == SET:
-            return [self._of_setting(arguments["name"], "set")]
+            action, names = "set", [self.command.value["arguments"]["name"]]
         settings = {
             name: f"{was!r} -> {now!r}" for name, (was, now) in self.changes.settings.items()
         }
-        ended = [self._of_setting(name, "unset") for name in sorted(before.settings)]
-        return [definition_applied(self.command, settings), *ended]
+        applied = definition_applied(self.command, str(before), settings)
+        return [applied, *(self._of_setting(name, action) for name in names)]
 
     def _of_setting(self, name: str, action: str) -> AuditRecord:
         was, now = (text_of(each, name) for each in (self.before, self.now))
@@ -92,11 +92,13 @@ class Deployment(NamedTuple):
 
 
 def definition_applied(
-    command: AcceptedRecord, evidence: Mapping[str, str] | None = None
+    command: AcceptedRecord, before: str, evidence: Mapping[str, str] | None = None
 ) -> AuditRecord:
     """Return the record that says that a task has the definition that a command brings."""
-    definition = command.value["arguments"]["definition"]
-    return audited(Cause.of(command), "definition", "applied", after=definition, evidence=evidence)
+    after = command.value["arguments"]["definition"]
+    return audited(
+        Cause.of(command), "definition", "applied", before=before, after=after, evidence=evidence
+    )
 
 
 def _is_of(part: str, parameters: Collection[str]) -> bool:
