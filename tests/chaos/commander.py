@@ -28,6 +28,15 @@ from tests.chaos.trail import WRONG
 from tests.chaos.versions import Version, Versions
 
 _AGAIN = 0.15
+_SETTINGS = [
+    {"name": name, "value": value}
+    for name, values in {
+        "drift.policy": ("alert", "reset", "replace"),
+        "drift.cooldown": ("20", "100", "300"),
+        "drift.replacement_after": ("50", "100"),
+    }.items()
+    for value in values
+]
 
 
 @dataclass(frozen=True)
@@ -103,8 +112,10 @@ class Commander:
     def command(self) -> Order:
         """Return a right command, or what may be one, among wrong ones."""
         number, model = next(self._numbers), self._random.choice(self._models)
-        name = self._random.choice(("pause", "rollback", "promote", "reset"))
+        name = self._random.choice(("pause", "rollback", "promote", "reset", "set"))
         arguments = {"model": model} if name in ("promote", "reset") else {}
+        if name == "set":
+            arguments = self._random.choice(_SETTINGS)
         id_, wrong = f"order-{number}", self._random.sample([*WRONG], 2)
         again = _command("resume" if name == "pause" else "pause", {}, id_)
         values = (_command(name, arguments, id_), wrong[0], again, wrong[1])

@@ -30,6 +30,12 @@ WRONG: Mapping[bytes | None, str] = {
     b'{"command": "deploy", "arguments": {"definition": "f00", "description": "{}"}}': (
         "description must be"
     ),
+    b'{"command": "set", "arguments": {"name": "drift.polcy", "value": "reset"}}': (
+        "name must be one of drift.policy"
+    ),
+    b'{"command": "set", "arguments": {"name": "drift.policy", "value": "retrain"}}': (
+        "drift.policy must be one of 'alert', 'reset', 'replace'"
+    ),
 }
 """Commands that are refused whatever is in force, each with a part of the reason."""
 
@@ -56,6 +62,7 @@ class CommandBook:
     _former: list[str] = field(default_factory=list)
     _is_paused: bool = False
     _description: dict[str, Any] | None = None
+    _settings: dict[str, str] = field(default_factory=dict)
 
     def take(self, value: bytes | None) -> str | None:
         """Enter a command; return a part of the reason if it is refused, None if it is accepted."""
@@ -100,9 +107,20 @@ class CommandBook:
         self.champion = self._former.pop()
         return None
 
+    def _set(self, name: str, value: str) -> str | None:
+        if self._description is None:
+            return "none was deployed yet"
+        in_file = str(self._description["drift"][name.removeprefix("drift.")])
+        if self._settings.get(name, in_file) == value:
+            return "must be another than it is"
+        self._settings[name] = value
+        if value == in_file:
+            del self._settings[name]
+        return None
+
     def _deploy(self, definition: str, description: str) -> str | None:
         found = json.loads(description)
-        if self.history and definition == self.history[-1]:
+        if self.history and definition == self.history[-1] and not self._settings:
             return "another than the one in force"
         models = [each["name"] for each in found["models"]]
         if self._description is not None:
@@ -117,6 +135,7 @@ class CommandBook:
                 return "must mean what it did"
         self.models, self._description = models, found
         self.history.append(definition)
+        self._settings = {}
         former = [each for each in self._former if each in models]
         self._former = [each for each, _ in groupby([*former, self.champion])][:-1]
         return None

@@ -20,8 +20,15 @@ def deploy(id_: str, digest: str, *models: str, **features: str) -> bytes:
     fixed = dict.fromkeys(("name", "event_id", "key", "event_time", "task", "label", "scope"), "x")
     named = [{"name": each} for each in models]
     listed = [{"name": name, "identity": each} for name, each in features.items()]
-    described = json.dumps({**fixed, "models": named, "features": listed})
+    drift = {"policy": "alert"}
+    described = json.dumps({**fixed, "models": named, "features": listed, "drift": drift})
     return command(id_, "deploy", definition=digest, description=described)
+
+
+def setting(id_: str, value: str) -> bytes:
+    return json.dumps(
+        {"id": id_, "command": "set", "arguments": {"name": "drift.policy", "value": value}}
+    ).encode()
 
 
 def entry(offset: int, number: int = 1, **more: Any) -> Any:
@@ -62,6 +69,30 @@ def entry(offset: int, number: int = 1, **more: Any) -> Any:
             [None, None, "no champion before"],
         ),
         ([b"pause", command("1", "pause")], ["must be JSON or Avro", None]),
+        ([setting("1", "reset")], ["none was deployed yet"]),
+        (
+            [deploy("1", "d", "a"), setting("2", "reset"), setting("3", "reset")],
+            [None, None, "must be another than it is"],
+        ),
+        (
+            [
+                deploy("1", "d", "a"),
+                setting("2", "alert"),
+                setting("3", "reset"),
+                setting("4", "alert"),
+                deploy("5", "d", "a"),
+            ],
+            [None, "must be another than it is", None, None, "another than the one in force"],
+        ),
+        (
+            [
+                deploy("1", "d", "a"),
+                setting("2", "reset"),
+                deploy("3", "d", "a"),
+                setting("4", "reset"),
+            ],
+            [None, None, None, None],
+        ),
     ],
 )
 def test_the_book(commands: list[bytes], reasons: list[str | None]) -> None:
