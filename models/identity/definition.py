@@ -111,7 +111,11 @@ def read_description(data: object, source: str) -> Description:
             isinstance(each, dict) and needed <= each.keys() for each in found[kind]
         )
         require(is_listed, f"{source} {must}: {kind} have {sorted(needed)}", found[kind])
-    has_detectors = isinstance(found["drift"], dict) and "detectors" in found["drift"]
+    require(bool(found["models"]), f"{source} {must}: models are one or more", found["models"])
+    detectors = found["drift"].get("detectors") if isinstance(found["drift"], dict) else None
+    has_detectors = isinstance(detectors, list) and all(
+        isinstance(each, dict) and {"name", "identity"} <= each.keys() for each in detectors
+    )
     require(has_detectors, f"{source} {must}: drift has detectors", found["drift"])
     return found
 

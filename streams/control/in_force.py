@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from millrace.models.candidates.incumbents import incumbent_of
 from millrace.models.identity.reference import Reference
-from millrace.schemas import CommandError
+from millrace.schemas import CommandError, DefinitionError
 from millrace.streams.control.restoring import Restore
 from millrace.streams.control.ticks import elapsed_ms
 
@@ -294,12 +294,13 @@ def _ends(setting: tuple[str, str]) -> str:
     return f"{name} is no longer set to {value!r}: a definition counts as it is deployed"
 
 
-def _description(text: str) -> dict[str, Any]:
+def _description(text: str) -> Description:
+    from millrace.models.identity.definition import read_description  # noqa: PLC0415 - River: 1 s
+
+    found: object = None
     with suppress(ValueError, RecursionError):
         found = json.loads(text)
-        if isinstance(found, dict) and found.get("models"):
-            return found
-    raise CommandError(
-        "description must be what `millrace check --describe` prints; got something else."
-        " Use `millrace deploy`"
-    )
+    try:
+        return read_description(found, "description")
+    except DefinitionError as error:
+        raise CommandError(f"{error}. Use `millrace deploy`") from error

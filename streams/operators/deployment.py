@@ -92,7 +92,9 @@ class Deployment(NamedTuple):
 
 
 def definition_applied(
-    command: AcceptedRecord, before: str, evidence: Mapping[str, str] | None = None
+    command: AcceptedRecord,
+    before: str | None = None,
+    evidence: Mapping[str, str] | None = None,
 ) -> AuditRecord:
     """Return the record that says that a task has the definition that a command brings."""
     after = command.value["arguments"]["definition"]

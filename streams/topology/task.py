@@ -102,16 +102,7 @@ class Task:
             changes = self._changes(command)
         if spec.is_routine:
             return made + changes
-        return made + (changes or [self._come_to(command)])
-
-    def _come_to(self, command: AcceptedRecord) -> AuditRecord:
-        """Return the record that says that a task has come to the place of a command."""
-        if command.value["command"] == SNAPSHOT:
-            version = command.value["arguments"]["version"]
-            return audited(Cause.of(command), "version", "asked_for", after=version)
-        if command.value["command"] in BRINGS_DEFINITION:
-            return definition_applied(command, self._definition)
-        return audited(Cause.of(command), "command", NO_EFFECT)
+        return made + (changes or [_come_to(command)])
 
     def _changes(self, command: AcceptedRecord) -> list[Made]:
         """Let the operators that a command is for do what it asks; return what that leads to."""
@@ -200,3 +191,13 @@ class Task:
                 each.prediction_time_ms = now_ms
             elif isinstance(each, AuditRecord):
                 self._trail.add(each)
+
+
+def _come_to(command: AcceptedRecord) -> AuditRecord:
+    """Return the record that says that a task has come to the place of a command."""
+    if command.value["command"] == SNAPSHOT:
+        version = command.value["arguments"]["version"]
+        return audited(Cause.of(command), "version", "asked_for", after=version)
+    if command.value["command"] in BRINGS_DEFINITION:
+        return definition_applied(command)
+    return audited(Cause.of(command), "command", NO_EFFECT)

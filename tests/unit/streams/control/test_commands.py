@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 from unittest.mock import ANY
 
 import pytest
+from river.linear_model import LogisticRegression
 
+from millrace.models.identity.definition import describe
+from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import CommandError
 from millrace.streams.control.commands import COMMANDS, check_form, spec_of
 from millrace.streams.control.in_force import InForce
@@ -182,10 +186,14 @@ def test_what_was_in_force_before() -> None:
     ],
 )
 def test_a_champion_that_is_gone_does_not_come_back(
-    former: tuple[str, ...], models: tuple[str, ...], expected: tuple[str, ...]
+    former: tuple[str, ...],
+    models: tuple[str, ...],
+    expected: tuple[str, ...],
+    make_pipeline: Callable[..., Pipeline],
 ) -> None:
     """After a deploy, `rollback` goes to the last champion that there is still."""
-    description = json.dumps({"models": [{"name": each} for each in models]})
+    pipeline = make_pipeline(models=dict.fromkeys(models, LogisticRegression))
+    description = json.dumps(describe(pipeline))
     before = InForce(models=("tree", "line", "bush"), champion="tree", former=former)
     found = before.deployed({"definition": "d1", "description": description})
     assert found.former == expected

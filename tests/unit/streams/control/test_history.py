@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from millrace.models.features import derived, fields
+from millrace.models.identity.definition import describe
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import CommandError
 from millrace.streams.control.in_force import InForce
@@ -64,3 +65,26 @@ def test_what_is_remembered_is_small(make_pipeline: Make) -> None:
         in_force = deployed(in_force, each, f"d{number}")
         sizes.append(len(json.dumps(in_force.past)))
     assert {*sizes[1:]} == {sizes[1]}
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda _: "no JSON",
+        lambda _: "[" * 100_000,
+        lambda _: "[]",
+        lambda given: json.dumps({"models": given["models"]}),
+        lambda given: json.dumps(given | {"models": []}),
+        lambda given: json.dumps(given | {"models": [{"name": "own"}]}),
+        lambda given: json.dumps(given | {"features": None}),
+        lambda given: json.dumps(given | {"drift": {"detectors": [1]}}),
+    ],
+    ids=["text", "deep", "a list", "models", "no models", "names", "no features", "detectors"],
+)
+def test_what_is_no_description_is_refused(
+    spoil: Callable[[dict[str, Any]], str], make_pipeline: Make
+) -> None:
+    """Nothing could follow it, and nothing could be set in it."""
+    arguments = {"definition": "one", "description": spoil(describe(make_pipeline()))}
+    with pytest.raises(CommandError, match=r"description must be .*Use `millrace deploy`"):
+        FIRST.deployed(arguments)

@@ -118,7 +118,7 @@ def test_a_policy_is_set_at_its_place(pipeline: Pipeline, events: list[Origin]) 
     named = [each["definition"] for each in of("predictions", made)]
     assert named == ["one"] * PLACE + ["one?drift.policy=reset"] * (LENGTH - PLACE)
     assert effects(made) == [
-        ("definition", "applied", "one", "one"),
+        ("definition", "applied", None, "one"),
         ("definition", "applied", "one", "one?drift.policy=reset"),
         ("drift.policy", "set", "alert", "reset"),
     ]
@@ -222,7 +222,7 @@ def test_a_deploy_ends_what_was_set(pipeline: Pipeline, events: list[Origin]) ->
     made = folded(live, [*events[:100], *accepted(pipeline, *asked), *events[100:200]])
     both = "one?drift.cooldown=7&drift.loss=kswin"
     assert effects(made) == [
-        ("definition", "applied", "one", "one"),
+        ("definition", "applied", None, "one"),
         ("definition", "applied", "one", "one?drift.loss=kswin"),
         ("drift.loss", "set", "adwin", "kswin"),
         ("drift.loss", "begins_anew", None, None),
