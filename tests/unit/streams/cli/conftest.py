@@ -17,7 +17,7 @@ Call = Callable[..., tuple[int, str, str]]
 @pytest.fixture(autouse=True)
 def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Remove the settings of this machine."""
-    for name in ("BROKER", "PIPELINE", "PIPELINE_NAME", "CHAIN", "STATE_KEY"):
+    for name in ("BROKER", "PIPELINE", "PIPELINE_NAME", "CHAIN", "STATE_KEY", "ARCHIVE"):
         monkeypatch.delenv(f"MILLRACE_{name}", raising=False)
 
 
@@ -35,7 +35,8 @@ def call(
     def make(_settings: object) -> FakeClients:
         return FakeClients(broker)
 
-    for command in ("topics", "produce", "consume", "state", "reproduce", "audit", "asking"):
+    names = ("topics", "produce", "consume", "state", "reproduce", "audit", "asking", "restore")
+    for command in names:
         monkeypatch.setattr(f"millrace.streams.cli.{command}.KafkaClients", make)
 
     def call(*arguments: str) -> tuple[int, str, str]:
