@@ -23,9 +23,26 @@ def of_deploy(number: int) -> str:
 
 
 def deploy_of(name: str) -> int | None:
-    """Return the number of the deploy that brought the challenger `name`; None if a drift did."""
-    _, is_by_deploy, number = name.partition(_MARK + _DEPLOY)
-    return int(number) if is_by_deploy else None
+    """Return the number of the deploy that brought the challenger `name`; None if none did.
+
+    Examples
+    --------
+    >>> deploy_of("tree.challenger@deploy12"), deploy_of("tree.challenger@1056")
+    (12, None)
+    """
+    number = name.partition(_MARK + _DEPLOY)[2]
+    return int(number) if is_number(number) else None
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is a number as names and commands have it: of ASCII digits, below 2^63.
+
+    Examples
+    --------
+    >>> is_number("12"), is_number("deploy12"), is_number("9" * 20)
+    (True, False, False)
+    """
+    return text.isascii() and text.isdecimal() and len(text) < len(str(2**63))
 
 
 def incumbent_of(name: str) -> str:

@@ -16,7 +16,7 @@ from millrace.models.candidates.incumbents import of_deploy
 from millrace.models.candidates.model_set import ModelSet
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.fate import Fate
-from millrace.models.pipeline.on_change import MadeBy, OnChange, as_candidate, is_same_model
+from millrace.models.pipeline.on_change import MadeBy, is_same_model
 from millrace.models.selection.trial import Trial
 
 Names: TypeAlias = tuple[str, ...]
@@ -34,11 +34,18 @@ class Heir:
         Name of a candidate to what this definition makes it by.
     since
         Name of a candidate to the number of the deploy that changed it last.
+    replaced
+        What candidates were made by that have replaced the old ones since the models were used.
+    adopted
+        What those were made by that have adopted what the old ones had learned, and the features
+        that they see of those of now; None for all of them.
     """
 
     pipeline: Pipeline
     made_by: Mapping[str, MadeBy]
     since: Mapping[str, int]
+    replaced: Mapping[str, MadeBy]
+    adopted: Mapping[str, tuple[MadeBy, Names | None]]
 
     def take_over(
         self,
@@ -88,26 +95,30 @@ class Heir:
         names: Sequence[Names],
     ) -> Fate:
         """Let a candidate go on, or another one in its place; return which."""
-        on_change = as_candidate(self.pipeline.models[name]).on_change
-        sees = seen(old.sees, names)
-        models.candidates[name] = old
-        is_same = self._is_same(name, old, made_by)
-        if on_change is OnChange.ADOPT and not (is_same and sees is None):
-            old.go_on(None, None)
-            return Fate.ADOPTS
-        if is_same:
-            old.go_on(None, sees)
-            return Fate.GOES_ON
-        if on_change is OnChange.REPLACE:
-            models.candidates[name] = self._fresh(models, name)
+        was, sees = old.made_by or made_by[name], seen(old.sees, names)
+        if name in self.replaced and not is_same_model(was, self.replaced[name]):
+            return self._replace(models, name)
+        if name in self.adopted:
+            was, sees = self.adopted[name]
             models.challengers.pop(name, None)
-            return Fate.REPLACES
-        old.go_on(old.made_by or made_by[name], sees)
-        if name not in models.challengers:
-            trial = Trial(self.pipeline.drift.replacement_after)
-            fresh = self._fresh(models, name)
-            models.challengers[name] = Challenger(name, of_deploy(self.since[name]), fresh, trial)
+        models.candidates[name] = old
+        if is_same_model(was, self.made_by[name]):
+            old.go_on(None, sees)
+            return Fate.ADOPTS if name in self.adopted else Fate.GOES_ON
+        old.go_on(was, sees)
+        if name in models.challengers:  # it competes already
+            return Fate.GOES_ON
+        if name not in self.since:  # a release before has not noted what replaces
+            return self._replace(models, name)
+        trial = Trial(self.pipeline.drift.replacement_after)
+        fresh = self._fresh(models, name)
+        models.challengers[name] = Challenger(name, of_deploy(self.since[name]), fresh, trial)
         return Fate.CHALLENGES
+
+    def _replace(self, models: ModelSet, name: str) -> Fate:
+        models.candidates[name] = self._fresh(models, name)
+        models.challengers.pop(name, None)
+        return Fate.REPLACES
 
     def _is_same(self, name: str, candidate: Candidate, made_by: Mapping[str, MadeBy]) -> bool:
         return is_same_model(candidate.made_by or made_by[name], self.made_by[name])

@@ -117,7 +117,8 @@ def _fates(before: Description, now: Description, same: Mapping[str, bool]) -> d
     has_more = bool(named(now["features"]).keys() - named(before["features"]).keys())
     found = {}
     for name, each in new.items():
-        adopts = each["on_change"] == "adopt" and has_more
+        was = old.get(name, each)["on_change"]
+        adopts = each["on_change"] == "adopt" and (has_more or was != "adopt")
         if name not in old:
             found[name] = Fate.BEGINS
         elif same[place("models", name)] and not adopts:

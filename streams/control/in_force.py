@@ -12,9 +12,14 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from millrace.models.candidates.incumbents import incumbent_of
+from millrace.models.candidates.incumbents import (
+    deploy_of,
+    incumbent_of,
+    is_number,
+    since_of,
+)
 from millrace.models.identity.reference import Reference
-from millrace.schemas import CommandError, DefinitionError
+from millrace.schemas import CommandError, DefinitionError, EventSchema
 from millrace.streams.control.restoring import Restore
 from millrace.streams.control.ticks import elapsed_ms
 
@@ -119,6 +124,7 @@ class InForce:
         """Return what is in force once a candidate, or a challenger in its place, serves."""
         model = arguments["model"]
         self._check_model(incumbent_of(model))
+        self._check_challenger(model)
         if model == self.champion:
             raise CommandError(f"model must be another than the champion; got {model!r}")
         if incumbent_of(model) == self.champion:  # by another model, which takes its place
@@ -255,6 +261,18 @@ class InForce:
             names = ", ".join(self.models)
             raise CommandError(f"model must be one of {names}; got {model!r}")
 
+    def _check_challenger(self, model: str) -> None:
+        """Refuse a challenger that cannot be there; which of the others are, tasks know."""
+        if model == incumbent_of(model):
+            return
+        deploy, deploys = deploy_of(model), [at for at, _ in self.history]
+        if deploy not in deploys and not is_number(since_of(model)):
+            named = ", ".join(f"deploy{at}" for at in deploys) or "none yet"
+            raise CommandError(
+                "model must name a challenger after a version of the models, or a deploy"
+                f" ({named}); got {model!r}"
+            )
+
 
 def skipped_record(prefix: str, arguments: Arguments) -> Skipped:
     """Return the record that the arguments of `skip` name.
@@ -278,7 +296,7 @@ def skipped_record(prefix: str, arguments: Arguments) -> Skipped:
 
 def _number(name: str, arguments: Arguments) -> int:
     text = arguments[name]
-    if text.isascii() and text.isdecimal() and len(text) < len(str(2**63)):
+    if is_number(text):
         return int(text)
     raise CommandError(f"{name} must be a number of at least 0; got {text!r}")
 
@@ -295,12 +313,22 @@ def _ends(setting: tuple[str, str]) -> str:
 
 
 def _description(text: str) -> Description:
-    from millrace.models.identity.definition import read_description  # noqa: PLC0415 - River: 1 s
+    """Return a description from a command that anybody may have written."""
+    from millrace.models.identity.changes import changes  # noqa: PLC0415 - River: 1 s
+    from millrace.models.identity.definition import read_description  # noqa: PLC0415 - the same
 
     found: object = None
     with suppress(ValueError, RecursionError):
         found = json.loads(text)
     try:
-        return read_description(found, "description")
+        description = read_description(found, "description")
+        EventSchema(description["schema"], description["label"]).check()
+        changes(description, description)
     except DefinitionError as error:
         raise CommandError(f"{error}. Use `millrace deploy`") from error
+    except Exception as error:  # whatever comes of what is no description
+        raise CommandError(
+            "description must be what `millrace check --describe` prints; got something else,"
+            f" {type(error).__name__}: {error}. Use `millrace deploy`"
+        ) from error
+    return description

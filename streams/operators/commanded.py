@@ -63,7 +63,13 @@ class Commanded:
         found: Mapping[str, MadeBy] | None = self.store.get(_MADE_BY)
         return found
 
-    def deploy(self, number: int, fates: Mapping[str, Fate], before: Mapping[str, MadeBy]) -> None:
+    def deploy(
+        self,
+        number: int,
+        fates: Mapping[str, Fate],
+        before: Mapping[str, MadeBy],
+        now: Mapping[str, MadeBy],
+    ) -> None:
         """Note a deploy.
 
         Parameters
@@ -72,8 +78,8 @@ class Commanded:
             Of its command.
         fates
             Candidate to what becomes of it.
-        before
-            What candidates were made by.
+        before, now
+            What candidates were made by, and are from now on.
         """
         self.store[_MADE_BY] = self.made_by or before
         for name, fate in fates.items():
@@ -81,6 +87,9 @@ class Commanded:
                 self.let_begin(name, number)
             elif fate is Fate.CHALLENGES:
                 self.store[_CHANGED] = {**self.changed, name: number}
+            elif fate in (Fate.REPLACES, Fate.ADOPTS):
+                noted = (now[name], number)
+                self.store[str(fate)] = {**self.store.get(str(fate), {}), name: noted}
         self.serve_by(self.champion, number)
 
     @property
@@ -88,6 +97,24 @@ class Commanded:
         """Candidate to the number of the deploy that brought its challenger."""
         found: Mapping[str, int] = self.store.get(_CHANGED, {})
         return found
+
+    def noted(self, fate: Fate, since: int) -> dict[str, tuple[MadeBy, int]]:
+        """Return what is made by what, of candidates with a fate by deploys after a command.
+
+        Parameters
+        ----------
+        fate
+            Either `REPLACES` or `ADOPTS`.
+        since
+            Number of the command.
+
+        Returns
+        -------
+        dict
+            Candidate to what it was made by, and the number of the last such deploy.
+        """
+        found = self.store.get(str(fate), {}).items()
+        return {name: (made_by, int(at)) for name, (made_by, at) in found if at > since}
 
     def note_names(self, number: int, before: Names, now: Names) -> None:
         """Note the features that there are from a deploy on."""

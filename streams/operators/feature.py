@@ -110,7 +110,7 @@ class FeatureOperator(RecordOperator):
             if name not in stay:
                 _empty(store)
         self._extractors = self._bound()
-        return deployment.effects("features")
+        return []
 
     def _bound(self) -> list[Extract]:
         return [bound(feature, self._store) for feature in self.pipeline.features]

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any, TypeAlias
 
 from millrace.models.candidates.incumbents import deploy_of, incumbent_of
-from millrace.models.candidates.inheriting import Heir, Names
+from millrace.models.candidates.inheriting import Heir, Names, seen
 from millrace.models.candidates.model_set import ModelSet
 from millrace.models.candidates.prototype import Prototype
 from millrace.models.identity.definition import made_by
@@ -90,7 +90,8 @@ class ScopedModels:
         self.by_scope_key.limit = self._pipeline.max_models
         self.by_scope_key.on_eviction = self._forget
         self.commanded.note_names(number, before._names, self._names)
-        self.commanded.deploy(number, changes.candidates, made_by(before._pipeline))
+        was, now = made_by(before._pipeline), self._made_by
+        self.commanded.deploy(number, changes.candidates, was, now)
         self._prototype = Prototype(self._made)
         models = None if self._is_by_key else self.by_scope_key.get("")
         exact = {} if models is None else self._catch_up("", models)
@@ -199,7 +200,7 @@ class ScopedModels:
             for name in begun:
                 models.reset(name, self._pipeline)
         else:
-            heir = Heir(self._pipeline, self._made_by, commanded.changed)
+            heir = self._heir(since)
             names = commanded.names_since(since, self._names)
             fates = heir.take_over(models, at_first, names, begun)
         models.serve_by(commanded.champion, self._pipeline)
@@ -211,6 +212,22 @@ class ScopedModels:
                 state.mark(scope_key)
                 renew(kept, anew, since)
         return fates
+
+    def _heir(self, since: int) -> Heir:
+        """Return the definition of now for models that were last used at a command."""
+        commanded, names = self.commanded, self._names
+        replaced = commanded.noted(Fate.REPLACES, since)
+        adopted = commanded.noted(Fate.ADOPTS, since)
+        return Heir(
+            self._pipeline,
+            self._made_by,
+            commanded.changed,
+            {name: made_by for name, (made_by, _) in replaced.items()},
+            {
+                name: (made_by, seen(None, commanded.names_since(number, names)))
+                for name, (made_by, number) in adopted.items()
+            },
+        )
 
     def _forget(self, scope_key: str) -> None:
         for state, _ in self._beside:

@@ -155,7 +155,7 @@ class Task:
         others = {each.name: each for each in before.operators}
         was, now = (each.operators[0].pipeline for each in (before, self))
         deployment = Deployment.between(was, now, command)
-        changed: list[AuditRecord] = []
+        changed = deployment.effects("features")  # whose operator may be of an agent without audit
         for each in self.operators:
             changed += each.inherit(others[each.name], deployment)
             each.tally.update(others[each.name].tally)

@@ -101,6 +101,13 @@ class TestCandidates:
         assert compared(visits(), visits(models={"linear": wrapped, "bayes": bayes})).is_empty
         assert compared(visits(models={"linear": wrapped, "bayes": bayes}), visits()).is_empty
 
+    def test_one_that_adopts_from_now_on_sees_what_others_do(self, visits: Make) -> None:
+        """Features may have been added before, by a deploy that it was not to adopt."""
+        adopting = visits(models={"linear": Candidate(LINEAR, on_change="adopt"), "bayes": bayes})
+        found = compared(visits(), adopting)
+        assert found.candidates == {"linear": Fate.ADOPTS, "bayes": Fate.GOES_ON}
+        assert compared(adopting, adopting).is_empty
+
     def test_a_version_wins_over_the_code(self, visits: Make) -> None:
         """Of two versions, the versions are compared; of one and none, the code."""
 

@@ -75,6 +75,10 @@ def test_what_is_in_force(asked: list[Asked], expected: dict[str, Any]) -> None:
         ([("rollback", {})], "no champion before 'tree'"),
         ([("resume", {})], "not paused"),
         ([("pause", {}), ("pause", {})], "paused already"),
+        ([("promote", {"model": "line.challenger@deploy7"})], r"a deploy \(none yet\); got 'line"),
+        ([("promote", {"model": "line.challenger@deployed"})], "name a challenger after"),
+        ([("promote", {"model": "tree.challenger@deploy" + "9" * 5_000})], "a challenger after"),
+        ([("promote", {"model": "tree.challenger@"})], "name a challenger after"),
         ([skip("q.clean")], "topic must be one of p.events, .*; got 'p.q.clean'"),
         ([skip("p.commands")], "topic must be one of"),
         ([skip("p.control")], "topic must be one of"),
@@ -197,3 +201,29 @@ def test_a_champion_that_is_gone_does_not_come_back(
     before = InForce(models=("tree", "line", "bush"), champion="tree", former=former)
     found = before.deployed({"definition": "d1", "description": description})
     assert found.former == expected
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"models": []},
+        {"models": [{"name": "own"}]},
+        {"models": "own"},
+        {"features": [{"name": ["x"], "identity": "", "reads": []}]},
+        {"schema": {"type": "record"}},
+        {"schema": None},
+        {"classes": 3},
+        {"drift": {"detectors": [1]}},
+        {"rolling_window": {"a": [{}]}, "metrics": None},
+    ],
+)
+def test_what_is_no_description_is_refused(
+    changed: dict[str, Any], is_first: bool, make_pipeline: Callable[..., Pipeline]
+) -> None:
+    """Any client may write `deploy`: tasks are told only what can be compared."""
+    before, good = IN_FORCE, describe(make_pipeline())
+    if not is_first:
+        before = before.deployed({"definition": "d1", "description": json.dumps(good)})
+    with pytest.raises(CommandError, match=r"(description|schema) must .* `millrace deploy`"):
+        before.deployed({"definition": "d2", "description": json.dumps(good | changed)})

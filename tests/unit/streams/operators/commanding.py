@@ -77,7 +77,9 @@ class Control:
     def deploy(self, pipeline: Pipeline) -> AcceptedRecord:
         """Return the record of a deploy of this definition."""
         number = self.in_force.number + 1
-        self.in_force = replace(self.in_force, models=tuple(pipeline.models), number=number)
+        history = (*self.in_force.history, (number, f"d{number}"))
+        models = tuple(pipeline.models)
+        self.in_force = replace(self.in_force, models=models, number=number, history=history)
         value = AcceptedCommand(
             number=number,
             id=f"c{number}",

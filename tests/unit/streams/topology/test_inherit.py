@@ -429,6 +429,77 @@ def test_a_challenger_of_a_deploy_stays_until_it_is_promoted(
         assert not models.challengers
 
 
+@pytest.mark.parametrize("on_change", ["challenge", "replace"])
+def test_a_challenger_competes_on_where_its_definition_stays(
+    on_change: str, pipeline_of: Make, records: list[Record]
+) -> None:
+    """Another deploy says nothing of it, whatever its answer to a change would be."""
+    before, now = pipeline_of(), pipeline_of(models={**MODELS, "linear": faster})
+    task, control = make_task(before, AGENT), Control(before, "clean")
+    folded(task, records[:100])
+    task, _ = deployed(task, control, now)
+    folded(task, records[100:150])
+    challenger = sets_of(task)[""].challengers["linear"]
+    again = {**MODELS, "linear": Candidate(faster, on_change=on_change)}
+    task, audit = deployed(task, control, pipeline_of(models=again, rolling_window=50))
+    assert [each["subject"] for each in audit] == ["definition", "rolling_window"]
+    assert sets_of(task)[""].challengers["linear"] is challenger
+
+
+@pytest.mark.parametrize(
+    ("on_change", "then"),
+    [
+        ("challenge", linear),
+        ("challenge", Candidate(faster, on_change="replace")),
+        ("replace", faster),
+        ("adopt", faster),
+        ("adopt", linear),
+        ("adopt", Candidate(linear, on_change="replace")),
+    ],
+)
+def test_models_that_were_not_used_between_deploys(
+    on_change: str, then: Any, pipeline_of: Make, records: list[Record]
+) -> None:
+    """They become what those are that were used: what each deploy has said is remembered."""
+    hour, month = (*FEATURES, calendar("hour")), (*FEATURES, calendar("hour", "month"))
+    before, *later = (
+        pipeline_of(scope="key", models=MODELS | {"linear": made}, features=features)
+        for made, features in (
+            (linear, FEATURES),
+            (Candidate(faster, on_change=on_change), hour),
+            (then, month if on_change == "adopt" else hour),  # what is untrained sees all of now
+        )
+    )
+    found = []
+    for is_used in (True, False):
+        task, control = make_task(before, AGENT), Control(before, "clean")
+        folded(task, records[:100])
+        for each in later:
+            task, _ = deployed(task, control, each)
+            if is_used:
+                sets_of(task)
+        folded(task, records[100:])
+        found.append(sets_of(task))
+    assert difference(*found) is None
+
+
+def test_what_was_replaced_while_it_was_not_used_is_gone(
+    pipeline_of: Make, records: list[Record]
+) -> None:
+    """Though its definition has come back: the summary has said that it begins untrained."""
+    replacing = {**MODELS, "linear": Candidate(faster, on_change="replace")}
+    before, *later = (
+        pipeline_of(scope="key", models=models) for models in (MODELS, replacing, MODELS)
+    )
+    task, control = make_task(before, AGENT), Control(before, "clean")
+    folded(task, records[:100])
+    for each in later:
+        task, _ = deployed(task, control, each)
+    for models in sets_of(task).values():
+        assert not models.challengers
+        assert not models.candidates["linear"].model["StandardScaler"].counts  # type: ignore[index]
+
+
 def test_a_challenger_of_a_deploy_stays_though_it_raises(
     pipeline_of: Make, records: list[Record]
 ) -> None:
@@ -530,6 +601,17 @@ def test_candidates_see_the_features_that_they_began_with(
     task, _ = deployed(task, control, pipeline_of(models=adopting))
     folded(task, records[400:])
     assert {each.sees for each in sets_of(task)[""].candidates.values()} == {None}
+
+
+def test_what_becomes_of_features_is_said_where_learning_is(pipeline_of: Make) -> None:
+    """The agent of the features, where it is another, does not write to `audit`."""
+    before, now = pipeline_of(), pipeline_of(features=(*FEATURES[:2], calendar("hour")))
+    said = []
+    for agent in ("feature", "prediction+learning"):
+        task, heir = make_task(before, agent), make_task(now, agent)
+        made = heir.inherit(task, Control(before, "clean").deploy(now))
+        said.append([each.value["subject"] for each in made if isinstance(each, AuditRecord)])
+    assert said == [[], ["definition", "features['hour']", "features['b_max_1h']"]]
 
 
 def test_the_champion_stays(pipeline_of: Make, records: list[Record]) -> None:
