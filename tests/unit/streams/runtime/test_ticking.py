@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 
 import pytest
 
+from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import BrokerError
+from millrace.streams.control.signature import HEADER, signature_of
 from millrace.streams.kafka.commands import Request
+from millrace.streams.kafka.fakes import FakeBroker
 from millrace.streams.runtime.reading_progress import Reading
-from millrace.streams.runtime.ticking import Ticker
+from millrace.streams.runtime.ticking import Ticker, ticker_of
+from millrace.streams.settings import Settings
+from tests.unit.streams.runtime.worker import FakeWorker
 
 
 class Quiet:
@@ -106,3 +112,23 @@ def wait_for(is_so: Callable[[], bool]) -> None:
     while not is_so():
         assert time.monotonic() < deadline
         time.sleep(0.001)
+
+
+def test_a_worker_signs_its_ticks(make_pipeline: Callable[..., Pipeline]) -> None:
+    """They are commands like any other; only who reads `commands` sends any."""
+    broker, pipeline = FakeBroker(), make_pipeline()
+    worker = FakeWorker(broker, pipeline, "control")
+    own = Settings(broker="fake", chain="full", command_key="a secret of our own")
+    engine = worker.engine()
+    ticker = ticker_of(own, pipeline, worker.clients, [engine])
+    assert ticker is not None
+    ticker._clock = iter((0.0, 60.0, 120.0)).__next__
+    ticker.look()
+    assert broker.values("p.commands") == []
+    engine._poll()
+    ticker.look()
+    ticker.look()
+    (tick,) = broker.records("p.commands")
+    assert json.loads(tick.value() or b"")["arguments"] == {"seconds": "60.000"}
+    signature = signature_of(tick.value() or b"", b"a secret of our own")
+    assert (tick.headers() or []) == [(HEADER, signature.encode())]
