@@ -29,7 +29,15 @@ from millrace.streams.tools.inspect_state import CandidateState, describe
 from millrace.streams.tools.versions import to_restore
 from millrace.streams.topology.codec import TopicCodec
 from millrace.streams.topology.task import Task
-from tests.unit.streams.runtime.worker import KEY, NOW_MS, FakeWorker, crash, stored, work
+from tests.unit.streams.runtime.worker import (
+    KEY,
+    NOW_MS,
+    FakeWorker,
+    crash,
+    put_events,
+    stored,
+    work,
+)
 
 VERSION = "2026-11-26T1658Z-snapshot-1"
 
@@ -197,17 +205,21 @@ def test_a_worker_that_vanishes_before_it_was_saved_leaves_it_to_the_next(
     assert learner.covers() == {"features": 31}
 
 
-def test_where_an_agent_reads_several_topics_it_covers_the_place(
+def test_where_an_agent_reads_several_topics_it_is_at_its_place_among_them(
     make_learner: Callable[..., Learner], broker: FakeBroker
 ) -> None:
-    """What has been put in order is folded first: the order is part of the state."""
+    """Nothing behind the command is folded before, though it came in the same batch."""
     learner = make_learner("full")
     session = learner.connect()
     session.poll(1)
+    put_events(broker, range(10))
     learner.put([snapshot()], "p.control")
-    work(session)
+    put_events(broker, range(broker.now_ms + 1, broker.now_ms + 6))
+    while work(session):
+        pass
     learner.archiver.work()
-    assert learner.covers()["control"] == 1
+    assert learner.covers() == {"control": 1, "events": 10, "labels": 0}
+    assert session.assignments[0].next_offset["events"] == 15
 
 
 def test_without_an_archive_it_is_logged(
