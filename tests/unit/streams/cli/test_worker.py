@@ -39,10 +39,10 @@ def test_a_worker_is_run(ran):
 
 
 def test_a_process_that_folds_is_run(ran):
-    """Its supervisor gives it a number and a pipe."""
-    run(["worker", *LOANS, "--processes", "2", "--fold", "2", "7"])
+    """Its supervisor gives it a number, a pipe and a file."""
+    run(["worker", *LOANS, "--processes", "2", "--fold", "2", "7", "5"])
     ((kind, settings, *given),) = ran
-    assert (kind, settings.processes, given) == ("fold", 2, [2, 7])
+    assert (kind, settings.processes, given) == ("fold", 2, [2, 7, 5])
 
 
 def test_a_child_stops_with_its_standard_input(ran, monkeypatch):
