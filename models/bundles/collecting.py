@@ -21,6 +21,8 @@ from millrace.models.bundles.sources import Sources, main_of, text_of
 from millrace.models.pipeline.loading import DEFAULT_ATTRIBUTE
 from millrace.schemas import DefinitionError
 
+_MISSING = "No such file or directory"  # what a library says, which `files.opened` does not serve
+
 
 def collect(spec: str, description: Mapping[str, object] | None = None) -> Bundle:
     """Return the bundle of a pipeline, once it has been loaded.
@@ -81,6 +83,8 @@ def _other_schemas(bundle: Bundle, folder: Path) -> dict[str, str]:
         try_to_load(bundle, read)
     except DefinitionError as error:  # the author knows the files by where they are
         message = re.sub(rf"{ROOT}/\w+/{HERE}\b", lambda _: str(folder), str(error))
+        if message != str(error) and _MISSING in message:
+            message += ". Beside modules, only schemas (.avsc) travel: put what it reads in a module"
         raise DefinitionError(message) from error
     return found
 

@@ -220,3 +220,15 @@ def test_an_absolute_path(make: Make) -> None:
     source = source.replace("SCHEMA = {}", "SCHEMA = Path.cwd() / 'visits.avsc'")
     with pytest.raises(DefinitionError, match=r"by Path\(__file__\).parent / 'name.avsc'"):
         make({"visits.py": source, "visits.avsc": SCHEMA})
+
+
+def test_data_that_a_library_reads(write: Write) -> None:
+    """That it is missing is no riddle, though it lies beside the pipeline."""
+    reads = (
+        "import os\nsize = os.stat(os.path.join(os.path.dirname(__file__), 'rates.csv')).st_size\n"
+    )
+    write({"visits.py": reads + BY_PATH, "rates.csv": "0.1"})
+    with pytest.raises(
+        DefinitionError, match=r"No such file .*rates.csv'. Beside modules, only schemas .* travel"
+    ):
+        collect("visits.py")
