@@ -84,7 +84,7 @@ def _other_schemas(bundle: Bundle, folder: Path) -> dict[str, str]:
     except DefinitionError as error:  # the author knows the files by where they are
         message = re.sub(rf"{ROOT}/\w+/{HERE}\b", lambda _: str(folder), str(error))
         if message != str(error) and _MISSING in message:
-            message += ". Beside modules, only schemas (.avsc) travel: put what it reads in a module"
+            message += ". Beside modules, only schemas (.avsc) travel: have its data in a module"
         raise DefinitionError(message) from error
     return found
 
