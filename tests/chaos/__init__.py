@@ -5,8 +5,9 @@ killed, paused, added and removed and the broker is restarted, at moments that a
 Afterwards the log is folded once more, in one process and without Kafka. Whatever the topics
 and the saved state hold must be what that fold gives: a model is a fold of its log.
 
-`pipeline` is what runs, `load` what is produced, `fleet` the workers, `watch` what a consumer
-sees meanwhile, `faults` what goes wrong. `checks` compares, with `fold`, `lifecycle`, `likeness`
-and `topics` to help it; `runner` joins them, and `python -m tests.chaos` runs it. `broken` holds
+`pipeline` is what runs, `versions` what it is changed to, `load` what is produced, `commander` who
+sends commands and deploys, `fleet` the workers, `watch` what a consumer sees meanwhile, `faults`
+what goes wrong. `checks` and `audited` compare, with `fold`, `lifecycle`, `trail`, `likeness` and
+`topics` to help them; `runner` joins them, and `python -m tests.chaos` runs it. `broken` holds
 workers that are wrong on purpose, to show that the checks see it.
 """

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from typing import Any
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
@@ -31,12 +32,12 @@ def commit_first() -> None:
     """Commit the input offsets of a batch before its outputs are produced."""
     fold, commit = Session.fold, Outbox.commit
 
-    async def fold_what_is_committed(self: Session, batch: list[Origin]) -> int:
+    async def fold_what_is_committed(self: Session, batch: list[Origin], *more: Any) -> int:
         ends = {(origin.topic, origin.partition): origin.offset + 1 for origin in batch}
         ours = {where: end for where, end in ends.items() if where[1] in self.assignments}
         self.inbox.consumer.commit(offsets=self.inbox.positions(ours), asynchronous=False)
         await asyncio.sleep(_WINDOW_SECONDS)
-        return await fold(self, batch)
+        return await fold(self, batch, *more)
 
     def commit_outputs(self: Outbox, consumer: Consumer, _offsets: list[TopicPartition]) -> None:
         commit(self, consumer, [])
@@ -57,12 +58,12 @@ def state_outside() -> None:
         producer.produce(topic, entry.value, entry.key, partition, headers=entry.headers)
         producer.flush(10)
 
-    def commit_later(self: Session, is_last: bool = False) -> None:
+    def commit_later(self: Session, *given: Any, **more: Any) -> None:
         for each in self._unsaved():
             self._put_state(each.partition, each.unsaved_state(self._state))
             each.mark_saved(self._state)
         time.sleep(_WINDOW_SECONDS)
-        commit(self, is_last)
+        commit(self, *given, **more)
 
     Session.commit = commit_later  # type: ignore[method-assign]
     Outbox.put_state = put_state_at_once  # type: ignore[method-assign]

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict
 from itertools import zip_longest
 from typing import Any
 
@@ -18,15 +17,13 @@ from confluent_kafka import Message
 
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.sample_events import sample_vectors
-from millrace.schemas import MillraceError, RecordError, shipped
-from millrace.schemas.records import Audit
+from millrace.schemas import shipped
 from millrace.streams.formats.json import to_json
 from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.kafka.records import origin_of
 from millrace.streams.operators.record import AcceptedRecord, Origin, Record
 from millrace.streams.operators.registry import CONTROL
 from millrace.streams.settings import Settings
-from millrace.streams.tools.audit import read_audit, read_trail, saved_states, verify
 from millrace.streams.tools.defined import agent_definitions
 from millrace.streams.tools.deployed import deployed
 from millrace.streams.tools.inspect_state import describe, read_state
@@ -34,39 +31,17 @@ from millrace.streams.tools.reproduce import fold
 from millrace.streams.topology.chain import CONTROL_AGENT, AgentSpec, parse_chain
 from millrace.streams.topology.live_task import Definition
 from millrace.streams.topology.task import Task
-from tests.chaos.fleet import STATE_KEY
+from tests.chaos.audited import AuditChecker
+from tests.chaos.findings import Findings
 from tests.chaos.fold import Folded, fold_partition, unstamped
 from tests.chaos.lifecycle import Fates, LabelBook
 from tests.chaos.likeness import difference, entries_of
 from tests.chaos.load import Ledger
 from tests.chaos.topics import PARTITIONS, read
-from tests.chaos.trail import CommandBook, InForce, not_in_force, unapplied, unlike_the_book
 
 _FOLDED = ("features", "predictions", "outcomes", "alerts", "rejects", "audit")
 _TOPICS = ("events", "labels", "commands", "clean", *_FOLDED)
 INPUTS = ("events", "labels")
-_MOST_SHOWN = 5
-
-
-@dataclass
-class Findings:
-    """What was counted, and what is wrong."""
-
-    counts: Counter[str] = field(default_factory=Counter)
-    differences: Counter[str] = field(default_factory=Counter)
-    lines: list[str] = field(default_factory=list)
-
-    def add(self, check: str, differences: Iterable[str]) -> None:
-        """Take in the result of a check; the first few lines of it are kept."""
-        self.differences[check] += 0
-        for line in _told(differences):
-            self.differences[check] += 1
-            if self.differences[check] <= _MOST_SHOWN:
-                self.lines.append(f"{check}: {line}")
-
-    @property
-    def total(self) -> int:
-        return sum(self.differences.values())
 
 
 class Checker:
@@ -114,7 +89,8 @@ class Checker:
         add("fate of every label", self._labels())
         add("saved state equals the fold's", self._state_equals(folded))
         add("version, metrics, digest", self._models_equal(folded))
-        self._add_trail()
+        trail = AuditChecker(self._pipeline, self._settings, self._logs, self._codec)
+        trail.run(self.findings, [*self._predictions()])
         self._count()
         return self.findings
 
@@ -296,45 +272,6 @@ class Checker:
             there = [each.value() for each in log if self._is_command(each)]
             yield from _unequal(f"commands of clean[{partition}]", wanted, there)
 
-    def _add_trail(self) -> None:
-        """Check the audit: as a whole, and against commands and predictions."""
-        add, clients = self.findings.add, self._clients
-        states = saved_states(clients, self._pipeline, STATE_KEY.encode())
-        found = verify(read_trail(clients, self._pipeline), states, self._prefix)
-        add("audit is whole", [f"{each.where} {each.what}" for each in found.breaks])
-        add("audit is saved", [f"{each} has no saved state" for each in found.unsaved])
-        models = [*self._pipeline.models]
-        book, entries = CommandBook(models[0], models), [*self._audit()]
-        commands = [each.value() for each in self._logs["commands"][0]]
-        by_control = [each for each in entries[0] if each["writer"] == CONTROL]
-        add("answer to each command", unlike_the_book(book, commands, by_control))
-        learner = next(each for each in self._settings.agents if "learning" in each)
-        (topic,) = learner.reads
-        for partition, (log, made) in enumerate(zip(entries, self._predictions(), strict=True)):
-            own = [each for each in log if each["writer"] == learner.name]
-            where = f"{learner.name}[{partition}]"
-            add("each command applied once", unapplied(book.accepted, own, where))
-            in_force = InForce(book.history[0] if book.history else "", models[0], own)
-            places = self._places_of_events(topic, partition)
-            add("predictions name what was in force", not_in_force(in_force, made, places))
-        self.findings.counts["commands accepted"] = len(book.accepted)
-        self.findings.counts["commands refused"] = len(commands) - len(book.accepted)
-        self.findings.counts["definitions deployed"] = len(book.history)
-
-    def _places_of_events(self, topic: str, partition: int) -> dict[str, int]:
-        """Return each event's first offset; labels have places of their own."""
-        places: dict[str, int] = {}
-        for message in self._logs[topic][partition]:
-            with suppress(RecordError):
-                record = self._codec.decode(origin_of(message, self._prefix))
-                if record.type in ("Event", "FeatureVector"):
-                    places.setdefault(record.value["event_id"], message.offset() or 0)
-        return places
-
-    def _audit(self) -> Iterator[list[Audit]]:
-        for log in self._logs["audit"]:
-            yield [read_audit(each.value() or b"") for each in log]
-
     def _fold(self, definition: Definition, log: list[Message]) -> Iterator[Record]:
         origins = (origin_of(each, self._prefix) for each in log)
         return fold(definition.factory.make(), origins, definition.codec)
@@ -374,14 +311,6 @@ class Checker:
         counts["labels scored while learning was paused"] += fates.scored
         counts["labels that still wait"] += len(fates.held)
         counts["labels corrected in time"] += fates.corrected
-
-
-def _told(differences: Iterable[str]) -> Iterator[str]:
-    """Yield differences; that the state cannot be read is one, too."""
-    try:
-        yield from differences
-    except MillraceError as error:
-        yield str(error)
 
 
 def _plain(data: bytes, topic: str) -> Any:

@@ -22,9 +22,10 @@ from millrace.streams.operators.registry import CONTROL
 from millrace.streams.settings import Settings
 from millrace.streams.topology.chain import CONTROL_AGENT, parse_chain
 from millrace.streams.topology.topics import state_topic
-from tests.chaos.checks import Checker, Findings
+from tests.chaos.checks import Checker
 from tests.chaos.commander import Commander
 from tests.chaos.faults import KINDS, Faults
+from tests.chaos.findings import Findings
 from tests.chaos.fleet import SESSION_SECONDS, STATE_KEY, Fleet
 from tests.chaos.load import Feeder, Payments
 from tests.chaos.pipeline import SLOW
