@@ -117,7 +117,7 @@ class Commander:
         if name == "set":
             arguments = self._random.choice(_SETTINGS)
         id_, wrong = f"order-{number}", self._random.sample([*WRONG], 2)
-        again = _command("resume" if name == "pause" else "pause", {}, id_)
+        again = _command("resume", {}, id_)  # which counts where the first one is refused
         values = (_command(name, arguments, id_), wrong[0], again, wrong[1])
         then = (_command("resume", {}, f"{id_}-end"),) if name == "pause" else ()
         return Order(id_, " ".join([name, *arguments.values()]), values, then)
