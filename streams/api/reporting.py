@@ -22,12 +22,20 @@ from millrace.streams.api.report import Report
 
 _REPORT_SECONDS = 1.0
 _REPORT_COSTS = 100  # at most a hundredth of the time is spent on reports that nobody asked for
+_STOP_SECONDS = 15.0
 _PAGE_SECONDS = 0.5  # that a page waits for a report before it shows the last one
 
 
 def stop_this_process() -> None:
     """Stop cleanly, as at a SIGTERM from outside."""
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+def end_this_process() -> None:
+    """Stop, or end at once where that takes longer than a supervisor would wait."""
+    stop_this_process()
+    time.sleep(_STOP_SECONDS)
+    os._exit(1)
 
 
 class Reporter:
@@ -39,11 +47,11 @@ class Reporter:
         To the supervisor.
     on_end
         Called where the other end is closed, since the supervisor has ended; by default the
-        process gets a SIGTERM.
+        process stops.
     """
 
     def __init__(
-        self, connection: Connection, on_end: Callable[[], object] = stop_this_process
+        self, connection: Connection, on_end: Callable[[], object] = end_this_process
     ) -> None:
         self._connection = connection
         self._on_end = on_end

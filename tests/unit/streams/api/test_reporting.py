@@ -6,6 +6,8 @@ import asyncio
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from multiprocessing import Pipe
 from threading import Event, Thread
@@ -125,3 +127,18 @@ def test_a_process_that_has_ended_is_not_asked():
     theirs.close()
     refresh([reader])
     assert reader.last is None
+
+
+def test_a_process_that_does_not_stop_ends_all_the_same():
+    """Nobody is left to kill it: its supervisor has ended."""
+    program = """
+import signal
+from millrace.streams.api import reporting as module
+signal.signal(signal.SIGTERM, lambda *_: print("asked"))
+module._STOP_SECONDS = 0.1
+module.end_this_process()
+"""
+    done = subprocess.run(
+        [sys.executable, "-u", "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (1, "asked\n"), done.stderr
