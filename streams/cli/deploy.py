@@ -86,7 +86,7 @@ def deploy(
             snapshot_now(settings, prefix, who or getpass.getuser(), reason, wait_seconds)
     if not dry_run:
         DefinitionStore(clients, prefix, key).publish(bundle)
-        request = deploy_request(bundle, who or getpass.getuser(), why)
+        request = deploy_request(bundle, prefix, key, who or getpass.getuser(), why)
         asked(settings, prefix, request, wait_seconds)
     return 0
 

@@ -58,7 +58,7 @@ TICK = "tick"
 BRINGS_DEFINITION = frozenset({DEPLOY, SET})
 """The commands with which another definition comes into force: they tell it as `definition`."""
 
-UNTOLD = frozenset({"description"})
+UNTOLD = frozenset({"description", "signature"})
 """Arguments that `control` alone needs: neither tasks nor the audit have them."""
 
 COMMANDS: Mapping[str, CommandSpec] = {
@@ -68,6 +68,7 @@ COMMANDS: Mapping[str, CommandSpec] = {
         {
             "definition": "the digest of a bundle in the topic `definitions`",
             "description": "what the definition is, as data",
+            "signature": "that of `millrace deploy`",
         },
     ),
     "promote": CommandSpec(

@@ -1,13 +1,17 @@
-"""The signature of a command: HMAC-SHA256 (RFC 2104) of its value, in the header `signature`.
+"""Signatures of commands: HMAC-SHA256 (RFC 2104).
 
-A command that was signed once could be sent again. So ids are remembered, and a command counts
-for some minutes after it was written, by the clock of the broker.
+Whoever asks for something signs the value of the record, in the header `signature`. What was signed
+once could be sent again. So ids are remembered, and a command counts for some minutes after it was
+written, by the clock of the broker.
+
+Whoever deploys a definition signs what it is with the key that signs bundles: so nobody else can
+put one in force, and none is that was not published.
 """
 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from millrace.schemas import CommandError
 
@@ -74,4 +78,37 @@ def check_signature(
         raise CommandError(
             f"time_ms must be within {_MOST_MINUTES} minutes of the time at which the broker"
             f" received the command, {received_ms}; got {written_ms}"
+        )
+
+
+def deploy_signature(prefix: str, arguments: Mapping[str, str], key: bytes) -> str:
+    """Return the signature of a `deploy`, in hexadecimal.
+
+    Parameters
+    ----------
+    prefix
+        Of the pipeline's topics.
+    arguments
+        Of the command: `definition` and `description` count.
+    key
+        Signs bundles.
+    """
+    text = f"{prefix} {arguments['definition']} {arguments['description']}"
+    return signature_of(text.encode(), key)
+
+
+def check_deploy(prefix: str, arguments: Mapping[str, str], keys: Iterable[bytes]) -> None:
+    """Refuse a `deploy` that is signed with none of the keys that sign bundles.
+
+    Raises
+    ------
+    CommandError
+        It is.
+    """
+    given = arguments["signature"].encode()
+    expected = [deploy_signature(prefix, arguments, key).encode() for key in keys]
+    if not any(hmac.compare_digest(given, each) for each in expected):
+        raise CommandError(
+            "deploy must be signed with MILLRACE_STATE_KEY, which says that the definition was"
+            " published; it is not signed with that of the workers. Use `millrace deploy`"
         )

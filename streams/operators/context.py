@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, TypeAlias
@@ -60,6 +60,8 @@ class Context:
         Where accepted commands go.
     command_key
         What commands must be signed with; empty: they need no signature.
+    bundle_keys
+        What definitions that are deployed must be signed with; without any, they need no signature.
     max_event_bytes
         A larger record is rejected.
     written_schema
@@ -79,6 +81,7 @@ class Context:
     written_schema: WrittenSchema
     load_models: LoadModels
     command_key: bytes = b""
+    bundle_keys: Sequence[bytes] = ()
     load_version: LoadVersion = no_version
 
     @cached_property

@@ -9,16 +9,16 @@ of past commands.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, Self
 
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import CommandError, RecordError, RejectReason
 from millrace.schemas.records import AcceptedCommand, Command
-from millrace.streams.control.commands import COMMANDS, UNTOLD, check_form, spec_of
+from millrace.streams.control.commands import COMMANDS, DEPLOY, UNTOLD, check_form, spec_of
 from millrace.streams.control.in_force import InForce
-from millrace.streams.control.signature import check_signature
+from millrace.streams.control.signature import check_deploy, check_signature
 from millrace.streams.operators.audit import Cause, audited
 from millrace.streams.operators.base import RecordOperator, Topics
 from millrace.streams.operators.context import CommandTopic, Context
@@ -43,13 +43,23 @@ class ControlOperator(RecordOperator):
         Where accepted commands go.
     key
         What commands must be signed with; empty: they need no signature.
+    bundle_keys
+        What definitions that are deployed must be signed with, one of these; without any, they need
+        no signature.
     """
 
     name = "control"
 
-    def __init__(self, pipeline: Pipeline, target: CommandTopic, key: bytes = b"") -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        target: CommandTopic,
+        key: bytes = b"",
+        bundle_keys: Sequence[bytes] = (),
+    ) -> None:
         self._target = target
         self._key = key
+        self._bundle_keys = bundle_keys
         self._in_force: KeyedState[Mapping[str, Any]] = KeyedState()
         self._ids: KeyedState[int] = KeyedState(_MOST_IDS)
         self._at_first = InForce(
@@ -65,7 +75,8 @@ class ControlOperator(RecordOperator):
 
     @classmethod
     def make(cls, context: Context) -> Self:
-        return cls(context.pipeline, context.commands_to, context.command_key)
+        keys = context.command_key, context.bundle_keys
+        return cls(context.pipeline, context.commands_to, *keys)
 
     @property
     def in_force(self) -> InForce:
@@ -97,6 +108,8 @@ class ControlOperator(RecordOperator):
             self._check_place(id_, origin)
             self._check_signature(command, origin)
             check_form(name, arguments)
+            if name == DEPLOY and self._bundle_keys:
+                check_deploy(before.prefix, arguments, self._bundle_keys)
             spec = spec_of(name)
             after = spec.takes(before, arguments)
         except CommandError as error:

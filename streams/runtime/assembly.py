@@ -30,6 +30,7 @@ from millrace.streams.settings import Settings
 from millrace.streams.state.archive.restoring import version_loader
 from millrace.streams.state.log import StateLog
 from millrace.streams.state.parts import part_bytes
+from millrace.streams.state.signing import keys_of
 from millrace.streams.topology.chain import AgentSpec
 from millrace.streams.topology.codec import TopicCodec
 from millrace.streams.topology.factory import TaskFactory
@@ -213,6 +214,7 @@ class Assembly:
             clean_partitions=self.partitions.get(f"{self._prefix}clean", 1),
             commands_to=self._commands_to,
             command_key=self.settings.command_key.get_secret_value().encode(),
+            bundle_keys=keys_of(self.key),
             max_event_bytes=self.settings.max_event_bytes,
             written_schema=written_schema(self.settings),
             load_models=state.published.changes,

@@ -24,6 +24,7 @@ from millrace.models.pipeline.fate import Fate
 from millrace.schemas import DefinitionError, SettingsError
 from millrace.streams.control.commands import DEPLOY, SNAPSHOT
 from millrace.streams.control.in_force import InForce
+from millrace.streams.control.signature import deploy_signature
 from millrace.streams.kafka.admin import partition_counts
 from millrace.streams.kafka.commands import Request, send
 from millrace.streams.kafka.protocols import Clients
@@ -33,6 +34,7 @@ from millrace.streams.runtime.in_force import read_in_force
 from millrace.streams.settings import Deploy, Settings
 from millrace.streams.state.definitions import DefinitionStore
 from millrace.streams.state.migrations import Name
+from millrace.streams.state.signing import keys_of
 from millrace.streams.topology.topics import topic_prefix
 
 _log = structlog.get_logger(__name__)
@@ -49,15 +51,29 @@ def bundled(pipeline: Pipeline, settings: Settings) -> Bundle:
     return collect(settings.require_pipeline(), describe(pipeline))
 
 
-def deploy_request(bundle: Bundle, who: str, why: str) -> Request:
-    """Return the command that puts a bundle in force."""
+def deploy_request(bundle: Bundle, prefix: str, key: bytes, who: str, why: str) -> Request:
+    """Return the command that puts a bundle in force.
+
+    Parameters
+    ----------
+    bundle
+        Was published.
+    prefix
+        Of the pipeline's topics.
+    key
+        Signs bundles.
+    who, why
+        For the audit.
+    """
+    arguments = {
+        "definition": bundle.digest,
+        "description": json.dumps(bundle.description, separators=(",", ":")),
+    }
+    signature = deploy_signature(prefix, arguments, keys_of(key)[0])
     return Request(
         id=str(uuid.uuid4()),
         command=DEPLOY,
-        arguments={
-            "definition": bundle.digest,
-            "description": json.dumps(bundle.description, separators=(",", ":")),
-        },
+        arguments=arguments | {"signature": signature},
         who=who,
         why=why,
     )
@@ -87,7 +103,7 @@ def settled(clients: Clients, pipeline: Pipeline, settings: Settings, key: bytes
         retires = _check(in_force, bundle)
         DefinitionStore(clients, prefix, key).publish(bundle)
         who = f"{getpass.getuser()}@{socket.gethostname()}"
-        requests = [deploy_request(bundle, who, "a worker has started with it")]
+        requests = [deploy_request(bundle, prefix, key, who, "a worker has started with it")]
         if retires and settings.archive:
             why = "before a deploy that retires candidates"
             requests.insert(0, Request(str(uuid.uuid4()), SNAPSHOT, {}, who, why))

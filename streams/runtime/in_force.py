@@ -28,6 +28,7 @@ from millrace.streams.runtime.background import Background
 from millrace.streams.runtime.definitions import Definitions
 from millrace.streams.settings import Settings
 from millrace.streams.state.log import StateLog
+from millrace.streams.state.signing import keys_of
 from millrace.streams.topology.chain import CONTROL_AGENT
 from millrace.streams.topology.topics import topic_prefix
 
@@ -66,7 +67,7 @@ class InForceReader:
     ) -> None:
         self._prefix = topic_prefix(pipeline)
         command_key = settings.command_key.get_secret_value().encode()
-        self._control = ControlOperator(pipeline, _NOWHERE, command_key)
+        self._control = ControlOperator(pipeline, _NOWHERE, command_key, keys_of(key))
         state = StateLog(pipeline, CONTROL_AGENT, clients, self._prefix, key)
         saved = state.read([_PARTITION]).get(_PARTITION)
         begin = OFFSET_BEGINNING

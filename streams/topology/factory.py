@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from millrace.models.candidates.model_set import ModelSet
@@ -41,6 +41,8 @@ class TaskFactory:
         Where accepted commands go; by default to `clean`.
     command_key
         What commands must be signed with; by default they need no signature.
+    bundle_keys
+        What definitions that are deployed must be signed with; by default nothing.
     definition
         Its reference; by default none.
     max_event_bytes
@@ -65,6 +67,7 @@ class TaskFactory:
     load_version: LoadVersion = no_version
     commands_to: CommandTopic | None = None
     command_key: bytes = b""
+    bundle_keys: Sequence[bytes] = ()
     definition: str = ""
 
     def make(self) -> Task:
@@ -80,6 +83,7 @@ class TaskFactory:
             load_models=self.load_models,
             load_version=self.load_version,
             command_key=self.command_key,
+            bundle_keys=self.bundle_keys,
         )
         chain = [operator_class(name) for name in self.agent.operators]
         operators = [each.make(context) for each in chain if each.runs_within not in self.agent]

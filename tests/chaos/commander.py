@@ -128,11 +128,11 @@ class Commander:
         settings = self._settings.model_copy(update={"pipeline": self.spec_of(version)})
         pipeline = settings.load_pipeline()
         bundle = bundled(pipeline, settings)
-        store = DefinitionStore(KafkaClients(settings), self._prefix, STATE_KEY.encode())
-        store.publish(bundle)
+        key = STATE_KEY.encode()
+        DefinitionStore(KafkaClients(settings), self._prefix, key).publish(bundle)
         self._by_digest[bundle.digest] = version
         self._models = sorted({*self._models, *pipeline.models})  # whether it is accepted or not
-        request = deploy_request(bundle, "chaos", version.what)
+        request = deploy_request(bundle, self._prefix, key, "chaos", version.what)
         return Order(request.id, version.what, (request.to_json(_now_ms()),), version=version)
 
     def send(self, values: tuple[bytes | None, ...]) -> None:

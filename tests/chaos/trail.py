@@ -28,8 +28,12 @@ WRONG: Mapping[bytes | None, str] = {
     b'{"command": "pause", "arguments": {"until": "monday"}}': "pause must have no arguments",
     b'{"command": "rollback", "id": "' + b"x" * 2_000 + b'"}': "at most 1000 characters",
     b'{"command": "deploy", "arguments": {"definition": "f00", "description": "{}"}}': (
-        "description must be"
+        "deploy must have the argument signature"
     ),
+    (
+        b'{"command": "deploy", "arguments": {"definition": "f00", "description": "{}",'
+        b' "signature": "f00"}}'
+    ): "deploy must be signed with MILLRACE_STATE_KEY",
     b'{"command": "set", "arguments": {"name": "drift.polcy", "value": "reset"}}': (
         "name must be one of drift.policy"
     ),

@@ -27,8 +27,8 @@ def accepted(in_force: InForce, command: str, **arguments: str) -> InForce:
 
 
 def deployed(in_force: InForce, pipeline: Pipeline, digest: str) -> InForce:
-    description = json.dumps(describe(pipeline))
-    return accepted(in_force, "deploy", definition=digest, description=description)
+    given = {"definition": digest, "description": json.dumps(describe(pipeline))}
+    return accepted(in_force, "deploy", **given, signature="-")
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from millrace.models.identity.definition import describe
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import shipped
-from millrace.streams.control.signature import HEADER, signature_of
+from millrace.streams.control.signature import HEADER, deploy_signature, signature_of
 from millrace.streams.operators.context import CommandTopic
 from millrace.streams.operators.control import ControlOperator
 from millrace.streams.operators.record import AcceptedRecord, AuditRecord, Origin, RawRecord, Record
@@ -106,9 +106,8 @@ def test_a_setting_may_be_a_number_in_json(
 ) -> None:
     """Tasks are told the definition that follows from it; the audit has both."""
     description = json.dumps(describe(make_pipeline()))
-    control.take(
-        {"command": "deploy", "arguments": {"definition": "d1", "description": description}}
-    )
+    deployed = {"definition": "d1", "description": description, "signature": "-"}
+    control.take({"command": "deploy", "arguments": deployed})
     arguments = {"name": "drift.cooldown", "value": 7}
     audit, *accepted = control.take({"command": "set", "arguments": arguments})
     told = {"name": "drift.cooldown", "value": "7", "definition": "d1?drift.cooldown=7"}
@@ -265,3 +264,29 @@ def test_a_snapshot_has_one_name_in_every_partition(control: Control, time_ms: i
     told = [each.value["arguments"] for each in accepted if isinstance(each, AcceptedRecord)]
     when = {NOW_MS: "2023-11-14T2213Z", -1: "1970-01-01T0000Z", 2**62: "9999-12-31T2359Z"}
     assert told == [{"version": f"{when[time_ms]}-snapshot-1"}] * 3
+
+
+def test_a_deploy_is_signed_by_who_published_the_definition(
+    make_pipeline: Callable[..., Pipeline],
+) -> None:
+    """A definition that was not published, or another description of it, is refused."""
+    pipeline = make_pipeline()
+    arguments = {"definition": "d1", "description": json.dumps(describe(pipeline))}
+    signature = deploy_signature("p.", arguments, b"new")
+    for keys, changed, is_accepted in (
+        ([b"new"], {}, True),
+        ([b"newer", b"new"], {}, True),
+        ([b"other"], {}, False),
+        ([b"new"], {"definition": "d2"}, False),
+        ([b"new"], {"description": arguments["description"] + " "}, False),
+        ([b"new"], {"signature": signature[:-1]}, False),
+        ([b"new"], {"signature": "\u00e9"}, False),
+    ):
+        control = Control(pipeline)
+        control.operator = ControlOperator(pipeline, CommandTopic("clean", 3), b"", keys)
+        given = arguments | {"signature": signature} | changed
+        audit, *accepted = control.take({"command": "deploy", "arguments": given})
+        assert bool(accepted) == is_accepted, (keys, changed)
+        assert {"description", "signature"}.isdisjoint(audit.value["evidence"])
+        if not is_accepted:
+            assert "signed with MILLRACE_STATE_KEY" in audit.value["evidence"]["reason"]

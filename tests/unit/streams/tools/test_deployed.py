@@ -30,6 +30,11 @@ ONE, TWO = (
 SETTINGS = Settings(broker="fake", state_key=KEY)
 
 
+def deploy_of(bundle: Bundle) -> dict[str, str]:
+    description = json.dumps(bundle.description)
+    return {"definition": bundle.digest, "description": description, "signature": "-"}
+
+
 @pytest.fixture(scope="module")
 def clients() -> FakeClients:
     """Make a broker on which control has accepted deploys, and what was set between them."""
@@ -42,11 +47,11 @@ def clients() -> FakeClients:
         store.publish(each)
     for offset, (name, arguments) in enumerate(
         (
-            ("deploy", {"definition": ONE.digest, "description": json.dumps(ONE.description)}),
+            ("deploy", deploy_of(ONE)),
             ("set", {"name": "drift.policy", "value": "alert"}),
             ("set", {"name": "drift.policy", "value": "retrain"}),
             ("pause", {}),
-            ("deploy", {"definition": TWO.digest, "description": json.dumps(TWO.description)}),
+            ("deploy", deploy_of(TWO)),
             ("set", {"name": "drift.inputs.age", "value": "none"}),
         )
     ):

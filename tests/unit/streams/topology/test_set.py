@@ -54,7 +54,8 @@ class Definitions:
 
     def deploy(self, digest: str) -> Command:
         description = json.dumps(describe(self._pipelines[digest]))
-        return "deploy", {"definition": digest, "description": description}
+        deployed = {"definition": digest, "description": description, "signature": "-"}
+        return "deploy", deployed
 
 
 def setting(name: str, value: str) -> Command:
