@@ -33,6 +33,9 @@ class Supervised(NamedTuple):
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/{name}", timeout=5) as page:
             return str(page.read().decode())
 
+    def by_process(self, metric: str) -> dict[str, float]:
+        return Samples.parse(self.page("metrics")).by("process", f"millrace_{metric}")
+
     def is_ready(self) -> bool:
         try:
             return bool(self.page("readyz"))
@@ -65,10 +68,9 @@ def test_several_processes_run_and_one_that_ends_is_restarted(two_processes: Sup
     assert pids.keys() == {1, 2}
     os.kill(pids[2], signal.SIGKILL)
     wait_for("end", lambda: [e for e in worker.log() if e.get("exit_code") == -signal.SIGKILL])
+    wait_for("restart", lambda: worker.by_process("process_restarts_total") == {"1": 0.0, "2": 1.0})
+    wait_for("agents", lambda: worker.by_process("agent_up") == {"1": 5.0, "2": 5.0})
     wait_for("readiness", worker.is_ready)
-    metrics = Samples.parse(worker.page("metrics"))
-    assert metrics.by("process", "millrace_process_restarts_total") == {"1": 0.0, "2": 1.0}
-    assert metrics.by("process", "millrace_agent_up") == {"1": 5.0, "2": 5.0}
     worker.supervisor.send_signal(signal.SIGTERM)
     assert worker.supervisor.wait(WAIT_SECONDS) == 0
     assert not worker.is_ready()
