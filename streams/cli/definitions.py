@@ -37,8 +37,8 @@ def definitions(settings: Settings, compared: tuple[str, str] | None, as_json: b
     """Show which definitions were in force, or compare two.
 
     The list is that of the audit: the number of the command, the digest and what was set since,
-    when it came into force, by whom and why. The last one is in force. Set MILLRACE_STATE_KEY as
-    for the workers to compare: definitions are signed with it.
+    when it came into force, who asked for it and why. The last one is in force. Set
+    MILLRACE_STATE_KEY as for the workers to compare: definitions are signed with it.
     """
     require_broker(settings)
     pipeline = settings.load_pipeline()
