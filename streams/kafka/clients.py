@@ -18,7 +18,7 @@ from millrace.streams.kafka_properties import for_clients
 from millrace.streams.settings import Settings
 from millrace.streams.topology.topics import MAX_RECORD_BYTES
 
-_EMBEDDED_SESSION_MS = 6_000
+_EMBEDDED_SESSION_MS = (4_000, 6_000)  # its group waits 3 s for the first members
 _EMBEDDED_POLL_INTERVAL_MS = 300_000
 _LEAST_POLL_INTERVAL_MS = 45_000
 _METADATA_MS = 10_000  # until partitions that were added are read
@@ -147,7 +147,8 @@ def consumer_config(settings: Settings, group: str) -> dict[str, object]:
 def _session_ms(settings: Settings) -> int:
     session_ms = int(settings.session_timeout_seconds * 1000)
     if settings.is_embedded:  # which does not notice that a worker leaves until the timeout
-        return min(session_ms, _EMBEDDED_SESSION_MS)
+        least, most = _EMBEDDED_SESSION_MS
+        return min(max(session_ms, least), most)
     return session_ms
 
 

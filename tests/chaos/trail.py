@@ -122,7 +122,8 @@ class CommandBook:
             del self._settings[name]
         return None
 
-    def _deploy(self, definition: str, description: str) -> str | None:
+    def _deploy(self, definition: str, description: str, signature: str) -> str | None:
+        assert signature
         found = json.loads(description)
         if self.history and definition == self.history[-1] and not self._settings:
             return "another than the one in force"

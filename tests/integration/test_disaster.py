@@ -141,7 +141,7 @@ def test_a_named_worker_comes_back_without_a_rebalance(
         with Worker(right) as leaving:
             leaving.wait_ready()
             wait_for("partition each", lambda: last_assigned(staying) == [1])
-            before = len(staying.events_logged("assigned"))
+            before = len(assignments(staying))
             leaving.terminate()
         with Worker(right) as returning:
             returning.wait_ready()
@@ -151,16 +151,17 @@ def test_a_named_worker_comes_back_without_a_rebalance(
             )
             predictions = topics.records("predictions", at_least=AFTER)
             assert last_assigned(returning) == [1]
-        after = len(staying.events_logged("assigned"))
+        after = len(assignments(staying))
     assert after == before
     assert len(predictions) == len({each["event_id"] for each in predictions}) == AFTER
 
 
-def last_assigned(worker: Worker) -> list[int]:
-    """Return how many partitions an agent was last given, for each number that one was given.
+def assignments(worker: Worker) -> list[dict[str, Any]]:
+    """Return what agents were given, but control, whose one partition only one worker can have."""
+    return [each for each in worker.events_logged("assigned") if each["agent"] != "control"]
 
-    Not of control, whose one partition only one worker can have.
-    """
-    last = {each["agent"]: len(each["partitions"]) for each in worker.events_logged("assigned")}
-    last.pop("control", None)
+
+def last_assigned(worker: Worker) -> list[int]:
+    """Return how many partitions an agent was last given, for each number that one was given."""
+    last = {each["agent"]: len(each["partitions"]) for each in assignments(worker)}
     return sorted({*last.values()})

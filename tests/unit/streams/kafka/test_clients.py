@@ -43,6 +43,7 @@ def test_longest_batch(given: dict[str, Any], interval_ms: Any) -> None:
         ({"broker": "b:9092", "session_timeout_seconds": 0.5}, 500, 100),
         ({}, 6_000, 600),
         ({"session_timeout_seconds": 5}, 5_000, 500),
+        ({"session_timeout_seconds": 2}, 4_000, 400),
     ],
 )
 def test_session(given: dict[str, Any], session_ms: int, heartbeat_ms: int) -> None:
