@@ -168,7 +168,7 @@ def test_faust_starts_the_same_worker_and_lost_records_stop_it(
         "MILLRACE_BROKER": embedded.address,
         "MILLRACE_STATE_KEY": STATE_KEY,
         "MILLRACE_WEB_PORT": str(port),
-        "MILLRACE_SESSION_TIMEOUT_SECONDS": "4",  # it has 3 s for a first join, and notices no leave
+        "MILLRACE_SESSION_TIMEOUT_SECONDS": "4",  # this broker does not notice who leaves
     }
     stream = sensors.readings(100)
     with faust_worker(environment) as process:
