@@ -12,6 +12,7 @@ from millrace.streams.runtime.deployment import known_definitions
 from millrace.streams.settings import Settings
 from millrace.streams.state.archive.restoring import version_loader
 from millrace.streams.state.keys import state_key_if_any
+from millrace.streams.state.signing import keys_of
 from millrace.streams.topology.chain import AgentSpec
 from millrace.streams.topology.factory import TaskFactory
 
@@ -38,7 +39,7 @@ def agent_definitions(
     if key is not None:
         found = definitions.find, definitions.renamed
         load = version_loader(settings, pipeline, clients, key, *found)
-        factory = replace(factory, load_version=load)
+        factory = replace(factory, load_version=load, bundle_keys=keys_of(key))
     return AgentDefinitions(definitions, factory, settings.outputs)
 
 
