@@ -136,7 +136,10 @@ class Operator(ABC):
         """
 
     def readings(self) -> Iterable[Reading]:
-        """Return what the state shows, for metrics. Changes nothing."""
+        """Return what the state shows, for metrics. Changes nothing.
+
+        It is called between slices, also while another thread saves the stores.
+        """
         return ()
 
     def inherit(self, before: Operator, deployment: Deployment) -> list[AuditRecord]:  # noqa: ARG002 - for others

@@ -130,6 +130,10 @@ class KeyedState(OrderedDict[str, V]):
         else:
             self.unsaved.pop(key, None)
 
+    def peek(self, key: str) -> V | None:
+        """Return the value of a key, only to be read: any thread may, whoever saves meanwhile."""
+        return super().get(key)
+
     def take(self, key: str) -> V | None:
         """Remove a key and return its value, or None where there is none."""
         value = self.get(key)

@@ -217,8 +217,8 @@ class LearningOperator(RecordOperator):
 
     @property
     def evaluation(self) -> Prequential | None:
-        """The metrics so far; None before the first example."""
-        return self._evaluation.get(_PARTITION)
+        """The metrics so far, to be read; None before the first example."""
+        return self._evaluation.peek(_PARTITION)
 
     def process(self, record: Record) -> Iterable[Record]:
         if not isinstance(record, ExampleRecord):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,6 +24,7 @@ from millrace.streams.operators.drift import DriftOperator
 from millrace.streams.operators.examples import ExampleWriter
 from millrace.streams.operators.feature import FeatureOperator
 from millrace.streams.operators.ingest import IngestOperator
+from millrace.streams.operators.keyed_state import Change
 from millrace.streams.operators.learning import LearningOperator
 from millrace.streams.operators.prediction import PredictionOperator
 from millrace.streams.operators.record import RawRecord, Record
@@ -296,6 +298,18 @@ def test_models_survive_a_reaction(
             for key, models in whole.stores["models"].items():
                 assert kept[key].predict(x) == models.predict(x)
                 assert [*kept[key].challengers] == [*models.challengers]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_metrics_leave_a_save_alone(name: str, cases: dict[str, Case]) -> None:
+    """What a save has yet to take is not taken by who only looks, in another thread."""
+    operator, taken = cases[name].make(), list[Change]()
+    operator.run(Slice(cases[name].records))
+    due = {store: kept.begin_save(taken.append) for store, kept in operator.stores.items()}
+    assert all(math.isfinite(value) for _, _, value in operator.readings())
+    assert taken == []
+    for store, kept in operator.stores.items():
+        assert len([*iter(kept.next_change, None)]) == due[store]
 
 
 @pytest.mark.parametrize("name", NAMES)
