@@ -157,7 +157,7 @@ class Fleet:
     def kill(self, worker: Worker) -> None:
         """End a worker as a power cut would."""
         self._forget(worker)
-        worker.process.kill()
+        worker.send_to_all(signal.SIGKILL)
         worker.process.wait()
 
     def stop(self, worker: Worker) -> None:
