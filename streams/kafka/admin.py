@@ -18,6 +18,7 @@ from millrace.streams.kafka.errors import cause_of
 from millrace.streams.kafka.identity import identities
 from millrace.streams.kafka.protocols import Clients
 from millrace.streams.settings import Settings
+from millrace.streams.topology.names import full_name, short_name
 from millrace.streams.topology.partitions import check_inputs, fitting_partitions
 from millrace.streams.topology.topics import TopicSettings, topic_prefix, topic_settings
 
@@ -97,8 +98,8 @@ def topics_wanted(
 ) -> list[TopicSettings]:
     """Return the topics that a pipeline needs in the chain that is set, beside what is there."""
     prefix = topic_prefix(pipeline)
-    ours = {name.removeprefix(prefix): n for name, n in present.items() if name.startswith(prefix)}
-    counts = fitting_partitions(settings.agents, ours, settings.partitions)
+    there = {short_name(prefix, name): count for name, count in present.items()}
+    counts = fitting_partitions(settings.agents, there, settings.partitions)
     wanted = topic_settings(
         settings.agents,
         prefix=prefix,
@@ -106,7 +107,7 @@ def topics_wanted(
         replication=settings.replication,
         retention_ms=int(settings.retention_hours * 3_600_000),
     )
-    return [replace(each, partitions=counts[each.name.removeprefix(prefix)]) for each in wanted]
+    return [replace(each, partitions=counts[short_name(prefix, each.name)]) for each in wanted]
 
 
 def prepare_topics(clients: Clients, pipeline: Pipeline, settings: Settings) -> dict[str, int]:
@@ -143,7 +144,8 @@ def check_agents(settings: Settings, prefix: str, counts: Mapping[str, int]) -> 
         Their numbers of partitions differ.
     """
     for agent in settings.agents:
-        check_inputs(agent, {topic: counts[prefix + topic] for topic in agent.reads}, prefix)
+        reads = {topic: counts[full_name(prefix, topic)] for topic in agent.reads}
+        check_inputs(agent, reads, prefix)
 
 
 def topic_problems(

@@ -15,6 +15,7 @@ from typing import TypeAlias
 from confluent_kafka import Message
 
 from millrace.streams.operators.record import Origin
+from millrace.streams.topology.names import short_name
 
 Headers: TypeAlias = tuple[tuple[str, bytes | None], ...]
 
@@ -38,7 +39,7 @@ def runs_of(messages: Iterable[Message], prefix: str) -> Iterator[list[Origin]]:
 
 def _origins(full_topic: str, partition: int, run: list[Message], prefix: str) -> list[Origin]:
     columns = (
-        repeat(full_topic.removeprefix(prefix)),
+        repeat(short_name(prefix, full_topic)),
         repeat(partition),
         map(Message.offset, run),
         map(_time_ms, map(Message.timestamp, run)),

@@ -34,6 +34,7 @@ from millrace.streams.state.signing import keys_of
 from millrace.streams.topology.chain import AgentSpec
 from millrace.streams.topology.codec import TopicCodec
 from millrace.streams.topology.factory import TaskFactory
+from millrace.streams.topology.names import full_name
 from millrace.streams.topology.partitions import check_inputs
 from millrace.streams.topology.topics import topic_prefix, topics_beside
 
@@ -105,7 +106,9 @@ class Assembly:
         BrokerError
             The agent's inputs have different numbers of partitions.
         """
-        reads = {topic: self.partitions[self._prefix + topic] for topic in self.agent.reads}
+        reads = {
+            topic: self.partitions[full_name(self._prefix, topic)] for topic in self.agent.reads
+        }
         check_inputs(self.agent, reads, self._prefix)
         return Engine(
             self.agent.name,

@@ -33,6 +33,7 @@ from millrace.streams.runtime.gaps import Position, find_gap
 from millrace.streams.runtime.lag import Lag
 from millrace.streams.runtime.topic_watch import TopicWatch
 from millrace.streams.state.input_order import by_time
+from millrace.streams.topology.names import full_name
 
 _POLL_SECONDS = 0.1
 _TIMEOUT_SECONDS = 30.0
@@ -113,7 +114,7 @@ class Inbox:
         listener: RebalanceListener,
     ) -> None:
         self.topics = tuple(topics)
-        self._without_prefix = {prefix + topic: topic for topic in self.topics}
+        self._short = {full_name(prefix, topic): topic for topic in self.topics}
         self._name = name
         self._prefix = prefix
         self._clients = clients
@@ -132,7 +133,7 @@ class Inbox:
         config = {**self._stalls.config, "enable.partition.eof": True}
         self.consumer = clients.consumer(f"{prefix}{name}", config)
         self.consumer.subscribe(
-            [*self._without_prefix],
+            [*self._short],
             on_assign=self._callbacks.guarded(self._unless_closing(listener.on_assign)),
             on_revoke=self._callbacks.unassigning(self._then_forget(listener.on_revoke)),
             on_lost=self._callbacks.unassigning(self._then_forget(listener.on_lost)),
@@ -202,7 +203,7 @@ class Inbox:
         """Return by partition the topics, without prefix, of which it was assigned."""
         found: defaultdict[int, list[str]] = defaultdict(list)
         for each in assigned:
-            found[each.partition].append(self._without_prefix[each.topic])
+            found[each.partition].append(self._short[each.topic])
         return dict(found)
 
     def committed(self, assigned: list[TopicPartition]) -> dict[Place, Committed]:
@@ -225,7 +226,7 @@ class Inbox:
                 " waits for a transaction that has long ended: restart that broker"
             ) from error
         return {
-            (self._without_prefix[each.topic], each.partition): Committed(
+            (self._short[each.topic], each.partition): Committed(
                 each.offset, *read_metadata(each.metadata)
             )
             for each in found
@@ -234,7 +235,7 @@ class Inbox:
 
     def watermarks(self, topic: str, partition: int) -> Watermarks:
         """Return the first offset that the broker still has, and the one behind its last."""
-        at = TopicPartition(self._prefix + topic, partition)
+        at = TopicPartition(full_name(self._prefix, topic), partition)
         with explained(self._clients, self._request(at.topic)):
             return Watermarks(*self.consumer.get_watermark_offsets(at, timeout=_TIMEOUT_SECONDS))
 
@@ -266,7 +267,7 @@ class Inbox:
         known = self._watch.known
         return [
             TopicPartition(
-                self._prefix + topic,
+                full_name(self._prefix, topic),
                 partition,
                 offset,
                 metadata(known[topic], definitions.get(partition, "")) if topic in known else "",
@@ -277,7 +278,7 @@ class Inbox:
     def report_lag(self, offsets: dict[Place, int]) -> None:
         """Report by partition how many records wait beyond `offsets`."""
         for (topic, partition), offset in offsets.items():
-            at = TopicPartition(self._prefix + topic, partition)
+            at = TopicPartition(full_name(self._prefix, topic), partition)
             _, end = self.consumer.get_watermark_offsets(at, cached=True)
             self._lag.report((topic, partition), offset, end, self._is_drained)
 
@@ -297,7 +298,8 @@ class Inbox:
         return call
 
     def _at(self, places: Iterable[Place]) -> list[TopicPartition]:
-        return [TopicPartition(self._prefix + topic, partition) for topic, partition in places]
+        prefix = self._prefix
+        return [TopicPartition(full_name(prefix, topic), at) for topic, at in places]
 
     def _begin(self, offsets: dict[Place, int]) -> None:
         self._start = self.positions(offsets)
@@ -333,10 +335,10 @@ class Inbox:
             return
         self._clients.outage.end()
         for (topic, partition), position in self._stalls.positions.items():
-            self._lag.note_checked((self._without_prefix[topic], partition), position)
+            self._lag.note_checked((self._short[topic], partition), position)
         for (topic, partition), position in stalled.items():
             raise BrokerError(
-                f"agent {self._name} was not given {self._without_prefix[topic]}[{partition}] from"
+                f"agent {self._name} was not given {self._short[topic]}[{partition}] from"
                 f" offset {position.offset} on within {self._stalls.check_seconds:.0f} s, although"
                 f" the broker has records: librdkafka's fetcher is stalled in state"
                 f" {position.fetcher_state!r}"
@@ -354,7 +356,7 @@ class Inbox:
 
     def _note(self, error: KafkaError, message: Message) -> None:
         if error.code() == KafkaError._PARTITION_EOF:
-            place = self._without_prefix[message.topic() or ""], message.partition() or 0
+            place = self._short[message.topic() or ""], message.partition() or 0
             self._ends[place] = message.offset() or 0
             self._lag.note_end(place, self._ends[place])
         elif error.code() == KafkaError._AUTO_OFFSET_RESET:
@@ -364,7 +366,7 @@ class Inbox:
 
     def _out_of_range(self, message: Message) -> BrokerError:
         """Return why there is no such offset: it expired, or the topic is another one by now."""
-        topic, partition = self._without_prefix[message.topic() or ""], message.partition() or 0
+        topic, partition = self._short[message.topic() or ""], message.partition() or 0
         offset = message.offset() or 0
         where, before = (
             f"{topic}[{partition}]",
@@ -393,5 +395,5 @@ class Inbox:
         self._clients.outage.note(error.str())
 
     def _request(self, topic: str = "") -> Request:
-        topics = topic or ", ".join(self._without_prefix)
+        topics = topic or ", ".join(self._short)
         return Request(topics, f"{self._prefix}{self._name}", operation="Read")

@@ -38,6 +38,7 @@ from millrace.streams.settings import Guarantee
 from millrace.streams.state.parts import is_part
 from millrace.streams.state.records import MANIFEST, StateRecord
 from millrace.streams.topology.codec import TopicCodec
+from millrace.streams.topology.names import short_name
 
 _log = structlog.get_logger(__name__)
 
@@ -86,7 +87,7 @@ class Outbox:
         self._prefix = prefix
         self.codec = codec
         self._places = {
-            topic.removeprefix(prefix): (topic, count) for topic, count in partitions.items()
+            short_name(prefix, topic): (topic, count) for topic, count in partitions.items()
         }
         self._metrics = metrics
         self._published = Published()

@@ -10,6 +10,7 @@ from millrace.streams.kafka.admin import partition_counts
 from millrace.streams.kafka.protocols import Clients, Place
 from millrace.streams.kafka.reading import committed_offsets, watermarks
 from millrace.streams.topology.chain import AgentSpec
+from millrace.streams.topology.names import full_name, short_name
 from millrace.streams.topology.topics import INPUTS
 
 
@@ -56,7 +57,7 @@ class ReadingProgress:
         """
         counts = partition_counts(self.clients)  # a topic may have been given more
         topics = frozenset().union(*(each.reads for each in self.agents))
-        full = [f"{self.prefix}{each}" for each in sorted(topics)]
+        full = [full_name(self.prefix, each) for each in sorted(topics)]
         places = [(topic, each) for topic in full for each in range(counts.get(topic, 0))]
         ends = {place: each.high for place, each in watermarks(self.clients, places).items()}
         is_drained = all(self._has_read(each, self._of(each.reads, ends)) for each in self.agents)
@@ -64,7 +65,7 @@ class ReadingProgress:
 
     def _of(self, topics: Collection[str], ends: Mapping[Place, int]) -> dict[Place, int]:
         """Return the ends of some topics, which are named without prefix."""
-        return {at: end for at, end in ends.items() if at[0].removeprefix(self.prefix) in topics}
+        return {at: end for at, end in ends.items() if short_name(self.prefix, at[0]) in topics}
 
     def _has_read(self, agent: AgentSpec, ends: Mapping[Place, int]) -> bool:
         """Whether an agent has committed that it has read its topics to their ends."""

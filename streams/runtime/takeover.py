@@ -28,6 +28,7 @@ from millrace.streams.runtime.topic_watch import TopicWatch
 from millrace.streams.state.log import StateLog
 from millrace.streams.state.records import Saved
 from millrace.streams.topology.live_task import LiveTask
+from millrace.streams.topology.names import full_name
 from millrace.streams.topology.partitions import check_inputs, check_keys, is_widened
 from millrace.streams.topology.task import Task
 from millrace.streams.topology.topics import topic_prefix, topics_beside
@@ -144,7 +145,7 @@ class Takeover:
         needed = max(counts.values())
         ours = [*topics_beside(agent), *filter(is_widened, agent.reads)]
         narrow = [each for each in ours if known[each].partitions < needed]
-        widen_topics(self._clients, {prefix + topic: needed for topic in narrow})
+        widen_topics(self._clients, {full_name(prefix, topic): needed for topic in narrow})
 
     def _partitions_to_own(self, places: Mapping[int, Collection[str]]) -> list[int]:
         """Return the partitions of the widest input: those of another may be somebody else's."""

@@ -22,6 +22,7 @@ from millrace.streams.kafka.identity import (
     identities,
 )
 from millrace.streams.kafka.protocols import Clients
+from millrace.streams.topology.names import full_name
 
 _TAKEOVER_TIMEOUT_SECONDS = 30.0
 _CHECK_TIMEOUT_SECONDS = 2.0
@@ -58,7 +59,7 @@ class TopicWatch:
         self._admin = clients.admin()
         self._identities = embedded_identities if clients.is_embedded else identities
         self._prefix = prefix
-        self._topics = {prefix + topic: topic for topic in topics}
+        self._topics = {full_name(prefix, topic): topic for topic in topics}
         self._check = check
 
     def identify(self) -> None:
@@ -105,8 +106,8 @@ class TopicWatch:
                 raise self._gone(topic)
             if found[topic].is_another(known):
                 raise TopicError(
-                    f"topic {self._prefix}{topic} was deleted and created again while agent"
-                    f" {self._agent} was using it"
+                    f"topic {full_name(self._prefix, topic)} was deleted and created again while"
+                    f" agent {self._agent} was using it"
                 )
 
     def identity(self, topic: str) -> Identity:
@@ -130,7 +131,7 @@ class TopicWatch:
 
     def _gone(self, topic: str) -> TopicError:
         return TopicError(
-            f"there is no topic {self._prefix}{topic} any more, which agent {self._agent} needs:"
-            " it was deleted. To create it again, start the worker again, or run `millrace topics"
-            " --create`"
+            f"there is no topic {full_name(self._prefix, topic)} any more, which agent"
+            f" {self._agent} needs: it was deleted. To create it again, start the worker again,"
+            " or run `millrace topics --create`"
         )

@@ -18,6 +18,7 @@ from typing import NamedTuple
 from millrace.schemas.records import Audit
 from millrace.streams.operators.audit import digest_of
 from millrace.streams.state.saved_trail import SavedHead
+from millrace.streams.topology.names import short_name
 
 _ANEW = (
     "begins the chain anew, which began at {}: its writer has lost its state, and what was before"
@@ -227,7 +228,7 @@ def _against(line: Sequence[_Link], head: SavedHead, prefix: str) -> Iterator[Br
 
 
 def _has_seen(head: SavedHead, value: Audit, prefix: str) -> bool:
-    return value["offset"] < head.covers.get(value["topic"].removeprefix(prefix), 0)
+    return value["offset"] < head.covers.get(short_name(prefix, value["topic"]), 0)
 
 
 def _stranger(link: _Link, other: _Link | None) -> str:

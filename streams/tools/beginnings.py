@@ -18,6 +18,7 @@ from millrace.streams.state.archive.store import Place, open_archive
 from millrace.streams.state.keys import state_key, state_key_if_any
 from millrace.streams.tools.inputs import TaskInputs
 from millrace.streams.topology.live_task import LiveTask
+from millrace.streams.topology.names import full_name, short_name
 from millrace.streams.topology.topics import topic_prefix
 
 _TIMEOUT_SECONDS = 30.0
@@ -114,5 +115,5 @@ def _may_lead_to(header: Header, prediction: Prediction, known: Mapping[str, Ide
 
 def _known(clients: Clients, prefix: str, topics: frozenset[str]) -> dict[str, Identity]:
     ask = embedded_identities if clients.is_embedded else identities
-    found = ask(clients.admin(), [prefix + each for each in topics], _TIMEOUT_SECONDS)
-    return {name.removeprefix(prefix): each for name, each in found.items()}
+    found = ask(clients.admin(), [full_name(prefix, each) for each in topics], _TIMEOUT_SECONDS)
+    return {short_name(prefix, name): each for name, each in found.items()}

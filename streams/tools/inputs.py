@@ -15,6 +15,7 @@ from millrace.streams.operators.record import Origin
 from millrace.streams.state.input_order import Note
 from millrace.streams.state.order_log import OrderLog
 from millrace.streams.topology.chain import AgentSpec
+from millrace.streams.topology.names import full_name, short_name
 from millrace.streams.topology.topics import order_topic
 
 
@@ -74,13 +75,14 @@ class TaskInputs:
         self._order = prefix + order_topic(agent)
         ends = self._ends([self._order] if self._order in there else [])
         self._order_end = ends[self._order].high if ends else 0
-        topics = [topic for topic in sorted(agent.reads) if prefix + topic in there]
-        marks = self._ends([prefix + topic for topic in topics])  # later: they have what is noted
+        names = {topic: full_name(prefix, topic) for topic in sorted(agent.reads)}
+        topics = [topic for topic, name in names.items() if name in there]
+        marks = self._ends([names[topic] for topic in topics])  # later: they have what is noted
         self._begins = {topic: begins.get(topic, 0) for topic in topics}
         self._check(marks)
-        left = {topic: marks[prefix + topic].high - self._begins[topic] for topic in topics}
+        left = {topic: marks[names[topic]].high - self._begins[topic] for topic in topics}
         self._used = [topic for topic, count in left.items() if count > 0]
-        self.topics = [prefix + topic for topic in self._used]
+        self.topics = [names[topic] for topic in self._used]
         self.records = sum(left[topic] for topic in self._used)
         if not self._used:
             raise BrokerError(f"the log is empty: partition {partition} of {', '.join(marks)}")
@@ -128,7 +130,7 @@ class TaskInputs:
     def _read(self, topic: str) -> Iterator[Origin]:
         for message in read_to_end(
             self._clients,
-            self._prefix + topic,
+            full_name(self._prefix, topic),
             [self._partition],
             begins={self._partition: self._begins[topic]},
         ):
@@ -140,7 +142,7 @@ class TaskInputs:
 
     def _check(self, ends: Mapping[str, Watermarks]) -> None:
         for topic, (low, _) in ends.items():
-            begin = self._begins[topic.removeprefix(self._prefix)]
+            begin = self._begins[short_name(self._prefix, topic)]
             if low > begin:
                 raise ExpiredError(
                     f"the log is incomplete: {topic}[{self._partition}] begins at"

@@ -27,6 +27,7 @@ from millrace.streams.tools.defined import agent_definitions
 from millrace.streams.tools.inputs import TaskInputs
 from millrace.streams.topology.chain import AgentSpec
 from millrace.streams.topology.codec import TopicCodec
+from millrace.streams.topology.names import full_name
 from millrace.streams.topology.task import Task
 from millrace.streams.topology.topics import topic_prefix
 
@@ -86,13 +87,13 @@ def reproduce(
     prefix, codec = topic_prefix(pipeline), TopicCodec(pipeline)
     partition, published = _find(clients, f"{prefix}predictions", event_id, codec, progress)
     there = partition_counts(clients)  # an earlier release had not all of them
-    partitions = max(there.get(prefix + topic, 1) for topic in agent.reads)
+    partitions = max(there.get(full_name(prefix, topic), 1) for topic in agent.reads)
     definitions = agent_definitions(clients, pipeline, settings, agent, partitions)
     for version, live, inputs in beginnings(
         clients, pipeline, settings, definitions, partition, published
     ):
         for count, origin in enumerate(inputs.in_order(), 1):
-            topic = f"{prefix}{origin.topic}"
+            topic = full_name(prefix, origin.topic)
             progress(f"reading {inputs}", count, inputs.records)
             for made in as_records(live.fold([origin]).made):
                 if isinstance(made, PredictionRecord) and made.value["event_id"] == event_id:

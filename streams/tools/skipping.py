@@ -10,6 +10,7 @@ from millrace.streams.control.in_force import skipped_record
 from millrace.streams.kafka.protocols import Clients
 from millrace.streams.kafka.reading import committed_offset
 from millrace.streams.topology.chain import AgentSpec
+from millrace.streams.topology.names import short_name
 
 
 def check_not_folded(
@@ -35,7 +36,7 @@ def check_not_folded(
     """
     check_form("skip", arguments)
     topic, partition, offset = skipped_record(prefix, arguments)
-    reader = next((each for each in agents if topic.removeprefix(prefix) in each.reads), None)
+    reader = next((each for each in agents if short_name(prefix, topic) in each.reads), None)
     if reader is None:
         raise CommandError(f"topic must be one that an agent of this chain reads; got {topic!r}")
     reached = committed_offset(clients, f"{prefix}{reader.name}", topic, partition)

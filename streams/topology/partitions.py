@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from millrace.schemas import PartitionsError
 from millrace.streams.topology.chain import AgentSpec
+from millrace.streams.topology.names import full_name
 from millrace.streams.topology.topics import (
     INPUTS,
     TOPICS,
@@ -84,7 +85,7 @@ def check_inputs(agent: AgentSpec, partitions: Mapping[str, int], prefix: str) -
     >>> check_inputs(parse_chain("default")[0], {"events": 3, "labels": 1}, "p.")
     """
     reads = [topic for topic in sorted(agent.reads) if not is_widened(topic)]
-    counts = {prefix + topic: partitions[topic] for topic in reads}
+    counts = {full_name(prefix, topic): partitions[topic] for topic in reads}
     if agent.routes or len({*counts.values()}) == 1:
         return
     most = max(counts.values())
@@ -111,9 +112,9 @@ def check_keys(agent: AgentSpec, topic: str, before: int, now: int, prefix: str)
     if before == now:
         return
     raise PartitionsError(
-        f"topic {prefix}{topic} has {now} partitions, and had {before} when the state of agent"
-        f" {agent.name} was saved: keys are on other partitions now than their models and windows."
-        " Give the pipeline another name, with topics of its own, and replay into it; or delete the"
+        f"topic {full_name(prefix, topic)} has {now} partitions, and had {before} when the state of"
+        f" agent {agent.name} was saved: keys are on other partitions now than their models and"
+        " windows. Give the pipeline another name, with topics of its own, and replay into it; or delete the"
         f" topics {', '.join(prefix + each for each in state_topics(agent))} to learn again from"
         " the log as it is"
     )
