@@ -114,9 +114,9 @@ def check_keys(agent: AgentSpec, topic: str, before: int, now: int, prefix: str)
     raise PartitionsError(
         f"topic {full_name(prefix, topic)} has {now} partitions, and had {before} when the state of"
         f" agent {agent.name} was saved: keys are on other partitions now than their models and"
-        " windows. Give the pipeline another name, with topics of its own, and replay into it; or delete the"
-        f" topics {', '.join(prefix + each for each in state_topics(agent))} to learn again from"
-        " the log as it is"
+        " windows. Give the pipeline another name, with topics of its own, and replay into it; or"
+        f" delete the topics {', '.join(prefix + each for each in state_topics(agent))} to learn"
+        " again from the log as it is"
     )
 
 

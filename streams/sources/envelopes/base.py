@@ -1,0 +1,66 @@
+"""What every envelope is: a form in which others wrap the record that counts."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from types import MappingProxyType
+from typing import ClassVar, NamedTuple
+
+from millrace.streams.operators.record import Origin
+
+
+class Says(Enum):
+    """What a record says of the row in it."""
+
+    IS = "is"
+    """There is such a row: it is new, or was there before (a snapshot)."""
+
+    CHANGED = "changed"
+    GONE = "gone"
+
+
+class Opened(NamedTuple):
+    """What is in an envelope.
+
+    Attributes
+    ----------
+    says
+        What it says of the row.
+    row
+        The row, in one of the forms that plain records have; of one that is gone as it was. None
+        where it is not there.
+    attributes
+        What the envelope says besides, by name.
+    """
+
+    says: Says
+    row: bytes | None
+    attributes: Mapping[str, object] = MappingProxyType({})
+
+
+class Envelope(ABC):
+    """A form of records.
+
+    Attributes
+    ----------
+    name
+        What it is called in a `Source`.
+    """
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def open(self, origin: Origin) -> Opened:
+        """Return what is in a record that has a value.
+
+        Raises
+        ------
+        RecordError
+            It is not in this form.
+        """
+
+    def rows(self, values: Sequence[bytes | None]) -> list[bytes | None]:
+        """Return the rows of many records; None for each that is to be opened by itself."""
+        return [None] * len(values)

@@ -1,0 +1,68 @@
+"""CloudEvents 1.0, structured or binary.
+
+Structured, the record is a JSON document with the event in `data` or, as base64, `data_base64`.
+Binary, the record is the event, and the attributes are headers that begin with `ce_`. Source: the
+specification of CloudEvents, "JSON Event Format" and "Kafka Protocol Binding".
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+
+import msgspec
+
+from millrace.schemas import RecordError, RejectReason
+from millrace.streams.operators.record import Origin
+from millrace.streams.sources.envelopes.base import Envelope, Opened, Says
+from millrace.streams.sources.envelopes.documents import ABSENT, Documents, row_of
+
+_PREFIX = "ce_"
+
+
+class _CloudEvent(msgspec.Struct, gc=False):
+    specversion: str
+    id: str
+    source: str
+    type: str
+    time: str | None = None
+    subject: str | None = None
+    data: msgspec.Raw = ABSENT
+    data_base64: str | None = None
+
+
+class CloudEvents(Envelope):
+    name = "cloudevents"
+
+    def __init__(self) -> None:
+        self._documents = Documents("a CloudEvent in JSON, or have headers ce_*", _CloudEvent)
+
+    def open(self, origin: Origin) -> Opened:
+        attributes = _of_headers(origin)
+        if attributes:
+            return Opened(Says.IS, origin.value, attributes)
+        event = self._documents.read(origin.value or b"")
+        row = _data(event)
+        if row is None:
+            must = "a CloudEvent must have the event in data or data_base64"
+            raise RecordError(RejectReason.WRONG_SHAPE, f"{must}; it has none")
+        names = ("specversion", "id", "source", "type", "time", "subject")
+        return Opened(Says.IS, row, {_PREFIX + name: getattr(event, name) for name in names})
+
+
+def _of_headers(origin: Origin) -> Mapping[str, object]:
+    """Return the attributes of a binary one; none where it is structured."""
+    found = {name: value or b"" for name, value in origin.headers if name.startswith(_PREFIX)}
+    if "ce_specversion" not in found:
+        return {}
+    return {name: value.decode(errors="replace") for name, value in found.items()}
+
+
+def _data(event: _CloudEvent) -> bytes | None:
+    if event.data_base64 is None:
+        return row_of(event.data)
+    try:
+        return base64.b64decode(event.data_base64, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise RecordError(RejectReason.MALFORMED, f"data_base64 must be base64; {error}") from None
