@@ -215,7 +215,7 @@ def _assemble(
             archiver=archiver if "learning" in agent else None,
             note=note,
         ).engine(on_refused=app.refuse)
-        for agent in settings.agents
+        for agent in settings.agents_of(pipeline)
     )
     connect = partial(InForceReader, clients, pipeline, settings, key)
 

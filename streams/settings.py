@@ -32,6 +32,7 @@ from millrace.streams.redaction import is_secret, keep_secret, redact, redacted,
 from millrace.streams.registry_settings import RegistrySettings
 from millrace.streams.retention import Tier, parse_retention
 from millrace.streams.topology.chain import CONTROL_AGENT, AgentSpec, parse_chain
+from millrace.streams.topology.sources import sources_of
 
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 LogFormat: TypeAlias = Literal["auto", "console", "json"]
@@ -80,6 +81,10 @@ class Settings(BaseModel):
     kafka: dict[str, str] = Field(
         default_factory=dict,
         description="librdkafka properties for every client, for TLS and SASL for example.",
+    )
+    topics: dict[str, str] = Field(
+        default_factory=dict,
+        description="What topics of sources are called here: names of the definition to names.",
     )
     schema_registry_url: str = Field(
         "",
@@ -223,10 +228,10 @@ class Settings(BaseModel):
         ]
         return [each for each in (*own, *properties, *users) if each]
 
-    @property
-    def agents(self) -> tuple[AgentSpec, ...]:
-        """The agents that the chain setting describes, and the one that takes commands."""
-        return (*parse_chain(self.chain), CONTROL_AGENT)
+    def agents_of(self, pipeline: Pipeline) -> tuple[AgentSpec, ...]:
+        """Return the agents that the chain setting describes, and the one that takes commands."""
+        sources = frozenset(sources_of(pipeline, self.topics))
+        return (*parse_chain(self.chain, sources), CONTROL_AGENT)
 
     @property
     def retention(self) -> tuple[Tier, ...]:

@@ -34,6 +34,7 @@ from millrace.models.pipeline.factories import check_factories
 from millrace.models.pipeline.labels import Labels, class_limit
 from millrace.models.pipeline.model import Model, ModelFactory
 from millrace.models.pipeline.seeds import missing_seeds, seeded
+from millrace.models.pipeline.sources import Source, check_sources
 from millrace.models.pipeline.tasks import Task
 from millrace.schemas import EventSchema
 from millrace.schemas.codec.avro import Schema
@@ -177,6 +178,8 @@ class Pipeline:
         What happens to a record for which a feature or the champion raises: `reject` (it is
         written to the topic `rejects`, and the next one follows) or `stop` (the agent halts until
         the problem is fixed).
+    events
+        Topics of others that events come on, too, beside `<name>.events`: `Source`s.
 
     Raises
     ------
@@ -228,6 +231,7 @@ class Pipeline:
     largest_feature: float | None = None
     on_error: OnError | str = "reject"
     earlier_schemas: Sequence[Path | str | Schema] = ()
+    events: Sequence[Source] = ()
 
     def __post_init__(self) -> None:
         _check_name(self.name)
@@ -235,6 +239,7 @@ class Pipeline:
         self._check_schema()
         self._check_fields()
         self._check_limits()
+        check_sources("events", self.events)
         self._check_models()
         self._check_metrics()
         self._check_features()

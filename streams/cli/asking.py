@@ -23,13 +23,14 @@ from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.settings import Settings
 
 if TYPE_CHECKING:
+    from millrace.models.pipeline.definition import Pipeline
     from millrace.streams.kafka.commands import Request
     from millrace.streams.tools.asking import Answer
 
 _WAIT_SECONDS = 30.0
 
-Check: TypeAlias = Callable[[Settings, str, Mapping[str, str]], object]
-"""Raises an error where arguments are wrong: given settings, the prefix of topics, and them."""
+Check: TypeAlias = Callable[[Settings, "Pipeline", Mapping[str, str]], object]
+"""Raises an error where arguments are wrong: given settings, the definition, and them."""
 
 asking_options = (
     click.option(
@@ -114,8 +115,9 @@ def _asking(name: str, check: Check, then):  # type: ignore[no-untyped-def]  # c
             who=who or getpass.getuser(),
             why=why,
         )
-        prefix = topic_prefix(settings.load_pipeline())
-        check(settings, prefix, arguments)
+        pipeline = settings.load_pipeline()
+        check(settings, pipeline, arguments)
+        prefix = topic_prefix(pipeline)
         then(settings, prefix, asked(settings, prefix, request, wait_seconds), wait_seconds)
 
     return call

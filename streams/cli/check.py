@@ -164,7 +164,7 @@ def _topics(pipeline: Pipeline, settings: Settings) -> Table:
     table = Table(title=f"Topics (chain {settings.chain})", title_justify="left")
     for column in ("topic", "for", "cleanup", "holds"):
         table.add_column(column)
-    for topic in topics_of(settings.agents):
+    for topic in topics_of(settings.agents_of(pipeline)):
         cleanup = "compact" if topic.is_compacted else "delete"
         table.add_row(topic_prefix(pipeline) + topic.name, topic.use, cleanup, topic.holds)
     return table

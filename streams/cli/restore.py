@@ -49,7 +49,7 @@ def restore(settings: Settings, version: str, who: str, why: str, wait_seconds: 
 
     pipeline, clients = settings.load_pipeline(), KafkaClients(settings)
     reader = archive_reader(clients, pipeline, settings)
-    found = to_restore(reader, version, learning_agent(settings).name)
+    found = to_restore(reader, version, learning_agent(settings, pipeline).name)
     partitions = ", ".join(map(str, found.files))
     size = sum(each.size for each in found.files.values())
     click.echo(printable(f"{version}: {size:,} bytes, partitions {partitions}"))

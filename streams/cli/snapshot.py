@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from millrace.models.pipeline.definition import Pipeline
 from millrace.streams.cli.asking import asked, command_of
 from millrace.streams.control.commands import SNAPSHOT
 from millrace.streams.settings import Settings
@@ -30,10 +31,11 @@ def snapshot_now(settings: Settings, prefix: str, who: str, why: str, wait_secon
     _wait(settings, prefix, asked(settings, prefix, request, wait_seconds), wait_seconds)
 
 
-def _check(settings: Settings, prefix: str, _arguments: Mapping[str, str]) -> None:
+def _check(settings: Settings, pipeline: Pipeline, _arguments: Mapping[str, str]) -> None:
     from millrace.streams.state.archive.store import open_archive
+    from millrace.streams.topology.topics import topic_prefix
 
-    open_archive(settings, prefix)
+    open_archive(settings, topic_prefix(pipeline))
 
 
 def _wait(settings: Settings, prefix: str, answer: Answer, wait_seconds: float) -> None:

@@ -20,6 +20,7 @@ from millrace.streams.kafka.protocols import Clients
 from millrace.streams.settings import Settings
 from millrace.streams.topology.names import full_name, short_name
 from millrace.streams.topology.partitions import check_inputs, fitting_partitions
+from millrace.streams.topology.sources import sources_of
 from millrace.streams.topology.topics import TopicSettings, topic_prefix, topic_settings
 
 CONNECT_TIMEOUT_SECONDS = 8.0
@@ -97,11 +98,9 @@ def topics_wanted(
     pipeline: Pipeline, settings: Settings, present: Mapping[str, int]
 ) -> list[TopicSettings]:
     """Return the topics that a pipeline needs in the chain that is set, beside what is there."""
-    prefix = topic_prefix(pipeline)
-    there = {short_name(prefix, name): count for name, count in present.items()}
-    counts = fitting_partitions(settings.agents, there, settings.partitions)
+    prefix, counts = topic_prefix(pipeline), _fitting(pipeline, settings, present)
     wanted = topic_settings(
-        settings.agents,
+        settings.agents_of(pipeline),
         prefix=prefix,
         partitions=settings.partitions,
         replication=settings.replication,
@@ -118,24 +117,33 @@ def prepare_topics(clients: Clients, pipeline: Pipeline, settings: Settings) -> 
     Raises
     ------
     BrokerError
-        The broker does not answer, or refuses, or has topics that do not fit the pipeline.
+        The broker does not answer, or refuses, or has topics that do not fit the pipeline, or lacks
+        one of a source.
     """
     present = partition_counts(clients)
+    counts = _fitting(pipeline, settings, present)
+    _check_agents(pipeline, settings, counts)
     wanted = topics_wanted(pipeline, settings, present)
-    counts = {each.name: each.partitions for each in wanted}
-    check_agents(settings, topic_prefix(pipeline), counts)
     there = [each for each in wanted if each.name in present]
     for problem in cleanup_problems(clients, there):
         _log.warning(problem)
     created = ensure_topics(clients, wanted)
-    wider = {name: count for name, count in counts.items() if created[name] < count}
+    wider = {each.name: each.partitions for each in wanted if created[each.name] < each.partitions}
+    sources = sources_of(pipeline, settings.topics)
+    created |= {full_name(topic_prefix(pipeline), each): counts[each] for each in sources}
     if clients.is_embedded:  # all of its topics are alike
         return created
     widen_topics(clients, wider)
     return created | wider
 
 
-def check_agents(settings: Settings, prefix: str, counts: Mapping[str, int]) -> None:
+def _fitting(pipeline: Pipeline, settings: Settings, present: Mapping[str, int]) -> dict[str, int]:
+    """Return the partitions of each topic that a pipeline uses, by its short name."""
+    there = {short_name(topic_prefix(pipeline), name): count for name, count in present.items()}
+    return fitting_partitions(settings.agents_of(pipeline), there, settings.partitions)
+
+
+def _check_agents(pipeline: Pipeline, settings: Settings, counts: Mapping[str, int]) -> None:
     """Refuse topics that an agent cannot read side by side.
 
     Raises
@@ -143,9 +151,8 @@ def check_agents(settings: Settings, prefix: str, counts: Mapping[str, int]) -> 
     BrokerError
         Their numbers of partitions differ.
     """
-    for agent in settings.agents:
-        reads = {topic: counts[full_name(prefix, topic)] for topic in agent.reads}
-        check_inputs(agent, reads, prefix)
+    for agent in settings.agents_of(pipeline):
+        check_inputs(agent, counts, topic_prefix(pipeline))
 
 
 def topic_problems(
@@ -153,15 +160,14 @@ def topic_problems(
 ) -> list[str]:
     """Return what is wrong with the topics that are there."""
     wanted = topics_wanted(pipeline, settings, present)
-    counts = {each.name: each.partitions for each in wanted}
     problems = [
-        f"topic {name} has {present[name]} partitions and needs {count}: a worker adds them when it"
-        " starts, and so does --create"
-        for name, count in counts.items()
-        if present.get(name, count) < count
+        f"topic {each.name} has {present[each.name]} partitions and needs {each.partitions}: a"
+        " worker adds them when it starts, and so does --create"
+        for each in wanted
+        if present.get(each.name, each.partitions) < each.partitions
     ]
     try:
-        check_agents(settings, topic_prefix(pipeline), counts)
+        _check_agents(pipeline, settings, _fitting(pipeline, settings, present))
     except BrokerError as error:
         problems.append(str(error))
     return problems + cleanup_problems(clients, [each for each in wanted if each.name in present])

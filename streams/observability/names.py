@@ -75,6 +75,9 @@ RECORDS_RECEIVED = _counter("records_received", "Records read, by kind.", "kind"
 EVENTS_REJECTED = _counter("events_rejected", "Events in rejects.", "reason")
 LABELS_REJECTED = _counter("labels_rejected", "Labels in rejects.", "reason")
 TOMBSTONES_IGNORED = _counter("tombstones_ignored", "Records without a value, ignored.", "kind")
+ROWS_PASSED_OVER = _counter(
+    "rows_passed_over", "Rows that changed or are gone, which are no events.", "says"
+)
 LABELS = _counter("labels", "Labels, by fate.", "fate")
 EVENTS_EXPIRED = _counter("events_expired", "Events that got no label in time.", "cause")
 EXAMPLES_LEARNED = _counter("examples_learned", "Examples learned from.", "model")
@@ -179,6 +182,7 @@ TALLIED = {
     "rejected_event": EVENTS_REJECTED,
     "rejected_label": LABELS_REJECTED,
     "tombstone": TOMBSTONES_IGNORED,
+    "passed_over": ROWS_PASSED_OVER,
     "label": LABELS,
     "expired": EVENTS_EXPIRED,
     "learned": EXAMPLES_LEARNED,

@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeAlias
 
 from millrace.models.candidates.model_set import ModelSet
 from millrace.models.pipeline.definition import Pipeline
+from millrace.models.pipeline.sources import Source
 from millrace.schemas import ArchiveError
 from millrace.streams.operators.record import AcceptedRecord, SnapshotRecord, TombstoneRecord
 from millrace.streams.operators.scope import ScopedModels
@@ -56,6 +57,8 @@ class Context:
         Names of the operators that share the agent.
     clean_partitions
         Partitions of the topic `clean`.
+    sources
+        Topic to what is read from it, of the user's own topics.
     commands_to
         Where accepted commands go.
     command_key
@@ -79,6 +82,7 @@ class Context:
     commands_to: CommandTopic
     max_event_bytes: int
     written_schema: WrittenSchema
+    sources: Mapping[str, Source]
     load_models: LoadModels
     command_key: bytes = b""
     bundle_keys: Sequence[bytes] = ()

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
+from types import MappingProxyType
 from typing import NoReturn, Self
 
 from millrace.models.pipeline.definition import Pipeline, Scope
+from millrace.models.pipeline.sources import Source
 from millrace.models.user_code import told
 from millrace.schemas import RecordError, RejectReason
 from millrace.schemas.records import Event, Fields, Label, LabelValue
@@ -26,6 +28,7 @@ from millrace.streams.operators.routing import partition_of
 from millrace.streams.operators.slice import Slice
 from millrace.streams.sources.confluent import WrittenSchema
 from millrace.streams.sources.decoder import Decoded, InputDecoder
+from millrace.streams.sources.opening import Opening
 from millrace.streams.sources.times import EventTimes
 from millrace.streams.sources.values import identity
 
@@ -47,6 +50,8 @@ class IngestOperator(RecordOperator):
         Looks a schema up by its registry id.
     max_event_bytes
         A larger record is rejected.
+    sources
+        Topic to what is read from it, of the user's own topics.
     """
 
     name = "ingest"
@@ -57,8 +62,11 @@ class IngestOperator(RecordOperator):
         partitions: int | None,
         written_schema: WrittenSchema,
         max_event_bytes: int,
+        sources: Mapping[str, Source] = MappingProxyType({}),
     ) -> None:
-        super().__init__(pipeline, self.topics_in([self.name]))
+        topics = self.topics_in([self.name])
+        super().__init__(pipeline, Topics(topics.reads | sources.keys(), topics.writes))
+        self._opening = Opening(sources)
         self._decoder = InputDecoder(pipeline, written_schema, max_event_bytes)
         self._pipeline = pipeline
         self._labels = pipeline.labels
@@ -80,7 +88,13 @@ class IngestOperator(RecordOperator):
     def make(cls, context: Context) -> Self:
         stays = "feature" in context.agent
         partitions = None if stays else context.clean_partitions
-        return cls(context.pipeline, partitions, context.written_schema, context.max_event_bytes)
+        return cls(
+            context.pipeline,
+            partitions,
+            context.written_schema,
+            context.max_event_bytes,
+            context.sources,
+        )
 
     def _fold(self, slice_: Slice) -> list[Made]:
         """Fold a slice: what is ordinary in one loop, and any other record by itself.
@@ -89,8 +103,9 @@ class IngestOperator(RecordOperator):
         """
         records = [each for each in slice_ if each.topic in self.topics.reads]
         origins = [record.origin for record in records]
-        topics = (origin.topic for origin in origins)  # which only some formats ask for
-        rows = self._decoder.decode_all(topics, [origin.value for origin in origins])
+        topics = [origin.topic for origin in origins]
+        values = self._opening.rows(topics, [origin.value for origin in origins])
+        rows = self._decoder.decode_all(topics, values)
         short, learned, learnable = self._surely_short, self._learned, self._learnable
         is_timed, times = self._pipeline.event_time is not None, self._event_time_ms
         read_ms, earliest_ms, max_ahead_ms = times.read_ms, times.earliest_ms, times.max_ahead_ms
@@ -148,7 +163,11 @@ class IngestOperator(RecordOperator):
             return ()
         made: Record
         try:
-            decoded = self._decode(origin)
+            says, row, _ = self._opening.open(origin.topic, origin.value, origin.headers)
+            if not self._opening.is_event(origin.topic, says):
+                self.tally["passed_over", says.value] += 1
+                return ()
+            decoded = self._decode(origin.topic, row)
             kind = "label" if decoded.is_label else "event"
             make = self._label if decoded.is_label else self._event
             made = make(origin, decoded.fields)
@@ -157,9 +176,9 @@ class IngestOperator(RecordOperator):
         self.tally["received", kind] += 1
         return (made,)
 
-    def _decode(self, origin: Origin) -> Decoded:
+    def _decode(self, topic: str, row: bytes | None) -> Decoded:
         try:
-            return self._decoder.decode(origin.topic, origin.value)
+            return self._decoder.decode(topic, row)
         except _OF_VALUES as error:
             raise RecordError(
                 RejectReason.ILL_TYPED_FIELD, f"a value does not fit its type: {told(error)}"

@@ -105,7 +105,7 @@ class Watch:
         self.samples = Samples([])
         self._worker = worker
         self._learns_without_labels = pipeline.learns_without_labels
-        self._later = [each for each in settings.agents if each.reads <= _MADE]
+        self._later = [each for each in settings.agents_of(pipeline) if each.reads <= _MADE]
         self._is_embedded = settings.is_embedded
         self._stall_seconds = stall_seconds
         self._clock = clock

@@ -51,7 +51,7 @@ def archiver_of(
     if settings.is_embedded:
         _log.warning("the embedded broker keeps no state to archive: nothing is archived")
         return None
-    agent = next(each for each in settings.agents if "learning" in each)
+    agent = next(each for each in settings.agents_of(pipeline) if "learning" in each)
     prefix = topic_prefix(pipeline)
     state = StateLog(pipeline, agent, clients, prefix, key)
     writer = ArchiveWriter(

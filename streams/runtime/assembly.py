@@ -219,6 +219,7 @@ class Assembly:
             command_key=self.settings.command_key.get_secret_value().encode(),
             bundle_keys=keys_of(self.key),
             max_event_bytes=self.settings.max_event_bytes,
+            topic_names=self.settings.topics,
             written_schema=written_schema(self.settings),
             load_models=state.published.changes,
             load_version=version_loader(

@@ -52,7 +52,7 @@ def ticker_of(
     prefix, key = topic_prefix(pipeline), settings.command_key.get_secret_value().encode()
     control = next(each for each in engines if each.name == CONTROL_AGENT.name)
     return Ticker(
-        ReadingProgress(clients, prefix, settings.agents),
+        ReadingProgress(clients, prefix, settings.agents_of(pipeline)),
         partial(send, clients, prefix, key=key),
         is_ours=lambda: control.has_partition(_PARTITION),
         seconds=settings.tick_seconds,

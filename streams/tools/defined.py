@@ -52,5 +52,6 @@ def task_factory(
         agent=agent,
         clean_partitions=partitions,
         max_event_bytes=settings.max_event_bytes,
+        topic_names=settings.topics,
         written_schema=written_schema(settings),
     )

@@ -97,7 +97,7 @@ def inspect_state(clients: Clients, pipeline: Pipeline, settings: Settings) -> S
     SnapshotError
         The state is signed with another key, or belongs to another definition.
     """
-    agent = learning_agent(settings)
+    agent = learning_agent(settings, pipeline)
     saved, definitions = read_state(clients, pipeline, settings, agent)
     candidates = []
     vectors = sample_vectors(pipeline)
@@ -109,9 +109,9 @@ def inspect_state(clients: Clients, pipeline: Pipeline, settings: Settings) -> S
     return SavedState(pipeline.name, agent.name, covers, candidates)
 
 
-def learning_agent(settings: Settings) -> AgentSpec:
+def learning_agent(settings: Settings, pipeline: Pipeline) -> AgentSpec:
     """Return the agent that learns."""
-    return next(each for each in settings.agents if "learning" in each)
+    return next(each for each in settings.agents_of(pipeline) if "learning" in each)
 
 
 def read_state(

@@ -83,7 +83,7 @@ def reproduce(
     BrokerError
         The broker does not answer, or its log does not lead to the prediction any more.
     """
-    agent = _agent(settings)
+    agent = _agent(settings, pipeline)
     prefix, codec = topic_prefix(pipeline), TopicCodec(pipeline)
     partition, published = _find(clients, f"{prefix}predictions", event_id, codec, progress)
     there = partition_counts(clients)  # an earlier release had not all of them
@@ -134,9 +134,9 @@ def fold(task: Task, origins: Iterable[Origin], codec: TopicCodec) -> Iterator[R
             yield from task.run(Slice([record]))
 
 
-def _agent(settings: Settings) -> AgentSpec:
+def _agent(settings: Settings, pipeline: Pipeline) -> AgentSpec:
     """Return the agent that predicts, if it learns, too."""
-    agent = next(each for each in settings.agents if "prediction" in each)
+    agent = next(each for each in settings.agents_of(pipeline) if "prediction" in each)
     if "learning" not in agent:
         raise SettingsError(
             "chain must keep prediction and learning in one agent, as default and full do; got"

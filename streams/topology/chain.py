@@ -34,6 +34,13 @@ NAMED = {
 class AgentSpec:
     """One agent: the operators that it chains, in order.
 
+    Parameters
+    ----------
+    operators
+        Their names.
+    sources
+        Topics of the user's own that ingest reads.
+
     Examples
     --------
     >>> agent = AgentSpec(("prediction", "learning"))
@@ -42,6 +49,7 @@ class AgentSpec:
     """
 
     operators: tuple[str, ...]
+    sources: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
@@ -83,7 +91,7 @@ class AgentSpec:
     def _topics(self) -> Topics:
         each = [operator_class(name).topics_in(self.operators) for name in self.operators]
         return Topics(
-            frozenset().union(*(one.reads for one in each)),
+            self.sources.union(*(one.reads for one in each)),
             frozenset().union(*(one.writes for one in each)),
         )
 
@@ -92,8 +100,13 @@ CONTROL_AGENT = AgentSpec((CONTROL,))
 """The agent that is beside those of every chain."""
 
 
-def parse_chain(text: str) -> tuple[AgentSpec, ...]:
+def parse_chain(text: str, sources: frozenset[str] = frozenset()) -> tuple[AgentSpec, ...]:
     """Return the agents that a chain setting describes.
+
+    Parameters
+    ----------
+    sources
+        Topics of the user's own that are read.
 
     Raises
     ------
@@ -108,13 +121,14 @@ def parse_chain(text: str) -> tuple[AgentSpec, ...]:
     ['ingest', 'feature-prediction-learning', 'drift']
     """
     written_out = NAMED.get(text, text)
-    agents = tuple(
-        AgentSpec(tuple(operator.strip() for operator in agent.split("+")))
-        for agent in written_out.split(",")
-    )
-    if tuple(operator for agent in agents for operator in agent.operators) != OPERATORS:
+    chained = [
+        tuple(operator.strip() for operator in agent.split("+")) for agent in written_out.split(",")
+    ]
+    if tuple(operator for agent in chained for operator in agent) != OPERATORS:
         raise SettingsError(
             f"chain must be one of {', '.join(NAMED)}, or {', '.join(OPERATORS)} in this order,"
             f" joined by ',' or '+'; got {text!r}"
         )
-    return agents
+    return tuple(
+        AgentSpec(each, sources if OPERATORS[0] in each else frozenset()) for each in chained
+    )

@@ -36,7 +36,7 @@ from millrace.streams.operators.record import (
     reject,
 )
 from millrace.streams.topology.shape import check_shape
-from millrace.streams.topology.topics import OUTPUTS, PRODUCED, TOPICS
+from millrace.streams.topology.topics import OUTPUTS, TOPICS, is_produced
 
 _RECORDS: Mapping[str, type[Record]] = {
     each.type: each
@@ -102,7 +102,7 @@ class TopicCodec:
         RecordError
             The bytes are not what the topic holds, whatever is wrong with them.
         """
-        if origin.topic in PRODUCED:
+        if is_produced(origin.topic):
             return RawRecord.of(origin)
         try:
             return self._decode(origin)
@@ -120,7 +120,7 @@ class TopicCodec:
         records: list[Record] = []
         undecodable: list[RejectRecord] = []
         for topic, run in groupby(origins, attrgetter("topic")):
-            if topic in PRODUCED:
+            if is_produced(topic):
                 records += [RawRecord({}, origin, topic) for origin in run]
             else:
                 self._decode_run(topic, [*run], records, undecodable)

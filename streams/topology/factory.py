@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from millrace.models.candidates.model_set import ModelSet
 from millrace.models.pipeline.definition import Pipeline
@@ -18,6 +19,7 @@ from millrace.streams.operators.context import (
 from millrace.streams.operators.registry import operator_class
 from millrace.streams.sources.confluent import WrittenSchema, no_registry
 from millrace.streams.topology.chain import AgentSpec
+from millrace.streams.topology.sources import sources_of
 from millrace.streams.topology.task import Task
 
 
@@ -45,6 +47,8 @@ class TaskFactory:
         What definitions that are deployed must be signed with; by default nothing.
     definition
         Its reference; by default none.
+    topic_names
+        What topics of sources are called where the pipeline runs, if it is something else.
     max_event_bytes
         A larger record is rejected.
     written_schema
@@ -69,6 +73,7 @@ class TaskFactory:
     command_key: bytes = b""
     bundle_keys: Sequence[bytes] = ()
     definition: str = ""
+    topic_names: Mapping[str, str] = MappingProxyType({})
 
     def make(self) -> Task:
         """Return the task of one partition."""
@@ -80,6 +85,7 @@ class TaskFactory:
             commands_to=self.commands_to or CommandTopic("clean", self.clean_partitions),
             max_event_bytes=self.max_event_bytes,
             written_schema=self.written_schema,
+            sources=sources_of(self.pipeline, self.topic_names),
             load_models=self.load_models,
             load_version=self.load_version,
             command_key=self.command_key,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from millrace.schemas import PartitionsError
+from millrace.schemas import PartitionsError, TopicError
 from millrace.streams.topology.chain import AgentSpec
 from millrace.streams.topology.names import full_name
 from millrace.streams.topology.topics import (
@@ -34,6 +34,11 @@ def fitting_partitions(
     default
         Where nothing is there.
 
+    Raises
+    ------
+    TopicError
+        A topic of a source is not there.
+
     Examples
     --------
     >>> from millrace.streams.topology.chain import parse_chain
@@ -44,21 +49,29 @@ def fitting_partitions(
     >>> [counts[each] for each in ("labels", "features", "state.ingest", "state.feature")]
     [6, 4, 6, 4]
     """
-    between = {topic for each in agents for topic in each.reads} - INPUTS
+    sources = frozenset().union(*(each.sources for each in agents))
+    if missing := sorted(sources - present.keys()):
+        names = [full_name("", each) for each in missing]
+        raise TopicError(
+            f"topics of sources must be there before the pipeline; {', '.join(names)} are not."
+            " Create them, or say what they are called here (MILLRACE_TOPICS)"
+        )
+    inputs = INPUTS | sources
+    between = {topic for each in agents for topic in each.reads} - inputs
     between -= {
         name for name, each in TOPICS.items() if each.partitions or each.is_as_wide_as_inputs
     }
-    inputs = [present[each] for each in INPUTS if each in present]
+    produced = [present[each] for each in inputs if each in present]
     internal = [present[each] for each in between if each in present and not _is_state(each)]
-    width = max(inputs or internal or [default])
+    width = max(produced or internal or [default])
     inner = max(internal or [width])
-    counts = {
+    counts = {each: present[each] for each in sources} | {
         topic.name: present.get(
             topic.name, topic.partitions or (width if topic.name in INPUTS else inner)
         )
         for topic in topics_of(agents)
     }
-    widest = max(counts[topic] for topic in INPUTS)
+    widest = max(counts[topic] for topic in inputs)
     counts |= {each: max(counts[each], widest) for each in counts if is_widened(each)}
     for agent in agents:
         needed = max(counts[topic] for topic in agent.reads if not _is_state(topic))

@@ -123,6 +123,12 @@ INPUTS = frozenset(name for name, each in TOPICS.items() if each.use is Use.INPU
 PRODUCED = INPUTS | {name for name, each in TOPICS.items() if each.use is Use.CONTROL}
 """The topics that others write to, in what form they like."""
 
+
+def is_produced(topic: str) -> bool:
+    """Whether others write to a topic: one of those, or one of the user's own."""
+    return topic in PRODUCED or topic not in TOPICS
+
+
 OUTPUTS = frozenset(name for name, each in TOPICS.items() if each.use is Use.OUTPUT)
 INTERNAL = frozenset(name for name, each in TOPICS.items() if each.use is Use.INTERNAL)
 CARRIERS = frozenset(name for name, each in TOPICS.items() if _ACCEPTED in each.types)

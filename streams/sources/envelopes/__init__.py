@@ -5,7 +5,9 @@ A new one is a module with an `Envelope`, and an entry here.
 
 from collections.abc import Mapping
 
-from millrace.streams.sources.envelopes.base import Envelope, Opened, Says
+from millrace.models.pipeline.sources import Source
+from millrace.schemas import DefinitionError
+from millrace.streams.sources.envelopes.base import Envelope, Headers, Opened, Says
 from millrace.streams.sources.envelopes.cloudevents import CloudEvents
 from millrace.streams.sources.envelopes.connect import Connect
 from millrace.streams.sources.envelopes.debezium import Debezium
@@ -16,4 +18,23 @@ ENVELOPES: Mapping[str, type[Envelope]] = {
 }
 """Name to envelope."""
 
-__all__ = ["ENVELOPES", "Envelope", "Opened", "Says"]
+PLAIN = Plain.name
+
+
+def envelope_of(source: Source) -> Envelope:
+    """Return what opens the records of a source.
+
+    Raises
+    ------
+    DefinitionError
+        There is no such envelope.
+    """
+    if source.envelope not in ENVELOPES:
+        raise DefinitionError(
+            f"the envelope of source {source.topic!r} must be one of {', '.join(ENVELOPES)}; got"
+            f" {source.envelope!r}"
+        )
+    return ENVELOPES[source.envelope]()
+
+
+__all__ = ["ENVELOPES", "PLAIN", "Envelope", "Headers", "Opened", "Says", "envelope_of"]

@@ -6,9 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from enum import Enum
 from types import MappingProxyType
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, TypeAlias
 
-from millrace.streams.operators.record import Origin
+Headers: TypeAlias = Sequence[tuple[str, bytes | None]]
+"""Of a Kafka record: names and values, in their order."""
 
 
 class Says(Enum):
@@ -52,8 +53,8 @@ class Envelope(ABC):
     name: ClassVar[str]
 
     @abstractmethod
-    def open(self, origin: Origin) -> Opened:
-        """Return what is in a record that has a value.
+    def open(self, value: bytes, headers: Headers) -> Opened:
+        """Return what is in a record.
 
         Raises
         ------

@@ -14,8 +14,7 @@ from collections.abc import Mapping
 import msgspec
 
 from millrace.schemas import RecordError, RejectReason
-from millrace.streams.operators.record import Origin
-from millrace.streams.sources.envelopes.base import Envelope, Opened, Says
+from millrace.streams.sources.envelopes.base import Envelope, Headers, Opened, Says
 from millrace.streams.sources.envelopes.documents import ABSENT, Documents, row_of
 
 _PREFIX = "ce_"
@@ -38,11 +37,11 @@ class CloudEvents(Envelope):
     def __init__(self) -> None:
         self._documents = Documents("a CloudEvent in JSON, or have headers ce_*", _CloudEvent)
 
-    def open(self, origin: Origin) -> Opened:
-        attributes = _of_headers(origin)
+    def open(self, value: bytes, headers: Headers) -> Opened:
+        attributes = _of_headers(headers)
         if attributes:
-            return Opened(Says.IS, origin.value, attributes)
-        event = self._documents.read(origin.value or b"")
+            return Opened(Says.IS, value, attributes)
+        event = self._documents.read(value)
         row = _data(event)
         if row is None:
             must = "a CloudEvent must have the event in data or data_base64"
@@ -51,9 +50,9 @@ class CloudEvents(Envelope):
         return Opened(Says.IS, row, {_PREFIX + name: getattr(event, name) for name in names})
 
 
-def _of_headers(origin: Origin) -> Mapping[str, object]:
+def _of_headers(headers: Headers) -> Mapping[str, object]:
     """Return the attributes of a binary one; none where it is structured."""
-    found = {name: value or b"" for name, value in origin.headers if name.startswith(_PREFIX)}
+    found = {name: value or b"" for name, value in headers if name.startswith(_PREFIX)}
     if "ce_specversion" not in found:
         return {}
     return {name: value.decode(errors="replace") for name, value in found.items()}

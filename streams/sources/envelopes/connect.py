@@ -10,8 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from millrace.schemas import RecordError, RejectReason
-from millrace.streams.operators.record import Origin
-from millrace.streams.sources.envelopes.base import Envelope, Opened, Says
+from millrace.streams.sources.envelopes.base import Envelope, Headers, Opened, Says
 from millrace.streams.sources.envelopes.documents import Documents, row_of
 
 
@@ -25,8 +24,8 @@ class Connect(Envelope):
     def __init__(self) -> None:
         self._documents = Documents("JSON of Kafka Connect's, with schema and payload", _Message)
 
-    def open(self, origin: Origin) -> Opened:
-        row = row_of(self._documents.read(origin.value or b"").payload)
+    def open(self, value: bytes, _headers: Headers) -> Opened:
+        row = row_of(self._documents.read(value).payload)
         if row is None:
             raise RecordError(RejectReason.EMPTY, "payload must be the row; got null")
         return Opened(Says.IS, row)

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from millrace.schemas import RecordError, RejectReason
-from millrace.streams.operators.record import Origin
-from millrace.streams.sources.envelopes.base import Envelope, Opened, Says
+from millrace.streams.sources.envelopes.base import Envelope, Headers, Opened, Says
 from millrace.streams.sources.envelopes.documents import ABSENT, Documents, row_of
 
 _NEW = ("c", "r")
@@ -33,8 +32,8 @@ class Debezium(Envelope):
     def __init__(self) -> None:
         self._documents = Documents("a change event of Debezium's, in JSON", _Change)
 
-    def open(self, origin: Origin) -> Opened:
-        change = self._documents.read(origin.value or b"")
+    def open(self, value: bytes, _headers: Headers) -> Opened:
+        change = self._documents.read(value)
         change = change.payload or change
         op, says = change.op, _SAYS.get(change.op or "")
         if says is None:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from millrace.streams.operators.record import Origin
-from millrace.streams.sources.envelopes.base import Envelope, Opened, Says
+from millrace.streams.sources.envelopes.base import Envelope, Headers, Opened, Says
 
 
 class Plain(Envelope):
     name = "plain"
 
-    def open(self, origin: Origin) -> Opened:
-        return Opened(Says.IS, origin.value)
+    def open(self, value: bytes, _headers: Headers) -> Opened:
+        return Opened(Says.IS, value)
 
     def rows(self, values: Sequence[bytes | None]) -> list[bytes | None]:
         return [*values]

@@ -1,0 +1,60 @@
+"""What comes on the user's own topics, out of its envelopes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from millrace.models.pipeline.sources import OnUpdate, Source
+from millrace.streams.sources.envelopes import PLAIN, Headers, Opened, Says, envelope_of
+
+
+class Opening:
+    """Opens the records of sources; what is not of a source, or has no envelope, stays as it is.
+
+    Parameters
+    ----------
+    sources
+        Topic to what is read from it.
+
+    Raises
+    ------
+    DefinitionError
+        There is no such envelope.
+    """
+
+    def __init__(self, sources: Mapping[str, Source]) -> None:
+        self._sources = sources
+        self._envelopes = {
+            topic: envelope_of(each) for topic, each in sources.items() if each.envelope != PLAIN
+        }
+
+    def rows(self, topics: Sequence[str], values: Sequence[bytes | None]) -> Sequence[bytes | None]:
+        """Return the rows in records; None for each that is to be opened by itself."""
+        if not self._envelopes:
+            return values
+        rows = [*values]
+        for topic, envelope in self._envelopes.items():
+            places = [place for place, each in enumerate(topics) if each == topic]
+            opened = envelope.rows([values[place] for place in places])
+            for place, row in zip(places, opened, strict=True):
+                rows[place] = row
+        return rows
+
+    def open(self, topic: str, value: bytes | None, headers: Headers) -> Opened:
+        """Return what is in a record.
+
+        Raises
+        ------
+        RecordError
+            It is not in the form of its source.
+        """
+        envelope = self._envelopes.get(topic)
+        if envelope is None or not value:
+            return Opened(Says.IS, value)
+        return envelope.open(value, headers)
+
+    def is_event(self, topic: str, says: Says) -> bool:
+        """Whether what a record of a topic says of a row is an event."""
+        if says is Says.CHANGED:
+            return self._sources[topic].on_update is OnUpdate.EVENT
+        return says is Says.IS
