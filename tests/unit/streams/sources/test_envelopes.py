@@ -1,0 +1,132 @@
+"""What is in the envelopes of Debezium, CloudEvents and Kafka Connect, and what they say of it."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from millrace.models.pipeline.sources import Source
+from millrace.schemas import DefinitionError, RecordError, RejectReason
+from millrace.streams.sources.envelopes import ENVELOPES, Says, envelope_of
+
+ROW = {"id": "p1", "amount": 38.98, "merchant": {"id": 0, "country": "CH"}}
+OLD = {**ROW, "amount": 1.0}
+CLOUD = {"specversion": "1.0", "id": "c1", "source": "/shop", "type": "payment.made"}
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda each: st.lists(each, max_size=3) | st.dictionaries(st.text(), each, max_size=3),
+    max_leaves=10,
+)
+
+
+def change(op: Any, before: Any, after: Any) -> dict[str, Any]:
+    return {"before": before, "after": after, "op": op, "ts_ms": 7, "source": {"lsn": 1}}
+
+
+def written(document: Any) -> bytes:
+    return json.dumps(document).encode()
+
+
+@pytest.mark.parametrize("schema", [False, True])
+@pytest.mark.parametrize(
+    ("op", "before", "after", "says", "row"),
+    [
+        ("r", None, ROW, Says.IS, ROW),
+        ("c", None, ROW, Says.IS, ROW),
+        ("u", OLD, ROW, Says.CHANGED, ROW),
+        ("u", None, ROW, Says.CHANGED, ROW),  # whose table has no replica identity
+        ("d", OLD, None, Says.GONE, OLD),
+        ("d", None, None, Says.GONE, None),
+    ],
+)
+def test_debezium(schema: bool, op: str, before: Any, after: Any, says: Says, row: Any) -> None:
+    """A change says what became of a row, with schemas and without."""
+    document: Any = change(op, before, after)
+    if schema:
+        document = {"schema": {"type": "struct", "fields": []}, "payload": document}
+    opened = ENVELOPES["debezium"]().open(written(document), ())
+    assert opened.says is says
+    assert (None if opened.row is None else json.loads(opened.row)) == row
+    assert opened.attributes == {"op": op, "ts_ms": 7}
+
+
+@pytest.mark.parametrize(
+    ("envelope", "value", "reason"),
+    [
+        ("debezium", b"{", RejectReason.MALFORMED),
+        ("debezium", b"\xff", RejectReason.MALFORMED),
+        ("debezium", b"[1]", RejectReason.WRONG_SHAPE),
+        ("debezium", b'{"id": "p1"}', RejectReason.WRONG_SHAPE),
+        ("debezium", written(change("t", None, None)), RejectReason.WRONG_SHAPE),
+        ("debezium", written(change("c", None, None)), RejectReason.WRONG_SHAPE),
+        ("debezium", written(change(3, None, ROW)), RejectReason.WRONG_SHAPE),
+        ("debezium", written({"schema": None, "payload": None}), RejectReason.WRONG_SHAPE),
+        ("cloudevents", b"{", RejectReason.MALFORMED),
+        ("cloudevents", written(ROW), RejectReason.WRONG_SHAPE),
+        ("cloudevents", written(CLOUD), RejectReason.WRONG_SHAPE),
+        ("cloudevents", written({**CLOUD, "data_base64": "?"}), RejectReason.MALFORMED),
+        ("connect", b"{", RejectReason.MALFORMED),
+        ("connect", written(ROW), RejectReason.WRONG_SHAPE),
+        ("connect", written({"schema": None, "payload": None}), RejectReason.EMPTY),
+    ],
+)
+def test_what_is_in_no_envelope_is_rejected(
+    envelope: str, value: bytes, reason: RejectReason
+) -> None:
+    """A record that is not in the form of its source has a reason that says so."""
+    with pytest.raises(RecordError) as raised:
+        ENVELOPES[envelope]().open(value, ())
+    assert raised.value.reason is reason
+
+
+@pytest.mark.parametrize(
+    "data", [{"data": ROW}, {"data_base64": base64.b64encode(written(ROW)).decode()}]
+)
+def test_structured_cloudevents(data: dict[str, Any]) -> None:
+    """The event is in the document, beside its attributes."""
+    opened = ENVELOPES["cloudevents"]().open(written({**CLOUD, **data}), ())
+    assert (opened.says, json.loads(opened.row or b"")) == (Says.IS, ROW)
+    assert (opened.attributes["ce_id"], opened.attributes["ce_source"]) == ("c1", "/shop")
+
+
+def test_binary_cloudevents() -> None:
+    """The record is the event, whatever form it has, and headers are its attributes."""
+    headers = [("ce_specversion", b"1.0"), ("ce_id", b"c1"), ("traceparent", b"x")]
+    opened = ENVELOPES["cloudevents"]().open(b"\x00anything", headers)
+    assert opened == (Says.IS, b"\x00anything", {"ce_specversion": "1.0", "ce_id": "c1"})
+
+
+def test_connect() -> None:
+    """The row is beside its schema."""
+    opened = ENVELOPES["connect"]().open(written({"schema": {}, "payload": ROW}), ())
+    assert (opened.says, json.loads(opened.row or b"")) == (Says.IS, ROW)
+
+
+@pytest.mark.parametrize("name", ENVELOPES)
+@given(documents=st.lists(JSON | st.builds(change, st.sampled_from("crud"), JSON, JSON)))
+def test_many_are_opened_as_each_by_itself(name: str, documents: list[Any]) -> None:
+    """Where many are opened at once, the rows are those that each has, or it is left to itself."""
+    envelope = ENVELOPES[name]()
+    values = [written({"payload": each}) for each in documents] + [*map(written, documents)]
+    for value, row in zip(values, envelope.rows([*values]), strict=True):
+        if row is not None:
+            assert envelope.open(value, ())[:2] == (Says.IS, row)
+    assert envelope.rows([None]) == [None]
+
+
+def test_ordinary_rows_are_not_left_to_themselves() -> None:
+    """What most records are is opened at once."""
+    new, changed = written(change("c", None, ROW)), written(change("u", OLD, ROW))
+    assert ENVELOPES["debezium"]().rows([new, changed]) == [written(ROW), None]
+    assert ENVELOPES["connect"]().rows([written({"payload": ROW})]) == [written(ROW)]
+
+
+def test_an_unknown_envelope_is_refused() -> None:
+    """The error names those that there are."""
+    with pytest.raises(DefinitionError, match="plain, debezium, cloudevents, connect; got 'xml'"):
+        envelope_of(Source("payments", envelope="xml"))
