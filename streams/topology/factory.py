@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
 
 from millrace.models.candidates.model_set import ModelSet
 from millrace.models.pipeline.definition import Pipeline
@@ -73,7 +72,7 @@ class TaskFactory:
     command_key: bytes = b""
     bundle_keys: Sequence[bytes] = ()
     definition: str = ""
-    topic_names: Mapping[str, str] = MappingProxyType({})
+    topic_names: Mapping[str, str] = field(default_factory=dict)
 
     def make(self) -> Task:
         """Return the task of one partition."""

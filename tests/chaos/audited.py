@@ -65,7 +65,8 @@ class AuditChecker:
         commands = [each.value() for each in self._logs["commands"][0]]
         by_control = self._by(CONTROL, 0)
         findings.add("answer to each command", unlike_the_book(book, commands, by_control))
-        learner = next(each for each in self._settings.agents if "learning" in each)
+        agents = self._settings.agents_of(self._pipeline)
+        learner = next(each for each in agents if "learning" in each)
         (topic,) = learner.reads
         for partition, made in enumerate(predictions):
             own = self._by(learner.name, partition)

@@ -63,7 +63,7 @@ class Checker:
         self._saved_state = saved_state
         self._prefix = f"{pipeline.name}."
         self._clients = KafkaClients(settings)
-        self._ingests = self._definitions_of(settings.agents[0])
+        self._ingests = self._definitions_of(settings.agents_of(pipeline)[0])
         self._codec = self._ingests[-1].codec  # which reads the events of all others, too
         self._logs = {topic: read(settings.bootstrap, self._prefix + topic) for topic in _TOPICS}
 
@@ -171,7 +171,7 @@ class Checker:
     def _there(self, topic: str, message: Message) -> tuple[str, Any]:
         """Return which agent wrote a record, and the record."""
         value = _plain(message.value() or b"", topic)
-        agents = self._settings.agents
+        agents = self._settings.agents_of(self._pipeline)
         if topic == "rejects":
             inputs = {"events": "ingest", "labels": "ingest", "commands": CONTROL}
             inputs |= {topic: each.name for each in agents[1:] for topic in each.reads}
@@ -256,7 +256,8 @@ class Checker:
     def _models_equal(self, folded: list[Folded]) -> Iterator[str]:
         """What `millrace state --json` says is what it would say of the fold."""
         vectors = sample_vectors(self._pipeline)
-        learner = next(each for each in self._settings.agents if "learning" in each)
+        agents = self._settings.agents_of(self._pipeline)
+        learner = next(each for each in agents if "learning" in each)
         wanted = [
             json.loads(to_json(asdict(row)))
             for partition, each in enumerate(folded)

@@ -195,7 +195,7 @@ class Run:
         for worker in [fleet.start() for _ in range(plan.workers)]:
             fleet.wait_ready(worker)
         self.feeder.start()
-        agents = self.settings.agents
+        agents = self.settings.agents_of(self.pipeline)
         commander = Commander(self.settings, self.prefix, self._versions, plan.seed)
         faults = Faults(
             plan.seed,

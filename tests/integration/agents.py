@@ -49,7 +49,7 @@ class LiveAgent:
         defaults: dict[str, Any] = {"chain": "full", "partitions": 1, "flush_seconds": 600}
         own = settings(pipeline, name, bootstrap, **(defaults | more))
         definition, clients = own.load_pipeline(), KafkaClients(own)
-        agent = next(each for each in own.agents if each.operators[0] == operator)
+        agent = next(each for each in own.agents_of(definition) if each.operators[0] == operator)
         counts = prepare_topics(clients, definition, own)
         self.metrics = Metrics(name)
         self._pipeline = name

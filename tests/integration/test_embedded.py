@@ -76,7 +76,8 @@ def outcome(worker: Worker, topics: Topics) -> Outcome:
     """Wait until all is done, and return what has come of it."""
     worker.wait_total(COUNT, "millrace_examples_learned_total")
     predictions = topics.records("predictions", at_least=COUNT)
-    drift = next(agent.name for agent in worker.settings.agents if "drift" in agent)
+    agents = worker.settings.agents_of(worker.settings.load_pipeline())
+    drift = next(agent.name for agent in agents if "drift" in agent)
     worker.wait_total(COUNT, "millrace_agent_batch_records_sum", agent=drift)
     for each in predictions:
         del each["prediction_time_ms"]

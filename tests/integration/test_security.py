@@ -157,7 +157,7 @@ SECONDS = 40.0
 
 def rights(name: str, settings: Settings) -> list[Right]:
     """Return the rights of a worker that the page lists, as far as its chain has the topics."""
-    topics = {each.name for each in topics_of(settings.agents)}
+    topics = {each.name for each in topics_of(settings.agents_of(settings.load_pipeline()))}
     listed = [
         Right(kind, rest, operation) for kind, rest, operation in PARTS.findall(PAGE.read_text())
     ]
@@ -222,7 +222,7 @@ class Trial:
             Assembly(
                 each, definitions, self.settings, clients, self.partitions, b"key" * 16, metrics
             ).engine()
-            for each in self.settings.agents
+            for each in self.settings.agents_of(self.pipeline)
         ]
         running = [asyncio.ensure_future(_fold(each)) for each in agents]
         deadline = time.monotonic() + SECONDS

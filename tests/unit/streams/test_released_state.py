@@ -70,7 +70,7 @@ class Released:
         self.factories: dict[str, TaskFactory] = {}
         self.covers: dict[str, dict[str, int]] = {}
         settings = Settings(chain=document["chain"], state_key=KEY.decode())  # type: ignore[arg-type]
-        for agent in settings.agents:
+        for agent in settings.agents_of(self.pipeline):
             log = StateLog(
                 self.pipeline, agent, KafkaClients(settings), f"{self.pipeline.name}.", KEY
             )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import pytest
 from pydantic import ValidationError
 
+from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import SettingsError
 from millrace.streams.redaction import redact
 from millrace.streams.settings import Guarantee, Settings, read_settings
@@ -20,7 +22,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
-def test_defaults() -> None:
+def test_defaults(make_pipeline: Callable[..., Pipeline]) -> None:
     """Without any setting: an embedded broker, the default chain, on loopback."""
     settings = read_settings()
     assert (settings.broker, settings.chain, settings.outputs) == ("embedded", "default", "avro")
@@ -33,7 +35,7 @@ def test_defaults() -> None:
     assert (settings.accept_gaps, settings.group_instance_id) == (False, "")
     assert (settings.log_level, settings.log_format) == ("info", "auto")
     assert settings.state_key.get_secret_value() == ""
-    assert [agent.name for agent in settings.agents] == [
+    assert [agent.name for agent in settings.agents_of(make_pipeline())] == [
         "ingest", "feature", "prediction-learning", "drift", "control"
     ]  # fmt: skip
 

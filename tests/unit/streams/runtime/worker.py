@@ -64,9 +64,9 @@ class FakeWorker:
         self.broker = broker
         self.clients = FakeClients(broker)
         self.metrics = Metrics(pipeline.name)
-        self.agent = next(each for each in own.agents if each.operators[0] == agent)
+        self.agent = next(each for each in own.agents_of(pipeline) if each.operators[0] == agent)
         wanted = topic_settings(
-            own.agents,
+            own.agents_of(pipeline),
             prefix=topic_prefix(pipeline),
             partitions=own.partitions,
             replication=1,
