@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from millrace.models.pipeline.definition import OnError, Pending, Pipeline, Scope
     from millrace.models.pipeline.loading import load_pipeline
     from millrace.models.pipeline.on_change import Candidate, OnChange
+    from millrace.models.pipeline.sources import OnUpdate, Source
     from millrace.models.pipeline.tasks import Task
     from millrace.schemas.errors import (
         BrokerError,
@@ -50,6 +51,7 @@ _MODULES = {
     "millrace.models.pipeline.definition": ("OnError", "Pending", "Pipeline", "Scope"),
     "millrace.models.pipeline.loading": ("load_pipeline",),
     "millrace.models.pipeline.on_change": ("Candidate", "OnChange"),
+    "millrace.models.pipeline.sources": ("OnUpdate", "Source"),
     "millrace.schemas.errors": (
         *("BrokerError", "DefinitionError", "MillraceError"),
         *("RecordError", "SettingsError", "SnapshotError"),
@@ -68,6 +70,7 @@ __all__ = [
     "MillraceError",
     "OnChange",
     "OnError",
+    "OnUpdate",
     "Pending",
     "Pipeline",
     "RecordError",
@@ -75,6 +78,7 @@ __all__ = [
     "Scope",
     "SettingsError",
     "SnapshotError",
+    "Source",
     "StatelessFeature",
     "Store",
     "Task",

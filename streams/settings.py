@@ -7,6 +7,7 @@ precedence.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
@@ -201,6 +202,20 @@ class Settings(BaseModel):
                 " properties sasl.username and sasl.password of the setting kafka"
             )
         return value
+
+    @field_validator("topics", mode="before")
+    @classmethod
+    def _topics_are_named(cls, given: object) -> object:
+        """Return names by name, given as `payments=prod.payments,refunds=prod.refunds`."""
+        if not isinstance(given, str):
+            return given
+        if given.startswith("{"):
+            return json.loads(given)  # as one process gives it to another
+        pairs = [each.strip().partition("=") for each in given.split(",") if each.strip()]
+        wrong = [name for name, _, there in pairs if not (name and there)]
+        if wrong:
+            raise SettingsError(f"topics must be pairs name=name, by commas; got {given!r}")
+        return {name.strip(): there.strip() for name, _, there in pairs}
 
     @field_validator("kafka", mode="before")
     @classmethod

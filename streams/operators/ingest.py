@@ -104,7 +104,8 @@ class IngestOperator(RecordOperator):
         records = [each for each in slice_ if each.topic in self.topics.reads]
         origins = [record.origin for record in records]
         topics = [origin.topic for origin in origins]
-        values = self._opening.rows(topics, [origin.value for origin in origins])
+        columns = ([origin.value for origin in origins], [origin.headers for origin in origins])
+        values = self._opening.rows(topics, *columns)
         rows = self._decoder.decode_all(topics, values)
         short, learned, learnable = self._surely_short, self._learned, self._learnable
         is_timed, times = self._pipeline.event_time is not None, self._event_time_ms

@@ -28,14 +28,21 @@ class Opening:
             topic: envelope_of(each) for topic, each in sources.items() if each.envelope != PLAIN
         }
 
-    def rows(self, topics: Sequence[str], values: Sequence[bytes | None]) -> Sequence[bytes | None]:
+    def rows(
+        self,
+        topics: Sequence[str],
+        values: Sequence[bytes | None],
+        headers: Sequence[Headers],
+    ) -> Sequence[bytes | None]:
         """Return the rows in records; None for each that is to be opened by itself."""
         if not self._envelopes:
             return values
         rows = [*values]
         for topic, envelope in self._envelopes.items():
             places = [place for place, each in enumerate(topics) if each == topic]
-            opened = envelope.rows([values[place] for place in places])
+            opened = envelope.rows(
+                [values[place] for place in places], [headers[place] for place in places]
+            )
             for place, row in zip(places, opened, strict=True):
                 rows[place] = row
         return rows

@@ -14,7 +14,7 @@ from typing import Any
 
 from river import base, drift, dummy, naive_bayes
 
-from millrace import DriftSettings, Pending, Pipeline, catalogue, derived, fields, rolling
+from millrace import DriftSettings, Pending, Pipeline, Source, catalogue, derived, fields, rolling
 
 START_MS = 1_750_000_000_000
 STEP_MS = 1_000
@@ -99,6 +99,12 @@ def _pipeline(**own: Any) -> Pipeline:
 every_sensor = _pipeline()
 plain = _pipeline(features=[fields("temperature", "load")])
 """Keeps no state of features."""
+
+attached = _pipeline(
+    features=[fields("temperature", "load")],
+    events=[Source("shop.readings", envelope="debezium"), Source("readings")],
+)
+"""Reads topics of others, too."""
 
 LATER_SCHEMA: dict[str, Any] = SCHEMA | {
     "fields": [

@@ -62,6 +62,8 @@ class Envelope(ABC):
             It is not in this form.
         """
 
-    def rows(self, values: Sequence[bytes | None]) -> list[bytes | None]:
-        """Return the rows of many records; None for each that is to be opened by itself."""
-        return [None] * len(values)
+    @abstractmethod
+    def rows(
+        self, values: Sequence[bytes | None], headers: Sequence[Headers]
+    ) -> list[bytes | None]:
+        """Return the rows of many records, as they are; None for each to be opened by itself."""

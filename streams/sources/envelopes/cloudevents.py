@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -48,6 +48,18 @@ class CloudEvents(Envelope):
             raise RecordError(RejectReason.WRONG_SHAPE, f"{must}; it has none")
         names = ("specversion", "id", "source", "type", "time", "subject")
         return Opened(Says.IS, row, {_PREFIX + name: getattr(event, name) for name in names})
+
+    def rows(
+        self, values: Sequence[bytes | None], headers: Sequence[Headers]
+    ) -> list[bytes | None]:
+        decode, rows = self._documents.decode, list[bytes | None]()
+        for value, each in zip(values, headers, strict=True):
+            try:
+                is_binary = bool(each) and bool(_of_headers(each))
+                rows.append(value if is_binary else _data(decode(value)))  # type: ignore[arg-type]
+            except Exception:  # why, `open` says
+                rows.append(None)
+        return rows
 
 
 def _of_headers(headers: Headers) -> Mapping[str, object]:

@@ -30,7 +30,9 @@ class Connect(Envelope):
             raise RecordError(RejectReason.EMPTY, "payload must be the row; got null")
         return Opened(Says.IS, row)
 
-    def rows(self, values: Sequence[bytes | None]) -> list[bytes | None]:
+    def rows(
+        self, values: Sequence[bytes | None], _headers: Sequence[Headers]
+    ) -> list[bytes | None]:
         decode, rows = self._documents.decode, list[bytes | None]()
         for value in values:
             try:

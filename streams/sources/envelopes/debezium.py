@@ -48,7 +48,9 @@ class Debezium(Envelope):
             )
         return Opened(says, row, {"op": op, "ts_ms": change.ts_ms})
 
-    def rows(self, values: Sequence[bytes | None]) -> list[bytes | None]:
+    def rows(
+        self, values: Sequence[bytes | None], _headers: Sequence[Headers]
+    ) -> list[bytes | None]:
         decode, rows = self._documents.decode, list[bytes | None]()
         for value in values:
             row = None

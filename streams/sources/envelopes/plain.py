@@ -13,5 +13,7 @@ class Plain(Envelope):
     def open(self, value: bytes, _headers: Headers) -> Opened:
         return Opened(Says.IS, value)
 
-    def rows(self, values: Sequence[bytes | None]) -> list[bytes | None]:
+    def rows(
+        self, values: Sequence[bytes | None], _headers: Sequence[Headers]
+    ) -> list[bytes | None]:
         return [*values]

@@ -113,17 +113,20 @@ def test_many_are_opened_as_each_by_itself(name: str, documents: list[Any]) -> N
     """Where many are opened at once, the rows are those that each has, or it is left to itself."""
     envelope = ENVELOPES[name]()
     values = [written({"payload": each}) for each in documents] + [*map(written, documents)]
-    for value, row in zip(values, envelope.rows([*values]), strict=True):
+    for value, row in zip(values, envelope.rows([*values], [()] * len(values)), strict=True):
         if row is not None:
             assert envelope.open(value, ())[:2] == (Says.IS, row)
-    assert envelope.rows([None]) == [None]
+    assert envelope.rows([None], [()]) == [None]
 
 
 def test_ordinary_rows_are_not_left_to_themselves() -> None:
     """What most records are is opened at once."""
     new, changed = written(change("c", None, ROW)), written(change("u", OLD, ROW))
-    assert ENVELOPES["debezium"]().rows([new, changed]) == [written(ROW), None]
-    assert ENVELOPES["connect"]().rows([written({"payload": ROW})]) == [written(ROW)]
+    assert ENVELOPES["debezium"]().rows([new, changed], [(), ()]) == [written(ROW), None]
+    assert ENVELOPES["connect"]().rows([written({"payload": ROW})], [()]) == [written(ROW)]
+    structured, binary = written({**CLOUD, "data": ROW}), [("ce_specversion", b"1.0")]
+    rows = ENVELOPES["cloudevents"]().rows([structured, structured], [(), binary])
+    assert rows == [written(ROW), structured]
 
 
 def test_an_unknown_envelope_is_refused() -> None:
