@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     )
     from millrace.models.monitoring.drift import DriftPolicy, DriftSettings
     from millrace.models.pipeline.definition import OnError, Pending, Pipeline, Scope
+    from millrace.models.pipeline.label_default import LabelDefault
     from millrace.models.pipeline.loading import load_pipeline
     from millrace.models.pipeline.on_change import Candidate, OnChange
     from millrace.models.pipeline.sources import OnUpdate, Source
@@ -49,6 +50,7 @@ _MODULES = {
     ),
     "millrace.models.monitoring.drift": ("DriftPolicy", "DriftSettings"),
     "millrace.models.pipeline.definition": ("OnError", "Pending", "Pipeline", "Scope"),
+    "millrace.models.pipeline.label_default": ("LabelDefault",),
     "millrace.models.pipeline.loading": ("load_pipeline",),
     "millrace.models.pipeline.on_change": ("Candidate", "OnChange"),
     "millrace.models.pipeline.sources": ("OnUpdate", "Source"),
@@ -67,6 +69,7 @@ __all__ = [
     "DriftPolicy",
     "DriftSettings",
     "Feature",
+    "LabelDefault",
     "MillraceError",
     "OnChange",
     "OnError",

@@ -31,12 +31,13 @@ from millrace.models.parameters import (
     whole_number,
 )
 from millrace.models.pipeline.factories import check_factories
+from millrace.models.pipeline.label_default import LabelDefault
 from millrace.models.pipeline.labels import Labels, class_limit
 from millrace.models.pipeline.model import Model, ModelFactory
 from millrace.models.pipeline.seeds import missing_seeds, seeded
 from millrace.models.pipeline.sources import Source, check_sources
 from millrace.models.pipeline.tasks import Task
-from millrace.schemas import EventSchema
+from millrace.schemas import DefinitionError, EventSchema, RecordError
 from millrace.schemas.codec.avro import Schema
 from millrace.schemas.records import LabelValue
 
@@ -180,6 +181,9 @@ class Pipeline:
         the problem is fixed).
     events
         Topics of others that events come on, too, beside `<name>.events`: `Source`s.
+    label_default
+        What the label of an event is when none has come for so long: a `LabelDefault`. None: an
+        event that gets no label is never learned.
 
     Raises
     ------
@@ -232,6 +236,7 @@ class Pipeline:
     on_error: OnError | str = "reject"
     earlier_schemas: Sequence[Path | str | Schema] = ()
     events: Sequence[Source] = ()
+    label_default: LabelDefault | None = None
 
     def __post_init__(self) -> None:
         _check_name(self.name)
@@ -240,6 +245,7 @@ class Pipeline:
         self._check_fields()
         self._check_limits()
         check_sources("events", self.events)
+        self._check_label_default()
         self._check_models()
         self._check_metrics()
         self._check_features()
@@ -354,6 +360,23 @@ class Pipeline:
         is_flag = isinstance(self.ignore_tombstones, bool)
         require(is_flag, "ignore_tombstones must be True or False", self.ignore_tombstones)
         class_limit(self.max_classes, self.labels)
+
+    def _check_label_default(self) -> None:
+        default = self.label_default
+        if default is None:
+            return
+        is_one = isinstance(default, LabelDefault)
+        require(is_one, "label_default must be LabelDefault(label, after=...), or None", default)
+        if self.learns_without_labels:
+            raise DefinitionError("label_default must be None where models learn without labels")
+        try:
+            label = self.labels.learnable(default.label)
+        except RecordError as error:
+            raise DefinitionError(f"label_default.label: {error.detail}") from None
+        self._set("label_default", LabelDefault(label, after=default.after))
+        longest = self.pending.ttl
+        must = f"label_default.after must be no longer than pending.ttl ({longest})"
+        require(default.after <= longest, must, default.after)
 
     def _check_models(self) -> None:
         must = "models must be a dictionary of names and callables, one or more"

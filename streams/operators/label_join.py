@@ -32,7 +32,7 @@ from millrace.streams.operators.outcomes import Outcomes
 from millrace.streams.operators.packing import Waiting
 from millrace.streams.operators.record import Origin, Record
 from millrace.streams.operators.runs import Run, RunFinder
-from millrace.streams.operators.waiting import WaitingEvents
+from millrace.streams.operators.waiting import WaitingEvents, wait_ms
 from millrace.streams.operators.watermark import Watermark
 
 # Rough sizes in memory, in bytes, without text.
@@ -87,6 +87,8 @@ class LabelJoin:
         self._names = [*pipeline.models, *baselines(self._task)]
         self._joined: list[Joined] = []
         self._learns_without_labels = pipeline.learns_without_labels
+        self._default = pipeline.label_default
+        self._wait_ms = wait_ms(pipeline)
         self._ttl_ms = int(pipeline.pending.ttl.total_seconds() * 1000)
         self._training = training
         self._outcomes = Outcomes(tally)
@@ -150,7 +152,7 @@ class LabelJoin:
         """
         event_id = vector["event_id"]
         label, time_ms = vector["label"], vector["event_time_ms"]
-        made = self._advance(time_ms, origin)
+        made = self._advance(time_ms, origin, place)
         early = self._early.take(event_id) if self._early.entries else None
         if label is not None and not self._classes.admit(label):
             inside = Label(event_id=event_id, label=label, label_time_ms=time_ms, key=vector["key"])
@@ -163,7 +165,7 @@ class LabelJoin:
             joined = Joined(vector, predicted, label, time_ms, origin, place + len(made), origin)
             made += self._join(joined)
         elif early is None:
-            self._wait(vector, predicted, origin)
+            made += self._wait(vector, predicted, origin, place + len(made))
         if self._learns_without_labels:
             joined = Joined(vector, predicted, None, None, origin, place + len(made), origin)
             made += self._train(joined)
@@ -195,14 +197,14 @@ class LabelJoin:
         if watermark_ms is None:
             return []
         self._start_waiting(watermark_ms, lambda early: early.since_ms is None)
-        return self._expire(watermark_ms, origin)
+        return self._expire(watermark_ms, origin, 0)
 
     def take_run(self, run: Run) -> None:
         """Join what is in a run, which models have followed."""
         self._watermark.observe_all([record.value["event_time_ms"] for record in run.events])
         watermark_ms = self._watermark.time_ms
         if watermark_ms is not None:
-            self._horizon_ms = watermark_ms - self._ttl_ms
+            self._horizon_ms = watermark_ms - self._wait_ms
         self._waiting.put_all(run.waiting.values())
         for event_id in run.met:
             self._waiting.remove(event_id)
@@ -240,14 +242,17 @@ class LabelJoin:
         self._joined.append(joined)
         return self._training.train(joined)
 
-    def _wait(self, vector: FeatureVector, predicted: dict[str, Predicted], origin: Origin) -> None:
+    def _wait(
+        self, vector: FeatureVector, predicted: dict[str, Predicted], origin: Origin, place: int
+    ) -> list[Record]:
         """Let an event wait for its label, unless its time is over as it comes."""
+        waiting = Waiting(vector, predicted)
         if vector["event_time_ms"] < self._horizon_ms:
-            self._end(vector, Fate.EXPIRED, origin)
-            return
-        self._waiting.put(Waiting(vector, predicted))
-        for waiting in self._waiting.surplus():
-            self._end(waiting.vector, Fate.EVICTED, origin)
+            return self._give_up(waiting, origin, place)
+        self._waiting.put(waiting)
+        for each in self._waiting.surplus():
+            self._end(each.vector, Fate.EVICTED, origin)
+        return []
 
     def _end(self, vector: FeatureVector, fate: Fate, origin: Origin) -> None:
         """End an event that got no label."""
@@ -290,7 +295,7 @@ class LabelJoin:
         self._early.put(event_id, Early(label, origin, self._watermark.time_ms))
         return self._orphans(self._early.surplus())
 
-    def _advance(self, event_time_ms: int, origin: Origin) -> list[Record]:
+    def _advance(self, event_time_ms: int, origin: Origin, place: int) -> list[Record]:
         """Move the watermark by an event, and end what has waited for too long."""
         is_awaited = bool(self._early.entries) and self._watermark.time_ms is None
         watermark_ms = self._watermark.observe(event_time_ms)
@@ -299,16 +304,26 @@ class LabelJoin:
             return []
         if is_awaited:
             self._start_waiting(watermark_ms)
-        return self._expire(watermark_ms, origin)
+        return self._expire(watermark_ms, origin, place)
 
-    def _expire(self, watermark_ms: int, origin: Origin) -> list[Record]:
+    def _expire(self, watermark_ms: int, origin: Origin, place: int) -> list[Record]:
         """End what has waited for too long."""
-        self._horizon_ms = watermark_ms - self._ttl_ms
+        self._horizon_ms = watermark_ms - self._wait_ms
+        made: list[Record] = []
         for waiting in self._waiting.expired(self._horizon_ms):
-            self._end(waiting.vector, Fate.EXPIRED, origin)
+            made += self._give_up(waiting, origin, place + len(made))
         if self._early.entries:
-            return self._orphans(self._early.expired(self._horizon_ms))
-        return []
+            made += self._orphans(self._early.expired(watermark_ms - self._ttl_ms))
+        return made
+
+    def _give_up(self, waiting: Waiting, origin: Origin, place: int) -> list[Record]:
+        """End an event for which no label has come, or join it with what silence means."""
+        default = self._default
+        if default is None or not self._classes.admit(default.label):
+            self._end(waiting.vector, Fate.EXPIRED, origin)
+            return []
+        known_ms = waiting.vector["event_time_ms"] + self._wait_ms
+        return self._join(Joined(*waiting, default.label, known_ms, origin, place, origin))
 
     def _start_waiting(
         self, watermark_ms: int, is_meant: Callable[[Early], bool] = lambda _: True

@@ -146,9 +146,7 @@ class PredictionOperator(RecordOperator):
 
     def apply(self, command: AcceptedRecord) -> list[Made]:
         passed_ms = elapsed_ms(command.value["arguments"])
-        made = self._join.pass_time(passed_ms, command.origin)
-        _, outcomes = self._join.settle()
-        return [*made, *([] if outcomes is None else [outcomes])]
+        return self.settle(self._join.pass_time(passed_ms, command.origin))
 
     def _fold(self, slice_: Slice) -> list[Made]:
         self._made = []

@@ -22,7 +22,7 @@ from millrace.streams.operators.expiring import Expiring
 from millrace.streams.operators.joined import Joined
 from millrace.streams.operators.packing import Waiting
 from millrace.streams.operators.record import LabelRecord, Record, VectorRecord
-from millrace.streams.operators.waiting import WaitingEvents
+from millrace.streams.operators.waiting import WaitingEvents, wait_ms
 from millrace.streams.operators.watermark import Watermark
 
 
@@ -142,7 +142,7 @@ class RunFinder:
         classes: Classes,
     ) -> None:
         self._names = [*pipeline.models]
-        self._ttl_ms = int(pipeline.pending.ttl.total_seconds() * 1000)
+        self._wait_ms = wait_ms(pipeline)
         self._learns_without_labels = pipeline.learns_without_labels
         self._waiting = waiting
         self._early = early
@@ -184,7 +184,7 @@ class RunFinder:
         size_bytes = sum(map(self._waiting.most_size_of, unlabelled))
         if (
             len(records) - len(unlabelled) > self._most_labels
-            or latest_ms - self._ttl_ms > oldest_ms
+            or latest_ms - self._wait_ms > oldest_ms
             or not all(each is None or self._classes.has(each) for each in known)
             or not self._waiting.has_room(len(unlabelled), size_bytes)
         ):
@@ -228,7 +228,7 @@ class RunFinder:
             return False
         self._latest_ms = max(self._latest_ms, time_ms)
         self._oldest_ms = min(self._oldest_ms, time_ms)
-        if self._latest_ms - self._ttl_ms > self._oldest_ms:
+        if self._latest_ms - self._wait_ms > self._oldest_ms:
             return False
         if not (self._has_room(vector) if label is None else self._is_learnable(label)):
             return False

@@ -38,6 +38,13 @@ Unpacked: TypeAlias = tuple[int, int, Waiting]
 """The number of arrival and the size of an event, and the event."""
 
 
+def wait_ms(pipeline: Pipeline) -> int:
+    """Return how long an event waits for its label, in milliseconds of event time."""
+    default = pipeline.label_default
+    longest = pipeline.pending.ttl if default is None else default.after
+    return int(longest.total_seconds() * 1000)
+
+
 class WaitingEvents:
     """The events of one partition that wait, by id, by time and by arrival.
 
