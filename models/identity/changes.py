@@ -130,18 +130,18 @@ def _fates(before: Description, now: Description, same: Mapping[str, bool]) -> d
 
 def _settings(before: Description, now: Description) -> Iterator[tuple[str, tuple[Any, Any]]]:
     """Yield what else is given, where it is other. An earlier release need not have known it."""
-    old = dict(_flat(before))
-    for name, value in _flat(now):
-        if old.get(name, value) != value:
-            yield name, (old[name], value)
+    for name, value in now.items():
+        if name not in _RULED:
+            yield from _unlike(name, before.get(name, value), value)
 
 
-def _flat(description: Description) -> Iterator[tuple[str, Any]]:
-    for name, value in description.items():
-        if isinstance(value, dict) and name not in _RULED:
-            yield from ((f"{name}.{each}", value[each]) for each in value if each != "detectors")
-        elif name not in _RULED:
-            yield name, value
+def _unlike(name: str, was: Any, now: Any) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    """Yield what of a setting is other: by itself, where it has parts."""
+    if isinstance(was, dict) and isinstance(now, dict):
+        for part in (each for each in now if each != "detectors"):
+            yield from _unlike(f"{name}.{part}", was.get(part, now[part]), now[part])
+    elif was != now:
+        yield name, (was, now)
 
 
 def _notes(

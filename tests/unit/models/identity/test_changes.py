@@ -18,7 +18,9 @@ from millrace.models.identity.summary import Changes
 from millrace.models.monitoring.drift import DriftSettings
 from millrace.models.pipeline.definition import Pending, Pipeline
 from millrace.models.pipeline.fate import Fate
+from millrace.models.pipeline.label_default import LabelDefault
 from millrace.models.pipeline.on_change import Candidate
+from millrace.models.pipeline.sources import Source
 from millrace.schemas import DefinitionError, EventSchema
 from tests.unit.models.identity.conftest import SCHEMA, Make, bayes, per_year
 
@@ -514,6 +516,16 @@ SETTINGS: dict[str, tuple[Any, str, Any]] = {
     "largest_feature": (1e6, "largest_feature", 1e6),
     "on_error": ("stop", "on_error", "stop"),
     "earlier_schemas": ([SCHEMA], "earlier_schemas", [EventSchema(SCHEMA).fingerprint]),
+    "events": (
+        [Source("visits")],
+        "events",
+        [{"topic": "visits", "envelope": "plain", "on_update": "ignore"}],
+    ),
+    "label_default": (
+        LabelDefault(False, after=timedelta(hours=1)),
+        "label_default",
+        {"label": False, "after": "1:00:00"},
+    ),
 }
 """A parameter to another value of it, and what of it is named in the summary."""
 
