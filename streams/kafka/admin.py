@@ -11,7 +11,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from millrace.models.pipeline.definition import Pipeline
-from millrace.schemas import BrokerError
+from millrace.schemas import BrokerError, TopicError
 from millrace.streams.kafka.cleanup import cleanup_problems
 from millrace.streams.kafka.diagnosis import Request, explain, explained
 from millrace.streams.kafka.errors import cause_of
@@ -121,6 +121,8 @@ def prepare_topics(clients: Clients, pipeline: Pipeline, settings: Settings) -> 
         one of a source.
     """
     present = partition_counts(clients)
+    if not clients.is_embedded:  # where a topic is there once it is asked for
+        _require_sources(pipeline, settings, present)
     counts = _fitting(pipeline, settings, present)
     _check_agents(pipeline, settings, counts)
     wanted = topics_wanted(pipeline, settings, present)
@@ -135,6 +137,24 @@ def prepare_topics(clients: Clients, pipeline: Pipeline, settings: Settings) -> 
         return created
     widen_topics(clients, wider)
     return created | wider
+
+
+def _require_sources(pipeline: Pipeline, settings: Settings, present: Mapping[str, int]) -> None:
+    """Refuse a pipeline of which a source is missing: others would have to create it.
+
+    Raises
+    ------
+    TopicError
+        A topic of a source is not there.
+    """
+    prefix = topic_prefix(pipeline)
+    names = [full_name(prefix, each) for each in sources_of(pipeline, settings.topics)]
+    if missing := sorted({*names} - present.keys()):
+        raise TopicError(
+            f"the topics of sources must be there before the pipeline is; got none of the names"
+            f" {', '.join(missing)}. Create them, or set MILLRACE_TOPICS to what they are called"
+            f" here: {missing[0]}=NAME"
+        )
 
 
 def _fitting(pipeline: Pipeline, settings: Settings, present: Mapping[str, int]) -> dict[str, int]:
@@ -167,6 +187,7 @@ def topic_problems(
         if present.get(each.name, each.partitions) < each.partitions
     ]
     try:
+        _require_sources(pipeline, settings, present)
         _check_agents(pipeline, settings, _fitting(pipeline, settings, present))
     except BrokerError as error:
         problems.append(str(error))

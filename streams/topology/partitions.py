@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from millrace.schemas import PartitionsError, TopicError
+from millrace.schemas import PartitionsError
 from millrace.streams.topology.chain import AgentSpec
 from millrace.streams.topology.names import full_name
 from millrace.streams.topology.topics import (
@@ -34,11 +34,6 @@ def fitting_partitions(
     default
         Where nothing is there.
 
-    Raises
-    ------
-    TopicError
-        A topic of a source is not there.
-
     Examples
     --------
     >>> from millrace.streams.topology.chain import parse_chain
@@ -50,12 +45,6 @@ def fitting_partitions(
     [6, 4, 6, 4]
     """
     sources = frozenset().union(*(each.sources for each in agents))
-    if missing := sorted(sources - present.keys()):
-        names = [full_name("", each) for each in missing]
-        raise TopicError(
-            f"topics of sources must be there before the pipeline; {', '.join(names)} are not."
-            " Create them, or say what they are called here (MILLRACE_TOPICS)"
-        )
     inputs = INPUTS | sources
     between = {topic for each in agents for topic in each.reads} - inputs
     between -= {
@@ -65,7 +54,7 @@ def fitting_partitions(
     internal = [present[each] for each in between if each in present and not _is_state(each)]
     width = max(produced or internal or [default])
     inner = max(internal or [width])
-    counts = {each: present[each] for each in sources} | {
+    counts = {each: present.get(each, width) for each in sources} | {
         topic.name: present.get(
             topic.name, topic.partitions or (width if topic.name in INPUTS else inner)
         )
