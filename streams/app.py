@@ -224,7 +224,7 @@ def _assemble(
         return not clients.is_embedded and any(each.is_folding(record) for each in app.engines)
 
     follower = InForceFollower(connect, definitions, is_folding)
-    ticker = ticker_of(settings, pipeline, clients, app.engines)
+    ticker = ticker_of(settings, pipeline, clients, definitions, app.engines)
     app.background = tuple(each for each in (follower, archiver, ticker) if each is not None)
 
 

@@ -53,7 +53,7 @@ def deploy(
     settings = settings.model_copy(update={"pipeline": spec})
     from millrace.models.pipeline.fate import Fate
     from millrace.streams.cli.snapshot import snapshot_now
-    from millrace.streams.kafka.admin import count_partitions
+    from millrace.streams.kafka.admin import count_partitions, partition_counts, require_sources
     from millrace.streams.runtime.deployment import bundled, deploy_request
     from millrace.streams.runtime.in_force import read_in_force
     from millrace.streams.state.definitions import DefinitionStore
@@ -69,6 +69,7 @@ def deploy(
         click.echo(printable(f"Warning: {warning}"), err=True)
     clients, prefix, key = KafkaClients(settings), topic_prefix(pipeline), state_key(settings)
     count_partitions(clients, f"{prefix}commands")  # else the topics are not there yet
+    require_sources(pipeline, settings, partition_counts(clients))
     in_force = read_in_force(clients, pipeline, settings, key)
     if bundle.digest == in_force.definition:
         click.echo(f"{pipeline.name}: the definition {bundle.digest[:12]} is in force already")

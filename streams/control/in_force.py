@@ -287,10 +287,14 @@ def skipped_record(prefix: str, arguments: Arguments) -> Skipped:
     CommandError
         They name none that could be skipped.
     """
-    topic = f"{prefix}{arguments['topic'].removeprefix(prefix)}"
+    topic = arguments["topic"]
     topics = [f"{prefix}{each}" for each in _FOLDED]
-    if topic not in topics:
-        raise CommandError(f"topic must be one of {', '.join(topics)}; got {topic!r}")
+    if topic in _FOLDED:
+        topic = prefix + topic
+    elif topic.startswith(prefix) and topic not in topics:
+        raise CommandError(
+            f"topic must be that of a source, or one of {', '.join(topics)}; got {topic!r}"
+        )
     return topic, _number("partition", arguments), _number("offset", arguments)
 
 

@@ -122,7 +122,7 @@ def prepare_topics(clients: Clients, pipeline: Pipeline, settings: Settings) -> 
     """
     present = partition_counts(clients)
     if not clients.is_embedded:  # where a topic is there once it is asked for
-        _require_sources(pipeline, settings, present)
+        require_sources(pipeline, settings, present)
     counts = _fitting(pipeline, settings, present)
     _check_agents(pipeline, settings, counts)
     wanted = topics_wanted(pipeline, settings, present)
@@ -139,7 +139,7 @@ def prepare_topics(clients: Clients, pipeline: Pipeline, settings: Settings) -> 
     return created | wider
 
 
-def _require_sources(pipeline: Pipeline, settings: Settings, present: Mapping[str, int]) -> None:
+def require_sources(pipeline: Pipeline, settings: Settings, present: Mapping[str, int]) -> None:
     """Refuse a pipeline of which a source is missing: others would have to create it.
 
     Raises
@@ -187,7 +187,7 @@ def topic_problems(
         if present.get(each.name, each.partitions) < each.partitions
     ]
     try:
-        _require_sources(pipeline, settings, present)
+        require_sources(pipeline, settings, present)
         _check_agents(pipeline, settings, _fitting(pipeline, settings, present))
     except BrokerError as error:
         problems.append(str(error))

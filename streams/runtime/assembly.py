@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from millrace.models.pipeline.definition import Pipeline
@@ -36,6 +36,7 @@ from millrace.streams.topology.codec import TopicCodec
 from millrace.streams.topology.factory import TaskFactory
 from millrace.streams.topology.names import full_name
 from millrace.streams.topology.partitions import check_inputs
+from millrace.streams.topology.sources import sources_of
 from millrace.streams.topology.topics import topic_prefix, topics_beside
 
 _BACKOFF_SECONDS = 0.1
@@ -122,7 +123,21 @@ class Assembly:
         )
 
     def connect(self) -> Session:
-        """Return a session: a consumer in the agent's group, producers, no tasks yet."""
+        """Return a session: a consumer in the agent's group, producers, no tasks yet.
+
+        It reads the sources of the definition in force, until that has others.
+        """
+        sources = self._sources()
+        now = replace(self, agent=replace(self.agent, sources=sources))
+        return now._session(lambda: self._sources() != sources)
+
+    def _sources(self) -> frozenset[str]:
+        if "ingest" not in self.agent:
+            return frozenset()
+        in_force = self.definitions.find(self.definitions.in_force)
+        return frozenset(sources_of(in_force, self.settings.topics))
+
+    def _session(self, is_outdated: Callable[[], bool]) -> Session:
         state = self._state_log()
         topics = {*self.agent.reads, *topics_beside(self.agent)}
         check = Interval(CHECK_SECONDS, self.clock)
@@ -145,6 +160,7 @@ class Assembly:
             clock=self.clock,
             note=self.note,
             archiver=self.archiver,
+            is_outdated=is_outdated,
         )
 
     def _state_log(self) -> StateLog:

@@ -198,6 +198,8 @@ class Engine:
         return "" if self._session is None else self._session.inbox.stall(self._stall_seconds)
 
     def _poll(self) -> Batch | None:
+        if self._session is not None and self._session.is_outdated():
+            self._disconnect()
         if self._session is None:
             self._session = self._connect()
         origins = self._session.poll(self._most_records)

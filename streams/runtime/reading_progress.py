@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -40,12 +40,12 @@ class ReadingProgress:
     prefix
         Of the pipeline's topics and groups.
     agents
-        The agents of the pipeline.
+        Returns the agents of the pipeline, as it is now.
     """
 
     clients: Clients
     prefix: str
-    agents: Collection[AgentSpec]
+    agents: Callable[[], Collection[AgentSpec]]
 
     def __call__(self) -> Reading:
         """Return how far it has read by now.
@@ -56,12 +56,14 @@ class ReadingProgress:
             The broker does not answer.
         """
         counts = partition_counts(self.clients)  # a topic may have been given more
-        topics = frozenset().union(*(each.reads for each in self.agents))
+        agents = self.agents()
+        topics = frozenset().union(*(each.reads for each in agents))
+        inputs = INPUTS.union(*(each.sources for each in agents))
         full = [full_name(self.prefix, each) for each in sorted(topics)]
         places = [(topic, each) for topic in full for each in range(counts.get(topic, 0))]
         ends = {place: each.high for place, each in watermarks(self.clients, places).items()}
-        is_drained = all(self._has_read(each, self._of(each.reads, ends)) for each in self.agents)
-        return Reading(self._of(INPUTS, ends), is_drained)
+        is_drained = all(self._has_read(each, self._of(each.reads, ends)) for each in agents)
+        return Reading(self._of(inputs, ends), is_drained)
 
     def _of(self, topics: Collection[str], ends: Mapping[Place, int]) -> dict[Place, int]:
         """Return the ends of some topics, which are named without prefix."""

@@ -38,7 +38,6 @@ from millrace.streams.runtime.saving import Saving
 from millrace.streams.runtime.takeover import Takeover
 from millrace.streams.state.log import StateLog
 from millrace.streams.state.records import StateRecord
-from millrace.streams.topology.topics import INPUTS
 
 _SAVE_SECONDS = 0.04  # of a save, between two batches
 
@@ -80,6 +79,8 @@ class Session:
         Where it is said what is being folded.
     archiver
         Keeps versions of the state; None: nobody does.
+    is_outdated
+        Returns whether the definition in force has other sources than this session reads.
 
     Attributes
     ----------
@@ -109,6 +110,7 @@ class Session:
         clock: Callable[[], float],
         note: FoldingNote,
         archiver: Archiver | None = None,
+        is_outdated: Callable[[], bool] = lambda: False,
     ) -> None:
         self._agent = agent
         self._note = note
@@ -129,6 +131,7 @@ class Session:
         self.assignments: dict[int, Assignment] = {}
         self.outbox = outbox
         self._state_outbox = state_outbox
+        self.is_outdated = is_outdated
         self.inbox = open_inbox(self)
 
     def poll(self, most_records: int) -> list[Origin]:
@@ -151,7 +154,7 @@ class Session:
         Only ingest does. It has no state, and each record that it writes names its schema: so where
         it goes over to another definition changes nothing that is learned.
         """
-        if not self._definitions.agent.reads <= INPUTS:
+        if not self._definitions.agent.routes:
             return
         for each in self.assignments.values():
             each.live.follow(self._definitions.in_force)

@@ -21,10 +21,11 @@ from millrace.streams.control.commands import TICK
 from millrace.streams.kafka.commands import Request, send
 from millrace.streams.kafka.protocols import Clients, Place
 from millrace.streams.runtime.background import Background
+from millrace.streams.runtime.definitions import Definitions
 from millrace.streams.runtime.engine import Engine
 from millrace.streams.runtime.reading_progress import Reading, ReadingProgress
 from millrace.streams.settings import Settings
-from millrace.streams.topology.chain import CONTROL_AGENT
+from millrace.streams.topology.chain import CONTROL_AGENT, AgentSpec
 from millrace.streams.topology.topics import topic_prefix
 
 _PARTITION = 0  # of `commands`
@@ -36,6 +37,7 @@ def ticker_of(
     settings: Settings,
     pipeline: Pipeline,
     clients: Clients,
+    definitions: Definitions,
     engines: Iterable[Engine],
 ) -> Ticker | None:
     """Return what sends the ticks of a worker; None where time passes by events alone.
@@ -44,15 +46,19 @@ def ticker_of(
 
     Parameters
     ----------
-    engines
+    definitions, engines
         The worker's.
     """
     if not settings.tick_seconds or settings.is_embedded:
         return None
     prefix, key = topic_prefix(pipeline), settings.command_key.get_secret_value().encode()
+
+    def agents() -> tuple[AgentSpec, ...]:
+        return settings.agents_of(definitions.find(definitions.in_force))
+
     control = next(each for each in engines if each.name == CONTROL_AGENT.name)
     return Ticker(
-        ReadingProgress(clients, prefix, settings.agents_of(pipeline)),
+        ReadingProgress(clients, prefix, agents),
         partial(send, clients, prefix, key=key),
         is_ours=lambda: control.has_partition(_PARTITION),
         seconds=settings.tick_seconds,

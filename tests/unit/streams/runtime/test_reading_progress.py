@@ -21,7 +21,7 @@ def worker(make_pipeline: Callable[..., Pipeline]) -> FakeWorker:
 
 
 def progress(worker: FakeWorker, *agents: Any) -> ReadingProgress:
-    return ReadingProgress(worker.clients, "p.", agents or (worker.agent,))
+    return ReadingProgress(worker.clients, "p.", lambda: agents or (worker.agent,))
 
 
 def test_a_pipeline_has_read_when_each_agent_has_committed_it(

@@ -13,6 +13,7 @@ from millrace.schemas import BrokerError
 from millrace.streams.control.signature import HEADER, signature_of
 from millrace.streams.kafka.commands import Request
 from millrace.streams.kafka.fakes import FakeBroker
+from millrace.streams.runtime.definitions import Definitions
 from millrace.streams.runtime.reading_progress import Reading
 from millrace.streams.runtime.ticking import Ticker, ticker_of
 from millrace.streams.settings import Settings
@@ -120,7 +121,7 @@ def test_a_worker_signs_its_ticks(make_pipeline: Callable[..., Pipeline]) -> Non
     worker = FakeWorker(broker, pipeline, "control")
     own = Settings(broker="fake", chain="full", command_key="a secret of our own")
     engine = worker.engine()
-    ticker = ticker_of(own, pipeline, worker.clients, [engine])
+    ticker = ticker_of(own, pipeline, worker.clients, Definitions(pipeline), [engine])
     assert ticker is not None
     ticker._clock = iter((0.0, 60.0, 120.0)).__next__
     ticker.look()
