@@ -90,7 +90,15 @@ def _of_classification() -> Iterator[Metric]:
     inputs += [("events", {}), ("labels", {}), ("labels", {"event_id": "0", "label": True})]
     _fold(loans.pipeline, metrics, inputs)
     metrics.count(Counter({("expired", "ttl"): 1, ("internal_error", "feature"): 1}))
-    metrics.count(Counter({("tombstone", "event"): 1, ("command", "promote", "accepted"): 1}))
+    metrics.count(
+        Counter(
+            {
+                ("tombstone", "event"): 1,
+                ("passed_over", "gone"): 1,
+                ("command", "promote", "accepted"): 1,
+            }
+        )
+    )
     metrics.count(Counter({("failed", "tree"): 1, ("rejected_event", "invalid_prediction"): 1}))
     origin = Origin("features", 0, 0, _NOW_MS, None, None)
     alert = {"detector": "ADWIN", "source": "loss:hoeffding_tree"}
