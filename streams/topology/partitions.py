@@ -128,4 +128,4 @@ def is_widened(topic: str) -> bool:
 
 
 def _is_state(topic: str) -> bool:
-    return TOPICS[topic].is_compacted
+    return topic in TOPICS and TOPICS[topic].is_compacted

@@ -10,7 +10,7 @@ from io import BytesIO
 from typing import Any
 
 from millrace.models.pipeline.definition import Pipeline
-from millrace.streams.kafka.admin import ensure_topics
+from millrace.streams.kafka.admin import ensure_topics, partition_counts
 from millrace.streams.kafka.fakes import FakeBroker, FakeClients, FakeConsumer, FakeProducer
 from millrace.streams.observability.metrics import Metrics
 from millrace.streams.runtime.assembly import Assembly
@@ -78,7 +78,7 @@ class FakeWorker:
             definitions or Definitions(pipeline),
             own,
             self.clients,
-            ensure_topics(self.clients, wanted),
+            partition_counts(self.clients) | ensure_topics(self.clients, wanted),
             KEY,
             self.metrics,
             clock=lambda: self.seconds,

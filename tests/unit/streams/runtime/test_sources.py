@@ -1,0 +1,126 @@
+"""An agent reads the topics of the definition in force, whoever made them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from millrace.models.pipeline.definition import Pipeline
+from millrace.models.pipeline.sources import Source
+from millrace.schemas import DefinitionError, TopicError
+from millrace.streams.kafka.admin import prepare_topics, topic_problems
+from millrace.streams.kafka.fakes import FakeBroker, FakeClients
+from millrace.streams.runtime.definitions import Definitions
+from millrace.streams.runtime.engine import Engine
+from millrace.streams.settings import Settings
+from tests.unit.streams.runtime.worker import FakeWorker, work
+
+NAMES = {"rows": "shop.rows"}
+ROWS = Source("rows", envelope="debezium", on_update="event")
+Make = Callable[..., Any]
+
+
+def change(op: str, number: int) -> bytes:
+    row = {"id": f"e{number}", "a": 1.0, "b": 2.0}
+    return json.dumps({"op": op, "before": None, "after": row}).encode()
+
+
+def read(broker: FakeBroker) -> list[str]:
+    """Return the ids of the events that were predicted."""
+    return [json.loads(each or b"")["event_id"] for each in broker.values("p.predictions")]
+
+
+@pytest.fixture
+def pipeline(make_pipeline: Make) -> Pipeline:
+    """Make a pipeline that reads rows of somebody's table."""
+    found: Pipeline = replace(make_pipeline(), events=[ROWS])
+    return found
+
+
+@pytest.mark.parametrize("name", ["shop.rows", "p.rows"])
+def test_a_topic_under_its_name_here(name: str, pipeline: Pipeline) -> None:
+    """Events come from it as from `events`, and offsets and rejects have its full name."""
+    broker = FakeBroker({name: 1})
+    worker = FakeWorker(broker, pipeline, topics={"rows": name})
+    session = worker.start()
+    for number, op in enumerate("crud"):
+        broker.put(name, change(op, number), timestamp_ms=number)
+    broker.put("p.events", json.dumps({"id": "e9", "a": 1.0, "b": 2.0}).encode(), timestamp_ms=9)
+    broker.put(name, b"?", timestamp_ms=10)
+    while work(session):
+        pass
+    assert read(broker) == ["e0", "e1", "e2", "e9"]
+    (reject,) = [json.loads(each or b"") for each in broker.values("p.rejects")]
+    assert (reject["topic"], reject["offset"]) == (name, 4)
+    assert worker.count("rows_passed_over_total", says="gone") == 1
+    group = broker.groups[worker.group]
+    assert group.offsets[name, 0] == 5
+
+
+def test_it_follows_the_definition_in_force(pipeline: Pipeline) -> None:
+    """A source that comes with a definition is read from then on, and one that goes is not."""
+    broker = FakeBroker({"shop.rows": 1, "more": 1})
+    definitions = Definitions(pipeline)
+    worker = FakeWorker(broker, pipeline, "ingest", definitions, topics=NAMES, chain="default")
+    engine = worker.engine()
+    definitions._known["later"] = replace(pipeline, events=[Source("more")])
+    for number, topic in enumerate(("shop.rows", "more")):
+        value = change("c", number) if number == 0 else b'{"id": "e1", "a": 1.0, "b": 2.0}'
+        broker.put(topic, value)
+    _work(engine)
+    assert len(broker.values("p.clean")) == 1
+    definitions.history = ("later",)
+    broker.put("shop.rows", change("c", 2))
+    _work(engine)
+    assert [b"e1" in (each or b"") for each in broker.values("p.clean")] == [False, True]
+
+
+def _work(engine: Engine) -> None:
+    """Work until nothing is left to read."""
+    quiet = 0
+    while quiet < 3:  # it may have to join its group again
+        batch = engine._poll()
+        quiet += 1
+        if batch is not None:
+            asyncio.run(batch.session.fold(batch.origins))
+            batch.session.commit()
+            quiet = 0
+
+
+def test_a_missing_topic_is_named(pipeline: Pipeline) -> None:
+    """Nothing is created then, and the error names the setting."""
+    broker = FakeBroker()
+    clients, settings = FakeClients(broker), Settings(broker="fake", topics=NAMES)
+    with pytest.raises(TopicError, match=r"shop\.rows.*MILLRACE_TOPICS"):
+        prepare_topics(clients, pipeline, settings)
+    assert broker.topics == {}
+    assert "shop.rows" in topic_problems(clients, pipeline, settings, {})[0]
+
+
+@pytest.mark.parametrize("chain", ["default", "full"])
+def test_any_number_of_partitions(chain: str, pipeline: Pipeline) -> None:
+    """What is created is as wide as what is there; where ingest routes nothing, all are alike."""
+    broker = FakeBroker({"shop.rows": 6, "p.labels": 2})
+    clients = FakeClients(broker)
+    settings = Settings(broker="fake", topics=NAMES, chain=chain)
+    if chain == "full":
+        with pytest.raises(Exception, match=r"'shop\.rows': 6.*chain default"):
+            prepare_topics(clients, pipeline, settings)
+        assert {*broker.topics} == {"shop.rows", "p.labels"}
+        return
+    counts = prepare_topics(clients, pipeline, settings)
+    assert counts["shop.rows"] == counts["p.events"] == counts["p.clean"] == 6
+    assert counts["p.labels"] == 2
+
+
+def test_an_unknown_envelope(pipeline: Pipeline) -> None:
+    """It is refused when the agent is made."""
+    other = replace(pipeline, events=[Source("rows", envelope="xml")])
+    worker = FakeWorker(FakeBroker({"shop.rows": 1}), other, topics=NAMES)
+    with pytest.raises(DefinitionError, match="envelope of source 'rows'"):
+        worker.start()
