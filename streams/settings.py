@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from enum import StrEnum
 from typing import Literal, Self, TypeAlias
 
@@ -206,16 +207,17 @@ class Settings(BaseModel):
     @field_validator("topics", mode="before")
     @classmethod
     def _topics_are_named(cls, given: object) -> object:
-        """Return names by name, given as `payments=prod.payments,refunds=prod.refunds`."""
+        """Return names by name, given as pairs, or as one process gives them to another."""
         if not isinstance(given, str):
             return given
         if given.startswith("{"):
-            return json.loads(given)  # as one process gives it to another
-        pairs = [each.strip().partition("=") for each in given.split(",") if each.strip()]
-        wrong = [name for name, _, there in pairs if not (name and there)]
-        if wrong:
+            with suppress(ValueError):
+                return json.loads(given)
+        pairs = [each.partition("=") for each in given.split(",") if each.strip()]
+        names = {name.strip(): there.strip() for name, _, there in pairs}
+        if not all(names) or not all(names.values()):
             raise SettingsError(f"topics must be pairs name=name, by commas; got {given!r}")
-        return {name.strip(): there.strip() for name, _, there in pairs}
+        return names
 
     @field_validator("kafka", mode="before")
     @classmethod

@@ -48,6 +48,21 @@ def test_what_is_given_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (settings.partitions, settings.chain) == (9, "full")
 
 
+def test_topics_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pairs by commas, or as one process gives them to another."""
+    for text in (" a = prod.a, b=prod.b ,", '{"a": "prod.a", "b": "prod.b"}'):
+        monkeypatch.setenv("MILLRACE_TOPICS", text)
+        assert read_settings().topics == {"a": "prod.a", "b": "prod.b"}
+
+
+@pytest.mark.parametrize("text", ["a", "a=", "=b", "a=b,c", "{a", "[1]"])
+def test_topics_that_are_no_pairs_are_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """The error names the form."""
+    monkeypatch.setenv("MILLRACE_TOPICS", text)
+    with pytest.raises(SettingsError, match="topics must be pairs name=name"):
+        read_settings()
+
+
 def test_kafka_properties_are_json(monkeypatch: pytest.MonkeyPatch) -> None:
     """More properties for the Kafka clients are a JSON object."""
     monkeypatch.setenv("MILLRACE_KAFKA", '{"security.protocol": "SSL"}')

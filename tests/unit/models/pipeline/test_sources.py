@@ -1,0 +1,47 @@
+"""Topics of others are named in a definition, each once, and wrong names are refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from millrace.models.pipeline.sources import OnUpdate, Source
+from millrace.models.pipelines import loans
+from millrace.schemas import DefinitionError
+
+
+def test_a_source_has_defaults() -> None:
+    """A topic's name is enough."""
+    assert Source("payments") == Source("payments", "plain", OnUpdate.IGNORE)
+    assert Source("payments", on_update="event").on_update is OnUpdate.EVENT
+
+
+@pytest.mark.parametrize(
+    "topic", ["", ".", "..", "a b", "a/b", "@a", "ä", "a" * 250, None, 7, "a\n"]
+)
+def test_a_name_that_no_topic_can_have_is_refused(topic: Any) -> None:
+    """The error says which letters there may be."""
+    with pytest.raises(DefinitionError, match=r"topic of a Source must be up to 249 letters"):
+        Source(topic)
+
+
+def test_a_choice_that_is_none_is_refused() -> None:
+    """The error names the choices."""
+    with pytest.raises(DefinitionError, match="on_update must be"):
+        Source("payments", on_update="label")
+
+
+@pytest.mark.parametrize(
+    ("events", "message"),
+    [
+        ("payments", "events must be a list of Source"),
+        (["payments"], "events must be a list of Source"),
+        ([Source("a"), Source("b"), Source("a")], "events must name each topic once"),
+    ],
+)
+def test_a_list_that_is_none_is_refused(events: Any, message: str) -> None:
+    """So that no topic is read twice."""
+    with pytest.raises(DefinitionError, match=message):
+        replace(loans.pipeline, events=events)
