@@ -24,8 +24,9 @@ def change(op: str, before: Any, after: Any) -> bytes:
 
 def create(bootstrap: str, partitions: dict[str, int]) -> None:
     """Create topics as their owner would have."""
+    admin = AdminClient({"bootstrap.servers": bootstrap})
     wanted = [NewTopic(name, num_partitions=count) for name, count in partitions.items()]
-    for done in AdminClient({"bootstrap.servers": bootstrap}).create_topics(wanted).values():
+    for done in admin.create_topics(wanted).values():
         done.result(30)
 
 
@@ -48,8 +49,9 @@ def test_events_of_a_table_are_predicted(kafka: str, unique_name: Callable[[str]
         + [{"value": b"no envelope", "partition": 1}],
     )
     shop.produce("plain", [{"value": as_json(each)} for each in plain])
-    topics.produce("events", [{"value": as_json(each)} for each in own])
     with Worker(settings("attached", name, kafka, topics=names)) as worker:
+        worker.wait_ready()
+        topics.produce("events", [{"value": as_json(each)} for each in own])
         predictions = topics.records("predictions", at_least=COUNT)
         worker.wait_total(1, "millrace_rows_passed_over_total", says="changed")
     assert sorted(each["event_id"] for each in predictions) == sorted(
