@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple, TypeAlias
 
@@ -82,7 +82,7 @@ class Context:
     commands_to: CommandTopic
     max_event_bytes: int
     written_schema: WrittenSchema
-    sources: Mapping[str, Source]
+    sources: Mapping[str, Source] = field(default_factory=dict)
     load_models: LoadModels
     command_key: bytes = b""
     bundle_keys: Sequence[bytes] = ()
