@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from millrace.models.parameters import duration
+from millrace.models.parameters import duration, named_fields
 from millrace.schemas.records import LabelValue
 
 
+@named_fields
 @dataclass(frozen=True)
 class LabelDefault:
     """The label of an event that has waited for one long enough.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from millrace.models.parameters import choice, require, text
+from millrace.models.parameters import choice, named_fields, require, text
 
 _TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 
@@ -19,6 +19,7 @@ class OnUpdate(StrEnum):
     EVENT = "event"
 
 
+@named_fields
 @dataclass(frozen=True)
 class Source:
     """A topic with events, whoever writes it.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
 from typing import NoReturn, Self
@@ -103,9 +103,13 @@ class IngestOperator(RecordOperator):
         """
         records = [each for each in slice_ if each.topic in self.topics.reads]
         origins = [record.origin for record in records]
-        topics = [origin.topic for origin in origins]
-        columns = ([origin.value for origin in origins], [origin.headers for origin in origins])
-        values = self._opening.rows(topics, *columns)
+        topics: Iterable[str] = (
+            origin.topic for origin in origins
+        )  # which only some formats ask for
+        values: Sequence[bytes | None] = [origin.value for origin in origins]
+        if self._opening.is_needed:
+            names = topics = [origin.topic for origin in origins]
+            values = self._opening.rows(names, values, [origin.headers for origin in origins])
         rows = self._decoder.decode_all(topics, values)
         short, learned, learnable = self._surely_short, self._learned, self._learnable
         is_timed, times = self._pipeline.event_time is not None, self._event_time_ms

@@ -28,6 +28,11 @@ class Opening:
             topic: envelope_of(each) for topic, each in sources.items() if each.envelope != PLAIN
         }
 
+    @property
+    def is_needed(self) -> bool:
+        """Whether any records are in envelopes."""
+        return bool(self._envelopes)
+
     def rows(
         self,
         topics: Sequence[str],
@@ -35,8 +40,6 @@ class Opening:
         headers: Sequence[Headers],
     ) -> Sequence[bytes | None]:
         """Return the rows in records; None for each that is to be opened by itself."""
-        if not self._envelopes:
-            return values
         rows = [*values]
         for topic, envelope in self._envelopes.items():
             places = [place for place, each in enumerate(topics) if each == topic]

@@ -136,6 +136,7 @@ TAKEN = {
     "features": {"[]", "()"},
     "allow_non_finite": {"[]", "()"},
     "carry_headers": {"[]", "()", "['a']"},
+    "events": {"[]", "()"},
     "ignore_tombstones": {"True"},
     "metrics": {"{}"},
     "drift.inputs": {"{}"},
@@ -150,6 +151,7 @@ TAKEN = {
 OPTIONAL = {
     "largest_feature",
     "label",
+    "label_default",
     "key",
     "event_time",
     "metrics",
