@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from millrace.models.pipeline.label_default import LabelDefault
     from millrace.models.pipeline.loading import load_pipeline
     from millrace.models.pipeline.on_change import Candidate, OnChange
-    from millrace.models.pipeline.sources import OnUpdate, Source
+    from millrace.models.pipeline.sources import LabelSource, OnUpdate, Source
     from millrace.models.pipeline.tasks import Task
     from millrace.schemas.errors import (
         BrokerError,
@@ -53,7 +53,7 @@ _MODULES = {
     "millrace.models.pipeline.label_default": ("LabelDefault",),
     "millrace.models.pipeline.loading": ("load_pipeline",),
     "millrace.models.pipeline.on_change": ("Candidate", "OnChange"),
-    "millrace.models.pipeline.sources": ("OnUpdate", "Source"),
+    "millrace.models.pipeline.sources": ("LabelSource", "OnUpdate", "Source"),
     "millrace.schemas.errors": (
         *("BrokerError", "DefinitionError", "MillraceError"),
         *("RecordError", "SettingsError", "SnapshotError"),
@@ -70,6 +70,7 @@ __all__ = [
     "DriftSettings",
     "Feature",
     "LabelDefault",
+    "LabelSource",
     "MillraceError",
     "OnChange",
     "OnError",

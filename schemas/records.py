@@ -282,6 +282,8 @@ class RejectReason(StrEnum):
     """See `Fate.ORPHAN`."""
     SKIPPED = "skipped"
     """The command `skip` names the record."""
+    SOURCE_ERROR = "source_error"
+    """The code of a source raised an error: the `label` of a `LabelSource`."""
     FEATURE_ERROR = "feature_error"
     """A feature raised an error."""
     FEATURE_OUT_OF_RANGE = "feature_out_of_range"

@@ -79,7 +79,7 @@ def _described(pipeline: Pipeline) -> Description:
     code: Description = {
         "schema": pipeline.event_schema.as_written.schema,
         "earlier_schemas": [each.fingerprint for each in pipeline.event_schema.earlier],
-        "classes": _data(pipeline.labels.classes),
+        "classes": _data(pipeline.allowed_labels.classes),
         "models": [_model(name, each) for name, each in pipeline.models.items()],
         "features": [
             _feature(name, each, pipeline.event_schema.field_names)
@@ -225,10 +225,15 @@ def _data(value: Any) -> Any:
         return str(value)
     if isinstance(value, datetime):
         return value.isoformat()
+    if isinstance(value, Mapping):
+        value = [*value.items()]
     if isinstance(value, list | tuple):
         return [*map(_data, value)]
     if is_dataclass(value):
         return {each.name: _data(getattr(value, each.name)) for each in fields(value)}
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    raise TypeError(f"a setting must have a form as data; got {type(value).__name__}")
+    if callable(value):
+        return {"code": _identity(lambda: (value,))}
+    if value is not None and not isinstance(value, bool | int | float | str):
+        must = "a setting must have a form as data"
+        raise TypeError(f"{must}; got {type(value).__name__}")
+    return value

@@ -35,7 +35,7 @@ from millrace.models.pipeline.label_default import LabelDefault
 from millrace.models.pipeline.labels import Labels, class_limit
 from millrace.models.pipeline.model import Model, ModelFactory
 from millrace.models.pipeline.seeds import missing_seeds, seeded
-from millrace.models.pipeline.sources import Source, check_sources
+from millrace.models.pipeline.sources import LabelSource, Source, check_sources
 from millrace.models.pipeline.tasks import Task
 from millrace.schemas import DefinitionError, EventSchema, RecordError
 from millrace.schemas.codec.avro import Schema
@@ -181,6 +181,8 @@ class Pipeline:
         the problem is fixed).
     events
         Topics of others that events come on, too, beside `<name>.events`: `Source`s.
+    labels
+        Topics of others with labels, beside `<name>.labels`: `LabelSource`s.
     label_default
         What the label of an event is when none has come for so long: a `LabelDefault`. None: an
         event that gets no label is never learned.
@@ -236,6 +238,7 @@ class Pipeline:
     on_error: OnError | str = "reject"
     earlier_schemas: Sequence[Path | str | Schema] = ()
     events: Sequence[Source] = ()
+    labels: Sequence[LabelSource] = ()
     label_default: LabelDefault | None = None
 
     def __post_init__(self) -> None:
@@ -244,7 +247,7 @@ class Pipeline:
         self._check_schema()
         self._check_fields()
         self._check_limits()
-        check_sources("events", self.events)
+        self._check_sources()
         self._check_label_default()
         self._check_models()
         self._check_metrics()
@@ -257,7 +260,7 @@ class Pipeline:
         return EventSchema(self.schema, self.label, self.earlier_schemas)
 
     @cached_property
-    def labels(self) -> Labels:
+    def allowed_labels(self) -> Labels:
         """What a label may be."""
         return Labels(Task(self.task), self.event_schema, self.classes)
 
@@ -359,7 +362,16 @@ class Pipeline:
             text("carry_headers", name)
         is_flag = isinstance(self.ignore_tombstones, bool)
         require(is_flag, "ignore_tombstones must be True or False", self.ignore_tombstones)
-        class_limit(self.max_classes, self.labels)
+        class_limit(self.max_classes, self.allowed_labels)
+
+    def _check_sources(self) -> None:
+        check_sources(self.events, self.labels)
+        needs_key = self.scope is not Scope.GLOBAL and self.key is not None
+        for each in self.labels:
+            must = f"must be the field with the key of the event ({self.key!r})"
+            where = f"where scope is {self.scope!s}"
+            has_key = each.key is not None or not needs_key
+            require(has_key, f"key of LabelSource({each.topic!r}) {must} {where}", each.key)
 
     def _check_label_default(self) -> None:
         default = self.label_default
@@ -370,7 +382,7 @@ class Pipeline:
         if self.learns_without_labels:
             raise DefinitionError("label_default must be None where models learn without labels")
         try:
-            label = self.labels.learnable(default.label)
+            label = self.allowed_labels.learnable(default.label)
         except RecordError as error:
             raise DefinitionError(f"label_default.label: {error.detail}") from None
         self._set("label_default", LabelDefault(label, after=default.after))
@@ -400,7 +412,7 @@ class Pipeline:
         must = "metrics must be a dictionary of names and callables, or None for the task's own"
         require(isinstance(self.metrics, Mapping), must, self.metrics)
         self._set("metrics", dict(self.metrics))
-        check_metrics(self.metrics, Task(self.task), self.labels)
+        check_metrics(self.metrics, Task(self.task), self.allowed_labels)
 
     def _check_features(self) -> None:
         sequence("features", self.features, of="features, for example [fields('age')]")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from millrace.models.parameters import choice, named_fields, require, text
+from millrace.schemas.records import LabelValue
 
 _TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 
@@ -50,14 +52,82 @@ class Source:
     on_update: OnUpdate | str = OnUpdate.IGNORE
 
     def __post_init__(self) -> None:
-        is_name = isinstance(self.topic, str) and _TOPIC.fullmatch(self.topic) is not None
-        must = "the topic of a Source must be up to 249 letters, digits, '.', '_' and '-'"
-        require(is_name and self.topic not in (".", ".."), must, self.topic)
+        _check_topic("Source", self.topic)
         text("envelope", self.envelope)
         object.__setattr__(self, "on_update", choice("on_update", self.on_update, OnUpdate))
 
 
-def check_sources(parameter: str, sources: Sequence[Source]) -> None:
+@named_fields
+@dataclass(frozen=True)
+class LabelSource:
+    """A topic with labels, in whatever form somebody writes them: JSON objects.
+
+    Fields are named by their paths: `payment.id` is the field `id` in the object `payment`.
+
+    Parameters
+    ----------
+    topic
+        Its name. `MILLRACE_TOPICS` may give it another one where the pipeline runs.
+    event_id
+        Field with the id of the event.
+    label
+        Field with the label, or a callable that is given the object and returns the label. None:
+        the record says nothing.
+    values
+        What the values of that field mean as labels; by default, they are the labels. A value that
+        is not among them is rejected.
+    time
+        Field that says when the label became known: milliseconds since the Unix epoch, or ISO 8601
+        text.
+    key
+        Field with the key of the event. It is needed where models are kept by partition or by key,
+        and the pipeline has a key.
+    envelope
+        What its records are wrapped in, as with a `Source`. A row that has changed is a label, too.
+
+    Raises
+    ------
+    DefinitionError
+        Naming the parameter, what it must be and what was given.
+
+    Examples
+    --------
+    >>> by_reason = LabelSource(
+    ...     "chargebacks", event_id="payment.id", label=lambda row: row["reason"] is not None
+    ... )
+    >>> by_verdict = LabelSource(
+    ...     "reviews", event_id="order", label="verdict", values={"fraud": True, "ok": False}
+    ... )
+    """
+
+    topic: str
+    event_id: str = field(kw_only=True)
+    label: str | Callable[[Mapping[str, Any]], LabelValue | None] = field(kw_only=True)
+    values: Mapping[Any, LabelValue] | None = field(default=None, kw_only=True)
+    time: str | None = field(default=None, kw_only=True)
+    key: str | None = field(default=None, kw_only=True)
+    envelope: str = field(default="plain", kw_only=True)
+
+    def __post_init__(self) -> None:
+        _check_topic("LabelSource", self.topic)
+        for parameter in ("event_id", "envelope"):
+            text(parameter, getattr(self, parameter))
+        for parameter in ("time", "key"):
+            if getattr(self, parameter) is not None:
+                text(parameter, getattr(self, parameter))
+        is_read = callable(self.label) or (isinstance(self.label, str) and self.label != "")
+        require(is_read, "label must be the name of a field, or a callable", self.label)
+        is_mapping = self.values is None or isinstance(self.values, Mapping)
+        require(is_mapping, "values must be a mapping of values to labels, or None", self.values)
+
+
+def _check_topic(kind: str, topic: object) -> None:
+    is_name = isinstance(topic, str) and _TOPIC.fullmatch(topic) is not None
+    must = f"the topic of a {kind} must be up to 249 letters, digits, '.', '_' and '-'"
+    require(is_name and topic not in (".", ".."), must, topic)
+
+
+def check_sources(events: Sequence[Source], labels: Sequence[LabelSource]) -> None:
     """Refuse sources that are none, and a topic that is named twice.
 
     Raises
@@ -65,8 +135,9 @@ def check_sources(parameter: str, sources: Sequence[Source]) -> None:
     DefinitionError
         There are such.
     """
-    is_list = isinstance(sources, list | tuple) and all(isinstance(e, Source) for e in sources)
-    require(is_list, f"{parameter} must be a list of Source(...)", sources)
-    names = [each.topic for each in sources]
+    for parameter, given, kind in (("events", events, Source), ("labels", labels, LabelSource)):
+        is_list = isinstance(given, list | tuple) and all(isinstance(e, kind) for e in given)
+        require(is_list, f"{parameter} must be a list of {kind.__name__}(...)", given)
+    names = [each.topic for each in events] + [each.topic for each in labels]
     twice = sorted({each for each in names if names.count(each) > 1})
-    require(not twice, f"{parameter} must name each topic once", names)
+    require(not twice, "events and labels must name each topic once", twice)

@@ -28,7 +28,7 @@ class Classes:
     """
 
     def __init__(self, pipeline: Pipeline) -> None:
-        is_open = pipeline.task is Task.MULTICLASS and pipeline.labels.classes is None
+        is_open = pipeline.task is Task.MULTICLASS and pipeline.allowed_labels.classes is None
         self._limit = pipeline.max_classes if is_open else None
         self.seen: KeyedState[bool] = KeyedState()
 

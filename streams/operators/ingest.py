@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import NoReturn, Self
 
 from millrace.models.pipeline.definition import Pipeline, Scope
-from millrace.models.pipeline.sources import Source
+from millrace.models.pipeline.sources import LabelSource, Source
 from millrace.models.user_code import told
 from millrace.schemas import RecordError, RejectReason
 from millrace.schemas.records import Event, Fields, Label, LabelValue
@@ -28,6 +28,7 @@ from millrace.streams.operators.routing import partition_of
 from millrace.streams.operators.slice import Slice
 from millrace.streams.sources.confluent import WrittenSchema
 from millrace.streams.sources.decoder import Decoded, InputDecoder
+from millrace.streams.sources.labels import LabelReader, SourceError
 from millrace.streams.sources.opening import Opening
 from millrace.streams.sources.times import EventTimes
 from millrace.streams.sources.values import identity
@@ -62,14 +63,19 @@ class IngestOperator(RecordOperator):
         partitions: int | None,
         written_schema: WrittenSchema,
         max_event_bytes: int,
-        sources: Mapping[str, Source] = MappingProxyType({}),
+        sources: Mapping[str, Source | LabelSource] = MappingProxyType({}),
     ) -> None:
         topics = self.topics_in([self.name])
         super().__init__(pipeline, Topics(topics.reads | sources.keys(), topics.writes))
         self._opening = Opening(sources)
+        self._label_readers = {
+            topic: LabelReader(each)
+            for topic, each in sources.items()
+            if isinstance(each, LabelSource)
+        }
         self._decoder = InputDecoder(pipeline, written_schema, max_event_bytes)
         self._pipeline = pipeline
-        self._labels = pipeline.labels
+        self._labels = pipeline.allowed_labels
         self._scope = Scope(pipeline.scope)
         self._partitions = partitions
         self._ignores_tombstones = pipeline.ignore_tombstones
@@ -162,22 +168,31 @@ class IngestOperator(RecordOperator):
 
     def process(self, record: Record) -> Iterable[Record]:
         origin = record.origin
-        kind: Kind = "label" if origin.topic == "labels" else "event"
+        reader = self._label_readers.get(origin.topic)
+        kind: Kind = "event" if reader is None and origin.topic != "labels" else "label"
         if origin.value is None and self._ignores_tombstones:
             self.tally["tombstone", kind] += 1
             return ()
         made: Record
         try:
             says, row, _ = self._opening.open(origin.topic, origin.value, origin.headers)
-            if not self._opening.is_event(origin.topic, says):
+            if not self._opening.counts(origin.topic, says):
                 self.tally["passed_over", says.value] += 1
                 return ()
-            decoded = self._decode(origin.topic, row)
+            if reader is None:
+                decoded = self._decode(origin.topic, row)
+            elif (label := reader.read(row)) is None:
+                self.tally["passed_over", "nothing"] += 1
+                return ()
+            else:
+                decoded = Decoded(True, label)
             kind = "label" if decoded.is_label else "event"
             make = self._label if decoded.is_label else self._event
             made = make(origin, decoded.fields)
         except RecordError as error:
             made = self._reject(kind, origin, error.reason, error.detail)
+        except SourceError as error:
+            made = self._fail(kind, origin, RejectReason.SOURCE_ERROR, error.raised)
         self.tally["received", kind] += 1
         return (made,)
 

@@ -164,7 +164,7 @@ class InputDecoder:
                 f"a JSON record must be an object; got {type(document).__name__}",
             )
         if topic == "labels":
-            return Decoded(True, _label_from_json(document))
+            return Decoded(True, label_from_json(document))
         if self._event_time is not None and self._has_numeric_time:
             name = self._schema.as_written.type.name_in(document, self._event_time)
             if name is not None and isinstance(time := document[name], str):
@@ -200,7 +200,14 @@ def _units(units_per_ms: int, text: str) -> int:
     return units
 
 
-def _label_from_json(document: Fields) -> Fields:
+def label_from_json(document: Fields) -> Fields:
+    """Return a label that is given as JSON.
+
+    Raises
+    ------
+    RecordError
+        It is none.
+    """
     for name in ("event_id", "label"):
         if name not in document:
             raise RecordError(

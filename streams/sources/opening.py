@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from millrace.models.pipeline.sources import OnUpdate, Source
+from millrace.models.pipeline.sources import LabelSource, OnUpdate, Source
 from millrace.streams.sources.envelopes import PLAIN, Headers, Opened, Says, envelope_of
 
 
@@ -22,16 +22,17 @@ class Opening:
         There is no such envelope.
     """
 
-    def __init__(self, sources: Mapping[str, Source]) -> None:
+    def __init__(self, sources: Mapping[str, Source | LabelSource]) -> None:
         self._sources = sources
         self._envelopes = {
             topic: envelope_of(each) for topic, each in sources.items() if each.envelope != PLAIN
         }
+        self._alone = {topic for topic, each in sources.items() if isinstance(each, LabelSource)}
 
     @property
     def is_needed(self) -> bool:
-        """Whether any records are in envelopes."""
-        return bool(self._envelopes)
+        """Whether any records are in envelopes, or labels in a form of their own."""
+        return bool(self._envelopes or self._alone)
 
     def rows(
         self,
@@ -48,6 +49,11 @@ class Opening:
             )
             for place, row in zip(places, opened, strict=True):
                 rows[place] = row
+        if self._alone:
+            rows = [
+                None if topic in self._alone else row
+                for topic, row in zip(topics, rows, strict=True)
+            ]
         return rows
 
     def open(self, topic: str, value: bytes | None, headers: Headers) -> Opened:
@@ -63,8 +69,9 @@ class Opening:
             return Opened(Says.IS, value)
         return envelope.open(value, headers)
 
-    def is_event(self, topic: str, says: Says) -> bool:
-        """Whether what a record of a topic says of a row is an event."""
-        if says is Says.CHANGED:
-            return self._sources[topic].on_update is OnUpdate.EVENT
-        return says is Says.IS
+    def counts(self, topic: str, says: Says) -> bool:
+        """Whether what a record of a topic says of a row is an event, or a label."""
+        source = self._sources.get(topic)
+        if says is Says.CHANGED and isinstance(source, Source):
+            return source.on_update is OnUpdate.EVENT
+        return says is not Says.GONE

@@ -124,7 +124,7 @@ class DryRun:
             return None
         if self._task is Task.REGRESSION:
             return random.gauss(0, 10)
-        return random.choice(self._pipeline.labels.examples)
+        return random.choice(self._pipeline.allowed_labels.examples)
 
     def _try_model(self, name: str, place: str, examples: list[Example]) -> None:
         end = self._clock() + _SECONDS / len(self._pipeline.models) / 2

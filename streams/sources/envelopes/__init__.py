@@ -5,7 +5,7 @@ A new one is a module with an `Envelope`, and an entry here.
 
 from collections.abc import Mapping
 
-from millrace.models.pipeline.sources import Source
+from millrace.models.pipeline.sources import LabelSource, Source
 from millrace.schemas import DefinitionError
 from millrace.streams.sources.envelopes.base import Envelope, Headers, Opened, Says
 from millrace.streams.sources.envelopes.cloudevents import CloudEvents
@@ -21,7 +21,7 @@ ENVELOPES: Mapping[str, type[Envelope]] = {
 PLAIN = Plain.name
 
 
-def envelope_of(source: Source) -> Envelope:
+def envelope_of(source: Source | LabelSource) -> Envelope:
     """Return what opens the records of a source.
 
     Raises
