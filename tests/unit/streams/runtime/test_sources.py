@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from millrace.models.pipeline.definition import Pipeline
-from millrace.models.pipeline.sources import Source
+from millrace.models.pipeline.sources import LabelSource, Source
 from millrace.schemas import DefinitionError, TopicError
 from millrace.streams.kafka.admin import prepare_topics, topic_problems
 from millrace.streams.kafka.fakes import FakeBroker, FakeClients
@@ -124,3 +124,34 @@ def test_an_unknown_envelope(pipeline: Pipeline) -> None:
     worker = FakeWorker(FakeBroker({"shop.rows": 1}), other, topics=NAMES)
     with pytest.raises(DefinitionError, match="envelope of source 'rows'"):
         worker.start()
+
+
+def chargeback(number: int, reason: str | None) -> bytes:
+    return json.dumps({"payment": {"id": f"e{number}"}, "reason": reason}).encode()
+
+
+def test_labels_of_others(make_pipeline: Make) -> None:
+    """They meet their events; what says nothing is passed over, and code that raises rejects."""
+    source = LabelSource(
+        "chargebacks", event_id="payment.id", label=lambda row: {"fraud": True}[row["reason"]]
+    )
+    silent = LabelSource("reviews", event_id="id", label="verdict")
+    pipeline = replace(make_pipeline(), labels=[source, silent])
+    broker = FakeBroker({"chargebacks": 1, "reviews": 1})
+    worker = FakeWorker(broker, pipeline)
+    session = worker.start()
+    for number in range(3):
+        event = json.dumps({"id": f"e{number}", "a": 1.0, "b": 2.0}).encode()
+        broker.put("p.events", event, timestamp_ms=number)
+    broker.put("chargebacks", chargeback(1, "fraud"), timestamp_ms=10)
+    broker.put("chargebacks", chargeback(2, "other"), timestamp_ms=11)
+    broker.put("reviews", b'{"id": "e0", "verdict": null}', timestamp_ms=12)
+    broker.put("reviews", b'{"id": "e0", "verdict": false}', timestamp_ms=13)
+    while work(session):
+        pass
+    outcomes = [json.loads(each or b"") for each in broker.values("p.outcomes")]
+    assert [(each["event_id"], each["label"]) for each in outcomes] == [("e1", True), ("e0", False)]
+    (reject,) = [json.loads(each or b"") for each in broker.values("p.rejects")]
+    assert (reject["topic"], reject["reason"]) == ("chargebacks", "source_error")
+    assert "KeyError" in reject["detail"]
+    assert worker.count("rows_passed_over_total", says="nothing") == 1

@@ -1,0 +1,104 @@
+"""Labels in other people's form are read by the paths and the code that a source names."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from millrace.models.pipeline.sources import LabelSource
+from millrace.schemas import DefinitionError, RecordError, RejectReason
+from millrace.streams.sources.labels import LabelReader, SourceError
+
+ROW = {
+    "payment": {"id": 17, "card.no": "c7"},
+    "reason": "fraud",
+    "at": "1970-01-01T00:00:01Z",
+    "verdict": "bad",
+}
+
+
+def read(row: Any, **source: Any) -> Any:
+    """Return what a source reads of a row."""
+    given = {"event_id": "payment.id", "label": "verdict", **source}
+    return LabelReader(LabelSource("chargebacks", **given)).read(json.dumps(row).encode())
+
+
+def test_by_paths() -> None:
+    """Fields of nested objects, and such with dots in their names."""
+    assert read(ROW, time="at", key="payment.card.no") == {
+        "event_id": "17",
+        "label": "bad",
+        "label_time_ms": 1_000,
+        "key": "c7",
+    }
+
+
+def test_by_code() -> None:
+    """A callable is given the whole object; where it returns None, the record says nothing."""
+    label = read(ROW, label=lambda row: row["reason"] is not None)
+    assert (label["event_id"], label["label"], label["key"]) == ("17", True, None)
+    assert read(ROW, label=lambda _: None) is None
+
+
+@pytest.mark.parametrize(("verdict", "label"), [("bad", True), ("ok", False), (None, None)])
+def test_by_values(verdict: Any, label: Any) -> None:
+    """What stands for a label is replaced by it; nothing stands for nothing."""
+    found = read({**ROW, "verdict": verdict}, values={"bad": True, "ok": False})
+    assert (None if found is None else found["label"]) is label
+
+
+@pytest.mark.parametrize(
+    ("row", "source", "reason"),
+    [
+        ({**ROW, "verdict": "odd"}, {"values": {"bad": True}}, RejectReason.UNKNOWN_CLASS),
+        ({**ROW, "verdict": ["bad"]}, {"values": {"bad": True}}, RejectReason.UNKNOWN_CLASS),
+        ({**ROW, "verdict": {"a": 1}}, {}, RejectReason.UNKNOWN_LABEL_TYPE),
+        ({**ROW, "payment": None}, {}, RejectReason.MISSING_ID),
+        ({**ROW, "payment": {"id": 1.5}}, {}, RejectReason.ILL_TYPED_FIELD),
+        ({**ROW, "at": "noon"}, {"time": "at"}, RejectReason.TIMESTAMP_OUT_OF_RANGE),
+        ({**ROW, "at": 1.5}, {"time": "at"}, RejectReason.ILL_TYPED_FIELD),
+        ([ROW], {}, RejectReason.WRONG_SHAPE),
+    ],
+)
+def test_what_is_no_label_is_rejected(row: Any, source: Any, reason: RejectReason) -> None:
+    """The reason says what is wrong with it."""
+    with pytest.raises(RecordError) as raised:
+        read(row, **source)
+    assert raised.value.reason is reason
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [(b"", RejectReason.EMPTY), (None, RejectReason.EMPTY), (b"{", RejectReason.MALFORMED)],
+)
+def test_what_is_no_json_is_rejected(row: bytes | None, reason: RejectReason) -> None:
+    """Bytes that cannot be read, and none."""
+    with pytest.raises(RecordError) as raised:
+        LabelReader(LabelSource("a", event_id="id", label="y")).read(row)
+    assert raised.value.reason is reason
+
+
+def test_code_that_raises() -> None:
+    """Its error is told apart from those of the record."""
+    with pytest.raises(SourceError) as raised:
+        read(ROW, label=lambda row: row["nothing"])
+    assert isinstance(raised.value.raised, KeyError)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ({"event_id": ""}, "event_id must be"),
+        ({"label": ""}, "label must be the name of a field, or a callable"),
+        ({"label": 7}, "label must be the name of a field, or a callable"),
+        ({"values": [1]}, "values must be a mapping"),
+        ({"time": 7}, "time must be"),
+        ({"keys": "x"}, "LabelSource.* has no parameter 'keys'"),
+    ],
+)
+def test_a_source_that_is_none_is_refused(source: Any, message: str) -> None:
+    """The error names the parameter."""
+    with pytest.raises(DefinitionError, match=message):
+        LabelSource("chargebacks", **{"event_id": "id", "label": "y", **source})
