@@ -137,6 +137,7 @@ TAKEN = {
     "allow_non_finite": {"[]", "()"},
     "carry_headers": {"[]", "()", "['a']"},
     "events": {"[]", "()"},
+    "labels": {"[]", "()"},
     "ignore_tombstones": {"True"},
     "metrics": {"{}"},
     "drift.inputs": {"{}"},

@@ -20,7 +20,7 @@ from millrace.models.pipeline.definition import Pending, Pipeline
 from millrace.models.pipeline.fate import Fate
 from millrace.models.pipeline.label_default import LabelDefault
 from millrace.models.pipeline.on_change import Candidate
-from millrace.models.pipeline.sources import Source
+from millrace.models.pipeline.sources import LabelSource, Source
 from millrace.schemas import DefinitionError, EventSchema
 from tests.unit.models.identity.conftest import SCHEMA, Make, bayes, per_year
 
@@ -520,6 +520,21 @@ SETTINGS: dict[str, tuple[Any, str, Any]] = {
         [Source("visits")],
         "events",
         [{"topic": "visits", "envelope": "plain", "on_update": "ignore"}],
+    ),
+    "labels": (
+        [LabelSource("sales", event_id="visit", label="bought", values={"yes": True}, key="user")],
+        "labels",
+        [
+            {
+                "topic": "sales",
+                "event_id": "visit",
+                "label": "bought",
+                "time": None,
+                "values": [["yes", True]],
+                "key": "user",
+                "envelope": "plain",
+            }
+        ],
     ),
     "label_default": (
         LabelDefault(False, after=timedelta(hours=1)),

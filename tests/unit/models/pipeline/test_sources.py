@@ -6,8 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from river.naive_bayes import GaussianNB
 
-from millrace.models.pipeline.sources import OnUpdate, Source
+from millrace.models.pipeline.definition import Pipeline
+from millrace.models.pipeline.sources import LabelSource, OnUpdate, Source
 from millrace.models.pipelines import loans
 from millrace.schemas import DefinitionError
 
@@ -38,10 +40,35 @@ def test_a_choice_that_is_none_is_refused() -> None:
     [
         ("payments", "events must be a list of Source"),
         (["payments"], "events must be a list of Source"),
-        ([Source("a"), Source("b"), Source("a")], "events must name each topic once"),
+        ([Source("a"), Source("b"), Source("a")], "must name each topic once.*'a'"),
     ],
 )
 def test_a_list_that_is_none_is_refused(events: Any, message: str) -> None:
     """So that no topic is read twice."""
     with pytest.raises(DefinitionError, match=message):
         replace(loans.pipeline, events=events)
+
+
+def label_source(topic: str, **more: Any) -> LabelSource:
+    return LabelSource(topic, event_id="id", label="y", **more)
+
+
+def test_a_topic_is_of_events_or_of_labels() -> None:
+    """What is on it is read in one way."""
+    with pytest.raises(DefinitionError, match=r"must name each topic once.*'a'"):
+        replace(loans.pipeline, events=[Source("a")], labels=[label_source("a")])
+
+
+@pytest.mark.parametrize("scope", ["partition", "key"])
+def test_labels_name_the_key_where_models_are_found_by_it(scope: str) -> None:
+    """Else nobody would know which models a label is for."""
+    schema = {
+        "type": "record",
+        "name": "Visit",
+        "fields": [{"name": each, "type": "string"} for each in ("id", "user", "page")],
+    }
+    given: dict[str, Any] = {"name": "v", "schema": schema, "event_id": "id", "task": "binary"}
+    given |= {"models": {"bayes": GaussianNB}, "scope": scope, "key": "user"}
+    with pytest.raises(DefinitionError, match=r"key of LabelSource\('a'\) must be.*'user'"):
+        Pipeline(**given, labels=[label_source("a")])
+    assert Pipeline(**given, labels=[label_source("a", key="user")]).labels
