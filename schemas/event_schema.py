@@ -165,7 +165,7 @@ class EventSchema:
     @cached_property
     def clean_codec(self) -> Codec:
         """Encode and decode the records of `clean`."""
-        return Codec([self.clean, shipped("label"), shipped("accepted_command")])
+        return Codec([self.clean, *map(shipped, ("label", "removal", "accepted_command"))])
 
     def reading(self, others: Iterable[EventSchema]) -> EventSchema:
         """Return the same schema, which reads the records of others in `clean`, too.

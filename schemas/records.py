@@ -23,6 +23,13 @@ Probabilities: TypeAlias = dict[str, float]
 """Class, named as text, to probability in [0, 1]."""
 
 
+class Removal(TypedDict):
+    """See `removal.avsc`."""
+
+    event_id: str
+    key: str | None
+
+
 class Label(TypedDict):
     """The true class or value of an event.
 
@@ -119,6 +126,8 @@ class Fate(StrEnum):
     """The event of the label did not come within `pending.ttl`."""
     UNKNOWN_CLASS = "unknown_class"
     """The label is of one class more than `max_classes`; its event waits for another label."""
+    REMOVED = "removed"
+    """The row of the event was deleted while the event waited for its label."""
     EXPIRED = "expired"
     """The event got no label within `pending.ttl`."""
     EVICTED = "evicted"

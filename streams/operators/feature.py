@@ -42,6 +42,7 @@ from millrace.streams.operators.record import (
     LabelRecord,
     Origin,
     Record,
+    RemovalRecord,
     VectorRecord,
     last_frame,
 )
@@ -156,8 +157,8 @@ class FeatureOperator(RecordOperator):
         return []
 
     def process(self, record: Record) -> Iterable[Record]:
-        if isinstance(record, LabelRecord):
-            return [LabelRecord(record.value, record.origin, "features")]
+        if isinstance(record, LabelRecord | RemovalRecord):
+            return [type(record)(record.value, record.origin, "features")]  # type: ignore[arg-type]  # its own
         if not isinstance(record, EventRecord):
             return ()
         self._left_out.begin()

@@ -19,17 +19,24 @@ from millrace.models.pipeline.definition import Pipeline, Scope
 from millrace.models.pipeline.sources import LabelSource, Source
 from millrace.models.user_code import told
 from millrace.schemas import RecordError, RejectReason
-from millrace.schemas.records import Event, Fields, Label, LabelValue
+from millrace.schemas.records import Event, Fields, Label, LabelValue, Removal
 from millrace.streams.operators.base import Kind, RecordOperator, Tally, Topics
 from millrace.streams.operators.columns import Made
 from millrace.streams.operators.context import Context
-from millrace.streams.operators.record import EventRecord, LabelRecord, Origin, Record
+from millrace.streams.operators.record import (
+    EventRecord,
+    LabelRecord,
+    Origin,
+    Record,
+    RemovalRecord,
+)
 from millrace.streams.operators.routing import partition_of
 from millrace.streams.operators.slice import Slice
 from millrace.streams.sources.confluent import WrittenSchema
 from millrace.streams.sources.decoder import Decoded, InputDecoder
+from millrace.streams.sources.envelopes import Says
 from millrace.streams.sources.labels import LabelReader, SourceError
-from millrace.streams.sources.opening import Opening
+from millrace.streams.sources.opening import Opening, row_or_key
 from millrace.streams.sources.times import EventTimes
 from millrace.streams.sources.values import identity
 
@@ -170,7 +177,11 @@ class IngestOperator(RecordOperator):
         origin = record.origin
         reader = self._label_readers.get(origin.topic)
         kind: Kind = "event" if reader is None and origin.topic != "labels" else "label"
-        if origin.value is None and self._ignores_tombstones:
+        if (
+            origin.value is None
+            and self._ignores_tombstones
+            and not self._opening.wraps(origin.topic)
+        ):
             self.tally["tombstone", kind] += 1
             return ()
         made: Record
@@ -178,7 +189,8 @@ class IngestOperator(RecordOperator):
             says, row, _ = self._opening.open(origin.topic, origin.value, origin.headers)
             if not self._opening.counts(origin.topic, says):
                 self.tally["passed_over", says.value] += 1
-                return ()
+                is_row = says is Says.GONE and reader is None
+                return self._removed(origin, row) if is_row else ()
             if reader is None:
                 decoded = self._decode(origin.topic, row)
             elif (label := reader.read(row)) is None:
@@ -195,6 +207,19 @@ class IngestOperator(RecordOperator):
             made = self._fail(kind, origin, RejectReason.SOURCE_ERROR, error.raised)
         self.tally["received", kind] += 1
         return (made,)
+
+    def _removed(self, origin: Origin, row: bytes | None) -> Iterable[Record]:
+        """Return that the row of an event is gone, if its id is there."""
+        pipeline, named = self._pipeline, row_or_key(row, origin.key)
+        if named is None or named.get(pipeline.event_id) is None:
+            return ()
+        event_id = identity(named[pipeline.event_id], pipeline.event_id)
+        key = None if pipeline.key is None else named.get(pipeline.key)
+        key = None if key is None else str(key)
+        self._check_lengths(event_id, key, None)
+        partition = self._route(origin, event_id, key)
+        value = Removal(event_id=event_id, key=key)
+        return (RemovalRecord(value, origin, partition=partition),)
 
     def _decode(self, topic: str, row: bytes | None) -> Decoded:
         try:

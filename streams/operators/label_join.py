@@ -191,6 +191,12 @@ class LabelJoin:
             return self._too_late(label, origin)
         return self._hold(label, origin)
 
+    def remove(self, event_id: str, origin: Origin) -> None:
+        """Let an event wait no longer, of which the row is gone."""
+        waiting = self._waiting.take(event_id)
+        if waiting is not None:
+            self._end(waiting.vector, Fate.REMOVED, origin)
+
     def pass_time(self, elapsed_ms: int, origin: Origin) -> list[Record]:
         """Move the watermark by time without events, and end what has waited for too long."""
         watermark_ms = self._watermark.pass_time(elapsed_ms)

@@ -11,6 +11,7 @@ late_correction           the event was learned with another label: to `rejects`
 late                      the event has expired or was evicted: to `rejects`
 orphan                    the event did not come within `pending.ttl`: to `rejects`
 unknown_class             the label is of one class more than `max_classes`: to `rejects`
+removed                   the row of the event was deleted while it waited
 expired                   the event waited for `pending.ttl`, and got no label
 evicted                   the event was the oldest of those that may wait, and got no label
 ========================= ================================================================
@@ -36,7 +37,7 @@ _REASONS = {
     Fate.ORPHAN: RejectReason.ORPHAN_LABEL,
     Fate.UNKNOWN_CLASS: RejectReason.UNKNOWN_CLASS,
 }
-
+_CAUSES = {Fate.EXPIRED: "ttl", Fate.EVICTED: "limit", Fate.REMOVED: "removed"}
 
 _Ended: TypeAlias = tuple[str, str | None, int | None, str, LabelValue | None, int | None, Origin]
 
@@ -67,8 +68,8 @@ class Outcomes:
             self._ended.append((event_id, key, event_time_ms, _JOINED, label, delay_ms, origin))
 
     def unlabelled(self, vector: FeatureVector, fate: Fate, origin: Origin) -> None:
-        """Note an event that expired, or was evicted, without a label."""
-        self._tally["expired", "ttl" if fate is Fate.EXPIRED else "limit"] += 1
+        """Note an event that ended without a label."""
+        self._tally["expired", _CAUSES[fate]] += 1
         event_id, key, time_ms = vector["event_id"], vector["key"], vector["event_time_ms"]
         self._ended.append((event_id, key, time_ms, fate.value, None, None, origin))
 

@@ -47,6 +47,7 @@ from millrace.streams.operators.record import (
     LabelRecord,
     Origin,
     Record,
+    RemovalRecord,
     SnapshotRecord,
     TombstoneRecord,
     VectorRecord,
@@ -202,7 +203,9 @@ class PredictionOperator(RecordOperator):
             return self._predict(record.value, record.origin)
         if isinstance(record, LabelRecord):
             return self._join.add_label(record.value, record.origin, self._place)
-        if isinstance(record, SnapshotRecord | TombstoneRecord):
+        if isinstance(record, RemovalRecord):
+            self._join.remove(record.value["event_id"], record.origin)
+        elif isinstance(record, SnapshotRecord | TombstoneRecord):
             self._bring(record)
         return ()
 

@@ -26,6 +26,7 @@ from millrace.schemas.records import (
     Outcome,
     Prediction,
     Reject,
+    Removal,
 )
 
 MODELS_KEY = "learning/models/"
@@ -113,6 +114,14 @@ class EventRecord(Record):
 class LabelRecord(Record):
     type = "Label"
     value: Label
+    topic: str = "clean"
+
+
+class RemovalRecord(Record):
+    """The row of an event is gone."""
+
+    type = "Removal"
+    value: Removal
     topic: str = "clean"
 
 

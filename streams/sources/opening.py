@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
 
 from millrace.models.pipeline.sources import LabelSource, OnUpdate, Source
 from millrace.streams.sources.envelopes import PLAIN, Headers, Opened, Says, envelope_of
@@ -65,9 +68,15 @@ class Opening:
             It is not in the form of its source.
         """
         envelope = self._envelopes.get(topic)
-        if envelope is None or not value:
+        if envelope is None:
             return Opened(Says.IS, value)
+        if not value:
+            return Opened(Says.GONE if envelope.has_tombstones else Says.IS, None)
         return envelope.open(value, headers)
+
+    def wraps(self, topic: str) -> bool:
+        """Whether the records of a topic are in envelopes."""
+        return topic in self._envelopes
 
     def counts(self, topic: str, says: Says) -> bool:
         """Whether what a record of a topic says of a row is an event, or a label."""
@@ -75,3 +84,16 @@ class Opening:
         if says is Says.CHANGED and isinstance(source, Source):
             return source.on_update is OnUpdate.EVENT
         return says is not Says.GONE
+
+
+def row_or_key(row: bytes | None, key: bytes | None) -> Mapping[str, Any] | None:
+    """Return what names a row that is gone: the row as it was, or else the key of its record.
+
+    A key may be in Kafka Connect's JSON with a schema. None where neither is an object in JSON.
+    """
+    with suppress(ValueError, RecursionError):
+        document = json.loads(row or key or b"")
+        if isinstance(document, dict):
+            inner = document.get("payload") if row is None else None
+            return inner if isinstance(inner, dict) else document
+    return None

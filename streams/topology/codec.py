@@ -30,6 +30,7 @@ from millrace.streams.operators.record import (
     RawRecord,
     Record,
     RejectRecord,
+    RemovalRecord,
     SnapshotRecord,
     TombstoneRecord,
     VectorRecord,
@@ -43,7 +44,7 @@ _RECORDS: Mapping[str, type[Record]] = {
     for each in (
         *(EventRecord, LabelRecord, VectorRecord, PredictionRecord, OutcomeRecord),
         *(ExampleRecord, SnapshotRecord, AlertRecord, RejectRecord),
-        *(AcceptedRecord, AuditRecord),
+        *(AcceptedRecord, AuditRecord, RemovalRecord),
     )
 }
 _LABELLED = frozenset({"Event", "Label", "FeatureVector", "Example"})
@@ -53,7 +54,7 @@ SHIPPED: Mapping[str, RecordType] = {
     for each in map(
         shipped,
         (
-            *("label", "feature_vector", "prediction", "outcome", "example"),
+            *("label", "removal", "feature_vector", "prediction", "outcome", "example"),
             *("model_snapshot", "alert", "reject", "command", "accepted_command", "audit"),
         ),
     )

@@ -94,13 +94,13 @@ TOPICS: Mapping[str, Topic] = {
         Topic(
             "clean",
             Use.INTERNAL,
-            ("Event", "Label", _ACCEPTED),
+            ("Event", "Label", "Removal", _ACCEPTED),
             "Valid events and labels, in one order.",
         ),
         Topic(
             "features",
             Use.INTERNAL,
-            ("FeatureVector", "Label", _ACCEPTED),
+            ("FeatureVector", "Label", "Removal", _ACCEPTED),
             "What models see of events.",
         ),
         Topic("predictions", Use.OUTPUT, ("Prediction",), "A prediction for each event."),

@@ -48,9 +48,12 @@ class Envelope(ABC):
     ----------
     name
         What it is called in a `Source`.
+    has_tombstones
+        Whether a record without a value says that a row is gone, which is the one of its key.
     """
 
     name: ClassVar[str]
+    has_tombstones: ClassVar[bool] = False
 
     @abstractmethod
     def open(self, value: bytes, headers: Headers) -> Opened:

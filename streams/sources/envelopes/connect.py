@@ -20,6 +20,7 @@ class _Message(msgspec.Struct, gc=False):
 
 class Connect(Envelope):
     name = "connect"
+    has_tombstones = True
 
     def __init__(self) -> None:
         self._documents = Documents("JSON of Kafka Connect's, with schema and payload", _Message)

@@ -28,6 +28,7 @@ class _Change(msgspec.Struct, gc=False):
 
 class Debezium(Envelope):
     name = "debezium"
+    has_tombstones = True
 
     def __init__(self) -> None:
         self._documents = Documents("a change event of Debezium's, in JSON", _Change)

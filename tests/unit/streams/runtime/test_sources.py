@@ -155,3 +155,35 @@ def test_labels_of_others(make_pipeline: Make) -> None:
     assert (reject["topic"], reject["reason"]) == ("chargebacks", "source_error")
     assert "KeyError" in reject["detail"]
     assert worker.count("rows_passed_over_total", says="nothing") == 1
+
+
+@pytest.mark.parametrize("ignore_tombstones", [False, True])
+def test_rows_that_are_gone(ignore_tombstones: bool, pipeline: Pipeline) -> None:
+    """Their events wait for no label any more: by the row as it was, by the key, by a tombstone."""
+    pipeline = replace(pipeline, ignore_tombstones=ignore_tombstones)
+    broker = FakeBroker({"shop.rows": 1})
+    worker = FakeWorker(broker, pipeline, topics=NAMES)
+    session = worker.start()
+    for number in range(5):
+        broker.put("shop.rows", change("c", number), timestamp_ms=number)
+    gone = {"op": "d", "before": {"id": "e0", "a": None, "b": None}, "after": None}
+    by_key = {"op": "d", "before": None, "after": None}
+    broker.put("shop.rows", json.dumps(gone).encode(), timestamp_ms=5)
+    broker.put("shop.rows", json.dumps(by_key).encode(), b'{"id": "e1"}', timestamp_ms=6)
+    broker.put("shop.rows", None, b'{"schema": {}, "payload": {"id": "e2"}}', timestamp_ms=7)
+    broker.put("shop.rows", None, b"no json", timestamp_ms=8)
+    broker.put("shop.rows", None, b'{"id": "never seen"}', timestamp_ms=9)
+    for number in (0, 3):
+        label = json.dumps({"event_id": f"e{number}", "label": True}).encode()
+        broker.put("p.labels", label, timestamp_ms=10)
+    while work(session):
+        pass
+    outcomes = [json.loads(each or b"") for each in broker.values("p.outcomes")]
+    assert [(each["event_id"], each["fate"]) for each in outcomes] == [
+        *(("e0", "removed"), ("e1", "removed"), ("e2", "removed")),
+        *(("e0", "late"), ("e3", "joined")),
+    ]
+    assert worker.count("events_expired_total", cause="removed") == 3
+    assert worker.count("rows_passed_over_total", says="gone") == 5
+    (reject,) = [json.loads(each or b"") for each in broker.values("p.rejects")]
+    assert reject["reason"] == "late_label"
