@@ -24,7 +24,10 @@ Probabilities: TypeAlias = dict[str, float]
 
 
 class Removal(TypedDict):
-    """See `removal.avsc`."""
+    """The row of an event is gone.
+
+    In `clean` and `features`: an event that still waits for its label does so no longer.
+    """
 
     event_id: str
     key: str | None

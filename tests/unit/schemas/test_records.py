@@ -113,14 +113,17 @@ def test_every_exported_name_exists() -> None:
         assert hasattr(schemas, name)
 
 
-FATES = "joined early corrected duplicate late_correction late orphan unknown_class expired evicted"
+FATES = """
+    joined early corrected duplicate late_correction late orphan unknown_class removed
+    expired evicted
+"""
 REASONS = """
     empty malformed unknown_schema incompatible_schema wrong_shape missing_field
     ill_typed_field not_finite missing_id missing_key timestamp_out_of_range
     unknown_label_type unknown_class oversized oversized_output wrong_type wrong_partition
     duplicate_event duplicate_label late_correction late_label orphan_label
-    skipped feature_error feature_out_of_range predict_error invalid_prediction learn_error
-    evaluate_error internal_error
+    skipped source_error feature_error feature_out_of_range predict_error invalid_prediction
+    learn_error evaluate_error internal_error
 """
 
 
