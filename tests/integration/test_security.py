@@ -157,7 +157,7 @@ SECONDS = 40.0
 
 def rights(name: str, settings: Settings) -> list[Right]:
     """Return the rights of a worker that the page lists, as far as its chain has the topics."""
-    topics = {each.name for each in topics_of(settings.agents_of(settings.load_pipeline()))}
+    topics = {each.name for each in topics_of(settings.agents_of(sensors.resetting))}
     listed = [
         Right(kind, rest, operation) for kind, rest, operation in PARTS.findall(PAGE.read_text())
     ]
