@@ -6,12 +6,15 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeAlias
 
 from millrace.models.parameters import choice, named_fields, require, text
 from millrace.schemas.records import LabelValue
 
 _TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
+
+Decode: TypeAlias = Callable[[bytes, dict[str, bytes | None]], Mapping[str, Any] | None]
+"""From the bytes and the headers of a record to what is in it."""
 
 
 class OnUpdate(StrEnum):
@@ -35,6 +38,9 @@ class Source:
     on_update
         What a changed row is, where the envelope says that it has changed: nothing (`ignore`), or
         an `event` of its own.
+    decode
+        Instead of an envelope: a callable that is given the bytes of a record and its headers, and
+        returns the event as JSON would have it. None: the record is no event.
 
     Raises
     ------
@@ -50,10 +56,12 @@ class Source:
     topic: str
     envelope: str = "plain"
     on_update: OnUpdate | str = OnUpdate.IGNORE
+    decode: Decode | None = None
 
     def __post_init__(self) -> None:
         _check_topic("Source", self.topic)
         text("envelope", self.envelope)
+        _check_decode(self.decode, self.envelope)
         object.__setattr__(self, "on_update", choice("on_update", self.on_update, OnUpdate))
 
 
@@ -84,6 +92,8 @@ class LabelSource:
         and the pipeline has a key.
     envelope
         What its records are wrapped in, as with a `Source`. A row that has changed is a label, too.
+    decode
+        As with a `Source`.
 
     Raises
     ------
@@ -107,6 +117,7 @@ class LabelSource:
     time: str | None = field(default=None, kw_only=True)
     key: str | None = field(default=None, kw_only=True)
     envelope: str = field(default="plain", kw_only=True)
+    decode: Decode | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         _check_topic("LabelSource", self.topic)
@@ -115,10 +126,17 @@ class LabelSource:
         for parameter in ("time", "key"):
             if getattr(self, parameter) is not None:
                 text(parameter, getattr(self, parameter))
+        _check_decode(self.decode, self.envelope)
         is_read = callable(self.label) or (isinstance(self.label, str) and self.label != "")
         require(is_read, "label must be the name of a field, or a callable", self.label)
         is_mapping = self.values is None or isinstance(self.values, Mapping)
         require(is_mapping, "values must be a mapping of values to labels, or None", self.values)
+
+
+def _check_decode(decode: object, envelope: str) -> None:
+    require(decode is None or callable(decode), "decode must be a callable, or None", decode)
+    must = "envelope must be plain where decode is given"
+    require(decode is None or envelope == "plain", must, envelope)
 
 
 def _check_topic(kind: str, topic: object) -> None:

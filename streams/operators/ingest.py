@@ -34,8 +34,9 @@ from millrace.streams.operators.routing import partition_of
 from millrace.streams.operators.slice import Slice
 from millrace.streams.sources.confluent import WrittenSchema
 from millrace.streams.sources.decoder import Decoded, InputDecoder
-from millrace.streams.sources.envelopes import Says
-from millrace.streams.sources.labels import LabelReader, SourceError
+from millrace.streams.sources.envelopes import RowData, Says
+from millrace.streams.sources.errors import SourceError
+from millrace.streams.sources.labels import LabelReader
 from millrace.streams.sources.opening import Opening, row_or_key
 from millrace.streams.sources.times import EventTimes
 from millrace.streams.sources.values import identity
@@ -208,7 +209,7 @@ class IngestOperator(RecordOperator):
         self.tally["received", kind] += 1
         return (made,)
 
-    def _removed(self, origin: Origin, row: bytes | None) -> Iterable[Record]:
+    def _removed(self, origin: Origin, row: RowData | None) -> Iterable[Record]:
         """Return that the row of an event is gone, if its id is there."""
         pipeline, named = self._pipeline, row_or_key(row, origin.key)
         if named is None or named.get(pipeline.event_id) is None:
@@ -221,7 +222,7 @@ class IngestOperator(RecordOperator):
         value = Removal(event_id=event_id, key=key)
         return (RemovalRecord(value, origin, partition=partition),)
 
-    def _decode(self, topic: str, row: bytes | None) -> Decoded:
+    def _decode(self, topic: str, row: RowData | None) -> Decoded:
         try:
             return self._decoder.decode(topic, row)
         except _OF_VALUES as error:

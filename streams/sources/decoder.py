@@ -21,6 +21,7 @@ from millrace.schemas.codec.slices import Parts, ReadRows, Row, Rows
 from millrace.schemas.codec.types import FEATURE, Record, Type, Union
 from millrace.schemas.records import Fields, LabelValue
 from millrace.streams.sources.confluent import MAGIC, WireFormat, WrittenSchema
+from millrace.streams.sources.envelopes import RowData
 from millrace.streams.sources.values import identity, iso_to_ms, iso_to_units
 
 _LONGS = range(-(2**63), 2**63)
@@ -120,7 +121,7 @@ class InputDecoder:
                 rows[place] = row
         return rows
 
-    def decode(self, topic: str, data: bytes | None) -> Decoded:
+    def decode(self, topic: str, data: RowData | None) -> Decoded:
         """Return the event or label in a record of `events` or `labels`.
 
         Raises
@@ -130,6 +131,8 @@ class InputDecoder:
         """
         if not data:
             raise RecordError(RejectReason.EMPTY, "the record has no value")
+        if not isinstance(data, bytes):
+            return self._from_document({**data})
         if len(data) > self._max_event_bytes:
             raise RecordError(
                 RejectReason.OVERSIZED,
@@ -165,6 +168,9 @@ class InputDecoder:
             )
         if topic == "labels":
             return Decoded(True, label_from_json(document))
+        return self._from_document(document)
+
+    def _from_document(self, document: Fields) -> Decoded:
         if self._event_time is not None and self._has_numeric_time:
             name = self._schema.as_written.type.name_in(document, self._event_time)
             if name is not None and isinstance(time := document[name], str):

@@ -12,20 +12,8 @@ from millrace.models.user_code import PASSED_ON
 from millrace.schemas import RecordError, RejectReason
 from millrace.schemas.records import Fields
 from millrace.streams.sources.decoder import label_from_json
-
-
-class SourceError(Exception):
-    """The code of a source raised an error.
-
-    Parameters
-    ----------
-    raised
-        What it raised.
-    """
-
-    def __init__(self, raised: BaseException) -> None:
-        super().__init__("the code of a source raised an error")
-        self.raised = raised
+from millrace.streams.sources.envelopes import RowData
+from millrace.streams.sources.errors import SourceError
 
 
 class LabelReader:
@@ -40,7 +28,7 @@ class LabelReader:
     def __init__(self, source: LabelSource) -> None:
         self._source = source
 
-    def read(self, row: bytes | None) -> Fields | None:
+    def read(self, row: RowData | None) -> Fields | None:
         """Return a label as one on the topic `labels`; None where the row says nothing.
 
         Raises
@@ -83,9 +71,11 @@ class LabelReader:
             raise RecordError(RejectReason.UNKNOWN_CLASS, f"{must}; got {found!r}") from None
 
 
-def _object(row: bytes | None) -> Mapping[str, Any]:
+def _object(row: RowData | None) -> Mapping[str, Any]:
     if not row:
         raise RecordError(RejectReason.EMPTY, "the record has no value")
+    if not isinstance(row, bytes):
+        return row
     try:
         document = json.loads(row)
     except (ValueError, RecursionError) as error:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from millrace.models.pipeline.sources import LabelSource, OnUpdate, Source
-from millrace.streams.sources.envelopes import PLAIN, Headers, Opened, Says, envelope_of
+from millrace.streams.sources.envelopes import PLAIN, Headers, Opened, RowData, Says, envelope_of
 
 
 class Opening:
@@ -28,7 +28,9 @@ class Opening:
     def __init__(self, sources: Mapping[str, Source | LabelSource]) -> None:
         self._sources = sources
         self._envelopes = {
-            topic: envelope_of(each) for topic, each in sources.items() if each.envelope != PLAIN
+            topic: envelope_of(each)
+            for topic, each in sources.items()
+            if each.envelope != PLAIN or each.decode is not None
         }
         self._alone = {topic for topic, each in sources.items() if isinstance(each, LabelSource)}
 
@@ -66,6 +68,8 @@ class Opening:
         ------
         RecordError
             It is not in the form of its source.
+        SourceError
+            The user's code raised an error.
         """
         envelope = self._envelopes.get(topic)
         if envelope is None:
@@ -83,14 +87,16 @@ class Opening:
         source = self._sources.get(topic)
         if says is Says.CHANGED and isinstance(source, Source):
             return source.on_update is OnUpdate.EVENT
-        return says is not Says.GONE
+        return says in (Says.IS, Says.CHANGED)
 
 
-def row_or_key(row: bytes | None, key: bytes | None) -> Mapping[str, Any] | None:
+def row_or_key(row: RowData | None, key: bytes | None) -> Mapping[str, Any] | None:
     """Return what names a row that is gone: the row as it was, or else the key of its record.
 
     A key may be in Kafka Connect's JSON with a schema. None where neither is an object in JSON.
     """
+    if isinstance(row, Mapping):
+        return row
     with suppress(ValueError, RecursionError):
         document = json.loads(row or key or b"")
         if isinstance(document, dict):

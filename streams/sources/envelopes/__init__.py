@@ -7,10 +7,11 @@ from collections.abc import Mapping
 
 from millrace.models.pipeline.sources import LabelSource, Source
 from millrace.schemas import DefinitionError
-from millrace.streams.sources.envelopes.base import Envelope, Headers, Opened, Says
+from millrace.streams.sources.envelopes.base import Envelope, Headers, Opened, RowData, Says
 from millrace.streams.sources.envelopes.cloudevents import CloudEvents
 from millrace.streams.sources.envelopes.connect import Connect
 from millrace.streams.sources.envelopes.debezium import Debezium
+from millrace.streams.sources.envelopes.decoded import UserDecoded
 from millrace.streams.sources.envelopes.plain import Plain
 
 ENVELOPES: Mapping[str, type[Envelope]] = {
@@ -29,6 +30,8 @@ def envelope_of(source: Source | LabelSource) -> Envelope:
     DefinitionError
         There is no such envelope.
     """
+    if source.decode is not None:
+        return UserDecoded(source.decode)
     if source.envelope not in ENVELOPES:
         raise DefinitionError(
             f"the envelope of source {source.topic!r} must be one of {', '.join(ENVELOPES)}; got"
@@ -37,4 +40,4 @@ def envelope_of(source: Source | LabelSource) -> Envelope:
     return ENVELOPES[source.envelope]()
 
 
-__all__ = ["ENVELOPES", "PLAIN", "Envelope", "Headers", "Opened", "Says", "envelope_of"]
+__all__ = ["ENVELOPES", "PLAIN", "Envelope", "Headers", "Opened", "RowData", "Says", "envelope_of"]

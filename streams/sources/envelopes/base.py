@@ -6,10 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from enum import Enum
 from types import MappingProxyType
-from typing import ClassVar, NamedTuple, TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 Headers: TypeAlias = Sequence[tuple[str, bytes | None]]
 """Of a Kafka record: names and values, in their order."""
+
+RowData: TypeAlias = bytes | Mapping[str, Any]
+"""A row: bytes in one of the forms that plain records have, or a dictionary, as JSON has it."""
 
 
 class Says(Enum):
@@ -20,6 +23,8 @@ class Says(Enum):
 
     CHANGED = "changed"
     GONE = "gone"
+    NOTHING = "nothing"
+    """The record is of something else."""
 
 
 class Opened(NamedTuple):
@@ -30,14 +35,14 @@ class Opened(NamedTuple):
     says
         What it says of the row.
     row
-        The row, in one of the forms that plain records have; of one that is gone as it was. None
-        where it is not there.
+        The row, in one of the forms that plain records have, or as a dictionary; of one that is
+        gone as it was. None where it is not there.
     attributes
         What the envelope says besides, by name.
     """
 
     says: Says
-    row: bytes | None
+    row: RowData | None
     attributes: Mapping[str, object] = MappingProxyType({})
 
 
@@ -63,6 +68,8 @@ class Envelope(ABC):
         ------
         RecordError
             It is not in this form.
+        SourceError
+            The user's code raised an error.
         """
 
     @abstractmethod

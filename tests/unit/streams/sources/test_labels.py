@@ -9,7 +9,8 @@ import pytest
 
 from millrace.models.pipeline.sources import LabelSource
 from millrace.schemas import DefinitionError, RecordError, RejectReason
-from millrace.streams.sources.labels import LabelReader, SourceError
+from millrace.streams.sources.errors import SourceError
+from millrace.streams.sources.labels import LabelReader
 
 ROW = {
     "payment": {"id": 17, "card.no": "c7"},
