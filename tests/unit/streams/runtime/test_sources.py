@@ -187,3 +187,55 @@ def test_rows_that_are_gone(ignore_tombstones: bool, pipeline: Pipeline) -> None
     assert worker.count("rows_passed_over_total", says="gone") == 5
     (reject,) = [json.loads(each or b"") for each in broker.values("p.rejects")]
     assert reject["reason"] == "late_label"
+
+
+def decode(value: bytes, headers: dict[str, bytes | None]) -> dict[str, Any] | None:
+    """Read a form that no envelope knows: numbers by semicolons, and a header that says what."""
+    if headers.get("kind") != b"payment":
+        return None
+    number, a, b = value.split(b";")
+    return {"id": f"e{int(number)}", "a": float(a), "b": float(b)}
+
+
+def test_code_of_the_users_own(pipeline: Pipeline) -> None:
+    """It decodes events and labels; what it raises, and what is no event, is rejected."""
+    source = Source("raw", decode=decode)
+    verdicts = LabelSource(
+        "verdicts",
+        event_id="id",
+        label="y",
+        decode=lambda value, _: {"id": value.decode(), "y": True},
+    )
+    broker = FakeBroker({"raw": 1, "verdicts": 1})
+    worker = FakeWorker(broker, replace(pipeline, events=[source], labels=[verdicts]))
+    session = worker.start()
+    payment = [("kind", b"payment")]
+    broker.put("raw", b"0;1.5;2", timestamp_ms=0, headers=payment)
+    broker.put("raw", b"1;1.5;2", timestamp_ms=1, headers=[("kind", b"refund")])
+    broker.put("raw", b"no payment", timestamp_ms=2, headers=payment)
+    broker.put("raw", b"3;nan;2", timestamp_ms=3, headers=payment)
+    broker.put("verdicts", b"e0", timestamp_ms=4)
+    while work(session):
+        pass
+    assert read(broker) == ["e0"]
+    rejects = [json.loads(each or b"") for each in broker.values("p.rejects")]
+    assert [each["reason"] for each in rejects] == ["source_error", "not_finite"]
+    assert "ValueError" in rejects[0]["detail"]
+    assert worker.count("rows_passed_over_total", says="nothing") == 1
+    (outcome,) = [json.loads(each or b"") for each in broker.values("p.outcomes")]
+    assert (outcome["event_id"], outcome["fate"], outcome["label"]) == ("e0", "joined", True)
+
+
+@pytest.mark.parametrize("made", [7, ["e0"], "e0"])
+def test_code_that_returns_no_event(made: Any, pipeline: Pipeline) -> None:
+    """What is no dictionary is rejected."""
+    broker = FakeBroker({"raw": 1})
+    source = Source("raw", decode=lambda *_: made)
+    session = FakeWorker(broker, replace(pipeline, events=[source])).start()
+    broker.put("raw", b"?")
+    work(session)
+    (reject,) = [json.loads(each or b"") for each in broker.values("p.rejects")]
+    assert (reject["reason"], reject["detail"][:37]) == (
+        "wrong_shape",
+        "decode must return a dictionary, or N",
+    )
