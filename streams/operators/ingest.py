@@ -32,7 +32,7 @@ from millrace.streams.operators.record import (
 )
 from millrace.streams.operators.routing import partition_of
 from millrace.streams.operators.slice import Slice
-from millrace.streams.sources.confluent import WrittenSchema
+from millrace.streams.sources.confluent import RegisteredReader, WrittenSchema
 from millrace.streams.sources.decoder import Decoded, InputDecoder
 from millrace.streams.sources.envelopes import RowData, Says
 from millrace.streams.sources.errors import SourceError
@@ -75,9 +75,10 @@ class IngestOperator(RecordOperator):
     ) -> None:
         topics = self.topics_in([self.name])
         super().__init__(pipeline, Topics(topics.reads | sources.keys(), topics.writes))
-        self._opening = Opening(sources)
+        reader = RegisteredReader(written_schema)
+        self._opening = Opening(sources, reader)
         self._label_readers = {
-            topic: LabelReader(each)
+            topic: LabelReader(each, reader)
             for topic, each in sources.items()
             if isinstance(each, LabelSource)
         }

@@ -7,12 +7,14 @@ JSON Schema, JSON follows.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import Generic, NamedTuple, TypeAlias, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from millrace.schemas import DefinitionError, EventSchema, RecordError, RejectReason, shipped
 from millrace.schemas.codec.avro import Decoder
 from millrace.schemas.codec.parsing import MAX_SCHEMA_BYTES, load, parse_record
+from millrace.schemas.codec.resolution import resolved
+from millrace.schemas.codec.types import Record
 
 MAGIC = 0
 HEADER_SIZE_BYTES = 5
@@ -110,6 +112,43 @@ class Written(NamedTuple):
     alike: bytes = b""
 
 
+class RegisteredReader:
+    """Reads records in Confluent's wire format as what they were written as, whatever that is.
+
+    Parameters
+    ----------
+    written_schema
+        Looks a schema up by its registry id.
+    """
+
+    def __init__(self, written_schema: WrittenSchema) -> None:
+        self._written_schema = written_schema
+        self._known: Remembered[Decoder | None] = Remembered()
+
+    def read(self, data: bytes) -> Mapping[str, Any]:
+        """Return what is in a record, by name; dates and times are numbers, as Avro has them.
+
+        Raises
+        ------
+        RecordError
+            The header is broken, its schema is unknown or cannot be used, or the rest does not fit.
+        """
+        schema_id = _schema_id(data)
+        decoder = self._known.get(schema_id)
+        if decoder is None:
+            registered = self._written_schema(schema_id)
+            parsed = _parsed(registered)
+            if parsed is None:
+                raise RecordError(
+                    RejectReason.UNKNOWN_SCHEMA, "it is of the kind JSON, which is not read here"
+                )
+            _, written = parsed
+            decoder = Decoder(written.name, resolved(written, written))
+            self._known.put(schema_id, decoder, registered.size_bytes)
+        found: Mapping[str, Any] = decoder.decode(data, HEADER_SIZE_BYTES)
+        return found
+
+
 class WireFormat:
     """Reads the headers of records in Confluent's wire format.
 
@@ -134,13 +173,7 @@ class WireFormat:
         RecordError
             The header is broken, or its schema is unknown or cannot be used.
         """
-        if len(data) < HEADER_SIZE_BYTES:
-            raise RecordError(
-                RejectReason.MALFORMED,
-                f"a record in Confluent wire format starts with {HEADER_SIZE_BYTES} bytes of"
-                f" header; got {data!r}",
-            )
-        schema_id = int.from_bytes(data[1:HEADER_SIZE_BYTES])
+        schema_id = _schema_id(data)
         on_labels = topic == "labels"
         written = self._known.get((schema_id, on_labels))
         if written is None:
@@ -163,22 +196,10 @@ class WireFormat:
             return Written(None, problem=RecordError(error.reason, detail))
 
     def _resolved(self, registered: RegisteredSchema, on_labels: bool) -> Written:
-        if registered.problem:
-            raise RecordError(RejectReason.INCOMPATIBLE_SCHEMA, registered.problem)
-        if registered.kind == "JSON":
+        parsed = _parsed(registered)
+        if parsed is None:
             return Written(None)
-        if registered.kind != "AVRO":
-            kind = "Protobuf" if registered.kind == "PROTOBUF" else registered.kind
-            raise RecordError(
-                RejectReason.UNKNOWN_SCHEMA,
-                f"it is of the kind {kind}, which is not read. Write Avro or JSON",
-            )
-        try:
-            texts = [load(each, "another text") for each in registered.references]
-            schema = load(registered.text, "another text")
-            written = parse_record(schema, texts)
-        except DefinitionError as error:
-            raise RecordError(RejectReason.INCOMPATIBLE_SCHEMA, str(error)) from error
+        schema, written = parsed
         if on_labels or written.name.rpartition(".")[2] == "Label":
             label = shipped("label")
             alike = label.header if label.schema == schema else b""
@@ -186,3 +207,39 @@ class WireFormat:
         own = (self._schema.as_written, self._schema.accepted)
         alike = next((each.header for each in own if each.schema == schema), b"")
         return Written(self._schema.accepted.decoder_of(written), alike=alike)
+
+
+def _schema_id(data: bytes) -> int:
+    if len(data) < HEADER_SIZE_BYTES:
+        raise RecordError(
+            RejectReason.MALFORMED,
+            f"a record in Confluent wire format starts with {HEADER_SIZE_BYTES} bytes of"
+            f" header; got {data!r}",
+        )
+    return int.from_bytes(data[1:HEADER_SIZE_BYTES])
+
+
+def _parsed(registered: RegisteredSchema) -> tuple[object, Record] | None:
+    """Return a schema in Avro and its type; None for one of JSON.
+
+    Raises
+    ------
+    RecordError
+        It is neither, or cannot be used.
+    """
+    if registered.problem:
+        raise RecordError(RejectReason.INCOMPATIBLE_SCHEMA, registered.problem)
+    if registered.kind == "JSON":
+        return None
+    if registered.kind != "AVRO":
+        kind = "Protobuf" if registered.kind == "PROTOBUF" else registered.kind
+        raise RecordError(
+            RejectReason.UNKNOWN_SCHEMA,
+            f"it is of the kind {kind}, which is not read. Write Avro or JSON",
+        )
+    try:
+        texts = [load(each, "another text") for each in registered.references]
+        schema = load(registered.text, "another text")
+        return schema, parse_record(schema, texts)
+    except DefinitionError as error:
+        raise RecordError(RejectReason.INCOMPATIBLE_SCHEMA, str(error)) from error

@@ -11,9 +11,12 @@ from millrace.models.pipeline.sources import LabelSource
 from millrace.models.user_code import PASSED_ON
 from millrace.schemas import RecordError, RejectReason
 from millrace.schemas.records import Fields
+from millrace.streams.sources.confluent import MAGIC, RegisteredReader
 from millrace.streams.sources.decoder import label_from_json
 from millrace.streams.sources.envelopes import RowData
 from millrace.streams.sources.errors import SourceError
+
+_MAGIC = bytes([MAGIC])
 
 
 class LabelReader:
@@ -23,10 +26,13 @@ class LabelReader:
     ----------
     source
         Where they are in its records.
+    reader
+        Reads what is in Confluent's wire format.
     """
 
-    def __init__(self, source: LabelSource) -> None:
+    def __init__(self, source: LabelSource, reader: RegisteredReader) -> None:
         self._source = source
+        self._reader = reader
 
     def read(self, row: RowData | None) -> Fields | None:
         """Return a label as one on the topic `labels`; None where the row says nothing.
@@ -38,6 +44,8 @@ class LabelReader:
         SourceError
             The user's code raised an error.
         """
+        if isinstance(row, bytes) and row[:1] == _MAGIC:
+            row = self._reader.read(row)
         document, source = _object(row), self._source
         label = self._label(document)
         if label is None:
@@ -79,7 +87,7 @@ def _object(row: RowData | None) -> Mapping[str, Any]:
     try:
         document = json.loads(row)
     except (ValueError, RecursionError) as error:
-        must = "a label of a source must be JSON"
+        must = "a label of a source must be JSON, or Avro in Confluent's wire format"
         raise RecordError(RejectReason.MALFORMED, f"{must}: {row[:20]!r} ({error})") from None
     if not isinstance(document, dict):
         must = "a label of a source must be an object"

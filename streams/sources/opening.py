@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from millrace.models.pipeline.sources import LabelSource, OnUpdate, Source
+from millrace.streams.sources.confluent import RegisteredReader
 from millrace.streams.sources.envelopes import PLAIN, Headers, Opened, RowData, Says, envelope_of
 
 
@@ -18,6 +19,8 @@ class Opening:
     ----------
     sources
         Topic to what is read from it.
+    reader
+        Reads what is in Confluent's wire format.
 
     Raises
     ------
@@ -25,10 +28,12 @@ class Opening:
         There is no such envelope.
     """
 
-    def __init__(self, sources: Mapping[str, Source | LabelSource]) -> None:
+    def __init__(
+        self, sources: Mapping[str, Source | LabelSource], reader: RegisteredReader
+    ) -> None:
         self._sources = sources
         self._envelopes = {
-            topic: envelope_of(each)
+            topic: envelope_of(each, reader)
             for topic, each in sources.items()
             if each.envelope != PLAIN or each.decode is not None
         }

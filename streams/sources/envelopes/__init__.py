@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from millrace.models.pipeline.sources import LabelSource, Source
 from millrace.schemas import DefinitionError
+from millrace.streams.sources.confluent import RegisteredReader
 from millrace.streams.sources.envelopes.base import Envelope, Headers, Opened, RowData, Says
 from millrace.streams.sources.envelopes.cloudevents import CloudEvents
 from millrace.streams.sources.envelopes.connect import Connect
@@ -22,7 +23,7 @@ ENVELOPES: Mapping[str, type[Envelope]] = {
 PLAIN = Plain.name
 
 
-def envelope_of(source: Source | LabelSource) -> Envelope:
+def envelope_of(source: Source | LabelSource, reader: RegisteredReader) -> Envelope:
     """Return what opens the records of a source.
 
     Raises
@@ -31,13 +32,13 @@ def envelope_of(source: Source | LabelSource) -> Envelope:
         There is no such envelope.
     """
     if source.decode is not None:
-        return UserDecoded(source.decode)
+        return UserDecoded(source.decode, reader)
     if source.envelope not in ENVELOPES:
         raise DefinitionError(
             f"the envelope of source {source.topic!r} must be one of {', '.join(ENVELOPES)}; got"
             f" {source.envelope!r}"
         )
-    return ENVELOPES[source.envelope]()
+    return ENVELOPES[source.envelope](reader)
 
 
 __all__ = ["ENVELOPES", "PLAIN", "Envelope", "Headers", "Opened", "RowData", "Says", "envelope_of"]

@@ -8,6 +8,8 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
+from millrace.streams.sources.confluent import RegisteredReader
+
 Headers: TypeAlias = Sequence[tuple[str, bytes | None]]
 """Of a Kafka record: names and values, in their order."""
 
@@ -49,6 +51,11 @@ class Opened(NamedTuple):
 class Envelope(ABC):
     """A form of records.
 
+    Parameters
+    ----------
+    reader
+        Reads what is in Confluent's wire format.
+
     Attributes
     ----------
     name
@@ -59,6 +66,9 @@ class Envelope(ABC):
 
     name: ClassVar[str]
     has_tombstones: ClassVar[bool] = False
+
+    def __init__(self, reader: RegisteredReader) -> None:
+        self._reader = reader
 
     @abstractmethod
     def open(self, value: bytes, headers: Headers) -> Opened:

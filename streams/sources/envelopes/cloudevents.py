@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from millrace.schemas import RecordError, RejectReason
+from millrace.streams.sources.confluent import RegisteredReader
 from millrace.streams.sources.envelopes.base import Envelope, Headers, Opened, Says
 from millrace.streams.sources.envelopes.documents import ABSENT, Documents, row_of
 
@@ -34,7 +35,8 @@ class _CloudEvent(msgspec.Struct, gc=False):
 class CloudEvents(Envelope):
     name = "cloudevents"
 
-    def __init__(self) -> None:
+    def __init__(self, reader: RegisteredReader) -> None:
+        super().__init__(reader)
         self._documents = Documents("a CloudEvent in JSON, or have headers ce_*", _CloudEvent)
 
     def open(self, value: bytes, headers: Headers) -> Opened:

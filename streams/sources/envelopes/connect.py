@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from millrace.schemas import RecordError, RejectReason
+from millrace.streams.sources.confluent import RegisteredReader
 from millrace.streams.sources.envelopes.base import Envelope, Headers, Opened, Says
 from millrace.streams.sources.envelopes.documents import Documents, row_of
 
@@ -22,7 +23,8 @@ class Connect(Envelope):
     name = "connect"
     has_tombstones = True
 
-    def __init__(self) -> None:
+    def __init__(self, reader: RegisteredReader) -> None:
+        super().__init__(reader)
         self._documents = Documents("JSON of Kafka Connect's, with schema and payload", _Message)
 
     def open(self, value: bytes, _headers: Headers) -> Opened:

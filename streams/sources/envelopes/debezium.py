@@ -1,19 +1,23 @@
-"""Debezium's change events, in JSON: rows of a database as they were and as they are.
+"""Debezium's change events: rows of a database as they were and as they are.
 
-With schemas, as Kafka Connect's JSON converter writes them by default, the change is in `payload`.
+They are JSON, or Avro in Confluent's wire format. In JSON with schemas, as Kafka Connect's JSON
+converter writes it by default, the change is in `payload`.
 Source: Debezium's reference, "Change events" of its connectors (field `op`: c, r, u, d, t, m).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
 from millrace.schemas import RecordError, RejectReason
-from millrace.streams.sources.envelopes.base import Envelope, Headers, Opened, Says
+from millrace.streams.sources.confluent import MAGIC, RegisteredReader
+from millrace.streams.sources.envelopes.base import Envelope, Headers, Opened, RowData, Says
 from millrace.streams.sources.envelopes.documents import ABSENT, Documents, row_of
 
+_MAGIC = bytes([MAGIC])
 _NEW = ("c", "r")
 _SAYS = {"c": Says.IS, "r": Says.IS, "u": Says.CHANGED, "d": Says.GONE}
 
@@ -30,24 +34,19 @@ class Debezium(Envelope):
     name = "debezium"
     has_tombstones = True
 
-    def __init__(self) -> None:
-        self._documents = Documents("a change event of Debezium's, in JSON", _Change)
+    def __init__(self, reader: RegisteredReader) -> None:
+        super().__init__(reader)
+        self._documents = Documents("a change event of Debezium's", _Change)
 
     def open(self, value: bytes, _headers: Headers) -> Opened:
-        change = self._documents.read(value)
-        change = change.payload or change
-        op, says = change.op, _SAYS.get(change.op or "")
-        if says is None:
-            raise RecordError(
-                RejectReason.WRONG_SHAPE,
-                f"op of a change event must be one of {', '.join(_SAYS)}; got {op!r}",
-            )
-        row = row_of(change.before if says is Says.GONE else change.after)
-        if row is None and says is not Says.GONE:
-            raise RecordError(
-                RejectReason.WRONG_SHAPE, f"after must be the row where op is {op!r}; got null"
-            )
-        return Opened(says, row, {"op": op, "ts_ms": change.ts_ms})
+        if value[:1] == _MAGIC:
+            change = self._reader.read(value)
+            before, after = change.get("before"), change.get("after")
+            return _opened(change.get("op"), before, after, change.get("ts_ms"))
+        document = self._documents.read(value)
+        document = document.payload or document
+        before, after = row_of(document.before), row_of(document.after)
+        return _opened(document.op, before, after, document.ts_ms)
 
     def rows(
         self, values: Sequence[bytes | None], _headers: Sequence[Headers]
@@ -64,3 +63,18 @@ class Debezium(Envelope):
                 row = None
             rows.append(row)
         return rows
+
+
+def _opened(op: Any, before: RowData | None, after: RowData | None, ts_ms: Any) -> Opened:
+    says = _SAYS.get(op)
+    if says is None:
+        raise RecordError(
+            RejectReason.WRONG_SHAPE,
+            f"op of a change event must be one of {', '.join(_SAYS)}; got {op!r}",
+        )
+    row = before if says is Says.GONE else after
+    if row is None and says is not Says.GONE:
+        raise RecordError(
+            RejectReason.WRONG_SHAPE, f"after must be the row where op is {op!r}; got null"
+        )
+    return Opened(says, row, {"op": op, "ts_ms": ts_ms})

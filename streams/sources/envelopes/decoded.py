@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from millrace.models.pipeline.sources import Decode
 from millrace.models.user_code import PASSED_ON
 from millrace.schemas import RecordError, RejectReason
+from millrace.streams.sources.confluent import RegisteredReader
 from millrace.streams.sources.envelopes.base import Envelope, Headers, Opened, Says
 from millrace.streams.sources.errors import SourceError
 
@@ -18,11 +19,14 @@ class UserDecoded(Envelope):
     ----------
     decode
         Of the source.
+    reader
+        See `Envelope`.
     """
 
     name = "decode"
 
-    def __init__(self, decode: Decode) -> None:
+    def __init__(self, decode: Decode, reader: RegisteredReader) -> None:
+        super().__init__(reader)
         self._decode = decode
 
     def open(self, value: bytes, headers: Headers) -> Opened:

@@ -519,7 +519,7 @@ SETTINGS: dict[str, tuple[Any, str, Any]] = {
     "events": (
         [Source("visits")],
         "events",
-        [{"topic": "visits", "envelope": "plain", "on_update": "ignore"}],
+        [{"topic": "visits", "envelope": "plain", "on_update": "ignore", "decode": None}],
     ),
     "labels": (
         [LabelSource("sales", event_id="visit", label="bought", values={"yes": True}, key="user")],
@@ -533,6 +533,7 @@ SETTINGS: dict[str, tuple[Any, str, Any]] = {
                 "values": [["yes", True]],
                 "key": "user",
                 "envelope": "plain",
+                "decode": None,
             }
         ],
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import struct
 from typing import Any
 
 import pytest
@@ -11,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from millrace.models.pipeline.sources import Source
-from millrace.schemas import DefinitionError, RecordError, RejectReason
+from millrace.schemas import AvroType, DefinitionError, RecordError, RejectReason
+from millrace.streams.sources.confluent import RegisteredReader, RegisteredSchema, no_registry
 from millrace.streams.sources.envelopes import ENVELOPES, Says, envelope_of
 
+NO_REGISTRY = RegisteredReader(no_registry)
 ROW = {"id": "p1", "amount": 38.98, "merchant": {"id": 0, "country": "CH"}}
 OLD = {**ROW, "amount": 1.0}
 CLOUD = {"specversion": "1.0", "id": "c1", "source": "/shop", "type": "payment.made"}
@@ -49,10 +52,69 @@ def test_debezium(schema: bool, op: str, before: Any, after: Any, says: Says, ro
     document: Any = change(op, before, after)
     if schema:
         document = {"schema": {"type": "struct", "fields": []}, "payload": document}
-    opened = ENVELOPES["debezium"]().open(written(document), ())
+    opened = ENVELOPES["debezium"](NO_REGISTRY).open(written(document), ())
     assert opened.says is says
     assert (None if opened.row is None else json.loads(opened.row)) == row
     assert opened.attributes == {"op": op, "ts_ms": 7}
+
+
+VALUE = {
+    "type": "record",
+    "name": "Value",
+    "namespace": "shop.payments",
+    "fields": [
+        {"name": "id", "type": "string"},
+        {"name": "amount", "type": "double"},
+        {"name": "at", "type": {"type": "long", "logicalType": "timestamp-millis"}},
+    ],
+}
+ENVELOPE = {
+    "type": "record",
+    "name": "Envelope",
+    "namespace": "shop.payments",
+    "fields": [
+        {"name": "before", "type": ["null", VALUE], "default": None},
+        {"name": "after", "type": ["null", "Value"], "default": None},
+        {"name": "op", "type": "string"},
+        {"name": "ts_ms", "type": ["null", "long"], "default": None},
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("op", "before", "after", "says"),
+    [("c", False, True, Says.IS), ("u", True, True, Says.CHANGED), ("d", True, False, Says.GONE)],
+)
+def test_debezium_in_avro(op: str, before: bool, after: bool, says: Says) -> None:
+    """A change in Confluent's wire format is read by what the registry says."""
+    row = {"id": "p1", "amount": 1.5, "at": 1_700_000_000_000}
+    found = change(op, row if before else None, row if after else None)
+    body = AvroType(ENVELOPE).encode(found)[10:]
+    reader = RegisteredReader({7: RegisteredSchema("AVRO", json.dumps(ENVELOPE))}.__getitem__)
+    for _ in range(2):
+        opened = ENVELOPES["debezium"](reader).open(struct.pack(">bI", 0, 7) + body, ())
+        assert opened == (says, row, {"op": op, "ts_ms": 7})
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (b"\0\0", RejectReason.MALFORMED),
+        (b"\0\0\0\0\7", RejectReason.MALFORMED),
+        (b"\0\0\0\0\x08", RejectReason.UNKNOWN_SCHEMA),
+        (b"\0\0\0\0\x09{}", RejectReason.UNKNOWN_SCHEMA),
+    ],
+)
+def test_avro_that_cannot_be_read_is_rejected(value: bytes, reason: RejectReason) -> None:
+    """A header that is cut off, bytes that are missing, and schemas of other kinds."""
+    schemas = {
+        7: RegisteredSchema("AVRO", json.dumps(ENVELOPE)),
+        8: RegisteredSchema("PROTOBUF", "syntax"),
+        9: RegisteredSchema("JSON", "{}"),
+    }
+    with pytest.raises(RecordError) as raised:
+        ENVELOPES["debezium"](RegisteredReader(schemas.__getitem__)).open(value, ())
+    assert raised.value.reason is reason
 
 
 @pytest.mark.parametrize(
@@ -80,7 +142,7 @@ def test_what_is_in_no_envelope_is_rejected(
 ) -> None:
     """A record that is not in the form of its source has a reason that says so."""
     with pytest.raises(RecordError) as raised:
-        ENVELOPES[envelope]().open(value, ())
+        ENVELOPES[envelope](NO_REGISTRY).open(value, ())
     assert raised.value.reason is reason
 
 
@@ -89,7 +151,7 @@ def test_what_is_in_no_envelope_is_rejected(
 )
 def test_structured_cloudevents(data: dict[str, Any]) -> None:
     """The event is in the document, beside its attributes."""
-    opened = ENVELOPES["cloudevents"]().open(written({**CLOUD, **data}), ())
+    opened = ENVELOPES["cloudevents"](NO_REGISTRY).open(written({**CLOUD, **data}), ())
     assert (opened.says, json.loads(opened.row or b"")) == (Says.IS, ROW)
     assert (opened.attributes["ce_id"], opened.attributes["ce_source"]) == ("c1", "/shop")
 
@@ -97,13 +159,13 @@ def test_structured_cloudevents(data: dict[str, Any]) -> None:
 def test_binary_cloudevents() -> None:
     """The record is the event, whatever form it has, and headers are its attributes."""
     headers = [("ce_specversion", b"1.0"), ("ce_id", b"c1"), ("traceparent", b"x")]
-    opened = ENVELOPES["cloudevents"]().open(b"\x00anything", headers)
+    opened = ENVELOPES["cloudevents"](NO_REGISTRY).open(b"\x00anything", headers)
     assert opened == (Says.IS, b"\x00anything", {"ce_specversion": "1.0", "ce_id": "c1"})
 
 
 def test_connect() -> None:
     """The row is beside its schema."""
-    opened = ENVELOPES["connect"]().open(written({"schema": {}, "payload": ROW}), ())
+    opened = ENVELOPES["connect"](NO_REGISTRY).open(written({"schema": {}, "payload": ROW}), ())
     assert (opened.says, json.loads(opened.row or b"")) == (Says.IS, ROW)
 
 
@@ -111,7 +173,7 @@ def test_connect() -> None:
 @given(documents=st.lists(JSON | st.builds(change, st.sampled_from("crud"), JSON, JSON)))
 def test_many_are_opened_as_each_by_itself(name: str, documents: list[Any]) -> None:
     """Where many are opened at once, the rows are those that each has, or it is left to itself."""
-    envelope = ENVELOPES[name]()
+    envelope = ENVELOPES[name](NO_REGISTRY)
     values = [written({"payload": each}) for each in documents] + [*map(written, documents)]
     for value, row in zip(values, envelope.rows([*values], [()] * len(values)), strict=True):
         if row is not None:
@@ -122,14 +184,16 @@ def test_many_are_opened_as_each_by_itself(name: str, documents: list[Any]) -> N
 def test_ordinary_rows_are_not_left_to_themselves() -> None:
     """What most records are is opened at once."""
     new, changed = written(change("c", None, ROW)), written(change("u", OLD, ROW))
-    assert ENVELOPES["debezium"]().rows([new, changed], [(), ()]) == [written(ROW), None]
-    assert ENVELOPES["connect"]().rows([written({"payload": ROW})], [()]) == [written(ROW)]
+    assert ENVELOPES["debezium"](NO_REGISTRY).rows([new, changed], [(), ()]) == [written(ROW), None]
+    assert ENVELOPES["connect"](NO_REGISTRY).rows([written({"payload": ROW})], [()]) == [
+        written(ROW)
+    ]
     structured, binary = written({**CLOUD, "data": ROW}), [("ce_specversion", b"1.0")]
-    rows = ENVELOPES["cloudevents"]().rows([structured, structured], [(), binary])
+    rows = ENVELOPES["cloudevents"](NO_REGISTRY).rows([structured, structured], [(), binary])
     assert rows == [written(ROW), structured]
 
 
 def test_an_unknown_envelope_is_refused() -> None:
     """The error names those that there are."""
     with pytest.raises(DefinitionError, match="plain, debezium, cloudevents, connect; got 'xml'"):
-        envelope_of(Source("payments", envelope="xml"))
+        envelope_of(Source("payments", envelope="xml"), NO_REGISTRY)

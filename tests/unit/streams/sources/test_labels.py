@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import struct
 from typing import Any
 
 import pytest
 
 from millrace.models.pipeline.sources import LabelSource
-from millrace.schemas import DefinitionError, RecordError, RejectReason
+from millrace.schemas import AvroType, DefinitionError, RecordError, RejectReason
+from millrace.streams.sources.confluent import RegisteredReader, RegisteredSchema, no_registry
 from millrace.streams.sources.errors import SourceError
 from millrace.streams.sources.labels import LabelReader
 
@@ -20,10 +22,14 @@ ROW = {
 }
 
 
+def reader_of(source: LabelSource) -> LabelReader:
+    return LabelReader(source, RegisteredReader(no_registry))
+
+
 def read(row: Any, **source: Any) -> Any:
     """Return what a source reads of a row."""
     given = {"event_id": "payment.id", "label": "verdict", **source}
-    return LabelReader(LabelSource("chargebacks", **given)).read(json.dumps(row).encode())
+    return reader_of(LabelSource("chargebacks", **given)).read(json.dumps(row).encode())
 
 
 def test_by_paths() -> None:
@@ -77,7 +83,7 @@ def test_what_is_no_label_is_rejected(row: Any, source: Any, reason: RejectReaso
 def test_what_is_no_json_is_rejected(row: bytes | None, reason: RejectReason) -> None:
     """Bytes that cannot be read, and none."""
     with pytest.raises(RecordError) as raised:
-        LabelReader(LabelSource("a", event_id="id", label="y")).read(row)
+        reader_of(LabelSource("a", event_id="id", label="y")).read(row)
     assert raised.value.reason is reason
 
 
@@ -103,3 +109,19 @@ def test_a_source_that_is_none_is_refused(source: Any, message: str) -> None:
     """The error names the parameter."""
     with pytest.raises(DefinitionError, match=message):
         LabelSource("chargebacks", **{"event_id": "id", "label": "y", **source})
+
+
+def test_by_avro() -> None:
+    """A label in Confluent's wire format is read by what the registry says."""
+    schema = {
+        "type": "record",
+        "name": "Chargeback",
+        "fields": [{"name": "payment", "type": "long"}, {"name": "is_fraud", "type": "boolean"}],
+    }
+    registry = {7: RegisteredSchema("AVRO", json.dumps(schema))}
+    source = LabelSource("chargebacks", event_id="payment", label="is_fraud")
+    reader = LabelReader(source, RegisteredReader(registry.__getitem__))
+    body = AvroType(schema).encode({"payment": 17, "is_fraud": True})[10:]
+    label = reader.read(struct.pack(">bI", 0, 7) + body)
+    assert label is not None
+    assert (label["event_id"], label["label"]) == ("17", True)
