@@ -56,6 +56,7 @@ _RESERVED = frozenset({"no_change", "prior"})
 EARLIEST = datetime(1971, 1, 1, tzinfo=UTC)
 """The default of `earliest`: a time of today, read in the wrong unit, is one of 1970."""
 
+_NUMERIC = frozenset({"int", "long", "float", "double"})
 _MOST_MEASURED = 10**6
 
 
@@ -179,6 +180,8 @@ class Pipeline:
         What happens to a record for which a feature or the champion raises: `reject` (it is
         written to the topic `rejects`, and the next one follows) or `stop` (the agent halts until
         the problem is fixed).
+    numbers_as_text
+        Fields that are numbers in the schema, and text in JSON: `"12.50"` is read as 12.5 then.
     events
         Topics of others that events come on, too, beside `<name>.events`: `Source`s.
     labels
@@ -237,6 +240,7 @@ class Pipeline:
     largest_feature: float | None = None
     on_error: OnError | str = "reject"
     earlier_schemas: Sequence[Path | str | Schema] = ()
+    numbers_as_text: Sequence[str] = ()
     events: Sequence[Source] = ()
     labels: Sequence[LabelSource] = ()
     label_default: LabelDefault | None = None
@@ -325,6 +329,12 @@ class Pipeline:
         must = "label must be another field than event_id, key and event_time"
         taken = {self.event_id, self.key, self.event_time}
         require(self.label is None or self.label not in taken, must, self.label)
+        sequence("numbers_as_text", self.numbers_as_text, of="fields of the schema")
+        for name in self.numbers_as_text:
+            self._check_field("numbers_as_text", name)
+            found = {*self.event_schema.types_of(name)} - {"null"}
+            must = f"numbers_as_text: field {name!r} must be of the Avro types {sorted(_NUMERIC)}"
+            require(found <= _NUMERIC, must, [*found])
         self._check_types("event_id", {"string", "int", "long"})
         self._check_types("key", {"string", "int", "long", "boolean", "enum", "null"})
         self._check_types("event_time", {"string", "long"})

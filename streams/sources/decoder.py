@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache, partial
 from reprlib import repr as shortened
 from typing import NamedTuple
@@ -22,7 +22,7 @@ from millrace.schemas.codec.types import FEATURE, Record, Type, Union
 from millrace.schemas.records import Fields, LabelValue
 from millrace.streams.sources.confluent import MAGIC, WireFormat, WrittenSchema
 from millrace.streams.sources.envelopes import RowData
-from millrace.streams.sources.values import identity, iso_to_ms, iso_to_units
+from millrace.streams.sources.values import identity, iso_to_ms, iso_to_units, number_of
 
 _LONGS = range(-(2**63), 2**63)
 _BRACE = ord("{")
@@ -48,11 +48,18 @@ class Decoded(NamedTuple):
 
 
 class _Readers(NamedTuple):
-    """What reads many records at once: those in ordinary Avro, and events and labels in JSON."""
+    """What reads many records at once: those in ordinary Avro, and events and labels in JSON.
+
+    Attributes
+    ----------
+    texts
+        Fields of numbers that text may stand for in JSON, and what reads the text.
+    """
 
     avro: ReadRows
     event: ReadRows
     label: ReadRows
+    texts: Mapping[str, Callable[[str], int | float]]
 
 
 class InputDecoder:
@@ -92,7 +99,9 @@ class InputDecoder:
         if pipeline.event_time is not None:
             self._units_per_ms = self._schema.units_per_ms(pipeline.event_time)
         time = pipeline.event_time if self._has_numeric_time else None
-        self._readers = _readers(self._schema, event, finite, max_event_bytes, time)
+        self._readers = _readers(
+            self._schema, event, finite, max_event_bytes, time, tuple(pipeline.numbers_as_text)
+        )
 
     def decode_all(self, topics: Iterable[str], values: Sequence[bytes | None]) -> Rows:
         """Return what many records hold; None for one that is to be looked at by itself.
@@ -171,10 +180,10 @@ class InputDecoder:
         return self._from_document(document)
 
     def _from_document(self, document: Fields) -> Decoded:
-        if self._event_time is not None and self._has_numeric_time:
-            name = self._schema.as_written.type.name_in(document, self._event_time)
-            if name is not None and isinstance(time := document[name], str):
-                document[name] = iso_to_units(time, self._units_per_ms)
+        for field, number in self._readers.texts.items():
+            name = self._schema.as_written.type.name_in(document, field)
+            if name is not None and isinstance(text := document[name], str):
+                document[name] = number(text)
         return Decoded(False, self._schema.from_json(document))
 
 
@@ -185,17 +194,30 @@ def _readers(
     finite: frozenset[str | None],
     max_bytes: int,
     numeric_time: str | None,
+    numbers_as_text: tuple[str, ...],
 ) -> _Readers:
     """Return what reads many records: made once, for all partitions."""
-    texts = {}
-    if numeric_time is not None:
-        texts[numeric_time] = partial(_units, schema.units_per_ms(numeric_time))
+    texts = _texts(schema, numeric_time, numbers_as_text)
     parts = {row.name: row.parts for row in (event, _LABEL)}
     return _Readers(
         schema.codec.row_reader(parts, finite, max_bytes),
         json_row_reader(event, finite, max_bytes, texts),
         json_row_reader(_LABEL, finite, max_bytes),
+        texts,
     )
+
+
+def _texts(
+    schema: EventSchema, numeric_time: str | None, numbers_as_text: tuple[str, ...]
+) -> Mapping[str, Callable[[str], int | float]]:
+    """Return the fields of numbers that text may stand for in JSON, and what reads the text."""
+    texts: dict[str, Callable[[str], int | float]] = {
+        name: partial(number_of, name, bool({"float", "double"} & {*schema.types_of(name)}))
+        for name in numbers_as_text
+    }
+    if numeric_time is not None:
+        texts[numeric_time] = partial(_units, schema.units_per_ms(numeric_time))
+    return texts
 
 
 def _units(units_per_ms: int, text: str) -> int:

@@ -12,6 +12,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
 _NANOSECONDS = 10**9
 _NANOSECONDS_PER_MS = 10**6
+_WHOLE = re.compile(r"[+-]?[0-9]{1,20}")
+_NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _FRACTION = re.compile(
     r"(?:(?<=[^+\d-]\d\d:\d\d:\d\d)|(?<=[^+\d-]\d{6}))[.,](\d+)(?=$|[Zz+-])", re.ASCII
 )
@@ -38,6 +40,35 @@ def identity(value: object, field: str) -> str:
             f"field {field!r} must be text or a whole number; got {shortened(value)}",
         )
     return str(value)
+
+
+def number_of(field: str, is_fractional: bool, text: str) -> int | float:
+    """Return a number that is written as text, as JSON would write it.
+
+    Parameters
+    ----------
+    is_fractional
+        Whether it may have a fraction.
+
+    Raises
+    ------
+    RecordError
+        It is none.
+
+    Examples
+    --------
+    >>> number_of("amount", True, "12.50"), number_of("count", False, " 3 ")
+    (12.5, 3)
+    """
+    digits = text.strip()
+    if is_fractional and _NUMBER.fullmatch(digits):
+        return float(digits)
+    if not is_fractional and _WHOLE.fullmatch(digits):
+        return int(digits)
+    kind = "a number" if is_fractional else "a whole number"
+    raise RecordError(
+        RejectReason.ILL_TYPED_FIELD, f"field {field!r} must be {kind}; got {shortened(text)}"
+    )
 
 
 def iso_to_ms(text: str) -> int:

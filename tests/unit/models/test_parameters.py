@@ -136,6 +136,7 @@ TAKEN = {
     "features": {"[]", "()"},
     "allow_non_finite": {"[]", "()"},
     "carry_headers": {"[]", "()", "['a']"},
+    "numbers_as_text": {"[]", "()"},
     "events": {"[]", "()"},
     "labels": {"[]", "()"},
     "ignore_tombstones": {"True"},

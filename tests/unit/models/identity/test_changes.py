@@ -516,6 +516,7 @@ SETTINGS: dict[str, tuple[Any, str, Any]] = {
     "largest_feature": (1e6, "largest_feature", 1e6),
     "on_error": ("stop", "on_error", "stop"),
     "earlier_schemas": ([SCHEMA], "earlier_schemas", [EventSchema(SCHEMA).fingerprint]),
+    "numbers_as_text": (["price"], "numbers_as_text", ["price"]),
     "events": (
         [Source("visits")],
         "events",
