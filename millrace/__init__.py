@@ -29,6 +29,13 @@ if TYPE_CHECKING:
     from millrace.models.pipeline.label_default import LabelDefault
     from millrace.models.pipeline.loading import load_pipeline
     from millrace.models.pipeline.on_change import Candidate, OnChange
+    from millrace.models.pipeline.record_parts import (
+        Attribute,
+        Header,
+        MessageKey,
+        PayloadHash,
+        TopicPartitionOffset,
+    )
     from millrace.models.pipeline.sources import LabelSource, OnUpdate, Source
     from millrace.models.pipeline.tasks import Task
     from millrace.schemas.errors import (
@@ -53,6 +60,10 @@ _MODULES = {
     "millrace.models.pipeline.label_default": ("LabelDefault",),
     "millrace.models.pipeline.loading": ("load_pipeline",),
     "millrace.models.pipeline.on_change": ("Candidate", "OnChange"),
+    "millrace.models.pipeline.record_parts": (
+        *("Attribute", "Header", "MessageKey"),
+        *("PayloadHash", "TopicPartitionOffset"),
+    ),
     "millrace.models.pipeline.sources": ("LabelSource", "OnUpdate", "Source"),
     "millrace.schemas.errors": (
         *("BrokerError", "DefinitionError", "MillraceError"),
@@ -63,18 +74,22 @@ _MODULES = {
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
+    "Attribute",
     "BrokerError",
     "Candidate",
     "DefinitionError",
     "DriftPolicy",
     "DriftSettings",
     "Feature",
+    "Header",
     "LabelDefault",
     "LabelSource",
+    "MessageKey",
     "MillraceError",
     "OnChange",
     "OnError",
     "OnUpdate",
+    "PayloadHash",
     "Pending",
     "Pipeline",
     "RecordError",
@@ -86,6 +101,7 @@ __all__ = [
     "StatelessFeature",
     "Store",
     "Task",
+    "TopicPartitionOffset",
     "calendar",
     "catalogue",
     "derived",

@@ -25,13 +25,13 @@ from millrace.schemas.codec.types import (
     Enum,
     Moment,
     Type,
-    branches_of,
     is_recursive,
     kind_of,
 )
 from millrace.schemas.compatibility import reading_problems
 from millrace.schemas.errors import DefinitionError, RecordError
 from millrace.schemas.files import current, earlier, shipped
+from millrace.schemas.paths import branches_at, changed_at, check_used_once, paths_of
 from millrace.schemas.records import Fields, RejectReason
 
 read_text: ContextVar[Callable[[Path], str]] = ContextVar("read_text", default=Path.read_text)
@@ -75,7 +75,6 @@ class EventSchema:
         self.label = label
         self.earlier = tuple(self._earlier(place, each) for place, each in enumerate(earlier))
         self._others = self.earlier
-        self._fields: Mapping[str, Type] = self.as_written.type.fields
 
     @property
     def fingerprint(self) -> str:
@@ -84,8 +83,17 @@ class EventSchema:
 
     @property
     def field_names(self) -> tuple[str, ...]:
-        """Every field, in the schema's order."""
-        return tuple(self._fields)
+        """Every field at the top, in the schema's order."""
+        return tuple(self.as_written.type.fields)
+
+    @cached_property
+    def paths(self) -> tuple[str, ...]:
+        """Every field, in the schema's order; one of a nested record by its path, as in `a.b`."""
+        return tuple(paths_of(self.as_written.type))
+
+    def __contains__(self, field: object) -> bool:
+        """Whether there is a field at a path."""
+        return isinstance(field, str) and branches_at(self.as_written.type, field) is not None
 
     def types_of(self, field: str) -> tuple[str, ...]:
         """Return the names of the Avro types that `field` may have, null included."""
@@ -106,12 +114,15 @@ class EventSchema:
         return max((_NANOSECONDS_PER_MS // each.nanoseconds for each in moments), default=1) or 1
 
     def _branches(self, field: str) -> tuple[Type, ...]:
-        return branches_of(self._fields[field])
+        branches = branches_at(self.as_written.type, field)
+        if branches is None:
+            raise KeyError(field)
+        return branches
 
     @cached_property
     def floating_fields(self) -> tuple[str, ...]:
         """Fields that could hold NaN or infinity."""
-        return tuple(f for f in self._fields if {"float", "double"} & {*self.types_of(f)})
+        return tuple(f for f in self.paths if {"float", "double"} & {*self.types_of(f)})
 
     @cached_property
     def accepted(self) -> AvroType[Fields]:
@@ -121,11 +132,8 @@ class EventSchema:
 
     @property
     def _accepted_schema(self) -> Schema:
-        fields = [
-            _optional(field) if field["name"] == self.label else field
-            for field in _declared_fields(self.as_written.schema)
-        ]
-        return self.as_written.schema | {"fields": fields}
+        own = self.as_written.schema
+        return own if self.label is None else changed_at(own, self.label, _optional)
 
     def _earlier(self, place: int, source: Path | str | Schema) -> EventSchema:
         """Return an earlier schema, of which each record must be one of this."""
@@ -195,6 +203,8 @@ class EventSchema:
         DefinitionError
             Naming what is wrong.
         """
+        if self.label is not None:
+            check_used_once(self.as_written.type, self.label)
         try:
             self.accepted, self.codec, self.clean_codec  # noqa: B018 - made when first asked for
         except DefinitionError as error:
@@ -210,10 +220,11 @@ class EventSchema:
     def _in_envelope(self, envelope: Schema) -> Schema:
         """Return the schema of `Event` with the user's fields, all but the label."""
         own = self.as_written.schema
-        fields = [each for each in _declared_fields(own) if each["name"] != self.label]
+        if self.label is not None:
+            own = changed_at(own, self.label, lambda _: None)
         # What holds others of its kind refers to them by its own name.
         name = f"{self.as_written.name}{'' if is_recursive(self.as_written.type) else 'Fields'}"
-        record = {"namespace": "events", **own, "name": name, "fields": fields}
+        record = {"namespace": "events", **own, "name": name}
         return envelope | {
             "fields": [
                 each | {"type": record} if each["name"] == "fields" else each
@@ -242,7 +253,7 @@ class EventSchema:
                     f"the event lacks the field {field!r}; its fields are {[*document]}",
                 ) from None
             reason = RejectReason.ILL_TYPED_FIELD
-            if error.path[:1] == [self.label]:
+            if field == self.label:
                 reason = RejectReason.UNKNOWN_LABEL_TYPE
             raise RecordError(reason, f"field {field!r} {error}") from None
 

@@ -174,8 +174,9 @@ def _value(name: str, value: object) -> Scalar:
 
 def check_field(parameter: str, name: str, schema: EventSchema) -> None:
     """Refuse a name that is no field of the schema, the label, or a field that no model can see."""
-    known = schema.field_names
-    one_of(f"{parameter} must be a field of the schema, one of {known}", name, known)
+    if name not in schema:
+        known = schema.paths
+        one_of(f"{parameter} must be a field of the schema, one of {known}", name, known)
     must = f"{parameter} must not be the label, which is not known when an event is predicted"
     require(name != schema.label, must, name)
     require(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 from millrace.models.features.base import ExtractAll, Feature, StatelessFeature, check_field
 from millrace.models.parameters import named, require, text
 from millrace.schemas import EventSchema
 from millrace.schemas.codec.avro import ReadBack
-from millrace.schemas.records import Event, Features
+from millrace.schemas.paths import getter
+from millrace.schemas.records import Event, Features, Fields
 
 
 @named
@@ -44,7 +47,16 @@ class _Fields(StatelessFeature):
 
     def extract(self, event: Event) -> Features:
         values = event["fields"]
+        if self._getters:
+            found = ((name, get(values)) for name, get in self._getters)
+            return {name: value for name, value in found if value is not None}
         return {name: value for name in self.chosen if (value := values[name]) is not None}
+
+    @cached_property
+    def _getters(self) -> Sequence[tuple[str, Callable[[Fields], Any]]]:
+        """What gets each field, where some are in nested records."""
+        is_nested = any("." in name for name in self.chosen)
+        return [(name, getter(name)) for name in self.chosen if is_nested]
 
     def bind_all(self, schema: EventSchema) -> ExtractAll:
         """Return a function that copies all fields, and drops those that are no features.

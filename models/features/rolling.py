@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Collection, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Collection, Mapping, MutableMapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from functools import partial
+from functools import cached_property, partial
 from hashlib import sha256
+from typing import Any
 
 from millrace.models.features.base import (
     Entry,
@@ -22,7 +23,8 @@ from millrace.models.features.base import (
 from millrace.models.features.window import AGGREGATES, Window, aggregate
 from millrace.models.parameters import duration, named, one_of, require, text, whole_number
 from millrace.schemas import EventSchema
-from millrace.schemas.records import Event, Features
+from millrace.schemas.paths import getter
+from millrace.schemas.records import Event, Features, Fields
 
 WINDOWS = Store[Window]("windows")
 """Of all rolling features: one window for each feature and group."""
@@ -134,7 +136,7 @@ class _Rolling(Feature):
         window = windows.get(key)
         if window is None:
             window = Window(self.span_ms, self.max_events)
-        value = event["fields"][self.field]
+        value = self._value(event["fields"])
         if value is None or not math.isfinite(value):
             values = window.values(time_ms)
         else:
@@ -146,8 +148,16 @@ class _Rolling(Feature):
         found = {name: aggregate(each, values) for name, each in self.aggregates.items()}
         return {name: result for name, result in found.items() if result is not None}
 
+    @cached_property
+    def _value(self) -> Callable[[Fields], Any]:
+        return getter(self.field)
+
+    @cached_property
+    def _group(self) -> Callable[[Fields], Any] | None:
+        return None if self.by is None else getter(self.by)
+
     def _key(self, event: Event) -> str:
-        group = event["key"] if self.by is None else event["fields"][self.by]
+        group = event["key"] if self._group is None else self._group(event["fields"])
         feature = next(iter(self.aggregates))  # a name is given once in a pipeline
         return feature if group is None else f"{feature}{_GROUP}{_short(str(group))}"
 

@@ -23,8 +23,10 @@ from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.metrics import MetricFactory
 from millrace.models.pipeline.model import ModelFactory
 from millrace.models.pipeline.on_change import MadeBy, as_candidate
+from millrace.models.pipeline.record_parts import OF_ID
 from millrace.models.pipeline.tasks import Task
 from millrace.models.user_code import contained
+from millrace.schemas import EventSchema
 
 Description: TypeAlias = dict[str, Any]
 """A pipeline as JSON has it: each parameter of `Pipeline` by its name."""
@@ -82,7 +84,7 @@ def _described(pipeline: Pipeline) -> Description:
         "classes": _data(pipeline.allowed_labels.classes),
         "models": [_model(name, each) for name, each in pipeline.models.items()],
         "features": [
-            _feature(name, each, pipeline.event_schema.field_names)
+            _feature(name, each, pipeline.event_schema)
             for each in pipeline.features
             for name in each.names
         ],
@@ -185,14 +187,15 @@ def _version(model: Description) -> str | None:
     return None if model["version"] is None else identity_of("version", model["version"])
 
 
-def _feature(name: str, feature: Feature, known: tuple[str, ...]) -> Description:
+def _feature(name: str, feature: Feature, schema: EventSchema) -> Description:
     texts = frozenset[str]()
     with contained():
         texts = texts_in(feature.alone(name).reads)
+    in_maps = {each for each in texts.difference(schema.paths) if each in schema}
     return {
         "name": name,
         "identity": _identity(lambda: (feature.alone(name),)),
-        "reads": [field for field in known if field in texts],
+        "reads": [*filter(texts.__contains__, schema.paths), *sorted(in_maps)],
     }
 
 
@@ -230,10 +233,16 @@ def _data(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [*map(_data, value)]
     if is_dataclass(value):
-        return {each.name: _data(getattr(value, each.name)) for each in fields(value)}
+        return _of_class(value)
     if callable(value):
         return {"code": _identity(lambda: (value,))}
     if value is not None and not isinstance(value, bool | int | float | str):
         must = "a setting must have a form as data"
         raise TypeError(f"{must}; got {type(value).__name__}")
     return value
+
+
+def _of_class(value: Any) -> Any:
+    if isinstance(value, OF_ID):  # which tell a thing by their class
+        return repr(value)
+    return {each.name: _data(getattr(value, each.name)) for each in fields(value)}

@@ -92,7 +92,7 @@ def _unread(features: Collection[Description], old: EventSchema, new: EventSchem
     for feature in features:
         for field in feature["reads"]:
             where = f"field {field!r}, which features[{feature['name']!r}] reads,"
-            if field not in new.field_names:
+            if field not in new:
                 yield f"{where} is gone. Leave it in, or take the feature away too"
             elif lost := _kinds(old, field) - _kinds(new, field):
                 yield (

@@ -34,6 +34,7 @@ from millrace.models.pipeline.factories import check_factories
 from millrace.models.pipeline.label_default import LabelDefault
 from millrace.models.pipeline.labels import Labels, class_limit
 from millrace.models.pipeline.model import Model, ModelFactory
+from millrace.models.pipeline.record_parts import OF_ID, OF_RECORD, EventId, Part, id_parts
 from millrace.models.pipeline.seeds import missing_seeds, seeded
 from millrace.models.pipeline.sources import LabelSource, Source, check_sources
 from millrace.models.pipeline.tasks import Task
@@ -116,7 +117,10 @@ class Pipeline:
         Schemas that it had before, given likewise: events that are still written with one of them,
         in single-object encoding, are read as events of today's.
     event_id
-        Field that identifies an event, of type string, int or long.
+        Field that identifies an event, of type string, int or long. Fields of nested records are
+        named by their paths, here as elsewhere: `payment.id`. An id may also be several fields, or
+        elsewhere in the Kafka record: `MessageKey`, `Header`, `Attribute` (of an envelope),
+        `TopicPartitionOffset` or `PayloadHash`, from `millrace`.
     task
         `binary`, `multiclass`, `regression` or `anomaly`.
     models
@@ -134,10 +138,12 @@ class Pipeline:
         With the task `multiclass`: how many classes there may be in one partition. A label of one
         class more is rejected, before any model learns it.
     key
-        Field by which events belong together; needed for the scopes `partition` and `key`.
+        Field by which events belong together, or `MessageKey`, `Header` or `Attribute`; needed for
+        the scopes `partition` and `key`.
     event_time
         Field that says when the event happened: a long in milliseconds since the Unix epoch,
-        a logical timestamp, or ISO 8601 text. Without it, the Kafka timestamp counts.
+        a logical timestamp, or ISO 8601 text; or `MessageKey`, `Header` or `Attribute`, with
+        milliseconds or such text. Without it, the Kafka timestamp counts.
     features
         What a model sees; see `millrace.models.features`. By default every field of the schema
         that is a number, a boolean or text, except the id, the key, the event time and the label.
@@ -215,14 +221,14 @@ class Pipeline:
 
     name: str
     schema: Path | str | Schema
-    event_id: str
+    event_id: EventId
     task: Task | str
     models: Mapping[str, ModelFactory]
     label: str | None = None
     classes: Sequence[LabelValue] | None = None
     max_classes: int = MAX_CLASSES
-    key: str | None = None
-    event_time: str | None = None
+    key: Part | None = None
+    event_time: Part | None = None
     features: Sequence[Feature] = ()
     scope: Scope | str = Scope.GLOBAL
     max_models: int = 10_000
@@ -319,39 +325,51 @@ class Pipeline:
         self.event_schema.check()
 
     def _check_fields(self) -> None:
-        for parameter in ("event_id", "label", "key", "event_time"):
-            name = getattr(self, parameter)
-            if name is not None or parameter == "event_id":
-                self._check_field(parameter, name)
+        must = "label must be another field than event_id, key and event_time"
+        of_record = (*id_parts(self.event_id), self.key, self.event_time)
+        taken = {each for each in of_record if isinstance(each, str)}
+        require(self.label not in taken, must, self.label)
+        self._check_roles()
         sequence("allow_non_finite", self.allow_non_finite, of="fields of the schema")
         for name in self.allow_non_finite:
             self._check_field("allow_non_finite", name)
-        must = "label must be another field than event_id, key and event_time"
-        taken = {self.event_id, self.key, self.event_time}
-        require(self.label is None or self.label not in taken, must, self.label)
         sequence("numbers_as_text", self.numbers_as_text, of="fields of the schema")
         for name in self.numbers_as_text:
             self._check_field("numbers_as_text", name)
             found = {*self.event_schema.types_of(name)} - {"null"}
             must = f"numbers_as_text: field {name!r} must be of the Avro types {sorted(_NUMERIC)}"
             require(found <= _NUMERIC, must, [*found])
-        self._check_types("event_id", {"string", "int", "long"})
-        self._check_types("key", {"string", "int", "long", "boolean", "enum", "null"})
-        self._check_types("event_time", {"string", "long"})
-        self._check_types("label", Task(self.task).label_types | {"null"})
         has_key = self.scope is not Scope.KEY or self.key is not None
         require(has_key, "key must be a field of the schema where scope is 'key'", self.key)
 
-    def _check_field(self, parameter: str, name: object) -> None:
-        known = self.event_schema.field_names
-        one_of(f"{parameter} must be a field of the schema, one of {known}", name, known)
+    def _check_roles(self) -> None:
+        parts = id_parts(self.event_id)
+        require(len(parts) > 0, "event_id must be one field or more", self.event_id)
+        for part in parts:
+            self._check_role("event_id", part, OF_ID, {"string", "int", "long"})
+        of_key = {"string", "int", "long", "boolean", "enum", "null"}
+        self._check_role("key", self.key, OF_RECORD, of_key)
+        self._check_role("event_time", self.event_time, OF_RECORD, {"string", "long"})
+        self._check_role("label", self.label, (), Task(self.task).label_types | {"null"})
 
-    def _check_types(self, parameter: str, allowed: Set[str]) -> None:
-        name = getattr(self, parameter)
-        if name is not None:
-            found = self.event_schema.types_of(name)
-            must = f"{parameter} {name!r} must be of the Avro types {sorted(allowed)}"
-            require(allowed >= {*found}, must, [*found])
+    def _check_role(
+        self, parameter: str, part: object, kinds: tuple[type, ...], allowed: Set[str]
+    ) -> None:
+        """Refuse what is no field of a type that is allowed, and of none of the kinds."""
+        is_absent = part is None and parameter != "event_id"
+        if is_absent or isinstance(part, kinds):
+            return
+        self._check_field(parameter, part)
+        name = str(part)
+        found = self.event_schema.types_of(name)
+        must = f"{parameter} {name!r} must be of the Avro types {sorted(allowed)}"
+        may_be_absent = {"null"} if "." in name else set()
+        require(allowed | may_be_absent >= {*found}, must, [*found])
+
+    def _check_field(self, parameter: str, name: object) -> None:
+        if name not in self.event_schema:
+            known = self.event_schema.paths
+            one_of(f"{parameter} must be a field of the schema, one of {known}", name, known)
 
     def _check_limits(self) -> None:
         whole_number("max_models", self.max_models)
@@ -440,10 +458,12 @@ class Pipeline:
                 one_of(f"drift.inputs must be of the features {names}", name, names)
 
     def _default_features(self) -> list[str]:
-        taken = {self.event_id, self.key, self.event_time, self.label}
+        taken = (*id_parts(self.event_id), self.key, self.event_time, self.label)
         schema = self.event_schema
         names = [n for n in schema.field_names if n not in taken and schema.is_primitive(n)]
         must = "schema must have a field to predict from, beside id, key, event time and label"
+        if any("." in path for path in schema.paths):
+            must += "; name those of nested records in features, as in fields('payment.amount')"
         require(bool(names), must, [*schema.field_names])
         return names
 

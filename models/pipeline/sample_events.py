@@ -13,12 +13,15 @@ from typing import Any
 from millrace.models.features.base import Extract, Store
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.user_code import PASSED_ON
+from millrace.schemas.codec.types import Enum, Record, Type, branches_of, kind_of
+from millrace.schemas.paths import take
 from millrace.schemas.records import Event, Features
 
 SAMPLE_SIZE = 64
 _SEED = 20_250_303
 _START_MS = 1_740_960_000_000  # 3 March 2025
 _GAP_MS = 1_000
+_MOST_LEVELS = 8
 _WORDS = ("", "a", "b", "c", "north", "south")
 
 
@@ -64,9 +67,9 @@ def _vector(
 
 
 def _event(pipeline: Pipeline, index: int, random: Random) -> Event:
-    schema = pipeline.event_schema
-    values = {name: _value(pipeline, name, random) for name in schema.field_names}
-    values.pop(pipeline.label or "", None)
+    values = _record(pipeline.event_schema.as_written.type, random)
+    if pipeline.label is not None:
+        take(values, pipeline.label)
     return {
         "event_id": str(index),
         "key": f"key-{index % 4}",
@@ -76,13 +79,20 @@ def _event(pipeline: Pipeline, index: int, random: Random) -> Event:
     }
 
 
-def _value(pipeline: Pipeline, name: str, random: Random) -> object:
+def _record(declared: Record, random: Random, depth: int = 1) -> dict[str, Any]:
+    return {name: _value(each, random, depth) for name, each in declared.fields.items()}
+
+
+def _value(declared: Type, random: Random, depth: int) -> object:
     """Return a value of a field's first type that is not null."""
-    symbols = pipeline.event_schema.symbols_of(name)
+    branches = [each for each in branches_of(declared) if each != "null"]
+    symbols = [symbol for each in branches if isinstance(each, Enum) for symbol in each.symbols]
     if symbols:
         return random.choice(symbols)
-    kinds = [each for each in pipeline.event_schema.types_of(name) if each != "null"]
-    make = _MAKERS.get(kinds[0]) if kinds else None
+    first = branches[0] if branches else "null"
+    if isinstance(first, Record):
+        return None if depth == _MOST_LEVELS else _record(first, random, depth + 1)
+    make = _MAKERS.get(kind_of(first))
     return None if make is None else make(random)
 
 

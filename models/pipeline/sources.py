@@ -5,16 +5,25 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeAlias
 
 from millrace.models.parameters import choice, named_fields, require, text
+from millrace.models.pipeline.record_parts import OF_RECORD, EventId, Part, check_parts, id_parts
 from millrace.schemas.records import LabelValue
 
 _TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 
 Decode: TypeAlias = Callable[[bytes, dict[str, bytes | None]], Mapping[str, Any] | None]
 """From the bytes and the headers of a record to what is in it."""
+
+
+class Start(StrEnum):
+    """Where a topic is read from when it is read for the first time."""
+
+    EARLIEST = "earliest"
+    LATEST = "latest"
 
 
 class OnUpdate(StrEnum):
@@ -41,6 +50,10 @@ class Source:
     decode
         Instead of an envelope: a callable that is given the bytes of a record and its headers, and
         returns the event as JSON would have it. None: the record is no event.
+    start
+        Where the topic is read from when it is read for the first time: from its beginning, as far
+        as the broker has it (`earliest`), from its end (`latest`), or from the first record with a
+        timestamp of this `datetime` or a later one. The chain `full` reads from the beginning.
 
     Raises
     ------
@@ -57,12 +70,14 @@ class Source:
     envelope: str = "plain"
     on_update: OnUpdate | str = OnUpdate.IGNORE
     decode: Decode | None = None
+    start: Start | str | datetime = Start.EARLIEST
 
     def __post_init__(self) -> None:
         _check_topic("Source", self.topic)
         text("envelope", self.envelope)
         _check_decode(self.decode, self.envelope)
         object.__setattr__(self, "on_update", choice("on_update", self.on_update, OnUpdate))
+        object.__setattr__(self, "start", _checked_start(self.start))
 
 
 @named_fields
@@ -77,7 +92,7 @@ class LabelSource:
     topic
         Its name. `MILLRACE_TOPICS` may give it another one where the pipeline runs.
     event_id
-        Field with the id of the event.
+        Field with the id of the event, or several; or `MessageKey`, `Header` or `Attribute`.
     label
         Field with the label, or a callable that is given the object and returns the label. None:
         the record says nothing.
@@ -85,14 +100,14 @@ class LabelSource:
         What the values of that field mean as labels; by default, they are the labels. A value that
         is not among them is rejected.
     time
-        Field that says when the label became known: milliseconds since the Unix epoch, or ISO 8601
-        text.
+        Field, or other part of the record, that says when the label became known: milliseconds
+        since the Unix epoch, or ISO 8601 text.
     key
-        Field with the key of the event. It is needed where models are kept by partition or by key,
-        and the pipeline has a key.
+        Field, or other part of the record, with the key of the event. It is needed where models are
+        kept by partition or by key, and the pipeline has a key.
     envelope
         What its records are wrapped in, as with a `Source`. A row that has changed is a label, too.
-    decode
+    decode, start
         As with a `Source`.
 
     Raises
@@ -111,26 +126,36 @@ class LabelSource:
     """
 
     topic: str
-    event_id: str = field(kw_only=True)
+    event_id: EventId = field(kw_only=True)
     label: str | Callable[[Mapping[str, Any]], LabelValue | None] = field(kw_only=True)
     values: Mapping[Any, LabelValue] | None = field(default=None, kw_only=True)
-    time: str | None = field(default=None, kw_only=True)
-    key: str | None = field(default=None, kw_only=True)
+    time: Part | None = field(default=None, kw_only=True)
+    key: Part | None = field(default=None, kw_only=True)
     envelope: str = field(default="plain", kw_only=True)
     decode: Decode | None = field(default=None, kw_only=True)
+    start: Start | str | datetime = field(default=Start.EARLIEST, kw_only=True)
 
     def __post_init__(self) -> None:
         _check_topic("LabelSource", self.topic)
-        for parameter in ("event_id", "envelope"):
-            text(parameter, getattr(self, parameter))
+        text("envelope", self.envelope)
+        require(bool(self.event_id), "event_id must be one field or more", self.event_id)
+        check_parts("event_id", id_parts(self.event_id), OF_RECORD)
         for parameter in ("time", "key"):
-            if getattr(self, parameter) is not None:
-                text(parameter, getattr(self, parameter))
+            part = getattr(self, parameter)
+            check_parts(parameter, [] if part is None else [part], OF_RECORD)
         _check_decode(self.decode, self.envelope)
         is_read = callable(self.label) or (isinstance(self.label, str) and self.label != "")
         require(is_read, "label must be the name of a field, or a callable", self.label)
+        object.__setattr__(self, "start", _checked_start(self.start))
         is_mapping = self.values is None or isinstance(self.values, Mapping)
         require(is_mapping, "values must be a mapping of values to labels, or None", self.values)
+
+
+def _checked_start(start: object) -> Start | datetime:
+    if isinstance(start, datetime):
+        require(start.tzinfo is not None, "start must be a datetime with a time zone", start)
+        return start
+    return choice("start", start, Start)
 
 
 def _check_decode(decode: object, envelope: str) -> None:

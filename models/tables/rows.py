@@ -21,7 +21,7 @@ _CHUNK_ROWS = 10_000
 
 
 def records(
-    frame: pd.DataFrame, event_id: str, units: Mapping[str, TimeUnit] | None = None
+    frame: pd.DataFrame, event_id: str | None, units: Mapping[str, TimeUnit] | None = None
 ) -> Iterator[dict[str, Cell]]:
     """Return one event per row, of plain Python values: fields in the order of the columns.
 
@@ -31,7 +31,7 @@ def records(
         As `read_table` gives it.
     event_id
         Name of the field that identifies an event. If no column gives it, it is added, and
-        holds the number of the row from 0, as text.
+        holds the number of the row from 0, as text. None: there is no such field.
     units
         How fields hold a time, where it is not in milliseconds.
 
@@ -43,7 +43,7 @@ def records(
     names = field_names(str(each) for each in frame.columns)
     kinds = [avro_type(frame.iloc[:, i]) for i in range(len(names))]
     held = [(units or {}).get(name, "ms") for name in names]
-    is_added = event_id not in names
+    added = event_id if event_id not in names else None
     for start in range(0, len(frame), _CHUNK_ROWS):
         chunk = frame.iloc[start : start + _CHUNK_ROWS]
         columns = [
@@ -51,7 +51,7 @@ def records(
             for i, (kind, unit) in enumerate(zip(kinds, held, strict=True))
         ]
         for row, values in enumerate(zip(*columns, strict=True), start):
-            event: dict[str, Cell] = {event_id: str(row)} if is_added else {}
+            event: dict[str, Cell] = {} if added is None else {added: str(row)}
             event.update(zip(names, values, strict=True))
             yield event
 

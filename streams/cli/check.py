@@ -14,6 +14,7 @@ from rich.table import Table
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.limits import contradictions
 from millrace.models.pipeline.loading import load_pipeline
+from millrace.models.pipeline.record_parts import id_parts
 from millrace.streams.cli import EXIT_ERROR
 from millrace.streams.cli.console import output
 from millrace.streams.cli.options import chain_option, pass_settings
@@ -145,17 +146,20 @@ def _fields(pipeline: Pipeline) -> Table:
     table = Table(title=f"Event {schema.as_written.name}", title_justify="left")
     for column in ("field", "type", "role"):
         table.add_column(column)
-    roles = {
-        pipeline.event_id: "event id",
-        pipeline.key: "key",
-        pipeline.event_time: "event time",
+    roles: dict[object, str] = {
         pipeline.label: "label",
+        pipeline.event_time: "event time",
+        pipeline.key: "key",
+        **dict.fromkeys(id_parts(pipeline.event_id), "event id"),
     }
     features = {name for each in pipeline.features for name in each.names}
-    for name in schema.field_names:
+    for name in schema.paths:
         role = [roles[name]] if name in roles else []
         role += ["feature"] if name in features else []
         table.add_row(name, " or ".join(schema.types_of(name)), ", ".join(role))
+    for part, role_ in roles.items():
+        if part is not None and part not in schema.paths:
+            table.add_row(str(part), "", role_)
     return table
 
 

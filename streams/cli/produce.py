@@ -9,6 +9,7 @@ import click
 from rich.progress import TextColumn
 
 from millrace.models.pipeline.definition import Pipeline
+from millrace.models.pipeline.record_parts import in_fields
 from millrace.schemas import MillraceError, RecordError, shipped
 from millrace.schemas.records import Fields
 from millrace.streams.cli.console import progress_bar
@@ -120,8 +121,8 @@ class Sender:
         self.topic = topic_prefix(pipeline) + self._name
         self.sent = self.skipped = 0
         self._pipeline = pipeline
-        self._id_field = "event_id" if labels else pipeline.event_id
-        self._key_field = "key" if labels else pipeline.key
+        self._event_id = "event_id" if labels else pipeline.event_id
+        self._key = "key" if labels else pipeline.key
         self._encode = shipped("label").encode if labels else pipeline.event_schema.accepted.encode
         self._decoder = InputDecoder(pipeline, no_registry, settings.max_event_bytes)
         self._as_avro = as_avro
@@ -162,9 +163,8 @@ class Sender:
         click.echo(printable(f"line {number}: {' '.join(reason.split())}"), err=True)
 
     def _produce(self, value: bytes, document: Fields) -> None:
-        event_id = str(document.get(self._id_field, ""))
-        key = None if self._key_field is None else document.get(self._key_field)
-        routed_by = routing_key(self._pipeline, event_id, None if key is None else str(key))
+        event_id = in_fields(self._event_id, document) or ""
+        routed_by = routing_key(self._pipeline, event_id, in_fields(self._key, document))
         partition = input_partition(self._pipeline, routed_by, self._partitions)
         self._producer.produce(self.topic, value, routed_by, -1 if partition is None else partition)
         self._producer.poll()

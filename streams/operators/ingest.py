@@ -8,17 +8,21 @@ no state. A record that fails goes to `rejects` with the reason; nothing is drop
 
 from __future__ import annotations
 
+import json
 import math
 import struct
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from types import MappingProxyType
-from typing import NoReturn, Self
+from typing import Any, NoReturn, Self
 
 from millrace.models.pipeline.definition import Pipeline, Scope
 from millrace.models.pipeline.sources import LabelSource, Source
 from millrace.models.user_code import told
 from millrace.schemas import RecordError, RejectReason
+from millrace.schemas.codec.slices import Rows
+from millrace.schemas.paths import at
 from millrace.schemas.records import Event, Fields, Label, LabelValue, Removal
 from millrace.streams.operators.base import Kind, RecordOperator, Tally, Topics
 from millrace.streams.operators.columns import Made
@@ -37,7 +41,9 @@ from millrace.streams.sources.decoder import Decoded, InputDecoder
 from millrace.streams.sources.envelopes import RowData, Says
 from millrace.streams.sources.errors import SourceError
 from millrace.streams.sources.labels import LabelReader
-from millrace.streams.sources.opening import Opening, row_or_key
+from millrace.streams.sources.opening import Opening
+from millrace.streams.sources.parts import Parts, key_document
+from millrace.streams.sources.roles import Roles
 from millrace.streams.sources.times import EventTimes
 from millrace.streams.sources.values import identity
 
@@ -75,14 +81,16 @@ class IngestOperator(RecordOperator):
     ) -> None:
         topics = self.topics_in([self.name])
         super().__init__(pipeline, Topics(topics.reads | sources.keys(), topics.writes))
-        reader = RegisteredReader(written_schema)
+        reader = self._reader = RegisteredReader(written_schema)
         self._opening = Opening(sources, reader)
+        parts = Parts(reader, self._opening)
         self._label_readers = {
-            topic: LabelReader(each, reader)
+            topic: LabelReader(each, parts)
             for topic, each in sources.items()
             if isinstance(each, LabelSource)
         }
         self._decoder = InputDecoder(pipeline, written_schema, max_event_bytes)
+        self._roles = Roles(pipeline, parts, self._decoder.finite)
         self._pipeline = pipeline
         self._labels = pipeline.allowed_labels
         self._scope = Scope(pipeline.scope)
@@ -118,14 +126,7 @@ class IngestOperator(RecordOperator):
         """
         records = [each for each in slice_ if each.topic in self.topics.reads]
         origins = [record.origin for record in records]
-        topics: Iterable[str] = (
-            origin.topic for origin in origins
-        )  # which only some formats ask for
-        values: Sequence[bytes | None] = [origin.value for origin in origins]
-        if self._opening.is_needed:
-            names = topics = [origin.topic for origin in origins]
-            values = self._opening.rows(names, values, [origin.headers for origin in origins])
-        rows = self._decoder.decode_all(topics, values)
+        rows = self._rows(origins)
         short, learned, learnable = self._surely_short, self._learned, self._learnable
         is_timed, times = self._pipeline.event_time is not None, self._event_time_ms
         read_ms, earliest_ms, max_ahead_ms = times.read_ms, times.earliest_ms, times.max_ahead_ms
@@ -175,6 +176,23 @@ class IngestOperator(RecordOperator):
         self.tally += Tally({("received", "event"): events, ("received", "label"): labels})
         return made
 
+    def _rows(self, origins: Sequence[Origin]) -> Rows:
+        """Return what records hold; None for one that is to be looked at by itself."""
+        topics: Iterable[str] = (each.topic for each in origins)  # which only some formats ask for
+        values: Sequence[bytes | None] = [each.value for each in origins]
+        if self._opening.is_needed:
+            names = topics = [each.topic for each in origins]
+            values = self._opening.rows(names, values, [each.headers for each in origins])
+        rows = self._decoder.decode_all(topics, values)
+        return rows if self._roles.are_apart else [*map(self._filled, rows, origins)]
+
+    def _filled(self, row: tuple[Any, ...] | None, origin: Origin) -> tuple[Any, ...] | None:
+        """Return a row with all that is needed of it; None for one to be looked at by itself."""
+        try:
+            return None if row is None else self._roles.fill(row, origin)
+        except RecordError:
+            return None
+
     def process(self, record: Record) -> Iterable[Record]:
         origin = record.origin
         reader = self._label_readers.get(origin.topic)
@@ -188,14 +206,16 @@ class IngestOperator(RecordOperator):
             return ()
         made: Record
         try:
-            says, row, _ = self._opening.open(origin.topic, origin.value, origin.headers)
+            says, row = self._opening.open(origin.topic, origin.value, origin.headers)
+            if origin.value is None and kind == "event" and self._roles.are_in_keys:
+                says = Says.GONE
             if not self._opening.counts(origin.topic, says):
                 self.tally["passed_over", says.value] += 1
-                is_row = says is Says.GONE and reader is None
+                is_row = says is Says.GONE and reader is None and self._roles.outlive_records
                 return self._removed(origin, row) if is_row else ()
             if reader is None:
                 decoded = self._decode(origin.topic, row)
-            elif (label := reader.read(row)) is None:
+            elif (label := reader.read(row, origin)) is None:
                 self.tally["passed_over", "nothing"] += 1
                 return ()
             else:
@@ -212,16 +232,30 @@ class IngestOperator(RecordOperator):
 
     def _removed(self, origin: Origin, row: RowData | None) -> Iterable[Record]:
         """Return that the row of an event is gone, if its id is there."""
-        pipeline, named = self._pipeline, row_or_key(row, origin.key)
-        if named is None or named.get(pipeline.event_id) is None:
-            return ()
-        event_id = identity(named[pipeline.event_id], pipeline.event_id)
-        key = None if pipeline.key is None else named.get(pipeline.key)
-        key = None if key is None else str(key)
+        named = self._row_or_key(row, origin)
+        try:
+            event_id = self._roles.event_id(named, origin)
+        except RecordError as error:
+            if error.reason is RejectReason.MISSING_ID:
+                return ()
+            raise
+        key = self._roles.key(named, origin)
         self._check_lengths(event_id, key, None)
         partition = self._route(origin, event_id, key)
         value = Removal(event_id=event_id, key=key)
         return (RemovalRecord(value, origin, partition=partition),)
+
+    def _row_or_key(self, row: RowData | None, origin: Origin) -> Mapping[str, Any]:
+        """Return what names a row that is gone: the row as it was, or else its record's key."""
+        if row is None:
+            return key_document(origin.key, self._reader) or {}
+        if isinstance(row, Mapping):
+            return row
+        with suppress(ValueError, RecursionError):
+            document = json.loads(row)
+            if isinstance(document, dict):
+                return document
+        return {}
 
     def _decode(self, topic: str, row: RowData | None) -> Decoded:
         try:
@@ -232,17 +266,14 @@ class IngestOperator(RecordOperator):
             ) from error
 
     def _event(self, origin: Origin, fields: Fields) -> EventRecord:
-        pipeline = self._pipeline
+        roles = self._roles
         for name in self._decoder.finite:
-            value = fields[name]
+            value = at(fields, name)
             if isinstance(value, float) and not math.isfinite(value):
                 raise _not_finite(name, value)
-        event_id = identity(fields[pipeline.event_id], pipeline.event_id)
-        key = None if pipeline.key is None else fields[pipeline.key]
-        key = None if key is None else str(key)
-        time = None if pipeline.event_time is None else fields[pipeline.event_time]
-        event_time_ms = self._event_time_ms(time, origin.timestamp_ms)
-        label = None if pipeline.label is None else fields.pop(pipeline.label)
+        event_id, key = roles.event_id(fields, origin), roles.key(fields, origin)
+        event_time_ms = self._event_time_ms(roles.time(fields, origin), origin.timestamp_ms)
+        label = roles.take_label(fields)
         partition = self._route(origin, event_id, key)
         if label is not None:
             label = self._labels.learnable(label)

@@ -14,7 +14,13 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Protocol, TypeAlias, cast, runtime_checkable
 
 from millrace.models.pipeline.definition import Pipeline
-from millrace.schemas import shipped
+from millrace.models.pipeline.record_parts import (
+    PayloadHash,
+    TopicPartitionOffset,
+    id_parts,
+    in_fields,
+)
+from millrace.schemas import SettingsError, shipped
 from millrace.streams.operators.routing import GLOBAL_PARTITION, input_partition, routing_key
 
 Row: TypeAlias = Mapping[str, object]
@@ -55,6 +61,23 @@ class Outgoing(NamedTuple):
     is_label: bool
 
 
+def check_in_fields(pipeline: Pipeline) -> None:
+    """Refuse a pipeline of which rows do not have all.
+
+    Raises
+    ------
+    SettingsError
+        Naming what it is.
+    """
+    for parameter in ("event_id", "key", "event_time"):
+        for part in id_parts(getattr(pipeline, parameter)):
+            if not isinstance(part, str | None | PayloadHash | TopicPartitionOffset):
+                raise SettingsError(
+                    f"rows have fields alone, so that {parameter} must be one; got {part!r}."
+                    " Produce such events to Kafka"
+                )
+
+
 class Encoder:
     """Turns rows into records.
 
@@ -68,6 +91,7 @@ class Encoder:
 
     def __init__(self, pipeline: Pipeline, partitions: int) -> None:
         schema = pipeline.event_schema
+        check_in_fields(pipeline)
         self._pipeline = pipeline
         self._partitions = partitions
         self._type = schema.accepted
@@ -133,8 +157,9 @@ class Encoder:
         )
 
     def _identity(self, row: Row) -> tuple[str, str | None]:
-        key = None if self._pipeline.key is None else row.get(self._pipeline.key)
-        return _as_text(row.get(self._pipeline.event_id)), None if key is None else _as_text(key)
+        pipeline = self._pipeline
+        event_id = in_fields(pipeline.event_id, row, _as_text)
+        return event_id or "", in_fields(pipeline.key, row, _as_text)
 
 
 class _Field:

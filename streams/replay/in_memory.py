@@ -15,6 +15,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, cast
 
 from millrace.models.pipeline.definition import Pipeline
+from millrace.models.pipeline.record_parts import id_field, is_at_the_top
 from millrace.models.user_code import shown
 from millrace.schemas import SettingsError
 from millrace.schemas.records import Alert, Outcome, Prediction, Reject
@@ -219,7 +220,7 @@ def run(
     _check_count("label_delay", label_delay, least=0, most=_LONGEST_DELAY)
     memory = InMemory(pipeline, partitions, int(clock() * 1000))
     result = Result()
-    events = with_ids(named(as_rows(rows)), pipeline.event_id)
+    events = with_ids(named(as_rows(rows)), id_field(pipeline.event_id))
     for record in memory.fold(in_order(events, Encoder(pipeline, partitions), label_delay)):
         result._add(record)
     result.metrics.update({name: {} for name in pipeline.models})
@@ -270,8 +271,11 @@ def _field_names(keys: tuple[object, ...]) -> list[str]:
     return field_names(names)
 
 
-def with_ids(rows: Iterable[Row], event_id: str) -> Iterator[Row]:
+def with_ids(rows: Iterable[Row], event_id: str | None) -> Iterator[Row]:
     """Yield rows with their number as the event id, unless the first row has one."""
+    if event_id is None or not is_at_the_top(event_id):
+        yield from rows
+        return
     source = iter(rows)
     for first in source:
         has_ids = event_id in first

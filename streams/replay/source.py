@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from millrace.models.pipeline.record_parts import EventId, id_field
 from millrace.models.pipeline.tasks import Task
 from millrace.models.tables.columns import Cell, TimeUnit
 from millrace.models.tables.inference import Choices, Inferred, infer
@@ -47,9 +48,12 @@ class Source:
     shipped: str = ""
     notes: tuple[str, ...] = ()
 
-    def events(self, event_id: str, schema: EventSchema | None = None) -> Iterator[dict[str, Cell]]:
+    def events(
+        self, event_id: EventId, schema: EventSchema | None = None
+    ) -> Iterator[dict[str, Cell]]:
         """Return one event per row; times are in the units of the schema, by default in ms."""
-        return records(self.frame, event_id, {} if schema is None else _units(schema))
+        units = {} if schema is None else _units(schema)
+        return records(self.frame, id_field(event_id), units)
 
 
 def _units(schema: EventSchema) -> dict[str, TimeUnit]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from millrace.models.pipeline.definition import Pipeline
+from millrace.models.pipeline.sources import LabelSource, Source
 from millrace.schemas import SnapshotError
 from millrace.streams.interval import Interval
 from millrace.streams.kafka.protocols import Clients
@@ -128,14 +129,14 @@ class Assembly:
         It reads the sources of the definition in force, until that has others.
         """
         sources = self._sources()
-        now = replace(self, agent=replace(self.agent, sources=sources))
-        return now._session(lambda: self._sources() != sources)
+        now = replace(self, agent=replace(self.agent, sources=frozenset(sources)))
+        return now._session(lambda: self._sources().keys() != sources.keys())
 
-    def _sources(self) -> frozenset[str]:
+    def _sources(self) -> Mapping[str, Source | LabelSource]:
         if "ingest" not in self.agent:
-            return frozenset()
+            return {}
         in_force = self.definitions.find(self.definitions.in_force)
-        return frozenset(sources_of(in_force, self.settings.topics))
+        return sources_of(in_force, self.settings.topics)
 
     def _session(self, is_outdated: Callable[[], bool]) -> Session:
         state = self._state_log()
@@ -257,4 +258,5 @@ class Assembly:
             watch=watch,
             metrics=self.metrics,
             accept_gaps=self.settings.accept_gaps,
+            starts={topic: each.start for topic, each in self._sources().items()},
         )

@@ -239,6 +239,16 @@ class Inbox:
         with explained(self._clients, self._request(at.topic)):
             return Watermarks(*self.consumer.get_watermark_offsets(at, timeout=_TIMEOUT_SECONDS))
 
+    def offset_at(self, place: Place, time_ms: int) -> int | None:
+        """Return the first offset of a partition at a time or later; None where there is none."""
+        topic, partition = place
+        at = TopicPartition(full_name(self._prefix, topic), partition, time_ms)
+        with explained(self._clients, self._request(at.topic)):
+            (found,) = self.consumer.offsets_for_times([at], timeout=_TIMEOUT_SECONDS)
+            if found.error is not None:
+                raise KafkaException(found.error)
+        return found.offset if found.offset >= 0 else None
+
     def start(self, offsets: dict[Place, int]) -> None:
         """Begin to read, each partition at its offset."""
         self._begin(offsets)

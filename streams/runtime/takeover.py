@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+from types import MappingProxyType
 
 import structlog
 from confluent_kafka import TopicPartition
 
 from millrace.models.pipeline.definition import Scope
+from millrace.models.pipeline.sources import Start
 from millrace.streams.kafka.admin import widen_topics
 from millrace.streams.kafka.protocols import Clients, Place
 from millrace.streams.kafka.reading import Watermarks
@@ -55,6 +58,8 @@ class Takeover:
         Where the time to restore, and gaps, are reported.
     accept_gaps
         Whether to continue without records that the broker no longer has.
+    starts
+        Topic to where it is read from for the first time, if it is not its beginning.
     """
 
     def __init__(
@@ -67,6 +72,7 @@ class Takeover:
         watch: TopicWatch,
         metrics: Metrics,
         accept_gaps: bool,
+        starts: Mapping[str, Start | str | datetime] = MappingProxyType({}),
     ) -> None:
         self._agent = agent
         self._clients = clients
@@ -76,6 +82,7 @@ class Takeover:
         self._watch = watch
         self._metrics = metrics
         self._accept_gaps = accept_gaps
+        self._starts = starts
         self._prefix = topic_prefix(definitions.own)
         self._orders = Orders(self._spec, state.order, watch)
         self._owned: list[int] = []
@@ -201,8 +208,8 @@ class Takeover:
             ends[topic] = marks.high
             before = self._before((topic, partition), committed.get(topic), saved, task)
             if before is None:  # nothing of it has been read yet
-                start[topic] = marks.low
-                is_moved |= marks.low > 0
+                start[topic] = self._beginning(inbox, (topic, partition), marks, task)
+                is_moved |= start[topic] > 0
             elif (gap := self._gap(topic, partition, before, marks)) is None:
                 start[topic] = before.wanted
             else:
@@ -222,6 +229,16 @@ class Takeover:
             flushes=0 if saved is None else saved.flush,
             is_moved=is_moved,
         )
+
+    def _beginning(self, inbox: Inbox, place: Place, marks: Watermarks, task: Task) -> int:
+        """Return where a partition is read from of which nothing has been read yet."""
+        start = self._starts.get(place[0], Start.EARLIEST)
+        if start == Start.EARLIEST or has_state(task):
+            return marks.low
+        found = None
+        if isinstance(start, datetime):
+            found = inbox.offset_at(place, int(start.timestamp() * 1000))
+        return marks.high if found is None else found
 
     def _live(
         self, partition: int, committed: Mapping[str, Committed], saved: Saved | None

@@ -6,6 +6,7 @@ JSON Schema, JSON follows.
 
 from __future__ import annotations
 
+import json
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
@@ -139,9 +140,7 @@ class RegisteredReader:
             registered = self._written_schema(schema_id)
             parsed = _parsed(registered)
             if parsed is None:
-                raise RecordError(
-                    RejectReason.UNKNOWN_SCHEMA, "it is of the kind JSON, which is not read here"
-                )
+                return _json_object(data[HEADER_SIZE_BYTES:])
             _, written = parsed
             decoder = Decoder(written.name, resolved(written, written))
             self._known.put(schema_id, decoder, registered.size_bytes)
@@ -207,6 +206,18 @@ class WireFormat:
         own = (self._schema.as_written, self._schema.accepted)
         alike = next((each.header for each in own if each.schema == schema), b"")
         return Written(self._schema.accepted.decoder_of(written), alike=alike)
+
+
+def _json_object(data: bytes) -> Mapping[str, Any]:
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        must = "a record whose schema is of the kind JSON must be JSON"
+        raise RecordError(RejectReason.MALFORMED, f"{must}: {data[:20]!r} ({error})") from None
+    if not isinstance(document, dict):
+        must = "a record whose schema is of the kind JSON must be an object"
+        raise RecordError(RejectReason.WRONG_SHAPE, f"{must}; got {type(document).__name__}")
+    return document
 
 
 def _schema_id(data: bytes) -> int:

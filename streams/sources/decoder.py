@@ -14,6 +14,7 @@ from reprlib import repr as shortened
 from typing import NamedTuple
 
 from millrace.models.pipeline.definition import Pipeline
+from millrace.models.pipeline.record_parts import field_at_the_top, id_field, is_at_the_top
 from millrace.schemas import EventSchema, RecordError, RejectReason, shipped
 from millrace.schemas.codec.avro import MARKER
 from millrace.schemas.codec.json_slices import json_row_reader
@@ -86,19 +87,14 @@ class InputDecoder:
             for name in self._schema.floating_fields
             if name != pipeline.label and name not in pipeline.allow_non_finite
         ]
-        apart = (pipeline.event_id, pipeline.key, pipeline.label, pipeline.event_time)
+        roles = (id_field(pipeline.event_id), pipeline.key, pipeline.label, pipeline.event_time)
+        apart = tuple(field_at_the_top(each) for each in roles)
         name, accepted = self._schema.as_written.name, self._schema.accepted.type
         event = Row(name, accepted, Parts(apart, (pipeline.label,)))
         finite = frozenset({*self.finite, pipeline.label, "label"})
-        self._event_time = pipeline.event_time
-        self._has_numeric_time = (
-            pipeline.event_time is not None
-            and "string" not in self._schema.types_of(pipeline.event_time)
-        )
-        self._units_per_ms = 1
-        if pipeline.event_time is not None:
-            self._units_per_ms = self._schema.units_per_ms(pipeline.event_time)
-        time = pipeline.event_time if self._has_numeric_time else None
+        time = pipeline.event_time
+        if not isinstance(time, str) or "string" in self._schema.types_of(time):
+            time = None  # no field that is a number
         self._readers = _readers(
             self._schema, event, finite, max_event_bytes, time, tuple(pipeline.numbers_as_text)
         )
@@ -180,10 +176,12 @@ class InputDecoder:
         return self._from_document(document)
 
     def _from_document(self, document: Fields) -> Decoded:
-        for field, number in self._readers.texts.items():
-            name = self._schema.as_written.type.name_in(document, field)
-            if name is not None and isinstance(text := document[name], str):
-                document[name] = number(text)
+        name_in = self._schema.as_written.type.name_in
+        for path, number in self._readers.texts.items():
+            first, *rest = path.split(".")
+            name = name_in(document, first)
+            if name is not None:
+                document = _with_number(document, [name, *rest], number)
         return Decoded(False, self._schema.from_json(document))
 
 
@@ -198,10 +196,11 @@ def _readers(
 ) -> _Readers:
     """Return what reads many records: made once, for all partitions."""
     texts = _texts(schema, numeric_time, numbers_as_text)
+    at_the_top = {name: number for name, number in texts.items() if is_at_the_top(name)}
     parts = {row.name: row.parts for row in (event, _LABEL)}
     return _Readers(
         schema.codec.row_reader(parts, finite, max_bytes),
-        json_row_reader(event, finite, max_bytes, texts),
+        json_row_reader(event, finite, max_bytes, at_the_top),
         json_row_reader(_LABEL, finite, max_bytes),
         texts,
     )
@@ -218,6 +217,19 @@ def _texts(
     if numeric_time is not None:
         texts[numeric_time] = partial(_units, schema.units_per_ms(numeric_time))
     return texts
+
+
+def _with_number(
+    document: Fields, names: Sequence[str], number: Callable[[str], int | float]
+) -> Fields:
+    """Return a document with the number in a field that the text there stands for."""
+    name, *rest = names
+    value = document.get(name)
+    if isinstance(value, str) and not rest:
+        return {**document, name: number(value)}
+    if isinstance(value, dict) and rest:
+        return {**document, name: _with_number(value, rest, number)}
+    return document
 
 
 def _units(units_per_ms: int, text: str) -> int:

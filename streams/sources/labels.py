@@ -6,15 +6,19 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from millrace.models.pipeline.paths import at
+from millrace.models.pipeline.record_parts import id_parts
 from millrace.models.pipeline.sources import LabelSource
 from millrace.models.user_code import PASSED_ON
 from millrace.schemas import RecordError, RejectReason
+from millrace.schemas.paths import at
 from millrace.schemas.records import Fields
-from millrace.streams.sources.confluent import MAGIC, RegisteredReader
+from millrace.streams.sources.confluent import MAGIC
 from millrace.streams.sources.decoder import label_from_json
 from millrace.streams.sources.envelopes import RowData
 from millrace.streams.sources.errors import SourceError
+from millrace.streams.sources.message import Message
+from millrace.streams.sources.parts import Parts
+from millrace.streams.sources.values import time_of
 
 _MAGIC = bytes([MAGIC])
 
@@ -26,15 +30,19 @@ class LabelReader:
     ----------
     source
         Where they are in its records.
-    reader
-        Reads what is in Confluent's wire format.
+    parts
+        Reads parts of records.
     """
 
-    def __init__(self, source: LabelSource, reader: RegisteredReader) -> None:
+    def __init__(self, source: LabelSource, parts: Parts) -> None:
         self._source = source
-        self._reader = reader
+        self._reader = parts.reader
+        self._event_id = parts.reading_id(id_parts(source.event_id))
+        self._time, self._key = (
+            None if each is None else parts.reading(each) for each in (source.time, source.key)
+        )
 
-    def read(self, row: RowData | None) -> Fields | None:
+    def read(self, row: RowData | None, message: Message) -> Fields | None:
         """Return a label as one on the topic `labels`; None where the row says nothing.
 
         Raises
@@ -46,16 +54,18 @@ class LabelReader:
         """
         if isinstance(row, bytes) and row[:1] == _MAGIC:
             row = self._reader.read(row)
-        document, source = _object(row), self._source
+        document = _object(row)
         label = self._label(document)
         if label is None:
             return None
+        time = None if self._time is None else time_of(self._time(document, message))
+        key = None if self._key is None else self._key(document, message)
         return label_from_json(
             {
-                "event_id": at(document, source.event_id),
+                "event_id": self._event_id(document, message),
                 "label": label,
-                "label_time_ms": None if source.time is None else at(document, source.time),
-                "key": None if source.key is None else at(document, source.key),
+                "label_time_ms": time,
+                "key": key,
             }
         )
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 from millrace.models.pipeline.sources import LabelSource, OnUpdate, Source
 from millrace.streams.sources.confluent import RegisteredReader
-from millrace.streams.sources.envelopes import PLAIN, Headers, Opened, RowData, Says, envelope_of
+from millrace.streams.sources.envelopes import PLAIN, Headers, Opened, Says, envelope_of
+from millrace.streams.sources.message import Message
 
 
 class Opening:
@@ -83,6 +82,18 @@ class Opening:
             return Opened(Says.GONE if envelope.has_tombstones else Says.IS, None)
         return envelope.open(value, headers)
 
+    def attributes(self, message: Message) -> Mapping[str, Any]:
+        """Return what the envelope of a record says beside the row, by name."""
+        envelope = self._envelopes.get(message.topic)
+        if envelope is None or not message.value:
+            return {}
+        return envelope.attributes(message.value, message.headers)
+
+    def declared_name(self, topic: str) -> str:
+        """Return a topic's name in the definition."""
+        source = self._sources.get(topic)
+        return topic if source is None else source.topic
+
     def wraps(self, topic: str) -> bool:
         """Whether the records of a topic are in envelopes."""
         return topic in self._envelopes
@@ -93,18 +104,3 @@ class Opening:
         if says is Says.CHANGED and isinstance(source, Source):
             return source.on_update is OnUpdate.EVENT
         return says in (Says.IS, Says.CHANGED)
-
-
-def row_or_key(row: RowData | None, key: bytes | None) -> Mapping[str, Any] | None:
-    """Return what names a row that is gone: the row as it was, or else the key of its record.
-
-    A key may be in Kafka Connect's JSON with a schema. None where neither is an object in JSON.
-    """
-    if isinstance(row, Mapping):
-        return row
-    with suppress(ValueError, RecursionError):
-        document = json.loads(row or key or b"")
-        if isinstance(document, dict):
-            inner = document.get("payload") if row is None else None
-            return inner if isinstance(inner, dict) else document
-    return None

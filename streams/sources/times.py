@@ -36,7 +36,7 @@ class EventTimes:
     def __init__(self, pipeline: Pipeline) -> None:
         self._field = pipeline.event_time
         self._units_per_ms = 1
-        if pipeline.event_time is not None:
+        if isinstance(pipeline.event_time, str):
             self._units_per_ms = pipeline.event_schema.units_per_ms(pipeline.event_time)
         self.earliest_ms = int(pipeline.earliest.timestamp() * 1000)
         if pipeline.event_time is None and pipeline.earliest == EARLIEST:
@@ -69,7 +69,7 @@ class EventTimes:
 
     def _guess(self, value: object, latest_ms: int) -> str:
         """Return in which unit a number would be a time that can be."""
-        if self._field is None or not isinstance(value, int):
+        if not isinstance(self._field, str) or not isinstance(value, int):
             return ""
         own = 1_000 * self._units_per_ms
         for unit, per_second in _PER_SECOND.items():

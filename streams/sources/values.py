@@ -71,6 +71,17 @@ def number_of(field: str, is_fractional: bool, text: str) -> int | float:
     )
 
 
+def time_of(value: object) -> object:
+    """Return a time as it is; one in digits, as headers have it, as a number.
+
+    Examples
+    --------
+    >>> time_of("1700000000000"), time_of("2026-01-01T00:00:00Z")
+    (1700000000000, '2026-01-01T00:00:00Z')
+    """
+    return int(value) if isinstance(value, str) and _WHOLE.fullmatch(value) else value
+
+
 def iso_to_ms(text: str) -> int:
     """Return milliseconds since the Unix epoch; a time without a zone is in UTC.
 

@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from millrace.models.pipeline.definition import Pipeline
-from millrace.models.pipeline.sources import LabelSource, Source
+from millrace.models.pipeline.sources import LabelSource, Source, Start
+from millrace.schemas import SettingsError
+from millrace.streams.topology.chain import AgentSpec
 from millrace.streams.topology.names import short_name
 from millrace.streams.topology.topics import topic_prefix
+
+
+def check_starts(pipeline: Pipeline, chain: Sequence[AgentSpec]) -> None:
+    """Refuse sources that begin elsewhere than their topics, where state is made of them.
+
+    Raises
+    ------
+    SettingsError
+        State that is lost is made again from the beginning.
+    """
+    reader = next(each for each in chain if "ingest" in each)
+    sources: list[Source | LabelSource] = [*pipeline.events, *pipeline.labels]
+    for each in sources:
+        if each.start is not Start.EARLIEST and not reader.routes:
+            raise SettingsError(
+                f"start of {type(each).__name__}({each.topic!r}) must be 'earliest' where ingest"
+                f" shares an agent with operators that keep state; got {str(each.start)!r}. Set"
+                " MILLRACE_CHAIN=default"
+            )
 
 
 def sources_of(pipeline: Pipeline, names: Mapping[str, str]) -> dict[str, Source | LabelSource]:

@@ -123,10 +123,7 @@ class FakeConsumer:
         self, partitions: list[TopicPartition], /, timeout: float
     ) -> list[TopicPartition]:
         self._broker.meet_fault("offsets_for_times")
-        return [
-            TopicPartition(at.topic, at.partition, self._log((at.topic, at.partition)).last_stable)
-            for at in partitions
-        ]
+        return [TopicPartition(at.topic, at.partition, self._offset_at(at)) for at in partitions]
 
     def list_topics(self, topic: str, /, timeout: float) -> FakeMetadata:
         return FakeAdmin(self._broker).list_topics(topic)
@@ -229,6 +226,16 @@ class FakeConsumer:
         if at.offset == OFFSET_END:
             return log.last_stable
         return max(log.end - (_TAIL - at.offset), log.start) if at.offset <= _TAIL else at.offset
+
+    def _offset_at(self, at: TopicPartition) -> int:
+        """Return the end, or the first offset of a time or later; -1 where there is none."""
+        log = self._log((at.topic, at.partition))
+        if at.offset < 0:
+            return log.last_stable
+        behind, message = log.committed(log.start)
+        while message is not None and message.timestamp()[1] < at.offset:
+            behind, message = log.committed(behind)
+        return -1 if message is None else behind - 1
 
     def _log(self, place: Place) -> Log:
         topic, partition = place

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from enum import Enum
-from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 from millrace.streams.sources.confluent import RegisteredReader
@@ -39,13 +38,10 @@ class Opened(NamedTuple):
     row
         The row, in one of the forms that plain records have, or as a dictionary; of one that is
         gone as it was. None where it is not there.
-    attributes
-        What the envelope says besides, by name.
     """
 
     says: Says
     row: RowData | None
-    attributes: Mapping[str, object] = MappingProxyType({})
 
 
 class Envelope(ABC):
@@ -87,3 +83,7 @@ class Envelope(ABC):
         self, values: Sequence[bytes | None], headers: Sequence[Headers]
     ) -> list[bytes | None]:
         """Return the rows of many records, as they are; None for each to be opened by itself."""
+
+    def attributes(self, value: bytes, headers: Headers) -> Mapping[str, Any]:  # noqa: ARG002
+        """Return what a record that can be opened says beside the row, by name."""
+        return {}

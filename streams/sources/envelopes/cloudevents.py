@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -26,8 +28,6 @@ class _CloudEvent(msgspec.Struct, gc=False):
     id: str
     source: str
     type: str
-    time: str | None = None
-    subject: str | None = None
     data: msgspec.Raw = ABSENT
     data_base64: str | None = None
 
@@ -40,16 +40,13 @@ class CloudEvents(Envelope):
         self._documents = Documents("a CloudEvent in JSON, or have headers ce_*", _CloudEvent)
 
     def open(self, value: bytes, headers: Headers) -> Opened:
-        attributes = _of_headers(headers)
-        if attributes:
-            return Opened(Says.IS, value, attributes)
-        event = self._documents.read(value)
-        row = _data(event)
+        if _of_headers(headers):
+            return Opened(Says.IS, value)
+        row = _data(self._documents.read(value))
         if row is None:
             must = "a CloudEvent must have the event in data or data_base64"
             raise RecordError(RejectReason.WRONG_SHAPE, f"{must}; it has none")
-        names = ("specversion", "id", "source", "type", "time", "subject")
-        return Opened(Says.IS, row, {_PREFIX + name: getattr(event, name) for name in names})
+        return Opened(Says.IS, row)
 
     def rows(
         self, values: Sequence[bytes | None], headers: Sequence[Headers]
@@ -63,13 +60,19 @@ class CloudEvents(Envelope):
                 rows.append(None)
         return rows
 
+    def attributes(self, value: bytes, headers: Headers) -> Mapping[str, Any]:
+        """Return the attributes of an event: those of the specification, and its extensions."""
+        return _of_headers(headers) or json.loads(value)
+
 
 def _of_headers(headers: Headers) -> Mapping[str, object]:
     """Return the attributes of a binary one; none where it is structured."""
     found = {name: value or b"" for name, value in headers if name.startswith(_PREFIX)}
     if "ce_specversion" not in found:
         return {}
-    return {name: value.decode(errors="replace") for name, value in found.items()}
+    return {
+        name.removeprefix(_PREFIX): value.decode(errors="replace") for name, value in found.items()
+    }
 
 
 def _data(event: _CloudEvent) -> bytes | None:

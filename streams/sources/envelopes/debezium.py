@@ -7,7 +7,8 @@ Source: Debezium's reference, "Change events" of its connectors (field `op`: c, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -26,7 +27,6 @@ class _Change(msgspec.Struct, gc=False):
     op: str | None = None
     before: msgspec.Raw = ABSENT
     after: msgspec.Raw = ABSENT
-    ts_ms: int | None = None
     payload: _Change | None = None
 
 
@@ -41,12 +41,10 @@ class Debezium(Envelope):
     def open(self, value: bytes, _headers: Headers) -> Opened:
         if value[:1] == _MAGIC:
             change = self._reader.read(value)
-            before, after = change.get("before"), change.get("after")
-            return _opened(change.get("op"), before, after, change.get("ts_ms"))
+            return _opened(change.get("op"), change.get("before"), change.get("after"))
         document = self._documents.read(value)
         document = document.payload or document
-        before, after = row_of(document.before), row_of(document.after)
-        return _opened(document.op, before, after, document.ts_ms)
+        return _opened(document.op, row_of(document.before), row_of(document.after))
 
     def rows(
         self, values: Sequence[bytes | None], _headers: Sequence[Headers]
@@ -64,8 +62,16 @@ class Debezium(Envelope):
             rows.append(row)
         return rows
 
+    def attributes(self, value: bytes, _headers: Headers) -> Mapping[str, Any]:
+        """Return what a change event says beside the rows: `ts_ms`, and `source` among others."""
+        if value[:1] == _MAGIC:
+            return self._reader.read(value)
+        document: dict[str, Any] = json.loads(value)
+        change: dict[str, Any] = document.get("payload") or document
+        return change
 
-def _opened(op: Any, before: RowData | None, after: RowData | None, ts_ms: Any) -> Opened:
+
+def _opened(op: Any, before: RowData | None, after: RowData | None) -> Opened:
     says = _SAYS.get(op)
     if says is None:
         raise RecordError(
@@ -77,4 +83,4 @@ def _opened(op: Any, before: RowData | None, after: RowData | None, ts_ms: Any) 
         raise RecordError(
             RejectReason.WRONG_SHAPE, f"after must be the row where op is {op!r}; got null"
         )
-    return Opened(says, row, {"op": op, "ts_ms": ts_ms})
+    return Opened(says, row)

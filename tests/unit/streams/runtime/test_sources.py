@@ -6,13 +6,14 @@ import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.sources import LabelSource, Source
-from millrace.schemas import DefinitionError, TopicError
+from millrace.schemas import DefinitionError, SettingsError, TopicError
 from millrace.streams.kafka.admin import prepare_topics, topic_problems
 from millrace.streams.kafka.fakes import FakeBroker, FakeClients
 from millrace.streams.runtime.definitions import Definitions
@@ -239,3 +240,50 @@ def test_code_that_returns_no_event(made: Any, pipeline: Pipeline) -> None:
         "wrong_shape",
         "decode must return a dictionary, or N",
     )
+
+
+@pytest.mark.parametrize(
+    ("start", "before"),
+    [
+        ("earliest", [0, 1, 2, 3]),
+        ("latest", []),
+        (datetime.fromtimestamp(1.5, UTC), [2, 3]),
+        (datetime.fromtimestamp(9, UTC), []),
+    ],
+)
+def test_where_it_begins(start: Any, before: list[int], pipeline: Pipeline) -> None:
+    """A source is read from its beginning, from its end or from a time; then it goes on."""
+    broker = FakeBroker({"more": 1})
+    later = replace(pipeline, events=[Source("more", start=start)])
+
+    def put(number: int) -> None:
+        row = {"id": f"e{number}", "a": 1.0, "b": 2.0}
+        broker.put("more", json.dumps(row).encode(), timestamp_ms=number * 1000)
+
+    for number in range(4):
+        put(number)
+    for numbers in ([*before, 4], [*before, 4, 5]):
+        worker = FakeWorker(broker, later, "ingest", chain="default")
+        engine = worker.engine()
+        _work(engine)
+        put(numbers[-1])
+        _work(engine)
+        asyncio.run(engine.close())
+        found = [bytes(each or b"") for each in broker.values("p.clean")]
+        assert len(found) == len(numbers)
+        assert all(f"e{n}".encode() in each for n, each in zip(numbers, found, strict=True))
+
+
+def test_a_start_that_state_cannot_have_is_refused(pipeline: Pipeline) -> None:
+    """Where ingest shares an agent with what keeps state, before anything is created."""
+    later = replace(pipeline, events=[Source("more", start="latest")])
+    with pytest.raises(SettingsError, match="must be 'earliest' where ingest shares"):
+        Settings(broker="b:9092", chain="full").agents_of(later)
+    assert Settings(broker="b:9092", chain="default").agents_of(later)
+
+
+@pytest.mark.parametrize("start", ["first", 7, datetime(2026, 1, 1)])
+def test_a_start_that_is_none_is_refused(start: Any) -> None:
+    """The error names the parameter."""
+    with pytest.raises(DefinitionError, match="start must be"):
+        Source("more", start=start)

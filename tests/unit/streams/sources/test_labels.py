@@ -10,9 +10,12 @@ import pytest
 
 from millrace.models.pipeline.sources import LabelSource
 from millrace.schemas import AvroType, DefinitionError, RecordError, RejectReason
+from millrace.streams.operators.record import Origin
 from millrace.streams.sources.confluent import RegisteredReader, RegisteredSchema, no_registry
 from millrace.streams.sources.errors import SourceError
 from millrace.streams.sources.labels import LabelReader
+from millrace.streams.sources.opening import Opening
+from millrace.streams.sources.parts import Parts
 
 ROW = {
     "payment": {"id": 17, "card.no": "c7"},
@@ -22,14 +25,20 @@ ROW = {
 }
 
 
+def message(value: bytes = b"") -> Origin:
+    return Origin("@chargebacks", 0, 0, 0, b"17", value, (("type", b"fraud"),))
+
+
 def reader_of(source: LabelSource) -> LabelReader:
-    return LabelReader(source, RegisteredReader(no_registry))
+    reader = RegisteredReader(no_registry)
+    return LabelReader(source, Parts(reader, Opening({}, reader)))
 
 
 def read(row: Any, **source: Any) -> Any:
     """Return what a source reads of a row."""
     given = {"event_id": "payment.id", "label": "verdict", **source}
-    return reader_of(LabelSource("chargebacks", **given)).read(json.dumps(row).encode())
+    value = json.dumps(row).encode()
+    return reader_of(LabelSource("chargebacks", **given)).read(value, message(value))
 
 
 def test_by_paths() -> None:
@@ -83,7 +92,7 @@ def test_what_is_no_label_is_rejected(row: Any, source: Any, reason: RejectReaso
 def test_what_is_no_json_is_rejected(row: bytes | None, reason: RejectReason) -> None:
     """Bytes that cannot be read, and none."""
     with pytest.raises(RecordError) as raised:
-        reader_of(LabelSource("a", event_id="id", label="y")).read(row)
+        reader_of(LabelSource("a", event_id="id", label="y")).read(row, message())
     assert raised.value.reason is reason
 
 
@@ -120,8 +129,9 @@ def test_by_avro() -> None:
     }
     registry = {7: RegisteredSchema("AVRO", json.dumps(schema))}
     source = LabelSource("chargebacks", event_id="payment", label="is_fraud")
-    reader = LabelReader(source, RegisteredReader(registry.__getitem__))
+    registered = RegisteredReader(registry.__getitem__)
+    reader = LabelReader(source, Parts(registered, Opening({}, registered)))
     body = AvroType(schema).encode({"payment": 17, "is_fraud": True})[10:]
-    label = reader.read(struct.pack(">bI", 0, 7) + body)
+    label = reader.read(struct.pack(">bI", 0, 7) + body, message())
     assert label is not None
     assert (label["event_id"], label["label"]) == ("17", True)

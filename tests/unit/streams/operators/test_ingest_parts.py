@@ -1,0 +1,353 @@
+"""What ingest needs of an event is found wherever its record has it."""
+
+from __future__ import annotations
+
+import json
+import struct
+from typing import Any
+
+import pytest
+from river.naive_bayes import GaussianNB
+
+from millrace.models.features import fields, rolling
+from millrace.models.pipeline.definition import Pipeline
+from millrace.models.pipeline.record_parts import (
+    Attribute,
+    Header,
+    MessageKey,
+    PayloadHash,
+    TopicPartitionOffset,
+)
+from millrace.models.pipeline.sources import LabelSource, Source
+from millrace.schemas import AvroType, DefinitionError
+from millrace.schemas.records import Fields
+from millrace.streams.operators.ingest import IngestOperator
+from millrace.streams.operators.record import (
+    EventRecord,
+    LabelRecord,
+    Origin,
+    RawRecord,
+    RejectRecord,
+    RemovalRecord,
+)
+from millrace.streams.operators.slice import Slice
+from millrace.streams.sources.confluent import RegisteredSchema, no_registry
+
+NOW_MS = 1_800_000_000_000
+CUSTOMER = {
+    "type": "record",
+    "name": "Customer",
+    "fields": [{"name": "id", "type": "long"}, {"name": "country", "type": "string"}],
+}
+PAYMENT = {
+    "type": "record",
+    "name": "Payment",
+    "fields": [
+        {"name": "id", "type": "string"},
+        {"name": "amount", "type": "double"},
+        {"name": "is_fraud", "type": ["null", "boolean"], "default": None},
+        {"name": "customer", "type": ["null", CUSTOMER], "default": None},
+        {"name": "at", "type": {"type": "long", "logicalType": "timestamp-micros"}},
+    ],
+}
+SCHEMA: dict[str, Any] = {
+    "type": "record",
+    "name": "Order",
+    "fields": [
+        {"name": "order", "type": "long"},
+        {"name": "payment", "type": PAYMENT},
+        {"name": "tags", "type": {"type": "map", "values": "string"}, "default": {}},
+    ],
+}
+ORDER: Fields = {
+    "order": 7,
+    "payment": {
+        "id": "p1",
+        "amount": 12.5,
+        "is_fraud": True,
+        "customer": {"id": 9, "country": "ch"},
+        "at": 1_700_000_000_000_000,
+    },
+    "tags": {"channel": "web"},
+}
+NESTED: dict[str, Any] = {
+    "event_id": "payment.id",
+    "key": "payment.customer.id",
+    "event_time": "payment.at",
+    "label": "payment.is_fraud",
+}
+
+
+def pipeline(**more: Any) -> Pipeline:
+    given: dict[str, Any] = {"name": "p", "schema": SCHEMA, "task": "binary"}
+    features = [fields("payment.amount", "payment.customer.country", "tags.channel")]
+    given |= {"models": {"bayes": GaussianNB}, "features": features, **NESTED}
+    return Pipeline(**given | more)
+
+
+def fed(
+    definition: Pipeline,
+    *values: bytes | None,
+    topic: str = "events",
+    key: bytes | None = b"k1",
+    headers: tuple[tuple[str, bytes | None], ...] = (),
+    written_schema: Any = no_registry,
+) -> list[Any]:
+    """Return what ingest makes of records, which is the same in slices of one and of all."""
+    sources: dict[str, Any] = {f"@{each.topic}": each for each in definition.events}
+    sources |= {f"@{each.topic}": each for each in definition.labels}
+    records = [
+        RawRecord.of(Origin(topic, 0, offset, NOW_MS, key, value, headers))
+        for offset, value in enumerate(values)
+    ]
+    made = []
+    for slices in ([records], [[each] for each in records]):
+        ingest = IngestOperator(definition, 1, written_schema, 10**6, sources)
+        made.append([each for some in slices for each in ingest.fold(Slice(some))])
+    assert made[0] == made[1]
+    return made[0]
+
+
+def as_json(*documents: Any) -> list[bytes]:
+    return [json.dumps(each).encode() for each in documents]
+
+
+def changed(path: str, value: Any) -> Fields:
+    """Return the order with another value at a path."""
+    document: Fields = json.loads(json.dumps(ORDER))
+    *inner, last = path.split(".")
+    place: Any = document
+    for name in inner:
+        place = place[name]
+    place[last] = value
+    return document
+
+
+@pytest.mark.parametrize("form", ["json", "avro", "confluent"])
+def test_paths(form: str) -> None:
+    """The id, the key, the time and the label are in nested records, in every form."""
+    body = AvroType(SCHEMA).encode(ORDER)
+    value = {
+        "json": as_json(ORDER)[0],
+        "avro": body,
+        "confluent": struct.pack(">bI", 0, 7) + body[10:],
+    }[form]
+    registry = {7: RegisteredSchema("AVRO", json.dumps(SCHEMA))}
+    (made,) = fed(pipeline(), value, written_schema=registry.__getitem__)
+    assert isinstance(made, EventRecord)
+    found = made.value
+    assert (found["event_id"], found["key"], found["label"]) == ("p1", "9", True)
+    assert found["event_time_ms"] == 1_700_000_000_000
+    assert "is_fraud" not in found["fields"]["payment"]
+    clean = pipeline().event_schema.clean
+    assert clean.decode(clean.encode(found)) == found
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "reason"),
+    [
+        ("payment.id", "", "missing_id"),
+        ("payment.id", 7, "ill_typed_field"),
+        ("payment.amount", float("nan"), "not_finite"),
+        ("payment.is_fraud", "yes", "unknown_label_type"),
+        ("payment.at", 1, "timestamp_out_of_range"),
+        ("payment", {}, "missing_field"),
+    ],
+)
+def test_what_is_wrong_in_a_nested_record_is_rejected(path: str, value: Any, reason: str) -> None:
+    """The reason is that of a field at the top."""
+    (made,) = fed(pipeline(), *as_json(changed(path, value)))
+    assert isinstance(made, RejectRecord)
+    assert made.value["reason"] == reason
+
+
+def test_a_record_that_is_not_there_has_no_fields() -> None:
+    """Its key and its features are missing."""
+    (made,) = fed(pipeline(), *as_json(changed("payment.customer", None)))
+    assert isinstance(made, EventRecord)
+    assert made.value["key"] is None
+    (feature,) = pipeline().features
+    assert feature.bind(lambda _: {})(made.value) == {"payment.amount": 12.5, "tags.channel": "web"}
+
+
+def test_numbers_as_text_by_path() -> None:
+    """A number of a nested record may be text, too, and so may its time."""
+    order = changed("payment.amount", "12.5")
+    order["payment"]["at"] = "2023-11-14T22:13:20Z"
+    (made,) = fed(pipeline(numbers_as_text=["payment.amount"]), *as_json(order))
+    assert isinstance(made, EventRecord)
+    assert made.value["fields"]["payment"]["amount"] == 12.5
+    assert made.value["event_time_ms"] == 1_700_000_000_000
+
+
+FLAT: dict[str, Any] = {
+    "type": "record",
+    "name": "Line",
+    "fields": [
+        {"name": "order", "type": "long"},
+        {"name": "line", "type": "int"},
+        {"name": "size", "type": "double"},
+    ],
+}
+LINE = {"order": 7, "line": 2, "size": 1.5}
+
+
+@pytest.mark.parametrize(
+    ("event_id", "found"),
+    [
+        (("order", "line"), "7:2"),
+        (["order", Header("source")], "7:web"),
+        (MessageKey(), "k1"),
+        (Header("source"), "web"),
+        (TopicPartitionOffset(), "events-0-0"),
+        (PayloadHash(), "f93d768726d2a507e51a4f71f1be3572"),
+    ],
+)
+def test_kinds_of_ids(event_id: Any, found: str) -> None:
+    """An id is made of several fields, or is elsewhere in the record."""
+    definition = pipeline(
+        schema=FLAT, event_id=event_id, key=None, event_time=None, label=None, features=()
+    )
+    headers = (("source", b"app"), ("source", b"web"))
+    (made,) = fed(definition, *as_json(LINE), headers=headers)
+    assert isinstance(made, EventRecord)
+    assert made.value["event_id"] == found
+    assert made.value["fields"] == LINE
+
+
+@pytest.mark.parametrize(
+    ("event_id", "key", "reason"),
+    [
+        (MessageKey(), None, "missing_id"),
+        (MessageKey(), b"\xff", "ill_typed_field"),
+        (MessageKey("id"), b"k1", "missing_id"),
+        (MessageKey("id"), b'{"id": 1.5}', "ill_typed_field"),
+        (Header("other"), b"k1", "missing_id"),
+        (Attribute("id"), b"k1", "missing_id"),
+        (("order", Header("other")), b"k1", "missing_id"),
+    ],
+)
+def test_an_id_that_is_not_there(event_id: Any, key: bytes | None, reason: str) -> None:
+    """The event is rejected, and the reason names the part."""
+    definition = pipeline(
+        schema=FLAT, event_id=event_id, key=None, event_time=None, label=None, features=()
+    )
+    (made,) = fed(definition, *as_json(LINE), key=key)
+    assert isinstance(made, RejectRecord)
+    assert made.value["reason"] == reason
+
+
+@pytest.mark.parametrize(
+    "key", [b'{"id": 17}', b'{"schema": {"type": "struct"}, "payload": {"id": 17}}']
+)
+def test_a_field_of_the_key(key: bytes) -> None:
+    """A key may be an object, with its schema or without, and names a row that is gone."""
+    definition = pipeline(
+        schema=FLAT,
+        event_id=MessageKey("id"),
+        key=None,
+        event_time=None,
+        label=None,
+        features=(),
+        events=[Source("lines", envelope="debezium"), Source("more")],
+    )
+    change = {"op": "c", "before": None, "after": LINE}
+    values = [*as_json(change), None]
+    made = fed(definition, *values, topic="@lines", key=key)
+    assert [type(each) for each in made] == [EventRecord, RemovalRecord]
+    assert {each.value["event_id"] for each in made} == {"17"}
+    made = fed(definition, *as_json(LINE), None, topic="@more", key=key)
+    assert [type(each) for each in made] == [EventRecord, RemovalRecord]
+
+
+def test_attributes_of_cloud_events() -> None:
+    """The id, the key and the time of a CloudEvent are those of its envelope, in both modes."""
+    definition = pipeline(
+        schema=FLAT,
+        event_id=Attribute("id"),
+        key=Attribute("subject"),
+        event_time=Attribute("time"),
+        label=None,
+        features=(),
+        events=[Source("lines", envelope="cloudevents")],
+    )
+    attributes = {"specversion": "1.0", "id": "c1", "source": "/s", "type": "t"}
+    attributes |= {"subject": "me", "time": "2023-11-14T22:13:20Z"}
+    structured = as_json({**attributes, "data": LINE})
+    headers = tuple((f"ce_{name}", value.encode()) for name, value in attributes.items())
+    both = [
+        *fed(definition, *structured, topic="@lines"),
+        *fed(definition, *as_json(LINE), topic="@lines", headers=headers),
+    ]
+    for made in both:
+        assert isinstance(made, EventRecord)
+        found = made.value
+        assert (found["event_id"], found["key"]) == ("c1", "me")
+        assert found["event_time_ms"] == 1_700_000_000_000
+
+
+def test_the_time_of_a_header() -> None:
+    """Digits are milliseconds."""
+    definition = pipeline(event_time=Header("at"))
+    (made,) = fed(definition, *as_json(ORDER), headers=(("at", b"1700000000001"),))
+    assert isinstance(made, EventRecord)
+    assert made.value["event_time_ms"] == 1_700_000_000_001
+
+
+def test_labels_by_parts() -> None:
+    """A label names its event by several fields, and its key and time by headers."""
+    source = LabelSource(
+        "verdicts", event_id=("a.b", "c"), label="y", key=Header("key"), time=Header("at")
+    )
+    headers = (("key", b"me"), ("at", b"5"))
+    definition = pipeline(labels=[source])
+    value = as_json({"a": {"b": 1}, "c": "x", "y": True})
+    (made,) = fed(definition, *value, topic="@verdicts", headers=headers)
+    assert isinstance(made, LabelRecord)
+    assert made.value == {"event_id": "1:x", "label": True, "label_time_ms": 5, "key": "me"}
+
+
+def test_features_by_paths() -> None:
+    """A rolling aggregate reads a nested field, and groups by one."""
+    from datetime import timedelta
+
+    feature = rolling(
+        "payment.amount", "sum", window=timedelta(hours=1), by="payment.customer.country"
+    )
+    definition = pipeline(features=[feature])
+    records = fed(definition, *as_json(ORDER, changed("payment.id", "p2")))
+    extract = feature.bind(lambda _: {})
+    assert [extract(each.value) for each in records] == [
+        {"payment.amount_sum_1h": 12.5},
+        {"payment.amount_sum_1h": 25.0},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"event_id": "payment.ix"}, r"event_id must be a field.*Did you mean 'payment.id'"),
+        ({"event_id": ()}, "event_id must be one field or more"),
+        ({"event_id": ("order", 7)}, "event_id must be a field"),
+        ({"event_id": "payment"}, "event_id 'payment' must be of the Avro types"),
+        ({"key": PayloadHash()}, "key must be a field"),
+        ({"label": Header("y")}, "label must be a field of the schema, or None"),
+        ({"label": "tags.fraud"}, "label must be in a record"),
+        ({"features": [fields("payment.is_fraud")]}, "must not be the label"),
+        ({"features": [fields("payment.customer")]}, "must be a field of numbers"),
+        ({"features": [fields("payment.nothing")]}, "must be a field of the schema"),
+    ],
+)
+def test_a_part_that_is_none_is_refused(given: Any, message: str) -> None:
+    """The error names the parameter."""
+    with pytest.raises(DefinitionError, match=message):
+        pipeline(**given)
+
+
+def test_a_label_in_a_type_that_is_used_twice_is_refused() -> None:
+    """The label could not be taken out in one place alone."""
+    twice = SCHEMA | {"fields": [*SCHEMA["fields"], {"name": "earlier", "type": "Payment"}]}
+    with pytest.raises(
+        DefinitionError, match="must be in a record that the schema has in one place"
+    ):
+        pipeline(schema=twice)
