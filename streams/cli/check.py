@@ -6,13 +6,14 @@ import json
 import sys
 from collections.abc import Mapping
 from contextlib import nullcontext, redirect_stdout
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import click
 from rich.table import Table
 
-from millrace.models.pipeline.definition import Pipeline
-from millrace.models.pipeline.limits import contradictions
+from millrace.models.pipeline.definition import Pipeline, Scope
+from millrace.models.pipeline.limits import Room, contradictions, room, shortages
 from millrace.models.pipeline.loading import load_pipeline
 from millrace.models.pipeline.record_parts import id_parts
 from millrace.streams.cli import EXIT_ERROR
@@ -38,6 +39,12 @@ if TYPE_CHECKING:
 @click.option("--champion", metavar="NAME", help="Of OTHER, which serves. [default: its first]")
 @click.option("--json", "as_json", is_flag=True, help="With --against: print it as JSON.")
 @click.option("--describe", "only_described", is_flag=True, help="Print the description as JSON.")
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="EVENTS_PER_SECOND",
+    help="Say what memory the events need that wait for labels, and whether the limits hold them.",
+)
 @chain_option
 @pass_settings
 def check(
@@ -47,6 +54,7 @@ def check(
     champion: str | None,
     as_json: bool,
     only_described: bool,
+    rate: float | None,
 ) -> int:
     """Check a pipeline file and print what it describes.
 
@@ -62,12 +70,17 @@ def check(
     if against is None and (champion is not None or as_json):
         raise click.UsageError("--champion and --json need --against")
     is_compared = only_described or against is not None
+    if is_compared and rate is not None:
+        raise click.UsageError("--rate goes with neither --against nor --describe")
     with redirect_stdout(sys.stderr) if is_compared else nullcontext():  # the file's own prints
         pipeline = load_pipeline(spec)
         warnings = [*contradictions(pipeline), *tried(spec)]
         description = describe(pipeline) if is_compared else {}
     if not is_compared:
-        _print(pipeline, settings, warnings)
+        needed = None if rate is None else _room(pipeline, settings, rate)
+        if needed is not None:
+            warnings += shortages(pipeline, needed)
+        _print(pipeline, settings, warnings, needed)
         return 0
     for warning in warnings:
         click.echo(printable(f"Warning: {warning}"), err=True)
@@ -77,11 +90,48 @@ def check(
     return _compare(described(against), description, champion, as_json=as_json)
 
 
-def _print(pipeline: Pipeline, settings: Settings, warnings: list[str]) -> None:
+def _room(pipeline: Pipeline, settings: Settings, rate: float) -> Room:
+    """Return what events need in the partition that has most of them."""
+    is_on_one = Scope(pipeline.scope) is Scope.GLOBAL
+    return room(pipeline, rate if is_on_one else rate / settings.partitions)
+
+
+def _memory(pipeline: Pipeline, settings: Settings, needed: Room) -> Table:
+    """Return what memory the events take that wait for labels."""
+    table = Table(title="Memory", title_justify="left", show_header=False)
+    table.add_column(style="bold")
+    table.add_column()
+    is_on_one = Scope(pipeline.scope) is Scope.GLOBAL
+    of_all = 1 if is_on_one else settings.partitions
+    table.add_row("an event waits", f"{_span(needed.wait)} at most")
+    where = "on one partition (scope global)" if is_on_one else f"on each of {of_all} partitions"
+    table.add_row("events that wait", f"{needed.events:,} {where}, if no label comes before")
+    table.add_row("bytes of an event", f"about {needed.event_bytes:,}, with an id of 36 letters")
+    table.add_row("they take", f"{_size(needed.waiting_bytes)} a partition")
+    table.add_row("with ended ids", f"{_size(needed.total_bytes * of_all)} in all workers together")
+    table.add_row("the limits hold", f"{needed.held:,} events a partition")
+    return table
+
+
+def _span(span: timedelta) -> str:
+    return str(span).removesuffix(", 0:00:00")
+
+
+def _size(size_bytes: int) -> str:
+    if size_bytes < 10**8:
+        return f"{size_bytes / 10**6:,.1f} MB"
+    return f"{size_bytes / 10**9:,.1f} GB"
+
+
+def _print(
+    pipeline: Pipeline, settings: Settings, warnings: list[str], needed: Room | None
+) -> None:
     console = output()
     console.print(_summary(pipeline))
     console.print(_fields(pipeline))
     console.print(_topics(pipeline, settings))
+    if needed is not None:
+        console.print(_memory(pipeline, settings, needed))
     for warning in warnings:
         console.print(f"Warning: {warning}", style="yellow")
     console.print(f"{pipeline.name} is a valid pipeline.", style="green")
@@ -115,7 +165,7 @@ def _summary(pipeline: Pipeline) -> Table:
         "scope": f"{pipeline.scope}{key}",
         "drift": _drift(pipeline),
         "labels": f"up to {pipeline.pending.limit:,} events wait for theirs, each for"
-        f" {str(pipeline.pending.ttl).removesuffix(', 0:00:00')}",
+        f" {_span(pipeline.pending.ttl)}",
     }.items():
         table.add_row(name, value)
     for place, seed in pipeline.seeds.items():

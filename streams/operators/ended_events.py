@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 
+from millrace.models.pipeline.limits import ENDED_BYTES
 from millrace.schemas.records import LabelValue
 from millrace.streams.operators.keyed_state import KeyedState
 
 _SEGMENT_SIZE = 1_000
 _SEGMENT_BYTES = 1_000_000
-_ENTRY_BYTES = 150  # rough size in memory, without text
 
 
 class EndedEvents:
@@ -115,4 +115,4 @@ class EndedEvents:
 
 
 def _size_bytes(event_id: str, label: LabelValue | None) -> int:
-    return _ENTRY_BYTES + len(event_id) + (len(label) if isinstance(label, str) else 0)
+    return ENDED_BYTES + len(event_id) + (len(label) if isinstance(label, str) else 0)

@@ -67,6 +67,18 @@ def test_the_topics_follow_the_chain(write, capsys):
     assert "shop.state.prediction-learning" not in out
 
 
+def test_the_memory_that_a_rate_needs(write, capsys):
+    """It is of one partition and of all, with a warning where the limits do not hold it."""
+    assert run(["check", write(), "--rate", "4"]) == 0
+    out = capsys.readouterr().out
+    rows = [" ".join(line.replace("│", " ").split()) for line in out.splitlines()]
+    assert "events that wait 604,800 on each of 4 partitions, if no label comes before" in rows
+    assert "the limits hold 100,000 events a partition" in rows
+    assert "limit=604_800" in out
+    assert run(["check", write(), "--rate", "0"]) == 2
+    assert run(["check", write(), "--rate", "4", "--describe"]) == 2
+
+
 def test_a_wrong_file_is_an_error_that_names_the_mistake(write, capsys):
     """A misspelt task is an error that lists the tasks."""
     assert run(["check", write("binery")]) == 2
