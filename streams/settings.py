@@ -84,6 +84,10 @@ class Settings(BaseModel):
         default_factory=dict,
         description="librdkafka properties for every client, for TLS and SASL for example.",
     )
+    oauth_token: str = Field(
+        "",
+        description="Function that fetches tokens for SASL OAUTHBEARER, as module:function.",
+    )
     topics: dict[str, str] = Field(
         default_factory=dict,
         description="What topics of sources are called here: names of the definition to names.",

@@ -8,12 +8,14 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from confluent_kafka import Consumer, KafkaException, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
-from millrace.schemas import SettingsError
+from millrace.schemas import BrokerError, SettingsError
+from millrace.streams.kafka.errors import cause_of
 from millrace.streams.kafka.outage import Outage
 from millrace.streams.kafka.protocols import Config
+from millrace.streams.kafka.tokens import token_source
 from millrace.streams.kafka_properties import for_clients
 from millrace.streams.settings import Settings
 from millrace.streams.topology.topics import MAX_RECORD_BYTES
@@ -46,6 +48,8 @@ class KafkaClients:
     ------
     SettingsError
         By each method that makes a client: librdkafka refuses a property.
+    BrokerError
+        By each method that makes a client: there is no token for it.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -55,6 +59,9 @@ class KafkaClients:
         self.beside: dict[str, bytes] | None = {} if settings.is_embedded else None
         self.properties = settings.kafka
         self.outage = Outage()
+        self._own: dict[str, Any] = {"logger": self}
+        if settings.oauth_token:
+            self._own["oauth_cb"] = token_source(settings.oauth_token)
         self._last_failure, self._failed_at = "", 0.0
         self._last_refused_topic, self._refused_at = "", 0.0
 
@@ -97,8 +104,13 @@ class KafkaClients:
 
     def _made(self, make: Callable[[dict[str, Any]], T], config: dict[str, Any]) -> T:
         try:
-            return make({"logger": self, **config})
+            return make({**self._own, **config})
         except KafkaException as error:
+            if cause_of(error).code() == KafkaError.SASL_AUTHENTICATION_FAILED:
+                raise BrokerError(
+                    f"no token for SASL OAUTHBEARER came in time: {cause_of(error).str()}. The log"
+                    " says what the function of MILLRACE_OAUTH_TOKEN has raised"
+                ) from error
             raise SettingsError(f"kafka must be properties that fit together: {error}") from error
 
 

@@ -35,7 +35,10 @@ _FIXES: tuple[tuple[str, str], ...] = (
         "That listener asks for no login: set security.protocol to plaintext or ssl, or use the"
         " port of a listener with SASL",
     ),
-    (r"OAUTHBEARER|OIDC|token", "Check the properties sasl.oauthbearer.*"),
+    (
+        r"OAUTHBEARER|OIDC|token",
+        "Check the properties sasl.oauthbearer.*, or the function of MILLRACE_OAUTH_TOKEN",
+    ),
     (r"GSSAPI|Kerberos|kinit", "Check the properties sasl.kerberos.*"),
     (
         r"SASL|[Aa]uthentication",

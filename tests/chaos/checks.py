@@ -30,6 +30,7 @@ from millrace.streams.tools.inspect_state import describe, read_state
 from millrace.streams.tools.reproduce import fold
 from millrace.streams.topology.chain import CONTROL_AGENT, AgentSpec, parse_chain
 from millrace.streams.topology.live_task import Definition
+from millrace.streams.topology.names import full_name, short_name
 from millrace.streams.topology.task import Task
 from tests.chaos.audited import AuditChecker
 from tests.chaos.findings import Findings
@@ -40,8 +41,7 @@ from tests.chaos.load import Ledger
 from tests.chaos.topics import PARTITIONS, read
 
 _FOLDED = ("features", "predictions", "outcomes", "alerts", "rejects", "audit")
-_TOPICS = ("events", "labels", "commands", "clean", *_FOLDED)
-INPUTS = ("events", "labels")
+_TOPICS = ("commands", "clean", *_FOLDED)
 
 
 class Checker:
@@ -65,7 +65,11 @@ class Checker:
         self._clients = KafkaClients(settings)
         self._ingests = self._definitions_of(settings.agents_of(pipeline)[0])
         self._codec = self._ingests[-1].codec  # which reads the events of all others, too
-        self._logs = {topic: read(settings.bootstrap, self._prefix + topic) for topic in _TOPICS}
+        self._inputs = sorted(settings.agents_of(pipeline)[0].reads)
+        self._logs = {
+            topic: read(settings.bootstrap, full_name(self._prefix, topic))
+            for topic in (*self._inputs, *_TOPICS)
+        }
 
     def run(self) -> Findings:
         """Check everything."""
@@ -96,7 +100,7 @@ class Checker:
 
     def _produced(self) -> Iterator[str]:
         yield from self._ledger.failures
-        there = sum(len(log) for topic in INPUTS for log in self._logs[topic])
+        there = sum(len(log) for topic in self._inputs for log in self._logs[topic])
         if there != self._ledger.kinds.total():
             yield f"{self._ledger.kinds.total()} records were produced, {there} are there"
 
@@ -120,7 +124,7 @@ class Checker:
     def _ingested(self) -> Iterator[str]:
         """Every record of the inputs is in `clean` or `rejects`, once and in its order."""
         rejected = []
-        for topic in INPUTS:
+        for topic in self._inputs:
             for partition, log in enumerate(self._logs[topic]):
                 each_made = [[*self._fold(each, log)] for each in self._ingests]
                 source = f"{topic}[{partition}]"
@@ -137,10 +141,10 @@ class Checker:
                         if records[0].partition == target
                     ]
                     yield from _in_order(wanted, self._places(target), source)
-        there = [repr(each) for each in self._rejects() if self._read_from(each) in INPUTS]
+        there = [repr(each) for each in self._rejects() if self._read_from(each) in self._inputs]
         yield from _unequal("rejects of ingest", sorted(rejected), sorted(there))
         good = sum(not self._is_command(each) for log in self._logs["clean"] for each in log)
-        inputs = sum(len(log) for topic in INPUTS for log in self._logs[topic])
+        inputs = sum(len(log) for topic in self._inputs for log in self._logs[topic])
         if good + len(there) != inputs:
             yield f"{inputs} records came in, {good} are clean, {len(there)} rejected"
 
@@ -173,7 +177,7 @@ class Checker:
         value = _plain(message.value() or b"", topic)
         agents = self._settings.agents_of(self._pipeline)
         if topic == "rejects":
-            inputs = {"events": "ingest", "labels": "ingest", "commands": CONTROL}
+            inputs = {**dict.fromkeys(self._inputs, "ingest"), "commands": CONTROL}
             inputs |= {topic: each.name for each in agents[1:] for topic in each.reads}
             return inputs[self._read_from(value)], value
         if topic == "audit":
@@ -187,7 +191,7 @@ class Checker:
 
     def _labels(self) -> Iterator[str]:
         """The book of labels, the models' versions and the dead letters agree."""
-        after = ("clean", "commands", *INPUTS)  # what is not used there never meets a label
+        after = ("clean", "commands", *self._inputs)  # what is not used there never meets a label
         rejected = Counter(
             self._of_whom(e) for e in self._rejects() if self._read_from(e) not in after
         )
@@ -225,12 +229,14 @@ class Checker:
                     book.pass_time(float(value["arguments"]["seconds"]))
             elif record.type == "Label":
                 book.take_label(value["event_id"], value["label"])
+            elif record.type == "Removal":
+                book.remove(value["event_id"])
             else:
                 book.take_event(value["event_id"], value["event_time_ms"], value["label"])
         return book.fates
 
     def _read_from(self, rejected: dict[str, Any]) -> str:
-        return str(rejected["topic"]).removeprefix(self._prefix)
+        return short_name(self._prefix, rejected["topic"])
 
     def _of_whom(self, rejected: dict[str, Any]) -> tuple[str, str]:
         topic = self._read_from(rejected)
@@ -297,7 +303,7 @@ class Checker:
         counts = self.findings.counts
         for kind, count in sorted(self._ledger.kinds.items()):
             counts[f"produced: {kind}"] = count
-        for topic in _TOPICS:
+        for topic in self._logs:
             counts[f"on {topic}"] = sum(len(log) for log in self._logs[topic])
         for each in self._rejects():
             counts[f"rejected: {each['reason']}"] += 1

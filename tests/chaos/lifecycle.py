@@ -107,6 +107,10 @@ class LabelBook:
             fates.held.pop(event_id, None)
             fates.held[event_id] = (label, self._watermark_ms)
 
+    def remove(self, event_id: str) -> None:
+        """Enter that the row of an event is gone: it waits no longer."""
+        self._waiting.pop(event_id, None)
+
     def pass_time(self, seconds: float) -> None:
         """Enter time that passed without events."""
         if not self._newest_ms:

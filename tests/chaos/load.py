@@ -24,8 +24,9 @@ from confluent_kafka import KafkaError, Message, Producer
 
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import shipped
-from tests.chaos.pipeline import TTL
+from tests.chaos.pipeline import ROWS, TTL, VERDICTS
 from tests.chaos.registry import EVENTS, PROTOBUF, UNKNOWN, framed
+from tests.chaos.topics import SOURCES, name_here
 
 ACCOUNTS = 48
 SHOPS = ("north", "south", "web")
@@ -145,7 +146,8 @@ class Payments:
             self._event(payment, moment + random.random(), kind="event, twice", good=False)
         if random.random() < 0.01:
             bad = random.choice(_BAD_EVENTS)
-            self._add(moment, Sent("events", payment["account"], bad, "event, bad"))
+            topic = ROWS if bad is not None and random.random() < 0.2 else "events"
+            self._add(moment, Sent(topic, payment["account"], bad, "event, bad"))
         if random.random() < 0.01:
             self._odd_event(payment, moment, random.choice(_ODD_AMOUNTS))
         if random.random() < 0.01:
@@ -188,11 +190,23 @@ class Payments:
         self, payment: dict[str, Any], moment: float, kind: str = "event", good: bool = True
     ) -> None:
         way = self._random.random()
+        if way < 0.2:
+            self._row(payment, moment, kind, good)
+            return
         value = json.dumps(payment).encode() if way < 0.4 else self._schema.encode(payment)
         if way > 0.8:
             value = framed(EVENTS, value[_AVRO_HEADER_BYTES:])
         event_id = payment["payment_id"] if good else None
         self._add(moment, Sent("events", payment["account"], value, kind, event_id))
+
+    def _row(self, payment: dict[str, Any], moment: float, kind: str, good: bool) -> None:
+        """Add an event as a new row of a table, which may be gone a little later."""
+        event_id = payment["payment_id"] if good else None
+        new = _change("c", None, payment)
+        self._add(moment, Sent(ROWS, payment["account"], new, f"{kind}, row", event_id))
+        if self._random.random() < 0.1:
+            gone, later = _change("d", payment, None), moment + self._random.expovariate(1 / 3)
+            self._add(later, Sent(ROWS, payment["account"], gone, "row, gone"))
 
     def _label(
         self, payment: dict[str, Any], label: bool, moment: float, kind: str, topic: str = "labels"
@@ -203,22 +217,37 @@ class Payments:
             "label_time_ms": _START_MS + int(moment * 1000),
             "key": payment["account"],
         }
-        value = shipped("label").encode(record)
-        if topic == "labels" and self._random.random() < 0.3:
+        value, way = shipped("label").encode(record), self._random.random()
+        if topic == "labels" and way < 0.3:
             value = json.dumps(record).encode()
+        elif topic == "labels" and way < 0.5:
+            topic, value = VERDICTS, _verdict(record)
         self._add(moment, Sent(topic, payment["account"], value, kind))
 
     def _add(self, moment: float, sent: Sent) -> None:
         heapq.heappush(self._due, (moment, next(self._order), sent))
 
 
+def _change(op: str, before: Any, after: Any) -> bytes:
+    """Return what Debezium writes of a row."""
+    return json.dumps({"before": before, "after": after, "op": op, "ts_ms": 1}).encode()
+
+
+def _verdict(label: dict[str, Any]) -> bytes:
+    """Return a label in somebody else's form."""
+    payment = {"id": label["event_id"], "account": label["key"]}
+    verdict = "fraud" if label["label"] else "fine"
+    record = {"payment": payment, "verdict": verdict, "at": label["label_time_ms"]}
+    return json.dumps(record).encode()
+
+
 class Feeder:
     """Produces the load in a thread of its own, through whatever happens to the broker."""
 
-    def __init__(self, bootstrap: str, prefix: str, payments: Payments) -> None:
+    def __init__(self, bootstrap: str, pipeline: str, payments: Payments) -> None:
         self.ledger = Ledger()
         self._between: SimpleQueue[Sent] = SimpleQueue()
-        self._prefix = prefix
+        self._pipeline = pipeline
         self._payments = payments
         self._ended = Flag()
         self._producer = Producer(
@@ -266,7 +295,9 @@ class Feeder:
 
     def _send(self, sent: Sent) -> None:
         self.ledger.write(sent)
-        self._producer.produce(self._prefix + sent.topic, sent.value, sent.key, sent.partition)
+        name, topic = self._pipeline, sent.topic
+        topic = name_here(name, topic) if topic in SOURCES else f"{name}.{topic}"
+        self._producer.produce(topic, sent.value, sent.key, sent.partition)
         self._producer.poll(0)
 
     def _on_delivery(self, error: KafkaError | None, _message: Message) -> None:

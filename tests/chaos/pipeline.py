@@ -1,7 +1,8 @@
 """The pipeline under test: every kind of state that a pipeline can have, and little of each.
 
-Rolling windows by key and by a field, a tree, a linear model and a seeded forest, a drift policy
-that replaces models, labels that wait, come early or come too late. One of the models can be slow.
+Topics of others, rolling windows by key and by a field, a tree, a linear model and a seeded forest,
+a drift policy that replaces models, labels that wait, come early or come too late. One of the
+models can be slow.
 """
 
 from __future__ import annotations
@@ -17,7 +18,17 @@ from typing import Any
 from river.forest import ARFClassifier
 from river.linear_model import LogisticRegression
 
-from millrace import DriftSettings, Pipeline, calendar, catalogue, derived, fields, rolling
+from millrace import (
+    DriftSettings,
+    LabelSource,
+    Pipeline,
+    Source,
+    calendar,
+    catalogue,
+    derived,
+    fields,
+    rolling,
+)
 from millrace.models.pipeline.definition import Pending, Scope
 
 SLOW = "CHAOS_SLOW"
@@ -25,6 +36,7 @@ SLOW = "CHAOS_SLOW"
 
 SLOW_SECONDS = 0.3
 LARGEST_AMOUNT = 1e6
+ROWS, VERDICTS = "rows", "verdicts"  # topics of somebody else's: payments in a table, and labels
 TTL = timedelta(seconds=20)
 SCHEMA = {
     "type": "record",
@@ -87,6 +99,17 @@ pipeline = Pipeline(
     rolling_window=200,
     largest_feature=LARGEST_AMOUNT,
     pending=Pending(limit=20_000, ttl=TTL),
+    events=[Source(ROWS, envelope="debezium")],
+    labels=[
+        LabelSource(
+            VERDICTS,
+            event_id="payment.id",
+            label="verdict",
+            values={"fraud": True, "fine": False},
+            time="at",
+            key="payment.account",
+        )
+    ],
 )
 
 keyed = replace(pipeline, scope=Scope.KEY, max_models=8)

@@ -18,9 +18,8 @@ from dev.kafka import KafkaBroker
 from millrace.models.pipeline.loading import load_pipeline
 from millrace.streams.kafka.admin import prepare_topics
 from millrace.streams.kafka.clients import KafkaClients
-from millrace.streams.operators.registry import CONTROL
 from millrace.streams.settings import Settings
-from millrace.streams.topology.chain import CONTROL_AGENT, parse_chain
+from millrace.streams.topology.names import full_name
 from millrace.streams.topology.topics import state_topic
 from tests.chaos.checks import Checker
 from tests.chaos.commander import Commander
@@ -30,7 +29,15 @@ from tests.chaos.fleet import SESSION_SECONDS, STATE_KEY, Fleet
 from tests.chaos.load import Feeder, Payments
 from tests.chaos.pipeline import SLOW
 from tests.chaos.registry import Registry
-from tests.chaos.topics import PARTITIONS, RETAINED, expire, wait_consumed
+from tests.chaos.topics import (
+    RETAINED,
+    SOURCES,
+    create_sources,
+    expire,
+    name_here,
+    wait_consumed,
+    width,
+)
 from tests.chaos.versions import FILE, Versions
 from tests.chaos.watch import Watch
 
@@ -136,6 +143,7 @@ class Run:
             broker=broker.bootstrap,
             chain=plan.chain,
             state_key=STATE_KEY,  # type: ignore[arg-type]  # pydantic hides it
+            topics={source: name_here(plan.name, source) for source in SOURCES},
         )
         self.pipeline = load_pipeline(self.settings.pipeline).with_name(plan.name)
         self._registry = Registry(self.pipeline.event_schema.accepted.schema)
@@ -149,7 +157,7 @@ class Run:
         self.fleet = Fleet(self.environment(), directory, command)
         self.feeder = Feeder(
             broker.bootstrap,
-            self.prefix,
+            plan.name,
             Payments(self.pipeline, plan.seed, plan.events_per_second),
         )
 
@@ -161,6 +169,7 @@ class Run:
             "MILLRACE_PIPELINE_NAME": self.settings.pipeline_name,
             "MILLRACE_CHAIN": self.settings.chain,
             "MILLRACE_STATE_KEY": STATE_KEY,
+            "MILLRACE_TOPICS": ",".join(f"{a}={b}" for a, b in self.settings.topics.items()),
             "MILLRACE_SCHEMA_REGISTRY_URL": self._registry.url,
             SLOW: str(self._slow),
             "MILLRACE_SESSION_TIMEOUT_SECONDS": str(SESSION_SECONDS),
@@ -170,6 +179,7 @@ class Run:
         """Run it all; whatever happens, no worker is left behind."""
         report = Report(self._plan)
         self._started = time.monotonic()
+        create_sources(self._broker.bootstrap, self._plan.name)
         prepare_topics(KafkaClients(self.settings), self.pipeline, self.settings)
         watch = Watch(self._broker.bootstrap, f"{self.prefix}predictions")
         self._registry.start()
@@ -236,18 +246,17 @@ class Run:
         self.feeder.finish()
         places = set()
         try:
-            for agent in (*parse_chain(self.settings.chain), CONTROL_AGENT):
-                topics = {
-                    "ingest": ["events", "labels"],
-                    "drift": ["predictions"],
-                    CONTROL: ["commands"],
-                }.get(agent.name, ["clean" if "feature" in agent else "features"])
-                partitions = range(1 if agent is CONTROL_AGENT else PARTITIONS)
-                places |= {(agent.name, topic, str(p)) for topic in topics for p in partitions}
+            for agent in self.settings.agents_of(self.pipeline):
+                names = {topic: full_name(self.prefix, topic) for topic in sorted(agent.reads)}
+                places |= {
+                    (agent.name, topic, str(partition))
+                    for topic, name in names.items()
+                    for partition in range(width(name))
+                }
                 wait_consumed(
                     self._broker.bootstrap,
                     self.prefix + agent.name,
-                    [self.prefix + topic for topic in topics],
+                    [*names.values()],
                     _CONSUMED_SECONDS,
                     self.fleet.look,
                 )
@@ -275,7 +284,8 @@ class Run:
 
     def _outlive_expiry(self, watch: Watch, report: Report) -> None:
         """Let retention remove every record; a worker then goes on where it was."""
-        expire(self._broker.bootstrap, [self.prefix + each for each in RETAINED])
+        own = [self.prefix + each for each in RETAINED]
+        expire(self._broker.bootstrap, [*own, *self.settings.topics.values()])
         worker = self.fleet.start()
         self.fleet.wait_ready(worker)
         before, more = watch.seen, 20

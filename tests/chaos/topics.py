@@ -15,9 +15,14 @@ from confluent_kafka import (
     Message,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from tests.chaos.pipeline import ROWS, VERDICTS
 
 PARTITIONS = 4
+SOURCES = {ROWS: PARTITIONS, VERDICTS: 3}
+"""Somebody else's topics, by their names in the definition, and how many partitions they have."""
+
 RETAINED = (
     *("events", "labels", "clean", "features", "predictions", "outcomes", "alerts", "rejects"),
 )
@@ -25,6 +30,20 @@ RETAINED = (
 
 _TIMEOUT_SECONDS = 60.0
 _SILENCE_SECONDS = 5.0
+
+
+def name_here(pipeline: str, source: str) -> str:
+    """Return what the topic of a source is called on the broker."""
+    return f"{pipeline}-{source}"
+
+
+def width(topic: str) -> int:
+    """Return how many partitions a topic has."""
+    if topic.endswith(".commands"):
+        return 1
+    return next(
+        (count for name, count in SOURCES.items() if topic.endswith(f"-{name}")), PARTITIONS
+    )
 
 
 def reader(bootstrap: str, *, isolation: str = "read_committed") -> Consumer:
@@ -88,7 +107,7 @@ class Follower:
 
 def read(bootstrap: str, topic: str, *, isolation: str = "read_committed") -> list[list[Message]]:
     """Return the records of a topic by partition, each in its order."""
-    partitions = 1 if topic.endswith(".commands") else PARTITIONS
+    partitions = width(topic)
     found: list[list[Message]] = [[] for _ in range(partitions)]
     for message in _messages(bootstrap, topic, isolation, {*range(partitions)}):
         found[message.partition() or 0].append(message)
@@ -116,10 +135,18 @@ def _messages(
         consumer.close()
 
 
+def create_sources(bootstrap: str, pipeline: str) -> None:
+    """Create somebody else's topics, as they would."""
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    wanted = [NewTopic(name_here(pipeline, name), count) for name, count in SOURCES.items()]
+    for each in admin.create_topics(wanted).values():
+        each.result(timeout=30)
+
+
 def expire(bootstrap: str, topics: Iterable[str]) -> None:
     """Remove every record that topics hold, as retention does in an idle week."""
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
-    ends = [TopicPartition(topic, p, OFFSET_END) for topic in topics for p in range(PARTITIONS)]
+    ends = [TopicPartition(topic, p, OFFSET_END) for topic in topics for p in range(width(topic))]
     for each in admin.delete_records(ends).values():
         each.result(timeout=30)
 

@@ -5,8 +5,10 @@ Whoever comes by the plain listener is a super user, so that a test can give and
 
 from __future__ import annotations
 
+import json
 import subprocess
 import time
+from base64 import urlsafe_b64encode
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -75,6 +77,7 @@ class SecuredKafka:
         self.ssl = f"{HOST}:{free_port()}"
         self.sasl_ssl = f"{HOST}:{free_port()}"
         self.expired = f"{HOST}:{free_port()}"
+        self.oauth = f"{HOST}:{free_port()}"
         port = int(self.plain.rpartition(":")[2])
         self.broker = KafkaBroker(directory, port, self._properties())
 
@@ -113,6 +116,7 @@ class SecuredKafka:
             "TLS": self.ssl,
             "SASLTLS": self.sasl_ssl,
             "OLD": self.expired,
+            "OAUTH": self.oauth,
         }
         shown = ",".join(f"{name}://{address}" for name, address in listeners.items())
         controller = f"{HOST}:{free_port()}"
@@ -126,9 +130,13 @@ class SecuredKafka:
             "advertised.listeners": shown,
             "listener.security.protocol.map": (
                 "PLAINTEXT:PLAINTEXT,SASL:SASL_PLAINTEXT,TLS:SSL,SASLTLS:SASL_SSL,OLD:SSL,"
-                "CONTROLLER:PLAINTEXT"
+                "OAUTH:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT"
             ),
             "sasl.enabled.mechanisms": "PLAIN",
+            "listener.name.oauth.sasl.enabled.mechanisms": "OAUTHBEARER",
+            "listener.name.oauth.oauthbearer.sasl.jaas.config": (
+                "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required;"
+            ),
             "listener.name.sasl.plain.sasl.jaas.config": login,
             "listener.name.sasltls.plain.sasl.jaas.config": login,
             "ssl.keystore.type": "PEM",
@@ -137,6 +145,21 @@ class SecuredKafka:
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
             "super.users": "User:ANONYMOUS",
         }
+
+
+def token() -> tuple[str, float]:
+    """Return a token for the user that is not signed, which this broker takes."""
+    now = time.time()
+    claims = {"sub": USER, "iat": now, "exp": now + 300}
+    parts = (json.dumps(each).encode() for each in ({"alg": "none"}, claims))
+    return ".".join(
+        [*(urlsafe_b64encode(each).rstrip(b"=").decode() for each in parts), ""]
+    ), now + 300
+
+
+def no_token() -> tuple[str, float]:
+    """Fail as a function does whose server does not answer."""
+    raise TimeoutError("the token server is away")
 
 
 class Certificates:

@@ -14,7 +14,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Producer, TopicPartition
+from confluent_kafka.admin import NewTopic
 
 from millrace import load_pipeline
 from millrace.schemas import BrokerError, SettingsError
@@ -80,6 +81,40 @@ def test_each_way_in_works(secured: SecuredKafka) -> None:
         (secured.sasl_ssl, {**SASL, "security.protocol": "sasl_ssl", **ca}),
     ):
         partition_counts(KafkaClients(Settings(broker=broker, kafka=properties)))
+
+
+OAUTH = {"security.protocol": "sasl_plaintext", "sasl.mechanisms": "OAUTHBEARER"}
+
+
+def test_tokens_of_a_function(secured: SecuredKafka, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each kind of client gets one from the function; where that raises, its error is logged."""
+    settings = Settings(
+        broker=secured.oauth, kafka=OAUTH, oauth_token="tests.integration.secured:token"
+    )
+    clients = KafkaClients(settings)
+    topic = "tokens"
+    secured.allow([Right("topic", topic, each) for each in ("Create", "Write", "Read")])
+    admin = clients.admin()
+    admin.create_topics([NewTopic(topic, 1)])[topic].result(30)
+    producer = clients.producer({})
+    producer.produce(topic, b"value")
+    assert producer.flush(30) == 0
+    consumer = clients.reader(topic)
+    assert consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=30) == (0, 1)
+    consumer.close()
+    failing = settings.model_copy(update={"oauth_token": "tests.integration.secured:no_token"})
+    with pytest.raises(BrokerError, match="MILLRACE_OAUTH_TOKEN"):
+        partition_counts(KafkaClients(failing))
+    assert "the token server is away" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "spec", ["nowhere:token", "tests.integration.secured:nothing", "json", "sys:path"]
+)
+def test_a_function_that_is_none_is_refused(spec: str) -> None:
+    """The error names the setting."""
+    with pytest.raises(SettingsError, match="oauth_token must"):
+        KafkaClients(Settings(broker="127.0.0.1:1", oauth_token=spec))
 
 
 @pytest.mark.parametrize(
