@@ -152,7 +152,8 @@ def require_sources(pipeline: Pipeline, settings: Settings, present: Mapping[str
     if missing := sorted({*names} - present.keys()):
         raise TopicError(
             f"the topics of sources must be there before the pipeline is; got none of the names"
-            f" {', '.join(missing)}. Create them, or set MILLRACE_TOPICS to what they are called"
+            f" {', '.join(missing)}. They are not there, or not allowed to describe (see"
+            " docs/security.md). Create them, or set MILLRACE_TOPICS to what they are called"
             f" here: {missing[0]}=NAME"
         )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -141,6 +142,9 @@ def alarm() -> base.DriftDetector:
 
 
 resetting = _pipeline(drift=DriftSettings(loss=alarm, cooldown=5, policy="reset"))
+
+resetting_attached = replace(resetting, events=[Source("readings")])
+"""Reads a topic of somebody else, too, and resets its models."""
 
 expiring = _pipeline(
     features=[fields("temperature"), rolling("load", "mean", window=timedelta(milliseconds=100))],

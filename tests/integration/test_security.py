@@ -9,13 +9,14 @@ import json
 import re
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 from confluent_kafka import Producer, TopicPartition
-from confluent_kafka.admin import NewTopic
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from millrace import load_pipeline
 from millrace.schemas import BrokerError, SettingsError
@@ -210,16 +211,23 @@ class Trial:
 
     Parameters
     ----------
-    kafka, name, chain
+    kafka, name, chain, attribute, topics
         Where it runs, and as what.
     """
 
-    def __init__(self, kafka: SecuredKafka, name: str, chain: str) -> None:
+    def __init__(
+        self,
+        kafka: SecuredKafka,
+        name: str,
+        chain: str,
+        attribute: str = "resetting",
+        topics: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.name, self._kafka = name, kafka
-        own = Settings(broker=kafka.plain, partitions=1, chain=chain)
+        own = Settings(broker=kafka.plain, partitions=1, chain=chain, topics={**topics})
         self.settings = own.model_copy(
             update={
-                "pipeline": f"{PIPELINES}:resetting",
+                "pipeline": f"{PIPELINES}:{attribute}",
                 "pipeline_name": name,
                 "broker": kafka.sasl,
                 "kafka": SASL,
@@ -227,15 +235,18 @@ class Trial:
                 "publish_seconds": 0.2,
             }
         )
-        self.pipeline = load_pipeline(f"{PIPELINES}:resetting").with_name(name)
+        self.pipeline = load_pipeline(f"{PIPELINES}:{attribute}").with_name(name)
         self.partitions = prepare_topics(KafkaClients(own), self.pipeline, own)
         self.rights = rights(name, self.settings)
         self._events = iter(sensors.readings(1_000))
 
     def run(self, without: Right | None = None) -> str:
-        """Run the agents until an event is through, or one fails; return what it says then."""
+        """Run the agents until one fails, and return what it says.
+
+        With all rights, that is until events are through; else there is nothing to say.
+        """
         self._kafka.allow([each for each in self.rights if each != without])
-        return asyncio.run(self._run())
+        return asyncio.run(self._run(is_through=_never if without else _is_through))
 
     def _produce(self) -> None:
         producer = Producer({"bootstrap.servers": self._kafka.plain})
@@ -246,7 +257,7 @@ class Trial:
         producer.produce(f"{self.name}.commands", b'{"command": "resume"}')
         assert producer.flush(10) == 0
 
-    async def _run(self) -> str:
+    async def _run(self, is_through: Callable[[Metrics], bool]) -> str:
         metrics = Metrics(self.name)
         clients = KafkaClients(self.settings)
         try:
@@ -262,12 +273,12 @@ class Trial:
         running = [asyncio.ensure_future(_fold(each)) for each in agents]
         deadline = time.monotonic() + SECONDS
         try:
-            while not _is_through(metrics) and time.monotonic() < deadline:
+            while not is_through(metrics) and time.monotonic() < deadline:
                 self._produce()  # chain split: the first are predicted before a model is there
                 done, _ = await asyncio.wait(running, timeout=0.5, return_when="FIRST_EXCEPTION")
                 if done:
                     return str(done.pop().exception())
-            return "" if _is_through(metrics) else "nothing came through, and nobody said why"
+            return "" if is_through(metrics) else "nothing came through, and nobody said why"
         finally:
             for each in running:
                 each.cancel()
@@ -280,8 +291,12 @@ async def _fold(engine: Engine) -> None:
         await engine.process(batch)
 
 
+def _never(_metrics: Metrics) -> bool:
+    return False
+
+
 def _is_through(metrics: Metrics) -> bool:
-    """Whether something has come out of every output, and the state was saved since."""
+    """Whether something has come out of every output."""
     total = Samples.parse(metrics.render().decode()).total
     outputs = (
         *(names.PREDICTIONS, names.ALERTS, names.EVENTS_REJECTED, names.OUTCOMES, names.COMMANDS),
@@ -296,6 +311,23 @@ def test_the_rights_that_are_listed_are_enough(
     """With exactly these, a worker runs."""
     trial = Trial(secured, unique_name(chain), chain)
     assert trial.run() == ""
+
+
+def test_the_right_to_a_source(secured: SecuredKafka, unique_name: Callable[[str], str]) -> None:
+    """A worker needs Read on its topic, and no more; without it, it says so."""
+    source = unique_name("readings")
+    admin = AdminClient({"bootstrap.servers": secured.plain})
+    admin.create_topics([NewTopic(source, 2)])[source].result(30)
+    topics = {"readings": source}
+    trial = Trial(secured, unique_name("sourced"), "default", "resetting_attached", topics)
+    assert f"may not do Read on topic '{source}'" in trial.run(
+        without=Right("topic", source, "Read")
+    )
+    trial.rights.append(Right("topic", source, "Read"))
+    assert trial.run() == ""
+    secured.allow(trial.rights[:1])
+    with pytest.raises(BrokerError, match="or not allowed to describe"):
+        prepare_topics(KafkaClients(trial.settings), trial.pipeline, trial.settings)
 
 
 @pytest.fixture(scope="module")
