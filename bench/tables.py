@@ -162,6 +162,12 @@ def _stages(runs: pd.DataFrame) -> pd.DataFrame:
     return known.groupby("model", sort=False).median().T.reset_index(names="stage")
 
 
+def _envelopes(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return CPU microseconds per event in ingest by form, and the rate of the chain to JSON's."""
+    figures = runs.filter(regex="microseconds|rate_to_json")
+    return figures.median().to_frame("median").reset_index(names="form")
+
+
 def _growth(runs: pd.DataFrame) -> pd.DataFrame:
     """Return what an event costs, and what one more of what grows takes, from the smallest on."""
     axis = ["contestant", "axis"]
@@ -188,6 +194,7 @@ TABLES: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
     "throughput": _to_bare,
     "delayed": _to_bare,
     "stages": _stages,
+    "envelopes": _envelopes,
     "guarantee": _to_at_least_once,
     "latency": lambda runs: runs.dropna(subset="share")[_LATENCY],
     "workers": lambda runs: _to_first(runs, "workers"),

@@ -49,6 +49,12 @@ def stages(session: Session) -> None:
             session.attempt({"model": model, "round": number}, _stages, session, model)
 
 
+def envelopes(session: Session) -> None:
+    """What ingest takes for an event in each form that it may come in, in memory."""
+    for number in range(session.rounds):
+        session.attempt({"model": LOGISTIC, "round": number}, _envelopes, session)
+
+
 def _compare(
     session: Session, models: Sequence[str], names: Sequence[str], label_delay: int = 0
 ) -> None:
@@ -90,6 +96,22 @@ def spent_between(marks: Sequence[Sequence[float]], first: int, last: int) -> tu
     events, *spent = np.array(marks).T
     seconds, cpu_seconds = (float(np.diff(np.interp([first, last], events, s))[0]) for s in spent)
     return seconds, cpu_seconds
+
+
+def _envelopes(session: Session) -> Result:
+    """Compare forms with plain JSON, by what ingest takes for it, and the whole chain."""
+    job = session.job_in_memory(LOGISTIC)
+    seconds = run_in_memory("ingest", job)["forms"]
+    of_chain = run_in_memory("fold", job)["cpu_seconds"]
+    rest = of_chain - seconds["avro"]
+    per_event = 1e6 / job.events
+    return {
+        "events": job.events,
+        "microseconds": {form: each * per_event for form, each in seconds.items()},
+        "rate_to_json": {
+            form: (seconds["json"] + rest) / (each + rest) for form, each in seconds.items()
+        },
+    }
 
 
 def _stages(session: Session, model: str) -> Result:
