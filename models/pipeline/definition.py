@@ -87,7 +87,8 @@ class Pending:
         Events that may wait at a time; the oldest is evicted. As many early labels may wait, and
         the ids of as many events that have ended are remembered.
     ttl
-        How far event time may advance before an event's label counts as late.
+        How far event time may advance before an event's label counts as late, and before a label
+        counts as one of no event. With `label_default`, an event waits as long as that says.
     limit_bytes
         Most memory for each of the three, by a rough count; the oldest is evicted.
     """
@@ -414,9 +415,6 @@ class Pipeline:
         except RecordError as error:
             raise DefinitionError(f"label_default.label: {error.detail}") from None
         self._set("label_default", LabelDefault(label, after=default.after))
-        longest = self.pending.ttl
-        must = f"label_default.after must be no longer than pending.ttl ({longest})"
-        require(default.after <= longest, must, default.after)
 
     def _check_models(self) -> None:
         must = "models must be a dictionary of names and callables, one or more"

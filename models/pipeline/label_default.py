@@ -19,8 +19,8 @@ class LabelDefault:
     label
         What silence means: that a payment was not charged back, for example.
     after
-        How far event time advances before an event without a label gets this one; no longer than
-        `pending.ttl`. An event that is evicted before gets none.
+        How far event time advances before an event without a label gets this one: so long it waits,
+        whatever `pending.ttl` is. An event that is evicted before gets none.
 
     Raises
     ------

@@ -16,11 +16,14 @@ from millrace.models.pipeline.definition import Pipeline, Scope
 from millrace.models.pipeline.limits import Room, contradictions, room, shortages
 from millrace.models.pipeline.loading import load_pipeline
 from millrace.models.pipeline.record_parts import id_parts
+from millrace.models.pipeline.sources import LabelSource
 from millrace.streams.cli import EXIT_ERROR
 from millrace.streams.cli.console import output
 from millrace.streams.cli.options import chain_option, pass_settings
 from millrace.streams.escaping import printable
 from millrace.streams.settings import Settings
+from millrace.streams.topology.names import full_name
+from millrace.streams.topology.sources import sources_of
 from millrace.streams.topology.topics import topic_prefix, topics_of
 
 if TYPE_CHECKING:
@@ -165,12 +168,19 @@ def _summary(pipeline: Pipeline) -> Table:
         "scope": f"{pipeline.scope}{key}",
         "drift": _drift(pipeline),
         "labels": f"up to {pipeline.pending.limit:,} events wait for theirs, each for"
-        f" {_span(pipeline.pending.ttl)}",
+        f" {_wait(pipeline)}",
     }.items():
         table.add_row(name, value)
     for place, seed in pipeline.seeds.items():
         table.add_row("seed", f"{place} = {seed}, made of its name, since it was None")
     return table
+
+
+def _wait(pipeline: Pipeline) -> str:
+    default = pipeline.label_default
+    if default is None:
+        return _span(pipeline.pending.ttl)
+    return f"{_span(default.after)}, and then is {default.label!r}"
 
 
 def _learning(pipeline: Pipeline) -> str:
@@ -221,4 +231,8 @@ def _topics(pipeline: Pipeline, settings: Settings) -> Table:
     for topic in topics_of(settings.agents_of(pipeline)):
         cleanup = "compact" if topic.is_compacted else "delete"
         table.add_row(topic_prefix(pipeline) + topic.name, topic.use, cleanup, topic.holds)
+    for name, source in sources_of(pipeline, settings.topics).items():
+        what = "Labels" if isinstance(source, LabelSource) else "Events"
+        form = "decoded by your code" if source.decode is not None else source.envelope
+        table.add_row(full_name(topic_prefix(pipeline), name), "you have", "", f"{what}: {form}.")
     return table

@@ -170,3 +170,26 @@ def test_limits_that_contradict_each_other(tmp_path, capsys):
     out = " ".join(capsys.readouterr().out.split())
     assert "Warning: max_ahead should be below pending.ttl (1:00:00)" in out
     assert "shop is a valid pipeline." in out
+
+
+def test_sources_are_among_the_topics(tmp_path, capsys):
+    """Each has its name here, and the form of its records."""
+    file = tmp_path / "attached.py"
+    file.write_text(
+        "from datetime import timedelta\n"
+        "from river.naive_bayes import GaussianNB\n"
+        "from millrace import LabelDefault, LabelSource, Pipeline, Source\n"
+        "fields = [{'name': 'id', 'type': 'string'}, {'name': 'x', 'type': 'double'}]\n"
+        "pipeline = Pipeline(name='p', event_id='id', task='binary', models={'a': GaussianNB},\n"
+        "    schema={'type': 'record', 'name': 'E', 'fields': fields},\n"
+        "    events=[Source('rows', envelope='debezium'), Source('more', decode=lambda v, h: {})],\n"
+        "    labels=[LabelSource('verdicts', event_id='id', label='y')],\n"
+        "    label_default=LabelDefault(False, after=timedelta(days=30)))\n"
+    )
+    assert run(["check", str(file)]) == 0
+    out = capsys.readouterr().out
+    rows = [" ".join(line.replace("│", " ").split()) for line in out.splitlines()]
+    assert "rows you have Events: debezium." in rows
+    assert "more you have Events: decoded by your code." in rows
+    assert "verdicts you have Labels: plain." in rows
+    assert any(row.endswith("each for 30 days, and then is False") for row in rows)

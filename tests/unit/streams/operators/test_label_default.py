@@ -41,6 +41,19 @@ def pipeline(make_pipeline: Make) -> Pipeline:
     return make_pipeline(pending=pending, label_default=LabelDefault(False, after=AFTER))
 
 
+def test_it_may_be_longer_than_ttl(make_pipeline: Make, make_vector: Make) -> None:
+    """An event waits as long as silence needs, whatever the limit for other pipelines is."""
+    pending = Pending(ttl=timedelta(hours=1))
+    later = make_pipeline(pending=pending, label_default=LabelDefault(False, after=AFTER))
+    operator = Apart(later)
+    made_by(operator, make_vector("e1", NOW_MS, a=1.0))
+    for hours in (1, 2):
+        made_by(operator, *others(make_vector, NOW_MS + hours * HOUR_MS))
+        assert operator.waiting == ["e1"]
+    made_by(operator, *others(make_vector, NOW_MS + 2 * HOUR_MS + 1))
+    assert operator.waiting == []
+
+
 def others(make_vector: Make, time_ms: int) -> list[Record]:
     """Return eight events that bring their labels, which is what the watermark follows."""
     return [make_vector(f"at {time_ms} {i}", time_ms, label=True) for i in range(8)]
@@ -156,7 +169,6 @@ def _is_of_silence(record: Record) -> bool:
     [
         (False, "label_default must be LabelDefault"),
         (LabelDefault("no", after=AFTER), "label_default.label: .*'no'"),
-        (LabelDefault(False, after=timedelta(days=8)), "no longer than pending.ttl"),
     ],
 )
 def test_what_does_not_fit_is_refused(make_pipeline: Make, default: Any, message: str) -> None:
