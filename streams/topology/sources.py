@@ -9,7 +9,7 @@ from millrace.models.pipeline.sources import LabelSource, Source, Start
 from millrace.schemas import SettingsError
 from millrace.streams.topology.chain import AgentSpec
 from millrace.streams.topology.names import short_name
-from millrace.streams.topology.topics import topic_prefix
+from millrace.streams.topology.topics import is_own, topic_prefix
 
 
 def check_starts(pipeline: Pipeline, chain: Sequence[AgentSpec]) -> None:
@@ -21,8 +21,8 @@ def check_starts(pipeline: Pipeline, chain: Sequence[AgentSpec]) -> None:
         State that is lost is made again from the beginning.
     """
     reader = next(each for each in chain if "ingest" in each)
-    sources: list[Source | LabelSource] = [*pipeline.events, *pipeline.labels]
-    for each in sources:
+    declared: list[Source | LabelSource] = [*pipeline.events, *pipeline.labels]
+    for each in declared:
         if each.start is not Start.EARLIEST and not reader.routes:
             raise SettingsError(
                 f"start of {type(each).__name__}({each.topic!r}) must be 'earliest' where ingest"
@@ -38,7 +38,27 @@ def sources_of(pipeline: Pipeline, names: Mapping[str, str]) -> dict[str, Source
     ----------
     names
         What topics of sources are called where the pipeline runs, if it is something else.
+
+    Raises
+    ------
+    SettingsError
+        Two sources have one topic, or one has a topic that Millrace writes to.
     """
     prefix = topic_prefix(pipeline)
-    sources: list[Source | LabelSource] = [*pipeline.events, *pipeline.labels]
-    return {short_name(prefix, names.get(each.topic, each.topic)): each for each in sources}
+    declared: list[Source | LabelSource] = [*pipeline.events, *pipeline.labels]
+    sources: dict[str, Source | LabelSource] = {}
+    for each in declared:
+        topic = names.get(each.topic, each.topic)
+        name = short_name(prefix, topic)
+        if name in sources:
+            raise SettingsError(
+                f"topics must name a topic of its own for each source; got {topic!r} for"
+                f" {sources[name].topic!r} and for {each.topic!r}"
+            )
+        if is_own(name):
+            raise SettingsError(
+                f"a source must have a topic that others write to; got {topic!r}, which Millrace"
+                " writes to"
+            )
+        sources[name] = each
+    return sources

@@ -129,11 +129,24 @@ def is_produced(topic: str) -> bool:
     return topic in PRODUCED or topic not in TOPICS
 
 
+def is_own(topic: str) -> bool:
+    """Whether Millrace writes to a topic, by what it is called here.
+
+    Examples
+    --------
+    >>> is_own("predictions"), is_own("state.ingest"), is_own("events"), is_own("@predictions")
+    (True, True, False, False)
+    """
+    is_beside = topic.startswith((_STATE, _ORDER))
+    return is_beside or (topic in TOPICS and topic not in INPUTS)
+
+
 OUTPUTS = frozenset(name for name, each in TOPICS.items() if each.use is Use.OUTPUT)
 INTERNAL = frozenset(name for name, each in TOPICS.items() if each.use is Use.INTERNAL)
 CARRIERS = frozenset(name for name, each in TOPICS.items() if _ACCEPTED in each.types)
 """The topics in which commands pass through, at their places."""
 
+_STATE, _ORDER = "state.", "order."
 _KEPT_FOR = {"learning": "models", "control": DEFINITIONS}  # operator to what is kept beside it
 
 
@@ -154,7 +167,7 @@ def topic_prefix(pipeline: Pipeline) -> str:
 
 def state_topic(agent: AgentSpec) -> str:
     """Return the name, without prefix, of the topic that holds an agent's state."""
-    return f"state.{agent.name}"
+    return _STATE + agent.name
 
 
 def state_topics(agent: AgentSpec) -> list[str]:
@@ -164,7 +177,7 @@ def state_topics(agent: AgentSpec) -> list[str]:
 
 def order_topic(agent: AgentSpec) -> str:
     """Return the name, without prefix, of the topic that holds the order of an agent's inputs."""
-    return f"order.{agent.name}"
+    return _ORDER + agent.name
 
 
 def topics_beside(agent: AgentSpec) -> list[str]:

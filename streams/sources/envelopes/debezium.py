@@ -20,7 +20,14 @@ from millrace.streams.sources.envelopes.documents import ABSENT, Documents, row_
 
 _MAGIC = bytes([MAGIC])
 _NEW = ("c", "r")
-_SAYS = {"c": Says.IS, "r": Says.IS, "u": Says.CHANGED, "d": Says.GONE}
+_SAYS = {
+    "c": Says.IS,
+    "r": Says.IS,
+    "u": Says.CHANGED,
+    "d": Says.GONE,
+    "t": Says.NOTHING,
+    "m": Says.NOTHING,  # a table was emptied, a message was logged
+}
 
 
 class _Change(msgspec.Struct, gc=False):
@@ -79,7 +86,7 @@ def _opened(op: Any, before: RowData | None, after: RowData | None) -> Opened:
             f"op of a change event must be one of {', '.join(_SAYS)}; got {op!r}",
         )
     row = before if says is Says.GONE else after
-    if row is None and says is not Says.GONE:
+    if row is None and says in (Says.IS, Says.CHANGED):
         raise RecordError(
             RejectReason.WRONG_SHAPE, f"after must be the row where op is {op!r}; got null"
         )

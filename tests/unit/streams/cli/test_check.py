@@ -182,7 +182,8 @@ def test_sources_are_among_the_topics(tmp_path, capsys):
         "fields = [{'name': 'id', 'type': 'string'}, {'name': 'x', 'type': 'double'}]\n"
         "pipeline = Pipeline(name='p', event_id='id', task='binary', models={'a': GaussianNB},\n"
         "    schema={'type': 'record', 'name': 'E', 'fields': fields},\n"
-        "    events=[Source('rows', envelope='debezium'), Source('more', decode=lambda v, h: {})],\n"
+        "    events=[Source('rows', envelope='debezium'),\n"
+        "        Source('more', decode=lambda v, h: {})],\n"
         "    labels=[LabelSource('verdicts', event_id='id', label='y')],\n"
         "    label_default=LabelDefault(False, after=timedelta(days=30)))\n"
     )
