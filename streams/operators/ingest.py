@@ -241,9 +241,13 @@ class IngestOperator(RecordOperator):
             raise
         key = self._roles.key(named, origin)
         self._check_lengths(event_id, key, None)
-        partition = self._route(origin, event_id, key)
         value = Removal(event_id=event_id, key=key)
-        return (RemovalRecord(value, origin, partition=partition),)
+        partitions: Iterable[int | None]
+        if key is not None or self._scope is Scope.GLOBAL or self._pipeline.key is None:
+            partitions = (self._route(origin, event_id, key),)
+        else:  # a tombstone has no key of the event's: wherever that is, it is told
+            partitions = (None,) if self._partitions is None else range(self._partitions)
+        return [RemovalRecord(value, origin, partition=each) for each in partitions]
 
     def _row_or_key(self, row: RowData | None, origin: Origin) -> Mapping[str, Any]:
         """Return what names a row that is gone: the row as it was, or else its record's key."""

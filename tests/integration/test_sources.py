@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
+from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from tests.integration import sensors
+from tests.integration import attached, sensors
 from tests.integration.clients import Topics, as_json
 from tests.integration.workers import Worker, settings
 
@@ -59,3 +62,57 @@ def test_events_of_a_table_are_predicted(kafka: str, unique_name: Callable[[str]
     )
     (reject,) = topics.records("rejects")
     assert (reject["topic"], reject["partition"]) == (names["shop.readings"], 1)
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("chain", ["default", "split"])
+def test_payments_chargebacks_and_silence(
+    kafka: str, unique_name: Callable[[str], str], chain: str
+) -> None:
+    """Nested payments get labels from another topic, or from silence without any traffic."""
+    name = unique_name("attached")
+    names = {"payments": f"{name}-shop.payments", "chargebacks": f"{name}-shop.chargebacks"}
+    create(kafka, {names["payments"]: 3, names["chargebacks"]: 5})
+    topics, shop = Topics(kafka, name), Topics(kafka, f"{name}-shop")
+    now_ms = int(time.time() * 1000)
+    before_ms = int(attached.START.timestamp() * 1000) - 1
+    disputed, gone, silent, old = range(30), range(30, 40), range(40, COUNT), range(COUNT, 700)
+    shop.produce("payments", [payment(each, before_ms, before_ms) for each in old])
+    shop.produce("payments", [payment(each, now_ms) for each in range(COUNT)])
+    shop.produce("payments", [{**payment(each, now_ms), "value": None} for each in gone])
+    shop.produce("chargebacks", [chargeback(each, now_ms) for each in disputed])
+    deployed = settings(
+        *("pipeline", name, kafka),
+        file=Path(attached.__file__),
+        topics=names,
+        chain=chain,
+        tick_seconds=1,
+    )
+    with Worker(deployed) as worker:
+        worker.wait_ready()
+        predictions = topics.records("predictions", at_least=COUNT)
+        outcomes = topics.records("outcomes", at_least=COUNT)
+    assert Counter(each["event_id"] for each in predictions) == Counter(map(key, range(COUNT)))
+    ends = {each["event_id"]: (each["fate"], each["label"]) for each in outcomes}
+    assert len(ends) == len(outcomes) == COUNT
+    assert {ends[key(each)] for each in disputed} == {("joined", True)}
+    assert {ends[key(each)] for each in gone} == {("removed", None)}
+    assert {ends[key(each)] for each in silent} == {("joined", False)}
+
+
+def key(number: int) -> str:
+    return f"pay-{number}"
+
+
+def payment(number: int, at_ms: int, timestamp_ms: int = 0) -> dict[str, Any]:
+    """Return a payment as the shop produces it; its id is the key of the record."""
+    customer = {"id": number % 7, "country": "ch" if number % 2 else "de"}
+    document = {"payment": {"amount": float(number), "at": at_ms, "customer": customer}}
+    record = {"key": key(number), "value": as_json({**document, "shop": "web", "more": [1]})}
+    return record | ({"timestamp": timestamp_ms} if timestamp_ms else {})
+
+
+def chargeback(number: int, at_ms: int) -> dict[str, Any]:
+    transaction = {"payment": key(number), "customer": number % 7}
+    row = {"transaction": transaction, "reason": "stolen", "created_at": at_ms}
+    return {"value": as_json(row)}

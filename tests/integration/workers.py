@@ -32,10 +32,12 @@ def wait_for(what: str, look: Callable[[], _Found], seconds: float = WAIT_SECOND
     return found
 
 
-def settings(pipeline: str, name: str, broker: str, **more: Any) -> Settings:
-    """Return the settings of a worker for one of the pipelines in `sensors.py`."""
+def settings(
+    pipeline: str, name: str, broker: str, file: Path = PIPELINES, **more: Any
+) -> Settings:
+    """Return the settings of a worker for a pipeline: of `sensors.py`, or of another file."""
     defaults: dict[str, Any] = {
-        "pipeline": f"{PIPELINES}:{pipeline}",
+        "pipeline": f"{file}:{pipeline}",
         "pipeline_name": name,
         "broker": broker,
         "state_key": STATE_KEY,

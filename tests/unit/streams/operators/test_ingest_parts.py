@@ -92,6 +92,7 @@ def fed(
     key: bytes | None = b"k1",
     headers: tuple[tuple[str, bytes | None], ...] = (),
     written_schema: Any = no_registry,
+    partitions: int | None = 1,
 ) -> list[Any]:
     """Return what ingest makes of records, which is the same in slices of one and of all."""
     sources: dict[str, Any] = {f"@{each.topic}": each for each in definition.events}
@@ -102,7 +103,7 @@ def fed(
     ]
     made = []
     for slices in ([records], [[each] for each in records]):
-        ingest = IngestOperator(definition, 1, written_schema, 10**6, sources)
+        ingest = IngestOperator(definition, partitions, written_schema, 10**6, sources)
         made.append([each for some in slices for each in ingest.fold(Slice(some))])
     assert made[0] == made[1]
     return made[0]
@@ -258,6 +259,16 @@ def test_a_field_of_the_key(key: bytes) -> None:
     assert {each.value["event_id"] for each in made} == {"17"}
     made = fed(definition, *as_json(LINE), None, topic="@more", key=key)
     assert [type(each) for each in made] == [EventRecord, RemovalRecord]
+
+
+@pytest.mark.parametrize(("partitions", "told"), [(3, [0, 1, 2]), (None, [None])])
+def test_a_tombstone_is_told_to_each_partition(partitions: Any, told: list[int | None]) -> None:
+    """Where models are kept by a key that the record does not have, its event may be anywhere."""
+    definition = pipeline(event_id=MessageKey(), scope="partition", events=[Source("payments")])
+    made = fed(definition, None, topic="@payments", partitions=partitions)
+    assert [(each.value["event_id"], each.partition) for each in made] == [
+        ("k1", each) for each in told
+    ]
 
 
 def test_attributes_of_cloud_events() -> None:

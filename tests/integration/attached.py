@@ -1,0 +1,56 @@
+"""A pipeline on topics of a shop: nested payments by their keys, chargebacks, and silence."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from river.tree import HoeffdingTreeClassifier
+
+from millrace import LabelDefault, LabelSource, MessageKey, Pipeline, Source, fields
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+SILENCE = timedelta(seconds=8)
+
+CUSTOMER = {
+    "type": "record",
+    "name": "Customer",
+    "fields": [{"name": "id", "type": "long"}, {"name": "country", "type": "string"}],
+}
+PAYMENT = {
+    "type": "record",
+    "name": "Payment",
+    "fields": [
+        {"name": "amount", "type": "double"},
+        {"name": "at", "type": {"type": "long", "logicalType": "timestamp-millis"}},
+        {"name": "customer", "type": CUSTOMER},
+    ],
+}
+SCHEMA: dict[str, Any] = {
+    "type": "record",
+    "name": "Paid",
+    "fields": [{"name": "payment", "type": PAYMENT}, {"name": "shop", "type": "string"}],
+}
+
+pipeline = Pipeline(
+    name="attached",
+    schema=SCHEMA,
+    event_id=MessageKey(),
+    key="payment.customer.id",
+    event_time="payment.at",
+    task="binary",
+    scope="partition",
+    features=[fields("payment.amount", "payment.customer.country", "shop")],
+    models={"tree": HoeffdingTreeClassifier},
+    events=[Source("payments", start=START)],
+    labels=[
+        LabelSource(
+            "chargebacks",
+            event_id="transaction.payment",
+            key="transaction.customer",
+            label=lambda row: row["reason"] is not None,
+            time="created_at",
+        )
+    ],
+    label_default=LabelDefault(False, after=SILENCE),
+)
