@@ -520,7 +520,15 @@ SETTINGS: dict[str, tuple[Any, str, Any]] = {
     "events": (
         [Source("visits")],
         "events",
-        [{"topic": "visits", "envelope": "plain", "on_update": "ignore", "decode": None}],
+        [
+            {
+                "topic": "visits",
+                "envelope": "plain",
+                "on_update": "ignore",
+                "decode": None,
+                "start": "earliest",
+            }
+        ],
     ),
     "labels": (
         [LabelSource("sales", event_id="visit", label="bought", values={"yes": True}, key="user")],
@@ -535,6 +543,7 @@ SETTINGS: dict[str, tuple[Any, str, Any]] = {
                 "key": "user",
                 "envelope": "plain",
                 "decode": None,
+                "start": "earliest",
             }
         ],
     ),
