@@ -157,6 +157,7 @@ def create_app(settings: Settings, note: FoldingNote | None = None) -> MillraceA
     pipeline = settings.load_pipeline()
     _try(pipeline, settings)
     metrics = Metrics(pipeline.name)
+    metrics.workers_expected.labels().set(settings.expected_workers)
     app = _faust_app(pipeline)
     if settings.broker == EMBEDDED:
         app.embedded = EmbeddedBroker()

@@ -165,6 +165,9 @@ class Settings(BaseModel):
         description="How many periods keep a version; the shortest is how often one is written.",
     )
     processes: int = Field(1, ge=1, description="Worker processes on this machine.")
+    expected_workers: int = Field(
+        1, ge=1, description="Worker processes there should be, on all machines: for alerts."
+    )
     web_host: str = Field(
         "127.0.0.1", description="Address of the server of /metrics, /healthz and /readyz."
     )

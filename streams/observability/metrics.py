@@ -2,11 +2,12 @@
 
 Counters and histograms are updated once per batch. What the state of a task shows (prequential
 metrics, events that wait for labels) is read when Prometheus scrapes, and costs nothing in between.
+Counts of what is known to be possible begin at 0.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Generic, TypeVar
 
 import prometheus_client as prometheus
@@ -14,11 +15,14 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.registry import Collector
 
+from millrace.models.pipeline.definition import Pipeline
 from millrace.streams.observability import names
+from millrace.streams.observability.beginning import known_alerts
+from millrace.streams.observability.few import OPEN_LABELS, FewValues
 from millrace.streams.observability.latency import LATENCY_BUCKETS_SECONDS, LatencyHistogram
 from millrace.streams.observability.names import MetricName
 from millrace.streams.observability.published import Published
-from millrace.streams.operators.base import Tally
+from millrace.streams.operators.base import Reading, Tally
 from millrace.streams.topology.task import Task
 
 M = TypeVar("M", bound=MetricWrapperBase)
@@ -31,6 +35,11 @@ class TaskCollector(Collector):
 
     def __init__(self, pipeline: str) -> None:
         self._pipeline = pipeline
+        self._few = {
+            (name, each): FewValues(each)
+            for name, metric in names.READINGS.items()
+            for each in OPEN_LABELS & {*metric.labels}
+        }
         self.tasks: dict[tuple[str, int], Task] = {}
 
     def collect(self) -> Iterator[Metric]:
@@ -41,11 +50,31 @@ class TaskCollector(Collector):
             )
             for name, each in names.READINGS.items()
         }
+        shown: dict[tuple[str, ...], float] = {}
         for (_, partition), task in sorted(self.tasks.items()):
             for operator in task.operators:
-                for metric, labels, value in operator.readings():
-                    families[metric].add_metric([self._pipeline, str(partition), *labels], value)
+                for reading in operator.readings():
+                    series = (reading.metric, str(partition), *self._labels(reading))
+                    shown[series] = shown.get(series, 0.0) + reading.value
+        for (metric, *labels), value in shown.items():
+            families[metric].add_metric([self._pipeline, *labels], value)
         yield from families.values()
+
+    def _labels(self, reading: Reading) -> Iterator[str]:
+        """Yield the labels under which a reading is shown."""
+        of_reading = names.READINGS[reading.metric].labels[1:]  # not of the partition
+        for label, value in zip(of_reading, reading.labels, strict=True):
+            few = self._few.get((reading.metric, label))
+            yield value if few is None else few(value)
+
+
+class _Registry(prometheus.CollectorRegistry):
+    """Metrics without the times at which they were made, a series more for each counter."""
+
+    def collect(self) -> Iterator[Metric]:
+        for metric in super().collect():
+            metric.samples = [each for each in metric.samples if not each.name.endswith("_created")]
+            yield metric
 
 
 class Metrics:
@@ -58,7 +87,7 @@ class Metrics:
     """
 
     def __init__(self, pipeline: str) -> None:
-        self.registry = prometheus.CollectorRegistry()
+        self.registry = _Registry()
         self._pipeline = pipeline
         self._tasks = TaskCollector(pipeline)
         self.registry.register(self._tasks)
@@ -69,6 +98,8 @@ class Metrics:
         self._predictions = self._counter(names.PREDICTIONS)
         self._outcomes = self._counter(names.OUTCOMES)
         self._alerts = self._counter(names.ALERTS)
+        self._sources = FewValues("source")
+        self.workers_expected = self._gauge(names.WORKERS_EXPECTED)
         self.batch_seconds = self._histogram(names.AGENT_BATCH_SECONDS, LATENCY_BUCKETS_SECONDS)
         self.save_pause_seconds = self._histogram(names.SAVE_PAUSE_SECONDS, LATENCY_BUCKETS_SECONDS)
         self.batch_records = self._histogram(names.AGENT_BATCH_RECORDS, _BATCH_BUCKETS)
@@ -87,9 +118,42 @@ class Metrics:
         self.archive_failures = self._counter(names.ARCHIVE_FAILURES)
         self.restore_seconds = self._gauge(names.RESTORE_SECONDS)
 
+    def begin(self, agent: str, reads: Iterable[str], keeps: Iterable[str]) -> None:
+        """Let what is counted of an agent begin at 0.
+
+        Parameters
+        ----------
+        agent
+            Its name.
+        reads, keeps
+            Topics, without prefix: its inputs, and those of its state.
+        """
+        for each in (self.restarts, self.state_refused, self.state_lost):
+            each.labels(agent)
+        for histogram in (self.batch_seconds, self.batch_records, self.save_pause_seconds):
+            histogram.labels(agent)
+        for error in names.COMMON_ERRORS:
+            self.broker_errors.labels(agent, error)
+        for topic in reads:
+            self.skipped.labels(agent, topic)
+            for cause in names.GAP_CAUSES:
+                self.gaps.labels(agent, topic, cause)
+        for topic in keeps:
+            self.state_skipped.labels(agent, topic)
+
     def watch(self, agent: str, partition: int, task: Task) -> None:
         """Show the state of a task until `forget`."""
         self._tasks.tasks[agent, partition] = task
+        self._begin_models(task.operators[0].pipeline)
+
+    def _begin_models(self, pipeline: Pipeline) -> None:
+        """Let what a definition's models can lead to begin at 0."""
+        by_model = (self._predictions, self._tallied["learned"], self._tallied["failed"])
+        for model in pipeline.models:
+            for each in by_model:
+                each.labels(model)
+        for detector, source in known_alerts(pipeline):
+            self._alerts.labels(detector, self._sources(source))
 
     def forget(self, agent: str) -> None:
         """Remove what is shown of an agent's partitions: they are revoked."""
@@ -112,8 +176,8 @@ class Metrics:
             self._predictions.labels(model).inc(number)
         for fate, number in published.outcomes.items():
             self._outcomes.labels(fate).inc(number)
-        for alert, number in published.alerts.items():
-            self._alerts.labels(*alert).inc(number)
+        for (detector, source), number in published.alerts.items():
+            self._alerts.labels(detector, self._sources(source)).inc(number)
 
     def render(self) -> bytes:
         """Return the exposition that Prometheus scrapes."""
@@ -123,7 +187,10 @@ class Metrics:
         metric = prometheus.Counter(
             str(name), name.documentation, ["pipeline", *name.labels], registry=self.registry
         )
-        return _Labelled(metric, self._pipeline)
+        counter = _Labelled(metric, self._pipeline)
+        for values in name.begins:
+            counter.labels(*values)
+        return counter
 
     def _gauge(self, name: MetricName) -> _Labelled[prometheus.Gauge]:
         metric = prometheus.Gauge(

@@ -6,8 +6,15 @@ what their state shows (`Reading`) to an entry.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import product
 from typing import Literal, TypeAlias
+
+from millrace.schemas import Fate, RejectReason
+from millrace.streams.control.commands import COMMANDS as _KNOWN_COMMANDS
+from millrace.streams.operators.registry import CONTROL, OPERATORS
+from millrace.streams.sources.envelopes.base import Says
 
 PREFIX = "millrace_"
 
@@ -28,6 +35,9 @@ class MetricName:
         One sentence.
     labels
         In addition to `pipeline`, which every metric has.
+    begins
+        Values of the labels, where they are known beforehand: their counts begin at 0, so that
+        `increase` sees the first of each.
 
     Examples
     --------
@@ -39,6 +49,7 @@ class MetricName:
     kind: Kind
     documentation: str
     labels: tuple[str, ...]
+    begins: tuple[tuple[str, ...], ...] = ()
 
     def __str__(self) -> str:
         return PREFIX + self.name
@@ -59,8 +70,10 @@ class MetricName:
         return f"{self}_sum"
 
 
-def _counter(name: str, documentation: str, *labels: str) -> MetricName:
-    return MetricName(name, "counter", documentation, labels)
+def _counter(
+    name: str, documentation: str, *labels: str, begins: Iterable[tuple[str, ...]] = ()
+) -> MetricName:
+    return MetricName(name, "counter", documentation, labels, tuple(begins))
 
 
 def _gauge(name: str, documentation: str, *labels: str) -> MetricName:
@@ -71,26 +84,60 @@ def _histogram(name: str, documentation: str, *labels: str) -> MetricName:
     return MetricName(name, "histogram", documentation, labels)
 
 
-RECORDS_RECEIVED = _counter("records_received", "Records read, by kind.", "kind")
-EVENTS_REJECTED = _counter("events_rejected", "Events in rejects.", "reason")
-LABELS_REJECTED = _counter("labels_rejected", "Labels in rejects.", "reason")
-TOMBSTONES_IGNORED = _counter("tombstones_ignored", "Records without a value, ignored.", "kind")
-ROWS_PASSED_OVER = _counter(
-    "rows_passed_over", "Rows that changed or are gone, which are no events.", "says"
+_KINDS = [*product(("event", "label"))]
+_REASONS = [(each.value,) for each in RejectReason]
+_OF_EVENTS = {Fate.EXPIRED, Fate.EVICTED, Fate.REMOVED}
+_COMMANDS = product((*_KNOWN_COMMANDS, "unknown"), ("accepted", "refused"))
+
+RECORDS_RECEIVED = _counter("records_received", "Records read, by kind.", "kind", begins=_KINDS)
+EVENTS_REJECTED = _counter("events_rejected", "Events in rejects.", "reason", begins=_REASONS)
+LABELS_REJECTED = _counter("labels_rejected", "Labels in rejects.", "reason", begins=_REASONS)
+TOMBSTONES_IGNORED = _counter(
+    "tombstones_ignored", "Records without a value, ignored.", "kind", begins=_KINDS
 )
-LABELS = _counter("labels", "Labels, by fate.", "fate")
-EVENTS_EXPIRED = _counter("events_expired", "Events that got no label in time.", "cause")
+ROWS_PASSED_OVER = _counter(
+    "rows_passed_over",
+    "Rows that changed or are gone, which are no events.",
+    "says",
+    begins=[(each.value,) for each in Says if each is not Says.IS],
+)
+LABELS = _counter(
+    "labels",
+    "Labels, by fate.",
+    "fate",
+    begins=[(each.value,) for each in Fate if each not in _OF_EVENTS],
+)
+EVENTS_EXPIRED = _counter(
+    "events_expired",
+    "Events that got no label in time.",
+    "cause",
+    begins=product(("ttl", "limit", "removed")),
+)
 EXAMPLES_LEARNED = _counter("examples_learned", "Examples learned from.", "model")
 CANDIDATE_FAILURES = _counter(
     "candidate_failures", "Exceptions and invalid predictions of a candidate.", "candidate"
 )
-COMMANDS = _counter("commands", "Commands that were accepted or refused.", "command", "result")
+COMMANDS = _counter(
+    "commands",
+    "Commands that were accepted or refused.",
+    "command",
+    "result",
+    begins=[*_COMMANDS, ("unreadable", "refused")],
+)
 INTERNAL_ERRORS = _counter(
-    "internal_errors", "Records rejected by a fault of Millrace's own.", "operator"
+    "internal_errors",
+    "Records rejected by a fault of Millrace's own.",
+    "operator",
+    begins=product((CONTROL, *OPERATORS, "encoding")),
 )
 
 PREDICTIONS = _counter("predictions", "Predictions published.", "model")
-OUTCOMES = _counter("outcomes", "Events and labels that have ended, by fate.", "fate")
+OUTCOMES = _counter(
+    "outcomes",
+    "Events and labels that have ended, by fate.",
+    "fate",
+    begins=[(each.value,) for each in Fate if each is not Fate.EARLY],
+)
 ALERTS = _counter("alerts", "Drift alerts.", "detector", "source")
 LATENCY = _histogram(
     "end_to_end_latency_seconds", "From the event's Kafka timestamp to its committed prediction."
@@ -131,6 +178,9 @@ DRIFT_UNWATCHED = _gauge(
 )
 MODELS = _gauge("models", "Model sets in memory.", "partition")
 
+WORKERS_EXPECTED = _gauge(
+    "workers_expected", "Processes that fold there should be, on all machines."
+)
 AGENT_BATCH_SECONDS = _histogram("agent_batch_seconds", "Time to fold and commit a batch.", "agent")
 AGENT_BATCH_RECORDS = _histogram("agent_batch_records", "Records in a batch.", "agent")
 CONSUMER_LAG_RECORDS = _gauge(
@@ -191,6 +241,12 @@ TALLIED = {
     "internal_error": INTERNAL_ERRORS,
 }
 """Name that operators count under to the counter that shows it."""
+
+GAP_CAUSES = ("expired", "recreated", "truncated")
+"""Why records are not there any more."""
+
+COMMON_ERRORS = ("_ALL_BROKERS_DOWN", "_TIMED_OUT", "_TRANSPORT")
+"""Kafka's names of the broker errors that are met most."""
 
 READINGS = {
     each.name: each

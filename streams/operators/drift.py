@@ -112,8 +112,9 @@ class DriftOperator(Operator):
         return [each for part in self._columns(slice_) for each in self._watch(part)]
 
     def readings(self) -> Iterable[Reading]:
-        for source, monitor in self._monitors.items():
-            yield Reading("drift_unwatched", (source,), not monitor.is_watching)
+        for source, monitor in self._monitors.items():  # of thousands of inputs, the few
+            if source == _PREDICTION or not monitor.is_watching:
+                yield Reading("drift_unwatched", (source,), not monitor.is_watching)
 
     def _columns(self, slice_: Slice) -> Iterator[PredictionColumns]:
         for is_columns, parts in groupby(slice_.parts, lambda each: isinstance(each, Columns)):

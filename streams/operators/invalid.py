@@ -10,6 +10,9 @@ from millrace.models.monitoring.drift import DriftPolicy
 from millrace.schemas.records import Alert, FeatureVector
 from millrace.streams.operators.record import AlertRecord, Origin
 
+VALIDITY = "validity"
+"""What such alerts name as their detector."""
+
 
 def invalid_alert(
     candidate: str,
@@ -34,7 +37,7 @@ def invalid_alert(
     """
     alert = Alert(
         source=f"invalid:{candidate}",
-        detector="validity",
+        detector=VALIDITY,
         event_id=vector["event_id"],
         event_time_ms=vector["event_time_ms"],
         position=count,

@@ -20,7 +20,8 @@ def first_rejects(clients: Clients, pipeline: Pipeline, samples: Samples) -> dic
     The topic is read until there is one for each reason that was counted.
     """
     counters = (names.EVENTS_REJECTED, names.LABELS_REJECTED)
-    reasons = {each for name in counters for each in samples.by("reason", name.total)}
+    counted = [samples.by("reason", name.total) for name in counters]
+    reasons = {each for counts in counted for each, count in counts.items() if count}
     details: dict[str, str] = {}
     if not reasons:
         return details

@@ -90,6 +90,7 @@ class Archiver:
         self._writer = writer
         self._agent = agent
         self._metrics = metrics
+        metrics.archive_failures.labels(agent)  # begins at 0
         self._clock = clock
         self._changed = Condition()
         self._is_stopping = False

@@ -112,6 +112,7 @@ class Assembly:
             topic: self.partitions[full_name(self._prefix, topic)] for topic in self.agent.reads
         }
         check_inputs(self.agent, reads, self._prefix)
+        self.metrics.begin(self.agent.name, self.agent.reads, topics_beside(self.agent))
         return Engine(
             self.agent.name,
             connect=self.connect,

@@ -12,12 +12,21 @@ import pytest
 import yaml
 from prometheus_client.metrics_core import Metric
 
+from millrace.models.pipelines import loans
+from millrace.streams.api.pages import Pages, ProcessState
+from millrace.streams.api.report import Report
+from millrace.streams.kafka.fakes import FakeBroker
+from millrace.streams.observability.scraping import Samples
+from tests.unit.streams.runtime.worker import FakeWorker, work
+
 _SELECTOR = re.compile(r"\b(millrace_\w+)(?:\{([^}]*)\})?")
 _MATCHER = re.compile(r'(\w+)\s*(=~|!~|!=|=)\s*"([^"]*)"')
 _GROUPING = re.compile(r"\b(?:by|on|group_left)\s*\(([^)]*)\)")
 _MADE = re.compile(r'label_replace\(.*?, "(\w+)", ')
 _SHOWN = re.compile(r"\{\{\s*(?:\$labels\.)?(\w+)\s*\}\}")
-_OF_THE_SCRAPE = {"instance", "job"}
+_OF_THE_SCRAPE = {"instance", "job", "process"}  # and of a worker of several processes
+
+_EVENTS, _NOW_MS = 40, 1_800_000_000_000
 
 LabelValues = Mapping[str, Mapping[str, set[str]]]
 
@@ -41,6 +50,23 @@ class Query(NamedTuple):
             for label in labels.split(",")
             if label.strip()
         }
+
+
+@pytest.fixture(scope="module")
+def page() -> Samples:
+    """Give what a worker exposes after a few loans, whose labels are with them, and a save."""
+    broker, name = FakeBroker(), loans.pipeline.name
+    worker = FakeWorker(broker, loans.pipeline)
+    worker.engine()
+    session = worker.start()
+    for each in loans.applications(_EVENTS):
+        broker.put(f"{name}.events", json.dumps(each).encode(), timestamp_ms=_NOW_MS)
+    work(session)
+    worker.pass_time()
+    session.poll(1)  # saves what is due
+    report = Report(name, worker.metrics.render().decode())
+    answer = Pages(lambda: [ProcessState(1, report, 0.5)]).answer("/metrics")
+    return Samples.parse(answer.body.decode())
 
 
 def _dashboard() -> dict[str, Any]:
@@ -138,3 +164,32 @@ def test_alerts_say_how_bad_it_is_and_what_to_do() -> None:
         assert rule["alert"].startswith("Millrace")
         assert rule["labels"]["severity"] in {"critical", "warning", "info"}
         assert set(rule["annotations"]) == {"summary", "description"}
+
+
+def test_each_alert_has_an_example_in_which_it_fires_and_one_in_which_it_does_not() -> None:
+    """`promtool test rules` tries them where Prometheus is installed: see tests/integration."""
+    path = Path(__file__).parents[3] / "deploy/prometheus/alerts.test.yml"
+    document = yaml.safe_load(path.read_text())
+    tried = [each for test in document["tests"] for each in test["alert_rule_test"]]
+    names = {rule["alert"] for rule in _rules()}
+    assert {each["alertname"] for each in tried if each.get("exp_alerts")} == names
+    assert {each["alertname"] for each in tried if not each.get("exp_alerts")} == names
+
+
+def test_no_rule_names_a_job() -> None:
+    """Workers are known by what they expose, whatever their job is called."""
+    for rule in _rules():
+        assert not re.search(r"\bjob\s*[=!]", rule["expr"]), rule["alert"]
+
+
+def test_every_panel_has_data_when_nothing_has_gone_wrong(page: Samples) -> None:
+    """Each shows at least one metric that a worker exposes after a few events and labels."""
+    for panel in _dashboard()["panels"]:
+        targets = [Query(each["expr"], "") for each in panel.get("targets", [])]
+        found = [all(_is_there(page, *each) for each in query.selectors()) for query in targets]
+        assert any(found) or not targets, panel["title"]
+
+
+def _is_there(page: Samples, name: str, matchers: list[tuple[str, str, str]]) -> bool:
+    labels = {label: value for label, operator, value in matchers if operator == "="}
+    return any(page.select(name, **labels))

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from millrace import Pipeline
 from millrace.schemas import RejectReason
+from millrace.streams.observability import names
 from millrace.streams.observability.metrics import Metrics
 from millrace.streams.observability.published import Published
+from millrace.streams.operators import outcomes
+from millrace.streams.operators.base import Reading
+from millrace.streams.operators.drift import DriftOperator
 from millrace.streams.operators.record import (
     AlertRecord,
     OutcomeRecord,
@@ -21,6 +26,7 @@ from millrace.streams.operators.record import (
 from millrace.streams.operators.slice import Slice
 from millrace.streams.topology.chain import parse_chain
 from millrace.streams.topology.factory import TaskFactory
+from millrace.streams.topology.task import Task
 
 Make = Callable[..., Any]
 NOW_MS = 1_700_000_000_000
@@ -195,6 +201,93 @@ def test_what_the_runtime_counts_has_its_name_and_labels() -> None:
     assert value(metrics, "millrace_agent_batch_seconds_bucket", le="0.25", **drift) == 1
     assert value(metrics, "millrace_agent_batch_records_bucket", le="5.0", **drift) == 0
     assert value(metrics, "millrace_agent_batch_records_bucket", le="10.0", **drift) == 1
+
+
+def test_what_is_known_begins_at_0(run: Callable[[Metrics], None]) -> None:
+    """Reasons, fates, commands, what happens to agents, and what models can lead to."""
+    metrics = Metrics("p")
+    metrics.begin("drift", ["predictions"], ["state.drift"])
+    run(metrics)
+    for name, labels in (
+        *(("events_rejected", {"reason": each.value}) for each in RejectReason),
+        *(("labels_rejected", {"reason": each.value}) for each in RejectReason),
+        ("outcomes", {"fate": "expired"}),
+        ("labels", {"fate": "orphan"}),
+        *(("events_expired", {"cause": each}) for each in ("ttl", "limit", "removed")),
+        *(("rows_passed_over", {"says": each}) for each in ("changed", "gone", "nothing")),
+        ("tombstones_ignored", {"kind": "label"}),
+        ("commands", {"command": "promote", "result": "refused"}),
+        ("commands", {"command": "unreadable", "result": "refused"}),
+        ("internal_errors", {"operator": "learning"}),
+        ("candidate_failures", {"candidate": "own"}),
+        ("alerts", {"detector": "ADWIN", "source": "loss:own"}),
+        ("alerts", {"detector": "ADWIN", "source": "prediction"}),
+        ("alerts", {"detector": "validity", "source": "invalid:own"}),
+        ("agent_restarts", {"agent": "drift"}),
+        ("state_refused", {"agent": "drift"}),
+        ("state_entries_lost", {"agent": "drift"}),
+        ("state_records_skipped", {"agent": "drift", "topic": "state.drift"}),
+        ("records_skipped", {"agent": "drift", "topic": "predictions"}),
+        ("gaps_accepted", {"agent": "drift", "topic": "predictions", "cause": "recreated"}),
+        ("broker_errors", {"agent": "drift", "error": "_TRANSPORT"}),
+    ):
+        assert value(metrics, f"millrace_{name}_total", **labels) == 0, (name, labels)
+    assert value(metrics, "millrace_agent_batch_seconds_count", agent="drift") == 0
+
+
+def test_causes_of_expiry_are_those_of_the_join() -> None:
+    """Each cause that label_join counts begins at 0."""
+    assert {each for (each,) in names.EVENTS_EXPIRED.begins} == {*outcomes._CAUSES.values()}
+
+
+def test_no_series_says_when_a_counter_was_made(run: Callable[[Metrics], None]) -> None:
+    """`_created` would double the series, and nobody asks for it."""
+    metrics = Metrics("p")
+    run(metrics)
+    metrics.begin("drift", ["predictions"], ["state.drift"])
+    assert not [name for name, _ in samples(metrics) if name.endswith("_created")]
+
+
+def test_a_thousand_features_that_drift_are_few_series(make_origin: Make) -> None:
+    """The first 50 have their own, the others are added up; losses have room all the same."""
+    metrics, count = Metrics("p"), 1_000
+    sources = [*(f"input:f{n}" for n in range(count)), "loss:own", "prediction"]
+    for _ in range(2):
+        alerts = [{"detector": "ADWIN", "source": each} for each in sources]
+        origin = make_origin(timestamp_ms=NOW_MS)
+        made = [AlertRecord(each, origin) for each in alerts]  # type: ignore[arg-type]
+        metrics.count_published(Published(made), now_ms=NOW_MS)
+    shown = {
+        dict(where)["source"]: n
+        for (name, where), n in samples(metrics).items()
+        if name == "millrace_alerts_total"
+    }
+    assert len(shown) == 50 + 3
+    assert shown["input:f0"] == shown["loss:own"] == shown["prediction"] == 2
+    assert shown["input:other"] == 2 * (count - 50)
+    assert sum(shown.values()) == 2 * len(sources)
+
+
+class Crowded(DriftOperator):
+    """Shows a reading for each of a thousand features."""
+
+    def __init__(self, pipeline: Pipeline, metric: str) -> None:
+        super().__init__(pipeline)
+        self._metric = metric
+
+    def readings(self) -> Iterable[Reading]:
+        return [Reading(self._metric, (f"f{number}",), 1) for number in range(1_000)]
+
+
+@pytest.mark.parametrize("metric", ["windows_cut", "windows_evicted", "drift_unwatched"])
+def test_gauges_of_a_thousand_features_are_few_series(metric: str, make_pipeline: Make) -> None:
+    """Of each partition: the first 50 features that are met, and the sum of the others."""
+    metrics = Metrics("p")
+    for partition in range(2):
+        metrics.watch("drift", partition, Task([Crowded(make_pipeline(), metric)], lambda: 0))
+    shown = [n for (name, _), n in samples(metrics).items() if name == f"millrace_{metric}"]
+    assert len(shown) == 2 * (50 + 1)
+    assert sum(shown) == 2 * 1_000
 
 
 def test_pipelines_do_not_share(run: Callable[[Metrics], None]) -> None:
