@@ -48,7 +48,7 @@ test: lint kafka-jars ## Lint, types, layers, every test but those of test-platf
 	$(BIN)/pytest $(PARALLEL) -m "not platform" --cov --cov-report=term --durations=10
 
 .PHONY: test-platform
-test-platform: $(INSTALLED) kafka-jars ## Tests that take long: more faults, each right on Kafka
+test-platform: $(INSTALLED) kafka-jars platform-tools ## Tests that take long, or need more: faults, Prometheus, Kubernetes
 	$(BIN)/pytest $(PARALLEL) -m platform --durations=10
 
 .PHONY: chaos
@@ -104,6 +104,16 @@ kafka-jars: $(INSTALLED)
 		echo >&2; \
 	fi
 
+# Into folders of this repository: nothing is installed on the machine.
+.PHONY: platform-tools
+platform-tools: $(VENV)/.platform
+	@$(BIN)/python -m dev.prometheus
+
+$(VENV)/.platform: requirements-platform.lock $(INSTALLED)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+		-r requirements-platform.lock
+	@touch $@
+
 PIP_COMPILE = env -u PIP_FIND_LINKS CUSTOM_COMPILE_COMMAND='make lock' "$$tools/bin/pip-compile" \
 	--quiet --strip-extras --generate-hashes --allow-unsafe --annotation-style=line \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options $(UPGRADE)
@@ -119,6 +129,8 @@ lock: ## Pin what pyproject.toml requires, with hashes; UPGRADE=--upgrade for th
 	$(PIP_COMPILE) --build-deps-for wheel --constraint requirements.lock \
 		--output-file requirements-runtime.lock pyproject.toml; \
 	$(PIP_COMPILE) --constraint requirements.lock \
+		--output-file requirements-platform.lock requirements-platform.in; \
+	$(PIP_COMPILE) --constraint requirements.lock \
 		--output-file docs/requirements.lock pyproject.toml docs/requirements.in
 
 .PHONY: clean
@@ -126,7 +138,7 @@ clean: ## Remove what was made here: .venv, caches, the development Kafka and it
 	@if [ -e .kafka/kafka.pid ]; then \
 		echo "make clean requires that no development Kafka runs: make kafka-stop" >&2; exit 2; \
 	fi
-	rm -rf $(VENV) .docs docs/_build .kafka .bench .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .docs docs/_build .kafka .prometheus .bench .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	rm -rf build dist *.egg-info .coverage .coverage.* coverage.xml millrace-*-data
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

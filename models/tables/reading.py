@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Literal, NamedTuple, TextIO
 
 import pandas as pd
-from pyarrow import parquet
 
 from millrace.models.tables.columns import readable
 from millrace.schemas import DefinitionError
@@ -119,6 +118,13 @@ def read_table(path: Path | str, limit: int | None = None) -> Table:
 
 
 def _read_parquet(path: Path, limit: int | None) -> Table:
+    try:
+        from pyarrow import parquet  # noqa: PLC0415 - an extra, for this alone
+    except ImportError as error:
+        raise DefinitionError(
+            f"table must be CSV where pyarrow is not installed; got {str(path)!r}. To read Parquet:"
+            ' pip install "millrace[parquet]"'
+        ) from error
     _check_names(parquet.read_schema(path).names)
     frame = pd.read_parquet(path, dtype_backend="numpy_nullable")
     if any(name is not None for name in frame.index.names):  # pandas wrote an index, with names

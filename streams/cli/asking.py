@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import uuid
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TypeAlias
@@ -21,6 +20,7 @@ from millrace.streams.control.commands import COMMANDS, CommandSpec
 from millrace.streams.escaping import printable
 from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.settings import Settings
+from millrace.streams.who import user_name
 
 if TYPE_CHECKING:
     from millrace.models.pipeline.definition import Pipeline
@@ -112,7 +112,7 @@ def _asking(name: str, check: Check, then):  # type: ignore[no-untyped-def]  # c
             id=str(uuid.uuid4()),
             command=name,
             arguments=arguments,
-            who=who or getpass.getuser(),
+            who=who or user_name(),
             why=why,
         )
         pipeline = settings.load_pipeline()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import sys
 from contextlib import redirect_stdout
@@ -15,6 +14,7 @@ from millrace.streams.cli.options import pass_settings, require_broker, running_
 from millrace.streams.escaping import printable
 from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.settings import Settings
+from millrace.streams.who import user_name
 
 _EXAMPLES = """\b
 Examples:
@@ -84,10 +84,10 @@ def deploy(
             return EXIT_ERROR
         if settings.archive and not dry_run and Fate.RETIRED in found.candidates.values():
             reason = f"before the deploy of {bundle.digest[:12]}, which retires candidates"
-            snapshot_now(settings, prefix, who or getpass.getuser(), reason, wait_seconds)
+            snapshot_now(settings, prefix, who or user_name(), reason, wait_seconds)
     if not dry_run:
         DefinitionStore(clients, prefix, key).publish(bundle)
-        request = deploy_request(bundle, prefix, key, who or getpass.getuser(), why)
+        request = deploy_request(bundle, prefix, key, who or user_name(), why)
         asked(settings, prefix, request, wait_seconds)
     return 0
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import uuid
 
 import click
@@ -18,6 +17,7 @@ from millrace.streams.control.commands import RESTORE
 from millrace.streams.escaping import printable
 from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.settings import Settings
+from millrace.streams.who import user_name
 
 _EXAMPLE = """\b
 Example:
@@ -57,7 +57,7 @@ def restore(settings: Settings, version: str, who: str, why: str, wait_seconds: 
         id=str(uuid.uuid4()),
         command=RESTORE,
         arguments=found.to_arguments(),
-        who=who or getpass.getuser(),
+        who=who or user_name(),
         why=why,
     )
     asked(settings, topic_prefix(pipeline), request, wait_seconds)

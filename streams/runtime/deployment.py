@@ -6,7 +6,6 @@ a machine that has not been updated: the worker goes on with what is in force.
 
 from __future__ import annotations
 
-import getpass
 import json
 import socket
 import uuid
@@ -36,6 +35,7 @@ from millrace.streams.state.definitions import DefinitionStore
 from millrace.streams.state.migrations import Name
 from millrace.streams.state.signing import keys_of
 from millrace.streams.topology.topics import topic_prefix
+from millrace.streams.who import user_name
 
 _log = structlog.get_logger(__name__)
 
@@ -102,7 +102,7 @@ def settled(clients: Clients, pipeline: Pipeline, settings: Settings, key: bytes
     if _is_to_be_deployed(in_force, bundle, settings.deploy):
         retires = _check(in_force, bundle)
         DefinitionStore(clients, prefix, key).publish(bundle)
-        who = f"{getpass.getuser()}@{socket.gethostname()}"
+        who = f"{user_name()}@{socket.gethostname()}"
         requests = [deploy_request(bundle, prefix, key, who, "a worker has started with it")]
         if retires and settings.archive:
             why = "before a deploy that retires candidates"

@@ -46,12 +46,17 @@ def test_the_broker_is_the_version_that_tests_run_against(
 
 
 def test_every_service_has_a_health_check(compose: dict[str, Any]) -> None:
-    """A health check that gives up in time, and a restart after a crash."""
+    """A health check that gives up in time, and a restart after a crash.
+
+    The worker has that of its image.
+    """
     for name, service in compose["services"].items():
+        assert service["restart"] == "unless-stopped", name
+        if "build" in service:
+            continue
         check = service["healthcheck"]
         assert check["test"][0] == "CMD", name
         assert {"interval", "timeout", "retries", "start_period"} <= set(check), name
-        assert service["restart"] == "unless-stopped", name
 
 
 def test_workers_can_be_scaled(compose: dict[str, Any]) -> None:
@@ -62,6 +67,15 @@ def test_workers_can_be_scaled(compose: dict[str, Any]) -> None:
     first, last = map(int, published.split(":")[1].split("-"))
     assert last - first + 1 >= 10
     assert not any(volume in compose["volumes"] for volume, _ in _mounts(worker))
+
+
+def test_the_worker_may_write_nothing_but_temporary_files(compose: dict[str, Any]) -> None:
+    """Its root is read-only, it has no capabilities, and can get none."""
+    worker = compose["services"]["worker"]
+    assert worker["read_only"] is True
+    assert worker["tmpfs"] == ["/tmp"]
+    assert worker["cap_drop"] == ["ALL"]
+    assert worker["security_opt"] == ["no-new-privileges:true"]
 
 
 def test_services_wait_for_what_they_need(compose: dict[str, Any]) -> None:
@@ -99,7 +113,6 @@ def test_the_worker_gets_settings_that_exist_and_hold(
         monkeypatch.setenv(name, _expanded(value))
     settings = read_settings()
     assert settings.broker == "kafka:19092"
-    assert settings.web_host == "0.0.0.0"
     assert not settings.is_embedded
     assert load_pipeline(settings.pipeline).name == "loans"
 

@@ -13,6 +13,10 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from millrace.streams.api.pages import Pages, ProcessState
+from millrace.streams.api.report import Report
+from millrace.streams.api.server import PageServer
+
 _LOCKS = ("requirements.lock", "requirements-runtime.lock")
 _PIN = re.compile(r"^([a-z0-9-]+)==(\S+) \\((?:\n +--hash=sha256:[0-9a-f]{64}(?: \\)?)+)", re.M)
 
@@ -42,9 +46,79 @@ def test_the_base_image_is_one_and_pinned(dockerfile: str) -> None:
 
 
 def test_the_worker_is_not_root(dockerfile: str) -> None:
-    """The last stage changes to a user of its own before its entry point."""
+    """The last stage changes to a user of its own, by number, before its entry point."""
     last = dockerfile.rpartition("FROM ")[2]
-    assert last.index("USER millrace") < last.index("ENTRYPOINT")
+    user = re.search(r"^USER (\d+):\1$", last, re.M)
+    assert user is not None
+    assert f"--uid {user[1]} " in last[: user.start()]
+    assert user.start() < last.index("ENTRYPOINT")
+
+
+def test_others_can_reach_its_pages(dockerfile: str) -> None:
+    """It listens beyond the container, and the health check asks where it listens."""
+    assert "ENV MILLRACE_WEB_HOST=0.0.0.0" in dockerfile
+    (path,) = re.findall(r'CMD \["python", "/opt/millrace/([^"]+)"\]', dockerfile)
+    assert f"COPY deploy/image/{path} /opt/millrace/" in dockerfile
+
+
+@pytest.mark.parametrize(
+    ("host", "asked"), [("0.0.0.0", "127.0.0.1"), ("", "127.0.0.1"), ("127.0.0.2", "127.0.0.2")]
+)
+def test_the_health_check_asks_where_the_worker_listens(
+    host: str, asked: str, repository: Path, tmp_path: Path
+) -> None:
+    """On the port that is set, in a variable or a file; ready or not, and why not."""
+    waiting = {1: ["ingest"]}
+    pages = Pages(lambda: [ProcessState(1, Report("p", waiting=waiting[1]))])
+    server = PageServer(asked, 0, pages)
+    try:
+        (tmp_path / "port").write_text(f"{server.port}\n")
+        of_file = {"MILLRACE_WEB_PORT_FILE": str(tmp_path / "port")}
+        for port in ({"MILLRACE_WEB_PORT": str(server.port)}, of_file):
+            waiting[1] = ["ingest"]
+            done = _ready(repository, {"MILLRACE_WEB_HOST": host, **port})
+            assert (done.returncode, '"waiting": ["ingest"]' in done.stderr) == (1, True)
+            waiting[1] = []
+            done = _ready(repository, {"MILLRACE_WEB_HOST": host, **port})
+            assert (done.returncode, done.stderr) == (0, "")
+    finally:
+        server.close()
+    done = _ready(repository, {"MILLRACE_WEB_HOST": host, "MILLRACE_WEB_PORT": str(server.port)})
+    assert (done.returncode, f"no answer on port {server.port}" in done.stderr) == (1, True)
+
+
+def _ready(repository: Path, settings: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run the health check as a container does, behind a proxy that does not answer."""
+    return subprocess.run(
+        [sys.executable, repository / "deploy/image/ready.py"],
+        env={"http_proxy": "http://127.0.0.1:1", **settings},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def test_the_image_is_without_extras(repository: Path, project: dict[str, Any]) -> None:
+    """A worker reads no Parquet: pyarrow, 140 MB, is an extra, and the tests have it."""
+    assert [
+        each.partition(">")[0] for each in project["project"]["optional-dependencies"]["parquet"]
+    ] == ["pyarrow"]
+    tested, runs = (_pins(repository / lock) for lock in _LOCKS)
+    assert "pyarrow" in tested
+    assert "pyarrow" not in runs
+
+
+def test_what_platform_tests_need_agrees_with_the_rest(repository: Path) -> None:
+    """It is installed beside what is tested: with hashes, no address, and no other version."""
+    path = repository / "requirements-platform.lock"
+    text, pins = path.read_text(), _pins(path)
+    assert "kubernetes-validate" in pins
+    assert len(re.findall(r"^[A-Za-z0-9]", text, re.M)) == len(pins)
+    assert "://" not in text
+    assert not re.search(r"^-", text, re.M)
+    tested = _pins(repository / "requirements.lock")
+    assert {name: tested[name] for name in pins.keys() & tested}.items() <= pins.items()
 
 
 def test_packages_are_installed_by_hash(dockerfile: str) -> None:

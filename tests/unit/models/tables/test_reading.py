@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -240,3 +241,12 @@ def test_a_quote_without_an_end_is_refused(rows: str, line: int, write: Write) -
     """The message has the line in which its row begins."""
     found = refusal(write("a,b\n" + rows))
     assert f"an end to each quote; the row that begins in line {line} of" in found
+
+
+def test_parquet_asks_for_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without pyarrow, a CSV file is read as ever, and a Parquet file is refused with the fix."""
+    (tmp_path / "t.csv").write_text("x,y\n1,a\n")
+    (tmp_path / "t.parquet").touch()
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert len(read_table(tmp_path / "t.csv").frame) == 1
+    assert 'pip install "millrace[parquet]"' in refusal(tmp_path / "t.parquet")
