@@ -56,3 +56,7 @@ class Samples:
         for found, value in self.select(name, **labels):
             sums[found[label]] = sums.get(found[label], 0.0) + value
         return sums
+
+    def counted(self, label: str, name: str, **labels: str) -> dict[str, float]:
+        """Return what `by` does, of what is not 0: much begins at 0 that never happens."""
+        return {value: each for value, each in self.by(label, name, **labels).items() if each}

@@ -20,8 +20,7 @@ def first_rejects(clients: Clients, pipeline: Pipeline, samples: Samples) -> dic
     The topic is read until there is one for each reason that was counted.
     """
     counters = (names.EVENTS_REJECTED, names.LABELS_REJECTED)
-    counted = [samples.by("reason", name.total) for name in counters]
-    reasons = {each for counts in counted for each, count in counts.items() if count}
+    reasons = {each for name in counters for each in samples.counted("reason", name.total)}
     details: dict[str, str] = {}
     if not reasons:
         return details

@@ -288,7 +288,7 @@ def test_the_accounts_of_events_balance(flow: Flow) -> None:
 
 def test_the_accounts_of_labels_balance(flow: Flow) -> None:
     """Every label has one fate, and those that taught nothing are in `rejects`."""
-    fates = flow.metrics.by("fate", "millrace_labels_total")
+    fates = flow.metrics.counted("fate", "millrace_labels_total")
     assert fates == {
         "joined": GOOD // 2 + 3,
         "early": 3,

@@ -218,7 +218,7 @@ def test_a_restart_goes_on_from_what_was_saved(life: Life) -> None:
     assert restored["prediction-learning"] == [0, 1]  # commands are on each partition
     assert restored["feature"] == [0, 1]
     assert restored["drift"] == [0]
-    read = life.later.by("agent", "millrace_agent_batch_records_sum")
+    read = life.later.counted("agent", "millrace_agent_batch_records_sum")
     assert read == dict.fromkeys(INPUT_OF, LATER)
 
 

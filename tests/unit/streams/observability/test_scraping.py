@@ -44,6 +44,7 @@ def test_values_are_added_up_by_a_label(samples):
     assert samples.by("what", "made_total") == {"pig": 5.0, "cat": 0.1}
     assert samples.by("what", "made_total", size="small") == {"pig": 3.0}
     assert samples.by("what", "nothing") == {}
+    assert Samples.parse('made_total{what="pig"} 0.0\n').counted("what", "made_total") == {}
 
 
 def test_an_empty_page_has_no_samples():
