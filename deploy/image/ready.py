@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 _LOOPBACK = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - is asked for, not bound
@@ -26,8 +26,8 @@ def problem(environment: Mapping[str, str]) -> str:
         connection.request("GET", "/readyz")
         answer = connection.getresponse()
         return "" if answer.status == 200 else answer.read().decode()
-    except OSError as error:
-        return f"no answer on port {port}: {error}"
+    except (OSError, HTTPException) as error:
+        return f"no answer on port {port}: {error!r}"
     finally:
         connection.close()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from millrace.models.monitoring.detectors import Detector, make_detector
+from millrace.models.monitoring.detectors import make_detector
 from millrace.models.pipeline.definition import Pipeline
 from millrace.streams.operators.invalid import VALIDITY
 
@@ -22,10 +22,6 @@ def known_alerts(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
     watched = [(drift.loss, f"loss:{name}") for name in pipeline.models]
     for detector, source in [*watched, (drift.predictions, "prediction")]:
         if isinstance(detector, str):
-            yield _class_name(detector), source
+            yield type(make_detector(detector)).__name__, source
     for name in pipeline.models:
         yield VALIDITY, f"invalid:{name}"
-
-
-def _class_name(detector: Detector) -> str:
-    return type(make_detector(detector)).__name__

@@ -81,6 +81,7 @@ def test_events_go_in_and_predictions_come_out(broker, millrace):
         assert (code, err) == (0, "20 labels sent to loans.labels\n")
         samples = _wait_for(worker, "millrace_examples_learned_total", 20)
         assert samples.counted("reason", "millrace_events_rejected_total") == {"missing_field": 1.0}
+        assert samples.total("millrace_workers_expected") == 1
         assert worker.failing() == {}
 
         code, out, err = millrace("consume", "loans.predictions")

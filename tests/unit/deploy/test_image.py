@@ -141,7 +141,7 @@ def test_the_image_gets_what_it_is_built_of(repository: Path) -> None:
     kept = (repository / ".dockerignore").read_text().splitlines()
     assert kept[1] == "*"
     packages = ("millrace", "schemas", "models", "streams")
-    for name in ("pyproject.toml", "requirements-runtime.lock", *packages):
+    for name in ("pyproject.toml", "requirements-runtime.lock", "deploy/image", *packages):
         assert f"!{name}" in kept
         assert (repository / name).exists()
     links = [each for each in (repository / "millrace").iterdir() if each.is_symlink()]
