@@ -142,7 +142,8 @@ class RegisteredReader:
             if parsed is None:
                 return _json_object(data[HEADER_SIZE_BYTES:])
             _, written = parsed
-            decoder = Decoder(written.name, resolved(written, written))
+            name = written.name.rpartition(".")[2]
+            decoder = Decoder(name, resolved(written, written))
             self._known.put(schema_id, decoder, registered.size_bytes)
         found: Mapping[str, Any] = decoder.decode(data, HEADER_SIZE_BYTES)
         return found

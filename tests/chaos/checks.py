@@ -185,6 +185,8 @@ class Checker:
         writer = {"features": "feature", "alerts": "drift"}.get(topic, "prediction")
         if topic == "alerts" and value["source"].startswith("loss:"):
             writer = "learning"
+        if topic == "alerts" and value["source"].startswith("cut:"):
+            writer = "feature"
         if topic == "alerts" and value["source"].startswith("invalid:"):
             writer = "prediction"
         return next(each.name for each in agents if writer in each), value
