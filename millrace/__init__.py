@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     )
     from millrace.models.monitoring.drift import DriftPolicy, DriftSettings
     from millrace.models.pipeline.definition import OnError, Pending, Pipeline, Scope
+    from millrace.models.pipeline.label_conflicts import LabelConflicts
     from millrace.models.pipeline.label_default import LabelDefault
     from millrace.models.pipeline.loading import load_pipeline
     from millrace.models.pipeline.on_change import Candidate, OnChange
@@ -57,6 +58,7 @@ _MODULES = {
     ),
     "millrace.models.monitoring.drift": ("DriftPolicy", "DriftSettings"),
     "millrace.models.pipeline.definition": ("OnError", "Pending", "Pipeline", "Scope"),
+    "millrace.models.pipeline.label_conflicts": ("LabelConflicts",),
     "millrace.models.pipeline.label_default": ("LabelDefault",),
     "millrace.models.pipeline.loading": ("load_pipeline",),
     "millrace.models.pipeline.on_change": ("Candidate", "OnChange"),
@@ -82,6 +84,7 @@ __all__ = [
     "DriftSettings",
     "Feature",
     "Header",
+    "LabelConflicts",
     "LabelDefault",
     "LabelSource",
     "MessageKey",

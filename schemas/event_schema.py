@@ -30,7 +30,7 @@ from millrace.schemas.codec.types import (
 )
 from millrace.schemas.compatibility import reading_problems
 from millrace.schemas.errors import DefinitionError, RecordError
-from millrace.schemas.files import current, earlier, shipped
+from millrace.schemas.files import current, earlier, shipped, versions
 from millrace.schemas.paths import branches_at, changed_at, check_used_once, paths_of
 from millrace.schemas.records import Fields, RejectReason
 
@@ -154,7 +154,7 @@ class EventSchema:
     @cached_property
     def codec(self) -> Codec:
         """Decode what a user may produce to `events` in single-object encoding."""
-        return Codec([self.as_written, self.accepted, shipped("label")])
+        return Codec([self.as_written, self.accepted, *versions("label")])
 
     @cached_property
     def clean(self) -> AvroType[Fields]:

@@ -73,3 +73,9 @@ def shipped(name: str) -> AvroType[Mapping[str, object]]: ...
 def shipped(name: str) -> object:
     """Return the type that `schemas/<name>.avsc` describes; it reads earlier versions, too."""
     return AvroType(current(name), earlier(name))
+
+
+@cache
+def versions(name: str) -> tuple[AvroType[Mapping[str, object]], ...]:
+    """Return the types of earlier releases, each as it was written, and today's, which is last."""
+    return (*map(AvroType, earlier(name)), shipped(name))

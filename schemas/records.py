@@ -44,6 +44,7 @@ class Label(TypedDict):
     label: LabelValue
     label_time_ms: int | None
     key: str | None
+    source: str | None
 
 
 class Event(TypedDict):
@@ -118,7 +119,9 @@ class Fate(StrEnum):
     EARLY = "early"
     """The label came before its event, and waits for it."""
     CORRECTED = "corrected"
-    """Another early label of the same event replaced this one."""
+    """While it waited, another label of the same event replaced this one."""
+    OVERRULED = "overruled"
+    """Another label of the same event was waiting, and stays."""
     DUPLICATE = "duplicate"
     """The event was already learned with the same label."""
     LATE_CORRECTION = "late_correction"
@@ -130,7 +133,7 @@ class Fate(StrEnum):
     UNKNOWN_CLASS = "unknown_class"
     """The label is of one class more than `max_classes`; its event waits for another label."""
     REMOVED = "removed"
-    """The row of the event was deleted while the event waited for its label."""
+    """The row of the event was deleted while the event, or this label of it, waited."""
     EXPIRED = "expired"
     """The event got no label within `pending.ttl`."""
     EVICTED = "evicted"
@@ -146,6 +149,7 @@ class Outcome(TypedDict):
     fate: str
     label: LabelValue | None
     label_delay_ms: int | None
+    label_source: str | None
     losses: dict[str, float]
 
 

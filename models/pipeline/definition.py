@@ -31,6 +31,7 @@ from millrace.models.parameters import (
     whole_number,
 )
 from millrace.models.pipeline.factories import check_factories
+from millrace.models.pipeline.label_conflicts import LabelConflicts
 from millrace.models.pipeline.label_default import LabelDefault
 from millrace.models.pipeline.labels import Labels, class_limit
 from millrace.models.pipeline.model import Model, ModelFactory
@@ -84,13 +85,13 @@ class Pending:
     Parameters
     ----------
     limit
-        Events that may wait at a time; the oldest is evicted. As many early labels may wait, and
-        the ids of as many events that have ended are remembered.
+        Events that may wait at a time; the oldest is evicted. As many early labels may wait, as
+        many labels may be held, and the ids of as many events that have ended are remembered.
     ttl
         How far event time may advance before an event's label counts as late, and before a label
         counts as one of no event. With `label_default`, an event waits as long as that says.
     limit_bytes
-        Most memory for each of the three, by a rough count; the oldest is evicted.
+        Most memory for each of the four, by a rough count; the oldest is evicted.
     """
 
     limit: int = 100_000
@@ -196,6 +197,10 @@ class Pipeline:
     label_default
         What the label of an event is when none has come for so long: a `LabelDefault`. None: an
         event that gets no label is never learned.
+    label_conflicts
+        What counts where an event gets several labels: `LabelConflicts`. None: the first to come
+        while the event waits is learned at once; of those that come before it, the one of the
+        largest priority counts, and the last of these.
 
     Raises
     ------
@@ -251,6 +256,7 @@ class Pipeline:
     events: Sequence[Source] = ()
     labels: Sequence[LabelSource] = ()
     label_default: LabelDefault | None = None
+    label_conflicts: LabelConflicts | None = None
 
     def __post_init__(self) -> None:
         _check_name(self.name)
@@ -260,6 +266,7 @@ class Pipeline:
         self._check_limits()
         self._check_sources()
         self._check_label_default()
+        self._check_label_conflicts()
         self._check_models()
         self._check_metrics()
         self._check_features()
@@ -292,6 +299,12 @@ class Pipeline:
         """Return an untrained model of a candidate, with a seed wherever it was given none."""
         model = self.models[name]()
         return seeded(_place(name), model) if self.seeds else model
+
+    @property
+    def longest_wait(self) -> timedelta:
+        """How far event time advances before an event no longer waits for its label."""
+        default = self.label_default
+        return self.pending.ttl if default is None else default.after
 
     @property
     def learns_without_labels(self) -> bool:
@@ -415,6 +428,16 @@ class Pipeline:
         except RecordError as error:
             raise DefinitionError(f"label_default.label: {error.detail}") from None
         self._set("label_default", LabelDefault(label, after=default.after))
+
+    def _check_label_conflicts(self) -> None:
+        conflicts = self.label_conflicts
+        if conflicts is None:
+            return
+        must = "label_conflicts must be LabelConflicts(within=...), or None"
+        require(isinstance(conflicts, LabelConflicts), must, conflicts)
+        limit = "pending.ttl" if self.label_default is None else "label_default.after"
+        must = f"label_conflicts.within must be no longer than {limit} ({self.longest_wait})"
+        require(conflicts.within <= self.longest_wait, must, conflicts.within)
 
     def _check_models(self) -> None:
         must = "models must be a dictionary of names and callables, one or more"

@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeAlias
 
-from millrace.models.parameters import choice, named_fields, require, text
+from millrace.models.parameters import choice, named_fields, require, text, whole_number
 from millrace.models.pipeline.record_parts import OF_RECORD, EventId, Part, check_parts, id_parts
 from millrace.schemas.records import LabelValue
 
@@ -105,6 +105,9 @@ class LabelSource:
     key
         Field, or other part of the record, with the key of the event. It is needed where models are
         kept by partition or by key, and the pipeline has a key.
+    priority
+        Of several labels of an event, the one of the largest priority counts, as long as none is
+        learned: see `LabelConflicts`. Other labels than those of sources have 1.
     envelope
         What its records are wrapped in, as with a `Source`. A row that has changed is a label, too.
     decode, start
@@ -131,6 +134,7 @@ class LabelSource:
     values: Mapping[Any, LabelValue] | None = field(default=None, kw_only=True)
     time: Part | None = field(default=None, kw_only=True)
     key: Part | None = field(default=None, kw_only=True)
+    priority: int = field(default=1, kw_only=True)
     envelope: str = field(default="plain", kw_only=True)
     decode: Decode | None = field(default=None, kw_only=True)
     start: Start | str | datetime = field(default=Start.EARLIEST, kw_only=True)
@@ -143,6 +147,7 @@ class LabelSource:
         for parameter in ("time", "key"):
             part = getattr(self, parameter)
             check_parts(parameter, [] if part is None else [part], OF_RECORD)
+        whole_number("priority", self.priority, least=0)
         _check_decode(self.decode, self.envelope)
         is_read = callable(self.label) or (isinstance(self.label, str) and self.label != "")
         require(is_read, "label must be the name of a field, or a callable", self.label)

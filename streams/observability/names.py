@@ -155,7 +155,7 @@ PREQUENTIAL_EXAMPLES = _gauge(
 )
 PENDING = _gauge(
     "pending",
-    "Events that wait for their labels (event) and labels for their events (label).",
+    "Events that wait for labels (event), labels for events (label) and others (held_label).",
     *("partition", "kind"),
 )
 MODEL_VERSION = _gauge(

@@ -133,7 +133,7 @@ class OutcomeColumns(Columns):
 
     Attributes
     ----------
-    event_ids, keys, event_times_ms, fates, labels, label_delays_ms
+    event_ids, keys, event_times_ms, fates, labels, label_delays_ms, label_sources
         Columns of what `Outcome` describes.
     losses
         Candidate to its column of losses: None where it has none.
@@ -149,6 +149,7 @@ class OutcomeColumns(Columns):
     fates: Sequence[str]
     labels: Sequence[LabelValue | None]
     label_delays_ms: Sequence[int | None]
+    label_sources: Sequence[str | None]
     losses: Mapping[str, Sequence[float | None]]
 
     def fields(self) -> dict[str, Column]:
@@ -159,6 +160,7 @@ class OutcomeColumns(Columns):
             "fate": self.fates,
             "label": self.labels,
             "label_delay_ms": self.label_delays_ms,
+            "label_source": self.label_sources,
             "losses": self._losses(),
         }
 

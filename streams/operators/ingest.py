@@ -27,6 +27,7 @@ from millrace.schemas.records import Event, Fields, Label, LabelValue, Removal
 from millrace.streams.operators.base import Kind, RecordOperator, Tally, Topics
 from millrace.streams.operators.columns import Made
 from millrace.streams.operators.context import Context
+from millrace.streams.operators.label_sources import OWN_TOPICS, name_of
 from millrace.streams.operators.record import (
     EventRecord,
     LabelRecord,
@@ -89,6 +90,8 @@ class IngestOperator(RecordOperator):
             for topic, each in sources.items()
             if isinstance(each, LabelSource)
         }
+        names = {topic: name_of(each) for topic, each in sources.items()}
+        self._source_names = {**dict(zip(OWN_TOPICS, OWN_TOPICS, strict=True)), **names}
         self._decoder = InputDecoder(pipeline, written_schema, max_event_bytes)
         self._roles = Roles(pipeline, parts, self._decoder.finite)
         self._pipeline = pipeline
@@ -128,6 +131,7 @@ class IngestOperator(RecordOperator):
         origins = [record.origin for record in records]
         rows = self._rows(origins)
         short, learned, learnable = self._surely_short, self._learned, self._learnable
+        source_names = self._source_names
         is_timed, times = self._pipeline.event_time is not None, self._event_time_ms
         read_ms, earliest_ms, max_ahead_ms = times.read_ms, times.earliest_ms, times.max_ahead_ms
         is_placed = bool(records) and self._is_placed(records[0].origin)
@@ -149,7 +153,13 @@ class IngestOperator(RecordOperator):
                     label = learnable(label)
                 partition = 0 if is_placed else self._route(origin, event_id, key)
                 if type_name == "Label":
-                    given = Label(event_id=event_id, label=label, label_time_ms=time, key=key)
+                    given: Label = {
+                        "event_id": event_id,
+                        "label": label,
+                        "label_time_ms": time,
+                        "key": key,
+                        "source": source_names[origin.topic],
+                    }
                     made.append(LabelRecord(given, origin, "clean", partition))
                     labels += 1
                     continue
@@ -299,6 +309,7 @@ class IngestOperator(RecordOperator):
             label=self._labels.learnable(fields["label"]),
             label_time_ms=fields["label_time_ms"],
             key=fields["key"],
+            source=self._source_names[origin.topic],
         )
         self._check_lengths(label["event_id"], label["key"], label["label"])
         partition = self._route(origin, label["event_id"], label["key"])

@@ -31,6 +31,8 @@ class Joined(NamedTuple):
         None where models learn without labels.
     label_time_ms
         When the label became known; None where that is unknown.
+    source
+        Where the label came from; None where that is unknown, or there is none.
     origin
         Of the record that brought the label.
     place
@@ -43,6 +45,7 @@ class Joined(NamedTuple):
     predicted: dict[str, Predicted]
     label: LabelValue | None
     label_time_ms: int | None
+    source: str | None
     origin: Origin
     place: int
     met: Origin

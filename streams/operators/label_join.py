@@ -6,9 +6,12 @@ from features computed again. What is joined goes to training (`learning`, or th
 it) at once; what cannot be joined becomes a reject. At the end of a slice, training accounts for
 what was joined, and everything that has ended becomes an outcome (`outcomes`).
 
-State: the watermark, waiting events and early labels, and the ends of past events, each of the last
-three up to `pending.limit` and `pending.limit_bytes`. Duplicates are recognised within that memory;
-beyond it, a repeated event is a new one and its label an orphan.
+Where `label_conflicts` says so, the first label of an event is held for a time, while others may
+replace it: the event waits on, and is joined with what is held then, or when it may wait no longer.
+
+State: the watermark, waiting events, early labels and held ones, and the ends of past events, each
+of the last four up to `pending.limit` and `pending.limit_bytes`. Duplicates are recognised within
+that memory; beyond it, a repeated event is a new one and its label an orphan.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from millrace.models.candidates.baselines import baselines
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.tasks import Task
 from millrace.models.sealed import Fields
-from millrace.schemas.records import Fate, FeatureVector, Label, Predicted
+from millrace.schemas.records import Fate, FeatureVector, Label, LabelValue, Predicted
 from millrace.streams.operators.base import Reading, Tally
 from millrace.streams.operators.classes import Classes
 from millrace.streams.operators.columns import OutcomeColumns
@@ -28,6 +31,8 @@ from millrace.streams.operators.ended_events import EndedEvents
 from millrace.streams.operators.expiring import Bounds, Expiring
 from millrace.streams.operators.joined import Joined, JoinedColumns, Training
 from millrace.streams.operators.keyed_state import StateStore
+from millrace.streams.operators.label_conflicts import Precedence, held_ms
+from millrace.streams.operators.label_sources import INSIDE, SILENCE
 from millrace.streams.operators.outcomes import Outcomes
 from millrace.streams.operators.packing import Waiting
 from millrace.streams.operators.record import Origin, Record
@@ -43,7 +48,10 @@ _NEVER_MS = -(2**63)
 
 
 class Early(NamedTuple):
-    """A label that waits for its event, and the watermark when it came, if there was one."""
+    """A label that waits, and the watermark when it came, if there was one.
+
+    One that is held has that of the first label of its event.
+    """
 
     label: Label
     origin: Origin
@@ -88,6 +96,9 @@ class LabelJoin:
         self._joined: list[Joined] = []
         self._learns_without_labels = pipeline.learns_without_labels
         self._default = pipeline.label_default
+        self._holds = pipeline.label_conflicts is not None
+        self._held_ms = held_ms(pipeline)
+        self._precedence = Precedence(pipeline)
         self._wait_ms = wait_ms(pipeline)
         self._ttl_ms = int(pipeline.pending.ttl.total_seconds() * 1000)
         self._training = training
@@ -95,6 +106,7 @@ class LabelJoin:
         bounds = Bounds(pipeline.pending.limit, pipeline.pending.limit_bytes)
         self._waiting = WaitingEvents(pipeline)
         self._early = Expiring(bounds, _since_ms, _label_bytes)
+        self._held = Expiring(bounds, _since_ms, _label_bytes)
         self._ended = EndedEvents(*bounds)
         self._watermark = Watermark(reach_ms=self._ttl_ms)
         self._horizon_ms = _NEVER_MS  # of the newest event: what is older has expired
@@ -105,9 +117,9 @@ class LabelJoin:
         """Go on with what another join keeps, within the limits of this definition."""
         bounds = Bounds(pipeline.pending.limit, pipeline.pending.limit_bytes)
         self._waiting, self._early, self._ended = before._waiting, before._early, before._ended
-        self._watermark = before._watermark
+        self._held, self._watermark = before._held, before._watermark
         self._waiting.go_on(pipeline)
-        self._early.bounds = bounds
+        self._early.bounds = self._held.bounds = bounds
         self._ended.limit, self._ended.limit_bytes = bounds
         self._watermark.reach_ms = self._ttl_ms
         self._classes.seen = before._classes.seen
@@ -115,11 +127,18 @@ class LabelJoin:
 
     def _keep(self, pipeline: Pipeline) -> None:
         self.runs = RunFinder(
-            pipeline, self._waiting, self._early, self._ended, self._watermark, self._classes
+            pipeline,
+            self._waiting,
+            self._early,
+            self._held,
+            self._ended,
+            self._watermark,
+            self._classes,
         )
         self.stores: dict[str, StateStore] = {
             "waiting": self._waiting.entries,
             "early": self._early.entries,
+            "held": self._held.entries,
             "ends": self._ended.segments,
             "progress": self._watermark.store,
             "classes": self._classes.seen,
@@ -154,48 +173,57 @@ class LabelJoin:
         label, time_ms = vector["label"], vector["event_time_ms"]
         made = self._advance(time_ms, origin, place)
         early = self._early.take(event_id) if self._early.entries else None
+        if self._holds:
+            made += self._hold_known(vector, early, origin)
+            label = early = None
         if label is not None and not self._classes.admit(label):
-            inside = Label(event_id=event_id, label=label, label_time_ms=time_ms, key=vector["key"])
-            made += self._unknown_class(inside, origin)
+            made += self._unknown_class(_inside(vector, label), origin)
             label = None
         if early is not None and label is None and not self._classes.admit(early.label["label"]):
             made += self._unknown_class(early.label, early.origin)
             early = None
         if label is not None:
-            joined = Joined(vector, predicted, label, time_ms, origin, place + len(made), origin)
-            made += self._join(joined)
+            inside, at = _inside(vector, label), place + len(made)
+            made += self._join(_joined(Waiting(vector, predicted), inside, origin, at, origin))
         elif early is None:
             made += self._wait(vector, predicted, origin, place + len(made))
         if self._learns_without_labels:
-            joined = Joined(vector, predicted, None, None, origin, place + len(made), origin)
-            made += self._train(joined)
+            at = place + len(made)
+            made += self._train(Joined(vector, predicted, None, None, None, origin, at, origin))
         if early is None:
             return made
         if label is not None:
             return made + self._too_late(early.label, early.origin)
-        known, known_ms = early.label["label"], early.label["label_time_ms"]
-        place += len(made)
-        joined = Joined(vector, predicted, known, known_ms, early.origin, place, origin)
-        return made + self._join(joined)
+        waiting, at = Waiting(vector, predicted), place + len(made)
+        return made + self._join(_joined(waiting, early.label, early.origin, at, origin))
 
     def add_label(self, label: Label, origin: Origin, place: int) -> list[Record]:
-        """Take a label, and join it if its event waits."""
+        """Take a label, and join it if its event waits, or hold it."""
         event_id = label["event_id"]
         if event_id in self._waiting and not self._classes.admit(label["label"]):
             return self._unknown_class(label, origin)
+        if event_id in self._held.entries or (self._holds and event_id in self._waiting):
+            made = self._put(self._held, self._since_now(label, origin))
+            return made + self._release(self._watermark.time_ms, origin, place + len(made))
         waiting = self._waiting.take(event_id)
         if waiting is not None:
-            known, known_ms = label["label"], label["label_time_ms"]
-            return self._join(Joined(*waiting, known, known_ms, origin, place, origin))
+            return self._join(_joined(waiting, label, origin, place, origin))
         if event_id in self._ended:
             return self._too_late(label, origin)
-        return self._hold(label, origin)
+        if event_id not in self._early.entries:
+            self._outcomes.waits()
+        made = self._put(self._early, self._since_now(label, origin))
+        return made + self._orphans(self._early.surplus())
 
     def remove(self, event_id: str, origin: Origin) -> None:
         """Let an event wait no longer, of which the row is gone."""
         waiting = self._waiting.take(event_id)
-        if waiting is not None:
-            self._end(waiting.vector, Fate.REMOVED, origin)
+        if waiting is None:
+            return
+        held = self._held.take(event_id)
+        if held is not None:
+            self._outcomes.dropped(held.label, Fate.REMOVED, held.origin)
+        self._end(waiting.vector, Fate.REMOVED, origin)
 
     def pass_time(self, elapsed_ms: int, origin: Origin) -> list[Record]:
         """Move the watermark by time without events, and end what has waited for too long."""
@@ -235,9 +263,10 @@ class LabelJoin:
         return made, self._outcomes.take(columns.losses)
 
     def readings(self) -> Iterable[Reading]:
-        """Return how many events and labels wait."""
+        """Return how many events and labels wait, and how many labels are held."""
         yield Reading("pending", ("event",), len(self._waiting))
         yield Reading("pending", ("label",), len(self._early))
+        yield Reading("pending", ("held_label",), len(self._held))
 
     def _join(self, joined: Joined) -> list[Record]:
         self._ended.add(joined.vector["event_id"], joined.label)
@@ -254,11 +283,12 @@ class LabelJoin:
         """Let an event wait for its label, unless its time is over as it comes."""
         waiting = Waiting(vector, predicted)
         if vector["event_time_ms"] < self._horizon_ms:
-            return self._give_up(waiting, origin, place)
+            return self._give_up(waiting, Fate.EXPIRED, origin, place)
         self._waiting.put(waiting)
+        made: list[Record] = []
         for each in self._waiting.surplus():
-            self._end(each.vector, Fate.EVICTED, origin)
-        return []
+            made += self._give_up(each, Fate.EVICTED, origin, place + len(made))
+        return made + self._release(self._watermark.time_ms, origin, place + len(made))
 
     def _end(self, vector: FeatureVector, fate: Fate, origin: Origin) -> None:
         """End an event that got no label."""
@@ -288,22 +318,61 @@ class LabelJoin:
             )
         return [self._outcomes.unusable(label, fate, detail, origin)]
 
-    def _hold(self, label: Label, origin: Origin) -> list[Record]:
-        event_id = label["event_id"]
-        earlier = self._early.entries.get(event_id)
-        if earlier is None:
-            self._outcomes.waits()
-        elif earlier.label["label"] == label["label"]:
+    def _hold_known(
+        self, vector: FeatureVector, early: Early | None, origin: Origin
+    ) -> list[Record]:
+        """Hold the labels that are known of an event as it comes."""
+        known = [] if early is None else [early]
+        if vector["label"] is not None:
+            known.append(self._since_now(_inside(vector, vector["label"]), origin))
+        made: list[Record] = []
+        for each in known:
+            if self._classes.admit(each.label["label"]):
+                made += self._put(self._held, each)
+            else:
+                made += self._unknown_class(each.label, each.origin)
+        return made
+
+    def _since_now(self, label: Label, origin: Origin) -> Early:
+        return Early(label, origin, self._watermark.time_ms)
+
+    def _put(self, store: Expiring[Early], new: Early) -> list[Record]:
+        """Let a label wait, or else one of the same event that waits already; end the other."""
+        event_id = new.label["event_id"]
+        known = store.entries.get(event_id)
+        if known is None:
+            store.put(event_id, new)
+            return []
+        is_first = self._precedence.is_first(new.label, known.label)
+        if is_first:
+            since_ms = known.since_ms if self._holds else new.since_ms
+            store.put(event_id, new._replace(since_ms=since_ms))
+        ended = known if is_first else new
+        if new.label["label"] == known.label["label"]:
             detail = _already_labelled(event_id)
-            return [self._outcomes.unusable(label, Fate.DUPLICATE, detail, origin)]
-        else:
-            self._outcomes.corrected(earlier.label, earlier.origin)
-        self._early.put(event_id, Early(label, origin, self._watermark.time_ms))
-        return self._orphans(self._early.surplus())
+            return [self._outcomes.unusable(ended.label, Fate.DUPLICATE, detail, ended.origin)]
+        fate = Fate.CORRECTED if is_first else Fate.OVERRULED
+        self._outcomes.dropped(ended.label, fate, ended.origin)
+        return []
+
+    def _release(self, watermark_ms: int | None, origin: Origin, place: int) -> list[Record]:
+        """Join what has been held for long enough, and what there is no room for."""
+        held = self._held
+        if not held.entries:
+            return []
+        due = [] if watermark_ms is None else held.expired(watermark_ms - self._held_ms)
+        made: list[Record] = []
+        for event_id, known in (*due, *held.surplus()):
+            waiting = self._waiting.take(event_id)
+            assert waiting is not None
+            at = place + len(made)
+            made += self._join(_joined(waiting, known.label, known.origin, at, origin))
+        return made
 
     def _advance(self, event_time_ms: int, origin: Origin, place: int) -> list[Record]:
         """Move the watermark by an event, and end what has waited for too long."""
-        is_awaited = bool(self._early.entries) and self._watermark.time_ms is None
+        is_awaited = bool(self._early.entries or self._held.entries)
+        is_awaited = is_awaited and self._watermark.time_ms is None
         watermark_ms = self._watermark.observe(event_time_ms)
         if watermark_ms is None:
             self._horizon_ms = _NEVER_MS
@@ -315,29 +384,33 @@ class LabelJoin:
     def _expire(self, watermark_ms: int, origin: Origin, place: int) -> list[Record]:
         """End what has waited for too long."""
         self._horizon_ms = watermark_ms - self._wait_ms
-        made: list[Record] = []
+        made = self._release(watermark_ms, origin, place)
         for waiting in self._waiting.expired(self._horizon_ms):
-            made += self._give_up(waiting, origin, place + len(made))
+            made += self._give_up(waiting, Fate.EXPIRED, origin, place + len(made))
         if self._early.entries:
             made += self._orphans(self._early.expired(watermark_ms - self._ttl_ms))
         return made
 
-    def _give_up(self, waiting: Waiting, origin: Origin, place: int) -> list[Record]:
-        """End an event for which no label has come, or join it with what silence means."""
-        default = self._default
-        if default is None or not self._classes.admit(default.label):
-            self._end(waiting.vector, Fate.EXPIRED, origin)
+    def _give_up(self, waiting: Waiting, fate: Fate, origin: Origin, place: int) -> list[Record]:
+        """End an event that waits no longer: with the label that is held, or what silence means."""
+        vector, default = waiting.vector, self._default
+        held = self._held.take(vector["event_id"])
+        if held is not None:
+            return self._join(_joined(waiting, held.label, held.origin, place, origin))
+        if fate is Fate.EVICTED or default is None or not self._classes.admit(default.label):
+            self._end(vector, fate, origin)
             return []
-        known_ms = waiting.vector["event_time_ms"] + self._wait_ms
-        return self._join(Joined(*waiting, default.label, known_ms, origin, place, origin))
+        known_ms = vector["event_time_ms"] + self._wait_ms
+        return self._join(Joined(*waiting, default.label, known_ms, SILENCE, origin, place, origin))
 
     def _start_waiting(
         self, watermark_ms: int, is_meant: Callable[[Early], bool] = lambda _: True
     ) -> None:
         """Let the labels that came before there was a watermark wait from the first one on."""
-        for event_id, early in [*self._early.entries.items()]:
-            if is_meant(early):
-                self._early.put(event_id, early._replace(since_ms=watermark_ms))
+        for store in (self._early, self._held):
+            for event_id, known in [*store.entries.items()]:
+                if is_meant(known):
+                    store.put(event_id, known._replace(since_ms=watermark_ms))
 
     def _orphans(self, dropped: Iterable[tuple[str, Early]]) -> list[Record]:
         made: list[Record] = []
@@ -348,6 +421,23 @@ class LabelJoin:
             )
             made.append(self._outcomes.unusable(early.label, Fate.ORPHAN, detail, early.origin))
         return made
+
+
+def _inside(vector: FeatureVector, label: LabelValue) -> Label:
+    """Return the label inside an event as a record."""
+    return {
+        "event_id": vector["event_id"],
+        "label": label,
+        "label_time_ms": vector["event_time_ms"],
+        "key": vector["key"],
+        "source": INSIDE,
+    }
+
+
+def _joined(waiting: Waiting, label: Label, origin: Origin, place: int, met: Origin) -> Joined:
+    """Return an event with its label, which came in a record of its own, or inside the event."""
+    value, time_ms, source = label["label"], label["label_time_ms"], label.get("source")
+    return Joined(*waiting, value, time_ms, source, origin, place, met)
 
 
 def _since_ms(early: Early) -> int | None:

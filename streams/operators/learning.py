@@ -527,7 +527,7 @@ def _joined(example: Example, origin: Origin, place: int) -> Joined:
         "label": example["label"],
         "features": example["features"],
     }
-    return Joined(vector, example["predicted"], example["label"], None, origin, place, origin)
+    return Joined(vector, example["predicted"], example["label"], None, None, origin, place, origin)
 
 
 def _event(joined: Joined, scope_key: str) -> Found:

@@ -1,9 +1,9 @@
 """Runs: consecutive records of which each has the fate that almost all have.
 
-An event is new, and brings its label or waits for it; a label meets an event that waits. Nothing
-expires or is evicted on the way. What becomes of such records does not depend on what models say of
-them, so that it is known beforehand: models can follow a whole run in one loop, and what is kept
-of it is kept at once. All other records are taken one by one.
+An event is new, and brings its label or waits for it; a label meets an event that waits, unless
+labels are held. Nothing expires or is evicted on the way. What becomes of such records does not
+depend on what models say of them, so that it is known beforehand: models can follow a whole run in
+one loop, and what is kept of it is kept at once. All other records are taken one by one.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from millrace.streams.operators.classes import Classes
 from millrace.streams.operators.ended_events import EndedEvents
 from millrace.streams.operators.expiring import Expiring
 from millrace.streams.operators.joined import Joined
+from millrace.streams.operators.label_conflicts import held_ms
+from millrace.streams.operators.label_sources import INSIDE
 from millrace.streams.operators.packing import Waiting
 from millrace.streams.operators.record import LabelRecord, Record, VectorRecord
 from millrace.streams.operators.waiting import WaitingEvents, wait_ms
@@ -65,14 +67,14 @@ class Run:
             self.steps.append(Step(features, predicted, None, None, predicted))
             return
         time_ms, origin = vector["event_time_ms"], record.origin
-        self.joined.append(Joined(vector, predicted, label, time_ms, origin, place, origin))
+        self.joined.append(Joined(vector, predicted, label, time_ms, INSIDE, origin, place, origin))
         self.steps.append(Step(features, predicted, features, label, predicted))
 
     def add_label(self, record: LabelRecord, waiting: Waiting, place: int) -> None:
         """Add a label and the event that it meets."""
         given, (vector, predicted), origin = record.value, waiting, record.origin
-        label, time_ms = given["label"], given["label_time_ms"]
-        self.joined.append(Joined(vector, predicted, label, time_ms, origin, place, origin))
+        label, time_ms, source = given["label"], given["label_time_ms"], given.get("source")
+        self.joined.append(Joined(vector, predicted, label, time_ms, source, origin, place, origin))
         self.steps.append(Step(None, {}, vector["features"], label, predicted))
 
     @classmethod
@@ -96,7 +98,10 @@ class Run:
         times_ms = [each["event_time_ms"] for each in vectors]
         predicted: list[dict[str, Predicted]] = [{} for _ in events]
         origins = [each.origin for each in events]
-        joined = map(Joined, vectors, predicted, labels, times_ms, origins, repeat(place), origins)
+        sources, places = repeat(INSIDE), repeat(place)
+        joined = map(
+            Joined, vectors, predicted, labels, times_ms, sources, origins, places, origins
+        )
         steps = map(Step, features, predicted, features, labels, predicted)
         return cls([*steps], events, [*range(len(events))], [*joined])
 
@@ -128,7 +133,7 @@ class RunFinder:
     ----------
     pipeline
         The definition.
-    waiting, early, ended, watermark, classes
+    waiting, early, held, ended, watermark, classes
         What the join keeps.
     """
 
@@ -137,15 +142,19 @@ class RunFinder:
         pipeline: Pipeline,
         waiting: WaitingEvents,
         early: Expiring[Any],
+        held: Expiring[Any],
         ended: EndedEvents,
         watermark: Watermark,
         classes: Classes,
     ) -> None:
         self._names = [*pipeline.models]
         self._wait_ms = wait_ms(pipeline)
+        self._holds_labels = pipeline.label_conflicts is not None
+        self._held_ms = held_ms(pipeline)
         self._learns_without_labels = pipeline.learns_without_labels
         self._waiting = waiting
         self._early = early
+        self._held = held
         self._ended = ended
         self._watermark = watermark
         self._classes = classes
@@ -162,9 +171,15 @@ class RunFinder:
         most_labels
             That may be joined.
         """
-        self._run, self._place, self._most_labels = Run(), place, most_labels
-        if self._learns_without_labels or (self._early and self._watermark.time_ms is None):
+        self._run, self._place = Run(), place
+        self._most_labels = 0 if self._holds_labels else most_labels
+        self._held_until_ms = self._held.oldest_ms + self._held_ms
+        is_unsure = bool(self._early or self._held) and self._watermark.time_ms is None
+        ends_holding = bool(self._held) and not self._holds_labels
+        if self._learns_without_labels or is_unsure or ends_holding:
             return self._run
+        if self._holds_labels:
+            return self._of_each(records)
         return self._of_all(records) or self._of_each(records)
 
     def _of_all(self, records: Sequence[Record]) -> Run | None:
@@ -229,6 +244,8 @@ class RunFinder:
         self._latest_ms = max(self._latest_ms, time_ms)
         self._oldest_ms = min(self._oldest_ms, time_ms)
         if self._latest_ms - self._wait_ms > self._oldest_ms:
+            return False
+        if self._latest_ms > self._held_until_ms:
             return False
         if not (self._has_room(vector) if label is None else self._is_learnable(label)):
             return False

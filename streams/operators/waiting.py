@@ -40,9 +40,7 @@ Unpacked: TypeAlias = tuple[int, int, Waiting]
 
 def wait_ms(pipeline: Pipeline) -> int:
     """Return how long an event waits for its label, in milliseconds of event time."""
-    default = pipeline.label_default
-    longest = pipeline.pending.ttl if default is None else default.after
-    return int(longest.total_seconds() * 1000)
+    return int(pipeline.longest_wait.total_seconds() * 1000)
 
 
 class WaitingEvents:

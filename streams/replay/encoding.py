@@ -130,6 +130,7 @@ class Encoder:
             "label": given if fit is _UNFIT else fit,
             "label_time_ms": None,
             "key": key,
+            "source": None,
         }
         try:
             value = shipped("label").encode(record)

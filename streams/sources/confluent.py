@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from millrace.schemas import DefinitionError, EventSchema, RecordError, RejectReason, shipped
-from millrace.schemas.codec.avro import Decoder
+from millrace.schemas.codec.avro import AvroType, Decoder
 from millrace.schemas.codec.parsing import MAX_SCHEMA_BYTES, load, parse_record
 from millrace.schemas.codec.resolution import resolved
 from millrace.schemas.codec.types import Record
+from millrace.schemas.files import versions
 
 MAGIC = 0
 HEADER_SIZE_BYTES = 5
@@ -201,12 +202,14 @@ class WireFormat:
             return Written(None)
         schema, written = parsed
         if on_labels or written.name.rpartition(".")[2] == "Label":
-            label = shipped("label")
-            alike = label.header if label.schema == schema else b""
-            return Written(label.decoder_of(written), is_label=True, alike=alike)
+            alike = _alike(schema, versions("label"))
+            return Written(shipped("label").decoder_of(written), is_label=True, alike=alike)
         own = (self._schema.as_written, self._schema.accepted)
-        alike = next((each.header for each in own if each.schema == schema), b"")
-        return Written(self._schema.accepted.decoder_of(written), alike=alike)
+        return Written(self._schema.accepted.decoder_of(written), alike=_alike(schema, own))
+
+
+def _alike(schema: object, types: Iterable[AvroType[Mapping[str, object]]]) -> bytes:
+    return next((each.header for each in types if each.schema == schema), b"")
 
 
 def _json_object(data: bytes) -> Mapping[str, Any]:

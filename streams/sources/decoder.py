@@ -267,7 +267,7 @@ def label_from_json(document: Fields) -> Fields:
         "key": None if key is None else str(key),
     }
     try:
-        shipped("label").encode(record)
+        shipped("label").encode({**record, "source": None})
     except (ValueError, TypeError, OverflowError) as error:
         raise RecordError(
             RejectReason.ILL_TYPED_FIELD,

@@ -16,6 +16,8 @@ from millrace.models.features import Feature, calendar, derived, fields, rolling
 from millrace.models.monitoring.drift import DriftSettings
 from millrace.models.parameters import suggestion
 from millrace.models.pipeline.definition import LONGEST_NAME, Pending, Pipeline
+from millrace.models.pipeline.label_conflicts import LabelConflicts
+from millrace.models.pipeline.sources import LabelSource
 from millrace.models.user_code import shown
 from millrace.schemas import DefinitionError
 
@@ -108,6 +110,9 @@ GIVEN: dict[str, Callable[[Any], object]] = {
     },
     "pending.limit": lambda v: Pending(limit=v),
     "pending.ttl": lambda v: Pending(ttl=v),
+    "label_conflicts.within": lambda v: LabelConflicts(within=v),
+    "label_conflicts.keep": lambda v: LabelConflicts(within=HOUR, keep=v),
+    "priority": lambda v: LabelSource("t", event_id="id", label="y", priority=v),
     "models['m']": lambda v: visits(models={"m": v}),
     "metrics['m']": lambda v: visits(metrics={"m": v}),
     "classes": lambda v: visits(**MULTICLASS, label=None, classes=v),
@@ -144,6 +149,8 @@ TAKEN = {
     "drift.inputs": {"{}"},
     "max_ahead": {"datetime.timedelta(seconds=3600)"},
     "pending.ttl": {"datetime.timedelta(seconds=3600)"},
+    "label_conflicts.within": {"datetime.timedelta(seconds=3600)"},
+    "priority": {"0"},
     "window": {"datetime.timedelta(seconds=3600)"},
     "rolling('amount')": {"'x'", "'500'", "'2020-01-01'"},
     "derived(): name": {"'x'", "'500'", "'2020-01-01'"},
@@ -154,6 +161,7 @@ OPTIONAL = {
     "largest_feature",
     "label",
     "label_default",
+    "label_conflicts",
     "key",
     "event_time",
     "metrics",

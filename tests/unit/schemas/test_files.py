@@ -12,7 +12,7 @@ import pytest
 from millrace import schemas
 from millrace.schemas import AvroType, Codec, records, shipped
 from millrace.schemas.codec.avro import MARKER
-from millrace.schemas.files import current, earlier
+from millrace.schemas.files import current, earlier, versions
 from tests.unit.schemas.avro_schemas import by_fastavro
 
 FOLDER = Path(schemas.__file__).parent
@@ -91,8 +91,14 @@ def test_a_version_is_read_as_today(file: Path) -> None:
 def test_versions_are_those_of_their_own_type() -> None:
     """A type without a version in `versions/` is in its first one."""
     assert [each["name"] for each in earlier("example")] == ["Example"]
-    assert earlier("label") == []
-    assert [*shipped("label").decoders] == [shipped("label").header]
+    assert earlier("removal") == []
+    assert [*shipped("removal").decoders] == [shipped("removal").header]
+
+
+def test_each_version_is_a_type() -> None:
+    """The last is today's."""
+    first, today = versions("label")
+    assert (first.header[2:].hex(), today) == (RELEASED["label"][0], shipped("label"))
 
 
 def test_shipped_types_are_compiled_once() -> None:

@@ -114,7 +114,7 @@ def test_every_exported_name_exists() -> None:
 
 
 FATES = """
-    joined early corrected duplicate late_correction late orphan unknown_class removed
+    joined early corrected overruled duplicate late_correction late orphan unknown_class removed
     expired evicted
 """
 REASONS = """

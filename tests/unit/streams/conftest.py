@@ -79,7 +79,7 @@ def _vector(event_id: str, time_ms: int = NOW_MS, /, **features: Any) -> Record:
 
 
 def _label(event_id: str, label: Any, /, **changes: Any) -> Record:
-    value = Label(event_id=event_id, label=label, label_time_ms=None, key=None)
+    value = Label(event_id=event_id, label=label, label_time_ms=None, key=None, source="labels")
     value.update(changes)  # type: ignore[typeddict-item]
     return LabelRecord(value, _origin(topic="features"), "features")
 

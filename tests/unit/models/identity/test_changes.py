@@ -18,6 +18,7 @@ from millrace.models.identity.summary import Changes
 from millrace.models.monitoring.drift import DriftSettings
 from millrace.models.pipeline.definition import Pending, Pipeline
 from millrace.models.pipeline.fate import Fate
+from millrace.models.pipeline.label_conflicts import LabelConflicts
 from millrace.models.pipeline.label_default import LabelDefault
 from millrace.models.pipeline.on_change import Candidate
 from millrace.models.pipeline.sources import LabelSource, Source
@@ -541,6 +542,7 @@ SETTINGS: dict[str, tuple[Any, str, Any]] = {
                 "time": None,
                 "values": [["yes", True]],
                 "key": "user",
+                "priority": 1,
                 "envelope": "plain",
                 "decode": None,
                 "start": "earliest",
@@ -551,6 +553,11 @@ SETTINGS: dict[str, tuple[Any, str, Any]] = {
         LabelDefault(False, after=timedelta(hours=1)),
         "label_default",
         {"label": False, "after": "1:00:00"},
+    ),
+    "label_conflicts": (
+        LabelConflicts(within=timedelta(hours=1)),
+        "label_conflicts",
+        {"within": "1:00:00", "keep": "last"},
     ),
 }
 """A parameter to another value of it, and what of it is named in the summary."""

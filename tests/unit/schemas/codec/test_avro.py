@@ -106,7 +106,13 @@ def test_record_of_the_specification() -> None:
 
 @given(
     st.fixed_dictionaries(
-        {"event_id": TEXTS, "label": VALUES, "label_time_ms": st.none() | LONGS, "key": KEYS}
+        {
+            "event_id": TEXTS,
+            "label": VALUES,
+            "label_time_ms": st.none() | LONGS,
+            "key": KEYS,
+            "source": st.none() | TEXTS,
+        }
     )
 )
 def test_labels_round_trip(label: dict[str, object]) -> None:
@@ -187,7 +193,7 @@ def test_what_is_not_avro_is_shown(data: bytes, shown: str) -> None:
 
 def test_a_type_decodes_no_other() -> None:
     """A type decodes the records of its own schema; another one's are of an unknown schema."""
-    label = {"event_id": "1", "label": 0.5, "label_time_ms": None, "key": None}
+    label = {"event_id": "1", "label": 0.5, "label_time_ms": None, "key": None, "source": None}
     data = shipped("label").encode(label)
     assert shipped("label").decode(data) == label
     with pytest.raises(RecordError) as caught:

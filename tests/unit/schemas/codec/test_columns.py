@@ -65,6 +65,8 @@ FIELDS: dict[str, Draw] = {
     "prediction_time_ms": lambda _: 1_700_000_000_000,
     "value": a_label,
     "label": a_label,
+    "label_source": lambda random: random.choice(("labels", "labels", "event", None)),
+    "source": lambda random: random.choice(("labels", "labels", "@own", None)),
     "label_delay_ms": lambda random: random.choice((None, 0, a_number(random))),
     "model": lambda _: "own",
     "model_version": a_number,

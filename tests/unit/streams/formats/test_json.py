@@ -65,7 +65,7 @@ def test_text_that_is_no_text() -> None:
 @pytest.mark.parametrize("name", ["avro", "json"])
 def test_each_format_knows_its_own(name: str) -> None:
     """What a format writes, it recognises and reads back; the other does not recognise it."""
-    label = {"event_id": "e1", "label": True, "label_time_ms": None, "key": "k"}
+    label = {"event_id": "e1", "label": True, "label_time_ms": None, "key": "k", "source": None}
     data = FORMATS[name].encoder(shipped("label")).encode(label)
     assert [each for each, form in FORMATS.items() if form.recognises(data)] == [name]
     assert FORMATS[name].decode(shipped("label"), data) == label

@@ -11,6 +11,8 @@ from river import base, drift, linear_model, preprocessing
 
 from millrace.models.monitoring.drift import DriftSettings
 from millrace.models.pipeline.definition import Pending, Pipeline
+from millrace.models.pipeline.label_conflicts import LabelConflicts
+from millrace.models.pipeline.sources import LabelSource
 from millrace.schemas.records import FeatureVector, Label
 from millrace.streams.operators.record import LabelRecord, Record, VectorRecord
 
@@ -80,6 +82,7 @@ def drawn_pipeline(
     rng: random.Random, make_pipeline: Make, scopes: Sequence[str] = ("global", "partition")
 ) -> Pipeline:
     """Draw a definition."""
+    apart = random.Random(str(rng.getstate()))  # so that the rest is drawn as before
     task = rng.choice(["binary", "multiclass", "regression"])
     own: Any = Wandering if task == "regression" else Moody
     models: dict[str, Any] = {"own": lambda: own("own")}
@@ -103,6 +106,13 @@ def drawn_pipeline(
         ),
         on_invalid_prediction=rng.choice(["alert", "reset", "replace"]),
         max_classes=rng.choice([2, 1_000]),
+        labels=[
+            LabelSource("reviews", event_id="id", label="y", key="id", priority=2),
+            LabelSource("chargebacks", event_id="id", label="y", key="id"),
+        ],
+        label_conflicts=apart.choice(
+            [None, None, LabelConflicts(within=timedelta(seconds=apart.choice([1, 15])))]
+        ),
     )
 
 
@@ -121,6 +131,7 @@ def moods(rng: random.Random, ordinary: int) -> Iterator[str]:
 def drawn(rng: random.Random, pipeline: Pipeline, make_origin: Make) -> list[Record]:
     """Draw events and labels: inside, delayed, early, twice, never; in time, late, far ahead."""
     records: list[Record] = []
+    apart = random.Random(str(rng.getstate()))
     ordinary = rng.choice([1, 10])  # what is odd comes so seldom
     mood, labels = moods(rng, ordinary), list[tuple[int, str, Any]]()
     inside, delay = rng.choice([0.0, 0.5, 1.0]), rng.choice([0, 5, 100])
@@ -149,7 +160,13 @@ def drawn(rng: random.Random, pipeline: Pipeline, make_origin: Make) -> list[Rec
             )
         for due in sorted(each for each in labels if each[0] <= i):
             labels.remove(due)
-            given = Label(event_id=due[1], label=due[2], label_time_ms=None, key=due[1])
+            given: Label = {
+                "event_id": due[1],
+                "label": due[2],
+                "label_time_ms": None,
+                "key": due[1],
+                "source": apart.choice(["labels", "@reviews", "@chargebacks"]),
+            }
             for _ in range(rng.choice([1] * 30 * ordinary + [2])):
                 put(LabelRecord, given)
     return records

@@ -74,7 +74,7 @@ def events(pipeline: Pipeline, rows: list[Any], make_origin: Make) -> list[Recor
         document["a"] += 0 if i < LENGTH // 2 else 9
         document["t"] = NOW_MS + i * 1_000
         of = i + (i % 5 == 0) - (i % 7 == 0)
-        label = Label(event_id=f"e{of}", label=y, label_time_ms=None, key=user(of))
+        label = Label(event_id=f"e{of}", label=y, label_time_ms=None, key=user(of), source=None)
         good = to_json({**document, "y": None if i % 4 else y}).encode()
         value = b"broken" if i % 41 == 0 else good
         made.append(("events", value))

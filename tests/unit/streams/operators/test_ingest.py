@@ -314,6 +314,7 @@ def test_labels_as_the_task_learns_them(
         "label": learned,
         "label_time_ms": NOW_MS + 1_000,
         "key": "5",
+        "source": "labels",
     }
     assert type(made.value["label"]) is type(learned)
 
@@ -440,15 +441,17 @@ def test_embedded_label_as_the_task_learns_it(
 
 
 def test_label_record_on_events(loans: Pipeline, make_origin: Callable[..., Origin]) -> None:
-    """An Avro label keeps its place among the events, in both framings."""
-    value = {"event_id": "e1", "label": True, "label_time_ms": 5, "key": "k"}
+    """An Avro label keeps its place among the events, in both framings; its topic is its source."""
+    value = {"event_id": "e1", "label": True, "label_time_ms": 5, "key": "k", "source": "forged"}
     data = shipped("label").encode(value)
     operator = IngestOperator(loans, 1, registered({SCHEMA_ID: shipped("label").schema}), 10_000)
     for produced in (data, confluent(data[10:])):
         for topic in ("events", "labels"):
             origin = make_origin(produced, topic=topic)
             (made,) = operator.process(RawRecord.of(origin))
-            assert (made.topic, made.type, made.value) == ("clean", "Label", value)
+            assert (made.topic, made.type, made.value) == (
+                *("clean", "Label", value | {"source": topic}),
+            )
     assert operator.tally == {("received", "label"): 4}
 
 

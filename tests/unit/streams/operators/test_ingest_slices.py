@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from millrace.models.pipeline.definition import Pipeline
-from millrace.schemas import shipped
 from millrace.schemas.codec.avro import MARKER
+from millrace.schemas.files import versions
 from millrace.streams.operators.base import RecordOperator
 from millrace.streams.operators.ingest import IngestOperator
 from millrace.streams.operators.record import Origin, RawRecord, Record
@@ -130,7 +130,7 @@ class Producer:
             yield make()
 
     def registry(self, schema_id: int) -> RegisteredSchema:
-        types = [self._schema.as_written, self._schema.accepted, shipped("label")]
+        types = [self._schema.as_written, self._schema.accepted, *versions("label")]
         if schema_id < len(types):
             return RegisteredSchema("AVRO", json.dumps(types[schema_id].schema))
         if schema_id == len(types):
@@ -172,8 +172,9 @@ class Producer:
             "key": self._pick((None, *TEXTS)),
         }
         if rng.random() < 0.8:
-            data = shipped("label").encode(label)
-            return data if rng.random() < 0.7 else confluent(2, data[10:])
+            which = rng.randrange(2)
+            data = versions("label")[which].encode(label)
+            return data if rng.random() < 0.7 else confluent(2 + which, data[10:])
         return json.dumps(label).encode()
 
     def _odd(self) -> bytes | None:
@@ -185,9 +186,9 @@ class Producer:
                 *(None, b"", b"\0", b"{", b"[]", b"\xff\xfe", MARKER, bytes(MAX_EVENT_BYTES + 1)),
                 *(event[:cut], event + b"\0", event + bytes(MAX_EVENT_BYTES), body),
                 event[:cut] + rng.randbytes(1) + event[cut + 1 :],
-                confluent(rng.randrange(5), body),
-                confluent(rng.randrange(5), event),
-                confluent(3, self._json()),
+                confluent(rng.randrange(6), body),
+                confluent(rng.randrange(6), event),
+                confluent(4, self._json()),
                 self._odd_json(),
                 self._odd_json(),
             ]
@@ -305,8 +306,12 @@ def test_what_is_ordinary_is_never_alone(
     given = {"event_id": "e", "label": label, "label_time_ms": 1, "key": "k"}
     topics = {
         "events": [schema.as_written.encode(event), schema.accepted.encode(event)],
-        "labels": [shipped("label").encode(given), json.dumps(given).encode()],
+        "labels": [each.encode(given) for each in versions("label")],
     }
+    topics["labels"] += [
+        *(confluent(2 + at, topics["labels"][at][10:]) for at in (0, 1)),
+        json.dumps(given).encode(),
+    ]
     topics["events"] += [
         json.dumps(event | at).encode(),
         *(confluent(at, topics["events"][at][10:]) for at in (0, 1)),
@@ -320,4 +325,4 @@ def test_what_is_ordinary_is_never_alone(
     assert {each.type for each in operator.run(Slice(records))} == {"Event", "Label"}
     monkeypatch.delattr(IngestOperator, "process")
     made = operator.run(Slice(records))
-    assert [each.type for each in made] == ["Event"] * 5 + ["Label"] * 2
+    assert [each.type for each in made] == ["Event"] * 5 + ["Label"] * 5

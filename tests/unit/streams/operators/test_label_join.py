@@ -207,6 +207,7 @@ def test_outcome_of_a_joined_label(
         "fate": "joined",
         "label": "grass",
         "label_delay_ms": 250,
+        "label_source": "labels",
         "losses": {},
     }
 
@@ -254,7 +255,11 @@ def test_readings(operator: Apart, make_vector: Make, make_label: Make) -> None:
     """Metrics show how many events wait for labels, and labels for events."""
     made_by(operator, make_vector("e1"), make_vector("e2"), make_label("x", True))
     readings = {(each.metric, *each.labels): each.value for each in operator.operator.readings()}
-    assert readings == {("pending", "event"): 2, ("pending", "label"): 1}
+    assert readings == {
+        ("pending", "event"): 2,
+        ("pending", "label"): 1,
+        ("pending", "held_label"): 0,
+    }
 
 
 MINUTE_MS = 60_000

@@ -59,6 +59,7 @@ def test_a_label_is_a_record_of_its_own(pipeline):
         "label": False,
         "label_time_ms": None,
         "key": None,
+        "source": None,
     }
     assert encoder.label({**ROWS[1], "y": None}) is None
     assert encoder.label({"id": "1"}) is None

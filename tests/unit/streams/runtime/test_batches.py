@@ -118,6 +118,7 @@ def outcomes(random: Random, count: int) -> Columns:
         fates=[random.choice(("joined", "expired")) for _ in range(count)],
         labels=[random.choice((None, True)) for _ in range(count)],
         label_delays_ms=[random.choice((None, 0, 10**5)) for _ in range(count)],
+        label_sources=[random.choice((None, "labels", "event")) for _ in range(count)],
         losses={name: [random.choice(losses) for _ in range(count)] for name in candidates},
     )
 

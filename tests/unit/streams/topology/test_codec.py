@@ -51,6 +51,7 @@ OUTCOME = Outcome(
     fate="joined",
     label=True,
     label_delay_ms=5,
+    label_source="labels",
     losses={"own": 1.0},
 )
 EXAMPLE = Example(
