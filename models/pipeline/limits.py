@@ -77,8 +77,7 @@ def room(pipeline: Pipeline, events_per_second: float) -> Room:
     events_per_second
         In that partition.
     """
-    pending, default = pipeline.pending, pipeline.label_default
-    wait = pending.ttl if default is None else default.after
+    pending, wait = pipeline.pending, pipeline.longest_wait
     size = _event_bytes(pipeline) + VALUE_BYTES * _BESIDE + _ID_LETTERS
     held = min(pending.limit, pending.limit_bytes // size)
     return Room(wait, ceil(events_per_second * wait.total_seconds()), size, held)

@@ -90,8 +90,8 @@ class IngestOperator(RecordOperator):
             for topic, each in sources.items()
             if isinstance(each, LabelSource)
         }
-        names = {topic: name_of(each) for topic, each in sources.items()}
-        self._source_names = {**dict(zip(OWN_TOPICS, OWN_TOPICS, strict=True)), **names}
+        self._source_names = {each: each for each in OWN_TOPICS}
+        self._source_names |= {topic: name_of(each) for topic, each in sources.items()}
         self._decoder = InputDecoder(pipeline, written_schema, max_event_bytes)
         self._roles = Roles(pipeline, parts, self._decoder.finite)
         self._pipeline = pipeline

@@ -15,7 +15,18 @@ from typing import Any
 
 from river import base, drift, dummy, naive_bayes
 
-from millrace import DriftSettings, Pending, Pipeline, Source, catalogue, derived, fields, rolling
+from millrace import (
+    DriftSettings,
+    LabelConflicts,
+    LabelSource,
+    Pending,
+    Pipeline,
+    Source,
+    catalogue,
+    derived,
+    fields,
+    rolling,
+)
 
 START_MS = 1_750_000_000_000
 STEP_MS = 1_000
@@ -106,6 +117,18 @@ attached = _pipeline(
     events=[Source("shop.readings", envelope="debezium"), Source("readings")],
 )
 """Reads topics of others, too."""
+
+disputed = _pipeline(
+    features=[fields("temperature", "load")],
+    labels=[
+        LabelSource(
+            "claims", event_id="reading.id", label="says", values={"bad": True, "ok": False}
+        ),
+        LabelSource("verdicts", event_id="of", label=lambda row: row["faulty"], priority=2),
+    ],
+    label_conflicts=LabelConflicts(within=TTL / 2),
+)
+"""Gets labels from two sources, of which one counts more."""
 
 LATER_SCHEMA: dict[str, Any] = SCHEMA | {
     "fields": [

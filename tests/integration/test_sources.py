@@ -116,3 +116,45 @@ def chargeback(number: int, at_ms: int) -> dict[str, Any]:
     transaction = {"payment": key(number), "customer": number % 7}
     row = {"transaction": transaction, "reason": "stolen", "created_at": at_ms}
     return {"value": as_json(row)}
+
+
+@pytest.mark.timeout(180)
+def test_of_two_sources_of_labels_one_counts_more(
+    kafka: str, unique_name: Callable[[str], str]
+) -> None:
+    """Whichever comes first, its label is learned once the time to wait for it is over."""
+    name = unique_name("disputed")
+    names = {each: f"{name}-others.{each}" for each in ("claims", "verdicts")}
+    create(kafka, {names["claims"]: 3, names["verdicts"]: 2})
+    rows = sensors.readings(120)
+    topics, others = Topics(kafka, name), Topics(kafka, f"{name}-others")
+    claims = [
+        {"reading": {"id": each["reading_id"]}, "says": "ok" if each["faulty"] else "bad"}
+        for each in rows[:100]
+    ]
+    verdicts = [{"of": each["reading_id"], "faulty": each["faulty"]} for each in rows[:60]]
+    later_ms = 2_000 * sensors.TTL.seconds // 3
+    later = [each | {"at": each["at"] + later_ms} for each in rows[100:]]
+    with Worker(settings("disputed", name, kafka, topics=names)) as worker:
+        worker.wait_ready()
+        topics.produce("events", [{"value": as_json(e | {"faulty": None})} for e in rows[:100]])
+        topics.records("predictions", at_least=100)
+        others.produce("verdicts", [{"value": as_json(each)} for each in verdicts[:30]])
+        others.produce("claims", [{"value": as_json(each)} for each in claims])
+        others.produce("verdicts", [{"value": as_json(each)} for each in verdicts[30:]])
+        worker.wait_total(60, "millrace_outcomes_total")  # one of two labels each
+        worker.wait_total(100, "millrace_pending", kind="held_label")
+        topics.produce("events", [{"value": as_json(e | {"faulty": None})} for e in later])
+        outcomes = topics.records("outcomes", at_least=160)
+    joined = {each["event_id"]: each for each in outcomes if each["fate"] == "joined"}
+    found = [
+        (joined[e["reading_id"]]["label"], joined[e["reading_id"]]["label_source"])
+        for e in rows[:100]
+    ]
+    of_verdicts = [(each["faulty"], "verdicts") for each in rows[:60]]
+    assert found == of_verdicts + [(not each["faulty"], "claims") for each in rows[60:100]]
+    lost = [each for each in outcomes if each["fate"] != "joined"]
+    assert {(e["fate"], e["label_source"]) for e in lost} <= {
+        ("corrected", "claims"),
+        ("overruled", "claims"),
+    }
