@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from river.anomaly import HalfSpaceTrees
+from river.naive_bayes import GaussianNB
 
 from millrace.models.pipeline.definition import Pending, Pipeline
 from millrace.models.pipeline.label_conflicts import LabelConflicts
@@ -339,6 +340,24 @@ def test_before_there_is_a_watermark(make: Make, make_vector: Make, label: Make)
         assert (outcome.value["event_id"], outcome.value["fate"]) == ("e1", "joined")
 
 
+def test_a_slice_in_which_the_watermark_begins(
+    make: Make, make_vector: Make, label: Make, runs: list[int]
+) -> None:
+    """What is held before counts from there, as one by one, whatever models have learned."""
+    made = []
+    for size in (1, 40):
+        holding, task = make_task(make()), make_task(make())
+        folded(holding, [make_vector("e1", NOW_MS), label("e1", True)])
+        folded(task, [make_vector(f"w{i}", NOW_MS + i * HOUR_MS, label=True) for i in range(20)])
+        prediction_of(task)._join.inherit(prediction_of(holding)._join, make())
+        records = [make_vector(f"f{i}", NOW_MS + i * HOUR_MS // 9) for i in range(40)]
+        parts = [records[at : at + size] for at in range(0, 40, size)]
+        made.append(as_written(each for part in parts for each in folded(task, part)))
+    assert made[0] == made[1]
+    assert '"event_id": "e1"' in made[0]["outcomes"][0]
+    assert runs
+
+
 def test_readings(make: Make, make_vector: Make, label: Make) -> None:
     """A metric shows how many labels are held."""
     operator = Apart(make())
@@ -370,8 +389,6 @@ def multiclass(make: Make, **changes: Any) -> Pipeline:
         {"name": "y", "type": ["null", "string"]},
     ]
     schema = {"type": "record", "name": "Loan", "fields": fields}
-    from river.naive_bayes import GaussianNB
-
     pipeline: Pipeline = make(schema=schema, models={"own": GaussianNB}, **changes)
     return pipeline
 
@@ -396,8 +413,8 @@ def drawn(
             records.append(label(of, draw.random() < 0.5, name))
         if draw.random() < 0.02:
             records.append(tick(control, draw.random()))
-        if draw.random() < 0.02:
-            gone = Removal(event_id=f"e{draw.randrange(number + 1)}", key=None)
+        if draw.random() < 0.04:
+            gone = Removal(event_id=f"e{max(number - draw.randrange(9), 0)}", key=None)
             records.append(RemovalRecord(gone, make_origin(topic="features"), "features"))
     return records
 
@@ -444,8 +461,6 @@ def test_slices_and_restarts_change_nothing(
     for task in (sliced, one_by_one):
         prediction_of(task).stores["waiting"].events.pack_all()  # type: ignore[attr-defined]
     assert difference(kept(one_by_one), kept(sliced)) is None
-    fates = Counter(each.value["fate"] for each in expected if each.topic == "outcomes")
-    assert fates.keys() >= {"joined", "corrected", "overruled", "duplicate"}
     _learned_as_river_does(pipeline, records, expected, sliced)
 
 
@@ -492,6 +507,8 @@ def test_every_label_has_one_end(
     tally += task.take_tally()
     came = sum(e.type == "Label" or e.value.get("label") is not None for e in records)
     ended = sum(e.topic == "outcomes" and e.value["label"] is not None for e in made)
+    fates = {which for what, which in tally if what == "label"}
+    assert fates >= {"joined", "corrected", "overruled", "duplicate", "removed"}
     stores = prediction_of(task).stores
     assert came == ended + len(stores["early"]) + len(stores["held"])
     assert sum(n for (what, which), n in tally.items() if what == "label" and which != "early") == (
@@ -514,6 +531,60 @@ def test_a_deploy_goes_on_with_what_is_held(
     assert ("examples", "e1") not in made_by(other, *events[: 0 if conflicts is None else 7])
     made = made_by(other, events[-1])
     assert made == [("predictions", "f7"), ("examples", "e1"), ("examples", "e2")]
+
+
+def test_records_are_taken_together_again_after_such_a_deploy(
+    make: Make, make_vector: Make, label: Make, runs: list[int]
+) -> None:
+    """Once what was held is joined: at the first event, as one by one."""
+    before, after = make(), make(label_conflicts=None)
+    made = []
+    for size in (1, 50):
+        holding, task = make_task(before), make_task(after)
+        folded(holding, [*(make_vector(f"e{i}") for i in range(9)), label("e1", True)])
+        folded(task, [make_vector(f"w{i}", label=i % 2 == 0) for i in range(30)])
+        prediction_of(task)._join.inherit(prediction_of(holding)._join, after)
+        records = [make_vector(f"f{i}", label=i % 3 == 0) for i in range(50)]
+        parts = [records[at : at + size] for at in range(0, 50, size)]
+        made.append(as_written(each for part in parts for each in folded(task, part)))
+    assert made[0] == made[1]
+    assert '"event_id": "e1"' in made[0]["outcomes"][0]
+    assert 49 in runs
+
+
+def test_a_label_after_a_deploy_that_holds_none(make: Make, make_vector: Make, label: Make) -> None:
+    """It competes with the one that was held, and then all that were are joined."""
+    before, after = make(), make(label_conflicts=None)
+    task, other = Apart(before), Apart(after)
+    made_by(task, *(make_vector(f"e{i}", NOW_MS) for i in range(9)))
+    made_by(task, label("e1", True), label("e2", True, CHARGEBACKS))
+    other.operator._join.inherit(task.operator._join, after)
+    made_by(other, label("e1", False, REVIEWS))
+    assert joined(other.outcomes) == [("e2", True, "chargebacks"), ("e1", False, "reviews")]
+
+
+def test_a_deploy_of_smaller_limits(make: Make, make_vector: Make, label: Make) -> None:
+    """What there is no more room for is joined as the next label is held."""
+    before, after = make(), make(pending=Pending(limit=2, ttl=timedelta(days=1)))
+    task, other = Apart(before), Apart(after)
+    for i in range(4):
+        made_by(task, make_vector(f"e{i}"), label(f"e{i}", True))
+    other.operator._join.inherit(task.operator._join, after)
+    made = made_by(other, label("e3", False))
+    assert made == [("examples", "e0"), ("examples", "e1")]
+
+
+def test_models_that_learn_without_labels(
+    make: Make, make_vector: Make, label: Make, until: Make
+) -> None:
+    """They learn each event once, as it comes; the label that counts evaluates what was said."""
+    operator = Apart(make(task="anomaly", label=None, models={"own": HalfSpaceTrees}))
+    until(operator, 0)
+    made_by(operator, label("e1", False))
+    made = operator.process(make_vector("e1", NOW_MS, a=1.0))
+    assert [each.value.get("label") for each in made if each.topic == "examples"] == [None]
+    made_by(operator, label("e1", True, REVIEWS))
+    assert until(operator, 1.01) == [("e1", True, "reviews")]
 
 
 @pytest.mark.parametrize(
