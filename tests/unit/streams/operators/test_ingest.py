@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from millrace.models.pipeline.definition import Pipeline
+from millrace.models.pipeline.sources import LabelSource
 from millrace.schemas import AvroType, shipped
 from millrace.schemas.codec.avro import MARKER
 from millrace.schemas.records import RejectReason
@@ -453,6 +454,17 @@ def test_label_record_on_events(loans: Pipeline, make_origin: Callable[..., Orig
                 *("clean", "Label", value | {"source": topic}),
             )
     assert operator.tally == {("received", "label"): 4}
+
+
+def test_a_label_says_which_source_it_is_of(
+    loans: Pipeline, make_origin: Callable[..., Origin]
+) -> None:
+    """By the name that the definition has, whatever its topic is called where it runs."""
+    claims = LabelSource("claims", event_id="of", label="y")
+    operator = IngestOperator(loans, 1, no_registry, 10_000, {"@prod.claims": claims})
+    origin = make_origin(b'{"of": "e1", "y": true}', topic="@prod.claims")
+    (made,) = operator.run(Slice([RawRecord.of(origin)]))
+    assert made.value["source"] == "@claims"
 
 
 @pytest.fixture(scope="module")

@@ -315,7 +315,13 @@ def test_labels_by_parts() -> None:
     value = as_json({"a": {"b": 1}, "c": "x", "y": True})
     (made,) = fed(definition, *value, topic="@verdicts", headers=headers)
     assert isinstance(made, LabelRecord)
-    assert made.value == {"event_id": "1:x", "label": True, "label_time_ms": 5, "key": "me"}
+    assert made.value == {
+        "event_id": "1:x",
+        "label": True,
+        "label_time_ms": 5,
+        "key": "me",
+        "source": "@verdicts",
+    }
 
 
 def test_features_by_paths() -> None:
