@@ -16,58 +16,29 @@ that memory; beyond it, a repeated event is a new one and its label an orphan.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from collections.abc import Iterable
 
 from millrace.models.candidates.baselines import baselines
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.tasks import Task
-from millrace.models.sealed import Fields
 from millrace.schemas.records import Fate, FeatureVector, Label, LabelValue, Predicted
 from millrace.streams.operators.base import Reading, Tally
 from millrace.streams.operators.classes import Classes
 from millrace.streams.operators.columns import OutcomeColumns
 from millrace.streams.operators.ended_events import EndedEvents
-from millrace.streams.operators.expiring import Bounds, Expiring
+from millrace.streams.operators.expiring import Bounds
 from millrace.streams.operators.joined import Joined, JoinedColumns, Training
 from millrace.streams.operators.keyed_state import StateStore
-from millrace.streams.operators.label_conflicts import Precedence, held_ms
 from millrace.streams.operators.label_sources import INSIDE, SILENCE
 from millrace.streams.operators.outcomes import Outcomes
 from millrace.streams.operators.packing import Waiting
 from millrace.streams.operators.record import Origin, Record
 from millrace.streams.operators.runs import Run, RunFinder
 from millrace.streams.operators.waiting import WaitingEvents, wait_ms
+from millrace.streams.operators.waiting_labels import Early, WaitingLabels, already_labelled
 from millrace.streams.operators.watermark import Watermark
 
-# Rough sizes in memory, in bytes, without text.
-_ENTRY_BYTES = 500
-_VALUE_BYTES = 100
-
 _NEVER_MS = -(2**63)
-
-
-class Early(NamedTuple):
-    """A label that waits, and the watermark when it came, if there was one.
-
-    One that is held has that of the first label of its event.
-    """
-
-    label: Label
-    origin: Origin
-    since_ms: int | None
-
-    def to_fields(self) -> dict[str, object]:
-        """Return what is saved of it."""
-        origin = self.origin._asdict()
-        return {"label": self.label, "origin": origin, "since_ms": self.since_ms}
-
-    @classmethod
-    def from_fields(cls, fields: Fields) -> Early:
-        """Return the label that was saved."""
-        origin = Origin(**fields["origin"])
-        headers = tuple((name, value) for name, value in origin.headers)
-        return cls(fields["label"], origin._replace(headers=headers), fields["since_ms"])
 
 
 class LabelJoin:
@@ -96,17 +67,13 @@ class LabelJoin:
         self._joined: list[Joined] = []
         self._learns_without_labels = pipeline.learns_without_labels
         self._default = pipeline.label_default
-        self._holds = pipeline.label_conflicts is not None
-        self._held_ms = held_ms(pipeline)
-        self._precedence = Precedence(pipeline)
         self._wait_ms = wait_ms(pipeline)
         self._ttl_ms = int(pipeline.pending.ttl.total_seconds() * 1000)
         self._training = training
         self._outcomes = Outcomes(tally)
         bounds = Bounds(pipeline.pending.limit, pipeline.pending.limit_bytes)
         self._waiting = WaitingEvents(pipeline)
-        self._early = Expiring(bounds, _since_ms, _label_bytes)
-        self._held = Expiring(bounds, _since_ms, _label_bytes)
+        self._labels = WaitingLabels(pipeline, self._outcomes)
         self._ended = EndedEvents(*bounds)
         self._watermark = Watermark(reach_ms=self._ttl_ms)
         self._horizon_ms = _NEVER_MS  # of the newest event: what is older has expired
@@ -116,10 +83,10 @@ class LabelJoin:
     def inherit(self, before: LabelJoin, pipeline: Pipeline) -> None:
         """Go on with what another join keeps, within the limits of this definition."""
         bounds = Bounds(pipeline.pending.limit, pipeline.pending.limit_bytes)
-        self._waiting, self._early, self._ended = before._waiting, before._early, before._ended
-        self._held, self._watermark = before._held, before._watermark
+        self._waiting, self._ended = before._waiting, before._ended
+        self._watermark = before._watermark
         self._waiting.go_on(pipeline)
-        self._early.bounds = self._held.bounds = bounds
+        self._labels.inherit(before._labels)
         self._ended.limit, self._ended.limit_bytes = bounds
         self._watermark.reach_ms = self._ttl_ms
         self._classes.seen = before._classes.seen
@@ -129,16 +96,15 @@ class LabelJoin:
         self.runs = RunFinder(
             pipeline,
             self._waiting,
-            self._early,
-            self._held,
+            self._labels,
             self._ended,
             self._watermark,
             self._classes,
         )
         self.stores: dict[str, StateStore] = {
             "waiting": self._waiting.entries,
-            "early": self._early.entries,
-            "held": self._held.entries,
+            "early": self._labels.early.entries,
+            "held": self._labels.held.entries,
             "ends": self._ended.segments,
             "progress": self._watermark.store,
             "classes": self._classes.seen,
@@ -172,8 +138,8 @@ class LabelJoin:
         event_id = vector["event_id"]
         label, time_ms = vector["label"], vector["event_time_ms"]
         made = self._advance(time_ms, origin, place)
-        early = self._early.take(event_id) if self._early.entries else None
-        if self._holds:
+        early = self._labels.early.take(event_id)
+        if self._labels.holds:
             made += self._hold_known(vector, early, origin)
             label = early = None
         if label is not None and not self._classes.admit(label):
@@ -202,25 +168,22 @@ class LabelJoin:
         event_id = label["event_id"]
         if event_id in self._waiting and not self._classes.admit(label["label"]):
             return self._unknown_class(label, origin)
-        if event_id in self._held.entries or (self._holds and event_id in self._waiting):
-            made = self._put(self._held, self._since_now(label, origin))
+        if self._labels.is_held(event_id) or (self._labels.holds and event_id in self._waiting):
+            made = self._labels.hold(self._since_now(label, origin))
             return made + self._release(self._watermark.time_ms, origin, place + len(made))
         waiting = self._waiting.take(event_id)
         if waiting is not None:
             return self._join(_joined(waiting, label, origin, place, origin))
         if event_id in self._ended:
             return self._too_late(label, origin)
-        if event_id not in self._early.entries:
-            self._outcomes.waits()
-        made = self._put(self._early, self._since_now(label, origin))
-        return made + self._orphans(self._early.surplus())
+        return self._labels.await_event(self._since_now(label, origin))
 
     def remove(self, event_id: str, origin: Origin) -> None:
         """Let an event wait no longer, of which the row is gone."""
         waiting = self._waiting.take(event_id)
         if waiting is None:
             return
-        held = self._held.take(event_id)
+        held = self._labels.held.take(event_id)
         if held is not None:
             self._outcomes.dropped(held.label, Fate.REMOVED, held.origin)
         self._end(waiting.vector, Fate.REMOVED, origin)
@@ -230,7 +193,7 @@ class LabelJoin:
         watermark_ms = self._watermark.pass_time(elapsed_ms)
         if watermark_ms is None:
             return []
-        self._start_waiting(watermark_ms, lambda early: early.since_ms is None)
+        self._labels.start(watermark_ms, lambda known: known.since_ms is None)
         return self._expire(watermark_ms, origin, 0)
 
     def take_run(self, run: Run) -> None:
@@ -265,8 +228,8 @@ class LabelJoin:
     def readings(self) -> Iterable[Reading]:
         """Return how many events and labels wait, and how many labels are held."""
         yield Reading("pending", ("event",), len(self._waiting))
-        yield Reading("pending", ("label",), len(self._early))
-        yield Reading("pending", ("held_label",), len(self._held))
+        yield Reading("pending", ("label",), len(self._labels.early))
+        yield Reading("pending", ("held_label",), len(self._labels.held))
 
     def _join(self, joined: Joined) -> list[Record]:
         self._ended.add(joined.vector["event_id"], joined.label)
@@ -309,7 +272,7 @@ class LabelJoin:
                 " (pending.ttl, pending.limit, pending.limit_bytes)"
             )
         elif learned == label["label"]:
-            fate, detail = Fate.DUPLICATE, _already_labelled(event_id)
+            fate, detail = Fate.DUPLICATE, already_labelled(event_id)
         else:
             fate = Fate.LATE_CORRECTION
             detail = (
@@ -328,7 +291,7 @@ class LabelJoin:
         made: list[Record] = []
         for each in known:
             if self._classes.admit(each.label["label"]):
-                made += self._put(self._held, each)
+                made += self._labels.hold(each)
             else:
                 made += self._unknown_class(each.label, each.origin)
         return made
@@ -336,33 +299,10 @@ class LabelJoin:
     def _since_now(self, label: Label, origin: Origin) -> Early:
         return Early(label, origin, self._watermark.time_ms)
 
-    def _put(self, store: Expiring[Early], new: Early) -> list[Record]:
-        """Let a label wait, or else one of the same event that waits already; end the other."""
-        event_id = new.label["event_id"]
-        known = store.entries.get(event_id)
-        if known is None:
-            store.put(event_id, new)
-            return []
-        is_first = self._precedence.is_first(new.label, known.label)
-        if is_first:
-            since_ms = known.since_ms if self._holds else new.since_ms
-            store.put(event_id, new._replace(since_ms=since_ms))
-        ended = known if is_first else new
-        if new.label["label"] == known.label["label"]:
-            detail = _already_labelled(event_id)
-            return [self._outcomes.unusable(ended.label, Fate.DUPLICATE, detail, ended.origin)]
-        fate = Fate.CORRECTED if is_first else Fate.OVERRULED
-        self._outcomes.dropped(ended.label, fate, ended.origin)
-        return []
-
     def _release(self, watermark_ms: int | None, origin: Origin, place: int) -> list[Record]:
         """Join what has been held for long enough, and what there is no room for."""
-        held = self._held
-        if not held.entries:
-            return []
-        due = [] if watermark_ms is None else held.expired(watermark_ms - self._held_ms)
         made: list[Record] = []
-        for event_id, known in (*due, *held.surplus()):
+        for event_id, known in self._labels.due(watermark_ms):
             waiting = self._waiting.take(event_id)
             assert waiting is not None
             at = place + len(made)
@@ -371,14 +311,13 @@ class LabelJoin:
 
     def _advance(self, event_time_ms: int, origin: Origin, place: int) -> list[Record]:
         """Move the watermark by an event, and end what has waited for too long."""
-        is_awaited = bool(self._early.entries or self._held.entries)
-        is_awaited = is_awaited and self._watermark.time_ms is None
+        is_awaited = self._labels.some_wait and self._watermark.time_ms is None
         watermark_ms = self._watermark.observe(event_time_ms)
         if watermark_ms is None:
             self._horizon_ms = _NEVER_MS
             return []
         if is_awaited:
-            self._start_waiting(watermark_ms)
+            self._labels.start(watermark_ms)
         return self._expire(watermark_ms, origin, place)
 
     def _expire(self, watermark_ms: int, origin: Origin, place: int) -> list[Record]:
@@ -387,14 +326,12 @@ class LabelJoin:
         made = self._release(watermark_ms, origin, place)
         for waiting in self._waiting.expired(self._horizon_ms):
             made += self._give_up(waiting, Fate.EXPIRED, origin, place + len(made))
-        if self._early.entries:
-            made += self._orphans(self._early.expired(watermark_ms - self._ttl_ms))
-        return made
+        return made + self._labels.orphans(watermark_ms - self._ttl_ms)
 
     def _give_up(self, waiting: Waiting, fate: Fate, origin: Origin, place: int) -> list[Record]:
         """End an event that waits no longer: with the label that is held, or what silence means."""
         vector, default = waiting.vector, self._default
-        held = self._held.take(vector["event_id"])
+        held = self._labels.held.take(vector["event_id"])
         if held is not None:
             return self._join(_joined(waiting, held.label, held.origin, place, origin))
         if fate is Fate.EVICTED or default is None or not self._classes.admit(default.label):
@@ -402,25 +339,6 @@ class LabelJoin:
             return []
         known_ms = vector["event_time_ms"] + self._wait_ms
         return self._join(Joined(*waiting, default.label, known_ms, SILENCE, origin, place, origin))
-
-    def _start_waiting(
-        self, watermark_ms: int, is_meant: Callable[[Early], bool] = lambda _: True
-    ) -> None:
-        """Let the labels that came before there was a watermark wait from the first one on."""
-        for store in (self._early, self._held):
-            for event_id, known in [*store.entries.items()]:
-                if is_meant(known):
-                    store.put(event_id, known._replace(since_ms=watermark_ms))
-
-    def _orphans(self, dropped: Iterable[tuple[str, Early]]) -> list[Record]:
-        made: list[Record] = []
-        for event_id, early in dropped:
-            detail = (
-                f"event {event_id!r} did not come while its label waited"
-                " (pending.ttl, pending.limit, pending.limit_bytes)"
-            )
-            made.append(self._outcomes.unusable(early.label, Fate.ORPHAN, detail, early.origin))
-        return made
 
 
 def _inside(vector: FeatureVector, label: LabelValue) -> Label:
@@ -438,21 +356,3 @@ def _joined(waiting: Waiting, label: Label, origin: Origin, place: int, met: Ori
     """Return an event with its label, which came in a record of its own, or inside the event."""
     value, time_ms, source = label["label"], label["label_time_ms"], label.get("source")
     return Joined(*waiting, value, time_ms, source, origin, place, met)
-
-
-def _since_ms(early: Early) -> int | None:
-    return early.since_ms
-
-
-def _label_bytes(event_id: str, early: Early) -> int:
-    """Return the rough size of an early label: most of it is the record that it came in."""
-    origin, label = early.origin, early.label
-    headers = sum(_VALUE_BYTES + len(name) + len(value or b"") for name, value in origin.headers)
-    record = len(origin.key or b"") + len(origin.value or b"") + headers
-    return (
-        _ENTRY_BYTES + len(event_id) + len(label["key"] or "") + len(str(label["label"])) + record
-    )
-
-
-def _already_labelled(event_id: str) -> str:
-    return f"event {event_id!r} already has this label"

@@ -11,20 +11,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
-from typing import Any
 
 from millrace.models.candidates.steps import Step
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas.records import FeatureVector, LabelValue, Predicted
 from millrace.streams.operators.classes import Classes
 from millrace.streams.operators.ended_events import EndedEvents
-from millrace.streams.operators.expiring import Expiring
 from millrace.streams.operators.joined import Joined
-from millrace.streams.operators.label_conflicts import held_ms
 from millrace.streams.operators.label_sources import INSIDE
 from millrace.streams.operators.packing import Waiting
 from millrace.streams.operators.record import LabelRecord, Record, VectorRecord
 from millrace.streams.operators.waiting import WaitingEvents, wait_ms
+from millrace.streams.operators.waiting_labels import WaitingLabels
 from millrace.streams.operators.watermark import Watermark
 
 
@@ -133,7 +131,7 @@ class RunFinder:
     ----------
     pipeline
         The definition.
-    waiting, early, held, ended, watermark, classes
+    waiting, labels, ended, watermark, classes
         What the join keeps.
     """
 
@@ -141,20 +139,16 @@ class RunFinder:
         self,
         pipeline: Pipeline,
         waiting: WaitingEvents,
-        early: Expiring[Any],
-        held: Expiring[Any],
+        labels: WaitingLabels,
         ended: EndedEvents,
         watermark: Watermark,
         classes: Classes,
     ) -> None:
         self._names = [*pipeline.models]
         self._wait_ms = wait_ms(pipeline)
-        self._holds_labels = pipeline.label_conflicts is not None
-        self._held_ms = held_ms(pipeline)
         self._learns_without_labels = pipeline.learns_without_labels
         self._waiting = waiting
-        self._early = early
-        self._held = held
+        self._labels = labels
         self._ended = ended
         self._watermark = watermark
         self._classes = classes
@@ -172,13 +166,14 @@ class RunFinder:
             That may be joined.
         """
         self._run, self._place = Run(), place
-        self._most_labels = 0 if self._holds_labels else most_labels
-        self._held_until_ms = self._held.oldest_ms + self._held_ms
-        is_unsure = bool(self._early or self._held) and self._watermark.time_ms is None
-        ends_holding = bool(self._held) and not self._holds_labels
+        labels = self._labels
+        self._most_labels = 0 if labels.holds else most_labels
+        self._held_until_ms = labels.held_until_ms
+        is_unsure = labels.some_wait and self._watermark.time_ms is None
+        ends_holding = bool(labels.held) and not labels.holds
         if self._learns_without_labels or is_unsure or ends_holding:
             return self._run
-        if self._holds_labels:
+        if labels.holds:
             return self._of_each(records)
         return self._of_all(records) or self._of_each(records)
 
@@ -195,7 +190,7 @@ class RunFinder:
         known = {each["label"] for each in vectors} | {each.value["label"] for each in labels}
         times_ms = [each["event_time_ms"] for each in vectors]
         latest_ms = max([*times_ms, self._watermark.latest_ms])
-        oldest_ms = min(*times_ms, self._early.oldest_ms, self._waiting.oldest_ms)
+        oldest_ms = min(*times_ms, self._labels.early.oldest_ms, self._waiting.oldest_ms)
         size_bytes = sum(map(self._waiting.most_size_of, unlabelled))
         if (
             len(records) - len(unlabelled) > self._most_labels
@@ -216,7 +211,7 @@ class RunFinder:
         return (
             self._ended.has_none(ids)
             and self._waiting.has_none(ids)
-            and self._early.entries.keys().isdisjoint(ids)
+            and self._labels.early.entries.keys().isdisjoint(ids)
         )
 
     def _of_each(self, records: Iterable[Record]) -> Run:
@@ -224,7 +219,7 @@ class RunFinder:
         self._seen: set[str] = set()
         self._size_bytes = 0
         self._latest_ms = self._watermark.latest_ms
-        self._oldest_ms = min(self._early.oldest_ms, self._waiting.oldest_ms)
+        self._oldest_ms = min(self._labels.early.oldest_ms, self._waiting.oldest_ms)
         for record in records:
             if type(record) is VectorRecord:
                 if not self._add_event(record):
@@ -239,7 +234,7 @@ class RunFinder:
         event_id, time_ms, label = vector["event_id"], vector["event_time_ms"], vector["label"]
         if event_id in self._seen or event_id in self._ended or event_id in self._waiting:
             return False
-        if self._early and event_id in self._early.entries:
+        if self._labels.early and event_id in self._labels.early.entries:
             return False
         self._latest_ms = max(self._latest_ms, time_ms)
         self._oldest_ms = min(self._oldest_ms, time_ms)

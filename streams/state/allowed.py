@@ -45,9 +45,9 @@ MILLRACE = _names(
         "millrace.models.monitoring.drift_monitor": "DriftMonitor",
         "millrace.models.monitoring.independence": "Independence",
         "millrace.models.selection.trial": "Trial",
-        "millrace.streams.operators.label_join": "Early",
         "millrace.streams.operators.packing": "Waiting",
         "millrace.streams.operators.record": "Origin",
+        "millrace.streams.operators.waiting_labels": "Early",
     }
 )
 """The classes of Millrace that its stores hold."""

@@ -22,7 +22,7 @@ from millrace.models.features.window import Window
 from millrace.models.monitoring.drift_monitor import DriftMonitor
 from millrace.models.sealed import Fields, Saved, Sealed
 from millrace.schemas import SnapshotError
-from millrace.streams.operators.label_join import Early
+from millrace.streams.operators.waiting_labels import Early
 from millrace.streams.state.sealing import seal
 
 FORMS: Mapping[str, type[Saved]] = {

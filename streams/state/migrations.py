@@ -23,6 +23,12 @@ Name = tuple[str, str]
 
 _CANDIDATES = "millrace.models.candidates"
 
+_EARLY: Mapping[Name, Name] = {
+    ("millrace.streams.operators.label_join", "Early"): (
+        *("millrace.streams.operators.waiting_labels", "Early"),
+    ),
+}
+
 RENAMED: Mapping[int, Mapping[Name, Name]] = {
     1: {
         ("models.baselines", "AnomalyRate"): (f"{_CANDIDATES}.baselines", "AnomalyRate"),
@@ -53,7 +59,7 @@ RENAMED: Mapping[int, Mapping[Name, Name]] = {
         ("models.trees", "_RandomLeaf"): (f"{_CANDIDATES}.accelerated.trees", "_RandomLeaf"),
         ("models.windows", "Window"): ("millrace.models.features.window", "Window"),
         ("streams.operators.prediction", "Early"): (
-            *("millrace.streams.operators.label_join", "Early"),
+            *("millrace.streams.operators.waiting_labels", "Early"),
         ),
         ("streams.operators.prediction", "Waiting"): (
             *("millrace.streams.operators.packing", "Waiting"),
@@ -61,10 +67,12 @@ RENAMED: Mapping[int, Mapping[Name, Name]] = {
         ("streams.operators.record", "Origin"): ("millrace.streams.operators.record", "Origin"),
     },
     2: {
+        **_EARLY,
         ("millrace.streams.operators.label_join", "Waiting"): (
             *("millrace.streams.operators.packing", "Waiting"),
         ),
     },
+    3: _EARLY,
 }
 """State version to the names that its pickles use and this release has under another name."""
 

@@ -14,8 +14,8 @@ from millrace.models.features.window import Window
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.sealed import Sealed
 from millrace.schemas import SnapshotError
-from millrace.streams.operators.label_join import Early
 from millrace.streams.operators.record import Origin
+from millrace.streams.operators.waiting_labels import Early
 from millrace.streams.state.data import NotDataError, from_data, to_data
 
 TEXTS = st.text(st.characters(exclude_categories=()))
