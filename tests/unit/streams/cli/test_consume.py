@@ -15,7 +15,7 @@ from millrace.streams.cli import consume as _module
 from millrace.streams.cli.consume import Decoder
 from millrace.streams.formats import FORMATS
 
-LABEL = {"event_id": "1", "label": 0.5, "label_time_ms": None, "key": None}
+LABEL = {"event_id": "1", "label": 0.5, "label_time_ms": None, "key": None, "source": None}
 REJECT = {
     "reason": "malformed",
     "detail": "d",

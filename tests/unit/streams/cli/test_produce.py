@@ -118,6 +118,7 @@ def test_avro_labels_are_checked_before_they_are_sent(call, sent, lines_file):
         "label": 1,
         "label_time_ms": None,
         "key": None,
+        "source": None,
     }
 
 
