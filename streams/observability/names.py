@@ -86,7 +86,7 @@ def _histogram(name: str, documentation: str, *labels: str) -> MetricName:
 
 _KINDS = [*product(("event", "label"))]
 _REASONS = [(each.value,) for each in RejectReason]
-_OF_EVENTS = {Fate.EXPIRED, Fate.EVICTED, Fate.REMOVED}
+_OF_EVENTS = {Fate.EXPIRED, Fate.EVICTED}
 _COMMANDS = product((*_KNOWN_COMMANDS, "unknown"), ("accepted", "refused"))
 
 RECORDS_RECEIVED = _counter("records_received", "Records read, by kind.", "kind", begins=_KINDS)
