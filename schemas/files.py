@@ -40,6 +40,13 @@ def earlier(name: str) -> list[Schema]:
     return [_load(each) for each in sorted(_FOLDER.glob(f"versions/{name}.*.avsc"))]
 
 
+def schema_files() -> dict[str, str]:
+    """Return the text of each schema by the name of its file: today's, then earlier ones."""
+    files = [each for pattern in ("*.avsc", "versions/*.avsc") for each in _FOLDER.glob(pattern)]
+    ordered = sorted(files, key=lambda each: (len(each.parts), each.name))
+    return {each.relative_to(_FOLDER).as_posix(): each.read_text() for each in ordered}
+
+
 def _load(file: Path) -> Schema:
     schema: Schema = json.loads(file.read_text())
     return schema

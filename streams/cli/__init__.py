@@ -47,6 +47,8 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "worker": "Run a pipeline until SIGTERM or Ctrl-C.",
         "produce": "Send events or labels, one JSON object per line.",
         "consume": "Print a topic, one JSON object per line.",
+        "docs": "Describe a pipeline's topics: AsyncAPI, and a page for people.",
+        "schemas": "List the Avro schemas of all records, or write them as .avsc files.",
     },
     "Operate": {
         "topics": "List a pipeline's topics on a broker, or create them.",

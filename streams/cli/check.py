@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
 from contextlib import nullcontext, redirect_stdout
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import click
@@ -15,11 +13,11 @@ from rich.table import Table
 from millrace.models.pipeline.definition import Pipeline, Scope
 from millrace.models.pipeline.limits import Room, contradictions, room, shortages
 from millrace.models.pipeline.loading import load_pipeline
-from millrace.models.pipeline.record_parts import id_parts
 from millrace.models.pipeline.sources import LabelSource
 from millrace.streams.cli import EXIT_ERROR
 from millrace.streams.cli.console import output
 from millrace.streams.cli.options import chain_option, pass_settings
+from millrace.streams.docs.facts import facts, field_facts, span
 from millrace.streams.escaping import printable
 from millrace.streams.settings import Settings
 from millrace.streams.topology.names import full_name
@@ -28,7 +26,6 @@ from millrace.streams.topology.topics import topic_prefix, topics_of
 
 if TYPE_CHECKING:
     from millrace.models.identity.definition import Description
-    from millrace.models.monitoring.detectors import Detector  # imports River
 
 
 @click.command()
@@ -106,7 +103,7 @@ def _memory(pipeline: Pipeline, settings: Settings, needed: Room) -> Table:
     table.add_column()
     is_on_one = Scope(pipeline.scope) is Scope.GLOBAL
     of_all = 1 if is_on_one else settings.partitions
-    table.add_row("an event waits", f"{_span(needed.wait)} at most")
+    table.add_row("an event waits", f"{span(needed.wait)} at most")
     where = "on one partition (scope global)" if is_on_one else f"on each of {of_all} partitions"
     table.add_row("events that wait", f"{needed.events:,} {where}, if no label comes before")
     table.add_row("bytes of an event", f"about {needed.event_bytes:,}, with an id of 36 letters")
@@ -114,10 +111,6 @@ def _memory(pipeline: Pipeline, settings: Settings, needed: Room) -> Table:
     table.add_row("with ended ids", f"{_size(needed.total_bytes * of_all)} in all workers together")
     table.add_row("the limits hold", f"{needed.held:,} events a partition")
     return table
-
-
-def _span(span: timedelta) -> str:
-    return str(span).removesuffix(", 0:00:00")
 
 
 def _size(size_bytes: int) -> str:
@@ -152,74 +145,24 @@ def _compare(before: Description, now: Description, champion: str | None, *, as_
 
 def _summary(pipeline: Pipeline) -> Table:
     """Return the facts of one line each."""
-    from millrace.models.candidates.baselines import baselines
-
     table = Table(title=f"Pipeline {pipeline.name}", title_justify="left", show_header=False)
     table.add_column(style="bold")
     table.add_column()
-    champion, *challengers = pipeline.models
-    key = f", by the field {pipeline.key}" if pipeline.key else ""
-    for name, value in {
-        "task": f"{pipeline.task}{_learning(pipeline)}",
-        "champion": f"{champion}, whose predictions are published",
-        "challengers": ", ".join(challengers) or "none",
-        "baselines": ", ".join(baselines(pipeline.task)),
-        "features": ", ".join(name for each in pipeline.features for name in each.names),
-        "scope": f"{pipeline.scope}{key}",
-        "drift": _drift(pipeline),
-        "labels": f"up to {pipeline.pending.limit:,} events wait for theirs, each for"
-        f" {_wait(pipeline)}",
-    }.items():
+    for name, value in facts(pipeline).items():
         table.add_row(name, value)
     for place, seed in pipeline.seeds.items():
         table.add_row("seed", f"{place} = {seed}, made of its name, since it was None")
     return table
 
 
-def _wait(pipeline: Pipeline) -> str:
-    default = pipeline.label_default
-    if default is None:
-        return _span(pipeline.pending.ttl)
-    return f"{_span(default.after)}, and then is {default.label!r}"
-
-
-def _learning(pipeline: Pipeline) -> str:
-    return ", learns without labels" if pipeline.learns_without_labels else ""
-
-
-def _drift(pipeline: Pipeline) -> str:
-    drift = pipeline.drift
-    watched = {"loss": drift.loss, "inputs": drift.inputs, "predictions": drift.predictions}
-    shown = [f"{name} {_detector(each)}" for name, each in watched.items() if each]
-    return f"{', '.join(shown) or 'not watched'}; policy {drift.policy}"
-
-
-def _detector(detector: Detector | Mapping[str, Detector]) -> str:
-    if isinstance(detector, Mapping):
-        return f"({', '.join(f'{name} {_detector(each)}' for name, each in detector.items())})"
-    return detector if isinstance(detector, str) else getattr(detector, "__name__", "custom")
-
-
 def _fields(pipeline: Pipeline) -> Table:
     """Return the event's fields, their types and their roles."""
-    schema = pipeline.event_schema
-    table = Table(title=f"Event {schema.as_written.name}", title_justify="left")
+    name = pipeline.event_schema.as_written.name
+    table = Table(title=f"Event {name}", title_justify="left")
     for column in ("field", "type", "role"):
         table.add_column(column)
-    roles: dict[object, str] = {
-        pipeline.label: "label",
-        pipeline.event_time: "event time",
-        pipeline.key: "key",
-        **dict.fromkeys(id_parts(pipeline.event_id), "event id"),
-    }
-    features = {name for each in pipeline.features for name in each.names}
-    for name in schema.paths:
-        role = [roles[name]] if name in roles else []
-        role += ["feature"] if name in features else []
-        table.add_row(name, " or ".join(schema.types_of(name)), ", ".join(role))
-    for part, role_ in roles.items():
-        if part is not None and part not in schema.paths:
-            table.add_row(str(part), "", role_)
+    for each in field_facts(pipeline):
+        table.add_row(each.name, each.type, each.role)
     return table
 
 

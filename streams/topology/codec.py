@@ -48,7 +48,8 @@ _RECORDS: Mapping[str, type[Record]] = {
     )
 }
 _LABELLED = frozenset({"Event", "Label", "FeatureVector", "Example"})
-_ALWAYS_CARRIED = ("traceparent", "tracestate")  # W3C Trace Context
+ALWAYS_CARRIED = ("traceparent", "tracestate")
+"""Headers of inputs that outputs have, too. Source: W3C Trace Context."""
 SHIPPED: Mapping[str, RecordType] = {
     each.name: each
     for each in map(
@@ -80,7 +81,7 @@ class TopicCodec:
         self, pipeline: Pipeline, outputs: str = "avro", others: Iterable[EventSchema] = ()
     ) -> None:
         self._task = Task(pipeline.task)
-        self._carried = frozenset((*_ALWAYS_CARRIED, *pipeline.carry_headers))
+        self._carried = frozenset((*ALWAYS_CARRIED, *pipeline.carry_headers))
         self._internal = Codec(SHIPPED.values())
         schema = pipeline.event_schema.reading(others)
         self._clean = schema.clean_codec

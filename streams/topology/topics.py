@@ -34,6 +34,12 @@ class Use(StrEnum):
     INTERNAL = "internal"
 
 
+PIPELINE_KEY = "pipeline key"
+"""The event's key if it has one, else its id."""
+
+_ANY_KEY = "your choice"
+
+
 @dataclass(frozen=True)
 class Topic:
     """What is known of a topic.
@@ -48,6 +54,8 @@ class Topic:
         Avro types of its records, besides a user's own.
     holds
         What is in it, for people.
+    key
+        What its records have as their key, for people.
     is_compacted
         Whether the broker keeps the newest record of each key, rather than those of some time.
     is_kept
@@ -64,6 +72,7 @@ class Topic:
     use: Use
     types: tuple[str, ...]
     holds: str
+    key: str = PIPELINE_KEY
     is_compacted: bool = False
     is_kept: bool = False
     is_stamped_by_broker: bool = False
@@ -79,16 +88,16 @@ DEFINITIONS = "definitions"
 TOPICS: Mapping[str, Topic] = {
     each.name: each
     for each in (
-        Topic("events", Use.INPUT, ("Label",), "Events, in your own schema."),
-        Topic("labels", Use.INPUT, ("Label",), "Labels, whenever they become known."),
+        Topic("events", Use.INPUT, ("Label",), "Events, in your own schema.", _ANY_KEY),
+        Topic("labels", Use.INPUT, ("Label",), "Labels, whenever they become known.", _ANY_KEY),
         Topic(
-            *("commands", Use.CONTROL, ("Command",), "What is asked for."),
+            *("commands", Use.CONTROL, ("Command",), "What is asked for.", _ANY_KEY),
             is_kept=True,
             is_stamped_by_broker=True,
             partitions=1,
         ),
         Topic(
-            *("control", Use.INTERNAL, (_ACCEPTED,), "Accepted commands."),
+            *("control", Use.INTERNAL, (_ACCEPTED,), "Accepted commands.", "command id"),
             is_as_wide_as_inputs=True,
         ),
         Topic(
@@ -106,15 +115,26 @@ TOPICS: Mapping[str, Topic] = {
         Topic("predictions", Use.OUTPUT, ("Prediction",), "A prediction for each event."),
         Topic("outcomes", Use.OUTPUT, ("Outcome",), "What became of each event and label."),
         Topic("examples", Use.INTERNAL, ("Example", _ACCEPTED), "Labelled events, for learning."),
-        Topic("models", Use.INTERNAL, ("ModelSnapshot",), "The newest models.", is_compacted=True),
         Topic(
-            *(DEFINITIONS, Use.INTERNAL, (), "Signed bundles of definitions."),
+            *("models", Use.INTERNAL, ("ModelSnapshot",), "The newest models.", "scope key"),
+            is_compacted=True,
+        ),
+        Topic(
+            *(DEFINITIONS, Use.INTERNAL, (), "Signed bundles of definitions.", "digest"),
             is_compacted=True,
             partitions=1,
         ),
-        Topic("alerts", Use.OUTPUT, ("Alert",), "Drift that was detected, with evidence."),
-        Topic("audit", Use.OUTPUT, ("Audit",), "Who has changed what, and why.", is_kept=True),
-        Topic("rejects", Use.OUTPUT, ("Reject",), "Records that could not be used, and why."),
+        Topic(
+            "alerts", Use.OUTPUT, ("Alert",), "Drift that was detected, with evidence.", "source"
+        ),
+        Topic(
+            *("audit", Use.OUTPUT, ("Audit",), "Who has changed what, and why.", "subject"),
+            is_kept=True,
+        ),
+        Topic(
+            *("rejects", Use.OUTPUT, ("Reject",), "Records that could not be used, and why."),
+            key="as it came",
+        ),
     )
 }
 """Name to topic, in the order of the flow; each agent's topics of state and order come on top."""
@@ -196,11 +216,13 @@ def topics_of(agents: Iterable[AgentSpec]) -> list[Topic]:
     kept = {topic for operator, topic in _KEPT_FOR.items() if any(operator in a for a in agents)}
     wanted = INPUTS | (writes & OUTPUTS) | (reads & {*TOPICS}) | kept
     states = [
-        Topic(state_topic(each), Use.INTERNAL, (), f"State of {each.name}.", is_compacted=True)
+        Topic(state_topic(each), Use.INTERNAL, (), f"State of {each.name}.", "", is_compacted=True)
         for each in agents
     ]
     orders = [
-        Topic(order_topic(each), Use.INTERNAL, (), f"In which order {each.name} took its inputs.")
+        Topic(
+            order_topic(each), Use.INTERNAL, (), f"In which order {each.name} took its inputs.", ""
+        )
         for each in agents
         if each.keeps_order
     ]

@@ -96,9 +96,10 @@ def _cleanup(topic: Topic) -> str:
 
 
 def test_every_topic_is_documented() -> None:
-    """The reference lists topics in the order of the flow, who may read them, and the cleanup."""
-    documented = [(*_codes(row[0]), row[1], row[3]) for row in _rows("reference/topics.md")]
-    assert documented == [(each.name, each.use.value, _cleanup(each)) for each in TOPICS.values()]
+    """The reference lists topics in the order of the flow: who may read them, key and cleanup."""
+    documented = [(*_codes(row[0]), *row[1:4]) for row in _rows("reference/topics.md")]
+    known = TOPICS.values()
+    assert documented == [(each.name, each.use.value, each.key, _cleanup(each)) for each in known]
 
 
 def test_the_schemas_of_public_topics_are_shown() -> None:
