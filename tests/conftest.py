@@ -10,6 +10,9 @@ from hypothesis import HealthCheck, settings
 
 from millrace.streams.redaction import forget_secrets
 
+NOT_TESTED = "NOT TESTED"
+"""What the reason of a skip begins with that the end of the run shall say in a section."""
+
 # How long an example takes says how busy the machine is, not whether the code is right.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
@@ -28,3 +31,14 @@ def _no_known_secrets() -> Iterator[None]:
     """Hide no other test's secrets."""
     yield
     forget_secrets()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say at the end of the run what could not be tested here, whichever process tried it."""
+    skipped = terminalreporter.stats.get("skipped", ())
+    reasons = {each.longrepr[2] for each in skipped if isinstance(each.longrepr, tuple)}
+    for reason in sorted(each.removeprefix("Skipped: ") for each in reasons):
+        if reason.startswith(NOT_TESTED):
+            title, _, why = reason.partition(": ")
+            terminalreporter.section(title, red=True, bold=True)
+            terminalreporter.line(why)

@@ -14,17 +14,15 @@ import pytest
 from dev.java import missing_requirements
 from dev.kafka import KafkaBroker, free_port
 from millrace.streams.kafka.embedded import EmbeddedBroker
-
-MISSING = pytest.StashKey[str]()
+from tests.conftest import NOT_TESTED
 
 
 @pytest.fixture(scope="session")
-def kafka_runs_here(request: pytest.FixtureRequest) -> None:
+def kafka_runs_here() -> None:
     """Skip, and have the summary say it, where a real Kafka cannot run."""
     reason = missing_requirements()
     if reason is not None:
-        request.config.stash[MISSING] = reason
-        pytest.skip(reason)
+        pytest.skip(f"{NOT_TESTED} AGAINST A REAL KAFKA: {reason}")
 
 
 @pytest.fixture(scope="session")
@@ -84,13 +82,3 @@ def _with_passwords(port: int, guarded: str, controller_port: int) -> dict[str, 
             ' required user_millrace="secret";'
         ),
     }
-
-
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    """Say at the end of the run that the tests against a real Kafka did not run."""
-    reason = config.stash.get(MISSING, None)
-    if reason is not None:
-        terminalreporter.section("NOT TESTED AGAINST A REAL KAFKA", red=True, bold=True)
-        terminalreporter.line(reason)
