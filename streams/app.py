@@ -31,6 +31,7 @@ from millrace.streams.hashes import has_fixed_hashes
 from millrace.streams.kafka.admin import prepare_topics
 from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.kafka.embedded import EmbeddedBroker
+from millrace.streams.kafka.output_schemas import registered_outputs
 from millrace.streams.observability.logging import configure_logging
 from millrace.streams.observability.metrics import Metrics
 from millrace.streams.redaction import redact_tracebacks
@@ -45,6 +46,7 @@ from millrace.streams.runtime.ticking import ticker_of
 from millrace.streams.settings import EMBEDDED, Settings, read_settings, unknown_settings
 from millrace.streams.state.dry_run_process import tried
 from millrace.streams.state.keys import state_key
+from millrace.streams.topology.topics import topic_prefix
 
 _PROGRESS_CHECK_SECONDS = 5.0
 
@@ -207,6 +209,7 @@ def _assemble(
     """Give the app its engines, and what is done beside them."""
     key = state_key(settings)  # before anything is created
     clients = KafkaClients(settings)
+    schema_ids = registered_outputs(settings, topic_prefix(pipeline))
     partitions = prepare_topics(clients, pipeline, settings)
     definitions = settled(clients, pipeline, settings, key)
     archiver = archiver_of(settings, pipeline, clients, key, metrics)
@@ -215,6 +218,7 @@ def _assemble(
             *(agent, definitions, settings, clients, partitions, key, metrics),
             archiver=archiver if "learning" in agent else None,
             note=note,
+            schema_ids=schema_ids,
         ).engine(on_refused=app.refuse)
         for agent in settings.agents_of(pipeline)
     )

@@ -27,7 +27,13 @@ from pydantic import (
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.loading import load_pipeline
 from millrace.schemas import SettingsError
-from millrace.streams.environment import KAFKA, read_environment, unknown_variables, variable
+from millrace.streams.environment import (
+    KAFKA,
+    REGISTRY_URL,
+    read_environment,
+    unknown_variables,
+    variable,
+)
 from millrace.streams.formats import FORMATS
 from millrace.streams.kafka_properties import problem
 from millrace.streams.redaction import is_secret, keep_secret, redact, redacted, secrets_of_url
@@ -94,7 +100,7 @@ class Settings(BaseModel):
     )
     schema_registry_url: str = Field(
         "",
-        description="Address of the schema registry, for events in Confluent wire format.",
+        description="Address of the schema registry, for records in Confluent wire format.",
     )
     schema_registry_user: str = Field("", description="User of the schema registry.")
     schema_registry_password: SecretStr = Field(SecretStr(""), description="Its password.")
@@ -199,6 +205,11 @@ class Settings(BaseModel):
     @model_validator(mode="after")
     def _registry_can_be_asked(self) -> Self:
         self.registry.check()
+        if FORMATS[self.outputs].needs_registry and not self.registry.urls:
+            raise SettingsError(
+                f"schema_registry_url must be set where outputs is {self.outputs!r}; got none."
+                f" Set {REGISTRY_URL}"
+            )
         return self
 
     @field_validator("broker")

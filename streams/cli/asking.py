@@ -82,6 +82,7 @@ def asked(settings: Settings, prefix: str, request: Request, wait_seconds: float
     BrokerError
         It has not been applied in time.
     """
+    from millrace.streams.kafka.registry import read_outputs
     from millrace.streams.tools.asking import ask
 
     with progress_bar() as bar:
@@ -97,6 +98,7 @@ def asked(settings: Settings, prefix: str, request: Request, wait_seconds: float
             key=settings.command_key.get_secret_value().encode(),
             wait_seconds=wait_seconds,
             progress=show,
+            outputs=read_outputs(settings),
         )
     _report(answer, request.command, wait_seconds)
     return answer

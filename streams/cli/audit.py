@@ -78,18 +78,19 @@ def audit(settings: Settings, since: datetime | None, as_json: bool, is_check: b
     if is_check and since is not None:
         raise click.UsageError("--verify checks the whole trail; leave out --since")
     pipeline = settings.load_pipeline()
+    from millrace.streams.kafka.registry import read_outputs
     from millrace.streams.state.keys import state_key_if_any
     from millrace.streams.tools.audit import read_trail, saved_states, verify
     from millrace.streams.topology.topics import topic_prefix
 
-    clients = KafkaClients(settings)
+    clients, outputs = KafkaClients(settings), read_outputs(settings)
     if is_check:
         key = state_key_if_any(settings)
         states = None if key is None else saved_states(clients, pipeline, key)
-        found = verify(read_trail(clients, pipeline), states, topic_prefix(pipeline))
+        found = verify(read_trail(clients, pipeline, outputs), states, topic_prefix(pipeline))
         click.echo(to_json(asdict(found)) if as_json else _report(found, has_key=key is not None))
         return EXIT_BROKEN if found.breaks else 0
-    entries = read_trail(clients, pipeline).in_order_of_time()
+    entries = read_trail(clients, pipeline, outputs).in_order_of_time()
     first_ms = since.timestamp() * 1000 if since else float("-inf")
     later = [each.value for each in entries if each.value["time_ms"] >= first_ms]
     if as_json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -10,7 +11,7 @@ import click
 from confluent_kafka import Message
 
 from millrace.models.pipeline.definition import Pipeline
-from millrace.schemas import RecordError
+from millrace.schemas import BrokerError, RecordError
 from millrace.streams.cli.options import (
     pass_settings,
     pipeline_option,
@@ -18,13 +19,14 @@ from millrace.streams.cli.options import (
     running_broker,
 )
 from millrace.streams.escaping import printable_json
-from millrace.streams.formats import FORMATS
+from millrace.streams.formats import Outputs
 from millrace.streams.formats.json import to_json
 from millrace.streams.kafka.admin import count_partitions
 from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.kafka.protocols import Clients
 from millrace.streams.kafka.reading import follow as follow_topic
 from millrace.streams.kafka.reading import read_to_end
+from millrace.streams.kafka.registry import read_outputs
 from millrace.streams.settings import Settings
 from millrace.streams.topology.codec import SHIPPED
 from millrace.streams.topology.topics import TOPICS
@@ -65,7 +67,7 @@ def consume(
     """
     require_broker(settings)
     pipeline = settings.load_pipeline() if settings.pipeline else None
-    decoder = Decoder(topic, pipeline)
+    decoder = Decoder(topic, pipeline, read_outputs(settings))
     clients = KafkaClients(settings)
     for number, record in enumerate(_records(clients, topic, from_beginning, follow), 1):
         click.echo(decoder.line(record.value()))
@@ -82,6 +84,8 @@ class Decoder:
         Its full name.
     pipeline
         Whose events to decode, too.
+    outputs
+        How outputs are read.
 
     Examples
     --------
@@ -90,11 +94,15 @@ class Decoder:
     ('{"a": null}', '{"base64": "Pw=="}')
     """
 
-    def __init__(self, topic: str, pipeline: Pipeline | None) -> None:
+    def __init__(
+        self, topic: str, pipeline: Pipeline | None, outputs: Outputs | None = None
+    ) -> None:
         known = TOPICS.get(topic.rpartition(".")[2])
         types = [each for name, each in SHIPPED.items() if known is None or name in known.types]
+        outputs = outputs or Outputs()
         self._ways: list[Callable[[bytes], object]] = [
-            partial(each.decode, avro) for avro in types for each in FORMATS.values()
+            *(partial(outputs.decode, avro) for avro in types),
+            _json,
         ]
         if pipeline is not None:
             schema = pipeline.event_schema
@@ -106,17 +114,23 @@ class Decoder:
         try:
             record = self._decode(value or b"")
             text = to_json({"base64": value} if record is None else record)
+        except BrokerError:
+            raise
         except Exception:  # whatever is wrong with one record, the others are shown
             text = to_json({"base64": value})
         return printable_json(text)
 
     def _decode(self, data: bytes) -> dict[str, object] | None:
         for decode in self._ways:
-            with suppress(RecordError, RecursionError):
+            with suppress(RecordError, ValueError, RecursionError):
                 record = decode(data)
                 if isinstance(record, dict):
                     return record
         return None
+
+
+def _json(data: bytes) -> object:
+    return json.loads(data) if data.startswith(b"{") else None
 
 
 def _records(clients: Clients, topic: str, from_beginning: bool, follow: bool) -> Iterator[Message]:

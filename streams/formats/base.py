@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Protocol, TypeAlias
+from types import MappingProxyType
+from typing import ClassVar, NamedTuple, Protocol, TypeAlias
 
 from millrace.schemas import AvroType
 from millrace.schemas.codec.columns import Column
+from millrace.streams.sources.confluent import WrittenSchema, no_registry
 
 RecordType: TypeAlias = AvroType[Mapping[str, object]]
 
@@ -28,16 +30,43 @@ class Encoder(Protocol):
         ...
 
 
+class OutputSchemas(NamedTuple):
+    """What a schema registry says of the schemas of outputs.
+
+    Attributes
+    ----------
+    ids
+        Name of an Avro type to the id under which its schema is registered; empty where nothing is
+        published.
+    written
+        Looks up the schema that a record was written with.
+    """
+
+    ids: Mapping[str, int] = MappingProxyType({})
+    written: WrittenSchema = no_registry
+
+
 class Format(ABC):
     """Turns records into the bytes that users consume, and back.
+
+    Parameters
+    ----------
+    schemas
+        Of the registry.
 
     Attributes
     ----------
     name
         Value of the setting `outputs`.
+    needs_registry
+        Whether the schemas are registered before anything is written.
     """
 
     name: ClassVar[str]
+    needs_registry: ClassVar[bool] = False
+
+    def __init__(self, schemas: OutputSchemas) -> None:
+        self._schemas = schemas
 
     @abstractmethod
     def encoder(self, avro: RecordType) -> Encoder:
@@ -54,5 +83,5 @@ class Format(ABC):
         Raises
         ------
         RecordError
-            They are broken.
+            They are broken, or hold no record of the type.
         """

@@ -12,6 +12,7 @@ import msgspec
 from millrace.schemas import RecordError, RejectReason
 from millrace.schemas.codec.columns import Column, records_of
 from millrace.streams.formats.base import Encoder, Format, RecordType
+from millrace.streams.formats.shape import check_shape
 
 _write = msgspec.json.Encoder().encode
 
@@ -32,6 +33,7 @@ class JsonFormat(Format):
             raise RecordError(
                 RejectReason.MALFORMED, f"{avro.name} is not readable JSON: {error}"
             ) from None
+        check_shape(avro, record)
         return record
 
 

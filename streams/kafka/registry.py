@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
-from millrace.schemas import RecordError, RejectReason
+from millrace.schemas import RecordError, RejectReason, SettingsError
 from millrace.streams.environment import REGISTRY_URL
+from millrace.streams.formats import Outputs, OutputSchemas
 from millrace.streams.kafka.registry_client import NotFoundError, RegistryClient
 from millrace.streams.settings import Settings
 from millrace.streams.sources.confluent import (
@@ -38,6 +39,27 @@ def written_schema(settings: Settings) -> WrittenSchema:
     if not settings.schema_registry_url:
         return no_registry
     return SchemaLookup(RegistryClient(settings.registry))
+
+
+def written_outputs(settings: Settings, ids: Mapping[str, int]) -> Outputs:
+    """Return how a worker writes and reads outputs, whose schemas have these ids."""
+    return Outputs(settings.outputs, OutputSchemas(ids, written_schema(settings)))
+
+
+def read_outputs(settings: Settings) -> Outputs:
+    """Return how outputs are read by who publishes none.
+
+    Where a record needs the registry, and none is set, that is a `SettingsError`.
+    """
+    written = written_schema(settings) if settings.schema_registry_url else _required_registry
+    return Outputs(settings.outputs, OutputSchemas(written=written))
+
+
+def _required_registry(_schema_id: int) -> RegisteredSchema:
+    raise SettingsError(
+        "schema_registry_url must be set where outputs are in Confluent's wire format; got none."
+        f" Set {REGISTRY_URL}"
+    )
 
 
 class Registry(Protocol):

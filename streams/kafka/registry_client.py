@@ -1,8 +1,9 @@
 """Asking a schema registry over HTTP.
 
 What may go wrong is told apart by its type. The registry does not have what was asked for:
-`NotFoundError`. It does not answer, is not one, or refuses the worker: a `RegistryError` that names
-the setting. No message holds a password, nor does any address.
+`NotFoundError`. It does not take what it was sent: `RefusedError`. It does not answer, is not one,
+or refuses the worker: a `RegistryError` that names the setting. No message holds a password, nor
+does any address.
 """
 
 from __future__ import annotations
@@ -29,15 +30,22 @@ _TIMEOUT_SECONDS = 5.0
 _DEADLINE_SECONDS = 15.0  # of an answer that comes in drips
 _MAX_ANSWER_BYTES = 4 * MAX_SCHEMA_BYTES  # in JSON, a schema's quotation marks take two bytes
 _MAX_REFERENCES = 100
-_ACCEPT = "application/vnd.schemaregistry.v1+json, application/json"
+_TYPE = "application/vnd.schemaregistry.v1+json"
+_ACCEPT = f"{_TYPE}, application/json"
+_LONGEST_REASON = 500
 _TOO_LARGE = f"it has more than {MAX_SCHEMA_BYTES} bytes, with those that it refers to"
 _TRANSIENT = frozenset({408, 425, 429})
+_REFUSED = frozenset({400, 405, 409, 413, 422})
 
 _log = structlog.get_logger(__name__)
 
 
 class NotFoundError(Exception):
     """The registry does not have what it was asked for."""
+
+
+class RefusedError(NotFoundError):
+    """The registry does not take what it was sent; the message is its own."""
 
 
 class UnusableError(Exception):
@@ -79,6 +87,54 @@ class RegistryClient:
             return RegisteredSchema(kind, "", problem=_TOO_LARGE)
         return found
 
+    def find(self, subject: str, schema: str) -> int | None:
+        """Return the id under which a subject has this very schema; None if it has not.
+
+        Raises
+        ------
+        RegistryError
+            The registry does not answer, or refuses to.
+        """
+        try:
+            return _id(self._get(f"/subjects/{quote(subject, safe='')}", {"schema": schema}))
+        except NotFoundError:
+            return None
+
+    def misfit(self, subject: str, schema: str) -> str:
+        """Return why a subject would not take a schema beside its newest one; empty if it would.
+
+        Raises
+        ------
+        RegistryError
+            The registry does not answer, or refuses to.
+        """
+        path = f"/compatibility/subjects/{quote(subject, safe='')}/versions/latest?verbose=true"
+        try:
+            answer = self._get(path, {"schema": schema})
+        except RefusedError as error:
+            return str(error)
+        except NotFoundError:  # it has none yet
+            return ""
+        if answer.get("is_compatible"):
+            return ""
+        return _shortened(answer.get("messages") or answer.get("reason") or "it is not compatible")
+
+    def register(self, subject: str, schema: str) -> int:
+        """Register a schema under a subject; return its id.
+
+        Raises
+        ------
+        RefusedError
+            The subject does not take it.
+        RegistryError
+            The registry does not answer, or refuses to.
+        """
+        path = f"/subjects/{quote(subject, safe='')}/versions"
+        try:
+            return _id(self._get(path, {"schema": schema}))
+        except NotFoundError as error:
+            raise RefusedError(str(error)) from None
+
     def _references(
         self, answer: dict[str, object], done: dict[tuple[str, str], bool], depth: int = 0
     ) -> Iterator[str]:
@@ -103,25 +159,28 @@ class RegistryClient:
             yield _text(found)
             done[place] = True
 
-    def _get(self, path: str) -> dict[str, object]:
-        """Return the answer of the first address that has one."""
+    def _get(self, path: str, sent: dict[str, str] | None = None) -> dict[str, object]:
+        """Return the answer of the first address that has one; send it a document, if given."""
         for url in self._urls[:-1]:
             try:
-                return self._ask(url, path)
+                return self._ask(url, path, sent)
             except RegistryError as error:
                 _log.warning("asking the next schema registry", reason=str(error))
-        return self._ask(self._urls[-1], path)
+        return self._ask(self._urls[-1], path, sent)
 
-    def _ask(self, url: str, path: str) -> dict[str, object]:
+    def _ask(self, url: str, path: str, sent: dict[str, str] | None) -> dict[str, object]:
         request = Request(url + path, headers={"Accept": _ACCEPT})  # noqa: S310 - http, by settings
+        if sent is not None:
+            request.data = json.dumps(sent).encode()
+            request.add_header("Content-Type", _TYPE)
         if self._authorization:
             request.add_unredirected_header("Authorization", self._authorization)
         try:
             with self._opener.open(request, timeout=_TIMEOUT_SECONDS) as response:
                 answer = json.loads(_body(response))
         except HTTPError as error:
-            error.close()
-            raise _refusal(url, error.code) from None
+            with error:
+                raise _refusal(url, error) from None
         except (OSError, HTTPException) as error:
             raise _no_answer(url, error) from None
         except (ValueError, RecursionError):
@@ -139,6 +198,18 @@ def _text(answer: dict[str, object]) -> str:
     return text if isinstance(text, str) else ""
 
 
+def _id(answer: dict[str, object]) -> int:
+    found = answer.get("id")
+    if type(found) is int and 0 <= found < 2**31:
+        return found
+    raise RegistryError(f"the schema registry must answer with the id of a schema; got {found!r}")
+
+
+def _shortened(reason: object) -> str:
+    text = " ".join(map(str, reason)) if isinstance(reason, list) else str(reason)
+    return f"{text[:_LONGEST_REASON]}..." if len(text) > _LONGEST_REASON else text
+
+
 def _body(response: HTTPResponse) -> bytes:
     """Return an answer's body, unless it is too large or takes too long."""
     body = bytearray()
@@ -152,7 +223,8 @@ def _body(response: HTTPResponse) -> bytes:
     return bytes(body)
 
 
-def _refusal(url: str, status: int) -> Exception:
+def _refusal(url: str, error: HTTPError) -> Exception:
+    status = error.code
     if status in (401, 403):
         return RegistryError(
             f"the schema registry {url!r} refuses the worker (HTTP {status}). Check {USER} and"
@@ -160,7 +232,17 @@ def _refusal(url: str, status: int) -> Exception:
         )
     if status >= 500 or status in _TRANSIENT:
         return _no_answer(url, f"HTTP {status}")
-    return NotFoundError(f"HTTP {status}")
+    kind = RefusedError if status in _REFUSED else NotFoundError
+    return kind(_reason_of(error) or f"HTTP {status}")
+
+
+def _reason_of(error: HTTPError) -> str:
+    """Return the message in the body of a refusal; empty where there is none."""
+    try:
+        answer = json.loads(error.read(_MAX_ANSWER_BYTES))
+    except (OSError, HTTPException, ValueError, RecursionError):
+        return ""
+    return _shortened(answer.get("message") or "") if isinstance(answer, dict) else ""
 
 
 def _no_answer(url: str, error: object) -> RegistryError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from millrace.models.pipeline.definition import Pipeline
+from millrace.streams.formats import Outputs
 from millrace.streams.kafka.admin import count_partitions
 from millrace.streams.kafka.protocols import Clients
 from millrace.streams.kafka.reading import read_to_end
@@ -14,17 +15,20 @@ from millrace.streams.topology.codec import TopicCodec
 from millrace.streams.topology.topics import topic_prefix
 
 
-def first_rejects(clients: Clients, pipeline: Pipeline, samples: Samples) -> dict[str, str]:
+def first_rejects(
+    clients: Clients, pipeline: Pipeline, samples: Samples, outputs: Outputs | None = None
+) -> dict[str, str]:
     """Return reason to detail of the first records in `rejects`; of no reason, if there are none.
 
-    The topic is read until there is one for each reason that was counted.
+    The topic is read until there is one for each reason that was counted, in whichever of the
+    formats of outputs it is.
     """
     counters = (names.EVENTS_REJECTED, names.LABELS_REJECTED)
     reasons = {each for name in counters for each in samples.counted("reason", name.total)}
     details: dict[str, str] = {}
     if not reasons:
         return details
-    prefix, codec = topic_prefix(pipeline), TopicCodec(pipeline)
+    prefix, codec = topic_prefix(pipeline), TopicCodec(pipeline, outputs)
     topic = f"{prefix}rejects"
     for message in read_to_end(clients, topic, range(count_partitions(clients, topic))):
         record = codec.decode(origin_of(message, prefix))

@@ -13,6 +13,7 @@ from millrace.models.pipeline.definition import Pipeline
 from millrace.streams.kafka.admin import prepare_topics
 from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.kafka.embedded import EmbeddedBroker
+from millrace.streams.kafka.registry import read_outputs
 from millrace.streams.operators.record import PredictionRecord, RejectRecord
 from millrace.streams.replay.encoding import Encoder, in_order
 from millrace.streams.replay.feed import Feed
@@ -146,7 +147,7 @@ def replay_through_worker(
             ran=settings.chain,
             events=feed.events,
             seconds=feed.seconds,
-            first_rejects=first_rejects(clients, pipeline, watch.samples),
+            first_rejects=first_rejects(clients, pipeline, watch.samples, read_outputs(settings)),
         )
 
 

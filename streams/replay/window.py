@@ -11,6 +11,7 @@ from collections import Counter, deque
 from collections.abc import Iterable
 
 from millrace.models.pipeline.definition import Pipeline
+from millrace.streams.formats import Outputs
 from millrace.streams.operators.base import Operator
 from millrace.streams.operators.record import Origin, RawRecord, Record
 from millrace.streams.operators.registry import OPERATORS
@@ -106,7 +107,7 @@ def growth(
     agent = AgentSpec(OPERATORS)
     factory = TaskFactory(pipeline, agent, clean_partitions=1, max_event_bytes=2**31)
     operators = factory.make().operators
-    codec = TopicCodec(pipeline, outputs)
+    codec = TopicCodec(pipeline, Outputs(outputs))
     by_topic: Counter[str] = Counter()
     for number, event in enumerate(events):
         origin = Origin("events", 0, number, now_ms, event.key, event.value)

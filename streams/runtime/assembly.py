@@ -12,7 +12,7 @@ from millrace.models.pipeline.sources import LabelSource, Source
 from millrace.schemas import SnapshotError
 from millrace.streams.interval import Interval
 from millrace.streams.kafka.protocols import Clients
-from millrace.streams.kafka.registry import written_schema
+from millrace.streams.kafka.registry import written_outputs, written_schema
 from millrace.streams.kafka.sizes import SizeLimits
 from millrace.streams.kafka.stall import CHECK_SECONDS, StallDetector
 from millrace.streams.observability.metrics import Metrics
@@ -74,6 +74,8 @@ class Assembly:
         Which sizes of records were refused, in this session of the agent or an earlier one.
     note
         Where it is said what is being folded.
+    schema_ids
+        Avro type of an output to the id that the registry has given its schema.
     """
 
     agent: AgentSpec
@@ -88,6 +90,7 @@ class Assembly:
     archiver: Archiver | None = None
     sizes: SizeLimits = field(default_factory=SizeLimits)
     note: FoldingNote = field(default_factory=FoldingNote)
+    schema_ids: Mapping[str, int] = field(default_factory=dict)
 
     def engine(
         self,
@@ -145,7 +148,9 @@ class Assembly:
         check = Interval(CHECK_SECONDS, self.clock)
         watch = TopicWatch(self.agent.name, self.clients, self._prefix, topics, check)
         definitions = AgentDefinitions(
-            self.definitions, self._factory(state), self.settings.outputs
+            self.definitions,
+            self._factory(state),
+            written_outputs(self.settings, self.schema_ids),
         )
         codec = definitions(self.definitions.in_force).codec
         return Session(

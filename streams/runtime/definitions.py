@@ -22,6 +22,7 @@ from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.settings import with_settings
 from millrace.schemas import DefinitionError, EventSchema, SnapshotError
 from millrace.streams.control.in_force import InForceThen, Skipped
+from millrace.streams.formats import Outputs
 from millrace.streams.state.definitions import DefinitionStore
 from millrace.streams.state.migrations import Name
 from millrace.streams.topology.chain import AgentSpec
@@ -185,10 +186,10 @@ class AgentDefinitions:
     factory
         Makes tasks of the worker's own definition.
     outputs
-        Format of the topics that users consume.
+        How the topics that users consume are written and read.
     """
 
-    def __init__(self, definitions: Definitions, factory: TaskFactory, outputs: str) -> None:
+    def __init__(self, definitions: Definitions, factory: TaskFactory, outputs: Outputs) -> None:
         self._definitions = definitions
         self._factory = factory
         self._outputs = outputs

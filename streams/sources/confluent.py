@@ -135,11 +135,11 @@ class RegisteredReader:
         RecordError
             The header is broken, its schema is unknown or cannot be used, or the rest does not fit.
         """
-        schema_id = _schema_id(data)
+        schema_id = schema_id_of(data)
         decoder = self._known.get(schema_id)
         if decoder is None:
             registered = self._written_schema(schema_id)
-            parsed = _parsed(registered)
+            parsed = parsed_schema(registered)
             if parsed is None:
                 return _json_object(data[HEADER_SIZE_BYTES:])
             _, written = parsed
@@ -174,7 +174,7 @@ class WireFormat:
         RecordError
             The header is broken, or its schema is unknown or cannot be used.
         """
-        schema_id = _schema_id(data)
+        schema_id = schema_id_of(data)
         on_labels = topic == "labels"
         written = self._known.get((schema_id, on_labels))
         if written is None:
@@ -197,7 +197,7 @@ class WireFormat:
             return Written(None, problem=RecordError(error.reason, detail))
 
     def _resolved(self, registered: RegisteredSchema, on_labels: bool) -> Written:
-        parsed = _parsed(registered)
+        parsed = parsed_schema(registered)
         if parsed is None:
             return Written(None)
         schema, written = parsed
@@ -224,7 +224,14 @@ def _json_object(data: bytes) -> Mapping[str, Any]:
     return document
 
 
-def _schema_id(data: bytes) -> int:
+def schema_id_of(data: bytes) -> int:
+    """Return the id in the header of a record.
+
+    Raises
+    ------
+    RecordError
+        The header is broken.
+    """
     if len(data) < HEADER_SIZE_BYTES:
         raise RecordError(
             RejectReason.MALFORMED,
@@ -234,7 +241,7 @@ def _schema_id(data: bytes) -> int:
     return int.from_bytes(data[1:HEADER_SIZE_BYTES])
 
 
-def _parsed(registered: RegisteredSchema) -> tuple[object, Record] | None:
+def parsed_schema(registered: RegisteredSchema) -> tuple[object, Record] | None:
     """Return a schema in Avro and its type; None for one of JSON.
 
     Raises

@@ -9,15 +9,16 @@ from dataclasses import dataclass, field
 
 from confluent_kafka import OFFSET_END, TopicPartition
 
-from millrace.schemas import CommandError, RecordError, shipped
+from millrace.schemas import CommandError, RecordError
 from millrace.schemas.records import Audit
 from millrace.streams.control.commands import check_form
-from millrace.streams.formats import FORMATS
+from millrace.streams.formats import Outputs
 from millrace.streams.kafka.admin import count_partitions
 from millrace.streams.kafka.commands import Request, send
 from millrace.streams.kafka.protocols import Clients
 from millrace.streams.kafka.reading import TopicReader
 from millrace.streams.operators.registry import CONTROL
+from millrace.streams.tools.audit import read_audit
 
 _POLL_SECONDS = 0.1
 
@@ -56,6 +57,7 @@ def ask(
     key: bytes,
     wait_seconds: float,
     progress: Callable[[Answer], None] = lambda _: None,
+    outputs: Outputs | None = None,
 ) -> Answer:
     """Send a command, and wait until each partition has applied it, or time is up.
 
@@ -73,6 +75,8 @@ def ask(
         0 to wait for nothing.
     progress
         Called when there is more of an answer.
+    outputs
+        How the answers are read.
 
     Raises
     ------
@@ -92,7 +96,7 @@ def ask(
         answer, deadline = Answer(), time.monotonic() + wait_seconds
         while not answer.is_complete and time.monotonic() < deadline:
             for message in reader.take(_POLL_SECONDS):
-                entry = _entry(message.value() or b"")
+                entry = _entry(message.value() or b"", outputs)
                 if entry is not None and entry["command_id"] == request.id:
                     _note(answer, entry, message.partition() or 0)
                     progress(answer)
@@ -108,12 +112,9 @@ def _note(answer: Answer, entry: Audit, partition: int) -> None:
         answer.partitions = int(entry["evidence"]["partitions"])
 
 
-def _entry(value: bytes) -> Audit | None:
+def _entry(value: bytes, outputs: Outputs | None) -> Audit | None:
     """Return an audit record, in whichever format it is; None for what is none."""
-    for each in FORMATS.values():
-        if each.recognises(value):
-            try:
-                return each.decode(shipped("audit"), value)  # type: ignore[return-value]  # its type
-            except RecordError:
-                return None
-    return None
+    try:
+        return read_audit(value, outputs)
+    except RecordError:
+        return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,10 +9,9 @@ from itertools import chain as chained
 from typing import NamedTuple, cast
 
 from millrace.models.pipeline.definition import Pipeline
-from millrace.schemas import RecordError, shipped
-from millrace.schemas.codec.avro import MARKER
-from millrace.schemas.codec.documents import MisfitError, document_reader
+from millrace.schemas import RecordError
 from millrace.schemas.records import Audit
+from millrace.streams.formats import Outputs
 from millrace.streams.kafka.admin import count_partitions, partition_counts
 from millrace.streams.kafka.protocols import Clients
 from millrace.streams.kafka.reading import read_to_end
@@ -21,6 +19,7 @@ from millrace.streams.operators.registry import CONTROL, OPERATORS
 from millrace.streams.state.saved_trail import SavedHead, saved_heads
 from millrace.streams.tools.audit_chain import Break, Entry, breaks_in
 from millrace.streams.topology.chain import AgentSpec
+from millrace.streams.topology.codec import SHIPPED
 from millrace.streams.topology.topics import topic_prefix
 
 _STATE = "state."
@@ -86,8 +85,8 @@ class _Chain(NamedTuple):
         return f"{self.writer}[{self.partition}]"
 
 
-def read_trail(clients: Clients, pipeline: Pipeline) -> Trail:
-    """Read the audit trail of a pipeline.
+def read_trail(clients: Clients, pipeline: Pipeline, outputs: Outputs | None = None) -> Trail:
+    """Read the audit trail of a pipeline, in whichever of the formats of outputs it is.
 
     Raises
     ------
@@ -102,24 +101,21 @@ def read_trail(clients: Clients, pipeline: Pipeline) -> Trail:
         partition = message.partition() or 0
         where = f"{topic}[{partition}]@{message.offset()}"
         try:
-            entries[partition].append(Entry(where, read_audit(message.value() or b"")))
-        except (RecordError, MisfitError, ValueError, RecursionError):
+            entries[partition].append(Entry(where, read_audit(message.value() or b"", outputs)))
+        except RecordError:
             strange.append(where)
     return Trail(topic, partitions, entries, strange)
 
 
-def read_audit(data: bytes) -> Audit:
+def read_audit(data: bytes, outputs: Outputs | None = None) -> Audit:
     """Return the audit record in the bytes of a record, in any of the output formats.
 
     Raises
     ------
-    RecordError, MisfitError, ValueError, RecursionError
+    RecordError
         It is none.
     """
-    avro = shipped("audit")
-    if data.startswith(MARKER):
-        return avro.decode(data)
-    return cast(Audit, document_reader(avro.type)(json.loads(data)))
+    return cast(Audit, (outputs or Outputs()).decode(SHIPPED["Audit"], data))
 
 
 def saved_states(clients: Clients, pipeline: Pipeline, key: bytes) -> States:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from millrace.models.pipeline.definition import Pipeline
 from millrace.streams.kafka.protocols import Clients
-from millrace.streams.kafka.registry import written_schema
+from millrace.streams.kafka.registry import read_outputs, written_schema
 from millrace.streams.runtime.definitions import AgentDefinitions, Definitions
 from millrace.streams.runtime.deployment import known_definitions
 from millrace.streams.settings import Settings
@@ -40,7 +40,7 @@ def agent_definitions(
         found = definitions.find, definitions.renamed
         load = version_loader(settings, pipeline, clients, key, *found)
         factory = replace(factory, load_version=load, bundle_keys=keys_of(key))
-    return AgentDefinitions(definitions, factory, settings.outputs)
+    return AgentDefinitions(definitions, factory, read_outputs(settings))
 
 
 def task_factory(

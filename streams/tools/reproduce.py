@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import BrokerError, RecordError, SettingsError
 from millrace.schemas.records import Prediction
-from millrace.streams.formats import FORMATS
 from millrace.streams.kafka.admin import count_partitions, partition_counts
 from millrace.streams.kafka.protocols import Clients
 from millrace.streams.kafka.reading import read_to_end, watermarks
 from millrace.streams.kafka.records import origin_of
+from millrace.streams.kafka.registry import read_outputs
 from millrace.streams.operators.columns import as_records
 from millrace.streams.operators.record import Origin, PredictionRecord, Record, reject
 from millrace.streams.operators.slice import Slice
@@ -84,7 +84,7 @@ def reproduce(
         The broker does not answer, or its log does not lead to the prediction any more.
     """
     agent = _agent(settings, pipeline)
-    prefix, codec = topic_prefix(pipeline), TopicCodec(pipeline)
+    prefix, codec = topic_prefix(pipeline), TopicCodec(pipeline, read_outputs(settings))
     partition, published = _find(clients, f"{prefix}predictions", event_id, codec, progress)
     there = partition_counts(clients)  # an earlier release had not all of them
     partitions = max(there.get(full_name(prefix, topic), 1) for topic in agent.reads)
@@ -157,7 +157,7 @@ def _find(
     for count, message in enumerate(read_to_end(clients, topic, partitions), 1):
         progress(f"searching {topic}", count, total)
         data = message.value() or b""
-        if text not in data and FORMATS["avro"].recognises(data):
+        if text not in data and not data.startswith(b"{"):  # JSON may have escaped it
             continue  # decoding them all would take minutes
         record = codec.decode(origin_of(message, topic.removesuffix("predictions")))
         if isinstance(record, PredictionRecord) and record.value["event_id"] == event_id:

@@ -10,11 +10,19 @@ from typing import cast
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.tasks import Task
 from millrace.models.user_code import PASSED_ON, shown, told
-from millrace.schemas import Codec, EventSchema, RecordError, RejectReason, shipped
+from millrace.schemas import (
+    Codec,
+    EventSchema,
+    RecordError,
+    RegistryError,
+    RejectReason,
+    shipped,
+)
+from millrace.schemas.codec.avro import MARKER
 from millrace.schemas.codec.columns import Column
 from millrace.schemas.codec.slices import Parts, ReadRows
 from millrace.schemas.records import Predicted
-from millrace.streams.formats import FORMATS, Encoder, RecordType
+from millrace.streams.formats import Encoder, Outputs, RecordType
 from millrace.streams.operators.columns import Columns
 from millrace.streams.operators.record import (
     MODELS_KEY,
@@ -36,7 +44,6 @@ from millrace.streams.operators.record import (
     VectorRecord,
     reject,
 )
-from millrace.streams.topology.shape import check_shape
 from millrace.streams.topology.topics import OUTPUTS, TOPICS, is_produced
 
 _RECORDS: Mapping[str, type[Record]] = {
@@ -71,15 +78,19 @@ class TopicCodec:
     pipeline
         The definition.
     outputs
-        Format of the topics that users consume; one of `formats.FORMATS`.
+        How the topics that users consume are written and read; by default in Avro.
     others
         Event schemas of other definitions, oldest first, whose records may be on `clean`: earlier
         ones, and later ones.
     """
 
     def __init__(
-        self, pipeline: Pipeline, outputs: str = "avro", others: Iterable[EventSchema] = ()
+        self,
+        pipeline: Pipeline,
+        outputs: Outputs | None = None,
+        others: Iterable[EventSchema] = (),
     ) -> None:
+        self._outputs = outputs or Outputs()
         self._task = Task(pipeline.task)
         self._carried = frozenset((*ALWAYS_CARRIED, *pipeline.carry_headers))
         self._internal = Codec(SHIPPED.values())
@@ -89,9 +100,9 @@ class TopicCodec:
         self._row_readers: dict[str, ReadRows] = {}
         self._plain_types = {type(None), *self._task.plain_types}
         self._encoders: Mapping[tuple[str, str], Encoder] = {
-            (topic.name, name): FORMATS[outputs if topic.name in OUTPUTS else "avro"].encoder(
-                types[name]
-            )
+            (topic.name, name): self._outputs.encoder(types[name])
+            if topic.name in OUTPUTS
+            else types[name]
             for topic in TOPICS.values()
             for name in topic.types
         }
@@ -103,12 +114,14 @@ class TopicCodec:
         ------
         RecordError
             The bytes are not what the topic holds, whatever is wrong with them.
+        RegistryError
+            The registry that knows their schema does not answer.
         """
         if is_produced(origin.topic):
             return RawRecord.of(origin)
         try:
             return self._decode(origin)
-        except (RecordError, *PASSED_ON):
+        except (RecordError, RegistryError, *PASSED_ON):
             raise
         except Exception as error:  # whoever may write to the topic, anything may be on it
             detail = f"could not decode a record of {origin.topic}: {told(error)}"
@@ -202,8 +215,9 @@ class TopicCodec:
         topic, data = origin.topic, origin.value
         if data is None:
             return _tombstone(origin)
-        if topic in OUTPUTS and not FORMATS["avro"].recognises(data):
-            type_name, value = self._decode_output(topic, data)
+        if topic in OUTPUTS and not data.startswith(MARKER):
+            (type_name,) = TOPICS[topic].types
+            value = self._outputs.decode(SHIPPED[type_name], data)
         else:
             codec = self._clean if topic == "clean" else self._internal
             type_name, value = codec.decode(data)
@@ -223,15 +237,6 @@ class TopicCodec:
             for each in by_candidate.values():
                 if each["value"] is not None:
                     task.label(each["value"])
-
-    def _decode_output(self, topic: str, data: bytes) -> tuple[str, Mapping[str, object]]:
-        (type_name,) = TOPICS[topic].types
-        for each in FORMATS.values():
-            if each.recognises(data):
-                value = each.decode(SHIPPED[type_name], data)
-                check_shape(SHIPPED[type_name], value)
-                return type_name, value
-        return self._internal.decode(data)  # which says what is wrong
 
 
 def _keys(columns: Mapping[str, Column]) -> list[bytes | None]:

@@ -253,8 +253,17 @@ def test_brokers(broker: str, embedded: bool, bootstrap: str) -> None:
 
 def test_an_unknown_format_is_refused() -> None:
     """The error lists the formats that exist."""
-    with pytest.raises(SettingsError, match=r"outputs must be one of avro, json; got 'xml'"):
+    with pytest.raises(
+        SettingsError, match=r"must be one of avro, json, confluent; got 'xml'"
+    ):
         read_settings(outputs="xml")
+
+
+def test_a_format_that_needs_a_registry_is_refused_without_one() -> None:
+    """The error names the variable that is missing."""
+    with pytest.raises(SettingsError, match=r"outputs is 'confluent'; got none\. Set SCHEMA_REG"):
+        read_settings(outputs="confluent")
+    read_settings(outputs="confluent", schema_registry_url="http://registry:8081")
 
 
 PIPELINE = "millrace.models.pipelines.loans"

@@ -13,7 +13,7 @@ from millrace.models.pipelines.loans import applications, pipeline
 from millrace.schemas import shipped
 from millrace.streams.cli import consume as _module
 from millrace.streams.cli.consume import Decoder
-from millrace.streams.formats import FORMATS
+from millrace.streams.formats import FORMATS, Outputs, OutputSchemas
 
 LABEL = {"event_id": "1", "label": 0.5, "label_time_ms": None, "key": None, "source": None}
 REJECT = {
@@ -58,8 +58,12 @@ def test_consume_prints_one_object_per_line(call, put):
 @pytest.mark.parametrize("name", FORMATS)
 def test_outputs_of_every_format_are_decoded(name):
     """A format that is added to the registry can be read here, too. Bytes are base64."""
-    value = FORMATS[name].encoder(shipped("reject")).encode(REJECT)
-    assert json.loads(Decoder("loans.rejects", None).line(value)) == {**REJECT, "value": "/w=="}
+    outputs = Outputs(name, OutputSchemas({"Reject": 7}))
+    value = outputs.encoder(shipped("reject")).encode(REJECT)
+    assert json.loads(Decoder("loans.rejects", None, outputs).line(value)) == {
+        **REJECT,
+        "value": "/w==",
+    }
 
 
 def test_events_are_decoded_with_their_pipeline(call, put):

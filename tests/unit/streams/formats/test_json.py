@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millrace.schemas import RecordError, RejectReason, shipped
-from millrace.streams.formats import FORMATS
+from millrace.schemas import shipped
+from millrace.streams.formats import Outputs
 from millrace.streams.formats.json import to_json
 
 
@@ -44,14 +44,14 @@ VALUES = st.recursive(
 @given(st.lists(st.dictionaries(st.text(), VALUES, max_size=4), max_size=3))
 def test_records_are_written_as_to_json_says(records: list[dict[str, Any]]) -> None:
     """Whoever reads them sees the same values, of the same types."""
-    encoder = FORMATS["json"].encoder(shipped("label"))
+    encoder = Outputs("json").encoder(shipped("label"))
     read = [repr(json.loads(each)) for each in encoder.encode_all(records)]
     assert read == [repr(json.loads(to_json(each))) for each in records]
 
 
 def test_numbers_of_numpy() -> None:
     """A model may answer with them; a number that JSON does not have is null here, too."""
-    encoder = FORMATS["json"].encoder(shipped("prediction"))
+    encoder = Outputs("json").encoder(shipped("prediction"))
     record = {"probabilities": {"a": np.float64(0.25), "b": np.float64(math.nan)}}
     assert json.loads(encoder.encode(record)) == {"probabilities": {"a": 0.25, "b": None}}
 
@@ -59,21 +59,4 @@ def test_numbers_of_numpy() -> None:
 def test_text_that_is_no_text() -> None:
     """Half a character cannot be written: the record is rejected."""
     with pytest.raises(UnicodeEncodeError):
-        FORMATS["json"].encoder(shipped("label")).encode({"event_id": "\ud800"})
-
-
-@pytest.mark.parametrize("name", ["avro", "json"])
-def test_each_format_knows_its_own(name: str) -> None:
-    """What a format writes, it recognises and reads back; the other does not recognise it."""
-    label = {"event_id": "e1", "label": True, "label_time_ms": None, "key": "k", "source": None}
-    data = FORMATS[name].encoder(shipped("label")).encode(label)
-    assert [each for each, form in FORMATS.items() if form.recognises(data)] == [name]
-    assert FORMATS[name].decode(shipped("label"), data) == label
-
-
-@pytest.mark.parametrize(("name", "data"), [("avro", b"\xc3\x01"), ("json", b"{broken")])
-def test_broken_bytes(name: str, data: bytes) -> None:
-    """Bytes that are not what they seem are a record error that names the type."""
-    with pytest.raises(RecordError) as caught:
-        FORMATS[name].decode(shipped("label"), data)
-    assert caught.value.reason is RejectReason.MALFORMED
+        Outputs("json").encoder(shipped("label")).encode({"event_id": "\ud800"})

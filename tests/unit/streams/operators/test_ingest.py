@@ -19,7 +19,7 @@ from millrace.models.pipeline.sources import LabelSource
 from millrace.schemas import AvroType, shipped
 from millrace.schemas.codec.avro import MARKER
 from millrace.schemas.records import RejectReason
-from millrace.streams.formats import FORMATS
+from millrace.streams.formats import FORMATS, Outputs
 from millrace.streams.operators.ingest import IngestOperator
 from millrace.streams.operators.record import Origin, RawRecord, Record
 from millrace.streams.operators.slice import Slice
@@ -158,7 +158,7 @@ def check_writable(pipeline: Pipeline, made: list[Record]) -> None:
     """Assert that every record can be written, as Avro and as JSON."""
     for record in made:
         for outputs in FORMATS:
-            assert TopicCodec(pipeline, outputs).encode(record)[1]
+            assert TopicCodec(pipeline, Outputs(outputs)).encode(record)[1]
 
 
 @pytest.mark.parametrize("case", BAD_BYTES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from millrace.schemas import RejectReason
+from millrace.streams.formats import Outputs
 from millrace.streams.kafka.fakes import FakeBroker, FakeClients
 from millrace.streams.observability import names
 from millrace.streams.observability.scraping import Samples
@@ -23,7 +24,7 @@ def broker():
 def test_the_first_of_each_reason_is_read(broker, make_pipeline):
     """From the topic, whichever format it has."""
     for partition, outputs in enumerate(("avro", "json")):
-        codec = TopicCodec(make_pipeline(), outputs)
+        codec = TopicCodec(make_pipeline(), Outputs(outputs))
         for number in range(2):
             reason = (RejectReason.MALFORMED, RejectReason.LATE_LABEL)[partition]
             record = reject(Origin("events", 0, number, 0, None, b""), reason, f"no {number}")

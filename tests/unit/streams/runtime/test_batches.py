@@ -10,6 +10,7 @@ import pytest
 
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import BrokerError, RejectReason
+from millrace.streams.formats import Outputs
 from millrace.streams.kafka.fakes import FakeBroker, FakeClients
 from millrace.streams.kafka.sizes import SizeLimits
 from millrace.streams.observability.metrics import Metrics
@@ -40,7 +41,7 @@ class World:
         self.broker.max_message_bytes = LARGEST
         self.clients = FakeClients(self.broker)
         self.metrics = Metrics("p")
-        codec = TopicCodec(pipeline, outputs)
+        codec = TopicCodec(pipeline, Outputs(outputs))
         self.outbox = Outbox(
             "learning", self.clients, "p.", codec, TOPICS, self.metrics, guarantee, sizes
         )

@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import BrokerError, RejectReason
 from millrace.schemas.records import Prediction
+from millrace.streams.formats import Outputs
 from millrace.streams.kafka.fakes import FakeBroker, FakeClients
 from millrace.streams.kafka.sizes import SizeLimits
 from millrace.streams.observability.metrics import Metrics
@@ -49,7 +50,7 @@ def make_outbox(
     def make(
         guarantee: Guarantee = Guarantee.EXACTLY_ONCE, sizes: SizeLimits | None = None
     ) -> Outbox:
-        codec = TopicCodec(make_pipeline(), "json")
+        codec = TopicCodec(make_pipeline(), Outputs("json"))
         return Outbox("learning", clients, "p.", codec, TOPICS, metrics, guarantee, sizes)
 
     return make

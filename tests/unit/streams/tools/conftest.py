@@ -9,6 +9,7 @@ import pytest
 
 from millrace.models.pipelines.loans import applications, pipeline
 from millrace.schemas.records import Prediction
+from millrace.streams.formats import Outputs
 from millrace.streams.kafka.admin import prepare_topics
 from millrace.streams.kafka.fakes import FakeBroker, FakeClients
 from millrace.streams.operators.record import EventRecord, Origin, PredictionRecord, Record
@@ -32,7 +33,7 @@ class Left:
         self.settings = Settings(broker="fake", state_key=KEY.decode(), partitions=1)
         self.broker = FakeBroker()
         self.clients = FakeClients(self.broker)
-        self.codec = TopicCodec(pipeline, outputs)
+        self.codec = TopicCodec(pipeline, Outputs(outputs))
         self.task = task_factory(pipeline, self.settings, LEARNER, 1).make()
         prepare_topics(self.clients, pipeline, self.settings)
         self.log = StateLog(pipeline, LEARNER, self.clients, "loans.", KEY)

@@ -9,6 +9,7 @@ import pytest
 
 from millrace.models.pipelines.loans import pipeline
 from millrace.schemas import BrokerError, SnapshotError, shipped
+from millrace.streams.formats import Outputs
 from millrace.streams.kafka.admin import prepare_topics
 from millrace.streams.kafka.fakes import FakeBroker, FakeClients
 from millrace.streams.operators.audit import Cause, audited, digest_of
@@ -33,7 +34,7 @@ class Pipeline:
         settings = Settings(broker="fake", state_key=KEY.decode(), partitions=2)
         self.broker = FakeBroker()
         self.clients = FakeClients(self.broker)
-        self._codec = TopicCodec(pipeline, outputs)
+        self._codec = TopicCodec(pipeline, Outputs(outputs))
         prepare_topics(self.clients, pipeline, settings)
         self._tasks = {
             agent: task_factory(pipeline, settings, agent, 2).make()

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from millrace.schemas import RecordError, RejectReason
 from millrace.schemas.codec.avro import MARKER
 from millrace.schemas.records import Alert, Example, ModelSnapshot, Outcome, Predicted, Prediction
+from millrace.streams.formats import FORMATS, Outputs, OutputSchemas
 from millrace.streams.operators.record import (
     AlertRecord,
     EventRecord,
@@ -26,10 +27,11 @@ from millrace.streams.operators.record import (
     TombstoneRecord,
     reject,
 )
-from millrace.streams.topology.codec import TopicCodec
+from millrace.streams.topology.codec import SHIPPED, TopicCodec
 
 Make = Callable[..., Any]
 ORIGIN = Origin("events", 1, 2, 3, b"key", b"\xff")
+SCHEMAS = OutputSchemas({name: number for number, name in enumerate(SHIPPED, 7)})
 
 PREDICTION = Prediction(
     event_id="e1",
@@ -108,7 +110,7 @@ def test_outputs_in_avro(record: Record, key: bytes, make_pipeline: Make) -> Non
 @pytest.mark.parametrize(("record", "key"), OUTPUTS, ids=lambda each: getattr(each, "topic", ""))
 def test_outputs_in_json(record: Record, key: bytes, make_pipeline: Make) -> None:
     """In JSON an output has the same key and the same fields; bytes are base64."""
-    written_key, data = TopicCodec(make_pipeline(), "json").encode(record)
+    written_key, data = TopicCodec(make_pipeline(), Outputs("json")).encode(record)
     document = json.loads(data)
     assert written_key == key
     assert [*document] == [*record.value]
@@ -118,13 +120,13 @@ def test_outputs_in_json(record: Record, key: bytes, make_pipeline: Make) -> Non
         assert typed(document) == typed(record.value)
 
 
-@pytest.mark.parametrize("written_as", ["avro", "json"])
-@pytest.mark.parametrize("read_as", ["avro", "json"])
+@pytest.mark.parametrize("written_as", FORMATS)
+@pytest.mark.parametrize("read_as", FORMATS)
 def test_agents_read_either_format(written_as: str, read_as: str, make_pipeline: Make) -> None:
     """An agent that reads predictions reads them in any format, whatever the setting is now."""
     record, _ = OUTPUTS[0]
-    _, data = TopicCodec(make_pipeline(), written_as).encode(record)
-    back = read_back(TopicCodec(make_pipeline(), read_as), record, data)
+    _, data = TopicCodec(make_pipeline(), Outputs(written_as, SCHEMAS)).encode(record)
+    back = read_back(TopicCodec(make_pipeline(), Outputs(read_as, SCHEMAS)), record, data)
     assert isinstance(back, PredictionRecord)
     assert typed(back.value) == typed(record.value)
 
@@ -141,14 +143,14 @@ def test_internal_topics_stay_avro(
         "examples": ExampleRecord(EXAMPLE, ORIGIN),
         "models": SnapshotRecord({**snapshot, "key": None, "event_id": "-"}, ORIGIN),  # type: ignore[typeddict-unknown-key]
     }[topic]
-    codec = TopicCodec(make_pipeline(), "json")
+    codec = TopicCodec(make_pipeline(), Outputs("json"))
     _, data = codec.encode(record)
     assert data.startswith(MARKER)
     back = read_back(codec, record, data)
     assert (type(back), back.topic) == (type(record), topic)
 
 
-@pytest.mark.parametrize("outputs", ["avro", "json"])
+@pytest.mark.parametrize("outputs", FORMATS)
 @pytest.mark.parametrize("topic", ["clean", "features", "predictions", "alerts", "outcomes"])
 def test_records_are_encoded_together(
     topic: str, outputs: str, make_pipeline: Make, make_vector: Make, make_label: Make
@@ -162,7 +164,7 @@ def test_records_are_encoded_together(
         ],
         "features": [make_vector("e1", key="anna"), make_label("e2", True)],
     }.get(topic, [each for each, _ in OUTPUTS if each.topic == topic])
-    codec = TopicCodec(make_pipeline(), outputs)
+    codec = TopicCodec(make_pipeline(), Outputs(outputs, SCHEMAS))
     for records in (kinds, kinds * 100):
         keys, values = codec.encode_all(records)
         assert [*zip(keys, values, strict=True)] == [*map(codec.encode, records)]

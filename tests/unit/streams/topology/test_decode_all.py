@@ -10,6 +10,7 @@ import pytest
 
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import AvroType, RecordError
+from millrace.streams.formats import Outputs
 from millrace.streams.operators.record import MODELS_KEY, Origin, Record, reject
 from millrace.streams.topology.codec import SHIPPED, TopicCodec
 from millrace.streams.topology.topics import TOPICS
@@ -121,7 +122,7 @@ def test_predictions_in_any_format(make_pipeline: Make) -> None:
     """Predictions in Avro and in JSON may follow each other."""
     pipeline = make_pipeline()
     avro = SHIPPED["Prediction"].encode(PREDICTION)
-    plain = TopicCodec(pipeline, "json")
+    plain = TopicCodec(pipeline, Outputs("json"))
     (record,), _ = plain.decode_all([Origin("predictions", 0, 0, 1, None, avro)])
     _, json = plain.encode(record)
     origins = [Origin("predictions", 0, 0, 1, None, each) for each in (avro, json, avro)]

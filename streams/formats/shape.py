@@ -7,7 +7,7 @@ from typing import cast
 
 from millrace.models.user_code import shown
 from millrace.schemas import RecordError, RejectReason
-from millrace.streams.formats import RecordType
+from millrace.streams.formats.base import RecordType
 
 
 def check_shape(avro: RecordType, record: object) -> None:
