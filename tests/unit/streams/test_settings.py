@@ -253,9 +253,7 @@ def test_brokers(broker: str, embedded: bool, bootstrap: str) -> None:
 
 def test_an_unknown_format_is_refused() -> None:
     """The error lists the formats that exist."""
-    with pytest.raises(
-        SettingsError, match=r"must be one of avro, json, confluent; got 'xml'"
-    ):
+    with pytest.raises(SettingsError, match=r"must be one of avro, json, confluent; got 'xml'"):
         read_settings(outputs="xml")
 
 
