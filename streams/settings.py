@@ -44,6 +44,7 @@ from millrace.streams.topology.sources import check_starts, sources_of
 
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 LogFormat: TypeAlias = Literal["auto", "console", "json"]
+Compression: TypeAlias = Literal["none", "gzip", "snappy", "lz4", "zstd"]
 
 EMBEDDED = "embedded"
 _EMBEDDED_ELSEWHERE = "embedded://"
@@ -126,6 +127,9 @@ class Settings(BaseModel):
         Guarantee.EXACTLY_ONCE, description="How often an output is written if a worker crashes."
     )
     outputs: str = Field("avro", description="Format of the topics that users consume.")
+    compression: Compression = Field(
+        "none", description="Compression of the topics that users consume."
+    )
     max_event_bytes: int = Field(
         512 * 1024, ge=1, description="Largest event or label; a larger one is rejected."
     )

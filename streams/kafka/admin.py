@@ -105,6 +105,7 @@ def topics_wanted(
         partitions=settings.partitions,
         replication=settings.replication,
         retention_ms=int(settings.retention_hours * 3_600_000),
+        compression=settings.compression,
     )
     return [replace(each, partitions=counts[short_name(prefix, each.name)]) for each in wanted]
 

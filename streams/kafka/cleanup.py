@@ -1,4 +1,4 @@
-"""Whether the broker keeps topics as they are meant to be kept."""
+"""Whether the broker keeps topics as they are meant to be kept, and as clients can read them."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import ConfigResource, ResourceType  # type: ignore[attr-defined] # not re-exported
 
 from millrace.streams.kafka.protocols import Clients
-from millrace.streams.topology.topics import TopicSettings
+from millrace.streams.topology.topics import INTERNAL_COMPRESSION, TopicSettings
 
 _POLICY = "cleanup.policy"
 _LIMITS = ("retention.ms", "retention.bytes")
 _NO_LIMIT = "-1"
+_COMPRESSION = "compression.type"
+_AS_PRODUCED = "producer"
 _TIMEOUT_SECONDS = 8.0
 
 
 def cleanup_problems(clients: Clients, topics: Collection[TopicSettings]) -> list[str]:
-    """Return what is wrong with how existing topics are cleaned up, topic by topic.
+    """Return what is wrong with how existing topics are cleaned up or compressed, one by one.
 
     Where the broker does not say (the embedded one, or one that does not let this user ask),
     nothing is known to be wrong.
@@ -41,7 +43,9 @@ def _configs(
         answers = admin.describe_configs(asked, request_timeout=_TIMEOUT_SECONDS)
         for resource, answer in answers.items():
             config = answer.result()
-            yield str(resource.name), {n: str(config[n].value or "") for n in (_POLICY, *_LIMITS)}
+            asked_for = (_POLICY, *_LIMITS, _COMPRESSION)
+            known = {n: str(config[n].value or "") for n in asked_for if n in config}
+            yield str(resource.name), known
     except KafkaException:
         return
 
@@ -65,5 +69,11 @@ def _problem(topic: TopicSettings, config: Mapping[str, str]) -> str:
         return (
             f"topic {topic.name} has {limited}: its oldest records will be deleted, which are to be"
             f" kept for ever. Set {' and '.join(limits)} to {_NO_LIMIT}"
+        )
+    if config.get(_COMPRESSION) == _AS_PRODUCED and _COMPRESSION in topic.config:
+        return (
+            f"topic {topic.name} has {_COMPRESSION}={_AS_PRODUCED}: some of its records are"
+            f" {INTERNAL_COMPRESSION}, which not every client reads. Set"
+            f" {_COMPRESSION}={topic.config[_COMPRESSION]}"
         )
     return ""

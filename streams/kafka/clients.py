@@ -18,7 +18,7 @@ from millrace.streams.kafka.protocols import Config
 from millrace.streams.kafka.tokens import token_source
 from millrace.streams.kafka_properties import for_clients
 from millrace.streams.settings import Settings
-from millrace.streams.topology.topics import MAX_RECORD_BYTES
+from millrace.streams.topology.topics import INTERNAL_COMPRESSION, MAX_RECORD_BYTES
 
 _EMBEDDED_SESSION_MS = (4_000, 6_000)  # its group waits 3 s for the first members
 _EMBEDDED_POLL_INTERVAL_MS = 300_000
@@ -196,7 +196,7 @@ def producer_config(settings: Settings) -> dict[str, object]:
             settings,
             {
                 "linger.ms": 5,
-                "compression.type": "none" if settings.is_embedded else "lz4",
+                "compression.type": "none" if settings.is_embedded else INTERNAL_COMPRESSION,
                 "message.max.bytes": MAX_RECORD_BYTES,
                 "queue.buffering.max.messages": 1_000_000,
                 "retry.backoff.ms": _RETRY_BACKOFF_MS,

@@ -19,7 +19,7 @@ from millrace.schemas import BrokerError
 from millrace.streams.kafka.bounded import BoundedCaller
 from millrace.streams.kafka.delivery import CheckedProducer, ProducerRecords
 from millrace.streams.kafka.diagnosis import Request, explained, refused
-from millrace.streams.kafka.protocols import Clients, Consumer, Headers, Producer
+from millrace.streams.kafka.protocols import Clients, Config, Consumer, Headers, Producer
 from millrace.streams.kafka.sizes import SizeLimits
 
 _WRITE_SECONDS = 60.0
@@ -120,12 +120,20 @@ class TransactionalWriter:
         refer to the writer: a client must be freed as soon as it is let go of.
     sizes
         Which sizes were refused before.
+    config
+        librdkafka's properties, besides those of every producer.
     """
 
     def __init__(
-        self, clients: Clients, name: str, on_error: OnError, sizes: SizeLimits | None = None
+        self,
+        clients: Clients,
+        name: str,
+        on_error: OnError,
+        sizes: SizeLimits | None = None,
+        config: Config | None = None,
     ) -> None:
         self._clients = clients
+        self._config = config or {}
         self._sizes = sizes or SizeLimits()
         self._name = name
         self._on_error = on_error
@@ -204,8 +212,8 @@ class TransactionalWriter:
 
     def _connect(self) -> None:
         self._connection = _Connection(self._on_error)
-        config = {"transactional.id": self.transactional_id, "error_cb": self._connection.note}
-        self._producer = CheckedProducer(self._clients, config, self._sizes)
+        own = {"transactional.id": self.transactional_id, "error_cb": self._connection.note}
+        self._producer = CheckedProducer(self._clients, {**self._config, **own}, self._sizes)
         with explained(self._clients, self._request):
             self._producer.client.init_transactions(_COORDINATOR_SECONDS)
 
@@ -245,15 +253,21 @@ class AcknowledgedWriter:
         Called with the errors of the connection, which librdkafka handles itself.
     sizes
         Which sizes were refused before.
+    config
+        librdkafka's properties, besides those of every producer.
     """
 
     transactional_id = ""
     is_in_transaction = False
 
     def __init__(
-        self, clients: Clients, on_error: OnError, sizes: SizeLimits | None = None
+        self,
+        clients: Clients,
+        on_error: OnError,
+        sizes: SizeLimits | None = None,
+        config: Config | None = None,
     ) -> None:
-        self._producer = CheckedProducer(clients, {"error_cb": on_error}, sizes)
+        self._producer = CheckedProducer(clients, {**(config or {}), "error_cb": on_error}, sizes)
 
     def produce(self, record: ProducerRecord) -> None:
         self._producer.produce(*record)

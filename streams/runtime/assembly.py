@@ -11,7 +11,7 @@ from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.sources import LabelSource, Source
 from millrace.schemas import SnapshotError
 from millrace.streams.interval import Interval
-from millrace.streams.kafka.protocols import Clients
+from millrace.streams.kafka.protocols import Clients, Config
 from millrace.streams.kafka.registry import written_outputs, written_schema
 from millrace.streams.kafka.sizes import SizeLimits
 from millrace.streams.kafka.stall import CHECK_SECONDS, StallDetector
@@ -35,10 +35,10 @@ from millrace.streams.state.signing import keys_of
 from millrace.streams.topology.chain import AgentSpec
 from millrace.streams.topology.codec import TopicCodec
 from millrace.streams.topology.factory import TaskFactory
-from millrace.streams.topology.names import full_name
+from millrace.streams.topology.names import full_name, short_name
 from millrace.streams.topology.partitions import check_inputs
 from millrace.streams.topology.sources import sources_of
-from millrace.streams.topology.topics import topic_prefix, topics_beside
+from millrace.streams.topology.topics import topic_prefix, topics_beside, writes_outputs_only
 
 _BACKOFF_SECONDS = 0.1
 _OFFSETS_SECONDS = 0.1  # between commits without a transaction: a broker is slow to store offsets
@@ -156,7 +156,7 @@ class Assembly:
         return Session(
             self.agent.name,
             state_outbox=self._outbox(codec),
-            outbox=self._outbox(codec),
+            outbox=self._outbox(codec, self._compressed),
             open_inbox=partial(self._inbox, watch),
             definitions=definitions,
             state=state,
@@ -220,7 +220,14 @@ class Assembly:
             listener,
         )
 
-    def _outbox(self, codec: TopicCodec) -> Outbox:
+    @property
+    def _compressed(self) -> Config:
+        """How outputs are compressed, where the agent writes nothing else beside them."""
+        there = {short_name(self._prefix, topic) for topic in self.partitions}
+        is_theirs = writes_outputs_only(self.agent, there)
+        return {"compression.type": self.settings.compression} if is_theirs else {}
+
+    def _outbox(self, codec: TopicCodec, config: Config | None = None) -> Outbox:
         return Outbox(
             self.agent.name,
             self.clients,
@@ -230,6 +237,7 @@ class Assembly:
             self.metrics,
             self.settings.guarantee,
             self.sizes,
+            config,
         )
 
     def _factory(self, state: StateLog) -> TaskFactory:

@@ -19,7 +19,7 @@ from millrace.models.user_code import PASSED_ON, told
 from millrace.schemas import RecordError, RejectReason, SnapshotError
 from millrace.streams.kafka.delivery import ProducerRecords
 from millrace.streams.kafka.errors import cause_of, is_refusal
-from millrace.streams.kafka.protocols import Clients, Consumer
+from millrace.streams.kafka.protocols import Clients, Config, Consumer
 from millrace.streams.kafka.sizes import SizeLimits
 from millrace.streams.kafka.transactions import (
     AcknowledgedWriter,
@@ -64,6 +64,8 @@ class Outbox:
         What a crash may do to outputs.
     sizes
         Which sizes of records were refused before.
+    config
+        librdkafka's properties of its producer, besides those of every producer.
 
     Attributes
     ----------
@@ -83,6 +85,7 @@ class Outbox:
         metrics: Metrics,
         guarantee: Guarantee,
         sizes: SizeLimits | None = None,
+        config: Config | None = None,
     ) -> None:
         self._prefix = prefix
         self.codec = codec
@@ -101,9 +104,9 @@ class Outbox:
 
         self._writer: Writer
         if guarantee is Guarantee.EXACTLY_ONCE:
-            self._writer = TransactionalWriter(clients, f"{prefix}{agent}", count, sizes)
+            self._writer = TransactionalWriter(clients, f"{prefix}{agent}", count, sizes, config)
         else:
-            self._writer = AcknowledgedWriter(clients, count, sizes)
+            self._writer = AcknowledgedWriter(clients, count, sizes, config)
 
     @property
     def transactional_id(self) -> str:

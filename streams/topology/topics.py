@@ -5,7 +5,7 @@ A topic's full name is the pipeline's name, a dot, and the name here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -23,6 +23,12 @@ _COMPACTED_SOON = {  # by default Kafka would keep every model of a week, or of 
     "segment.ms": "600000",
     "min.cleanable.dirty.ratio": "0.1",
 }
+
+
+INTERNAL_COMPRESSION = "lz4"
+"""How a producer compresses, unless all that it writes is outputs."""
+
+_UNCOMPRESSED = {"none": "uncompressed"}  # what brokers call it
 
 
 class Use(StrEnum):
@@ -229,6 +235,11 @@ def topics_of(agents: Iterable[AgentSpec]) -> list[Topic]:
     return [each for name, each in TOPICS.items() if name in wanted] + states + orders
 
 
+def writes_outputs_only(agent: AgentSpec, there: Container[str]) -> bool:
+    """Whether each topic that an agent writes, of those that are there, is an output."""
+    return all(topic in OUTPUTS for topic in agent.writes if topic in there)
+
+
 def topic_settings(
     agents: Iterable[AgentSpec],
     *,
@@ -236,8 +247,26 @@ def topic_settings(
     partitions: int,
     replication: int,
     retention_ms: int,
+    compression: str = INTERNAL_COMPRESSION,
 ) -> list[TopicSettings]:
-    """Return how a broker is to keep the topics that a chain needs."""
+    """Return how a broker is to keep the topics that a chain needs.
+
+    Parameters
+    ----------
+    compression
+        Of outputs. A producer compresses all that it writes alike, so the broker changes that of
+        the outputs that come with records of internal topics.
+    """
+    agents = [*agents]
+    topics = topics_of(agents)
+    there = {each.name for each in topics}
+    mixed = {
+        topic
+        for agent in agents
+        if compression != INTERNAL_COMPRESSION and not writes_outputs_only(agent, there)
+        for topic in agent.writes & OUTPUTS
+    }
+    recompressed = {"compression.type": _UNCOMPRESSED.get(compression, compression)}
     large = {"max.message.bytes": str(MAX_RECORD_BYTES)}
     delete = {"cleanup.policy": "delete", "retention.ms": str(retention_ms)}
     keep = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
@@ -249,7 +278,8 @@ def topic_settings(
             replication=replication,
             config=(compact if topic.is_compacted else keep if topic.is_kept else delete)
             | ({} if topic.use is Use.INPUT else large)
-            | ({"message.timestamp.type": "LogAppendTime"} if topic.is_stamped_by_broker else {}),
+            | ({"message.timestamp.type": "LogAppendTime"} if topic.is_stamped_by_broker else {})
+            | (recompressed if topic.name in mixed else {}),
         )
-        for topic in topics_of(agents)
+        for topic in topics
     ]

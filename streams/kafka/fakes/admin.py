@@ -19,7 +19,12 @@ from millrace.streams.kafka.protocols import ConfigValue, Description
 
 T = TypeVar("T")
 
-_DEFAULTS = {"cleanup.policy": "delete", "retention.ms": "604800000", "retention.bytes": "-1"}
+_DEFAULTS = {
+    "cleanup.policy": "delete",
+    "retention.ms": "604800000",
+    "retention.bytes": "-1",
+    "compression.type": "producer",
+}
 """How Kafka keeps a topic of which nothing else is said."""
 
 

@@ -228,6 +228,29 @@ def test_topics_that_are_kept_in_another_way_are_said_to_be(make_pipeline) -> No
 
 
 @pytest.mark.parametrize(
+    ("topic", "compression", "of_topic", "says"),
+    [
+        ("rejects", "none", "producer", "Set compression.type=uncompressed"),
+        ("rejects", "gzip", "producer", "Set compression.type=gzip"),
+        ("rejects", "lz4", "producer", None),
+        ("rejects", "none", "zstd", None),
+        ("predictions", "none", "producer", None),
+    ],
+)
+def test_what_not_every_client_reads(make_pipeline, topic, compression, of_topic, says) -> None:
+    """A worker warns where records of an output are as internal ones, unless that is asked for."""
+    broker = FakeBroker()
+    broker.create(f"p.{topic}", 2, {"compression.type": of_topic})
+    with capture_logs() as logs:
+        prepare_topics(
+            FakeClients(broker),
+            make_pipeline(),
+            Settings(broker="fake", compression=compression),
+        )
+    assert [each["event"].partition(". ")[2] for each in logs] == ([says] if says else [])
+
+
+@pytest.mark.parametrize(
     ("config", "says"),
     [
         ({}, "topic p.audit has retention.ms=604800000: its oldest records will be deleted"),
@@ -239,7 +262,7 @@ def test_topics_that_are_kept_in_another_way_are_said_to_be(make_pipeline) -> No
 def test_what_is_to_be_kept_for_ever(make_pipeline, config, says) -> None:
     """A worker warns where the audit would not be."""
     broker = FakeBroker()
-    broker.create("p.audit", 2, config)
+    broker.create("p.audit", 2, {"compression.type": "uncompressed"} | config)
     with capture_logs() as logs:
         prepare_topics(FakeClients(broker), make_pipeline(), Settings(broker="fake"))
     assert [each["event"][: len(says or "")] for each in logs] == ([says] if says else [])

@@ -67,3 +67,22 @@ def test_parts_of_state_fit_what_records_may_have(
     assert len(values) > 10
     frame = 100  # what a piece of 3,000 bytes is signed with
     assert max(len(each or b"") for each in values) <= 3_000 + frame
+
+
+@pytest.mark.parametrize(
+    ("operator", "chain", "expected"),
+    [
+        ("ingest", "full", ["gzip", None]),
+        ("prediction", "default", ["gzip", None]),
+        ("ingest", "default", [None, None]),
+        ("prediction", "split", [None, None]),
+    ],
+)
+def test_outputs_are_compressed_as_is_set(
+    make_worker: MakeWorker, operator: str, chain: str, expected: list[str | None]
+) -> None:
+    """By the producer, unless it writes internal topics, too, as that of the state does."""
+    worker = make_worker(operator, chain=chain, compression="gzip")
+    worker.start()
+    asked = [each._config.get("compression.type") for each in worker.clients.producers]
+    assert sorted(asked, key=str, reverse=True) == expected

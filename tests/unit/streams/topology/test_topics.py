@@ -86,6 +86,27 @@ def test_what_a_broker_is_asked_for() -> None:
         assert topic.config.get("max.message.bytes") == large
 
 
+@pytest.mark.parametrize(
+    ("chain", "compression", "asked", "expected"),
+    [
+        ("default", "none", {"alerts", "audit", "rejects"}, "uncompressed"),
+        ("default", "gzip", {"alerts", "audit", "rejects"}, "gzip"),
+        ("full", "none", {"audit", "rejects"}, "uncompressed"),
+        ("split", "none", OUTPUTS, "uncompressed"),
+        ("split", "lz4", set(), None),
+    ],
+)
+def test_how_outputs_are_compressed(
+    chain: str, compression: str, asked: set[str], expected: str | None
+) -> None:
+    """The broker is asked for it where the producer writes internal topics, too."""
+    made = settings(chain, compression=compression)
+    found = {name: each.config.get("compression.type") for name, each in made.items()}
+    assert {name: how for name, how in found.items() if how} == {
+        f"p.{name}": expected for name in asked
+    }
+
+
 def test_names_do_not_collide(make_pipeline: Callable[..., Pipeline]) -> None:
     """Each topic is asked for once."""
     names = [
