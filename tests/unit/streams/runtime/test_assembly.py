@@ -70,19 +70,15 @@ def test_parts_of_state_fit_what_records_may_have(
 
 
 @pytest.mark.parametrize(
-    ("operator", "chain", "expected"),
-    [
-        ("ingest", "full", ["gzip", None]),
-        ("prediction", "default", ["gzip", None]),
-        ("ingest", "default", [None, None]),
-        ("prediction", "split", [None, None]),
-    ],
+    ("operator", "chain", "count"),
+    [("ingest", "full", 1), ("prediction", "default", 1), ("ingest", "default", 0)]
+    + [("prediction", "split", 0)],
 )
 def test_outputs_are_compressed_as_is_set(
-    make_worker: MakeWorker, operator: str, chain: str, expected: list[str | None]
+    make_worker: MakeWorker, operator: str, chain: str, count: int
 ) -> None:
-    """By the producer, unless it writes internal topics, too, as that of the state does."""
+    """By the producer, unless it writes internal topics, too; not that of the state."""
     worker = make_worker(operator, chain=chain, compression="gzip")
     worker.start()
     asked = [each._config.get("compression.type") for each in worker.clients.producers]
-    assert sorted(asked, key=str, reverse=True) == expected
+    assert (asked.count("gzip"), {*asked} - {"gzip"}) == (count, {None})
