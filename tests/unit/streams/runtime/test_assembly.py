@@ -71,8 +71,10 @@ def test_parts_of_state_fit_what_records_may_have(
 
 @pytest.mark.parametrize(
     ("operator", "chain", "count"),
-    [("ingest", "full", 1), ("prediction", "default", 1), ("ingest", "default", 0)]
-    + [("prediction", "split", 0)],
+    [
+        *(("ingest", "full", 1), ("prediction", "default", 1)),
+        *(("ingest", "default", 0), ("prediction", "split", 0)),
+    ],
 )
 def test_outputs_are_compressed_as_is_set(
     make_worker: MakeWorker, operator: str, chain: str, count: int
