@@ -70,7 +70,7 @@ def _predictions(state: DemoState) -> Table:
         made.add_row(
             f"application {int(each['event_id']):>7,}",
             "undecided" if value is None else "granted" if value else "refused",
-            percent(each["probabilities"].get(str(value))),
+            percent(each["probabilities"].get(str(value).lower())),
             each["model"],
             f"{each['model_version']:,}",
         )

@@ -26,6 +26,7 @@ from millrace.models.user_code import PASSED_ON, contained
 from millrace.schemas import RejectReason
 from millrace.schemas.records import Alert, Features, Prediction
 from millrace.streams.operators.base import Operator, Reading, Topics
+from millrace.streams.operators.class_names import of_true
 from millrace.streams.operators.columns import Columns, Made, PredictionColumns
 from millrace.streams.operators.context import Context
 from millrace.streams.operators.deployment import Deployment
@@ -214,10 +215,10 @@ class DriftOperator(Operator):
         ]
         if self._task is not Task.BINARY:
             return numbers
-        pairs = zip(values, probabilities, numbers, strict=True)
+        triples = zip(values, map(of_true, probabilities), numbers, strict=True)
         return [
-            None if isinstance(value, str) else each.get("True", number)  # not of ours
-            for value, each, number in pairs
+            None if isinstance(value, str) else number if p is None else p  # text is not of ours
+            for value, p, number in triples
         ]
 
 

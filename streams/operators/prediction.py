@@ -33,6 +33,7 @@ from millrace.schemas import RecordError, RejectReason, SnapshotError
 from millrace.schemas.records import Features, FeatureVector, Predicted
 from millrace.streams.control.ticks import elapsed_ms
 from millrace.streams.operators.base import Operator, Reading, RecordOperator, Topics, inserted
+from millrace.streams.operators.class_names import as_published, has_boolean_classes
 from millrace.streams.operators.columns import Made, PredictionColumns
 from millrace.streams.operators.context import Context, LoadModels
 from millrace.streams.operators.deployment import Deployment
@@ -98,6 +99,7 @@ class PredictionOperator(RecordOperator):
         self._training = training
         self._load_models = load_models
         self._cooldown = pipeline.drift.cooldown
+        self._is_boolean = has_boolean_classes(pipeline)
         self._scope_key = ""  # of the models that predict
         # There are runs where the same models predict and learn all events.
         self._learning: LearningOperator | None = None
@@ -330,6 +332,7 @@ class PredictionOperator(RecordOperator):
         if not published:
             return []
         vectors, answers, versions, staleness, origins = zip(*published, strict=True)
+        probabilities = [each["probabilities"] for each in answers]
         columns = PredictionColumns(
             origins,
             event_ids=[each["event_id"] for each in vectors],
@@ -339,7 +342,7 @@ class PredictionOperator(RecordOperator):
             model=self._champion,
             model_versions=versions,
             staleness=staleness,
-            probabilities=[each["probabilities"] for each in answers],
+            probabilities=as_published(probabilities) if self._is_boolean else probabilities,
             features=[each["features"] for each in vectors],
             definition=self._definition,
         )

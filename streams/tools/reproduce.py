@@ -18,6 +18,7 @@ from millrace.streams.kafka.protocols import Clients
 from millrace.streams.kafka.reading import read_to_end, watermarks
 from millrace.streams.kafka.records import origin_of
 from millrace.streams.kafka.registry import read_outputs
+from millrace.streams.operators.class_names import as_published, has_boolean_classes
 from millrace.streams.operators.columns import as_records
 from millrace.streams.operators.record import Origin, PredictionRecord, Record, reject
 from millrace.streams.operators.slice import Slice
@@ -86,6 +87,8 @@ def reproduce(
     agent = _agent(settings, pipeline)
     prefix, codec = topic_prefix(pipeline), TopicCodec(pipeline, read_outputs(settings))
     partition, published = _find(clients, f"{prefix}predictions", event_id, codec, progress)
+    if has_boolean_classes(pipeline):
+        published = _named(published)
     there = partition_counts(clients)  # an earlier release had not all of them
     partitions = max(there.get(full_name(prefix, topic), 1) for topic in agent.reads)
     definitions = agent_definitions(clients, pipeline, settings, agent, partitions)
@@ -166,6 +169,12 @@ def _find(
         f"event {event_id!r} has no prediction on topic {topic}: it was not predicted yet, was"
         " rejected, or the prediction has expired"
     )
+
+
+def _named(prediction: Prediction) -> Prediction:
+    """Return a prediction of any release with classes as this one names them."""
+    (probabilities,) = as_published([prediction["probabilities"]])
+    return {**prediction, "probabilities": probabilities}
 
 
 def _identical(one: object, other: object) -> bool:

@@ -154,9 +154,15 @@ class Released:
         }
 
     def prediction(self, prediction: list[str | None]) -> Mapping[str, object]:
-        """Return a prediction, whichever release wrote it: the first did not name definitions."""
+        """Return a prediction, whichever release wrote it.
+
+        The first did not name definitions, and classes were named as Python does it.
+        """
         key, value = map(decoded, prediction)
-        return self.codec.decode(Origin("predictions", 0, 0, NOW_MS, key, value)).value
+        found = self.codec.decode(Origin("predictions", 0, 0, NOW_MS, key, value)).value
+        names = {"False": "false", "True": "true"}
+        named = {names.get(name, name): p for name, p in found["probabilities"].items()}
+        return {**found, "probabilities": named}
 
 
 def _encoded(data: bytes | None) -> str | None:
