@@ -106,7 +106,7 @@ def test_it_makes_what_full_makes(model, label_delay, monkeypatch):
         (each["event_id"], each["value"], each["features"]) for each in by_topic["predictions"]
     ]
     assert [each["probability"] for each in predictions] == pytest.approx(
-        [each["probabilities"].get("True", 0.0) for each in by_topic["predictions"]], abs=1e-12
+        [each["probabilities"].get("true", 0.0) for each in by_topic["predictions"]], abs=1e-12
     )
     assert sum(each.topic == "rejects" for each in made) == len(by_topic["rejects"]) > 20
 

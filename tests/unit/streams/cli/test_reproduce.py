@@ -10,7 +10,7 @@ LOANS = ["-p", "millrace.models.pipelines.loans"]
 PUBLISHED = {
     "event_id": "50",
     "value": True,
-    "probabilities": {"True": 0.75},
+    "probabilities": {"true": 0.75},
     "features": {"age": 30},
     "model": "tree",
     "model_version": 1_050,
@@ -42,7 +42,7 @@ def test_an_identical_prediction_is_exit_code_0(call, reproduced):
     text = " ".join(out.split())
     assert text == (
         "identical: 50 at loans.features[3]@50, by tree version 1,050, made again from 1,051"
-        " records value True, probabilities {'True': 0.75}"
+        " records value True, probabilities {'true': 0.75}"
     )
 
 

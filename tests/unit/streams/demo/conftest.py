@@ -95,7 +95,7 @@ def _prediction(
         event_time_ms=0,
         prediction_time_ms=0,
         value=value,
-        probabilities={} if probability is None else {str(value): probability},
+        probabilities={} if probability is None else {str(value).lower(): probability},
         features={},
         model="hoeffding_tree",
         model_version=1_234,

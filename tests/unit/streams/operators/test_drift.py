@@ -93,6 +93,11 @@ def test_scale_does_not_matter(level: float, watch: Callable[..., list[Any]]) ->
             {"value": False, "probabilities": {"True": 0.1, "False": 0.9}},
             {"value": True, "probabilities": {"True": 0.9, "False": 0.1}},
         ),
+        (
+            "binary",
+            {"value": False, "probabilities": {"true": 0.1, "false": 0.9}},
+            {"value": False, "probabilities": {"true": 0.4, "false": 0.6}},
+        ),
         ("binary", {"value": False}, {"value": True}),
         (
             "multiclass",

@@ -12,6 +12,7 @@ import pytest
 from millrace.models.pipeline.definition import Pending, Pipeline
 from millrace.models.pipeline.label_default import LabelDefault
 from millrace.schemas import DefinitionError, RejectReason
+from millrace.streams.operators.class_names import as_published
 from millrace.streams.operators.record import AcceptedRecord, ExampleRecord, Record
 from tests.unit.streams.operators.apart import Apart, made_by
 from tests.unit.streams.operators.commanding import (
@@ -75,7 +76,7 @@ def test_silence(pipeline: Pipeline, make_vector: Make) -> None:
     assert (example["label"], example["label_delay_ms"]) == (False, 2 * HOUR_MS)
     assert example["features"] == {"a": 1.0}
     said = example["predicted"]["own"]["probabilities"]
-    assert said == prediction.value["probabilities"]
+    assert as_published([said]) == [prediction.value["probabilities"]]
     (outcome,) = [each for each in operator.outcomes if each["event_id"] == "e1"]
     assert (outcome["fate"], outcome["label"]) == ("joined", False)
     assert operator.waiting == []

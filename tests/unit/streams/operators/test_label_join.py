@@ -11,6 +11,7 @@ import pytest
 
 from millrace.models.pipeline.definition import Pending
 from millrace.schemas.records import Fate, RejectReason
+from millrace.streams.operators.class_names import as_published
 from tests.unit.streams.operators.apart import Apart, made_by
 
 NOW_MS = 1_700_000_000_000
@@ -42,7 +43,8 @@ def test_joined(operator: Apart, make_vector: Make, make_label: Make) -> None:
     (example,) = operator.process(make_label("e1", True, label_time_ms=NOW_MS + 250))
     assert (example.topic, example.type) == ("examples", "Example")
     value = example.value
-    assert value["predicted"]["own"]["probabilities"] == prediction.value["probabilities"]
+    said = value["predicted"]["own"]["probabilities"]
+    assert as_published([said]) == [prediction.value["probabilities"]]
     assert {*value["predicted"]} == {"own", "no_change", "prior"}
     assert (value["features"], value["label"]) == ({"a": 1.0}, True)
     assert (value["label_delay_ms"], value["event_time_ms"]) == (250, NOW_MS)

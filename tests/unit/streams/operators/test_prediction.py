@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from river import base, linear_model, metrics
+from river import base, linear_model, metrics, naive_bayes
 
 from millrace.models.candidates.model_set import ModelSet
 from millrace.models.pipeline.definition import Pending
@@ -69,13 +69,38 @@ def test_prediction_of_an_event(make_pipeline: Make, make_vector: Make) -> None:
         "event_time_ms": NOW_MS - 5,
         "prediction_time_ms": 0,
         "value": False,
-        "probabilities": {"True": 0.5, "False": 0.5},
+        "probabilities": {"true": 0.5, "false": 0.5},
         "features": {"a": 1.0, "b": 2.0},
         "model": "own",
         "model_version": 0,
         "staleness_examples": 0,
         "definition": "",
     }
+
+
+@pytest.mark.parametrize(
+    ("task", "classes", "names"),
+    [
+        ("multiclass", [True, False], {"true", "false"}),
+        ("multiclass", [1, 2], {"1", "2"}),
+        ("multiclass", ["True", "False"], {"True", "False"}),
+    ],
+)
+def test_classes_are_named_as_json_has_them(
+    task: str, classes: list[Any], names: set[str], make_pipeline: Make, make_vector: Make
+) -> None:
+    """Booleans as true and false; what is text already stays as it is."""
+
+    def trained() -> naive_bayes.GaussianNB:
+        model = naive_bayes.GaussianNB()
+        for each in classes:
+            model.learn_one({"a": 1.0}, each)
+        return model
+
+    pipeline = make_pipeline(task, models={"own": trained}, classes=classes, label=None)
+    (made,) = Apart(pipeline).process(make_vector("e1", NOW_MS, a=1.0))
+    assert made.value["probabilities"].keys() == names
+    assert made.value["value"] in classes
 
 
 def test_duplicate_event(operator: Apart, make_vector: Make, make_label: Make) -> None:

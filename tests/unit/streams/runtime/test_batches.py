@@ -95,7 +95,7 @@ def predictions(random: Random, count: int) -> PredictionColumns:
         model=random.choice(("own", "other")),
         model_versions=[*range(60, 60 + count)],
         staleness=[0] * count,
-        probabilities=[{"True": random.random()} for _ in range(count)],
+        probabilities=[{"true": random.random()} for _ in range(count)],
         features=[{"a": random.random(), "b": 1.0} for _ in range(count)],
         definition="d" * 32,
         prediction_time_ms=1_700_000_000_000,

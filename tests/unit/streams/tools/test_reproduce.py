@@ -49,7 +49,7 @@ def test_predictions_of_any_format_are_found(left_json):
     ("field", "value"),
     [
         ("value", "other"),
-        ("probabilities", {"True": 0.25}),
+        ("probabilities", {"true": 0.25}),
         ("features", {}),
         ("model", "other"),
         ("model_version", 51),
@@ -60,6 +60,17 @@ def test_every_difference_is_found(left, again, field, value):
     left.write(lambda prediction: prediction.update({field: value}))
     result = again()
     assert result.differences == {field: (value, result.again[field])}
+
+
+def test_an_earlier_release_named_classes_otherwise(left, again):
+    """That is no difference."""
+
+    def rename(prediction):
+        named = prediction["probabilities"]
+        prediction["probabilities"] = {name.capitalize(): p for name, p in named.items()}
+
+    left.write(rename)
+    assert again().differences == {}
 
 
 def test_the_order_of_a_map_is_no_difference():
