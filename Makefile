@@ -48,7 +48,7 @@ test: lint kafka-jars ## Lint, types, layers, every test but those of test-platf
 	$(BIN)/pytest $(PARALLEL) -m "not platform" --cov --cov-report=term --durations=10
 
 .PHONY: test-platform
-test-platform: $(INSTALLED) kafka-jars platform-tools ## Tests that take long, or need more: faults, Prometheus, Kubernetes
+test-platform: $(INSTALLED) kafka-jars platform-tools clients ## Tests that take long, or need more: faults, Prometheus, other clients
 	$(BIN)/pytest $(PARALLEL) -m platform --durations=10
 
 .PHONY: chaos
@@ -114,6 +114,16 @@ $(VENV)/.platform: requirements-platform.lock $(INSTALLED)
 		-r requirements-platform.lock
 	@touch $@
 
+# Installs other people's clients and a schema registry, which only test-platform needs.
+.PHONY: clients
+clients: $(INSTALLED)
+	@set -e; \
+	why=$$($(BIN)/python -m dev.clients); \
+	if [ -n "$$why" ]; then \
+		printf '\n%s\n' '*** THE TESTS WITH OTHER CLIENTS WILL NOT RUN ***' "$$why" >&2; \
+		echo >&2; \
+	fi
+
 PIP_COMPILE = env -u PIP_FIND_LINKS CUSTOM_COMPILE_COMMAND='make lock' "$$tools/bin/pip-compile" \
 	--quiet --strip-extras --generate-hashes --allow-unsafe --annotation-style=line \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options $(UPGRADE)
@@ -131,14 +141,15 @@ lock: ## Pin what pyproject.toml requires, with hashes; UPGRADE=--upgrade for th
 	$(PIP_COMPILE) --constraint requirements.lock \
 		--output-file requirements-platform.lock requirements-platform.in; \
 	$(PIP_COMPILE) --constraint requirements.lock \
-		--output-file docs/requirements.lock pyproject.toml docs/requirements.in
+		--output-file docs/requirements.lock pyproject.toml docs/requirements.in; \
+	$(PIP_COMPILE) --output-file tests/clients/requirements.lock tests/clients/requirements.in
 
 .PHONY: clean
 clean: ## Remove what was made here: .venv, caches, the development Kafka and its data
 	@if [ -e .kafka/kafka.pid ]; then \
 		echo "make clean requires that no development Kafka runs: make kafka-stop" >&2; exit 2; \
 	fi
-	rm -rf $(VENV) .docs docs/_build .kafka .prometheus .node .bench .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .docs docs/_build .kafka .prometheus .node .clients .bench .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	rm -rf build dist *.egg-info .coverage .coverage.* coverage.xml millrace-*-data
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -1,6 +1,7 @@
 """What a real Kafka needs of this machine: a Java that runs it, and its jars, fetched by Maven.
 
 The jars are those that ``dev/pom.xml`` names, fetched once into ``.kafka/libs`` of the repository.
+What another POM names, such as a schema registry, is fetched in the same way.
 """
 
 from __future__ import annotations
@@ -62,35 +63,44 @@ def find_java() -> str:
     return java
 
 
-def resolve_jars() -> Path:
-    """Return the folder with the broker's jars, fetching them if they are not there.
+def resolve_jars(pom: Path = POM, goal: str = "copy-dependencies") -> Path:
+    """Return the folder with what a POM names, by default the broker's jars.
 
-    The folder is named after the contents of the POM, and appears under that name only
-    when it is complete, so that processes which fetch at the same time cannot harm it.
+    It is fetched if it is not there. The folder is named after the contents of the POM, and
+    appears under that name only when it is complete, so that processes which fetch at the same
+    time cannot harm it.
+
+    Parameters
+    ----------
+    pom
+        Names what is fetched.
+    goal
+        Of Maven's dependency plugin: `unpack-dependencies` for archives.
     """
-    pom = POM.read_text()
-    version = re.search(r"<artifactId>kafka-broker</artifactId>\s*<version>([^<]+)<", pom)
-    digest = hashlib.sha256(pom.encode()).hexdigest()[:8]
-    jars = LIBS / f"{version[1] if version else 'kafka'}-{digest}"
+    text = pom.read_text()
+    version = re.search(r"<version>([^<]+)<", text)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    jars = LIBS / f"{version[1] if version else 'jars'}-{digest}"
     if not jars.is_dir():
         LIBS.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=LIBS, prefix=".partial-") as partial:
-            _run_maven(Path(partial) / "jars")
+            _run_maven(pom, goal, Path(partial) / "jars")
             with suppress(OSError):  # another process put the same jars there first
                 (Path(partial) / "jars").rename(jars)
     return jars
 
 
-def _run_maven(target: Path) -> None:
+def _run_maven(pom: Path, goal: str, target: Path) -> None:
     mvn = shutil.which("mvn")
     if mvn is None:
         raise KafkaUnavailableError(
             f"Kafka requires mvn on PATH to fetch its jars into {LIBS}; got {mvn!r}. "
             "Install Maven, e.g. apt-get install maven."
         )
-    command = [mvn, "-q", "-B", "-f", str(POM), "dependency:copy-dependencies"]
+    command = [mvn, "-q", "-B", "-f", str(pom), f"dependency:{goal}"]
     try:
-        done = run([*command, f"-DoutputDirectory={target}"], RESOLVE_SECONDS)
+        where = (f"-DoutputDirectory={target}", f"-DmarkersDirectory={target}.markers")
+        done = run([*command, *where], RESOLVE_SECONDS)
     except subprocess.TimeoutExpired as error:
         raise KafkaUnavailableError(
             f"mvn requires less than {RESOLVE_SECONDS:.0f} s to fetch the jars; "
@@ -100,7 +110,7 @@ def _run_maven(target: Path) -> None:
         found = re.search(r"\[ERROR\] (.+)", done.stdout)
         reason = found[1] if found else "no message"
         raise KafkaUnavailableError(
-            f"mvn requires access to the jars that {POM} names; got {reason[:300]!r}. "
+            f"mvn requires access to the jars that {pom} names; got {reason[:300]!r}. "
             "Check the network and Maven's settings.xml."
         )
 

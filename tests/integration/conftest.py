@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from dev.clients import missing_clients
 from dev.java import missing_requirements
 from dev.kafka import KafkaBroker, free_port
+from dev.registry import SchemaRegistry
 from millrace.streams.kafka.embedded import EmbeddedBroker
 from tests.conftest import NOT_TESTED
 
@@ -51,6 +53,20 @@ def kafka(kafka_listeners: tuple[str, str]) -> str:
 def guarded_kafka(kafka_listeners: tuple[str, str]) -> str:
     """Give the same broker's address for user `millrace`, password `secret`, by SASL PLAIN."""
     return kafka_listeners[1]
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SchemaRegistry]:
+    """Give a running schema registry, or skip and have the summary say it."""
+    reason = missing_clients()
+    if reason is not None:
+        pytest.skip(f"{NOT_TESTED} WITH OTHER CLIENTS: {reason}")
+    made = SchemaRegistry(tmp_path_factory.mktemp("registry"), free_port())
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
 
 
 @pytest.fixture(scope="session")
