@@ -33,15 +33,15 @@ CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 Written = dict[str, list[Any]]
 
 
-def put(kafka: str, name: str, count: int = COUNT) -> None:
+def put(kafka: str, name: str) -> None:
     """Produce events with labels in them, and one record that is none."""
-    values = [as_json(each) for each in sensors.readings(count)]
-    Topics(kafka, name).produce("events", [{"value": each} for each in (*values, BROKEN)])
+    values = [*map(as_json, sensors.readings(COUNT)), BROKEN]
+    Topics(kafka, name).produce("events", [{"value": each} for each in values])
 
 
 def run_worker(kafka: str, name: str, **more: Any) -> dict[str, int]:
     """Let a worker read that; return how many records each output has."""
-    with Worker(settings("resetting", name, kafka, **more)) as worker:
+    with Worker(settings("resetting", name, kafka, partitions=1, **more)) as worker:
         worker.wait_ready()
         put(kafka, name)
         worker.wait_total(COUNT, "millrace_predictions_total")
