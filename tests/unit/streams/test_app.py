@@ -10,7 +10,7 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from millrace.schemas import SettingsError, SnapshotError
+from millrace.schemas import RegistryError, SettingsError, SnapshotError
 from millrace.streams import app as module
 from millrace.streams.app import create_app
 from millrace.streams.kafka.fakes import FakeBroker, FakeClients
@@ -66,6 +66,18 @@ def test_missing_topics_are_created(settings, broker):
     create_app(settings.model_copy(update={"partitions": 2}))
     assert len(broker.topics["loans.events"]) == 2
     assert "loans.state.prediction-learning" in broker.topics
+
+
+def test_a_registry_that_refuses_a_schema_comes_first(settings, broker, monkeypatch):
+    """No topic is created then."""
+
+    def refuse(_settings, prefix):
+        raise RegistryError(f"it refuses {prefix}predictions-value")
+
+    monkeypatch.setattr(module, "registered_outputs", refuse)
+    with pytest.raises(RegistryError, match=r"refuses loans\.predictions-value"):
+        create_app(settings)
+    assert broker.topics == {}
 
 
 def test_no_pipeline():
