@@ -191,9 +191,9 @@ class Pipeline:
     numbers_as_text
         Fields that are numbers in the schema, and text in JSON: `"12.50"` is read as 12.5 then.
     events
-        Topics of others that events come on, too, beside `<name>.events`: `Source`s.
+        Topics of others that events come on, too, beside `<name>.events`: each a `Source`.
     labels
-        Topics of others with labels, beside `<name>.labels`: `LabelSource`s.
+        Topics of others with labels, beside `<name>.labels`: each a `LabelSource`.
     label_default
         What the label of an event is when none has come for so long: a `LabelDefault`. None: an
         event that gets no label is never learned.

@@ -5,6 +5,7 @@ The row stays bytes: the reader of plain records reads it, once.
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from typing import Generic, TypeVar
 
 import msgspec
@@ -42,7 +43,7 @@ class Documents(Generic[T]):
             It is none.
         """
         try:
-            return self.decode(value)
+            return self.decode(value.removeprefix(BOM_UTF8))
         except msgspec.ValidationError as error:
             raise self._error(RejectReason.WRONG_SHAPE, error) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import struct
+from codecs import BOM_UTF8
 from typing import Any
 
 import pytest
@@ -168,6 +169,16 @@ def test_binary_cloudevents() -> None:
     envelope = ENVELOPES["cloudevents"](NO_REGISTRY)
     assert envelope.open(b"\x00anything", headers) == (Says.IS, b"\x00anything")
     assert envelope.attributes(b"\x00anything", headers) == {"specversion": "1.0", "id": "c1"}
+
+
+@pytest.mark.parametrize("name", ["debezium", "cloudevents", "connect"])
+def test_a_byte_order_mark(name: str) -> None:
+    """It is no part of a document, as in a plain record."""
+    document = {**CLOUD, "data": ROW, "op": "c", "after": ROW, "schema": {}, "payload": ROW}
+    if name == "debezium":
+        del document["payload"]
+    opened = ENVELOPES[name](NO_REGISTRY).open(BOM_UTF8 + written(document), ())
+    assert (opened.says, json.loads(opened.row or b"")) == (Says.IS, ROW)
 
 
 def test_connect() -> None:
