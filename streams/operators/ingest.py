@@ -200,7 +200,7 @@ class IngestOperator(RecordOperator):
         """Return a row with all that is needed of it; None for one to be looked at by itself."""
         try:
             return None if row is None else self._roles.fill(row, origin)
-        except RecordError:
+        except Exception:  # why, `process` says
             return None
 
     def process(self, record: Record) -> Iterable[Record]:
