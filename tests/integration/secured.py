@@ -78,6 +78,7 @@ class SecuredKafka:
         self.sasl_ssl = f"{HOST}:{free_port()}"
         self.expired = f"{HOST}:{free_port()}"
         self.oauth = f"{HOST}:{free_port()}"
+        self.mutual = f"{HOST}:{free_port()}"
         port = int(self.plain.rpartition(":")[2])
         self.broker = KafkaBroker(directory, port, self._properties())
 
@@ -117,6 +118,7 @@ class SecuredKafka:
             "SASLTLS": self.sasl_ssl,
             "OLD": self.expired,
             "OAUTH": self.oauth,
+            "MUTUAL": self.mutual,
         }
         shown = ",".join(f"{name}://{address}" for name, address in listeners.items())
         controller = f"{HOST}:{free_port()}"
@@ -130,7 +132,7 @@ class SecuredKafka:
             "advertised.listeners": shown,
             "listener.security.protocol.map": (
                 "PLAINTEXT:PLAINTEXT,SASL:SASL_PLAINTEXT,TLS:SSL,SASLTLS:SASL_SSL,OLD:SSL,"
-                "OAUTH:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT"
+                "OAUTH:SASL_PLAINTEXT,MUTUAL:SSL,CONTROLLER:PLAINTEXT"
             ),
             "sasl.enabled.mechanisms": "PLAIN",
             "listener.name.oauth.sasl.enabled.mechanisms": "OAUTHBEARER",
@@ -141,6 +143,9 @@ class SecuredKafka:
             "listener.name.sasltls.plain.sasl.jaas.config": login,
             "ssl.keystore.type": "PEM",
             "ssl.keystore.location": str(self.certificates.broker),
+            "listener.name.mutual.ssl.client.auth": "required",
+            "listener.name.mutual.ssl.truststore.type": "PEM",
+            "listener.name.mutual.ssl.truststore.location": str(self.certificates.ca),
             "listener.name.old.ssl.keystore.location": str(self.certificates.expired),
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
             "super.users": "User:ANONYMOUS",
@@ -171,6 +176,8 @@ class Certificates:
         The CA that has signed, and one that has not.
     broker, expired
         Key and certificate of the broker, for 127.0.0.1; of the latter, the time has passed.
+    client
+        Those of a client.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -184,6 +191,7 @@ class Certificates:
             )
         self.broker = self._signed("broker")
         self.expired = self._signed("expired", days=-1)
+        self.client = self._signed("client")
 
     def _signed(self, name: str, days: int = 2) -> Path:
         self._openssl(

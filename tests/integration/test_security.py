@@ -73,6 +73,12 @@ def error_of(broker: str, **properties: str) -> str:
     return message
 
 
+def _own(secured: SecuredKafka) -> dict[str, str]:
+    """Return the properties of a client that has a certificate."""
+    own = str(secured.certificates.client)
+    return {"ssl.certificate.location": own, "ssl.key.location": own}
+
+
 def test_each_way_in_works(secured: SecuredKafka) -> None:
     """With the right password and CA; then nothing is wrong."""
     ca = {"ssl.ca.location": str(secured.certificates.ca)}
@@ -80,6 +86,7 @@ def test_each_way_in_works(secured: SecuredKafka) -> None:
         (secured.sasl, SASL),
         (secured.ssl, {"security.protocol": "ssl", **ca}),
         (secured.sasl_ssl, {**SASL, "security.protocol": "sasl_ssl", **ca}),
+        (secured.mutual, {"security.protocol": "ssl", **ca, **_own(secured)}),
     ):
         partition_counts(KafkaClients(Settings(broker=broker, kafka=properties)))
 
@@ -142,6 +149,12 @@ def test_a_function_that_is_none_is_refused(spec: str) -> None:
             {"security.protocol": "ssl", "ssl.ca.location": "ca"},
             "Hostname mismatch",
             "a name that is in the broker's certificate",
+        ),
+        (
+            "mutual",
+            {"security.protocol": "ssl", "ssl.ca.location": "ca"},
+            "",
+            "set ssl.certificate.location",
         ),
         ("ssl", {"ssl.ca.location": "/no/such", "security.protocol": "ssl"}, "ssl.ca.location", ""),
     ],
