@@ -30,7 +30,8 @@ class Outputs:
     Examples
     --------
     >>> from millrace.schemas import shipped
-    >>> label = {"event_id": "e1", "label": True, "label_time_ms": None, "key": None}
+    >>> label = {"event_id": "e1", "label": True, "label_time_ms": None}
+    >>> label |= {"key": None, "source": None}
     >>> data = Outputs("json").encoder(shipped("label")).encode(label)
     >>> Outputs("avro").decode(shipped("label"), data) == label
     True

@@ -10,7 +10,7 @@ from millrace.schemas import RecordError, RejectReason, shipped
 from millrace.streams.formats import FORMATS, Outputs, OutputSchemas
 from millrace.streams.topology.codec import SHIPPED
 
-LABEL = {"event_id": "e1", "label": True, "label_time_ms": None, "key": "k"}
+LABEL = {"event_id": "e1", "label": True, "label_time_ms": None, "key": "k", "source": None}
 SCHEMAS = OutputSchemas({name: number for number, name in enumerate(SHIPPED, 7)})
 
 
