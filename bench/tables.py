@@ -165,7 +165,7 @@ def _stages(runs: pd.DataFrame) -> pd.DataFrame:
 def _envelopes(runs: pd.DataFrame) -> pd.DataFrame:
     """Return CPU microseconds per event in ingest by form, and the rate of the chain to JSON's."""
     figures = runs.filter(regex="microseconds|rate_to_json")
-    return figures.median().to_frame("median").reset_index(names="form")
+    return figures.median().dropna().to_frame("median").reset_index(names="form")
 
 
 def _growth(runs: pd.DataFrame) -> pd.DataFrame:

@@ -19,6 +19,7 @@ from millrace.models.pipeline.sources import LabelSource
 from millrace.schemas import DefinitionError, RejectReason
 from millrace.schemas.records import Fate, Removal
 from millrace.streams.operators.base import Tally
+from millrace.streams.operators.class_names import as_published
 from millrace.streams.operators.label_join import LabelJoin
 from millrace.streams.operators.record import (
     AcceptedRecord,
@@ -109,7 +110,7 @@ def test_a_label_is_held(make: Make, make_vector: Make, label: Make, until: Make
     (example,) = [each.value for each in made]
     assert (example["event_id"], example["label"], example["features"]) == ("e1", True, {"a": 1.0})
     said = example["predicted"]["own"]["probabilities"]
-    assert said == prediction.value["probabilities"]
+    assert as_published([said]) == [prediction.value["probabilities"]]
     assert joined(operator.outcomes) == [("e1", True, "chargebacks")]
     assert "e1" not in operator.waiting
     assert not operator.store("held")
