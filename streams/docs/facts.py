@@ -86,6 +86,9 @@ def _labels(pipeline: Pipeline) -> str:
     wait, then = pending.ttl, ""
     if default is not None:
         wait, then = default.after, f", and then is {default.label!r}"
+    if (conflicts := pipeline.label_conflicts) is not None:
+        within = span(conflicts.within)
+        then += f"; a label is held for {within}, and of several the {conflicts.keep} counts"
     return f"up to {pending.limit:,} events wait for theirs, each for {span(wait)}{then}"
 
 
