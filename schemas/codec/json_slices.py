@@ -1,9 +1,9 @@
 """The same from JSON: many events are read in one loop, checked and converted by msgspec.
 
-A schema of numbers, booleans, text and enums becomes a struct of msgspec, which accepts what
-`documents` accepts, of the same value, or less. What it refuses is left out: `documents` reads it
-by itself, and says what is wrong with it. It is the same with a schema of other types, and with a
-document that has an alias as the name of a field.
+A schema of numbers, booleans, text, enums and records of these becomes a struct of msgspec, which
+accepts what `documents` accepts, of the same value, or less. What it refuses is left out:
+`documents` reads it by itself, and says what is wrong with it. It is the same with a schema of
+other types, and with a document that has an alias as the name of a field.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ import msgspec
 
 from millrace.schemas.codec.binary import nearest_float
 from millrace.schemas.codec.documents import default_maker
-from millrace.schemas.codec.reader import bound
+from millrace.schemas.codec.reader import bound, made_of
 from millrace.schemas.codec.slices import ReadRows, Row, are_finite, loop, row_of
 from millrace.schemas.codec.types import (
+    MAX_COMPILED,
     Enum,
     NotPlainError,
     Record,
@@ -80,7 +81,10 @@ def json_row_reader(
     scope |= dict(zip(("read", "read_strictly"), reads, strict=True))
     fields = row.declared.fields
     places = {name: f"value_{index}" for index, name in enumerate(fields)}
-    statements = [_statement(places[name], fields[name]) for name in fields]
+    statements = [
+        f"{place} = {_taken(f'found.{place}', fields[name], scope)}"
+        for name, place in places.items()
+    ]
     for name, convert in texts.items():
         place = places[name]
         statements.append(
@@ -100,21 +104,63 @@ def _decoder(
     declared: Record, texts: Collection[str], *, is_strict: bool
 ) -> Callable[[str], object]:
     """Return what reads one document into a struct; a strict one refuses unknown fields."""
-    fields = []
-    for index, (name, each) in enumerate(declared.fields.items()):
-        has_default = name in declared.defaults
-        default = default_maker(declared, name)() if has_default else msgspec.NODEFAULT
-        kind = _type_of(plain(each))
-        if name in texts:
-            kind |= str
-        fields.append((f"value_{index}", kind, msgspec.field(name=name, default=default)))
-    for index, name in enumerate(_aliases(declared)):
-        nothing = msgspec.field(name=name, default=msgspec.UNSET)
-        fields.append((f"alias_{index}", msgspec.UnsetType, nothing))
-    struct = msgspec.defstruct(
-        "Document", fields, kw_only=True, gc=False, forbid_unknown_fields=is_strict
-    )
-    return msgspec.json.Decoder(struct).decode
+    return msgspec.json.Decoder(_Structs(is_strict).of(declared, texts)).decode
+
+
+class _Structs:
+    """Makes the structs of records, and of those in them."""
+
+    def __init__(self, is_strict: bool) -> None:
+        self._is_strict = is_strict
+        self._left = MAX_COMPILED
+        self._within: list[Record] = []
+
+    def of(self, declared: Record, texts: Collection[str] = ()) -> type[msgspec.Struct]:
+        """Return the struct of a record.
+
+        Raises
+        ------
+        NotPlainError
+            There is none, or it would be too large.
+        """
+        self._left -= len(declared.fields)
+        if self._left < 0 or declared in self._within:
+            raise NotPlainError
+        self._within.append(declared)
+        fields = [
+            (f"value_{index}", self._type_of(each, name in texts), _field(declared, name))
+            for index, (name, each) in enumerate(declared.fields.items())
+        ]
+        self._within.pop()
+        for index, name in enumerate(_aliases(declared)):
+            nothing = msgspec.field(name=name, default=msgspec.UNSET)
+            fields.append((f"alias_{index}", msgspec.UnsetType, nothing))
+        return msgspec.defstruct(
+            "Document", fields, kw_only=True, gc=False, forbid_unknown_fields=self._is_strict
+        )
+
+    def _type_of(self, declared: Type, may_be_text: bool) -> Any:
+        inner = _record_in(declared)
+        if inner is None:
+            kind = _type_of(plain(declared))
+            return kind | str if may_be_text else kind
+        struct: Any = self.of(inner)
+        return struct | None if "null" in branches_of(declared) else struct
+
+
+def _record_in(declared: Type) -> Record | None:
+    """Return the record that a value is, where it is nothing else, except perhaps null."""
+    branches = [each for each in branches_of(declared) if each != "null"]
+    return branches[0] if len(branches) == 1 and isinstance(branches[0], Record) else None
+
+
+def _field(declared: Record, name: str) -> Any:
+    if name not in declared.defaults:
+        return msgspec.field(name=name)
+    default = default_maker(declared, name)()
+    if isinstance(default, list | dict):
+        raise NotPlainError
+    return msgspec.field(name=name, default=default)
 
 
 def _aliases(declared: Record) -> set[str]:
@@ -147,8 +193,17 @@ def _type_of_branch(declared: Type) -> Any:
     raise NotPlainError
 
 
-def _statement(place: str, declared: Type) -> str:
-    """Return the statement that takes a value out of the struct; a float has 32 bits."""
-    if "float" not in branches_of(declared):
-        return f"{place} = found.{place}"
-    return f"{place} = None if found.{place} is None else nearest_float(found.{place})"
+def _taken(place: str, declared: Type, scope: dict[str, object]) -> str:
+    """Return the expression of a value that is in a struct; a float has 32 bits."""
+    inner = _record_in(declared)
+    if inner is not None:
+        names = enumerate(inner.fields.items())
+        parts = {
+            name: _taken(f"{place}.value_{index}", each, scope) for index, (name, each) in names
+        }
+        taken = made_of(parts, scope)
+    elif "float" in branches_of(declared):
+        taken = f"nearest_float({place})"
+    else:
+        return place
+    return f"(None if {place} is None else {taken})" if "null" in branches_of(declared) else taken

@@ -174,7 +174,7 @@ class NotPlainError(Exception):
     """A type is neither plain nor made of plain ones."""
 
 
-_MAX_COMPILED = 5_000  # fields: Python takes seconds to compile more
+MAX_COMPILED = 5_000  # fields: Python takes seconds to compile more
 
 
 def plain(declared: Type, seen: set[int] | None = None) -> Type:
@@ -202,7 +202,7 @@ def plain(declared: Type, seen: set[int] | None = None) -> Type:
             return Union(tuple(plain(each, seen) for each in declared.branches))
         case Map():
             return Map(plain(declared.values, seen))
-        case Record() if id(declared) not in seen and len(declared.fields) <= _MAX_COMPILED:
+        case Record() if id(declared) not in seen and len(declared.fields) <= MAX_COMPILED:
             seen.add(id(declared))
             fields = {name: plain(each, seen) for name, each in declared.fields.items()}
             return Record(declared.name, fields)

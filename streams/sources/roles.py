@@ -14,7 +14,7 @@ from millrace.models.pipeline.record_parts import (
     id_parts,
     is_at_the_top,
 )
-from millrace.schemas.paths import at, take
+from millrace.schemas.paths import getter, take
 from millrace.schemas.records import Fields
 from millrace.streams.sources.message import Message
 from millrace.streams.sources.parts import Parts
@@ -62,7 +62,7 @@ class Roles:
             for each in (pipeline.key, pipeline.event_time)
         )
         self._has_label_apart = pipeline.label is None or "." not in pipeline.label
-        self._finite = [path for path in finite if "." in path]
+        self._finite = [(path, getter(path)) for path in finite if "." in path]
 
     def key(self, fields: Mapping[str, Any], message: Message) -> str | None:
         """Return the key of an event as text; None where it has none."""
@@ -79,8 +79,8 @@ class Roles:
 
     def infinite(self, fields: Fields) -> tuple[str, float] | None:
         """Return a field of a nested record with a number that is not finite, and that number."""
-        for path in self._finite:
-            value = at(fields, path)
+        for path, get in self._finite:
+            value = get(fields)
             if isinstance(value, float) and not isfinite(value):
                 return path, value
         return None

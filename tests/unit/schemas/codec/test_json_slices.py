@@ -74,6 +74,46 @@ def test_values_of_every_type(schema: Any) -> None:
     assert sum(row is not None for row in rows) > 0.4 * sum(each is not None for each in expected)
 
 
+def nested(schema: Any, default: Any = ...) -> Any:
+    field = {"name": "b", "type": schema, "aliases": ["c"]}
+    field |= {} if default is ... else {"default": default}
+    return {"type": "record", "name": "Inner", "fields": [field, {"name": "d", "type": "long"}]}
+
+
+@pytest.mark.parametrize("schema", TYPES, ids=str)
+@pytest.mark.parametrize("is_nullable", [False, True], ids=["record", "or null"])
+def test_records_in_records(schema: Any, is_nullable: bool) -> None:
+    """What is in them is read as it is at the top, fields in the order of the schema."""
+    record = declared(["null", nested(schema)] if is_nullable else nested(schema))
+    read = json_row_reader(Row("R", record))
+    inside = [f'{{"d": 7, "b": {value}, "x": [{{}}]}}' for value in VALUES]
+    inside += ['{"b": 1}', '{"d": 7}', '{"d": 7, "c": 1}', '{"d": "7", "b": 1}', "null", "[]", "7"]
+    documents = [f'{{"a": {each}}}'.encode() for each in inside]
+    expected = [alone(record, each) for each in documents]
+    rows = read(documents)
+    for data, row, each in zip(documents, rows, expected, strict=True):
+        assert row is None or repr(row) == repr(each), data
+    assert sum(row is not None for row in rows) > 0.4 * sum(each is not None for each in expected)
+
+
+@pytest.mark.parametrize("default", [None, {"b": 1, "d": 2}])
+def test_defaults_of_records_in_records(default: Any) -> None:
+    """A default is read if it is null; where it is a record, the documents are left out."""
+    types = ["null", nested("long", 3)] if default is None else [nested("long", 3), "null"]
+    record = declared(types, default)
+    documents = [b"{}", b'{"a": null}', b'{"a": {"d": 1}}', b'{"a": {"d": 1, "b": 2}}']
+    rows = json_row_reader(Row("R", record))(documents)
+    expected = [alone(record, each) for each in documents]
+    assert rows == (expected if default is None else [None] * 4)
+
+
+def test_a_record_that_holds_itself_is_left_to_others() -> None:
+    """As one that is in it over and over."""
+    fields: list[Any] = [{"name": "next", "type": ["null", "Node"]}, {"name": "x", "type": "long"}]
+    node: AvroType[Any] = AvroType({"type": "record", "name": "Node", "fields": fields})
+    assert json_row_reader(Row("Node", node.type))([b'{"next": null, "x": 1}']) == [None]
+
+
 @pytest.mark.parametrize("schema", NOT_READ, ids=str)
 def test_types_that_are_left_to_others(schema: Any) -> None:
     """Documents of a type that msgspec might read otherwise are left out."""
