@@ -10,6 +10,8 @@ from hypothesis import HealthCheck, settings
 
 from millrace.streams.redaction import forget_secrets
 
+collect_ignore = ["clients"]  # programs that have an environment of their own
+
 NOT_TESTED = "NOT TESTED"
 """What the reason of a skip begins with that the end of the run shall say in a section."""
 
