@@ -98,7 +98,7 @@ class LabelSource:
         the record says nothing.
     values
         What the values of that field mean as labels; by default, they are the labels. A value that
-        is not among them is rejected.
+        is not among them is rejected, unless it is null: then the record says nothing.
     time
         Field, or other part of the record, that says when the label became known: milliseconds
         since the Unix epoch, or ISO 8601 text.

@@ -210,7 +210,7 @@ class IngestOperator(RecordOperator):
         if (
             origin.value is None
             and self._ignores_tombstones
-            and not self._opening.wraps(origin.topic)
+            and not self._opening.has_tombstones(origin.topic)
         ):
             self.tally["tombstone", kind] += 1
             return ()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache, partial
 from reprlib import repr as shortened
 from typing import NamedTuple
@@ -23,7 +24,7 @@ from millrace.schemas.codec.types import FEATURE, Record, Type, Union
 from millrace.schemas.records import Fields, LabelValue
 from millrace.streams.sources.confluent import MAGIC, WireFormat, WrittenSchema
 from millrace.streams.sources.envelopes import RowData
-from millrace.streams.sources.values import identity, iso_to_ms, iso_to_units, number_of
+from millrace.streams.sources.values import identity, iso_to_ms, iso_to_units, key_of, number_of
 
 _LONGS = range(-(2**63), 2**63)
 _BRACE = ord("{")
@@ -215,7 +216,8 @@ def _texts(
         for name in numbers_as_text
     }
     if numeric_time is not None:
-        texts[numeric_time] = partial(_units, schema.units_per_ms(numeric_time))
+        number = texts.get(numeric_time)
+        texts[numeric_time] = partial(_units, schema.units_per_ms(numeric_time), number)
     return texts
 
 
@@ -232,8 +234,17 @@ def _with_number(
     return document
 
 
-def _units(units_per_ms: int, text: str) -> int:
-    """Return the time of a numeric field that is text in JSON."""
+def _units(units_per_ms: int, number: Callable[[str], int | float] | None, text: str) -> int:
+    """Return the time of a numeric field that is text in JSON.
+
+    Parameters
+    ----------
+    number
+        Reads the field where numbers may be written as text; None where they may not.
+    """
+    if number is not None:
+        with suppress(RecordError):
+            return int(number(text))
     units = iso_to_units(text, units_per_ms)
     if units not in _LONGS:
         raise OverflowError
@@ -264,7 +275,7 @@ def label_from_json(document: Fields) -> Fields:
         "event_id": identity(document["event_id"], "event_id"),
         "label": _as_avro(document["label"]),
         "label_time_ms": time,
-        "key": None if key is None else str(key),
+        "key": key_of(key),
     }
     try:
         shipped("label").encode({**record, "source": None})

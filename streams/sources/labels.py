@@ -80,7 +80,7 @@ class LabelReader:
                 raise
             except BaseException as error:  # the user's code may raise anything
                 raise SourceError(error) from error
-        if values is None or found is None:
+        if values is None or (found is None and None not in values):
             return found
         try:
             return values[found]

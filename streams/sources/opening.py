@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from millrace.models.pipeline.sources import LabelSource, OnUpdate, Source
+from millrace.schemas import RecordError, RejectReason
 from millrace.streams.sources.confluent import RegisteredReader
 from millrace.streams.sources.envelopes import PLAIN, Headers, Opened, Says, envelope_of
 from millrace.streams.sources.message import Message
@@ -80,7 +81,11 @@ class Opening:
             return Opened(Says.IS, value)
         if not value:
             return Opened(Says.GONE if envelope.has_tombstones else Says.IS, None)
-        return envelope.open(value, headers)
+        opened = envelope.open(value, headers)
+        if opened.says is Says.CHANGED and opened.row is None and self.counts(topic, opened.says):
+            must = "a record of a row that has changed must have the row as it is (after)"
+            raise RecordError(RejectReason.WRONG_SHAPE, f"{must}; got null")
+        return opened
 
     def attributes(self, message: Message) -> Mapping[str, Any]:
         """Return what the envelope of a record says beside the row, by name."""
@@ -94,9 +99,10 @@ class Opening:
         source = self._sources.get(topic)
         return topic if source is None else source.topic
 
-    def wraps(self, topic: str) -> bool:
-        """Whether the records of a topic are in envelopes."""
-        return topic in self._envelopes
+    def has_tombstones(self, topic: str) -> bool:
+        """Whether a record of a topic without a value says that a row is gone."""
+        envelope = self._envelopes.get(topic)
+        return envelope is not None and envelope.has_tombstones
 
     def counts(self, topic: str, says: Says) -> bool:
         """Whether what a record of a topic says of a row is an event, or a label."""

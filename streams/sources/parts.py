@@ -108,6 +108,9 @@ def key_document(key: bytes | None, reader: RegisteredReader) -> Mapping[str, An
 
 
 def _text(data: bytes | None, what: str) -> str | None:
+    if data is not None and b"\0" in data:  # a number in bytes, or Avro: as text it would be odd
+        must = f"{what} must be text in UTF-8; got {data!r:.100}"
+        raise RecordError(RejectReason.ILL_TYPED_FIELD, f"{must} (it has a zero byte)")
     try:
         return None if data is None else data.decode()
     except UnicodeDecodeError as error:

@@ -18,7 +18,7 @@ from millrace.schemas.paths import getter, take
 from millrace.schemas.records import Fields
 from millrace.streams.sources.message import Message
 from millrace.streams.sources.parts import Parts
-from millrace.streams.sources.values import time_of
+from millrace.streams.sources.values import key_of, time_of
 
 _OF_ONE_RECORD = (PayloadHash, TopicPartitionOffset)
 
@@ -66,8 +66,7 @@ class Roles:
 
     def key(self, fields: Mapping[str, Any], message: Message) -> str | None:
         """Return the key of an event as text; None where it has none."""
-        key = None if self._key is None else self._key(fields, message)
-        return None if key is None else str(key)
+        return None if self._key is None else key_of(self._key(fields, message))
 
     def time(self, fields: Mapping[str, Any], message: Message) -> Any:
         """Return the time of an event, as it is written; None where it has none."""

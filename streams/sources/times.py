@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from reprlib import repr as shortened
+
 from millrace.models.pipeline.definition import EARLIEST, Pipeline
 from millrace.schemas import RecordError, RejectReason
 from millrace.streams.sources.values import iso_to_ms
@@ -53,7 +55,13 @@ class EventTimes:
         """
         if value is None:
             value = timestamp_ms
-        time_ms = self.read_ms(value)
+        try:
+            time_ms = self.read_ms(value)
+        except (TypeError, ValueError, OverflowError):
+            must = "event time must be a number or text in ISO 8601"
+            raise RecordError(
+                RejectReason.ILL_TYPED_FIELD, f"{must}; got {shortened(value)}"
+            ) from None
         latest_ms = timestamp_ms + self.max_ahead_ms
         if not self.earliest_ms <= time_ms <= latest_ms:
             raise RecordError(

@@ -42,6 +42,27 @@ def identity(value: object, field: str) -> str:
     return str(value)
 
 
+def key_of(value: object) -> str | None:
+    """Return a key as text; None where there is none.
+
+    Raises
+    ------
+    RecordError
+        It is of another kind, so that it is written in several ways: no label would find its event.
+
+    Examples
+    --------
+    >>> key_of(17), key_of("c-7"), key_of(True), key_of(None)
+    ('17', 'c-7', 'True', None)
+    """
+    if value is None or isinstance(value, (str, int)):
+        return None if value is None else str(value)
+    raise RecordError(
+        RejectReason.ILL_TYPED_FIELD,
+        f"a key must be text, a whole number or a boolean; got {shortened(value)}",
+    )
+
+
 def number_of(field: str, is_fractional: bool, text: str) -> int | float:
     """Return a number that is written as text, as JSON would write it.
 
@@ -111,7 +132,7 @@ def iso_to_units(text: str, units_per_ms: int) -> int:
     fraction = _FRACTION.search(text)
     digits = fraction[1] if fraction else ""
     try:
-        time = datetime.fromisoformat(_whole_seconds(text))
+        time = datetime.fromisoformat(_whole_seconds(text).upper())  # RFC 3339 allows t and z
         seconds = ((time if time.tzinfo else time.replace(tzinfo=UTC)) - _EPOCH) // _SECOND
     except (ValueError, OverflowError):
         raise RecordError(

@@ -21,6 +21,7 @@ from millrace.streams.sources.envelopes.base import Envelope, Headers, Opened, S
 from millrace.streams.sources.envelopes.documents import ABSENT, Documents, row_of
 
 _PREFIX = "ce_"
+_STRUCTURED = b"application/cloudevents"
 
 
 class _CloudEvent(msgspec.Struct, gc=False):
@@ -66,12 +67,19 @@ class CloudEvents(Envelope):
 
 
 def _of_headers(headers: Headers) -> Mapping[str, object]:
-    """Return the attributes of a binary one; none where it is structured."""
-    found = {name: value or b"" for name, value in headers if name.startswith(_PREFIX)}
-    if "ce_specversion" not in found:
+    """Return the attributes of a binary one; none where it is structured.
+
+    Headers of Kafka are in the letter case in which somebody wrote them; attributes are in lower
+    case.
+    """
+    named = {name.lower(): value or b"" for name, value in headers}
+    is_structured = named.get("content-type", b"").lower().startswith(_STRUCTURED)
+    if is_structured or "ce_specversion" not in named:
         return {}
     return {
-        name.removeprefix(_PREFIX): value.decode(errors="replace") for name, value in found.items()
+        name.removeprefix(_PREFIX): value.decode(errors="replace")
+        for name, value in named.items()
+        if name.startswith(_PREFIX)
     }
 
 

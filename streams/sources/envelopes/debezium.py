@@ -78,7 +78,7 @@ class Debezium(Envelope):
         return change
 
 
-def _opened(op: Any, before: RowData | None, after: RowData | None) -> Opened:
+def _opened(op: Any, before: RowData | str | None, after: RowData | str | None) -> Opened:
     says = _SAYS.get(op)
     if says is None:
         raise RecordError(
@@ -86,8 +86,8 @@ def _opened(op: Any, before: RowData | None, after: RowData | None) -> Opened:
             f"op of a change event must be one of {', '.join(_SAYS)}; got {op!r}",
         )
     row = before if says is Says.GONE else after
-    if row is None and says in (Says.IS, Says.CHANGED):
+    if row is None and says is Says.IS:
         raise RecordError(
             RejectReason.WRONG_SHAPE, f"after must be the row where op is {op!r}; got null"
         )
-    return Opened(says, row)
+    return Opened(says, row.encode() if isinstance(row, str) else row)

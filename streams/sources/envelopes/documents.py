@@ -54,5 +54,11 @@ class Documents(Generic[T]):
 
 
 def row_of(part: msgspec.Raw) -> bytes | None:
-    """Return a part of a document as it is written there; None where it is absent."""
-    return None if part == ABSENT else bytes(part)
+    """Return a part of a document as it is written there; None where it is absent.
+
+    A row is never text: where there is text (of MongoDB, or as data of CloudEvents), that has it.
+    """
+    if part == ABSENT:
+        return None
+    row = bytes(part)
+    return msgspec.json.decode(row, type=str).encode() if row.startswith(b'"') else row

@@ -221,6 +221,8 @@ def test_kinds_of_ids(event_id: Any, found: str) -> None:
     [
         (MessageKey(), None, "missing_id"),
         (MessageKey(), b"\xff", "ill_typed_field"),
+        (MessageKey(), (7).to_bytes(8), "ill_typed_field"),
+        (MessageKey(), b"\0\0\0\0\x07\x04p1", "ill_typed_field"),
         (MessageKey("id"), b"k1", "missing_id"),
         (MessageKey("id"), b'{"id": 1.5}', "ill_typed_field"),
         (Header("other"), b"k1", "missing_id"),
@@ -303,6 +305,46 @@ def test_the_time_of_a_header() -> None:
     (made,) = fed(definition, *as_json(ORDER), headers=(("at", b"1700000000001"),))
     assert isinstance(made, EventRecord)
     assert made.value["event_time_ms"] == 1_700_000_000_001
+
+
+@pytest.mark.parametrize("at", [{}, [1], "soon"])
+def test_what_is_no_time_is_rejected(at: Any) -> None:
+    """With a reason, whatever an envelope has there."""
+    source = Source("orders", envelope="debezium")
+    definition = pipeline(event_time=Attribute("ts_ms"), events=[source])
+    (made,) = fed(definition, *as_json({"op": "c", "after": ORDER, "ts_ms": at}), topic="@orders")
+    assert isinstance(made, RejectRecord)
+    assert made.value["reason"] in {"ill_typed_field", "timestamp_out_of_range"}
+
+
+@pytest.mark.parametrize("key", [1.0, {"id": 7}])
+def test_a_key_that_is_no_text_is_rejected(key: Any) -> None:
+    """No label would find the event."""
+    source = Source("orders", envelope="debezium")
+    definition = pipeline(key=Attribute("source.id"), events=[source])
+    change = {"op": "c", "after": ORDER, "source": {"id": key}}
+    (made,) = fed(definition, *as_json(change), topic="@orders")
+    assert isinstance(made, RejectRecord)
+    assert made.value["reason"] == "ill_typed_field"
+
+
+@pytest.mark.parametrize(("on_update", "made"), [("ignore", []), ("event", [RejectRecord])])
+def test_an_update_without_its_row(on_update: str, made: list[type]) -> None:
+    """It is passed over where updates are, as MongoDB's are by default; else it is rejected."""
+    source = Source("orders", envelope="debezium", on_update=on_update)
+    value = as_json({"op": "u", "before": None, "after": None})
+    found = fed(pipeline(events=[source]), *value, topic="@orders")
+    assert [type(each) for each in found] == made
+
+
+@pytest.mark.parametrize(
+    "source",
+    [Source("orders", envelope="cloudevents"), Source("orders", decode=lambda *_: ORDER)],
+    ids=["cloudevents", "decode"],
+)
+def test_tombstones_are_ignored_where_they_say_nothing(source: Source) -> None:
+    """In whatever form the records of a source are."""
+    assert fed(pipeline(events=[source], ignore_tombstones=True), None, topic="@orders") == []
 
 
 def test_labels_by_parts() -> None:

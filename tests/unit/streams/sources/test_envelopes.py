@@ -44,6 +44,9 @@ def written(document: Any) -> bytes:
         ("c", None, ROW, Says.IS, ROW),
         ("u", OLD, ROW, Says.CHANGED, ROW),
         ("u", None, ROW, Says.CHANGED, ROW),  # whose table has no replica identity
+        ("u", None, None, Says.CHANGED, None),  # of MongoDB
+        ("c", None, json.dumps(ROW), Says.IS, ROW),  # of MongoDB
+        ("d", json.dumps(OLD), None, Says.GONE, OLD),
         ("d", OLD, None, Says.GONE, OLD),
         ("d", None, None, Says.GONE, None),
         ("t", None, None, Says.NOTHING, None),
@@ -152,7 +155,12 @@ def test_what_is_in_no_envelope_is_rejected(
 
 
 @pytest.mark.parametrize(
-    "data", [{"data": ROW}, {"data_base64": base64.b64encode(written(ROW)).decode()}]
+    "data",
+    [
+        {"data": ROW},
+        {"data": json.dumps(ROW)},
+        {"data_base64": base64.b64encode(written(ROW)).decode()},
+    ],
 )
 def test_structured_cloudevents(data: dict[str, Any]) -> None:
     """The event is in the document, beside its attributes."""
@@ -169,6 +177,28 @@ def test_binary_cloudevents() -> None:
     envelope = ENVELOPES["cloudevents"](NO_REGISTRY)
     assert envelope.open(b"\x00anything", headers) == (Says.IS, b"\x00anything")
     assert envelope.attributes(b"\x00anything", headers) == {"specversion": "1.0", "id": "c1"}
+
+
+@pytest.mark.parametrize("prefix", ["CE_", "Ce_"])
+def test_the_letter_case_of_headers(prefix: str) -> None:
+    """Attributes are in lower case, however somebody wrote the headers."""
+    headers = [(f"{prefix}SpecVersion", b"1.0"), (f"{prefix}ID", b"c1")]
+    envelope = ENVELOPES["cloudevents"](NO_REGISTRY)
+    assert envelope.open(b"anything", headers) == (Says.IS, b"anything")
+    assert envelope.attributes(b"anything", headers) == {"specversion": "1.0", "id": "c1"}
+
+
+def test_the_content_type_says_that_it_is_structured() -> None:
+    """Even where the attributes are in headers, too."""
+    headers = [
+        ("Content-Type", b"application/cloudevents+json; charset=UTF-8"),
+        ("ce_specversion", b"1.0"),
+    ]
+    value = written({**CLOUD, "data": ROW})
+    envelope = ENVELOPES["cloudevents"](NO_REGISTRY)
+    assert envelope.open(value, headers) == (Says.IS, written(ROW))
+    assert envelope.rows([value], [headers]) == [written(ROW)]
+    assert envelope.attributes(value, headers)["id"] == "c1"
 
 
 @pytest.mark.parametrize("name", ["debezium", "cloudevents", "connect"])

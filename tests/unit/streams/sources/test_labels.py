@@ -65,6 +65,20 @@ def test_by_values(verdict: Any, label: Any) -> None:
     assert (None if found is None else found["label"]) is label
 
 
+def test_null_may_be_among_the_values() -> None:
+    """Null says something then, and a value that means None says nothing."""
+    values = {"bad": True, None: False, "open": None}
+    assert read({**ROW, "verdict": None}, values=values)["label"] is False
+    assert read({**ROW, "verdict": "open"}, values=values) is None
+
+
+@pytest.mark.parametrize("key", [1.0, {"id": 7}, [7]])
+def test_a_key_that_is_no_text_is_rejected(key: Any) -> None:
+    """Its label would be sent to another partition than its event."""
+    with pytest.raises(RecordError, match="a key must be text, a whole number or a boolean"):
+        read({**ROW, "customer": key}, key="customer")
+
+
 @pytest.mark.parametrize(
     ("row", "source", "reason"),
     [

@@ -60,6 +60,26 @@ def test_text_that_is_no_number_is_rejected(amount: str) -> None:
     assert raised.value.reason is RejectReason.ILL_TYPED_FIELD
 
 
+@pytest.mark.parametrize("time", [1_700_000_000_000, "1700000000000", "2023-11-14T22:13:20Z"])
+def test_an_event_time_as_text(time: Any) -> None:
+    """Digits are a number there, too, and other text is a time."""
+    fields = [*SCHEMA["fields"], {"name": "at", "type": "long"}]
+    definition = Pipeline(
+        name="p",
+        schema={**SCHEMA, "fields": fields},
+        event_id="id",
+        event_time="at",
+        task="binary",
+        models={"bayes": GaussianNB},
+        numbers_as_text=["at"],
+    )
+    value = json.dumps({"id": "p1", "amount": 1.5, "at": time}).encode()
+    reader = InputDecoder(definition, no_registry, 10_000)
+    (row,) = reader.decode_all(["events"], [value])
+    assert row is not None
+    assert row[-1]["at"] == reader.decode("events", value).fields["at"] == 1_700_000_000_000
+
+
 def test_a_fraction_is_no_whole_number() -> None:
     """Nothing is cut off."""
     document = json.dumps({"id": "p1", "amount": 1.0, "items": "1.5"}).encode()
