@@ -26,6 +26,7 @@ from pydantic import (
 
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.loading import load_pipeline
+from millrace.models.pipeline.sources import is_topic_name
 from millrace.schemas import SettingsError
 from millrace.streams.environment import (
     KAFKA,
@@ -237,8 +238,11 @@ class Settings(BaseModel):
                 return json.loads(given)
         pairs = [each.partition("=") for each in given.split(",") if each.strip()]
         names = {name.strip(): there.strip() for name, _, there in pairs}
-        if not all(names) or not all(names.values()):
-            raise SettingsError(f"topics must be pairs name=name, by commas; got {given!r}")
+        are_names = all(is_topic_name(each) for pair in names.items() for each in pair)
+        if not are_names or len(names) < len(pairs):
+            raise SettingsError(
+                f"topics must be pairs name=name of topics, by commas, each once; got {given!r}"
+            )
         return names
 
     @field_validator("kafka", mode="before")

@@ -169,10 +169,20 @@ def _check_decode(decode: object, envelope: str) -> None:
     require(decode is None or envelope == "plain", must, envelope)
 
 
+def is_topic_name(topic: object) -> bool:
+    """Whether Kafka takes something as the name of a topic.
+
+    Examples
+    --------
+    >>> is_topic_name("shop.public.payments"), is_topic_name("payments 2"), is_topic_name("..")
+    (True, False, False)
+    """
+    return isinstance(topic, str) and bool(_TOPIC.fullmatch(topic)) and topic not in (".", "..")
+
+
 def _check_topic(kind: str, topic: object) -> None:
-    is_name = isinstance(topic, str) and _TOPIC.fullmatch(topic) is not None
     must = f"the topic of a {kind} must be up to 249 letters, digits, '.', '_' and '-'"
-    require(is_name and topic not in (".", ".."), must, topic)
+    require(is_topic_name(topic), must, topic)
 
 
 def check_sources(events: Sequence[Source], labels: Sequence[LabelSource]) -> None:

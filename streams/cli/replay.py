@@ -208,6 +208,11 @@ def _through_worker(
     from millrace.streams.replay.run import Pace, own_name, replay_through_worker
 
     source, pipeline, spec = subject
+    if settings.broker != EMBEDDED and (pipeline.events or pipeline.labels):
+        raise SettingsError(
+            f"--broker must be left out where the pipeline reads topics of its own, which are not"
+            f" in the table; got {settings.broker!r}. Use --embedded"
+        )
     default = pipeline.name if settings.broker == EMBEDDED else own_name(pipeline)
     pipeline = pipeline.with_name(settings.pipeline_name or default)
     changes = {"pipeline": spec, "pipeline_name": pipeline.name}

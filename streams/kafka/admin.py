@@ -78,8 +78,10 @@ def ensure_topics(clients: Clients, topics: Iterable[TopicSettings]) -> dict[str
     missing = [topic for topic in wanted if topic.name not in present]
     if missing:
         _require_rights(clients, [topic.name for topic in missing])
-        create = _create_on_embedded if clients.is_embedded else _create
-        create(clients, missing)
+        if clients.is_embedded:
+            _create_on_embedded(clients, [topic.name for topic in missing])
+        else:
+            _create(clients, missing)
         present = _wait_known(clients, {topic.name: 1 for topic in missing})
     return {topic.name: present.get(topic.name, topic.partitions) for topic in wanted}
 
@@ -121,9 +123,11 @@ def prepare_topics(clients: Clients, pipeline: Pipeline, settings: Settings) -> 
         The broker does not answer, or refuses, or has topics that do not fit the pipeline, or lacks
         one of a source.
     """
+    prefix, sources = topic_prefix(pipeline), sources_of(pipeline, settings.topics)
+    if clients.is_embedded:  # where nobody else could have created them
+        _create_on_embedded(clients, [full_name(prefix, each) for each in sources])
     present = partition_counts(clients)
-    if not clients.is_embedded:  # where a topic is there once it is asked for
-        require_sources(pipeline, settings, present)
+    require_sources(pipeline, settings, present)
     counts = _fitting(pipeline, settings, present)
     _check_agents(pipeline, settings, counts)
     wanted = topics_wanted(pipeline, settings, present)
@@ -132,8 +136,7 @@ def prepare_topics(clients: Clients, pipeline: Pipeline, settings: Settings) -> 
         _log.warning(problem)
     created = ensure_topics(clients, wanted)
     wider = {each.name: each.partitions for each in wanted if created[each.name] < each.partitions}
-    sources = sources_of(pipeline, settings.topics)
-    created |= {full_name(topic_prefix(pipeline), each): counts[each] for each in sources}
+    created |= {full_name(prefix, each): counts[each] for each in sources}
     if clients.is_embedded:  # all of its topics are alike
         return created
     widen_topics(clients, wider)
@@ -263,8 +266,8 @@ def _create(clients: Clients, missing: list[TopicSettings]) -> None:
                     raise BrokerError(f"could not create topic {name!r}: {why}") from error
 
 
-def _create_on_embedded(clients: Clients, missing: list[TopicSettings]) -> None:
+def _create_on_embedded(clients: Clients, topics: Iterable[str]) -> None:
     """Make topics appear on the embedded broker, which has no CreateTopics."""
     admin = clients.admin()
-    for topic in missing:
-        admin.list_topics(topic.name, timeout=CONNECT_TIMEOUT_SECONDS)
+    for topic in topics:
+        admin.list_topics(topic, timeout=CONNECT_TIMEOUT_SECONDS)

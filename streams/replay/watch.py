@@ -138,7 +138,9 @@ class Watch:
         rejected = int(total(names.EVENTS_REJECTED.total))
         unlabelled = predictions if self._learns_without_labels else 0
         labels = int(total(names.RECORDS_RECEIVED.total, kind="label"))
-        held = total(str(names.PENDING), kind="label") + total(names.LABELS.total, fate="corrected")
+        waiting = [total(str(names.PENDING), kind=each) for each in ("label", "held_label")]
+        replaced = [total(names.LABELS.total, fate=each) for each in ("corrected", "overruled")]
+        held = sum(waiting + replaced)
         learned = total(names.EXAMPLES_LEARNED.total) + total(names.LABELS_REJECTED.total)
         return Progress(
             received=int(total(names.RECORDS_RECEIVED.total, kind="event")),

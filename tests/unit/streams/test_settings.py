@@ -55,7 +55,9 @@ def test_topics_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
         assert read_settings().topics == {"a": "prod.a", "b": "prod.b"}
 
 
-@pytest.mark.parametrize("text", ["a", "a=", "=b", "a=b,c", "{a", "[1]"])
+@pytest.mark.parametrize(
+    "text", ["a", "a=", "=b", "a=b,c", "{a", "[1]", "a=b c", "a=b=c", "a=..", "a=b,a=c"]
+)
 def test_topics_that_are_no_pairs_are_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     """The error names the form."""
     monkeypatch.setenv("MILLRACE_TOPICS", text)

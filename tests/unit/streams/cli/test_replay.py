@@ -114,6 +114,21 @@ def test_topics_on_a_broker_have_a_name_of_their_own_and_remain(replay, table, t
     assert f"The topics {name}.* remain on here:9092." in out
 
 
+def test_a_broker_with_topics_of_sources_is_refused(replay, table, through, tmp_path):
+    """What is on them would be taken for rows of the table."""
+    replay(table, "--label", "kind", "--model", "alma", "--keep", tmp_path / "kept")
+    (definition,) = (tmp_path / "kept").glob("*.py")
+    text = definition.read_text().replace("import Pipeline", "import Pipeline, Source")
+    definition.write_text(
+        text.replace("(\n    name=", '(\n    events=[Source("rows")],\n    name=')
+    )
+    code, _, err = replay(table, "-p", definition, "-b", "here:9092")
+    assert (code, through) == (2, [])
+    assert "--broker must be left out where the pipeline reads topics of its own" in err
+    replay(table, "-p", definition, "--embedded")
+    assert len(through) == 1
+
+
 def test_topics_on_a_broker_may_be_named(replay, table, through, monkeypatch):
     """By the setting `pipeline_name`."""
     monkeypatch.setenv("MILLRACE_PIPELINE_NAME", "mine")

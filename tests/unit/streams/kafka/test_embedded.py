@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 from confluent_kafka.admin import AdminClient
 
-from millrace.streams.kafka.admin import ensure_topics
+from millrace.models.pipeline.definition import Pipeline
+from millrace.models.pipeline.sources import LabelSource, Source
+from millrace.streams.kafka.admin import ensure_topics, partition_counts, prepare_topics
 from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.kafka.embedded import PARTITIONS, EmbeddedBroker
 from millrace.streams.settings import Settings
@@ -36,3 +41,15 @@ def test_once_stopped_it_is_gone() -> None:
     broker.stop()
     broker.stop()
     assert broker._owner is None
+
+
+def test_topics_of_sources_appear(make_pipeline: Callable[..., Pipeline]) -> None:
+    """On this broker nobody else can have created them."""
+    labels = LabelSource("verdicts", event_id="id", label="verdict")
+    pipeline = replace(make_pipeline(), events=[Source("rows")], labels=[labels])
+    with EmbeddedBroker() as broker:
+        settings = Settings(broker=broker.address)
+        clients = KafkaClients(settings)
+        found = prepare_topics(clients, pipeline, settings)
+        assert found["rows"] == found["verdicts"] == PARTITIONS
+        assert {"rows", "verdicts"} <= partition_counts(clients).keys()

@@ -131,6 +131,20 @@ def test_an_early_label_that_is_corrected_is_not_missing(worker, make_watch):
     assert make_watch().look(2, 3).missing(2, 3) == []
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"millrace_pending": ({"kind": "held_label"}, 1.0)},
+        {"millrace_labels_total": ({"fate": "overruled"}, 1.0)},
+    ],
+    ids=["held", "overruled"],
+)
+def test_labels_that_are_held_for_others_are_not_missing(worker, make_watch, more):
+    """Nobody moves time on after the last row of a table (`label_conflicts`)."""
+    worker.has(events=2, labels=3, predictions=2, learned=2, **more)
+    assert make_watch().look(2, 3).missing(2, 3) == []
+
+
 def test_models_that_learn_without_labels_learn_every_event(worker, make_watch):
     """Each prediction is an example, besides the labels."""
     worker.has(events=3, predictions=3, learned=2)
