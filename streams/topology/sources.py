@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.sources import LabelSource, Source, Start
 from millrace.schemas import SettingsError
+from millrace.streams.sources.envelopes import check_envelope
 from millrace.streams.topology.chain import AgentSpec
 from millrace.streams.topology.names import short_name
 from millrace.streams.topology.topics import is_own, topic_prefix
@@ -41,6 +42,8 @@ def sources_of(pipeline: Pipeline, names: Mapping[str, str]) -> dict[str, Source
 
     Raises
     ------
+    DefinitionError
+        A source has an envelope that there is not.
     SettingsError
         Two sources have one topic, or one has a topic that Millrace writes to.
     """
@@ -48,6 +51,7 @@ def sources_of(pipeline: Pipeline, names: Mapping[str, str]) -> dict[str, Source
     declared: list[Source | LabelSource] = [*pipeline.events, *pipeline.labels]
     sources: dict[str, Source | LabelSource] = {}
     for each in declared:
+        check_envelope(each)
         topic = names.get(each.topic, each.topic)
         name = short_name(prefix, topic)
         if name in sources:

@@ -31,14 +31,35 @@ def envelope_of(source: Source | LabelSource, reader: RegisteredReader) -> Envel
     DefinitionError
         There is no such envelope.
     """
+    check_envelope(source)
     if source.decode is not None:
         return UserDecoded(source.decode, reader)
+    return ENVELOPES[source.envelope](reader)
+
+
+def check_envelope(source: Source | LabelSource) -> None:
+    """Refuse a source with an envelope that there is not.
+
+    Raises
+    ------
+    DefinitionError
+        Naming those that there are.
+    """
     if source.envelope not in ENVELOPES:
         raise DefinitionError(
             f"the envelope of source {source.topic!r} must be one of {', '.join(ENVELOPES)}; got"
             f" {source.envelope!r}"
         )
-    return ENVELOPES[source.envelope](reader)
 
 
-__all__ = ["ENVELOPES", "PLAIN", "Envelope", "Headers", "Opened", "RowData", "Says", "envelope_of"]
+__all__ = [
+    "ENVELOPES",
+    "PLAIN",
+    "Envelope",
+    "Headers",
+    "Opened",
+    "RowData",
+    "Says",
+    "check_envelope",
+    "envelope_of",
+]

@@ -14,7 +14,7 @@ import pytest
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.sources import LabelSource, Source
 from millrace.schemas import DefinitionError, SettingsError, TopicError
-from millrace.streams.kafka.admin import prepare_topics, topic_problems
+from millrace.streams.kafka.admin import prepare_topics, require_sources, topic_problems
 from millrace.streams.kafka.fakes import FakeBroker, FakeClients
 from millrace.streams.runtime.definitions import Definitions
 from millrace.streams.runtime.engine import Engine
@@ -120,11 +120,15 @@ def test_any_number_of_partitions(chain: str, pipeline: Pipeline) -> None:
 
 
 def test_an_unknown_envelope(pipeline: Pipeline) -> None:
-    """It is refused when the agent is made."""
+    """It is refused when the agent is made, and before: by `check`, `deploy` and a new worker."""
     other = replace(pipeline, events=[Source("rows", envelope="xml")])
-    worker = FakeWorker(FakeBroker({"shop.rows": 1}), other, topics=NAMES)
+    broker, settings = FakeBroker({"shop.rows": 1}), Settings(broker="fake", topics=NAMES)
     with pytest.raises(DefinitionError, match="envelope of source 'rows'"):
-        worker.start()
+        FakeWorker(broker, other, topics=NAMES).start()
+    with pytest.raises(DefinitionError, match="envelope of source 'rows'"):
+        settings.agents_of(other)
+    with pytest.raises(DefinitionError, match="envelope of source 'rows'"):
+        require_sources(other, settings, {"shop.rows": 1})
 
 
 def chargeback(number: int, reason: str | None) -> bytes:
