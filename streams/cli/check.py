@@ -74,7 +74,7 @@ def check(
         raise click.UsageError("--rate goes with neither --against nor --describe")
     with redirect_stdout(sys.stderr) if is_compared else nullcontext():  # the file's own prints
         pipeline = load_pipeline(spec)
-        warnings = [*contradictions(pipeline), *tried(spec)]
+        warnings = [*contradictions(pipeline), *_unused(pipeline, settings), *tried(spec)]
         description = describe(pipeline) if is_compared else {}
     if not is_compared:
         needed = None if rate is None else _room(pipeline, settings, rate)
@@ -88,6 +88,14 @@ def check(
         click.echo(json.dumps(description, indent=2))
         return 0
     return _compare(described(against), description, champion, as_json=as_json)
+
+
+def _unused(pipeline: Pipeline, settings: Settings) -> list[str]:
+    """Return what is wrong with names of sources that are mapped, and that no source has."""
+    names = {each.topic for each in pipeline.events} | {each.topic for each in pipeline.labels}
+    unknown = sorted(settings.topics.keys() - names)
+    must = f"MILLRACE_TOPICS must name topics of sources, of which there are {sorted(names)}"
+    return [f"{must}; got {unknown}, which changes nothing"] if unknown else []
 
 
 def _room(pipeline: Pipeline, settings: Settings, rate: float) -> Room:

@@ -172,8 +172,8 @@ def test_limits_that_contradict_each_other(tmp_path, capsys):
     assert "shop is a valid pipeline." in out
 
 
-def test_sources_are_among_the_topics(tmp_path, capsys):
-    """Each has its name here, and the form of its records."""
+def test_sources_are_among_the_topics(tmp_path, capsys, monkeypatch):
+    """Each has its name here, and the form of its records; a name of none is warned of."""
     file = tmp_path / "attached.py"
     file.write_text(
         "from datetime import timedelta\n"
@@ -194,3 +194,7 @@ def test_sources_are_among_the_topics(tmp_path, capsys):
     assert "more you have Events: decoded by your code." in rows
     assert "verdicts you have Labels: plain." in rows
     assert any(row.endswith("each for 30 days, and then is False") for row in rows)
+    monkeypatch.setenv("MILLRACE_TOPICS", "rows=there,row=nowhere")
+    assert run(["check", str(file)]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "got ['row'], which changes nothing" in out
