@@ -34,7 +34,7 @@ def models_of(saved: Saved) -> ModelSet:
 
 def now(own: Settings) -> ModelSet:
     clients, pipeline = KafkaClients(own), own.load_pipeline()
-    saved, _ = read_state(clients, pipeline, own, learning_agent(own))
+    saved, _ = read_state(clients, pipeline, own, learning_agent(own, pipeline))
     return models_of(saved[0])
 
 
@@ -79,8 +79,10 @@ def test_back_to_a_snapshot(
         assert f"models restored: {2 * GOOD} -> {GOOD}" in said
 
         wait_for("save", lambda: now(own).version == GOOD)
-        reader = archive_reader(KafkaClients(own), own.load_pipeline(), own)
-        archived = reader.checked(version, Place(learning_agent(own).name, 0)).archived
+        pipeline = own.load_pipeline()
+        reader = archive_reader(KafkaClients(own), pipeline, own)
+        learner = learning_agent(own, pipeline)
+        archived = reader.checked(version, Place(learner.name, 0)).archived
         assert not difference(now(own), models_of(reader.saved(archived)))
 
         send(2 * GOOD + 1, 9)

@@ -178,7 +178,8 @@ def test_stock_clients_read_what_is_written_by_default(
     check(read("node", kafka, "-", name, counts), counts)
     for topic in TOPICS:
         assert codecs_of(tmp_path_factory, f"{name}.{topic}") == {"none"}, topic
-    assert chain == "full" or codecs_of(tmp_path_factory, f"{name}.clean") == {"lz4"}
+    # librdkafka leaves a batch as it is that would not become smaller.
+    assert chain == "full" or "lz4" in codecs_of(tmp_path_factory, f"{name}.clean")
 
 
 def test_outputs_may_be_compressed(
