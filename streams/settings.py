@@ -41,7 +41,7 @@ from millrace.streams.redaction import is_secret, keep_secret, redact, redacted,
 from millrace.streams.registry_settings import RegistrySettings
 from millrace.streams.retention import Tier, parse_retention
 from millrace.streams.topology.chain import CONTROL_AGENT, AgentSpec, parse_chain
-from millrace.streams.topology.sources import check_starts, sources_of
+from millrace.streams.topology.sources import sources_of
 
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 LogFormat: TypeAlias = Literal["auto", "console", "json"]
@@ -274,9 +274,7 @@ class Settings(BaseModel):
     def agents_of(self, pipeline: Pipeline) -> tuple[AgentSpec, ...]:
         """Return the agents that the chain setting describes, and the one that takes commands."""
         sources = frozenset(sources_of(pipeline, self.topics))
-        chain = parse_chain(self.chain, sources)
-        check_starts(pipeline, chain)
-        return (*chain, CONTROL_AGENT)
+        return (*parse_chain(self.chain, sources), CONTROL_AGENT)
 
     @property
     def retention(self) -> tuple[Tier, ...]:

@@ -21,7 +21,7 @@ from millrace.streams.docs.facts import facts, field_facts, span
 from millrace.streams.escaping import printable
 from millrace.streams.settings import Settings
 from millrace.streams.topology.names import full_name
-from millrace.streams.topology.sources import sources_of
+from millrace.streams.topology.sources import check_starts, sources_of
 from millrace.streams.topology.topics import topic_prefix, topics_of
 
 if TYPE_CHECKING:
@@ -179,7 +179,9 @@ def _topics(pipeline: Pipeline, settings: Settings) -> Table:
     table = Table(title=f"Topics (chain {settings.chain})", title_justify="left")
     for column in ("topic", "for", "cleanup", "holds"):
         table.add_column(column)
-    for topic in topics_of(settings.agents_of(pipeline)):
+    agents = settings.agents_of(pipeline)
+    check_starts(pipeline, agents)
+    for topic in topics_of(agents):
         cleanup = "compact" if topic.is_compacted else "delete"
         table.add_row(topic_prefix(pipeline) + topic.name, topic.use, cleanup, topic.holds)
     for name, source in sources_of(pipeline, settings.topics).items():

@@ -20,7 +20,7 @@ from millrace.streams.kafka.protocols import Clients
 from millrace.streams.settings import Settings
 from millrace.streams.topology.names import full_name, short_name
 from millrace.streams.topology.partitions import check_inputs, fitting_partitions
-from millrace.streams.topology.sources import sources_of
+from millrace.streams.topology.sources import check_starts, sources_of
 from millrace.streams.topology.topics import TopicSettings, topic_prefix, topic_settings
 
 CONNECT_TIMEOUT_SECONDS = 8.0
@@ -148,9 +148,12 @@ def require_sources(pipeline: Pipeline, settings: Settings, present: Mapping[str
 
     Raises
     ------
+    SettingsError
+        A source begins where the chain cannot.
     TopicError
         A topic of a source is not there.
     """
+    check_starts(pipeline, settings.agents_of(pipeline))
     prefix = topic_prefix(pipeline)
     names = [full_name(prefix, each) for each in sources_of(pipeline, settings.topics)]
     if missing := sorted({*names} - present.keys()):

@@ -281,9 +281,12 @@ def test_where_it_begins(start: Any, before: list[int], pipeline: Pipeline) -> N
 def test_a_start_that_state_cannot_have_is_refused(pipeline: Pipeline) -> None:
     """Where ingest shares an agent with what keeps state, before anything is created."""
     later = replace(pipeline, events=[Source("more", start="latest")])
+    broker = FakeBroker({"more": 4})
+    full = Settings(broker="b:9092", chain="full")
     with pytest.raises(SettingsError, match="must be 'earliest' where ingest shares"):
-        Settings(broker="b:9092", chain="full").agents_of(later)
-    assert Settings(broker="b:9092", chain="default").agents_of(later)
+        prepare_topics(FakeClients(broker), later, full)
+    assert [*broker.topics] == ["more"]
+    prepare_topics(FakeClients(broker), later, Settings(broker="b:9092", chain="default"))
 
 
 @pytest.mark.parametrize("start", ["first", 7, datetime(2026, 1, 1)])
