@@ -72,7 +72,7 @@ def river() -> River:
     for x, reading in zip(sensors.features(stream), stream, strict=True):
         predicted = models[CHAMPION].predict_proba_one(x)
         result.values.append(models[CHAMPION].predict_one(x))
-        result.probabilities.append({str(label): p for label, p in predicted.items()})
+        result.probabilities.append({str(label).lower(): p for label, p in predicted.items()})
         for name, model in models.items():
             value = model.predict_one(x)
             if value is not None:
