@@ -72,7 +72,12 @@ def test_odd_records_stop_no_agent(
     found = Counter(
         each["topic"].removeprefix(f"{name}.") for each in rejects if each["key"] == b"\xff"
     )
-    assert found == dict.fromkeys(("clean", "features", "examples", "predictions"), 5)
+    of_each = dict.fromkeys(("clean", "features", "examples", "predictions"), 5)
+    if guarantee == "exactly_once":
+        assert found == of_each
+    else:  # what was folded before an output was too large may be folded again
+        assert found.keys() == of_each.keys()
+        assert found >= Counter(of_each)
     others = {each["reason"]: each for each in rejects if each["key"] != b"\xff"}
     assert others.keys() == {"oversized_output", "duplicate_event"}
     assert f"topic {name}.predictions takes" in others["oversized_output"]["detail"]
