@@ -54,3 +54,35 @@ pipeline = Pipeline(
     ],
     label_default=LabelDefault(False, after=SILENCE),
 )
+
+ROW: dict[str, Any] = {
+    "type": "record",
+    "name": "Visit",
+    "fields": [
+        {"name": "id", "type": "string"},
+        {"name": "pages", "type": "long"},
+        {"name": "bought", "type": ["null", "boolean"], "default": None},
+    ],
+}
+FORMS = (
+    "debezium",
+    "debezium-schemas",
+    "debezium-avro",
+    "cloud-structured",
+    "cloud-binary",
+    "connect",
+)
+
+in_every_form = Pipeline(
+    name="forms",
+    schema=ROW,
+    event_id="id",
+    label="bought",
+    task="binary",
+    models={"tree": HoeffdingTreeClassifier},
+    events=[
+        Source(form, envelope=form.partition("-")[0].replace("cloud", "cloudevents"))
+        for form in FORMS
+    ],
+)
+"""Reads rows in each envelope, and in each form of it."""

@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from millrace.schemas import AvroType
+from tests.chaos.registry import EVENTS, Registry, framed
 from tests.integration import attached, sensors
 from tests.integration.clients import Topics, as_json
 from tests.integration.workers import Worker, settings
@@ -158,3 +161,71 @@ def test_of_two_sources_of_labels_one_counts_more(
         ("corrected", "claims"),
         ("overruled", "claims"),
     }
+
+
+ENVELOPE: dict[str, Any] = {
+    "type": "record",
+    "name": "Envelope",
+    "namespace": "shop",
+    "fields": [
+        {"name": "before", "type": ["null", attached.ROW], "default": None},
+        {"name": "after", "type": ["null", "Visit"], "default": None},
+        {"name": "op", "type": "string"},
+        {"name": "ts_ms", "type": ["null", "long"], "default": None},
+    ],
+}
+
+
+def in_form(form: str, row: dict[str, Any]) -> dict[str, Any]:
+    """Return the record that somebody's tool writes for a row."""
+    made = {"before": None, "after": row, "op": "c", "ts_ms": 1}
+    about = {"specversion": "1.0", "id": row["id"], "source": "/shop", "type": "visit"}
+    match form:
+        case "debezium":
+            return {"value": as_json(made)}
+        case "debezium-schemas":
+            return {"value": as_json({"schema": {"type": "struct"}, "payload": made})}
+        case "debezium-avro":
+            body = AvroType(ENVELOPE).encode(made)
+            return {"value": framed(EVENTS, body[10:])}
+        case "cloud-structured":
+            return {"value": as_json({**about, "data": row})}
+        case "cloud-binary":
+            headers = [(f"ce_{name}", value.encode()) for name, value in about.items()]
+            return {"value": as_json(row), "headers": headers}
+    return {"value": as_json({"schema": {"type": "struct"}, "payload": row})}
+
+
+@pytest.mark.timeout(180)
+def test_rows_in_every_form(kafka: str, unique_name: Callable[[str], str]) -> None:
+    """Debezium with schemas, without and in Avro, CloudEvents in both modes, Connect: all alike."""
+    name, each_of = unique_name("forms"), 40
+    names = {form: f"{name}-{form}" for form in attached.FORMS}
+    create(kafka, {topic: number for number, topic in enumerate(names.values(), 1)})
+    registry, shop = Registry(ENVELOPE), Topics(kafka, name)
+    expected = {}
+    producer = Producer({"bootstrap.servers": kafka})
+    for form, topic in names.items():
+        for number in range(each_of):
+            row = {"id": f"{form}-{number}", "pages": number, "bought": number % 3 == 0}
+            expected[row["id"]] = number
+            producer.produce(topic, **in_form(form, row))
+    assert producer.flush(30) == 0
+    registry.start()
+    try:
+        own = settings(
+            *("in_every_form", name, kafka),
+            file=Path(attached.__file__),
+            topics=names,
+            schema_registry_url=registry.url,
+        )
+        with Worker(own) as worker:
+            worker.wait_ready()
+            predictions = shop.records("predictions", at_least=len(expected))
+            outcomes = shop.records("outcomes", at_least=len(expected))
+    finally:
+        registry.stop()
+    found = [(each["event_id"], each["features"]["pages"]) for each in predictions]
+    assert sorted(found) == sorted(expected.items())
+    assert {each["fate"] for each in outcomes} == {"joined"}
+    assert shop.records("rejects") == []
