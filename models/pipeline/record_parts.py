@@ -89,7 +89,11 @@ Part: TypeAlias = str | MessageKey | Header | Attribute
 IdPart: TypeAlias = Part | TopicPartitionOffset | PayloadHash
 
 EventId: TypeAlias = IdPart | Sequence[IdPart]
-"""Where the id of an event is. Of several parts, the id has the text of each, with `:` between."""
+"""Where the id of an event is.
+
+Of several parts, it has the text of each, with `:` between; in a part, `:` and backslashes have a
+backslash before them.
+"""
 
 
 def id_parts(event_id: EventId) -> tuple[IdPart, ...]:
@@ -100,8 +104,17 @@ def id_parts(event_id: EventId) -> tuple[IdPart, ...]:
 
 
 def joined_id(texts: Iterable[str]) -> str:
-    """Return the id that several parts make."""
-    return ":".join(texts)
+    r"""Return the id that several parts make: no two of them make the same one.
+
+    Examples
+    --------
+    >>> joined_id(["1007", "2"]), joined_id(["a:b"]), joined_id(["a:b", "c"])
+    ('1007:2', 'a:b', 'a\\:b:c')
+    """
+    parts = [*texts]
+    if len(parts) == 1:
+        return parts[0]
+    return ":".join(each.replace("\\", r"\\").replace(":", r"\:") for each in parts)
 
 
 def in_fields(

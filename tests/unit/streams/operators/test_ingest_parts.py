@@ -197,6 +197,7 @@ LINE = {"order": 7, "line": 2, "size": 1.5}
     ("event_id", "found"),
     [
         (("order", "line"), "7:2"),
+        (("order", Header("path")), r"7:a\:b\\c"),
         (["order", Header("source")], "7:web"),
         (MessageKey(), "k1"),
         (Header("source"), "web"),
@@ -209,7 +210,7 @@ def test_kinds_of_ids(event_id: Any, found: str) -> None:
     definition = pipeline(
         schema=FLAT, event_id=event_id, key=None, event_time=None, label=None, features=()
     )
-    headers = (("source", b"app"), ("source", b"web"))
+    headers = (("source", b"app"), ("source", b"web"), ("path", b"a:b\\c"))
     (made,) = fed(definition, *as_json(LINE), headers=headers)
     assert isinstance(made, EventRecord)
     assert made.value["event_id"] == found
