@@ -194,6 +194,7 @@ class AgentDefinitions:
         self._factory = factory
         self._outputs = outputs
         self._known: dict[str, Definition] = {}
+        self._schemas = 0  # that all of them read at least
 
     @property
     def agent(self) -> AgentSpec:
@@ -248,9 +249,14 @@ class AgentDefinitions:
             self._known[digest] = Definition(digest, factory, codec)
         return self._known[digest]
 
-    def knows_more_schemas(self) -> bool:
-        """Look for schemas of events that are not known yet; return whether there are any."""
-        is_more = self._definitions.look_for_more()
-        if is_more:
+    def renewed(self, definition: Definition) -> Definition:
+        """Return the same definition, which reads events of all schemas that are known by now.
+
+        It looks for more of them. Another partition or agent may have found them before.
+        """
+        self._definitions.look_for_more()
+        schemas = len(self._definitions.schemas())
+        if schemas > self._schemas:
+            self._schemas = schemas
             self._known.clear()
-        return is_more
+        return self(definition.digest)

@@ -61,8 +61,8 @@ class FindDefinition(Protocol):
         """
         ...
 
-    def knows_more_schemas(self) -> bool:
-        """Look for schemas of events that are not known yet; return whether there are any."""
+    def renewed(self, definition: Definition) -> Definition:
+        """Return the same definition, which reads events of all schemas that are known by now."""
         ...
 
 
@@ -166,9 +166,11 @@ class LiveTask:
     def _decoded(self, origins: Sequence[Origin]) -> tuple[list[Record], list[RejectRecord]]:
         records, undecodable = self.definition.codec.decode_all(origins)
         reasons = {each.value["reason"] for each in undecodable}
-        if RejectReason.UNKNOWN_SCHEMA.value in reasons and self._find.knows_more_schemas():
-            self.definition = self._find(self.definition.digest)
-            records, undecodable = self.definition.codec.decode_all(origins)
+        if RejectReason.UNKNOWN_SCHEMA.value in reasons:
+            renewed = self._find.renewed(self.definition)
+            if renewed is not self.definition:
+                self.definition = renewed
+                records, undecodable = renewed.codec.decode_all(origins)
         if self._skipped:
             undecodable += [_as_skipped(each) for each in records if self._is_skipped(each)]
             undecodable.sort(key=lambda each: origins.index(each.origin))

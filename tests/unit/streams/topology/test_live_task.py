@@ -43,8 +43,8 @@ class Definitions:
         others = [each.event_schema for each in self._pipelines.values()]
         return Definition(digest, factory, TopicCodec(pipeline, others=others))
 
-    def knows_more_schemas(self) -> bool:
-        return False
+    def renewed(self, definition: Definition) -> Definition:
+        return definition
 
 
 def event(offset: int) -> Origin:

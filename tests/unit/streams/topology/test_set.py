@@ -49,8 +49,8 @@ class Definitions:
         factory = TaskFactory(pipeline, self._agent, 1, 10**6, definition=digest)
         return Definition(digest, factory, TopicCodec(pipeline))
 
-    def knows_more_schemas(self) -> bool:
-        return False
+    def renewed(self, definition: Definition) -> Definition:
+        return definition
 
     def deploy(self, digest: str) -> Command:
         description = json.dumps(describe(self._pipelines[digest]))
