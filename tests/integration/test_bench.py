@@ -21,6 +21,7 @@ from bench.equal.work import EqualWork
 from bench.job import Job
 from bench.measure import started
 from bench.results import Result
+from tests.conftest import NOT_TESTED
 
 _SMALL = (
     *("--broker", "embedded", "--events", "400", "--rounds", "1", "--load-seconds", "1"),
@@ -99,7 +100,7 @@ def test_peers_of_equal_work_write_what_they_should(contestant, kafka, monkeypat
     try:
         command = CONTESTANTS[contestant](job)
     except SubprocessError as error:
-        pytest.skip(f"{contestant} cannot be installed here: {error}")
+        pytest.skip(f"{NOT_TESTED} WITH PEERS: {contestant} cannot be installed here: {error}")
     records = data.records(job)
     with broker.topics(job), started(broker, job, lambda _: command) as run:
         run.warm_up(records[:100])

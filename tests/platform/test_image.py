@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from dev.kafka import free_port
+from tests.conftest import NOT_TESTED
 from tests.integration.workers import wait_for
 
 pytestmark = pytest.mark.platform
@@ -97,10 +98,10 @@ def run(installed: Path, dockerfile: str) -> Iterator[Run]:
 
 def _require_mounts() -> None:
     if os.geteuid() != 0:
-        pytest.skip("THE IMAGE IS NOT TRIED: only root may have mounts of its own")
+        pytest.skip(f"{NOT_TESTED} IN THE IMAGE: only root may have mounts of its own")
     tried = subprocess.run(["unshare", "--mount", "true"], check=False)
     if tried.returncode != 0:
-        pytest.skip("THE IMAGE IS NOT TRIED: this machine allows no mounts of our own")
+        pytest.skip(f"{NOT_TESTED} IN THE IMAGE: this machine allows no mounts of our own")
 
 
 WORKER = ("python", "-m", "millrace.streams.cli", "worker")
