@@ -22,8 +22,8 @@ from dev.kafka import free_port
 from tests.chaos.topics import tail
 
 SESSION_SECONDS = 3.0
-READY_SECONDS = 60.0
-STOP_SECONDS = 45.0
+READY_SECONDS = 180.0
+STOP_SECONDS = 90.0
 STATE_KEY = "chaos"
 _FLUSH_SECONDS = (10, 1)
 """Every second worker saves its state often; the others as a worker does by default."""

@@ -41,8 +41,7 @@ from tests.chaos.topics import (
 from tests.chaos.versions import FILE, Versions
 from tests.chaos.watch import Watch
 
-RECOVERY_TARGET_SECONDS = 15.0
-_CONSUMED_SECONDS = 120.0
+_CONSUMED_SECONDS = 180.0
 
 Say = Callable[[str], object]
 
@@ -73,6 +72,8 @@ class Plan:
         Another name for the pipeline, where its topics share a broker with others.
     warm_up_seconds
         Before the first fault.
+    recovery_seconds
+        A recovery from a kill, with nothing else going on, must be faster.
     """
 
     seed: int = 1
@@ -86,6 +87,7 @@ class Plan:
     broken: str = ""
     name: str = "chaos"
     warm_up_seconds: float = 3.0
+    recovery_seconds: float = 15.0
 
 
 @dataclass
@@ -235,10 +237,10 @@ class Run:
         report.recoveries_seconds = faults.recoveries_seconds
         commander.close()
         report.problems += [*faults.problems, *commander.failures]
-        if report.slowest_recovery_seconds >= RECOVERY_TARGET_SECONDS:
+        if report.slowest_recovery_seconds >= plan.recovery_seconds:
             report.problems.append(
                 f"a recovery took {report.slowest_recovery_seconds:.1f} s, and may take"
-                f" {RECOVERY_TARGET_SECONDS:.0f}"
+                f" {plan.recovery_seconds:.0f}"
             )
 
     def _come_to_rest(self, report: Report) -> None:

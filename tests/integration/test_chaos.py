@@ -42,7 +42,7 @@ def broken(
         return dict(zip(BROKEN, pool.map(run, BROKEN), strict=True))
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     ("kinds", "seed", "rounds", "scope"),
     [
@@ -70,6 +70,7 @@ def test_learns_exactly_once_whatever_happens(
         scope=scope,
         events_per_second=RATE,
         warm_up_seconds=1,
+        recovery_seconds=60,  # other tests run at the same time
     )
     broker = KafkaBroker(tmp_path / "kafka", free_port())
     try:
