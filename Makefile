@@ -107,7 +107,7 @@ kafka-jars: $(INSTALLED)
 # Into folders of this repository: nothing is installed on the machine.
 .PHONY: platform-tools
 platform-tools: $(VENV)/.platform
-	@$(BIN)/python -m dev.prometheus
+	@$(BIN)/python -m dev.debian
 
 $(VENV)/.platform: requirements-platform.lock $(INSTALLED)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
@@ -149,7 +149,7 @@ clean: ## Remove what was made here: .venv, caches, the development Kafka and it
 	@if [ -e .kafka/kafka.pid ]; then \
 		echo "make clean requires that no development Kafka runs: make kafka-stop" >&2; exit 2; \
 	fi
-	rm -rf $(VENV) .docs docs/_build .kafka .prometheus .node .clients .bench .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .docs docs/_build .kafka .debian .node .clients .bench .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	rm -rf build dist *.egg-info .coverage .coverage.* coverage.xml millrace-*-data
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

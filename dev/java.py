@@ -6,23 +6,21 @@ What another POM names, such as a schema registry, is fetched in the same way.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
 import subprocess
-import tempfile
-from contextlib import suppress
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+from dev.fetched import REPOSITORY, UnavailableError, digest, made_once, run
+
 POM = REPOSITORY / "dev" / "pom.xml"
 LIBS = REPOSITORY / ".kafka" / "libs"
 JAVA_MAJOR = 17  # the oldest Java that the Kafka 4 broker runs on (KIP-1013)
 RESOLVE_SECONDS = 600.0
 
 
-class KafkaUnavailableError(RuntimeError):
+class KafkaUnavailableError(UnavailableError):
     """A broker cannot run here, or did not start; the message says what to do."""
 
 
@@ -66,9 +64,7 @@ def find_java() -> str:
 def resolve_jars(pom: Path = POM, goal: str = "copy-dependencies") -> Path:
     """Return the folder with what a POM names, by default the broker's jars.
 
-    It is fetched if it is not there. The folder is named after the contents of the POM, and
-    appears under that name only when it is complete, so that processes which fetch at the same
-    time cannot harm it.
+    It is fetched if it is not there. The folder is named after the contents of the POM.
 
     Parameters
     ----------
@@ -77,17 +73,9 @@ def resolve_jars(pom: Path = POM, goal: str = "copy-dependencies") -> Path:
     goal
         Of Maven's dependency plugin: `unpack-dependencies` for archives.
     """
-    text = pom.read_text()
-    version = re.search(r"<version>([^<]+)<", text)
-    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-    jars = LIBS / f"{version[1] if version else 'jars'}-{digest}"
-    if not jars.is_dir():
-        LIBS.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=LIBS, prefix=".partial-") as partial:
-            _run_maven(pom, goal, Path(partial) / "jars")
-            with suppress(OSError):  # another process put the same jars there first
-                (Path(partial) / "jars").rename(jars)
-    return jars
+    version = re.search(r"<version>([^<]+)<", pom.read_text())
+    name = f"{version[1] if version else 'jars'}-{digest(pom)}"
+    return made_once(LIBS / name, lambda folder: _run_maven(pom, goal, folder))
 
 
 def _run_maven(pom: Path, goal: str, target: Path) -> None:
@@ -113,7 +101,3 @@ def _run_maven(pom: Path, goal: str, target: Path) -> None:
             f"mvn requires access to the jars that {pom} names; got {reason[:300]!r}. "
             "Check the network and Maven's settings.xml."
         )
-
-
-def run(command: list[str], seconds: float = 60.0) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=seconds)

@@ -32,7 +32,8 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from dev.java import REPOSITORY, KafkaUnavailableError, find_java, resolve_jars, run
+from dev.fetched import REPOSITORY, run
+from dev.java import KafkaUnavailableError, find_java, resolve_jars
 
 HOST = "127.0.0.1"
 

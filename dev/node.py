@@ -1,73 +1,58 @@
-"""What tests with clients in JavaScript need of this machine: Node, and packages of a lock file.
+"""Programs in JavaScript that tests run: with this machine's Node, and packages of a lock file.
 
-The packages are installed by npm, once for each lock file, into ``.node`` of the repository. Their
-scripts do not run.
+npm installs the packages into ``.node`` of the repository. Their scripts do not run.
 """
 
 from __future__ import annotations
 
-import hashlib
+import os
 import shutil
-import subprocess
-import tempfile
-from contextlib import suppress
 from pathlib import Path
 
-from dev.java import REPOSITORY, run
+from dev.fetched import REPOSITORY, UnavailableError, digest, fetch, made_once, run
 
 PACKAGES = REPOSITORY / ".node"
 NODE_MAJOR = 20
-INSTALL_SECONDS = 300.0
+# Node has certificates of its own; those of a proxy are among the machine's.
+CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
-class NodeUnavailableError(RuntimeError):
-    """Node or its packages cannot be had here; the message says what to do."""
+def node_program(program: Path) -> list[str]:
+    """Return the command that runs a program with the packages of the lock file beside it.
+
+    Raises
+    ------
+    UnavailableError
+        Node is missing or too old, or the packages cannot be installed.
+    """
+    node = _find_node()
+    sources = [program, *map(program.with_name, ("package.json", "package-lock.json"))]
+
+    def install(folder: Path) -> None:
+        for each in sources:
+            shutil.copy(each, folder)
+        options = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+        command = ["npm", "ci", "--prefix", str(folder), *options]
+        fetch(f"what {program.name} needs", command, environment=_environment())
+
+    folder = made_once(PACKAGES / f"{program.parent.name}-{digest(*sources)}", install)
+    return [node, str(folder / program.name)]
 
 
-def find_node() -> str:
-    """Return the path of a Node that is new enough."""
+def _environment() -> dict[str, str]:
+    """Return the environment for Node, with the machine's certificates unless others are set."""
+    known = {"NODE_EXTRA_CA_CERTS": str(CERTIFICATES)} if CERTIFICATES.is_file() else {}
+    return {**known, **os.environ}
+
+
+def _find_node() -> str:
     node = shutil.which("node")
     if node is None:
-        raise NodeUnavailableError(
+        raise UnavailableError(
             f"node must be on PATH, {NODE_MAJOR} or newer; got none. Install nodejs and npm"
         )
     version = run([node, "--version"]).stdout.strip()
     major = version.removeprefix("v").partition(".")[0]
     if not major.isdecimal() or int(major) < NODE_MAJOR:
-        raise NodeUnavailableError(f"node must be {NODE_MAJOR} or newer; got {version!r}")
+        raise UnavailableError(f"node must be {NODE_MAJOR} or newer; got {version!r}")
     return node
-
-
-def install_packages(lock: Path) -> Path:
-    """Return a folder with the packages that a ``package-lock.json`` pins, installed if need be.
-
-    Its name has the digest of the lock file, and it appears when it is complete.
-    """
-    digest = hashlib.sha256(lock.read_bytes()).hexdigest()[:8]
-    folder = PACKAGES / f"{lock.parent.name}-{digest}"
-    if not folder.is_dir():
-        PACKAGES.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=PACKAGES, prefix=".partial-") as partial:
-            made = Path(partial) / "made"
-            made.mkdir()
-            for name in ("package.json", lock.name):
-                shutil.copy(lock.with_name(name), made)
-            _install(made)
-            with suppress(OSError):  # another process was first
-                made.rename(folder)
-    return folder
-
-
-def _install(folder: Path) -> None:
-    npm = shutil.which("npm")
-    if npm is None:
-        raise NodeUnavailableError("npm must be on PATH; got none. Install it")
-    command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(folder)]
-    try:
-        done = run(command, INSTALL_SECONDS)
-    except subprocess.TimeoutExpired as error:
-        raise NodeUnavailableError(
-            f"npm must install the packages within {INSTALL_SECONDS:.0f} s. Check the network"
-        ) from error
-    if done.returncode != 0:
-        raise NodeUnavailableError(f"npm must install the packages; got {done.stderr[-300:]!r}")

@@ -14,7 +14,8 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from dev.java import REPOSITORY, KafkaUnavailableError, find_java, resolve_jars
+from dev.fetched import REPOSITORY
+from dev.java import KafkaUnavailableError, find_java, resolve_jars
 
 POM = REPOSITORY / "dev" / "registry.pom.xml"
 HOST = "127.0.0.1"

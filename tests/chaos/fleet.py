@@ -17,7 +17,7 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from dev.java import REPOSITORY
+from dev.fetched import REPOSITORY
 from dev.kafka import free_port
 from tests.chaos.topics import tail
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dev.java import REPOSITORY
+from dev.fetched import REPOSITORY
 from dev.kafka import KafkaBroker
 from millrace.models.pipeline.loading import load_pipeline
 from millrace.streams.kafka.admin import prepare_topics

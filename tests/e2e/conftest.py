@@ -7,18 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from dev.node import NodeUnavailableError, find_node, install_packages
+from dev.fetched import UnavailableError
+from dev.node import node_program
 from tests.conftest import NOT_TESTED
 
 
 @pytest.fixture(scope="session")
-def node() -> Callable[[Path], tuple[str, Path]]:
-    """Return Node and the folder of the packages that a lock file pins, or skip."""
+def node() -> Callable[[Path], list[str]]:
+    """Return the command that runs a program with the packages of its lock file, or skip."""
 
-    def find(lock: Path) -> tuple[str, Path]:
+    def command(program: Path) -> list[str]:
         try:
-            return find_node(), install_packages(lock)
-        except NodeUnavailableError as error:
+            return node_program(program)
+        except UnavailableError as error:
             pytest.skip(f"{NOT_TESTED} WITH NODE: {error}")
 
-    return find
+    return command

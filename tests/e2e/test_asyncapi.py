@@ -15,7 +15,7 @@ from millrace.streams.formats import FORMATS
 from millrace.streams.settings import Settings
 from tests.unit.streams.docs.definitions import DEFINITIONS, shop
 
-HERE = Path(__file__).parent / "asyncapi"
+PROGRAM = Path(__file__).parent / "asyncapi" / "validate.mjs"
 SECONDS = 120
 
 pytestmark = [pytest.mark.platform, pytest.mark.timeout(600)]
@@ -23,9 +23,9 @@ Validate = Callable[..., str]
 
 
 @pytest.fixture(scope="module")
-def validate(node: Callable[[Path], tuple[str, Path]], tmp_path_factory: Any) -> Validate:
+def validate(node: Callable[[Path], list[str]], tmp_path_factory: Any) -> Validate:
     """Return the problems that documents have, by the name that each is given."""
-    program, packages = node(HERE / "package-lock.json")
+    program = node(PROGRAM)
     folder = tmp_path_factory.mktemp("documents")
 
     def validate(documents: dict[str, Any]) -> str:
@@ -33,7 +33,7 @@ def validate(node: Callable[[Path], tuple[str, Path]], tmp_path_factory: Any) ->
         for name, document in documents.items():
             files.append(folder / f"{name}.json")
             files[-1].write_text(json.dumps(document))
-        command = [program, HERE / "validate.mjs", packages, *files]
+        command = [*program, *map(str, files)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout

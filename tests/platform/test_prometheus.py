@@ -16,11 +16,13 @@ from urllib.request import urlopen
 import pytest
 import yaml
 
+from dev.debian import find
+from dev.fetched import UnavailableError
 from dev.kafka import free_port
-from dev.prometheus import find, missing_requirements
 from millrace.streams.demo.script import Kind, Plan, script
 from millrace.streams.kafka.embedded import EmbeddedBroker
 from millrace.streams.settings import Settings
+from tests.conftest import NOT_TESTED
 from tests.integration.clients import Topics
 from tests.integration.workers import STATE_KEY, Worker, wait_for
 
@@ -37,14 +39,12 @@ Ask = Callable[[str, dict[str, str]], Any]
 @pytest.fixture(scope="module")
 def tool() -> Callable[[str], str]:
     """Find a tool, or skip, and say why."""
-    reason = missing_requirements()
-    if reason is not None:
-        pytest.skip(f"NOT TESTED WITH PROMETHEUS: {reason}")
 
     def path(name: str) -> str:
-        found = find(name)
-        assert found is not None
-        return found
+        try:
+            return find(name, package="prometheus")
+        except UnavailableError as error:
+            pytest.skip(f"{NOT_TESTED} WITH PROMETHEUS: {error}")
 
     return path
 

@@ -1,12 +1,12 @@
-// Prints what is wrong with AsyncAPI documents, one problem a line: `node validate.mjs FOLDER FILE...`,
-// with the packages in FOLDER. AsyncAPI's parser says whether a document is one; Ajv, whether
-// examples fit their payloads; avsc, whether Avro schemas are valid.
+// Prints what is wrong with AsyncAPI documents, one problem a line: `node validate.mjs FILE...`.
+// AsyncAPI's parser says whether a document is one; Ajv, whether examples fit their payloads; avsc,
+// whether Avro schemas are valid.
 
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 
-const [folder, ...files] = process.argv.slice(2);
-const require = createRequire(`${folder}/package.json`);
+const files = process.argv.slice(2);
+const require = createRequire(import.meta.url);
 const { Parser } = require("@asyncapi/parser");
 const { AvroSchemaParser } = require("@asyncapi/avro-schema-parser");
 const Ajv = require("ajv");
