@@ -37,7 +37,7 @@ from dev.java import KafkaUnavailableError, find_java, resolve_jars
 
 HOST = "127.0.0.1"
 
-READY_SECONDS = 60.0
+READY_SECONDS = 180.0  # it takes 10, or much longer on a machine that is busy
 STOP_SECONDS = 20.0
 
 # The serial collector and no perf-data file: fewest threads and least to set up. The C2
@@ -112,7 +112,7 @@ class KafkaBroker:
         ------
         KafkaUnavailableError
             If Java, Maven or the jars are missing, the port is taken, the broker of this
-            directory runs on another port, or it did not answer within 60 s.
+            directory runs on another port, or it did not answer within 180 s.
         """
         self.directory.mkdir(parents=True, exist_ok=True)
         with _lock(self.directory / "kafka.lock"):
