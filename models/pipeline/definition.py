@@ -37,7 +37,7 @@ from millrace.models.pipeline.labels import Labels, class_limit
 from millrace.models.pipeline.model import Model, ModelFactory
 from millrace.models.pipeline.record_parts import OF_ID, OF_RECORD, EventId, Part, id_parts
 from millrace.models.pipeline.seeds import missing_seeds, seeded
-from millrace.models.pipeline.sources import LabelSource, Source, check_sources
+from millrace.models.pipeline.sources import LabelSource, Source, check_sources, of_one_topic
 from millrace.models.pipeline.tasks import Task
 from millrace.schemas import DefinitionError, EventSchema, RecordError
 from millrace.schemas.codec.avro import Schema
@@ -469,6 +469,12 @@ class Pipeline:
             self._set("features", (fields(*self._default_features()),))
         self._set("features", tuple(self.features))
         check_features(self.features, self.event_schema)
+        names = {name for each in self.features for name in each.names}
+        for _, source in of_one_topic(self.events, self.labels):
+            if isinstance(source.label, str):
+                must = f"features must not have the label of LabelSource({source.topic!r})"
+                how = "name it as label, too, or leave it out of the features"
+                require(source.label not in names, f"{must}: {how}", source.label)
 
     def _check_drift(self) -> None:
         must = "drift must be DriftSettings(...), for example DriftSettings(policy='replace')"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -85,6 +85,9 @@ class Source:
 class LabelSource:
     """A topic with labels, in whatever form somebody writes them: JSON objects.
 
+    It may be the topic of a `Source`, too: then a record is an event, a label, or both. The label
+    comes after the event.
+
     Fields are named by their paths: `payment.id` is the field `id` in the object `payment`.
 
     Parameters
@@ -156,6 +159,32 @@ class LabelSource:
         require(is_mapping, "values must be a mapping of values to labels, or None", self.values)
 
 
+@dataclass(frozen=True)
+class EventsAndLabels:
+    """A topic of which a record may be an event, a label, or both.
+
+    Parameters
+    ----------
+    events, labels
+        How its records are read as each of them.
+    """
+
+    events: Source
+    labels: LabelSource
+
+    @property
+    def topic(self) -> str:
+        return self.events.topic
+
+    @property
+    def start(self) -> Start | str | datetime:
+        return self.events.start
+
+
+TopicSource: TypeAlias = Source | LabelSource | EventsAndLabels
+"""All that a topic of the user's own is read as."""
+
+
 def _checked_start(start: object) -> Start | datetime:
     if isinstance(start, datetime):
         require(start.tzinfo is not None, "start must be a datetime with a time zone", start)
@@ -186,16 +215,35 @@ def _check_topic(kind: str, topic: object) -> None:
 
 
 def check_sources(events: Sequence[Source], labels: Sequence[LabelSource]) -> None:
-    """Refuse sources that are none, and a topic that is named twice.
+    """Refuse sources that are none, and a topic that is named twice as the same.
 
     Raises
     ------
     DefinitionError
         There are such.
     """
-    for parameter, given, kind in (("events", events, Source), ("labels", labels, LabelSource)):
+    declared: tuple[tuple[str, Sequence[Source | LabelSource], type], ...]
+    declared = ("events", events, Source), ("labels", labels, LabelSource)
+    for parameter, given, kind in declared:
         is_list = isinstance(given, list | tuple) and all(isinstance(e, kind) for e in given)
         require(is_list, f"{parameter} must be a list of {kind.__name__}(...)", given)
-    names = [each.topic for each in events] + [each.topic for each in labels]
-    twice = sorted({each for each in names if names.count(each) > 1})
-    require(not twice, "events and labels must name each topic once", twice)
+        names = [each.topic for each in given]
+        twice = sorted({each for each in names if names.count(each) > 1})
+        require(not twice, f"{parameter} must name each topic once", twice)
+    for source, label in of_one_topic(events, labels):
+        where = f"of Source({source.topic!r}) and of LabelSource({source.topic!r})"
+        must = f"start {where} must be the same, since the topic is read once"
+        require(source.start == label.start, must, (str(source.start), str(label.start)))
+        is_alike = source.envelope == label.envelope or source.decode or label.decode
+        must = f"envelope {where} must be the same"
+        require(bool(is_alike), must, (source.envelope, label.envelope))
+
+
+def of_one_topic(
+    events: Iterable[Source], labels: Iterable[LabelSource]
+) -> Iterator[tuple[Source, LabelSource]]:
+    """Yield the sources of events and of labels that have one topic."""
+    by_topic = {each.topic: each for each in labels}
+    for source in events:
+        if source.topic in by_topic:
+            yield source, by_topic[source.topic]

@@ -13,11 +13,10 @@ from rich.table import Table
 from millrace.models.pipeline.definition import Pipeline, Scope
 from millrace.models.pipeline.limits import Room, contradictions, room, shortages
 from millrace.models.pipeline.loading import load_pipeline
-from millrace.models.pipeline.sources import LabelSource
 from millrace.streams.cli import EXIT_ERROR
 from millrace.streams.cli.console import output
 from millrace.streams.cli.options import chain_option, pass_settings
-from millrace.streams.docs.facts import facts, field_facts, span
+from millrace.streams.docs.facts import facts, field_facts, form_of, holds_of, span
 from millrace.streams.escaping import printable
 from millrace.streams.settings import Settings
 from millrace.streams.topology.names import full_name
@@ -185,7 +184,6 @@ def _topics(pipeline: Pipeline, settings: Settings) -> Table:
         cleanup = "compact" if topic.is_compacted else "delete"
         table.add_row(topic_prefix(pipeline) + topic.name, topic.use, cleanup, topic.holds)
     for name, source in sources_of(pipeline, settings.topics).items():
-        what = "Labels" if isinstance(source, LabelSource) else "Events"
-        form = "decoded by your code" if source.decode is not None else source.envelope
-        table.add_row(full_name(topic_prefix(pipeline), name), "you have", "", f"{what}: {form}.")
+        holds = f"{holds_of(source)}: {form_of(source)}."
+        table.add_row(full_name(topic_prefix(pipeline), name), "you have", "", holds)
     return table

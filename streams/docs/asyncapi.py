@@ -12,7 +12,7 @@ from importlib.metadata import version
 from typing import Any
 
 from millrace.models.pipeline.definition import Pipeline
-from millrace.streams.docs.facts import facts
+from millrace.streams.docs.facts import facts, holds_of
 from millrace.streams.docs.messages import Message, Messages
 from millrace.streams.settings import Settings
 from millrace.streams.topology.names import full_name
@@ -121,8 +121,9 @@ class _Document:
         for topic, source in self._sources.items():
             name = full_name(self._prefix, topic)
             mapped = "" if name == source.topic else f" In the definition: `{source.topic}`."
-            what = "Labels" if source in self._pipeline.labels else "Events"
-            holds = f"{what}, on a topic of others, which Millrace does not create.{mapped}"
+            holds = (
+                f"{holds_of(source)}, on a topic of others, which Millrace does not create.{mapped}"
+            )
             messages = self._messages.of_source(source)
             channels[name] = _channel(name, holds, messages, {"topic": name, **_BINDING})
         return channels

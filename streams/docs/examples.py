@@ -13,7 +13,7 @@ from typing import Any
 
 from millrace.models.features.base import Feature, bound
 from millrace.models.pipeline.definition import Pipeline, Scope
-from millrace.models.pipeline.sources import Source
+from millrace.models.pipeline.sources import EventsAndLabels, Source
 from millrace.models.pipeline.tasks import Task
 from millrace.models.user_code import PASSED_ON
 from millrace.schemas.records import Event, Features, LabelValue, Prediction
@@ -81,7 +81,8 @@ class Examples:
         """Yield the topics on which ingest takes the event, and what it makes of it."""
         ingest = IngestOperator(self._pipeline, 1, no_registry, _NO_LIMIT, self._sources)
         time_ms = self._made.time_ms
-        for topic, source in {"events": None, **self._sources}.items():
+        for topic, each in {"events": None, **self._sources}.items():
+            source = each.events if isinstance(each, EventsAndLabels) else each
             if source is None or (isinstance(source, Source) and source.decode is None):
                 record = self._made.on(source)
                 key = None if record.key is None else record.key.encode()

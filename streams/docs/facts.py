@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.record_parts import IdPart, id_parts
-from millrace.models.pipeline.sources import LabelSource
+from millrace.models.pipeline.sources import EventsAndLabels, LabelSource, TopicSource
 from millrace.streams.docs.wrapping import wrapping_of
 
 if TYPE_CHECKING:
@@ -79,6 +79,33 @@ def source_facts(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
         label = f"the field {source.label}" if isinstance(source.label, str) else "code of its own"
         event_id = ", ".join(map(str, id_parts(source.event_id)))
         yield source.topic, f"labels by {label}, of event {event_id}: {wrapping_of(source).says}"
+
+
+def holds_of(source: TopicSource) -> str:
+    """Return what a topic of others holds, in a word or two.
+
+    Examples
+    --------
+    >>> holds_of(LabelSource("reviews", event_id="order", label="verdict"))
+    'Labels'
+    """
+    if isinstance(source, EventsAndLabels):
+        return "Events and labels"
+    return "Labels" if isinstance(source, LabelSource) else "Events"
+
+
+def form_of(source: TopicSource) -> str:
+    """Return the form of what is on a topic of others.
+
+    Examples
+    --------
+    >>> form_of(LabelSource("reviews", event_id="order", label="verdict"))
+    'plain'
+    """
+    if isinstance(source, EventsAndLabels):
+        forms = [form_of(source.events), form_of(source.labels)]
+        return " and ".join(dict.fromkeys(forms))
+    return "decoded by your code" if source.decode is not None else source.envelope
 
 
 def _labels(pipeline: Pipeline) -> str:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.record_parts import Header, IdPart, MessageKey
-from millrace.models.pipeline.sources import LabelSource, Source
+from millrace.models.pipeline.sources import EventsAndLabels, LabelSource, Source, TopicSource
 from millrace.schemas import Schema
 from millrace.streams.docs.event_json import event_schema
 from millrace.streams.docs.examples import Examples
@@ -102,8 +102,25 @@ class Messages:
             messages["avro"] = self._in_avro(schema, SINGLE_OBJECT, topic)
         return messages
 
-    def of_source(self, source: Source | LabelSource) -> dict[str, Message]:
+    def of_source(self, source: TopicSource) -> dict[str, Message]:
         """Return the messages of a topic of others."""
+        if not isinstance(source, EventsAndLabels):
+            form = "json" if source.decode is None else "record"
+            return {form: self._read_as(source)}
+        row = self._examples.event_on(None).value  # which gets its label
+        label = self._read_as(source.labels, row)
+        return {"event": self._read_as(source.events), "label": label}
+
+    def _read_as(
+        self, source: Source | LabelSource, labelled: Mapping[str, Any] | None = None
+    ) -> Message:
+        """Return what is read of a topic of others: its events, or its labels.
+
+        Parameters
+        ----------
+        labelled
+            The row that a label is in, where that is the row of its event.
+        """
         wrapping = wrapping_of(source)
         example: Produced | None = None
         if isinstance(source, LabelSource):
@@ -111,7 +128,8 @@ class Messages:
             self._rows[f"{source.topic}.row"] = label_row(source)
             value = label_example(source, self._examples.label)
             if value is not None:
-                example = Produced(wrapping.example(value, {}), None, {})
+                said = {} if labelled is None else wrapping.changed
+                example = Produced(wrapping.example({**(labelled or {}), **value}, said), None, {})
         else:
             name, read, row = self._event_name, roles_of(self._pipeline), self._event
             example = self._examples.event_on(source)
@@ -123,8 +141,8 @@ class Messages:
             "bindings": {"kafka": {"key": _key_read(read), **_BINDING}},
         }
         if source.decode is not None:
-            return {"record": message | {"contentType": "application/octet-stream"}}
-        return {"json": message | {"contentType": "application/json"} | _shown(example)}
+            return message | {"contentType": "application/octet-stream"}
+        return message | {"contentType": "application/json"} | _shown(example)
 
     @property
     def _event_name(self) -> str:

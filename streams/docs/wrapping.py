@@ -30,11 +30,14 @@ class Wrapping(NamedTuple):
         From the JSON Schema of the row to that of the record.
     example
         From a row, and what the envelope is to say beside it, to a record.
+    changed
+        What the envelope says beside a row that has changed.
     """
 
     says: str
     schema: Callable[[JsonSchema], JsonSchema]
     example: Callable[[Any, Mapping[str, Any]], Any]
+    changed: Mapping[str, Any] = {}
 
 
 def _object(required: list[str], **properties: JsonSchema) -> JsonSchema:
@@ -69,6 +72,7 @@ WRAPPINGS: Mapping[str, Wrapping] = {
         "a row of a change event of Debezium's, with or without schema",
         _debezium,
         lambda row, said: {"op": "c", "before": None, "after": row, "ts_ms": TIME_MS, **said},
+        {"op": "u"},
     ),
     "cloudevents": Wrapping(
         "the data of a CloudEvent 1.0, structured, or binary with headers ce_*",

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias
 
 from millrace.models.candidates.model_set import ModelSet
 from millrace.models.pipeline.definition import Pipeline
-from millrace.models.pipeline.sources import LabelSource, Source
+from millrace.models.pipeline.sources import TopicSource
 from millrace.schemas import ArchiveError
 from millrace.streams.operators.record import AcceptedRecord, SnapshotRecord, TombstoneRecord
 from millrace.streams.operators.scope import ScopedModels
@@ -82,7 +82,7 @@ class Context:
     commands_to: CommandTopic
     max_event_bytes: int
     written_schema: WrittenSchema
-    sources: Mapping[str, Source | LabelSource] = field(default_factory=dict)
+    sources: Mapping[str, TopicSource] = field(default_factory=dict)
     load_models: LoadModels
     command_key: bytes = b""
     bundle_keys: Sequence[bytes] = ()

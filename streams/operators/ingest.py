@@ -2,7 +2,8 @@
 
 Reads `events` and `labels`. Writes `clean`, keyed and routed by the pipeline's scope, and
 `rejects`. A label inside an event is taken out of the fields that features are made of, and counts
-right after its event; a label record produced to `events` keeps its place among the events. Keeps
+right after its event; a label record produced to `events` keeps its place among the events. Where
+a topic is of events and of labels, a record may be one of each: the label follows its event. Keeps
 no state. A record that fails goes to `rejects` with the reason; nothing is dropped.
 """
 
@@ -15,10 +16,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, NoReturn, Self
+from typing import Any, NamedTuple, NoReturn, Self
 
 from millrace.models.pipeline.definition import Pipeline, Scope
-from millrace.models.pipeline.sources import LabelSource, Source
+from millrace.models.pipeline.sources import EventsAndLabels, LabelSource, TopicSource
 from millrace.models.user_code import told
 from millrace.schemas import RecordError, RejectReason
 from millrace.schemas.codec.slices import Rows
@@ -52,6 +53,13 @@ _MAX_CACHED = 1_024
 _OF_VALUES = (ValueError, TypeError, ArithmeticError, RecursionError, struct.error)
 
 
+class _Reading(NamedTuple):
+    """A way in which the records of a topic are read: as events, or as labels of a source."""
+
+    opening: Opening
+    labels: LabelReader | None
+
+
 class IngestOperator(RecordOperator):
     """Decode, validate and route.
 
@@ -78,18 +86,24 @@ class IngestOperator(RecordOperator):
         partitions: int | None,
         written_schema: WrittenSchema,
         max_event_bytes: int,
-        sources: Mapping[str, Source | LabelSource] = MappingProxyType({}),
+        sources: Mapping[str, TopicSource] = MappingProxyType({}),
     ) -> None:
         topics = self.topics_in([self.name])
         super().__init__(pipeline, Topics(topics.reads | sources.keys(), topics.writes))
         reader = self._reader = RegisteredReader(written_schema)
         self._opening = Opening(sources, reader)
         parts = Parts(reader, self._opening)
-        self._label_readers = {
-            topic: LabelReader(each, parts)
-            for topic, each in sources.items()
-            if isinstance(each, LabelSource)
-        }
+        self._as_events = _Reading(self._opening, None)
+        self._label_readings: dict[str, _Reading] = {}
+        self._labels_beside: dict[str, _Reading] = {}  # of topics that are read as events, too
+        for topic, each in sources.items():
+            if isinstance(each, LabelSource):
+                labels = LabelReader(each, parts)
+                self._label_readings[topic] = _Reading(self._opening, labels)
+            elif isinstance(each, EventsAndLabels):
+                opening = Opening({topic: each.labels}, reader)
+                labels = LabelReader(each.labels, Parts(reader, opening))
+                self._labels_beside[topic] = _Reading(opening, labels)
         self._source_names = {each: each for each in OWN_TOPICS}
         self._source_names |= {topic: name_of(each) for topic, each in sources.items()}
         self._decoder = InputDecoder(pipeline, written_schema, max_event_bytes)
@@ -135,6 +149,7 @@ class IngestOperator(RecordOperator):
         is_timed, times = self._pipeline.event_time is not None, self._event_time_ms
         read_ms, earliest_ms, max_ahead_ms = times.read_ms, times.earliest_ms, times.max_ahead_ms
         is_placed = bool(records) and self._is_placed(records[0].origin)
+        has_more = bool(self._labels_beside)
         made: list[Made] = []
         events = labels = 0
         for record, origin, row in zip(records, origins, rows, strict=True):
@@ -169,6 +184,7 @@ class IngestOperator(RecordOperator):
                     latest_ms += max_ahead_ms
                 if not earliest_ms <= time_ms <= latest_ms:
                     _odd()
+                beside = self._label_beside(origin) if has_more and label is None else ()
             except Exception:
                 made += super()._fold(Slice([record]))
                 continue
@@ -183,6 +199,7 @@ class IngestOperator(RecordOperator):
             events += 1
             if label is not None:
                 labels += 1
+            made += beside
         self.tally += Tally({("received", "event"): events, ("received", "label"): labels})
         return made
 
@@ -205,29 +222,51 @@ class IngestOperator(RecordOperator):
 
     def process(self, record: Record) -> Iterable[Record]:
         origin = record.origin
-        reader = self._label_readers.get(origin.topic)
-        kind: Kind = "event" if reader is None and origin.topic != "labels" else "label"
+        reading = self._label_readings.get(origin.topic, self._as_events)
         if (
             origin.value is None
             and self._ignores_tombstones
             and not self._opening.has_tombstones(origin.topic)
         ):
-            self.tally["tombstone", kind] += 1
+            self.tally["tombstone", _kind(origin, reading)] += 1
             return ()
+        made, says = self._read(origin, reading)
+        beside = self._labels_beside.get(origin.topic)
+        if beside is not None and _may_be_label(made, says):
+            label, says_of_label = self._read(origin, beside)
+            made = [*made, *label]
+            says = says and says_of_label
+        if says is not None:
+            self.tally["passed_over", says.value] += 1
+        return made
+
+    def _label_beside(self, origin: Origin) -> Sequence[Record]:
+        """Return the label in the record of an event, if there is one."""
+        reading = self._labels_beside.get(origin.topic)
+        return () if reading is None else self._read(origin, reading)[0]
+
+    def _read(self, origin: Origin, reading: _Reading) -> tuple[Sequence[Record], Says | None]:
+        """Return what a record is where it is read in one way.
+
+        Returns
+        -------
+        tuple
+            What is made of it; and what it says of a row where it is neither event nor label.
+        """
+        opening, reader = reading
+        kind = _kind(origin, reading)
         made: Record
         try:
-            says, row = self._opening.open(origin.topic, origin.value, origin.headers)
+            says, row = opening.open(origin.topic, origin.value, origin.headers)
             if origin.value is None and kind == "event" and self._roles.are_in_keys:
                 says = Says.GONE
-            if not self._opening.counts(origin.topic, says):
-                self.tally["passed_over", says.value] += 1
+            if not opening.counts(origin.topic, says):
                 is_row = says is Says.GONE and reader is None and self._roles.outlive_records
-                return self._removed(origin, row) if is_row else ()
+                return self._removed(origin, row) if is_row else (), says
             if reader is None:
                 decoded = self._decode(origin.topic, row)
             elif (label := reader.read(row, origin)) is None:
-                self.tally["passed_over", "nothing"] += 1
-                return ()
+                return (), Says.NOTHING
             else:
                 decoded = Decoded(True, label)
             kind = "label" if decoded.is_label else "event"
@@ -238,17 +277,29 @@ class IngestOperator(RecordOperator):
         except SourceError as error:
             made = self._fail(kind, origin, RejectReason.SOURCE_ERROR, error.raised)
         self.tally["received", kind] += 1
-        return (made,)
+        return (made,), None
 
-    def _removed(self, origin: Origin, row: RowData | None) -> Iterable[Record]:
-        """Return that the row of an event is gone, if its id is there."""
-        named = self._row_or_key(row, origin)
+    def _removed(self, origin: Origin, row: RowData | None) -> Sequence[Record]:
+        """Return that the row of an event is gone; nothing of a tombstone that does not name it.
+
+        Raises
+        ------
+        RecordError
+            It is said that a row is gone, and not which.
+        """
         try:
+            named = self._row_or_key(row, origin)
             event_id = self._roles.event_id(named, origin)
         except RecordError as error:
-            if error.reason is RejectReason.MISSING_ID:
+            if error.reason is not RejectReason.MISSING_ID:
+                raise
+            if origin.value is None:
                 return ()
-            raise
+            detail = (
+                "a row is gone, and neither the row as it was (before) nor the key of the record"
+                f" says which: {error.detail}"
+            )
+            raise RecordError(RejectReason.MISSING_ID, detail) from None
         key = self._roles.key(named, origin)
         self._check_lengths(event_id, key, None)
         value = Removal(event_id=event_id, key=key)
@@ -261,15 +312,14 @@ class IngestOperator(RecordOperator):
 
     def _row_or_key(self, row: RowData | None, origin: Origin) -> Mapping[str, Any]:
         """Return what names a row that is gone: the row as it was, or else its record's key."""
-        if row is None:
+        before = _document(row)
+        try:
+            self._roles.event_id(before, origin)
+        except RecordError as error:
+            if error.reason is not RejectReason.MISSING_ID:
+                raise
             return key_document(origin.key, self._reader) or {}
-        if isinstance(row, Mapping):
-            return row
-        with suppress(ValueError, RecursionError):
-            document = json.loads(row)
-            if isinstance(document, dict):
-                return document
-        return {}
+        return before
 
     def _decode(self, topic: str, row: RowData | None) -> Decoded:
         try:
@@ -355,6 +405,32 @@ class IngestOperator(RecordOperator):
                 f" {self._pipeline.key!r}, a label's field 'key'); got none",
             )
         return None if self._partitions is None else partition_of(routed_by, self._partitions)
+
+
+def _kind(origin: Origin, reading: _Reading) -> Kind:
+    return "event" if reading.labels is None and origin.topic != "labels" else "label"
+
+
+def _document(row: RowData | None) -> Mapping[str, Any]:
+    """Return what is in a row; nothing where it is no object."""
+    if isinstance(row, Mapping):
+        return row
+    with suppress(ValueError, RecursionError):
+        document = json.loads(row or b"")
+        if isinstance(document, dict):
+            return document
+    return {}
+
+
+def _may_be_label(made: Sequence[Record], says: Says | None) -> bool:
+    """Whether a record may be a label, by what it is as an event.
+
+    That has its own label, or else the record may have it. One that is rejected has none.
+    """
+    if says is not None:
+        return says is not Says.GONE
+    (event,) = made
+    return isinstance(event, EventRecord) and event.value["label"] is None
 
 
 def _odd() -> NoReturn:

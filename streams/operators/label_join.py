@@ -269,7 +269,7 @@ class LabelJoin:
             fate = Fate.LATE
             detail = (
                 f"event {event_id!r} no longer waits for a label"
-                " (pending.ttl, pending.limit, pending.limit_bytes)"
+                " (pending.ttl, pending.limit, pending.limit_bytes, or its row was deleted)"
             )
         elif learned == label["label"]:
             fate, detail = Fate.DUPLICATE, already_labelled(event_id)

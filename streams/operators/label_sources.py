@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from millrace.models.pipeline.sources import LabelSource, Source
+from millrace.models.pipeline.sources import EventsAndLabels, LabelSource, Source
 
 OWN_TOPICS = ("events", "labels")
 """What ingest reads beside sources."""
@@ -19,7 +19,7 @@ SILENCE = "default"
 _MARK = "@"
 
 
-def name_of(source: Source | LabelSource) -> str:
+def name_of(source: Source | LabelSource | EventsAndLabels) -> str:
     """Return what the labels of a source say.
 
     Examples

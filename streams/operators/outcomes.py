@@ -9,7 +9,7 @@ corrected                 while it waited, the label was replaced by another one
 overruled                 another label of the same event was waiting, and stays
 duplicate                 the event was learned with the same label: to `rejects`
 late_correction           the event was learned with another label: to `rejects`
-late                      the event has expired or was evicted: to `rejects`
+late                      the event has expired, or was evicted or removed: to `rejects`
 orphan                    the event did not come within `pending.ttl`: to `rejects`
 unknown_class             the label is of one class more than `max_classes`: to `rejects`
 removed                   the row of the event was deleted while the event, or its label, waited

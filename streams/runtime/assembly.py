@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from millrace.models.pipeline.definition import Pipeline
-from millrace.models.pipeline.sources import LabelSource, Source
+from millrace.models.pipeline.sources import TopicSource
 from millrace.schemas import SnapshotError
 from millrace.streams.interval import Interval
 from millrace.streams.kafka.protocols import Clients, Config
@@ -136,7 +136,7 @@ class Assembly:
         now = replace(self, agent=replace(self.agent, sources=frozenset(sources)))
         return now._session(lambda: self._sources().keys() != sources.keys())
 
-    def _sources(self) -> Mapping[str, Source | LabelSource]:
+    def _sources(self) -> Mapping[str, TopicSource]:
         if "ingest" not in self.agent:
             return {}
         in_force = self.definitions.find(self.definitions.in_force)

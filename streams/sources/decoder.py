@@ -135,7 +135,7 @@ class InputDecoder:
         RecordError
             There is none; the reason says why.
         """
-        if not data:
+        if data is None or data == b"":
             raise RecordError(RejectReason.EMPTY, "the record has no value")
         if not isinstance(data, bytes):
             return self._from_document({**data})

@@ -90,7 +90,7 @@ class LabelReader:
 
 
 def _object(row: RowData | None) -> Mapping[str, Any]:
-    if not row:
+    if row is None or row == b"":
         raise RecordError(RejectReason.EMPTY, "the record has no value")
     if not isinstance(row, bytes):
         return row

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from millrace.models.pipeline.sources import LabelSource, OnUpdate, Source
+from millrace.models.pipeline.sources import (
+    EventsAndLabels,
+    LabelSource,
+    OnUpdate,
+    Source,
+    TopicSource,
+)
 from millrace.schemas import RecordError, RejectReason
 from millrace.streams.sources.confluent import RegisteredReader
 from millrace.streams.sources.envelopes import PLAIN, Headers, Opened, Says, envelope_of
@@ -18,7 +24,7 @@ class Opening:
     Parameters
     ----------
     sources
-        Topic to what is read from it.
+        Topic to what is read from it; where that is events and labels, its events are opened.
     reader
         Reads what is in Confluent's wire format.
 
@@ -28,13 +34,14 @@ class Opening:
         There is no such envelope.
     """
 
-    def __init__(
-        self, sources: Mapping[str, Source | LabelSource], reader: RegisteredReader
-    ) -> None:
-        self._sources = sources
+    def __init__(self, sources: Mapping[str, TopicSource], reader: RegisteredReader) -> None:
+        self._sources = {
+            topic: each.events if isinstance(each, EventsAndLabels) else each
+            for topic, each in sources.items()
+        }
         self._envelopes = {
             topic: envelope_of(each, reader)
-            for topic, each in sources.items()
+            for topic, each in self._sources.items()
             if each.envelope != PLAIN or each.decode is not None
         }
         self._alone = {topic for topic, each in sources.items() if isinstance(each, LabelSource)}
@@ -79,8 +86,12 @@ class Opening:
         envelope = self._envelopes.get(topic)
         if envelope is None:
             return Opened(Says.IS, value)
-        if not value:
+        if value is None:
             return Opened(Says.GONE if envelope.has_tombstones else Says.IS, None)
+        if not value and not envelope.may_be_empty:
+            raise RecordError(
+                RejectReason.EMPTY, "the value has no bytes; that of a tombstone is null"
+            )
         opened = envelope.open(value, headers)
         if opened.says is Says.CHANGED and opened.row is None and self.counts(topic, opened.says):
             must = "a record of a row that has changed must have the row as it is (after)"

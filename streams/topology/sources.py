@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from millrace.models.pipeline.definition import Pipeline
-from millrace.models.pipeline.sources import LabelSource, Source, Start
+from millrace.models.pipeline.sources import (
+    EventsAndLabels,
+    LabelSource,
+    Source,
+    Start,
+    TopicSource,
+)
 from millrace.schemas import SettingsError
 from millrace.streams.sources.envelopes import check_envelope
 from millrace.streams.topology.chain import AgentSpec
@@ -32,7 +38,7 @@ def check_starts(pipeline: Pipeline, chain: Sequence[AgentSpec]) -> None:
             )
 
 
-def sources_of(pipeline: Pipeline, names: Mapping[str, str]) -> dict[str, Source | LabelSource]:
+def sources_of(pipeline: Pipeline, names: Mapping[str, str]) -> dict[str, TopicSource]:
     """Return the sources of a pipeline, each by what its topic is called here.
 
     Parameters
@@ -45,24 +51,28 @@ def sources_of(pipeline: Pipeline, names: Mapping[str, str]) -> dict[str, Source
     DefinitionError
         A source has an envelope that there is not.
     SettingsError
-        Two sources have one topic, or one has a topic that Millrace writes to.
+        Two names of sources stand for one topic, or for one that Millrace writes to.
     """
     prefix = topic_prefix(pipeline)
     declared: list[Source | LabelSource] = [*pipeline.events, *pipeline.labels]
-    sources: dict[str, Source | LabelSource] = {}
+    sources: dict[str, TopicSource] = {}
     for each in declared:
         check_envelope(each)
         topic = names.get(each.topic, each.topic)
         name = short_name(prefix, topic)
-        if name in sources:
+        known = sources.get(name)
+        if known is not None and known.topic != each.topic:
             raise SettingsError(
                 f"topics must name a topic of its own for each source; got {topic!r} for"
-                f" {sources[name].topic!r} and for {each.topic!r}"
+                f" {known.topic!r} and for {each.topic!r}"
             )
         if is_own(name):
             raise SettingsError(
                 f"a source must have a topic that others write to; got {topic!r}, which Millrace"
                 " writes to"
             )
-        sources[name] = each
+        if isinstance(known, Source) and isinstance(each, LabelSource):
+            sources[name] = EventsAndLabels(known, each)
+        else:
+            sources[name] = each
     return sources

@@ -86,3 +86,35 @@ in_every_form = Pipeline(
     ],
 )
 """Reads rows in each envelope, and in each form of it."""
+
+ORDER: dict[str, Any] = {
+    "type": "record",
+    "name": "Order",
+    "fields": [
+        {"name": "id", "type": "long"},
+        {"name": "customer", "type": "string"},
+        {"name": "price", "type": "double"},
+    ],
+}
+
+by_column = Pipeline(
+    name="table",
+    schema=ORDER,
+    event_id="id",
+    key="customer",
+    task="binary",
+    scope="partition",
+    models={"tree": HoeffdingTreeClassifier},
+    events=[Source("shop.orders", envelope="debezium")],
+    labels=[
+        LabelSource(
+            "shop.orders",
+            event_id="id",
+            key="customer",
+            label="verdict",
+            values={"fraud": True, "ok": False},
+            envelope="debezium",
+        )
+    ],
+)
+"""The label is a column of the row that is the event."""

@@ -67,6 +67,58 @@ def test_events_of_a_table_are_predicted(kafka: str, unique_name: Callable[[str]
     assert (reject["topic"], reject["partition"]) == (names["shop.readings"], 1)
 
 
+@pytest.mark.timeout(300)  # what a killed worker left open hides what comes after it
+@pytest.mark.parametrize("chain", ["default", "full"])
+def test_the_label_is_a_column_of_the_table(
+    kafka: str, unique_name: Callable[[str], str], chain: str
+) -> None:
+    """Each row is an event once, with the label of a later change, though a worker is killed."""
+    name = unique_name("table")
+    names = {"shop.orders": f"{name}-shop.orders"}
+    create(kafka, {names["shop.orders"]: 3})
+    topics, shop = Topics(kafka, name), Topics(kafka, f"{name}-shop")
+    first, second = range(COUNT // 2), range(COUNT // 2, COUNT)
+    at_once, by_update, gone = ({n for n in range(COUNT) if n % 4 in each} for each in KINDS)
+    deployed = settings(
+        *("by_column", name, kafka), file=Path(attached.__file__), topics=names, chain=chain
+    )
+    shop.produce("orders", [order("r", n, "ok" if n in at_once else None) for n in first])
+    with Worker(deployed) as worker:
+        worker.wait_ready()
+        topics.records("predictions", at_least=10)
+        shop.produce("orders", [order("c", n, "ok" if n in at_once else None) for n in second])
+        shop.produce("orders", [order("u", n) for n in by_update])
+        shop.produce("orders", [order("u", n, "fraud") for n in by_update])
+        worker.kill()
+    with Worker(deployed) as worker:
+        worker.wait_ready()
+        for n in gone:
+            shop.produce("orders", [order("d", n), order("d", n) | {"value": None}])
+        shop.produce("orders", [{"value": change("d", {"id": None}, None), "partition": 0}])
+        predictions = topics.records("predictions", at_least=COUNT)
+        outcomes = topics.records("outcomes", at_least=COUNT)
+        (reject,) = topics.records("rejects", at_least=1)
+    ids = [str(n) for n in range(COUNT)]
+    assert sorted(each["event_id"] for each in predictions) == sorted(ids)
+    assert len(outcomes) == COUNT
+    ends = {int(e["event_id"]): (e["fate"], e["label"], e["label_source"]) for e in outcomes}
+    assert {ends[n] for n in at_once} == {("joined", False, "shop.orders")}
+    assert {ends[n] for n in by_update} == {("joined", True, "shop.orders")}
+    assert {ends[n] for n in gone} == {("removed", None, None)}
+    assert (reject["topic"], reject["reason"]) == (names["shop.orders"], "missing_id")
+
+
+KINDS = {0}, {1, 2}, {3}
+
+
+def order(op: str, number: int, verdict: str | None = None) -> dict[str, Any]:
+    """Return what Debezium writes of a row of orders: all of one row is on one partition."""
+    row = {"id": number, "customer": f"c{number % 9}", "price": 1.0 * number, "verdict": verdict}
+    before, after = (row, None) if op == "d" else (None, row)
+    by_id = {"key": json.dumps({"id": number}), "partition": number % 3}
+    return by_id | {"value": change(op, before, after)}
+
+
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("chain", ["default", "split"])
 def test_payments_chargebacks_and_silence(

@@ -58,10 +58,13 @@ class Envelope(ABC):
         What it is called in a `Source`.
     has_tombstones
         Whether a record without a value says that a row is gone, which is the one of its key.
+    may_be_empty
+        Whether no bytes at all can be a record.
     """
 
     name: ClassVar[str]
     has_tombstones: ClassVar[bool] = False
+    may_be_empty: ClassVar[bool] = False
 
     def __init__(self, reader: RegisteredReader) -> None:
         self._reader = reader

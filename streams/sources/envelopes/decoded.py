@@ -24,6 +24,7 @@ class UserDecoded(Envelope):
     """
 
     name = "decode"
+    may_be_empty = True
 
     def __init__(self, decode: Decode, reader: RegisteredReader) -> None:
         super().__init__(reader)

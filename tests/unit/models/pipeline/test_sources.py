@@ -53,10 +53,45 @@ def label_source(topic: str, **more: Any) -> LabelSource:
     return LabelSource(topic, event_id="id", label="y", **more)
 
 
-def test_a_topic_is_of_events_or_of_labels() -> None:
-    """What is on it is read in one way."""
-    with pytest.raises(DefinitionError, match=r"must name each topic once.*'a'"):
-        replace(loans.pipeline, events=[Source("a")], labels=[label_source("a")])
+def test_a_topic_may_be_of_events_and_of_labels() -> None:
+    """Each of its records is read as both; as the same it is named once."""
+    assert replace(loans.pipeline, events=[Source("a")], labels=[label_source("a")])
+    with pytest.raises(DefinitionError, match=r"labels must name each topic once.*'a'"):
+        replace(loans.pipeline, labels=[label_source("a"), label_source("b"), label_source("a")])
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (Source("a", start="latest"), r"start of Source\('a'\) and of LabelSource\('a'\) must be"),
+        (Source("a", envelope="debezium"), r"envelope of .* must be the same.*'debezium', 'plain'"),
+    ],
+)
+def test_what_a_topic_has_once_is_the_same_for_both(source: Source, message: str) -> None:
+    """It is read from one place on; with `decode`, each of both has its own form."""
+    with pytest.raises(DefinitionError, match=message):
+        replace(loans.pipeline, events=[source], labels=[label_source("a")])
+    decoded = label_source("a", decode=lambda *_: None, start=source.start)
+    assert replace(loans.pipeline, events=[source], labels=[decoded])
+
+
+def test_the_label_of_a_row_is_no_feature_of_it() -> None:
+    """A row of a snapshot has its label already; it must be named as the label, or left out."""
+    schema = {
+        "type": "record",
+        "name": "Row",
+        "fields": [
+            {"name": "id", "type": "string"},
+            {"name": "n", "type": "double"},
+            {"name": "y", "type": ["null", "boolean"], "default": None},
+        ],
+    }
+    given: dict[str, Any] = {"name": "v", "schema": schema, "event_id": "id", "task": "binary"}
+    given |= {"models": {"bayes": GaussianNB}, "events": [Source("a")]}
+    assert Pipeline(**given, labels=[label_source("b")])
+    with pytest.raises(DefinitionError, match=r"features must not have the label of.*'a'.*'y'"):
+        Pipeline(**given, labels=[label_source("a")])
+    assert Pipeline(**given, label="y", labels=[label_source("a")])
 
 
 @pytest.mark.parametrize("scope", ["partition", "key"])

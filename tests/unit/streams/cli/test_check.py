@@ -183,8 +183,11 @@ def test_sources_are_among_the_topics(tmp_path, capsys, monkeypatch):
         "pipeline = Pipeline(name='p', event_id='id', task='binary', models={'a': GaussianNB},\n"
         "    schema={'type': 'record', 'name': 'E', 'fields': fields},\n"
         "    events=[Source('rows', envelope='debezium'),\n"
-        "        Source('more', decode=lambda v, h: {})],\n"
-        "    labels=[LabelSource('verdicts', event_id='id', label='y')],\n"
+        "        Source('more', decode=lambda v, h: {}),\n"
+        "        Source('both', envelope='debezium'), Source('odd', decode=lambda v, h: {})],\n"
+        "    labels=[LabelSource('verdicts', event_id='id', label='y'),\n"
+        "        LabelSource('both', event_id='id', label='y', envelope='debezium'),\n"
+        "        LabelSource('odd', event_id='id', label='y')],\n"
         "    label_default=LabelDefault(False, after=timedelta(days=30)))\n"
     )
     assert run(["check", str(file)]) == 0
@@ -193,6 +196,8 @@ def test_sources_are_among_the_topics(tmp_path, capsys, monkeypatch):
     assert "rows you have Events: debezium." in rows
     assert "more you have Events: decoded by your code." in rows
     assert "verdicts you have Labels: plain." in rows
+    assert "both you have Events and labels: debezium." in rows
+    assert "odd you have Events and labels: decoded by your code and plain." in rows
     assert any(row.endswith("each for 30 days, and then is False") for row in rows)
     monkeypatch.setenv("MILLRACE_TOPICS", "rows=there,row=nowhere")
     assert run(["check", str(file)]) == 0

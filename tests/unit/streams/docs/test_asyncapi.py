@@ -12,13 +12,20 @@ from typing import Any
 import pytest
 
 from millrace.models.pipeline.definition import Pipeline
+from millrace.models.pipeline.sources import LabelSource, Source
 from millrace.schemas.codec.parsing import parse_record
 from millrace.streams.docs.asyncapi import asyncapi
 from millrace.streams.docs.messages import FRAMES
+from millrace.streams.docs.values import TIME_MS
 from millrace.streams.docs.wrapping import WRAPPINGS
 from millrace.streams.formats import FORMATS
+from millrace.streams.operators.ingest import IngestOperator
+from millrace.streams.operators.record import Origin, RawRecord
+from millrace.streams.operators.slice import Slice
 from millrace.streams.settings import Settings
+from millrace.streams.sources.confluent import no_registry
 from millrace.streams.sources.envelopes import ENVELOPES
+from millrace.streams.topology.sources import sources_of
 from millrace.streams.topology.topics import TOPICS, Use
 from tests.unit.streams.docs.definitions import elsewhere, shop
 from tests.unit.streams.docs.fitting import fits
@@ -104,6 +111,32 @@ def test_topics_are_those_that_others_use(deployed: Deployed) -> None:
     for name, channel in document["channels"].items():
         assert channel["address"] == channel["bindings"]["kafka"]["topic"] == name
     assert "`orders`" in document["channels"]["prod.orders"]["description"]
+
+
+def test_a_topic_of_events_and_of_labels(deployed: Deployed) -> None:
+    """It is one channel with two messages, of which each is read as it says."""
+    label = LabelSource(
+        "orders", event_id="id", label="verdict", key="customer", envelope="debezium"
+    )
+    pipeline = shop(events=[Source("orders", envelope="debezium")], labels=[label])
+    document = asyncapi(pipeline, deployed())
+    channel = document["channels"]["orders"]
+    assert channel["description"].startswith("Events and labels, on a topic of others")
+    assert [*channel["messages"]] == ["event", "label"]
+    for each in references(document):
+        at(document, each)
+    ingest = IngestOperator(pipeline, 1, no_registry, 10_000, sources_of(pipeline, {}))
+    ids = []
+    for name, kind in (("event", "Event"), ("label", "Label")):
+        message = channel["messages"][name]
+        (example,) = message["examples"]
+        payload = example["payload"]
+        assert fits(payload, message["payload"], document["components"]["schemas"])
+        origin = Origin("@orders", 0, 0, TIME_MS, None, json.dumps(payload).encode())
+        (made,) = ingest.run(Slice([RawRecord.of(origin)]))
+        assert made.type == kind
+        ids.append(made.value["event_id"])
+    assert ids[0] == ids[1]
 
 
 def test_operations_are_of_millraces_view(deployed: Deployed) -> None:

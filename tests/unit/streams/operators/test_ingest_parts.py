@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -32,6 +33,7 @@ from millrace.streams.operators.record import (
 )
 from millrace.streams.operators.slice import Slice
 from millrace.streams.sources.confluent import RegisteredSchema, no_registry
+from millrace.streams.topology.sources import sources_of
 
 NOW_MS = 1_800_000_000_000
 CUSTOMER = {
@@ -95,8 +97,7 @@ def fed(
     partitions: int | None = 1,
 ) -> list[Any]:
     """Return what ingest makes of records, which is the same in slices of one and of all."""
-    sources: dict[str, Any] = {f"@{each.topic}": each for each in definition.events}
-    sources |= {f"@{each.topic}": each for each in definition.labels}
+    sources = sources_of(definition, {})
     records = [
         RawRecord.of(Origin(topic, 0, offset, NOW_MS, key, value, headers))
         for offset, value in enumerate(values)
@@ -336,6 +337,187 @@ def test_an_update_without_its_row(on_update: str, made: list[type]) -> None:
     value = as_json({"op": "u", "before": None, "after": None})
     found = fed(pipeline(events=[source]), *value, topic="@orders")
     assert [type(each) for each in found] == made
+
+
+TABLE = Source("orders", envelope="debezium")
+VERDICT = LabelSource(
+    "orders",
+    event_id="payment.id",
+    key="payment.customer.id",
+    label="payment.is_fraud",
+    envelope="debezium",
+)
+OPEN = changed("payment.is_fraud", None)
+
+
+def row_change(op: str, row: Any) -> Fields:
+    before, after = (row, None) if op == "d" else (None, row)
+    return {"op": op, "before": before, "after": after}
+
+
+def said(made: list[Any]) -> list[tuple[str, Any]]:
+    """Return what records are, and what they say: a reason, or a label."""
+    return [(each.type, each.value.get("reason", each.value.get("label"))) for each in made]
+
+
+@pytest.mark.parametrize("label", ["payment.is_fraud", None])
+@pytest.mark.parametrize(
+    ("op", "row", "found"),
+    [
+        ("c", OPEN, [("Event", None)]),
+        ("r", OPEN, [("Event", None)]),
+        ("c", ORDER, [("Event", None), ("Label", True)]),
+        ("r", ORDER, [("Event", None), ("Label", True)]),
+        ("u", OPEN, []),
+        ("u", ORDER, [("Label", True)]),
+        ("d", ORDER, [("Removal", None)]),
+        ("d", {"payment": {"id": None}}, [("Reject", "missing_id")]),
+        ("t", None, []),
+        ("x", ORDER, [("Reject", "wrong_shape")]),
+        ("c", changed("payment.amount", "much"), [("Reject", "ill_typed_field")]),
+        ("c", changed("payment.is_fraud", "so"), [("Event", None), ("Reject", "unknown_class")]),
+        ("u", changed("payment.is_fraud", "so"), [("Reject", "unknown_class")]),
+        ("u", None, [("Reject", "wrong_shape")]),
+    ],
+)
+def test_a_row_is_an_event_and_a_label(op: str, row: Any, found: Any, label: str | None) -> None:
+    """A row with its label is both, in this order; what is wrong with a record is said once.
+
+    Where events have their labels, such a row is an event with a label.
+    """
+    schema = json.loads(json.dumps(SCHEMA))
+    if label is None:
+        schema["fields"][1]["type"]["fields"].pop(2)
+    source = replace(VERDICT, values={True: True, False: False})
+    definition = pipeline(label=label, schema=schema, events=[TABLE], labels=[source])
+    if label is not None and len(found) > 1:
+        as_event = found[1][0] == "Label"
+        found = [("Event", True)] if as_event else [("Reject", "unknown_label_type")]
+    made = fed(definition, *as_json(row_change(op, row)), topic="@orders", key=None)
+    assert said(made) == found
+    assert {each.value["event_id"] for each in made if each.type != "Reject"} <= {"p1"}
+    assert {each.value["key"] for each in made if each.type in ("Event", "Label")} <= {"9"}
+    assert {each.value["source"] for each in made if each.type == "Label"} <= {"@orders"}
+
+
+def test_what_is_passed_over_is_counted_once() -> None:
+    """A record counts as passed over where it is neither an event nor a label."""
+    definition = pipeline(events=[TABLE], labels=[VERDICT])
+    ingest = IngestOperator(definition, 1, no_registry, 10**6, sources_of(definition, {}))
+    changes = [("c", OPEN), ("c", ORDER), ("u", OPEN), ("u", ORDER), ("d", ORDER), ("t", None)]
+    values = [*as_json(*(row_change(*each) for each in changes)), None]
+    origins = [Origin("@orders", 0, n, NOW_MS, None, each) for n, each in enumerate(values)]
+    made = ingest.run(Slice([RawRecord.of(each) for each in origins]))
+    assert [each.type for each in made] == ["Event", "Event", "Label", "Removal"]
+    assert {key: count for key, count in ingest.tally.items() if key[0] == "passed_over"} == {
+        ("passed_over", "nothing"): 2,
+        ("passed_over", "gone"): 2,
+    }
+    assert ingest.tally["received", "event"] == 2
+    assert ingest.tally["received", "label"] == 2
+
+
+def test_an_update_may_be_an_event_and_a_label() -> None:
+    """With `on_update`, and an id of its own."""
+    source = replace(TABLE, on_update="event")
+    definition = pipeline(
+        schema=FLAT,
+        event_id=("order", Attribute("ts_ms")),
+        key=None,
+        event_time=None,
+        label=None,
+        features=(),
+        events=[source],
+        labels=[replace(VERDICT, event_id=("order", Attribute("ts_ms")), key=None, label="ok")],
+    )
+    change = row_change("u", LINE | {"ok": True}) | {"ts_ms": 5}
+    made = fed(definition, *as_json(change), topic="@orders")
+    assert [(each.type, each.value["event_id"]) for each in made] == [
+        ("Event", "7:5"),
+        ("Label", "7:5"),
+    ]
+
+
+def test_two_types_of_events_on_one_topic() -> None:
+    """Code that decodes says which records are events, and which are labels."""
+
+    def of_type(wanted: bytes) -> Any:
+        def decode(value: bytes, headers: dict[str, bytes | None]) -> Any:
+            return json.loads(value) if headers["ce_type"] == wanted else None
+
+        return decode
+
+    definition = pipeline(
+        events=[Source("orders", decode=of_type(b"paid"))],
+        labels=[replace(VERDICT, envelope="plain", decode=of_type(b"judged"))],
+    )
+    for kind, found in ((b"paid", [EventRecord]), (b"judged", [LabelRecord]), (b"other", [])):
+        row = ORDER if kind == b"judged" else OPEN
+        made = fed(definition, *as_json(row), topic="@orders", headers=(("ce_type", kind),))
+        assert [type(each) for each in made] == found
+
+
+@pytest.mark.parametrize("key", [None, b"no json", b'{"id": 7}', b'{"payment": {"id": ""}}'])
+@pytest.mark.parametrize("before", [None, "text", {}, {"payment": None}, {"payment": {"id": None}}])
+def test_a_row_that_is_gone_and_not_named(before: Any, key: bytes | None) -> None:
+    """Somebody has to know that its event stays; the tombstone after it says nothing more."""
+    definition = pipeline(events=[TABLE])
+    value = as_json(row_change("d", before))
+    made = fed(definition, *value, None, topic="@orders", key=key)
+    assert said(made) == [("Reject", "missing_id")]
+    assert made[0].value["value"] == value[0]
+    assert "neither the row as it was (before) nor the key" in made[0].value["detail"]
+
+
+@pytest.mark.parametrize("before", [None, "text", {}, {"payment": {"id": None}}])
+def test_a_row_that_is_gone_is_named_by_its_key(before: Any) -> None:
+    """Where the row as it was does not say its id."""
+    key = b'{"payment": {"id": "p1"}}'
+    made = fed(
+        pipeline(events=[TABLE]), *as_json(row_change("d", before)), topic="@orders", key=key
+    )
+    assert [(each.type, each.value["event_id"]) for each in made] == [("Removal", "p1")]
+
+
+@pytest.mark.parametrize("envelope", ["plain", "debezium", "cloudevents", "connect"])
+@pytest.mark.parametrize("ignore_tombstones", [False, True])
+def test_a_value_without_bytes_is_no_tombstone(envelope: str, ignore_tombstones: bool) -> None:
+    """It is rejected in every envelope, of events and of labels."""
+    definition = pipeline(
+        events=[replace(TABLE, envelope=envelope)],
+        labels=[replace(VERDICT, topic="verdicts", envelope=envelope)],
+        ignore_tombstones=ignore_tombstones,
+    )
+    for topic in ("@orders", "@verdicts"):
+        made = fed(definition, b"", topic=topic, key=b'{"payment": {"id": "p1"}}')
+        assert said(made) == [("Reject", "empty")]
+
+
+def test_no_bytes_may_be_a_record_of_other_forms() -> None:
+    """An empty message of Protobuf's is one with defaults, and may have no field at all."""
+    schema = {
+        "type": "record",
+        "name": "Beat",
+        "fields": [{"name": "n", "type": "int", "default": 3}],
+    }
+    definition = pipeline(
+        schema=schema,
+        event_id=MessageKey(),
+        key=None,
+        event_time=None,
+        label=None,
+        features=(),
+        events=[Source("beats", decode=lambda value, _: {"n": len(value)} if value else {})],
+        labels=[
+            LabelSource(
+                "verdicts", event_id=MessageKey(), label=lambda _: True, decode=lambda *_: {}
+            )
+        ],
+    )
+    (event,) = fed(definition, b"", topic="@beats")
+    assert event.value["fields"] == {"n": 3}
+    (label,) = fed(definition, b"", topic="@verdicts")
+    assert (label.value["event_id"], label.value["label"]) == ("k1", True)
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,10 @@ def pipeline(make_pipeline: Make) -> Pipeline:
 
 @pytest.mark.parametrize("name", ["shop.rows", "p.rows"])
 def test_a_topic_under_its_name_here(name: str, pipeline: Pipeline) -> None:
-    """Events come from it as from `events`, and offsets and rejects have its full name."""
+    """Events come from it as from `events`, and offsets and rejects have its full name.
+
+    A row that is gone and not named, is rejected, too.
+    """
     broker = FakeBroker({name: 1})
     worker = FakeWorker(broker, pipeline, topics={"rows": name})
     session = worker.start()
@@ -56,9 +59,10 @@ def test_a_topic_under_its_name_here(name: str, pipeline: Pipeline) -> None:
     while work(session):
         pass
     assert read(broker) == ["e0", "e1", "e2", "e9"]
-    (reject,) = [json.loads(each or b"") for each in broker.values("p.rejects")]
-    assert (reject["topic"], reject["offset"]) == (name, 4)
-    assert worker.count("rows_passed_over_total", says="gone") == 1
+    rejects = [json.loads(each or b"") for each in broker.values("p.rejects")]
+    found = [(each["topic"], each["offset"], each["reason"]) for each in rejects]
+    assert found == [(name, 3, "missing_id"), (name, 4, "malformed")]
+    assert worker.count("rows_passed_over_total", says="gone") == 0
     group = broker.groups[worker.group]
     assert group.offsets[name, 0] == 5
 
@@ -192,6 +196,53 @@ def test_rows_that_are_gone(ignore_tombstones: bool, pipeline: Pipeline) -> None
     assert worker.count("rows_passed_over_total", says="gone") == 5
     (reject,) = [json.loads(each or b"") for each in broker.values("p.rejects")]
     assert reject["reason"] == "late_label"
+    assert "or its row was deleted" in reject["detail"]
+
+
+@pytest.mark.parametrize("chain", ["full", "default"])
+def test_the_label_is_a_column_of_the_row(chain: str, make_pipeline: Make) -> None:
+    """A row that is new is an event, one that has changed a label, and one that is gone neither."""
+    label = LabelSource("rows", event_id="id", label="y", envelope="debezium")
+    rows = Source("rows", envelope="debezium")
+    pipeline = replace(make_pipeline(), events=[rows], labels=[label])
+    broker = FakeBroker({"shop.rows": 1})
+
+    agents = ("ingest",) if chain == "full" else ("ingest", "feature", "prediction")
+    workers = [FakeWorker(broker, pipeline, each, topics=NAMES, chain=chain) for each in agents]
+    sessions = [each.start() for each in workers]
+
+    def put(op: str, number: int, y: bool | None = None) -> None:
+        row = {"id": f"e{number}", "a": 1.0, "b": 2.0, "y": y}
+        before, after = (row, None) if op == "d" else (None, row)
+        value = {"op": op, "before": before, "after": after}
+        time_ms = len(broker.values("shop.rows"))
+        broker.put("shop.rows", json.dumps(value).encode(), timestamp_ms=time_ms)
+
+    for op, number in (("c", 0), ("r", 1), ("c", 2), ("u", 0)):
+        put(op, number)
+    put("u", 0, True)
+    put("c", 3, False)  # with its label
+    put("d", 1)
+    put("u", 1, True)  # of an event that is gone
+    put("u", 2, False)
+    put("u", 2, False)  # another column has changed
+    for session in sessions:
+        while work(session):
+            pass
+    assert sorted(read(broker)) == ["e0", "e1", "e2", "e3"]
+    outcomes = [json.loads(each or b"") for each in broker.values("p.outcomes")]
+    assert [(e["event_id"], e["fate"], e["label"], e["label_source"]) for e in outcomes] == [
+        ("e0", "joined", True, "rows"),
+        ("e3", "joined", False, "event"),  # of this pipeline, events have their labels, too
+        ("e1", "removed", None, None),
+        ("e1", "late", True, "rows"),
+        ("e2", "joined", False, "rows"),
+        ("e2", "duplicate", False, "rows"),
+    ]
+    rejects = [json.loads(each or b"") for each in broker.values("p.rejects")]
+    assert [each["reason"] for each in rejects] == ["late_label", "duplicate_label"]
+    assert workers[0].count("rows_passed_over_total", says="nothing") == 1
+    assert workers[0].count("rows_passed_over_total", says="gone") == 1
 
 
 def decode(value: bytes, headers: dict[str, bytes | None]) -> dict[str, Any] | None:

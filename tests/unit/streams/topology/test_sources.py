@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from millrace.models.pipeline.definition import Pipeline
-from millrace.models.pipeline.sources import LabelSource, Source
+from millrace.models.pipeline.sources import EventsAndLabels, LabelSource, Source
 from millrace.schemas import SettingsError
 from millrace.streams.topology.sources import sources_of
 
@@ -30,6 +30,17 @@ def test_two_sources_of_one_topic_are_refused(make_pipeline: Make) -> None:
     pipeline = replace(make_pipeline(), events=[Source("a"), Source("b")])
     with pytest.raises(SettingsError, match="got 'c' for 'a' and for 'b'"):
         sources_of(pipeline, {"a": "c", "b": "c"})
+
+
+def test_a_topic_of_events_and_of_labels(make_pipeline: Make) -> None:
+    """It is one topic under one name here; two topics of a definition are never one here."""
+    rows, labels = Source("rows"), LabelSource("rows", event_id="id", label="y")
+    pipeline = replace(make_pipeline(), events=[rows, Source("b")], labels=[labels])
+    found = sources_of(pipeline, {"rows": "shop.rows"})
+    assert found == {"@shop.rows": EventsAndLabels(rows, labels), "@b": Source("b")}
+    assert (found["@shop.rows"].topic, found["@shop.rows"].start) == ("rows", "earliest")
+    with pytest.raises(SettingsError, match="got 'b' for 'b' and for 'rows'"):
+        sources_of(replace(pipeline, events=[Source("b")]), {"rows": "b"})
 
 
 @pytest.mark.parametrize(
