@@ -45,7 +45,7 @@ from millrace.streams.sources.labels import LabelReader
 from millrace.streams.sources.opening import Opening
 from millrace.streams.sources.parts import Parts, key_document
 from millrace.streams.sources.roles import Roles
-from millrace.streams.sources.times import EventTimes
+from millrace.streams.sources.times import EventTimes, LabelTimes
 from millrace.streams.sources.values import identity
 
 _MAX_CACHED = 1_024
@@ -83,7 +83,7 @@ class IngestOperator(RecordOperator):
         topics = self.topics_in([self.name])
         super().__init__(pipeline, Topics(topics.reads | sources.keys(), topics.writes))
         reader = self._reader = RegisteredReader(written_schema)
-        self._opening = Opening(sources, reader)
+        self._opening = Opening(sources, reader, pipeline.event_schema)
         parts = Parts(reader, self._opening)
         self._label_readers = {
             topic: LabelReader(each, parts)
@@ -100,6 +100,7 @@ class IngestOperator(RecordOperator):
         self._partitions = partitions
         self._ignores_tombstones = pipeline.ignore_tombstones
         self._event_time_ms = EventTimes(pipeline)
+        self._label_times = LabelTimes(pipeline)
         self._max_id_bytes = pipeline.max_id_bytes
         self._learned = {type(None), *self._labels.plain_types} - {str}  # text may be too long
         self._learnable = lru_cache(_MAX_CACHED, typed=True)(self._short_label)
@@ -134,6 +135,7 @@ class IngestOperator(RecordOperator):
         source_names = self._source_names
         is_timed, times = self._pipeline.event_time is not None, self._event_time_ms
         read_ms, earliest_ms, max_ahead_ms = times.read_ms, times.earliest_ms, times.max_ahead_ms
+        earliest_label_ms = self._label_times.earliest_ms
         is_placed = bool(records) and self._is_placed(records[0].origin)
         made: list[Made] = []
         events = labels = 0
@@ -153,6 +155,9 @@ class IngestOperator(RecordOperator):
                     label = learnable(label)
                 partition = 0 if is_placed else self._route(origin, event_id, key)
                 if type_name == "Label":
+                    latest_ms = origin.timestamp_ms + max_ahead_ms
+                    if time is not None and not earliest_label_ms <= time <= latest_ms:
+                        _odd()
                     given: Label = {
                         "event_id": event_id,
                         "label": label,
@@ -234,7 +239,10 @@ class IngestOperator(RecordOperator):
             make = self._label if decoded.is_label else self._event
             made = make(origin, decoded.fields)
         except RecordError as error:
-            made = self._reject(kind, origin, error.reason, error.detail)
+            detail = error.detail
+            if error.reason is RejectReason.ILL_TYPED_FIELD:
+                detail += self._opening.hint(origin, detail)
+            made = self._reject(kind, origin, error.reason, detail)
         except SourceError as error:
             made = self._fail(kind, origin, RejectReason.SOURCE_ERROR, error.raised)
         self.tally["received", kind] += 1
@@ -244,12 +252,12 @@ class IngestOperator(RecordOperator):
         """Return that the row of an event is gone, if its id is there."""
         named = self._row_or_key(row, origin)
         try:
-            event_id = self._roles.event_id(named, origin)
+            event_id = self._roles.texts.event_id(self._roles.event_id(named, origin))
         except RecordError as error:
             if error.reason is RejectReason.MISSING_ID:
                 return ()
             raise
-        key = self._roles.key(named, origin)
+        key = self._roles.texts.key(self._roles.key(named, origin))
         self._check_lengths(event_id, key, None)
         value = Removal(event_id=event_id, key=key)
         partitions: Iterable[int | None]
@@ -262,7 +270,7 @@ class IngestOperator(RecordOperator):
     def _row_or_key(self, row: RowData | None, origin: Origin) -> Mapping[str, Any]:
         """Return what names a row that is gone: the row as it was, or else its record's key."""
         if row is None:
-            return key_document(origin.key, self._reader) or {}
+            return self._opening.key(origin.topic, key_document(origin.key, self._reader) or {})
         if isinstance(row, Mapping):
             return row
         with suppress(ValueError, RecursionError):
@@ -304,11 +312,12 @@ class IngestOperator(RecordOperator):
         return EventRecord(event, origin, partition=partition)
 
     def _label(self, origin: Origin, fields: Fields) -> LabelRecord:
+        texts = self._roles.texts
         label = Label(
-            event_id=identity(fields["event_id"], "event_id"),
+            event_id=texts.event_id(identity(fields["event_id"], "field 'event_id'")),
             label=self._labels.learnable(fields["label"]),
-            label_time_ms=fields["label_time_ms"],
-            key=fields["key"],
+            label_time_ms=self._label_times.checked(fields["label_time_ms"], origin.timestamp_ms),
+            key=texts.key(fields["key"]),
             source=self._source_names[origin.topic],
         )
         self._check_lengths(label["event_id"], label["key"], label["label"])
