@@ -30,6 +30,21 @@ def at(document: Mapping[str, Any], path: str) -> Any:
     return at(inner, rest) if rest and isinstance(inner, Mapping) else None
 
 
+def has(document: Mapping[str, Any], path: str) -> bool:
+    """Whether there is something at a path, be it null.
+
+    Examples
+    --------
+    >>> has({"payment": {"id": None}}, "payment.id"), has({"payment": {}}, "payment.id")
+    (True, False)
+    """
+    if path in document:
+        return True
+    first, _, rest = path.partition(".")
+    inner = document.get(first)
+    return bool(rest) and isinstance(inner, Mapping) and has(inner, rest)
+
+
 def getter(path: str) -> Callable[[Mapping[str, Any]], Any]:
     """Return what gets the value at a path of a record of its schema; None where it is not there.
 

@@ -164,8 +164,9 @@ class Pipeline:
         How long, and how many, events wait for their labels.
     earliest, max_ahead
         An event time before `earliest`, or more than `max_ahead` later than the Kafka
-        timestamp of its record, is out of range. The default refuses 1970, which is what a time
-        in the wrong unit looks like; Kafka's own timestamps may be of 1970.
+        timestamp of its record, is out of range, and so is such a time of a label. The default
+        refuses 1970, which is what a time in the wrong unit looks like; Kafka's own timestamps may
+        be of 1970.
     max_id_bytes
         An event with a longer id, key or label is rejected, and so is a label: many of them are
         kept in memory.

@@ -101,10 +101,11 @@ class LabelSource:
         the record says nothing.
     values
         What the values of that field mean as labels; by default, they are the labels. A value that
-        is not among them is rejected, unless it is null: then the record says nothing.
+        is not among them is rejected, unless it is null: then the record says nothing. Where null
+        is among them, a record without the field is rejected.
     time
         Field, or other part of the record, that says when the label became known: milliseconds
-        since the Unix epoch, or ISO 8601 text.
+        since the Unix epoch, or ISO 8601 text, within the pipeline's `earliest` and `max_ahead`.
     key
         Field, or other part of the record, with the key of the event. It is needed where models are
         kept by partition or by key, and the pipeline has a key.

@@ -204,7 +204,15 @@ def _map(declared: Map, take_value: Take) -> Take:
 
     def take(value: object, depth: int) -> object:
         given = _container(declared, dict, value, depth)
-        return {take_name(name, 0): take_value(each, depth + 1) for name, each in given.items()}
+        taken: dict[object, object] = {}
+        for name, each in given.items():
+            key = take_name(name, 0)
+            try:
+                taken[key] = take_value(each, depth + 1)
+            except MisfitError as error:
+                error.path.insert(0, str(key))
+                raise
+        return taken
 
     return take
 

@@ -46,7 +46,7 @@ from millrace.streams.sources.labels import LabelReader
 from millrace.streams.sources.opening import Opening
 from millrace.streams.sources.parts import Parts, key_document
 from millrace.streams.sources.roles import Roles
-from millrace.streams.sources.times import EventTimes
+from millrace.streams.sources.times import EventTimes, LabelTimes
 from millrace.streams.sources.values import identity
 
 _MAX_CACHED = 1_024
@@ -91,7 +91,7 @@ class IngestOperator(RecordOperator):
         topics = self.topics_in([self.name])
         super().__init__(pipeline, Topics(topics.reads | sources.keys(), topics.writes))
         reader = self._reader = RegisteredReader(written_schema)
-        self._opening = Opening(sources, reader)
+        self._opening = Opening(sources, reader, pipeline.event_schema)
         parts = Parts(reader, self._opening)
         self._as_events = _Reading(self._opening, None)
         self._label_readings: dict[str, _Reading] = {}
@@ -101,7 +101,7 @@ class IngestOperator(RecordOperator):
                 labels = LabelReader(each, parts)
                 self._label_readings[topic] = _Reading(self._opening, labels)
             elif isinstance(each, EventsAndLabels):
-                opening = Opening({topic: each.labels}, reader)
+                opening = Opening({topic: each.labels}, reader, pipeline.event_schema)
                 labels = LabelReader(each.labels, Parts(reader, opening))
                 self._labels_beside[topic] = _Reading(opening, labels)
         self._source_names = {each: each for each in OWN_TOPICS}
@@ -114,6 +114,7 @@ class IngestOperator(RecordOperator):
         self._partitions = partitions
         self._ignores_tombstones = pipeline.ignore_tombstones
         self._event_time_ms = EventTimes(pipeline)
+        self._label_times = LabelTimes(pipeline)
         self._max_id_bytes = pipeline.max_id_bytes
         self._learned = {type(None), *self._labels.plain_types} - {str}  # text may be too long
         self._learnable = lru_cache(_MAX_CACHED, typed=True)(self._short_label)
@@ -143,14 +144,13 @@ class IngestOperator(RecordOperator):
         """
         records = [each for each in slice_ if each.topic in self.topics.reads]
         origins = [record.origin for record in records]
-        rows = self._rows(origins)
+        rows, made = self._rows(origins), list[Made]()
         short, learned, learnable = self._surely_short, self._learned, self._learnable
-        source_names = self._source_names
+        source_names, has_more = self._source_names, bool(self._labels_beside)
         is_timed, times = self._pipeline.event_time is not None, self._event_time_ms
         read_ms, earliest_ms, max_ahead_ms = times.read_ms, times.earliest_ms, times.max_ahead_ms
+        earliest_label_ms = self._label_times.earliest_ms
         is_placed = bool(records) and self._is_placed(records[0].origin)
-        has_more = bool(self._labels_beside)
-        made: list[Made] = []
         events = labels = 0
         for record, origin, row in zip(records, origins, rows, strict=True):
             if row is None:
@@ -168,6 +168,9 @@ class IngestOperator(RecordOperator):
                     label = learnable(label)
                 partition = 0 if is_placed else self._route(origin, event_id, key)
                 if type_name == "Label":
+                    latest_ms = origin.timestamp_ms + max_ahead_ms
+                    if time is not None and not earliest_label_ms <= time <= latest_ms:
+                        _odd()
                     given: Label = {
                         "event_id": event_id,
                         "label": label,
@@ -273,7 +276,10 @@ class IngestOperator(RecordOperator):
             make = self._label if decoded.is_label else self._event
             made = make(origin, decoded.fields)
         except RecordError as error:
-            made = self._reject(kind, origin, error.reason, error.detail)
+            detail = error.detail
+            if error.reason is RejectReason.ILL_TYPED_FIELD:
+                detail += opening.hint(origin, detail)
+            made = self._reject(kind, origin, error.reason, detail)
         except SourceError as error:
             made = self._fail(kind, origin, RejectReason.SOURCE_ERROR, error.raised)
         self.tally["received", kind] += 1
@@ -289,7 +295,7 @@ class IngestOperator(RecordOperator):
         """
         try:
             named = self._row_or_key(row, origin)
-            event_id = self._roles.event_id(named, origin)
+            event_id = self._roles.texts.event_id(self._roles.event_id(named, origin))
         except RecordError as error:
             if error.reason is not RejectReason.MISSING_ID:
                 raise
@@ -300,7 +306,7 @@ class IngestOperator(RecordOperator):
                 f" says which: {error.detail}"
             )
             raise RecordError(RejectReason.MISSING_ID, detail) from None
-        key = self._roles.key(named, origin)
+        key = self._roles.texts.key(self._roles.key(named, origin))
         self._check_lengths(event_id, key, None)
         value = Removal(event_id=event_id, key=key)
         partitions: Iterable[int | None]
@@ -318,7 +324,8 @@ class IngestOperator(RecordOperator):
         except RecordError as error:
             if error.reason is not RejectReason.MISSING_ID:
                 raise
-            return key_document(origin.key, self._reader) or {}
+            key = key_document(origin.key, self._reader) or {}
+            return self._opening.key(origin.topic, key)
         return before
 
     def _decode(self, topic: str, row: RowData | None) -> Decoded:
@@ -354,11 +361,12 @@ class IngestOperator(RecordOperator):
         return EventRecord(event, origin, partition=partition)
 
     def _label(self, origin: Origin, fields: Fields) -> LabelRecord:
+        texts = self._roles.texts
         label = Label(
-            event_id=identity(fields["event_id"], "event_id"),
+            event_id=texts.event_id(identity(fields["event_id"], "field 'event_id'")),
             label=self._labels.learnable(fields["label"]),
-            label_time_ms=fields["label_time_ms"],
-            key=fields["key"],
+            label_time_ms=self._label_times.checked(fields["label_time_ms"], origin.timestamp_ms),
+            key=texts.key(fields["key"]),
             source=self._source_names[origin.topic],
         )
         self._check_lengths(label["event_id"], label["key"], label["label"])

@@ -6,9 +6,12 @@ A record that is produced to the partition where its model lives needs no other:
 
 from __future__ import annotations
 
+from contextlib import suppress
 from zlib import crc32
 
 from millrace.models.pipeline.definition import Pipeline, Scope
+from millrace.schemas import RecordError
+from millrace.streams.sources.ids import IdTexts
 
 GLOBAL_PARTITION = 0
 
@@ -29,6 +32,10 @@ def partition_of(routed_by: str, partitions: int) -> int:
 
 def routing_key(pipeline: Pipeline, event_id: str, key: str | None) -> str | None:
     """Return what a record is routed by, and keyed with: its key, or its id where keys are none."""
+    if pipeline.numbers_as_text:
+        texts = IdTexts(pipeline)
+        with suppress(RecordError):  # ingest rejects it, wherever it is
+            event_id, key = texts.event_id(event_id), texts.key(key)
     return event_id if pipeline.key is None else key
 
 

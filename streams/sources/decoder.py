@@ -272,7 +272,7 @@ def label_from_json(document: Fields) -> Fields:
             RejectReason.ILL_TYPED_FIELD, f"label_time_ms must be milliseconds; got {time!r}"
         )
     record: Fields = {
-        "event_id": identity(document["event_id"], "event_id"),
+        "event_id": identity(document["event_id"], "field 'event_id'"),
         "label": _as_avro(document["label"]),
         "label_time_ms": time,
         "key": key_of(key),

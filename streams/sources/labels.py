@@ -10,7 +10,7 @@ from millrace.models.pipeline.record_parts import id_parts
 from millrace.models.pipeline.sources import LabelSource
 from millrace.models.user_code import PASSED_ON
 from millrace.schemas import RecordError, RejectReason
-from millrace.schemas.paths import at
+from millrace.schemas.paths import at, has
 from millrace.schemas.records import Fields
 from millrace.streams.sources.confluent import MAGIC
 from millrace.streams.sources.decoder import label_from_json
@@ -21,6 +21,7 @@ from millrace.streams.sources.parts import Parts
 from millrace.streams.sources.values import time_of
 
 _MAGIC = bytes([MAGIC])
+_NUMBERS = (bool, int, float)
 
 
 class LabelReader:
@@ -37,6 +38,7 @@ class LabelReader:
     def __init__(self, source: LabelSource, parts: Parts) -> None:
         self._source = source
         self._reader = parts.reader
+        self._kinds = {(type(each) is bool, each) for each in source.values or ()}
         self._event_id = parts.reading_id(id_parts(source.event_id))
         self._time, self._key = (
             None if each is None else parts.reading(each) for each in (source.time, source.key)
@@ -82,11 +84,21 @@ class LabelReader:
                 raise SourceError(error) from error
         if values is None or (found is None and None not in values):
             return found
+        if found is None and isinstance(label, str) and not has(document, label):
+            must = f"the record must have the field {label!r} (label), be it null"
+            raise RecordError(RejectReason.MISSING_FIELD, f"{must}; got {[*document]}")
         try:
-            return values[found]
+            if not self._is_alike(found):
+                return values[found]
         except (KeyError, TypeError):
-            must = f"what stands for a label must be one of {[*values]} (values)"
-            raise RecordError(RejectReason.UNKNOWN_CLASS, f"{must}; got {found!r}") from None
+            pass
+        must = f"what stands for a label must be one of {[*values]} (values)"
+        raise RecordError(RejectReason.UNKNOWN_CLASS, f"{must}; got {found!r}")
+
+    def _is_alike(self, found: object) -> bool:
+        """Whether something is true or 1, where the other one, which equals it, is a value."""
+        kind = type(found)
+        return kind in _NUMBERS and (kind is not bool, found) in self._kinds
 
 
 def _object(row: RowData | None) -> Mapping[str, Any]:

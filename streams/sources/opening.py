@@ -12,7 +12,7 @@ from millrace.models.pipeline.sources import (
     Source,
     TopicSource,
 )
-from millrace.schemas import RecordError, RejectReason
+from millrace.schemas import EventSchema, RecordError, RejectReason
 from millrace.streams.sources.confluent import RegisteredReader
 from millrace.streams.sources.envelopes import PLAIN, Headers, Opened, Says, envelope_of
 from millrace.streams.sources.message import Message
@@ -27,6 +27,8 @@ class Opening:
         Topic to what is read from it; where that is events and labels, its events are opened.
     reader
         Reads what is in Confluent's wire format.
+    schema
+        Of the events.
 
     Raises
     ------
@@ -34,13 +36,18 @@ class Opening:
         There is no such envelope.
     """
 
-    def __init__(self, sources: Mapping[str, TopicSource], reader: RegisteredReader) -> None:
+    def __init__(
+        self,
+        sources: Mapping[str, TopicSource],
+        reader: RegisteredReader,
+        schema: EventSchema | None = None,
+    ) -> None:
         self._sources = {
             topic: each.events if isinstance(each, EventsAndLabels) else each
             for topic, each in sources.items()
         }
         self._envelopes = {
-            topic: envelope_of(each, reader)
+            topic: envelope_of(each, reader, schema)
             for topic, each in self._sources.items()
             if each.envelope != PLAIN or each.decode is not None
         }
@@ -104,6 +111,22 @@ class Opening:
         if envelope is None or not message.value:
             return {}
         return envelope.attributes(message.value, message.headers)
+
+    def key(self, topic: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the key of a record, an object, as its envelope means it."""
+        envelope = self._envelopes.get(topic)
+        return document if envelope is None else envelope.key(document)
+
+    def hint(self, message: Message, detail: str) -> str:
+        """Return what to do about a field that is ill-typed, by what its record says of it."""
+        envelope = self._envelopes.get(message.topic)
+        decimals = () if envelope is None else envelope.decimals(message.value or b"")
+        if not any(f"field {each!r} " in detail for each in decimals):
+            return ""
+        return (
+            ". It is a decimal in base64: let it be written as text or as a number (Debezium:"
+            " decimal.handling.mode=string or double; Connect's converter: decimal.format=NUMERIC)"
+        )
 
     def declared_name(self, topic: str) -> str:
         """Return a topic's name in the definition."""

@@ -62,7 +62,7 @@ class Parts:
     def _reading(self, part: IdPart) -> Callable[[Message], Any]:
         match part:
             case MessageKey(str() as path):
-                return lambda message: at(self._key(message.key), path)
+                return lambda message: at(self._key(message.topic, message.key), path)
             case Header(name):
                 return lambda message: _text(_last(message.headers, name), f"header {name!r}")
             case Attribute(path):
@@ -78,7 +78,14 @@ class Parts:
         reads = [(self.reading(each), _named(each)) for each in parts]
 
         def read(row: Mapping[str, Any], message: Message) -> str:
-            return joined_id(identity(each(row, message), name) for each, name in reads)
+            try:
+                return joined_id(identity(each(row, message), name) for each, name in reads)
+            except RecordError as error:
+                in_list = next((each for each in parts if _is_in_list(row, each)), None)
+                if in_list is None or error.reason is not RejectReason.MISSING_ID:
+                    raise
+                why = f"the path {in_list!r} leads into a list, and goes through objects alone"
+                raise RecordError(error.reason, f"{error.detail}: {why}") from None
 
         return read
 
@@ -86,8 +93,8 @@ class Parts:
         topic = self._opening.declared_name(message.topic)
         return f"{topic}-{message.partition}-{message.offset}"
 
-    def _key(self, key: bytes | None) -> Mapping[str, Any]:
-        return key_document(key, self.reader) or {}
+    def _key(self, topic: str, key: bytes | None) -> Mapping[str, Any]:
+        return self._opening.key(topic, key_document(key, self.reader) or {})
 
 
 def key_document(key: bytes | None, reader: RegisteredReader) -> Mapping[str, Any] | None:
@@ -128,4 +135,19 @@ def _hash(value: bytes | None) -> str:
 
 def _named(part: IdPart) -> str:
     """Return a part as errors name it."""
-    return part if isinstance(part, str) else repr(part)
+    match part:
+        case str():
+            return f"field {part!r}"
+        case MessageKey(str() as path):
+            return f"the field {path!r} of the message key"
+        case Header(name):
+            return f"the header {name!r}"
+        case Attribute(path):
+            return f"the attribute {path!r} of the envelope"
+    return "the message key"
+
+
+def _is_in_list(row: Mapping[str, Any], part: IdPart) -> bool:
+    """Whether the path of a field leads into a list of a row."""
+    names = part.split(".") if isinstance(part, str) else []
+    return any(isinstance(at(row, ".".join(names[:end])), list) for end in range(1, len(names)))

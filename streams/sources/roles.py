@@ -16,6 +16,7 @@ from millrace.models.pipeline.record_parts import (
 )
 from millrace.schemas.paths import getter, take
 from millrace.schemas.records import Fields
+from millrace.streams.sources.ids import IdTexts
 from millrace.streams.sources.message import Message
 from millrace.streams.sources.parts import Parts
 from millrace.streams.sources.values import key_of, time_of
@@ -43,14 +44,18 @@ class Roles:
         Whether the id is in the keys of records: one without a value says that a row is gone.
     outlive_records
         Whether a later record can name the same event.
+    texts
+        What the texts of ids and keys are that do not come from an event's own fields.
     """
 
     def __init__(self, pipeline: Pipeline, parts: Parts, finite: Sequence[str]) -> None:
         self._label = pipeline.label
+        self.texts = IdTexts(pipeline)
         named = id_parts(pipeline.event_id)
         of_record = [*named, pipeline.key, pipeline.event_time]
         self.are_apart = (
             len(named) == 1
+            and self.texts.are_free
             and all(each is None or is_at_the_top(each) for each in (*of_record, pipeline.label))
             and not any("." in path for path in finite)
         )
@@ -85,16 +90,19 @@ class Roles:
         return None
 
     def fill(self, row: tuple[Any, ...], message: Message) -> tuple[Any, ...] | None:
-        """Return the row of an event with all of them; None for one that is odd.
+        """Return the row of an event, or a label, with all of them; None for one that is odd.
 
         Raises
         ------
         RecordError
             Something is not there, or is none of its kind.
         """
-        type_name, _, _, label, _, fields = row
+        type_name, event_id, key, label, time, fields = row
         if type_name == "Label":
-            return row
+            if self.texts.are_free:
+                return row
+            event_id, key = self.texts.event_id(str(event_id)), self.texts.key(key_of(key))
+            return type_name, event_id, key, label, time, fields
         if self.infinite(fields) is not None:
             return None
         if not self._has_label_apart:

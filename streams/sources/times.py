@@ -1,4 +1,4 @@
-"""When an event happened: its event time, in milliseconds, if that can be."""
+"""When an event happened, and when its label became known: in milliseconds, if that can be."""
 
 from __future__ import annotations
 
@@ -79,10 +79,52 @@ class EventTimes:
         """Return in which unit a number would be a time that can be."""
         if not isinstance(self._field, str) or not isinstance(value, int):
             return ""
-        own = 1_000 * self._units_per_ms
-        for unit, per_second in _PER_SECOND.items():
-            possible_ms = value * 1_000 // per_second
-            if per_second != own and self.earliest_ms <= possible_ms <= latest_ms:
-                declared = next(each for each, per in _PER_SECOND.items() if per == own)
-                return f": {value} looks like {unit}, but {self._field!r} is in {declared}"
-        return ""
+        what = repr(self._field)
+        return _guess(what, value, 1_000 * self._units_per_ms, self.earliest_ms, latest_ms)
+
+
+class LabelTimes:
+    """Refuses times of labels that cannot be; see `EventTimes`.
+
+    Parameters
+    ----------
+    pipeline
+        The definition.
+
+    Attributes
+    ----------
+    earliest_ms
+        The earliest time that can be.
+    """
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.earliest_ms = int(pipeline.earliest.timestamp() * 1000)
+        self._max_ahead_ms = int(pipeline.max_ahead.total_seconds() * 1000)
+
+    def checked(self, time_ms: int | None, timestamp_ms: int) -> int | None:
+        """Return the time of a label, if it has one, whose record has a Kafka timestamp.
+
+        Raises
+        ------
+        RecordError
+            It is out of range.
+        """
+        latest_ms = timestamp_ms + self._max_ahead_ms
+        if time_ms is None or self.earliest_ms <= time_ms <= latest_ms:
+            return time_ms
+        guess = _guess("the time of a label", time_ms, 1_000, self.earliest_ms, latest_ms)
+        raise RecordError(
+            RejectReason.TIMESTAMP_OUT_OF_RANGE,
+            f"the time of a label must be {self.earliest_ms} to {latest_ms} milliseconds"
+            f" (earliest, max_ahead); got {time_ms}{guess}",
+        )
+
+
+def _guess(what: str, value: int, own: int, earliest_ms: int, latest_ms: int) -> str:
+    """Return in which unit a number would be a time that can be, other than its `own` one."""
+    for unit, per_second in _PER_SECOND.items():
+        possible_ms = value * 1_000 // per_second
+        if per_second != own and earliest_ms <= possible_ms <= latest_ms:
+            declared = next(each for each, per in _PER_SECOND.items() if per == own)
+            return f": {value} looks like {unit}, but {what} is in {declared}"
+    return ""

@@ -19,8 +19,13 @@ _FRACTION = re.compile(
 )
 
 
-def identity(value: object, field: str) -> str:
+def identity(value: object, what: str) -> str:
     """Return an id as text.
+
+    Parameters
+    ----------
+    what
+        Where it is, for people.
 
     Raises
     ------
@@ -29,15 +34,15 @@ def identity(value: object, field: str) -> str:
 
     Examples
     --------
-    >>> identity(17, "event_id"), identity("a-17", "event_id")
+    >>> identity(17, "field 'event_id'"), identity("a-17", "the message key")
     ('17', 'a-17')
     """
     if value is None or value == "":
-        raise RecordError(RejectReason.MISSING_ID, f"field {field!r} must be an id; got {value!r}")
+        raise RecordError(RejectReason.MISSING_ID, f"{what} must be an id; got {value!r}")
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         raise RecordError(
             RejectReason.ILL_TYPED_FIELD,
-            f"field {field!r} must be text or a whole number; got {shortened(value)}",
+            f"{what} must be text or a whole number; got {shortened(value)}",
         )
     return str(value)
 

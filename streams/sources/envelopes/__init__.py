@@ -6,7 +6,7 @@ A new one is a module with an `Envelope`, and an entry here.
 from collections.abc import Mapping
 
 from millrace.models.pipeline.sources import LabelSource, Source
-from millrace.schemas import DefinitionError
+from millrace.schemas import DefinitionError, EventSchema
 from millrace.streams.sources.confluent import RegisteredReader
 from millrace.streams.sources.envelopes.base import Envelope, Headers, Opened, RowData, Says
 from millrace.streams.sources.envelopes.cloudevents import CloudEvents
@@ -23,7 +23,9 @@ ENVELOPES: Mapping[str, type[Envelope]] = {
 PLAIN = Plain.name
 
 
-def envelope_of(source: Source | LabelSource, reader: RegisteredReader) -> Envelope:
+def envelope_of(
+    source: Source | LabelSource, reader: RegisteredReader, schema: EventSchema | None = None
+) -> Envelope:
     """Return what opens the records of a source.
 
     Raises
@@ -34,7 +36,8 @@ def envelope_of(source: Source | LabelSource, reader: RegisteredReader) -> Envel
     check_envelope(source)
     if source.decode is not None:
         return UserDecoded(source.decode, reader)
-    return ENVELOPES[source.envelope](reader)
+    is_event = isinstance(source, Source)
+    return ENVELOPES[source.envelope](reader, schema if is_event else None)
 
 
 def check_envelope(source: Source | LabelSource) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import Enum
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
+from millrace.schemas import EventSchema
 from millrace.streams.sources.confluent import RegisteredReader
 
 Headers: TypeAlias = Sequence[tuple[str, bytes | None]]
@@ -51,6 +52,8 @@ class Envelope(ABC):
     ----------
     reader
         Reads what is in Confluent's wire format.
+    schema
+        What the rows are read as, if they are events.
 
     Attributes
     ----------
@@ -66,8 +69,9 @@ class Envelope(ABC):
     has_tombstones: ClassVar[bool] = False
     may_be_empty: ClassVar[bool] = False
 
-    def __init__(self, reader: RegisteredReader) -> None:
+    def __init__(self, reader: RegisteredReader, schema: EventSchema | None = None) -> None:
         self._reader = reader
+        self._schema = schema
 
     @abstractmethod
     def open(self, value: bytes, headers: Headers) -> Opened:
@@ -90,3 +94,11 @@ class Envelope(ABC):
     def attributes(self, value: bytes, headers: Headers) -> Mapping[str, Any]:  # noqa: ARG002
         """Return what a record that can be opened says beside the row, by name."""
         return {}
+
+    def key(self, document: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the key of a record, an object, as it is meant."""
+        return document
+
+    def decimals(self, value: bytes) -> Collection[str]:  # noqa: ARG002
+        """Return the fields of a row that are decimals in base64, by the record's own schema."""
+        return ()

@@ -10,12 +10,13 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from codecs import BOM_UTF8
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from millrace.schemas import RecordError, RejectReason
+from millrace.schemas import EventSchema, RecordError, RejectReason
 from millrace.streams.sources.confluent import RegisteredReader
 from millrace.streams.sources.envelopes.base import Envelope, Headers, Opened, Says
 from millrace.streams.sources.envelopes.documents import ABSENT, Documents, row_of
@@ -36,13 +37,17 @@ class _CloudEvent(msgspec.Struct, gc=False):
 class CloudEvents(Envelope):
     name = "cloudevents"
 
-    def __init__(self, reader: RegisteredReader) -> None:
-        super().__init__(reader)
+    def __init__(self, reader: RegisteredReader, schema: EventSchema | None = None) -> None:
+        super().__init__(reader, schema)
         self._documents = Documents("a CloudEvent in JSON, or have headers ce_*", _CloudEvent)
 
     def open(self, value: bytes, headers: Headers) -> Opened:
-        if _of_headers(headers):
+        if attributes := _of_headers(headers):
+            _check_version(attributes["specversion"])
             return Opened(Says.IS, value)
+        if value.removeprefix(BOM_UTF8).lstrip().startswith(b"["):
+            must = "a batch of CloudEvents is not read: send one event a record"
+            raise RecordError(RejectReason.WRONG_SHAPE, must)
         row = _data(self._documents.read(value))
         if row is None:
             must = "a CloudEvent must have the event in data or data_base64"
@@ -55,8 +60,10 @@ class CloudEvents(Envelope):
         decode, rows = self._documents.decode, list[bytes | None]()
         for value, each in zip(values, headers, strict=True):
             try:
-                is_binary = bool(each) and bool(_of_headers(each))
-                rows.append(value if is_binary else _data(decode(value)))  # type: ignore[arg-type]
+                attributes = _of_headers(each) if each else {}
+                if attributes:
+                    _check_version(attributes["specversion"])
+                rows.append(value if attributes else _data(decode(value)))  # type: ignore[arg-type]
             except Exception:  # why, `open` says
                 rows.append(None)
         return rows
@@ -66,7 +73,7 @@ class CloudEvents(Envelope):
         return _of_headers(headers) or json.loads(value)
 
 
-def _of_headers(headers: Headers) -> Mapping[str, object]:
+def _of_headers(headers: Headers) -> Mapping[str, str]:
     """Return the attributes of a binary one; none where it is structured.
 
     Headers of Kafka are in the letter case in which somebody wrote them; attributes are in lower
@@ -83,7 +90,14 @@ def _of_headers(headers: Headers) -> Mapping[str, object]:
     }
 
 
+def _check_version(version: str) -> None:
+    if not version.startswith("1."):
+        must = "specversion of a CloudEvent must be 1.0"
+        raise RecordError(RejectReason.WRONG_SHAPE, f"{must}; got {version!r}")
+
+
 def _data(event: _CloudEvent) -> bytes | None:
+    _check_version(event.specversion)
     if event.data_base64 is None:
         return row_of(event.data)
     try:

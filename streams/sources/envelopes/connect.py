@@ -5,13 +5,14 @@ A record without value is a row that is gone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
-from millrace.schemas import RecordError, RejectReason
+from millrace.schemas import EventSchema, RecordError, RejectReason
 from millrace.streams.sources.confluent import RegisteredReader
 from millrace.streams.sources.envelopes.base import Envelope, Headers, Opened, Says
+from millrace.streams.sources.envelopes.connect_schemas import decimals_of
 from millrace.streams.sources.envelopes.documents import Documents, row_of
 
 
@@ -23,8 +24,8 @@ class Connect(Envelope):
     name = "connect"
     has_tombstones = True
 
-    def __init__(self, reader: RegisteredReader) -> None:
-        super().__init__(reader)
+    def __init__(self, reader: RegisteredReader, schema: EventSchema | None = None) -> None:
+        super().__init__(reader, schema)
         self._documents = Documents("JSON of Kafka Connect's, with schema and payload", _Message)
 
     def open(self, value: bytes, _headers: Headers) -> Opened:
@@ -32,6 +33,9 @@ class Connect(Envelope):
         if row is None:
             raise RecordError(RejectReason.EMPTY, "payload must be the row; got null")
         return Opened(Says.IS, row)
+
+    def decimals(self, value: bytes) -> Collection[str]:
+        return decimals_of(value)
 
     def rows(
         self, values: Sequence[bytes | None], _headers: Sequence[Headers]

@@ -1,22 +1,25 @@
 """Debezium's change events: rows of a database as they were and as they are.
 
 They are JSON, or Avro in Confluent's wire format. In JSON with schemas, as Kafka Connect's JSON
-converter writes it by default, the change is in `payload`.
+converter writes it by default, the change is in `payload`. Rows of MongoDB are text with Extended
+JSON in it, and so are the ids in the keys of their records.
 Source: Debezium's reference, "Change events" of its connectors (field `op`: c, r, u, d, t, m).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from millrace.schemas import RecordError, RejectReason
+from millrace.schemas import EventSchema, RecordError, RejectReason
 from millrace.streams.sources.confluent import MAGIC, RegisteredReader
 from millrace.streams.sources.envelopes.base import Envelope, Headers, Opened, RowData, Says
+from millrace.streams.sources.envelopes.connect_schemas import decimals_of
 from millrace.streams.sources.envelopes.documents import ABSENT, Documents, row_of
+from millrace.streams.sources.envelopes.extended_json import ExtendedJson, plain_id
 
 _MAGIC = bytes([MAGIC])
 _NEW = ("c", "r")
@@ -41,17 +44,19 @@ class Debezium(Envelope):
     name = "debezium"
     has_tombstones = True
 
-    def __init__(self, reader: RegisteredReader) -> None:
-        super().__init__(reader)
+    def __init__(self, reader: RegisteredReader, schema: EventSchema | None = None) -> None:
+        super().__init__(reader, schema)
         self._documents = Documents("a change event of Debezium's", _Change)
+        self._extended = ExtendedJson(schema)
 
     def open(self, value: bytes, _headers: Headers) -> Opened:
         if value[:1] == _MAGIC:
             change = self._reader.read(value)
-            return _opened(change.get("op"), change.get("before"), change.get("after"))
+            before, after = (self._as_row(change.get(each)) for each in ("before", "after"))
+            return _opened(change.get("op"), before, after)
         document = self._documents.read(value)
         document = document.payload or document
-        return _opened(document.op, row_of(document.before), row_of(document.after))
+        return _opened(document.op, self._row(document.before), self._row(document.after))
 
     def rows(
         self, values: Sequence[bytes | None], _headers: Sequence[Headers]
@@ -63,7 +68,7 @@ class Debezium(Envelope):
                 change = decode(value)  # type: ignore[arg-type]  # of no value it raises
                 change = change.payload or change
                 if change.op in _NEW:
-                    row = row_of(change.after)
+                    row = self._row(change.after)
             except Exception:  # why, `open` says
                 row = None
             rows.append(row)
@@ -77,8 +82,26 @@ class Debezium(Envelope):
         change: dict[str, Any] = document.get("payload") or document
         return change
 
+    def key(self, document: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a key; that of a document of MongoDB has its `id` alone, as text in JSON."""
+        found = document.get("id")
+        if len(document) != 1 or not isinstance(found, str):
+            return document
+        return {"id": plain_id(found)}
 
-def _opened(op: Any, before: RowData | str | None, after: RowData | str | None) -> Opened:
+    def decimals(self, value: bytes) -> Collection[str]:
+        return decimals_of(value, "after")
+
+    def _row(self, part: msgspec.Raw) -> bytes | None:
+        row = row_of(part)
+        is_text = row is not None and bytes(memoryview(part)[:1]) == b'"'
+        return self._extended.plain(row) if row is not None and is_text else row
+
+    def _as_row(self, row: RowData | str | None) -> RowData | None:
+        return self._extended.plain(row.encode()) if isinstance(row, str) else row
+
+
+def _opened(op: Any, before: RowData | None, after: RowData | None) -> Opened:
     says = _SAYS.get(op)
     if says is None:
         raise RecordError(
@@ -90,4 +113,4 @@ def _opened(op: Any, before: RowData | str | None, after: RowData | str | None) 
         raise RecordError(
             RejectReason.WRONG_SHAPE, f"after must be the row where op is {op!r}; got null"
         )
-    return Opened(says, row.encode() if isinstance(row, str) else row)
+    return Opened(says, row)

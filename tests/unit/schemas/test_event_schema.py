@@ -286,7 +286,7 @@ def test_a_value_out_of_range_within_a_field() -> None:
     of = visits(m={"type": "map", "values": "double"})
     with pytest.raises(RecordError) as caught:
         of.from_json({"id": "1", "m": {"x": 10**400}})
-    assert caught.value.detail.startswith("field 'm' must be double; got 1000")
+    assert caught.value.detail.startswith("field 'm.x' must be double; got 1000")
 
 
 def test_a_value_nested_without_end() -> None:

@@ -443,7 +443,13 @@ def test_embedded_label_as_the_task_learns_it(
 
 def test_label_record_on_events(loans: Pipeline, make_origin: Callable[..., Origin]) -> None:
     """An Avro label keeps its place among the events, in both framings; its topic is its source."""
-    value = {"event_id": "e1", "label": True, "label_time_ms": 5, "key": "k", "source": "forged"}
+    value = {
+        "event_id": "e1",
+        "label": True,
+        "label_time_ms": NOW_MS,
+        "key": "k",
+        "source": "forged",
+    }
     data = shipped("label").encode(value)
     operator = IngestOperator(loans, 1, registered({SCHEMA_ID: shipped("label").schema}), 10_000)
     for produced in (data, confluent(data[10:])):

@@ -20,7 +20,7 @@ from millrace.models.pipeline.record_parts import (
     TopicPartitionOffset,
 )
 from millrace.models.pipeline.sources import LabelSource, Source
-from millrace.schemas import AvroType, DefinitionError
+from millrace.schemas import AvroType, DefinitionError, shipped
 from millrace.schemas.records import Fields
 from millrace.streams.operators.ingest import IngestOperator
 from millrace.streams.operators.record import (
@@ -216,6 +216,63 @@ def test_kinds_of_ids(event_id: Any, found: str) -> None:
     assert isinstance(made, EventRecord)
     assert made.value["event_id"] == found
     assert made.value["fields"] == LINE
+
+
+@pytest.mark.parametrize(
+    ("event_id", "named"),
+    [
+        (MessageKey(), "the message key must be an id; got None"),
+        (MessageKey("id"), "the field 'id' of the message key must be an id; got None"),
+        (Header("other"), "the header 'other' must be an id; got None"),
+        (Attribute("subject"), "the attribute 'subject' of the envelope must be an id; got None"),
+    ],
+)
+def test_a_reject_names_the_part_in_words(event_id: Any, named: str) -> None:
+    """As the documentation does, and not as Python would."""
+    definition = pipeline(
+        schema=FLAT, event_id=event_id, key=None, event_time=None, label=None, features=()
+    )
+    (made,) = fed(definition, *as_json(LINE), key=None)
+    assert made.value["detail"] == named
+
+
+def test_a_reject_names_the_value_of_a_map() -> None:
+    """By its key; so does one of a record in a map."""
+    (made,) = fed(pipeline(), *as_json(changed("tags", {"channel": "web", "size": 1})))
+    assert made.value["reason"] == "ill_typed_field"
+    assert made.value["detail"] == "field 'tags.size' must be string; got 1"
+
+
+@pytest.mark.parametrize("numbers_as_text", [[], ["size"]])
+def test_a_decimal_in_base64(numbers_as_text: list[str]) -> None:
+    """The reject says how else to write it, where the record's own schema says what it is."""
+    definition = pipeline(
+        schema=FLAT,
+        event_id=("order", "line"),
+        key=None,
+        event_time=None,
+        label=None,
+        features=(),
+        numbers_as_text=numbers_as_text,
+        events=[Source("lines", envelope="connect"), Source("rows", envelope="debezium")],
+    )
+    decimal = {"type": "bytes", "name": "org.apache.kafka.connect.data.Decimal", "field": "size"}
+    schema = {"type": "struct", "field": "after", "fields": [decimal]}
+    row = LINE | {"size": "BOI="}
+    records = {
+        "@lines": {"schema": schema, "payload": row},
+        "@rows": {
+            "schema": {"type": "struct", "fields": [schema]},
+            "payload": {"op": "c", "after": row},
+        },
+    }
+    for topic, record in records.items():
+        (made,) = fed(definition, *as_json(record), topic=topic)
+        assert made.value["reason"] == "ill_typed_field"
+        assert "got 'BOI='. It is a decimal in base64" in made.value["detail"]
+        assert "decimal.handling.mode" in made.value["detail"]
+        (made,) = fed(definition, *as_json({**record, "schema": None}), topic=topic)
+        assert "decimal" not in made.value["detail"]
 
 
 @pytest.mark.parametrize(
@@ -535,7 +592,7 @@ def test_labels_by_parts() -> None:
     source = LabelSource(
         "verdicts", event_id=("a.b", "c"), label="y", key=Header("key"), time=Header("at")
     )
-    headers = (("key", b"me"), ("at", b"5"))
+    headers = (("key", b"me"), ("at", b"1700000000005"))
     definition = pipeline(labels=[source])
     value = as_json({"a": {"b": 1}, "c": "x", "y": True})
     (made,) = fed(definition, *value, topic="@verdicts", headers=headers)
@@ -543,10 +600,46 @@ def test_labels_by_parts() -> None:
     assert made.value == {
         "event_id": "1:x",
         "label": True,
-        "label_time_ms": 5,
+        "label_time_ms": 1_700_000_000_005,
         "key": "me",
         "source": "@verdicts",
     }
+
+
+@pytest.mark.parametrize("form", ["labels", "avro", "source"])
+@pytest.mark.parametrize(
+    ("time", "hint"),
+    [
+        (NOW_MS // 1_000, "looks like seconds, but the time of a label is in milliseconds"),
+        (NOW_MS * 1_000, "looks like microseconds"),
+        (NOW_MS + 86_400_001, "milliseconds (earliest, max_ahead)"),
+        (-1, "milliseconds (earliest, max_ahead)"),
+    ],
+)
+def test_the_time_of_a_label_that_cannot_be(form: str, time: int, hint: str) -> None:
+    """It is rejected as that of an event is, with a hint at the unit."""
+    made = labels_at(form, time)
+    assert [each.value["reason"] for each in made] == ["timestamp_out_of_range"]
+    assert hint in made[0].value["detail"]
+
+
+@pytest.mark.parametrize("form", ["labels", "avro", "source"])
+@pytest.mark.parametrize("time", [None, NOW_MS, NOW_MS + 86_400_000, 31_536_000_000])
+def test_the_time_of_a_label_that_can_be(form: str, time: int | None) -> None:
+    """It need not be given."""
+    (made,) = labels_at(form, time)
+    assert isinstance(made, LabelRecord)
+    assert made.value["label_time_ms"] == time
+
+
+def labels_at(form: str, time: int | None) -> list[Any]:
+    definition = pipeline(
+        key=None, labels=[LabelSource("verdicts", event_id="event_id", label="label", time="at")]
+    )
+    label = {"event_id": "p1", "label": True, "label_time_ms": time, "key": None, "source": None}
+    (as_text,) = as_json(label | {"at": time})
+    value = shipped("label").encode(label) if form == "avro" else as_text
+    return fed(definition, value, topic="@verdicts" if form == "source" else "labels")
 
 
 def test_features_by_paths() -> None:

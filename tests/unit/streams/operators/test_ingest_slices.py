@@ -168,7 +168,7 @@ class Producer:
         label = {
             "event_id": self._pick(TEXTS),
             "label": rng.choice([True, False, 0, 1, 2, 0.5, *DOUBLES, *TEXTS, "RED"]),
-            "label_time_ms": rng.choice([None, *LONGS]),
+            "label_time_ms": self._pick((0, None, NOW_MS, NOW_MS + 1, NOW_MS // 1_000, *LONGS)),
             "key": self._pick((None, *TEXTS)),
         }
         if rng.random() < 0.8:
@@ -303,7 +303,7 @@ def test_what_is_ordinary_is_never_alone(
         event["at"] = "2023-11-14" if fields["at"] == "string" else NOW_MS * units
     at = {"at": "2023-11-14"} if "at" in event else {}
     label = event[pipeline.label] if pipeline.label else True
-    given = {"event_id": "e", "label": label, "label_time_ms": 1, "key": "k"}
+    given = {"event_id": "e", "label": label, "label_time_ms": NOW_MS, "key": "k"}
     topics = {
         "events": [schema.as_written.encode(event), schema.accepted.encode(event)],
         "labels": [each.encode(given) for each in versions("label")],

@@ -21,6 +21,7 @@ NO_REGISTRY = RegisteredReader(no_registry)
 ROW = {"id": "p1", "amount": 38.98, "merchant": {"id": 0, "country": "CH"}}
 OLD = {**ROW, "amount": 1.0}
 CLOUD = {"specversion": "1.0", "id": "c1", "source": "/shop", "type": "payment.made"}
+SHAPE = RejectReason.WRONG_SHAPE
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
     lambda each: st.lists(each, max_size=3) | st.dictionaries(st.text(), each, max_size=3),
@@ -139,6 +140,7 @@ def test_avro_that_cannot_be_read_is_rejected(value: bytes, reason: RejectReason
         ("cloudevents", b"{", RejectReason.MALFORMED),
         ("cloudevents", written(ROW), RejectReason.WRONG_SHAPE),
         ("cloudevents", written(CLOUD), RejectReason.WRONG_SHAPE),
+        ("cloudevents", written({**CLOUD, "specversion": "0.3", "data": ROW}), SHAPE),
         ("cloudevents", written({**CLOUD, "data_base64": "?"}), RejectReason.MALFORMED),
         ("connect", b"{", RejectReason.MALFORMED),
         ("connect", written(ROW), RejectReason.WRONG_SHAPE),
@@ -199,6 +201,49 @@ def test_the_content_type_says_that_it_is_structured() -> None:
     assert envelope.open(value, headers) == (Says.IS, written(ROW))
     assert envelope.rows([value], [headers]) == [written(ROW)]
     assert envelope.attributes(value, headers)["id"] == "c1"
+
+
+def test_cloudevents_of_another_version() -> None:
+    """They are rejected in headers, too; a minor version of the first is none of another."""
+    envelope, row = ENVELOPES["cloudevents"](NO_REGISTRY), written(ROW)
+    headers = [("ce_specversion", b"0.3"), ("ce_id", b"c1")]
+    with pytest.raises(RecordError, match=r"must be 1\.0; got '0\.3'"):
+        envelope.open(row, headers)
+    structured = written({**CLOUD, "specversion": "0.3", "data": ROW})
+    assert envelope.rows([row, structured], [headers, ()]) == [None, None]
+    assert envelope.open(row, [("ce_specversion", b"1.1")]) == (Says.IS, row)
+
+
+@pytest.mark.parametrize("headers", [(), [("content-type", b"application/cloudevents-batch+json")]])
+def test_a_batch_of_cloudevents(headers: Any) -> None:
+    """The reject says what to do instead."""
+    envelope, batch = ENVELOPES["cloudevents"](NO_REGISTRY), written([{**CLOUD, "data": ROW}])
+    with pytest.raises(RecordError, match="is not read: send one event a record") as raised:
+        envelope.open(BOM_UTF8 + b" " + batch, headers)
+    assert raised.value.reason is RejectReason.WRONG_SHAPE
+    assert envelope.rows([batch], [headers]) == [None]
+
+
+DECIMAL = {"type": "bytes", "name": "org.apache.kafka.connect.data.Decimal", "field": "amount"}
+BUYER = {"type": "struct", "field": "buyer", "fields": [{**DECIMAL, "field": "limit"}]}
+ROW_SCHEMA = {"type": "struct", "fields": [{"type": "string", "field": "id"}, DECIMAL, BUYER]}
+
+
+def test_decimals_by_the_schema_of_a_record() -> None:
+    """The fields are those of the row, by their paths."""
+    change = {"type": "struct", "fields": [{**ROW_SCHEMA, "field": "after"}]}
+    for name, schema in (("connect", ROW_SCHEMA), ("debezium", change)):
+        found = ENVELOPES[name](NO_REGISTRY).decimals(written({"schema": schema, "payload": {}}))
+        assert {*found} == {"amount", "buyer.limit"}
+
+
+@pytest.mark.parametrize("name", ENVELOPES)
+@pytest.mark.parametrize(
+    "value", [b"", b"\0", b"[1]", written(ROW), written({"schema": {"fields": [7]}})]
+)
+def test_records_without_a_schema_of_decimals(name: str, value: bytes) -> None:
+    """Nothing is known of them."""
+    assert not ENVELOPES[name](NO_REGISTRY).decimals(value)
 
 
 @pytest.mark.parametrize("name", ["debezium", "cloudevents", "connect"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections import defaultdict
 from typing import Any
 
 import pytest
@@ -70,6 +71,31 @@ def test_null_may_be_among_the_values() -> None:
     values = {"bad": True, None: False, "open": None}
     assert read({**ROW, "verdict": None}, values=values)["label"] is False
     assert read({**ROW, "verdict": "open"}, values=values) is None
+
+
+def test_a_field_that_is_absent_is_not_null() -> None:
+    """A record of another kind is no label, whatever null means."""
+    row = {"payment": {"id": 17}, "review": {}}
+    for label in ("verdict", "review.verdict", "verdict.is"):
+        with pytest.raises(RecordError, match=f"must have the field '{label}'") as raised:
+            read(row, label=label, values={None: False})
+        assert raised.value.reason is RejectReason.MISSING_FIELD
+        assert read(row, label=label, values={"bad": True}) is None
+    null = {**row, "review": {"verdict": None}}
+    assert read(null, label="review.verdict", values={None: False})["label"] is False
+    assert read(row, label=lambda _: None, values={None: False})["label"] is False
+
+
+def test_true_is_not_one() -> None:
+    """Nor is false zero, among the values of a source; one is 1.0."""
+    for verdict, values in ((True, {1: True}), (False, {0: True}), (1, {True: True})):
+        with pytest.raises(RecordError) as raised:
+            read({**ROW, "verdict": verdict}, values=values)
+        assert raised.value.reason is RejectReason.UNKNOWN_CLASS
+    assert read({**ROW, "verdict": True}, values={True: False, "x": True})["label"] is False
+    assert read({**ROW, "verdict": 1.0}, values={1: False})["label"] is False
+    others = defaultdict(lambda: False, bad=True)
+    assert read({**ROW, "verdict": 1}, values=others)["label"] is False
 
 
 @pytest.mark.parametrize("key", [1.0, {"id": 7}, [7]])
