@@ -102,7 +102,7 @@ class IngestOperator(RecordOperator):
                 self._label_readings[topic] = _Reading(self._opening, labels)
             elif isinstance(each, EventsAndLabels):
                 opening = Opening({topic: each.labels}, reader, pipeline.event_schema)
-                labels = LabelReader(each.labels, Parts(reader, opening))
+                labels = LabelReader(each.labels, Parts(reader, opening), is_beside_events=True)
                 self._labels_beside[topic] = _Reading(opening, labels)
         self._source_names = {each: each for each in OWN_TOPICS}
         self._source_names |= {topic: name_of(each) for topic, each in sources.items()}

@@ -33,10 +33,13 @@ class LabelReader:
         Where they are in its records.
     parts
         Reads parts of records.
+    is_beside_events
+        Whether its records are events, too: one that lacks the label's field is no label then.
     """
 
-    def __init__(self, source: LabelSource, parts: Parts) -> None:
+    def __init__(self, source: LabelSource, parts: Parts, is_beside_events: bool = False) -> None:
         self._source = source
+        self._is_beside_events = is_beside_events
         self._reader = parts.reader
         self._kinds = {(type(each) is bool, each) for each in source.values or ()}
         self._event_id = parts.reading_id(id_parts(source.event_id))
@@ -85,6 +88,8 @@ class LabelReader:
         if values is None or (found is None and None not in values):
             return found
         if found is None and isinstance(label, str) and not has(document, label):
+            if self._is_beside_events:
+                return None
             must = f"the record must have the field {label!r} (label), be it null"
             raise RecordError(RejectReason.MISSING_FIELD, f"{must}; got {[*document]}")
         try:

@@ -474,6 +474,15 @@ def test_what_is_passed_over_is_counted_once() -> None:
     assert ingest.tally["received", "label"] == 2
 
 
+def test_an_event_without_the_field_of_its_label_is_no_label() -> None:
+    """Null may mean something there; that the field is absent does not."""
+    source = replace(VERDICT, envelope="plain", label="verdict", values={None: False, "bad": True})
+    definition = pipeline(events=[Source("orders")], labels=[source])
+    for more, label in (({}, []), ({"verdict": None}, [("Label", False)])):
+        made = fed(definition, *as_json(OPEN | more), topic="@orders")
+        assert said(made) == [("Event", None), *label]
+
+
 def test_an_update_may_be_an_event_and_a_label() -> None:
     """With `on_update`, and an id of its own."""
     source = replace(TABLE, on_update="event")
