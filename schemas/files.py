@@ -18,6 +18,7 @@ from millrace.schemas.records import (
     Alert,
     Audit,
     Command,
+    Evaluation,
     Example,
     FeatureVector,
     Label,
@@ -60,6 +61,8 @@ def shipped(name: Literal["alert"]) -> AvroType[Alert]: ...
 def shipped(name: Literal["audit"]) -> AvroType[Audit]: ...
 @overload
 def shipped(name: Literal["command"]) -> AvroType[Command]: ...
+@overload
+def shipped(name: Literal["evaluation"]) -> AvroType[Evaluation]: ...
 @overload
 def shipped(name: Literal["example"]) -> AvroType[Example]: ...
 @overload

@@ -153,6 +153,37 @@ class Outcome(TypedDict):
     losses: dict[str, float]
 
 
+class BlockLosses(TypedDict):
+    """The losses of one candidate in a block of events."""
+
+    rival: str
+    events: int
+    missing: int
+    loss: float
+    bounded_loss: float
+    difference: float
+    squared_difference: float
+
+
+class Evaluation(TypedDict):
+    """How a block of consecutive events of one partition was predicted by each candidate.
+
+    In `evaluations`.
+    """
+
+    partition: int
+    number: int
+    definition: str
+    champion: str
+    first_time_ms: int
+    last_time_ms: int
+    events: int
+    late_labels: int
+    loss_bound: float | None
+    drifted: list[str]
+    candidates: dict[str, BlockLosses]
+
+
 class ModelSnapshot(TypedDict):
     """The models of one scope key after one position of the log. In `models`, compacted by key."""
 

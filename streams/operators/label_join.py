@@ -16,7 +16,7 @@ that memory; beyond it, a repeated event is a new one and its label an orphan.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 from millrace.models.candidates.baselines import baselines
 from millrace.models.pipeline.definition import Pipeline
@@ -26,13 +26,14 @@ from millrace.streams.operators.base import Reading, Tally
 from millrace.streams.operators.classes import Classes
 from millrace.streams.operators.columns import OutcomeColumns
 from millrace.streams.operators.ended_events import EndedEvents
+from millrace.streams.operators.event_blocks import LATE, EventBlocks
 from millrace.streams.operators.expiring import Bounds
 from millrace.streams.operators.joined import Joined, JoinedColumns, Training
 from millrace.streams.operators.keyed_state import StateStore
 from millrace.streams.operators.label_sources import INSIDE, SILENCE
 from millrace.streams.operators.outcomes import Outcomes
 from millrace.streams.operators.packing import Waiting
-from millrace.streams.operators.record import Origin, Record
+from millrace.streams.operators.record import AlertRecord, EvaluationRecord, Origin, Record
 from millrace.streams.operators.runs import Run, RunFinder
 from millrace.streams.operators.waiting import WaitingEvents, wait_ms
 from millrace.streams.operators.waiting_labels import Early, WaitingLabels, already_labelled
@@ -52,6 +53,8 @@ class LabelJoin:
         Takes what is joined.
     tally
         Where fates are counted.
+    definition
+        Reference of the definition.
 
     Attributes
     ----------
@@ -61,7 +64,9 @@ class LabelJoin:
         Finds records that can be taken together.
     """
 
-    def __init__(self, pipeline: Pipeline, training: Training, tally: Tally) -> None:
+    def __init__(
+        self, pipeline: Pipeline, training: Training, tally: Tally, definition: str = ""
+    ) -> None:
         self._task = Task(pipeline.task)
         self._names = [*pipeline.models, *baselines(self._task)]
         self._joined: list[Joined] = []
@@ -78,6 +83,7 @@ class LabelJoin:
         self._watermark = Watermark(reach_ms=self._ttl_ms)
         self._horizon_ms = _NEVER_MS  # of the newest event: what is older has expired
         self._classes = Classes(pipeline)
+        self._blocks = EventBlocks(pipeline, definition, self._waiting)
         self._keep(pipeline)
 
     def inherit(self, before: LabelJoin, pipeline: Pipeline) -> None:
@@ -90,6 +96,7 @@ class LabelJoin:
         self._ended.limit, self._ended.limit_bytes = bounds
         self._watermark.reach_ms = self._ttl_ms
         self._classes.seen = before._classes.seen
+        self._blocks.inherit(before._blocks)
         self._keep(pipeline)
 
     def _keep(self, pipeline: Pipeline) -> None:
@@ -100,6 +107,7 @@ class LabelJoin:
             self._ended,
             self._watermark,
             self._classes,
+            self._blocks,
         )
         self.stores: dict[str, StateStore] = {
             "waiting": self._waiting.entries,
@@ -108,6 +116,8 @@ class LabelJoin:
             "ends": self._ended.segments,
             "progress": self._watermark.store,
             "classes": self._classes.seen,
+            "blocks": self._blocks.store,
+            "blocks_progress": self._blocks.progress,
         }
 
     @property
@@ -118,6 +128,7 @@ class LabelJoin:
     @champion.setter
     def champion(self, champion: str) -> None:
         self._waiting.champion = champion
+        self._blocks.serve_by(champion)
 
     def knows(self, event_id: str) -> bool:
         """Whether an event with this id is waiting, or has ended lately."""
@@ -138,6 +149,7 @@ class LabelJoin:
         event_id = vector["event_id"]
         label, time_ms = vector["label"], vector["event_time_ms"]
         made = self._advance(time_ms, origin, place)
+        block = self._blocks.add([time_ms])
         early = self._labels.early.take(event_id)
         if self._labels.holds:
             made += self._hold_known(vector, early, origin)
@@ -150,18 +162,20 @@ class LabelJoin:
             early = None
         if label is not None:
             inside, at = _inside(vector, label), place + len(made)
-            made += self._join(_joined(Waiting(vector, predicted), inside, origin, at, origin))
+            waiting = Waiting(vector, predicted)
+            made += self._join(_joined(waiting, inside, origin, at, origin), block)
         elif early is None:
-            made += self._wait(vector, predicted, origin, place + len(made))
+            made += self._wait(vector, predicted, origin, place + len(made), block)
         if self._learns_without_labels:
             at = place + len(made)
             made += self._train(Joined(vector, predicted, None, None, None, origin, at, origin))
-        if early is None:
-            return made
-        if label is not None:
-            return made + self._too_late(early.label, early.origin)
-        waiting, at = Waiting(vector, predicted), place + len(made)
-        return made + self._join(_joined(waiting, early.label, early.origin, at, origin))
+        if early is not None and label is not None:
+            made += self._too_late(early.label, early.origin)
+        elif early is not None:
+            waiting, at = Waiting(vector, predicted), place + len(made)
+            made += self._join(_joined(waiting, early.label, early.origin, at, origin), block)
+        self._blocks.close_full(origin)
+        return made
 
     def add_label(self, label: Label, origin: Origin, place: int) -> list[Record]:
         """Take a label, and join it if its event waits, or hold it."""
@@ -171,18 +185,18 @@ class LabelJoin:
         if self._labels.is_held(event_id) or (self._labels.holds and event_id in self._waiting):
             made = self._labels.hold(self._since_now(label, origin))
             return made + self._release(self._watermark.time_ms, origin, place + len(made))
-        waiting = self._waiting.take(event_id)
-        if waiting is not None:
-            return self._join(_joined(waiting, label, origin, place, origin))
+        if event_id in self._waiting:
+            waiting, block = self._take(event_id, origin, is_labelled=True)
+            return self._join(_joined(waiting, label, origin, place, origin), block)
         if event_id in self._ended:
             return self._too_late(label, origin)
         return self._labels.await_event(self._since_now(label, origin))
 
     def remove(self, event_id: str, origin: Origin) -> None:
         """Let an event wait no longer, of which the row is gone."""
-        waiting = self._waiting.take(event_id)
-        if waiting is None:
+        if event_id not in self._waiting:
             return
+        waiting, _ = self._take(event_id, origin, is_labelled=False)
         held = self._labels.held.take(event_id)
         if held is not None:
             self._outcomes.dropped(held.label, Fate.REMOVED, held.origin)
@@ -198,32 +212,54 @@ class LabelJoin:
 
     def take_run(self, run: Run) -> None:
         """Join what is in a run, which models have followed."""
-        self._watermark.observe_all([record.value["event_time_ms"] for record in run.events])
-        watermark_ms = self._watermark.time_ms
-        if watermark_ms is not None:
-            self._horizon_ms = watermark_ms - self._wait_ms
+        before_ms = self._watermark.time_ms
+        times_ms = [record.value["event_time_ms"] for record in run.events]
+        after_ms = [before_ms, *self._watermark.observe_all(times_ms)]
+        if after_ms[-1] is not None:
+            self._horizon_ms = after_ms[-1] - self._wait_ms
         self._waiting.put_all(run.waiting.values())
-        for event_id in run.met:
-            self._waiting.remove(event_id)
+        block = self._blocks.add(times_ms) if times_ms else LATE
+        self._blocks.add_waiting(len(run.waiting))
+        blocks = [block] * len(run.joined)
+        met = {*run.met}
+        for place, joined in enumerate(run.joined) if met else ():
+            if (event_id := joined.vector["event_id"]) in met:
+                chunk = self._waiting.chunk_of(event_id)
+                blocks[place] = self._blocks.leave(chunk, joined.origin, is_labelled=True)
+                self._waiting.remove(event_id)
+        delays_ms = [
+            _delay_ms(after_ms[events], joined.vector)
+            for joined, events in zip(run.joined, run.events_before, strict=True)
+        ]
+        self._blocks.note_joined(blocks, delays_ms)
         self._ended.add_all([(each.vector["event_id"], each.label) for each in run.joined])
         self._outcomes.joined(run.joined)
         self._joined += run.joined
 
-    def settle(self) -> tuple[list[tuple[int, Record]], OutcomeColumns | None]:
+    def settle(
+        self, at_once: Sequence[Record]
+    ) -> tuple[list[tuple[int, Record]], OutcomeColumns | None, list[EvaluationRecord]]:
         """Account for a slice, once all that was predicted is filled in.
+
+        Parameters
+        ----------
+        at_once
+            What the slice has led to at once.
 
         Returns
         -------
         tuple
-            What training makes of it, each with its place; and the outcomes, if there are any.
+            What training makes of it, each with its place; the outcomes, if there are any; and the
+            blocks of events that are published.
         """
         self._waiting.pack()
         joined, self._joined = self._joined, []
         if not joined:
-            return [], self._outcomes.take({})
+            return [], self._outcomes.take({}), self._blocks.settle(None, [])
         columns = JoinedColumns(self._task, joined, self._names)
         made = self._training.account(joined, columns)
-        return made, self._outcomes.take(columns.losses)
+        drifted = _drifted(columns, [*at_once, *(each for _, each in made)])
+        return made, self._outcomes.take(columns.losses), self._blocks.settle(columns, drifted)
 
     def readings(self) -> Iterable[Reading]:
         """Return how many events and labels wait, and how many labels are held."""
@@ -231,7 +267,17 @@ class LabelJoin:
         yield Reading("pending", ("label",), len(self._labels.early))
         yield Reading("pending", ("held_label",), len(self._labels.held))
 
-    def _join(self, joined: Joined) -> list[Record]:
+    def _take(self, event_id: str, origin: Origin, *, is_labelled: bool) -> tuple[Waiting, int]:
+        """Remove an event that waits; return it, and its block."""
+        chunk = self._waiting.chunk_of(event_id)
+        block = self._blocks.leave(chunk, origin, is_labelled=is_labelled)
+        waiting = self._waiting.take(event_id)
+        assert waiting is not None
+        return waiting, block
+
+    def _join(self, joined: Joined, block: int) -> list[Record]:
+        """Take an event of a block that has met its label."""
+        self._blocks.note_joined([block], [_delay_ms(self._watermark.time_ms, joined.vector)])
         self._ended.add(joined.vector["event_id"], joined.label)
         self._outcomes.joined([joined])
         return self._train(joined)
@@ -241,16 +287,23 @@ class LabelJoin:
         return self._training.train(joined)
 
     def _wait(
-        self, vector: FeatureVector, predicted: dict[str, Predicted], origin: Origin, place: int
+        self,
+        vector: FeatureVector,
+        predicted: dict[str, Predicted],
+        origin: Origin,
+        place: int,
+        block: int,
     ) -> list[Record]:
         """Let an event wait for its label, unless its time is over as it comes."""
         waiting = Waiting(vector, predicted)
         if vector["event_time_ms"] < self._horizon_ms:
-            return self._give_up(waiting, Fate.EXPIRED, origin, place)
+            return self._give_up(waiting, Fate.EXPIRED, origin, place, block)
+        self._blocks.add_waiting(1)
         self._waiting.put(waiting)
         made: list[Record] = []
-        for each in self._waiting.surplus():
-            made += self._give_up(each, Fate.EVICTED, origin, place + len(made))
+        for chunk, each in self._waiting.surplus():
+            of_it = self._blocks.leave(chunk, origin, is_labelled=False)
+            made += self._give_up(each, Fate.EVICTED, origin, place + len(made), of_it)
         return made + self._release(self._watermark.time_ms, origin, place + len(made))
 
     def _end(self, vector: FeatureVector, fate: Fate, origin: Origin) -> None:
@@ -303,10 +356,9 @@ class LabelJoin:
         """Join what has been held for long enough, and what there is no room for."""
         made: list[Record] = []
         for event_id, known in self._labels.due(watermark_ms):
-            waiting = self._waiting.take(event_id)
-            assert waiting is not None
+            waiting, block = self._take(event_id, origin, is_labelled=True)
             at = place + len(made)
-            made += self._join(_joined(waiting, known.label, known.origin, at, origin))
+            made += self._join(_joined(waiting, known.label, known.origin, at, origin), block)
         return made
 
     def _advance(self, event_time_ms: int, origin: Origin, place: int) -> list[Record]:
@@ -324,21 +376,26 @@ class LabelJoin:
         """End what has waited for too long."""
         self._horizon_ms = watermark_ms - self._wait_ms
         made = self._release(watermark_ms, origin, place)
-        for waiting in self._waiting.expired(self._horizon_ms):
-            made += self._give_up(waiting, Fate.EXPIRED, origin, place + len(made))
+        for chunk, waiting in self._waiting.expired(self._horizon_ms):
+            block = self._blocks.leave(chunk, origin, is_labelled=False)
+            made += self._give_up(waiting, Fate.EXPIRED, origin, place + len(made), block)
+        self._blocks.publish_due(watermark_ms, origin)
         return made + self._labels.orphans(watermark_ms - self._ttl_ms)
 
-    def _give_up(self, waiting: Waiting, fate: Fate, origin: Origin, place: int) -> list[Record]:
+    def _give_up(
+        self, waiting: Waiting, fate: Fate, origin: Origin, place: int, block: int
+    ) -> list[Record]:
         """End an event that waits no longer: with the label that is held, or what silence means."""
         vector, default = waiting.vector, self._default
         held = self._labels.held.take(vector["event_id"])
         if held is not None:
-            return self._join(_joined(waiting, held.label, held.origin, place, origin))
+            return self._join(_joined(waiting, held.label, held.origin, place, origin), block)
         if fate is Fate.EVICTED or default is None or not self._classes.admit(default.label):
             self._end(vector, fate, origin)
             return []
         known_ms = vector["event_time_ms"] + self._wait_ms
-        return self._join(Joined(*waiting, default.label, known_ms, SILENCE, origin, place, origin))
+        joined = Joined(*waiting, default.label, known_ms, SILENCE, origin, place, origin)
+        return self._join(joined, block)
 
 
 def _inside(vector: FeatureVector, label: LabelValue) -> Label:
@@ -356,3 +413,19 @@ def _joined(waiting: Waiting, label: Label, origin: Origin, place: int, met: Ori
     """Return an event with its label, which came in a record of its own, or inside the event."""
     value, time_ms, source = label["label"], label["label_time_ms"], label.get("source")
     return Joined(*waiting, value, time_ms, source, origin, place, met)
+
+
+def _delay_ms(watermark_ms: int | None, vector: FeatureVector) -> int:
+    """Return how far event time has come since an event."""
+    return 0 if watermark_ms is None else max(watermark_ms - vector["event_time_ms"], 0)
+
+
+def _drifted(columns: JoinedColumns, made: Iterable[Record]) -> Iterator[tuple[int, str]]:
+    """Yield the candidates whose loss has drifted, each with the joined event that showed it."""
+    alerts = [each.value for each in made if isinstance(each, AlertRecord)]
+    drifts = [each for each in alerts if each["source"].startswith("loss:")]
+    if not drifts:
+        return
+    places = {each.vector["event_id"]: place for place, each in enumerate(columns.joined)}
+    for alert in drifts:
+        yield places[alert["event_id"]], alert["model"]

@@ -1,14 +1,14 @@
 """Prediction: where an event becomes a prediction.
 
 Reads `features` (feature vectors and labels in one order). Writes `predictions`, `outcomes`,
-`alerts` and `rejects`. Every candidate predicts at the event's place in the log; the champion's
-prediction is published. Events and labels then meet in the label join (`label_join`), which is part
-of this operator, since it keeps what each candidate predicted.
+`evaluations`, `alerts` and `rejects`. Every candidate predicts at the event's place in the log; the
+champion's prediction is published. Events and labels then meet in the label join (`label_join`),
+which is part of this operator, since it keeps what each candidate predicted.
 
 Where learning shares the agent, what is joined is trained on before the next record is looked at.
-At the end of a slice, what baselines predicted is filled in, and predictions and outcomes are made
-as columns. Where learning has an agent of its own, this operator writes `examples` for it, and
-reads `models`.
+At the end of a slice, what baselines predicted is filled in, predictions and outcomes are made as
+columns, and blocks of events whose labels are known are evaluated (`event_blocks`). Where learning
+has an agent of its own, this operator writes `examples` for it, and reads `models`.
 
 An event for which the champion raises an exception goes to `rejects`, as does one whose id is
 known. So does one for which the champion's answer is no prediction, such as NaN; it waits for its
@@ -110,14 +110,14 @@ class PredictionOperator(RecordOperator):
         self._columns: list[PredictionColumns] = []  # of those that served before, in a slice
         self._invalid: KeyedState[int] = KeyedState()  # the champion's invalid predictions
         self._first: KeyedState[Features] = KeyedState()  # that each candidate predicted
-        self._join = LabelJoin(pipeline, training, self.tally)
+        self._join = LabelJoin(pipeline, training, self.tally, definition)
         self.stores |= self._join.stores | {"invalid": self._invalid, "first": self._first}
         if isinstance(training, ExampleWriter):
             self.stores["examples"] = training.written
 
     @classmethod
     def topics_in(cls, agent: Collection[str]) -> Topics:
-        writes = frozenset({"predictions", "outcomes", "alerts", "rejects"})
+        writes = frozenset({"predictions", "outcomes", "evaluations", "alerts", "rejects"})
         if LearningOperator.name in agent:
             return Topics(frozenset({"features"}), writes)
         return Topics(frozenset({"features", "models"}), writes | {"examples"})
@@ -220,10 +220,10 @@ class PredictionOperator(RecordOperator):
 
     def settle(self, made: list[Record]) -> list[Made]:
         self._fill_in_baselines()
-        settled, outcomes = self._join.settle()
+        settled, outcomes, evaluations = self._join.settle(made)
         columns, self._columns = [*self._columns, *self._predictions()], []
         of_outcomes = [] if outcomes is None else [outcomes]
-        return [*columns, *of_outcomes, *inserted(made, settled)]
+        return [*columns, *of_outcomes, *inserted(made, settled), *evaluations]
 
     def readings(self) -> Iterable[Reading]:
         return self._join.readings()

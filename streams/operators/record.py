@@ -17,6 +17,7 @@ from millrace.schemas.records import (
     AcceptedCommand,
     Alert,
     Audit,
+    Evaluation,
     Event,
     Example,
     FeatureVector,
@@ -147,6 +148,17 @@ class OutcomeRecord(Record):
     type = "Outcome"
     value: Outcome
     topic: str = "outcomes"
+
+
+class EvaluationRecord(Record):
+    type = "Evaluation"
+    value: Evaluation
+    topic: str = "evaluations"
+    partition: int | None = 0
+
+    @property
+    def key(self) -> bytes | None:
+        return str(self.value["partition"]).encode()
 
 
 class AlertRecord(Record):

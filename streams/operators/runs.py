@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import repeat
+from itertools import islice, repeat
 
 from millrace.models.candidates.steps import Step
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas.records import FeatureVector, LabelValue, Predicted
 from millrace.streams.operators.classes import Classes
 from millrace.streams.operators.ended_events import EndedEvents
+from millrace.streams.operators.event_blocks import EventBlocks
 from millrace.streams.operators.joined import Joined
 from millrace.streams.operators.label_sources import INSIDE
 from millrace.streams.operators.packing import Waiting
@@ -38,6 +39,8 @@ class Run:
         The events, in order.
     labels_before
         How many labels had been joined before each event.
+    events_before
+        How many events had come when each label was joined, with those that bring their labels.
     joined
         The events that meet their labels, in order of these.
     waiting
@@ -49,6 +52,7 @@ class Run:
     steps: list[Step] = field(default_factory=list)
     events: list[VectorRecord] = field(default_factory=list)
     labels_before: list[int] = field(default_factory=list)
+    events_before: list[int] = field(default_factory=list)
     joined: list[Joined] = field(default_factory=list)
     waiting: dict[str, Waiting] = field(default_factory=dict)
     met: list[str] = field(default_factory=list)
@@ -65,6 +69,7 @@ class Run:
             self.steps.append(Step(features, predicted, None, None, predicted))
             return
         time_ms, origin = vector["event_time_ms"], record.origin
+        self.events_before.append(len(self.events))
         self.joined.append(Joined(vector, predicted, label, time_ms, INSIDE, origin, place, origin))
         self.steps.append(Step(features, predicted, features, label, predicted))
 
@@ -72,6 +77,7 @@ class Run:
         """Add a label and the event that it meets."""
         given, (vector, predicted), origin = record.value, waiting, record.origin
         label, time_ms, source = given["label"], given["label_time_ms"], given.get("source")
+        self.events_before.append(len(self.events))
         self.joined.append(Joined(vector, predicted, label, time_ms, source, origin, place, origin))
         self.steps.append(Step(None, {}, vector["features"], label, predicted))
 
@@ -101,7 +107,8 @@ class Run:
             Joined, vectors, predicted, labels, times_ms, sources, origins, places, origins
         )
         steps = map(Step, features, predicted, features, labels, predicted)
-        return cls([*steps], events, [*range(len(events))], [*joined])
+        count = len(events)
+        return cls([*steps], events, [*range(count)], [*range(1, count + 1)], [*joined])
 
     def first(self, steps: int) -> Run:
         """Return the first steps as a run."""
@@ -114,6 +121,7 @@ class Run:
             done,
             self.events[:events],
             self.labels_before[:events],
+            self.events_before[: len(joined)],
             joined,
             {
                 event_id: Waiting(record.value, predicted)
@@ -131,7 +139,7 @@ class RunFinder:
     ----------
     pipeline
         The definition.
-    waiting, labels, ended, watermark, classes
+    waiting, labels, ended, watermark, classes, blocks
         What the join keeps.
     """
 
@@ -143,6 +151,7 @@ class RunFinder:
         ended: EndedEvents,
         watermark: Watermark,
         classes: Classes,
+        blocks: EventBlocks,
     ) -> None:
         self._names = [*pipeline.models]
         self._wait_ms = wait_ms(pipeline)
@@ -152,6 +161,7 @@ class RunFinder:
         self._ended = ended
         self._watermark = watermark
         self._classes = classes
+        self._blocks = blocks
 
     def find(self, records: Sequence[Record], place: int, most_labels: int) -> Run:
         """Return the run that the next records begin with; it may be empty.
@@ -168,11 +178,13 @@ class RunFinder:
         self._run, self._place = Run(), place
         labels = self._labels
         self._most_labels = 0 if labels.holds else most_labels
+        self._deadline_ms = self._blocks.deadline_ms
         self._held_until_ms = labels.held_until_ms
         is_unsure = labels.some_wait and self._watermark.time_ms is None
         ends_holding = bool(labels.held) and not labels.holds
         if self._learns_without_labels or is_unsure or ends_holding:
             return self._run
+        records = _until_full(records, self._blocks.room)
         if labels.holds:
             return self._of_each(records)
         return self._of_all(records) or self._of_each(records)
@@ -195,6 +207,7 @@ class RunFinder:
         if (
             len(records) - len(unlabelled) > self._most_labels
             or latest_ms - self._wait_ms > oldest_ms
+            or latest_ms >= self._deadline_ms
             or not all(each is None or self._classes.has(each) for each in known)
             or not self._waiting.has_room(len(unlabelled), size_bytes)
         ):
@@ -240,7 +253,7 @@ class RunFinder:
         self._oldest_ms = min(self._oldest_ms, time_ms)
         if self._latest_ms - self._wait_ms > self._oldest_ms:
             return False
-        if self._latest_ms > self._held_until_ms:
+        if self._latest_ms > self._held_until_ms or self._latest_ms >= self._deadline_ms:
             return False
         if not (self._has_room(vector) if label is None else self._is_learnable(label)):
             return False
@@ -276,3 +289,14 @@ class RunFinder:
     def _has_room(self, vector: FeatureVector) -> bool:
         self._size_bytes += self._waiting.most_size_of(vector)
         return self._waiting.has_room(len(self._run.waiting) + 1, self._size_bytes)
+
+
+def _until_full(records: Sequence[Record], room: int) -> Sequence[Record]:
+    """Return records until one more event would come than there is room for."""
+    events = 0
+    for at, record in enumerate(records):
+        if type(record) is VectorRecord:
+            if events == room:
+                return [*islice(records, at)]
+            events += 1
+    return records

@@ -38,6 +38,10 @@ Unpacked: TypeAlias = tuple[int, int, Waiting]
 """The number of arrival and the size of an event, and the event."""
 
 
+Left: TypeAlias = tuple[int, Waiting]
+"""An event that has been removed, with the number of its chunk."""
+
+
 def wait_ms(pipeline: Pipeline) -> int:
     """Return how long an event waits for its label, in milliseconds of event time."""
     return int(pipeline.longest_wait.total_seconds() * 1000)
@@ -180,6 +184,21 @@ class WaitingEvents:
         assert isinstance(value, bytes)
         return value
 
+    def begin_chunk(self) -> int:
+        """Let the next event begin another chunk of what is saved; return that one's number."""
+        self._number += -self._number % BLOCK_EVENTS
+        return self._number // BLOCK_EVENTS
+
+    def go_past(self, chunk: int) -> None:
+        """Let no event that comes be in a chunk before this one: those were of events now gone."""
+        self._number = max(self._number, chunk * BLOCK_EVENTS)
+
+    def chunk_of(self, event_id: str) -> int:
+        """Return the number of the chunk that an event is in, which waits."""
+        value = self._index[event_id]
+        number = value[0] if type(value) is tuple else _PLACE.unpack_from(cast(bytes, value))[0]
+        return cast(int, number) // BLOCK_EVENTS
+
     def take(self, event_id: str) -> Waiting | None:
         """Remove an event and return it, or None where there is none."""
         waiting = self.get(event_id)
@@ -204,9 +223,9 @@ class WaitingEvents:
         if block is not self._newest:
             self._tidy(at, block)
 
-    def expired(self, before_ms: int) -> list[Waiting]:
+    def expired(self, before_ms: int) -> list[Left]:
         """Remove and return the events of earlier times, in order of time, then of arrival."""
-        found: list[Waiting] = []
+        found: list[Left] = []
         while self._index:
             block = self._earliest()
             if block.earliest_ms >= before_ms:
@@ -214,9 +233,9 @@ class WaitingEvents:
             found.append(self._taken(block.earliest()))
         return found
 
-    def surplus(self) -> list[Waiting]:
+    def surplus(self) -> list[Left]:
         """Remove and return the oldest to come, as long as more wait than there is room for."""
-        found: list[Waiting] = []
+        found: list[Left] = []
         index = self._index
         while len(index) > self._limit or (index and self._size_bytes > self._limit_bytes):
             oldest = next(iter(self._blocks.values()))
@@ -239,10 +258,10 @@ class WaitingEvents:
             self.put(waiting)
         self.pack()
 
-    def _taken(self, event_id: str) -> Waiting:
-        waiting = self.take(event_id)
+    def _taken(self, event_id: str) -> Left:
+        chunk, waiting = self.chunk_of(event_id), self.take(event_id)
         assert waiting is not None
-        return waiting
+        return chunk, waiting
 
     def _whole(self, event_id: str, time_ms: int) -> Waiting:
         value = self._index[event_id]

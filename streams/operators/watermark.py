@@ -121,10 +121,13 @@ class Watermark:
             progress[times] = [each + elapsed_ms for each in progress[times]]
         return progress["newest"][0]
 
-    def observe_all(self, times_ms: Sequence[int]) -> None:
-        """Take in the times of several events; equivalent to one `observe` after the other."""
+    def observe_all(self, times_ms: Sequence[int]) -> Sequence[int | None]:
+        """Take in the times of several events, and return the watermark after each.
+
+        It is equivalent to one `observe` after the other.
+        """
         if not times_ms:
-            return
+            return []
         progress = self.store.changing(_KEY, self._start)
         newest, trust = progress["newest"], progress["trust"]
         is_full = len(newest) == _EVENTS
@@ -134,12 +137,12 @@ class Watermark:
             and ascending == sorted(ascending)
             and ascending[-1] <= ascending[0] + self.reach_ms
         ):
-            progress["newest"] = [*newest, *times_ms][-_EVENTS:]
+            seen = [*newest, *times_ms]
+            progress["newest"] = seen[-_EVENTS:]
             progress["trust"] = min(trust + len(times_ms), _MOST_TRUST)
             del progress["ahead"][-len(times_ms) :]
-            return
-        for time_ms in times_ms:
-            self.observe(time_ms)
+            return seen[1 : len(times_ms) + 1]
+        return [*map(self.observe, times_ms)]
 
     def _start(self) -> Progress:
         saved = self._saved_by_01()

@@ -18,13 +18,14 @@ from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.record_parts import id_field, is_at_the_top
 from millrace.models.user_code import shown
 from millrace.schemas import SettingsError
-from millrace.schemas.records import Alert, Outcome, Prediction, Reject
+from millrace.schemas.records import Alert, Evaluation, Outcome, Prediction, Reject
 from millrace.streams.observability.metrics import Metrics
 from millrace.streams.observability.published import Published
 from millrace.streams.observability.scraping import Samples
 from millrace.streams.operators.columns import as_records
 from millrace.streams.operators.record import (
     AlertRecord,
+    EvaluationRecord,
     Origin,
     OutcomeRecord,
     PredictionRecord,
@@ -127,7 +128,7 @@ class Result:
 
     Attributes
     ----------
-    predictions, alerts, rejects, outcomes
+    predictions, alerts, rejects, outcomes, evaluations
         As the topics of these names would hold them.
     metrics
         Candidate or baseline to metric to value, over all examples (prequential). Empty for a
@@ -138,7 +139,7 @@ class Result:
     >>> from millrace.models.pipelines.loans import applications, pipeline
     >>> result = run(pipeline, applications(200))
     >>> result
-    Result(predictions: 200, alerts: 0, rejects: 0, outcomes: 200)
+    Result(predictions: 200, alerts: 0, rejects: 0, outcomes: 200, evaluations: 2)
     >>> result.frame("outcomes")[["event_id", "fate", "label"]].head(1).values.tolist()
     [['0', 'joined', False]]
     """
@@ -147,10 +148,11 @@ class Result:
     alerts: list[Alert] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
+    evaluations: list[Evaluation] = field(default_factory=list)
     metrics: dict[str, dict[str, float | None]] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        lists = ("predictions", "alerts", "rejects", "outcomes")
+        lists = ("predictions", "alerts", "rejects", "outcomes", "evaluations")
         return f"Result({', '.join(f'{name}: {len(getattr(self, name))}' for name in lists)})"
 
     def frame(self, name: str) -> pd.DataFrame:
@@ -175,6 +177,8 @@ class Result:
             self.predictions.append(record.value)
         elif isinstance(record, OutcomeRecord):
             self.outcomes.append(record.value)
+        elif isinstance(record, EvaluationRecord):
+            self.evaluations.append(record.value)
         elif isinstance(record, AlertRecord):
             self.alerts.append(record.value)
         elif isinstance(record, RejectRecord):

@@ -29,6 +29,7 @@ from millrace.streams.operators.record import (
     AcceptedRecord,
     AlertRecord,
     AuditRecord,
+    EvaluationRecord,
     EventRecord,
     ExampleRecord,
     LabelRecord,
@@ -51,7 +52,7 @@ _RECORDS: Mapping[str, type[Record]] = {
     for each in (
         *(EventRecord, LabelRecord, VectorRecord, PredictionRecord, OutcomeRecord),
         *(ExampleRecord, SnapshotRecord, AlertRecord, RejectRecord),
-        *(AcceptedRecord, AuditRecord, RemovalRecord),
+        *(AcceptedRecord, AuditRecord, RemovalRecord, EvaluationRecord),
     )
 }
 _LABELLED = frozenset({"Event", "Label", "FeatureVector", "Example"})
@@ -64,6 +65,7 @@ SHIPPED: Mapping[str, RecordType] = {
         (
             *("label", "removal", "feature_vector", "prediction", "outcome", "example"),
             *("model_snapshot", "alert", "reject", "command", "accepted_command", "audit"),
+            "evaluation",
         ),
     )
 }

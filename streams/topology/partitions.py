@@ -38,8 +38,8 @@ def fitting_partitions(
     --------
     >>> from millrace.streams.topology.chain import parse_chain
     >>> counts = fitting_partitions(parse_chain("default"), {"events": 6}, default=4)
-    >>> {*counts.values()}
-    {6}
+    >>> counts["evaluations"], {*counts.values()}
+    (1, {1, 6})
     >>> counts = fitting_partitions(parse_chain("default"), {"events": 6, "clean": 4}, default=4)
     >>> [counts[each] for each in ("labels", "features", "state.ingest", "state.feature")]
     [6, 4, 6, 4]

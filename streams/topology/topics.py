@@ -28,6 +28,8 @@ _COMPACTED_SOON = {  # by default Kafka would keep every model of a week, or of 
 INTERNAL_COMPRESSION = "lz4"
 """How a producer compresses, unless all that it writes is outputs."""
 
+_LONG = 10
+
 _UNCOMPRESSED = {"none": "uncompressed"}  # what brokers call it
 
 
@@ -66,6 +68,8 @@ class Topic:
         Whether the broker keeps the newest record of each key, rather than those of some time.
     is_kept
         Whether the broker keeps all records for ever.
+    is_kept_long
+        Whether it keeps them ten times as long as the retention that is set.
     is_stamped_by_broker
         Whether the time of a record is that at which the broker has received it.
     partitions
@@ -81,6 +85,7 @@ class Topic:
     key: str = PIPELINE_KEY
     is_compacted: bool = False
     is_kept: bool = False
+    is_kept_long: bool = False
     is_stamped_by_broker: bool = False
     partitions: int | None = None
     is_as_wide_as_inputs: bool = False
@@ -120,6 +125,12 @@ TOPICS: Mapping[str, Topic] = {
         ),
         Topic("predictions", Use.OUTPUT, ("Prediction",), "A prediction for each event."),
         Topic("outcomes", Use.OUTPUT, ("Outcome",), "What became of each event and label."),
+        Topic(
+            *("evaluations", Use.OUTPUT, ("Evaluation",), "How each candidate does, by blocks."),
+            key="partition of the events",
+            is_kept_long=True,
+            partitions=1,
+        ),
         Topic("examples", Use.INTERNAL, ("Example", _ACCEPTED), "Labelled events, for learning."),
         Topic(
             *("models", Use.INTERNAL, ("ModelSnapshot",), "The newest models.", "scope key"),
@@ -269,6 +280,7 @@ def topic_settings(
     recompressed = {"compression.type": _UNCOMPRESSED.get(compression, compression)}
     large = {"max.message.bytes": str(MAX_RECORD_BYTES)}
     delete = {"cleanup.policy": "delete", "retention.ms": str(retention_ms)}
+    keep_long = delete | {"retention.ms": str(_LONG * retention_ms)}
     keep = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
     compact = {"cleanup.policy": "compact", **_COMPACTED_SOON}
     return [
@@ -276,7 +288,15 @@ def topic_settings(
             name=prefix + topic.name,
             partitions=topic.partitions or partitions,
             replication=replication,
-            config=(compact if topic.is_compacted else keep if topic.is_kept else delete)
+            config=(
+                compact
+                if topic.is_compacted
+                else keep
+                if topic.is_kept
+                else keep_long
+                if topic.is_kept_long
+                else delete
+            )
             | ({} if topic.use is Use.INPUT else large)
             | ({"message.timestamp.type": "LogAppendTime"} if topic.is_stamped_by_broker else {})
             | (recompressed if topic.name in mixed else {}),

@@ -40,7 +40,7 @@ from tests.chaos.likeness import difference, entries_of
 from tests.chaos.load import Ledger
 from tests.chaos.topics import PARTITIONS, read
 
-_FOLDED = ("features", "predictions", "outcomes", "alerts", "rejects", "audit")
+_FOLDED = (*("features", "predictions", "outcomes", "evaluations", "alerts", "rejects", "audit"),)
 _TOPICS = ("commands", "clean", *_FOLDED)
 
 
@@ -70,6 +70,7 @@ class Checker:
             topic: read(settings.bootstrap, full_name(self._prefix, topic))
             for topic in (*self._inputs, *_TOPICS)
         }
+        self._logs["evaluations"] = _by_partition(self._logs["evaluations"])
 
     def run(self) -> Findings:
         """Check everything."""
@@ -374,3 +375,11 @@ def _in_order(
 def _short(value: Any) -> str:
     text = json.dumps(value, default=repr) if isinstance(value, dict) else repr(value)
     return text if len(text) < 400 else f"{text[:400]}..."
+
+
+def _by_partition(logs: list[list[Message]]) -> list[list[Message]]:
+    """Return blocks of events, which are all on one partition, by the partition of their events."""
+    found: list[list[Message]] = [[] for _ in range(PARTITIONS)]
+    for message in (each for log in logs for each in log):
+        found[_plain(message.value() or b"", "evaluations")["partition"]].append(message)
+    return found

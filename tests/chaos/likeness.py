@@ -89,4 +89,12 @@ def entries_of(store: StateStore) -> list[tuple[str, object]]:
     """
     if isinstance(store, WaitingState):
         return [(each.vector["event_id"], each) for each in store.events]
-    return [*cast(KeyedState[object], store).items()]
+    entries = cast(KeyedState[object], store).items()
+    return [(key, _without_place(value)) for key, value in entries]
+
+
+def _without_place(value: object) -> object:
+    """Return a value, but for where the events of a block wait."""
+    if isinstance(value, dict) and "first_chunk" in value:
+        return {name: each for name, each in value.items() if name != "first_chunk"}
+    return value

@@ -39,7 +39,7 @@ def name_here(pipeline: str, source: str) -> str:
 
 def width(topic: str) -> int:
     """Return how many partitions a topic has."""
-    if topic.endswith(".commands"):
+    if topic.endswith((".commands", ".evaluations")):
         return 1
     return next(
         (count for name, count in SOURCES.items() if topic.endswith(f"-{name}")), PARTITIONS

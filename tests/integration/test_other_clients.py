@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.platform, pytest.mark.timeout(300)]
 COUNT = 400
 BROKEN = b"\x01 no event"
 CLIENTS = {"python": python_client, "node": node_client}
-TOPICS = ("predictions", "outcomes", "alerts", "rejects", "audit")
+TOPICS = ("predictions", "outcomes", "evaluations", "alerts", "rejects", "audit")
 OTHER = {"type": "record", "name": "Prediction", "fields": [{"name": "x", "type": "string"}]}
 
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")

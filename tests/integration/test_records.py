@@ -348,10 +348,12 @@ def test_topics_are_kept_as_asked(kafka: str, flow: Flow) -> None:
     names = [name for name in known if name.startswith(f"{flow.name}.")]
     state = {f"state.{each}" for each in (*OPERATORS, "control")}
     streams = {"clean", "features", "examples", "predictions", "outcomes", "alerts", "rejects"}
+    streams |= {"evaluations"}
     inputs, kept = {"events", "labels"}, {"audit", "commands"}
     compacted = state | {"models", "definitions"}
     assert {name.partition(".")[2] for name in names} == compacted | streams | inputs | kept
-    single = {f"{flow.name}.{each}" for each in ("commands", "definitions", "state.control")}
+    alone = ("commands", "definitions", "evaluations", "state.control")
+    single = {f"{flow.name}.{each}" for each in alone}
     assert {len(known[name].partitions) for name in single} == {1}
     assert {len(known[name].partitions) for name in {*names} - single} == {PARTITIONS}
     resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
@@ -362,6 +364,7 @@ def test_topics_are_kept_as_asked(kafka: str, flow: Flow) -> None:
             assert config["cleanup.policy"] == "compact"
         else:
             assert config["cleanup.policy"] == "delete"
-            assert config["retention.ms"] == ("-1" if topic in kept else str(2 * 3_600_000))
+            hours = 20 if topic == "evaluations" else 2
+            assert config["retention.ms"] == ("-1" if topic in kept else str(hours * 3_600_000))
         if topic not in inputs:
             assert config["max.message.bytes"] == str(16 * 1024 * 1024)

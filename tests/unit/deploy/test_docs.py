@@ -92,6 +92,8 @@ def _shown(default: object) -> str:
 def _cleanup(topic: Topic) -> str:
     if topic.is_kept:
         return "delete (kept for ever)"
+    if topic.is_kept_long:
+        return "delete (kept ten times as long)"
     return "compact" if topic.is_compacted else "delete"
 
 

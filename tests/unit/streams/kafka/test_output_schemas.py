@@ -15,7 +15,7 @@ from millrace.streams.kafka.output_schemas import output_schemas, registered_out
 from millrace.streams.settings import Settings
 
 PREFIX = "loans."
-TYPES = {"Alert", "Audit", "Outcome", "Prediction", "Reject"}
+TYPES = {"Alert", "Audit", "Evaluation", "Outcome", "Prediction", "Reject"}
 OTHER = {"type": "record", "name": "Other", "fields": []}
 
 

@@ -12,7 +12,7 @@ from millrace.streams.operators.context import LoadModels
 from millrace.streams.operators.examples import ExampleWriter
 from millrace.streams.operators.keyed_state import KeyedState
 from millrace.streams.operators.prediction import PredictionOperator
-from millrace.streams.operators.record import OutcomeRecord, Record
+from millrace.streams.operators.record import EvaluationRecord, OutcomeRecord, Record
 from millrace.streams.operators.scope import ScopedModels
 from millrace.streams.operators.slice import Slice
 
@@ -35,7 +35,7 @@ class Apart:
     def process(self, record: Record) -> list[Record]:
         made = self.operator.run(Slice([record]))
         self.outcomes += [each.value for each in made if isinstance(each, OutcomeRecord)]
-        return [each for each in made if not isinstance(each, OutcomeRecord)]
+        return [each for each in made if not isinstance(each, OutcomeRecord | EvaluationRecord)]
 
     @property
     def waiting(self) -> list[str]:

@@ -334,6 +334,8 @@ def test_memory_is_bounded(name: str, cases: dict[str, Case]) -> None:
         "held": 1,
         "invalid": 1,
         "first": 1,
+        "blocks": 2,
+        "blocks_progress": 1,
     }
     operator = case.make()
     for record in case.records:

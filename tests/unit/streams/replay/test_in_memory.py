@@ -100,7 +100,7 @@ def test_slices_change_nothing(size: int, make_pipeline: Make, rows: Make) -> No
     pipeline = make_pipeline()
     result = run(pipeline, rows(), label_delay=7, clock=lambda: NOW)
     made = folded(pipeline, rows(), size)
-    for topic in ("predictions", "outcomes", "alerts", "rejects"):
+    for topic in ("predictions", "outcomes", "evaluations", "alerts", "rejects"):
         assert getattr(result, topic) == [value for name, value in made if name == topic]
     assert (len(result.predictions), len(result.outcomes)) == (450, 450)
 
@@ -325,7 +325,7 @@ def test_rows_of_another_kind(given: Any, message: str, make_pipeline: Make) -> 
 
 def test_a_result_shows_how_much_there_is(make_pipeline: Make, rows: Make) -> None:
     """A notebook does not print every record."""
-    expected = "Result(predictions: 3, alerts: 0, rejects: 0, outcomes: 3)"
+    expected = "Result(predictions: 3, alerts: 0, rejects: 0, outcomes: 3, evaluations: 0)"
     assert repr(run(make_pipeline(), rows(count=3))) == expected
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from operator import itemgetter
 from typing import Any
 
 import pytest
@@ -105,8 +106,8 @@ def effects(made: list[Any]) -> list[tuple[str, ...]]:
     ]
 
 
-def without_definition(values: Sequence[Any]) -> list[Any]:
-    """Return predictions, whichever definition they name."""
+def without_definition(values: Iterable[Any]) -> list[Any]:
+    """Return predictions, or blocks of events, whichever definition they name."""
     return [{**each, "definition": ""} for each in values]
 
 
@@ -160,11 +161,16 @@ def test_it_is_as_a_file_that_has_it(
     (ours, made), (theirs, of_file) = results
     for topic in ("outcomes", "alerts"):
         assert of(topic, made) == of(topic, of_file)
-    one, other = (without_definition(of("predictions", each)) for each in (made, of_file))
-    assert one == other
+    for topic in ("predictions", "evaluations"):
+        one, other = (without_definition(of(topic, each)) for each in (made, of_file))
+        assert one == other != []
     expected = kept(theirs)
     for store, entries in kept(ours).items():
-        if store != "audit/trail":
+        if store == "prediction/blocks":
+            blocks = (map(itemgetter(1), each) for each in (expected[store], entries))
+            one, other = map(without_definition, blocks)
+            assert one == other
+        elif store != "audit/trail":
             assert difference(expected[store], entries) is None, store
 
 

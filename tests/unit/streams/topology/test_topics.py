@@ -30,7 +30,7 @@ def settings(chain: str = "default", **changes: Any) -> dict[str, TopicSettings]
 
 
 INPUTS = {"events", "labels"}
-OUTPUTS = {"predictions", "outcomes", "alerts", "audit", "rejects"}
+OUTPUTS = {"predictions", "outcomes", "evaluations", "alerts", "audit", "rejects"}
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_topics_of_a_chain(chain: str, internal: set[str], states: set[str]) -> 
 
 
 def test_who_a_topic_is_for() -> None:
-    """Users produce events, labels and commands, and consume five topics; the rest is internal."""
+    """Users produce events, labels and commands, and consume six topics; the rest is internal."""
     uses = {each.name: each.use for each in topics_of(agents("split"))}
     assert {name for name, use in uses.items() if use is Use.INPUT} == INPUTS
     assert {name for name, use in uses.items() if use is Use.OUTPUT} == OUTPUTS
@@ -71,16 +71,20 @@ def test_the_table_agrees_with_the_operators() -> None:
     assert known | {"definitions"} == {*TOPICS}
 
 
+ALONE = {"p.commands", "p.definitions", "p.evaluations"}
+KEPT_LONGER_MS = {"p.audit": "-1", "p.commands": "-1", "p.evaluations": "10000"}
+
+
 def test_what_a_broker_is_asked_for() -> None:
-    """State is compacted, audit and commands are kept; our own records may be large."""
+    """State is compacted, audit and commands are kept, evaluations for long; ours may be large."""
     made = settings()
     for name, topic in made.items():
         assert topic.replication == 2
-        assert topic.partitions == (1 if name in ("p.commands", "p.definitions") else 3)
+        assert topic.partitions == (1 if name in ALONE else 3)
         keeps = name in ("p.definitions", "p.models") or name.startswith("p.state.")
         assert topic.config["cleanup.policy"] == ("compact" if keeps else "delete")
         assert topic.config.get("retention.ms") == (
-            None if keeps else "-1" if name in ("p.audit", "p.commands") else "1000"
+            None if keeps else KEPT_LONGER_MS.get(name, "1000")
         )
         large = None if name in ("p.events", "p.labels") else str(MAX_RECORD_BYTES)
         assert topic.config.get("max.message.bytes") == large
