@@ -116,6 +116,10 @@ class Evidence:
         self.total += total
         self.squares += squares
 
+    def turned(self) -> Evidence:
+        """Return the same with the two in each other's places: what was better is worse."""
+        return Evidence(self.n, -self.total, self.squares, self.about_worse, self.about_better)
+
     @property
     def mean(self) -> float:
         """Mean difference; above 0 where the challenger is better, and 0 before the first label."""

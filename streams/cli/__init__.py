@@ -52,6 +52,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     },
     "Operate": {
         "topics": "List a pipeline's topics on a broker, or create them.",
+        "models": "Show every candidate, and whether another one should serve.",
         "state": "Show what the saved models have learned.",
         "audit": "Show who changed what a pipeline does, or check that the trail is whole.",
         "snapshot": OF_THE_LOG["snapshot"].does,

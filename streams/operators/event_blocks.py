@@ -59,8 +59,8 @@ class Block(TypedDict):
         How many events it has, and how many of them wait.
     first_time_ms, last_time_ms
         The earliest and the latest event time.
-    deadline_ms
-        The watermark from which on it waits no longer; None while events are added.
+    closed_ms
+        The latest event time, of it and of those before it; None while events are added.
     loss_bound
         The loss that counts as 1; None where it is not known.
     drifted
@@ -76,7 +76,7 @@ class Block(TypedDict):
     waiting: int
     first_time_ms: int
     last_time_ms: int
-    deadline_ms: int | None
+    closed_ms: int | None
     loss_bound: float | None
     drifted: list[str]
     candidates: dict[str, BlockLosses]
@@ -89,6 +89,8 @@ class Progress(TypedDict):
     ----------
     delays
         How many labels took less than 2^n milliseconds of event time, and at least half as long.
+    wait_ms
+        How long after that labels are waited for.
     late_labels
         Labels of published blocks that came since the last block was published.
     scale
@@ -96,6 +98,7 @@ class Progress(TypedDict):
     """
 
     delays: list[float]
+    wait_ms: int
     late_labels: int
     scale: float | None
 
@@ -175,8 +178,7 @@ class EventBlocks:
     def deadline_ms(self) -> float:
         """The watermark at which the oldest block is published; infinite if it is being filled."""
         self._filling()
-        deadline_ms = self.store[str(self._oldest)]["deadline_ms"]
-        return inf if deadline_ms is None else deadline_ms
+        return self._deadline_ms(self.store[str(self._oldest)])
 
     def add(self, times_ms: Sequence[int]) -> int:
         """Take events of these times; return the number of their block."""
@@ -286,8 +288,8 @@ class EventBlocks:
         """Publish the oldest blocks, as long as each waits for nothing more."""
         while self._first_chunks:
             block = self.store[str(self._oldest)]
-            deadline_ms = block["deadline_ms"]
-            if deadline_ms is None or (block["waiting"] and watermark_ms < deadline_ms):
+            is_open = block["closed_ms"] is None
+            if is_open or (block["waiting"] and watermark_ms < self._deadline_ms(block)):
                 return
             progress = self._progress()
             late_labels, progress["late_labels"] = progress["late_labels"], 0
@@ -312,7 +314,7 @@ class EventBlocks:
             "waiting": 0,
             "first_time_ms": 0,
             "last_time_ms": 0,
-            "deadline_ms": None,
+            "closed_ms": None,
             "loss_bound": 1.0 if self._is_bounded else None,
             "drifted": [],
             "candidates": {},
@@ -331,20 +333,27 @@ class EventBlocks:
     def _close(self) -> None:
         """Let no more events come to the block that is being filled."""
         number, block = self._filling()
-        deadline_ms = block["last_time_ms"] + self._wait_ms + 1
-        if len(self._first_chunks) > 1:  # none is due before an older one: see `deadline_ms`
-            before_ms = self.store[str(number - 1)]["deadline_ms"]
-            deadline_ms = max(deadline_ms, before_ms or 0)
-        self._changing(number)["deadline_ms"] = deadline_ms
+        closed_ms = block["last_time_ms"]
+        if len(self._first_chunks) > 1:
+            closed_ms = max(closed_ms, self.store[str(number - 1)]["closed_ms"] or 0)
+        self._changing(number)["closed_ms"] = closed_ms
+        self._progress()["wait_ms"] = self._enough_ms()
 
-    @property
-    def _wait_ms(self) -> int:
-        """How long labels are waited for."""
+    def _enough_ms(self) -> int:
+        """Return how long it is enough to wait for labels, by those that have come."""
         delays = self._progress()["delays"]
         if self._takes_default or not any(delays):
             return self._longest_ms
         reached = [each >= _QUANTILE * sum(delays) for each in accumulate(delays)]
         return min(self._longest_ms, _TIMES_DELAY << reached.index(True))
+
+    def _deadline_ms(self, block: Block) -> float:
+        """Return the watermark at which a block is published; infinite if it is being filled.
+
+        No block is due before an older one. What is due changes only where a block is closed.
+        """
+        closed_ms = block["closed_ms"]
+        return inf if closed_ms is None else closed_ms + self._progress()["wait_ms"] + 1
 
     def _lost(self, columns: JoinedColumns) -> Iterator[_Lost]:
         """Yield what each candidate lost by the events of each block."""
@@ -367,7 +376,10 @@ class EventBlocks:
 
     def _progress(self) -> Progress:
         return self.progress.changing(
-            _PROGRESS, lambda: Progress(delays=[0.0] * _DOUBLINGS, late_labels=0, scale=None)
+            _PROGRESS,
+            lambda: Progress(
+                delays=[0.0] * _DOUBLINGS, wait_ms=self._longest_ms, late_labels=0, scale=None
+            ),
         )
 
     def _bound(self) -> None:

@@ -329,3 +329,15 @@ def test_it_is_saved_as_plain_data():
 def test_what_was_saved_without_a_field_is_read():
     """A field that is added later has a default."""
     assert Evidence.from_fields({"n": 1, "total": 1.0}) == Evidence(n=1, total=1.0)
+
+
+def test_in_each_others_places() -> None:
+    """What spoke for the one speaks for the other; turned twice, it is what it was."""
+    evidence = Evidence()
+    for total in (8.0, 3.0, -1.0):
+        evidence.add(100, total, 20.0)
+    turned = evidence.turned()
+    assert (turned.mean, turned.n) == (-evidence.mean, 300)
+    assert turned.log_e() == evidence.log_e_worse()
+    assert turned.log_e_worse() == evidence.log_e()
+    assert turned.turned() == evidence

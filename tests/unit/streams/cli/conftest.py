@@ -35,8 +35,8 @@ def call(
     def make(_settings: object) -> FakeClients:
         return FakeClients(broker)
 
-    names = ("topics", "produce", "consume", "state", "reproduce", "audit", "asking", "restore")
-    for command in names:
+    names = ("topics", "produce", "consume", "state", "models", "reproduce", "audit", "asking")
+    for command in (*names, "restore"):
         monkeypatch.setattr(f"millrace.streams.cli.{command}.KafkaClients", make)
 
     def call(*arguments: str) -> tuple[int, str, str]:

@@ -1,0 +1,189 @@
+"""`millrace models`: every candidate, how it does, and whether another should serve."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from millrace.streams.cli.console import output
+from millrace.streams.cli.options import (
+    pass_settings,
+    pipeline_option,
+    require_broker,
+    running_broker,
+)
+from millrace.streams.escaping import printable, printable_json
+from millrace.streams.formats.json import to_json
+from millrace.streams.kafka.clients import KafkaClients
+from millrace.streams.settings import Settings
+
+if TYPE_CHECKING:
+    from millrace.models.selection.contest import Contest, Standing
+
+_ALPHA = 0.05  # of the intervals
+_BAR = 10  # characters on each side
+_NOTHING = "No block of a hundred events has all its labels yet, or has waited long enough."
+_EXAMPLES = """\b
+Examples:
+  millrace models -p pipeline.py -b localhost:9092
+  millrace models -p pipeline.py -b localhost:9092 --watch
+  millrace models -p pipeline.py -b localhost:9092 --json | jq .candidates"""
+
+
+@click.command(epilog=_EXAMPLES)
+@pipeline_option
+@running_broker
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--watch", "is_watched", is_flag=True, help="Go on, until Ctrl-C.")
+@pass_settings
+def models(settings: Settings, as_json: bool, is_watched: bool) -> int:
+    """Show every candidate: how it does, and whether it is better than the one that serves.
+
+    All candidates are compared by the same events, in the order in which those came, since the
+    champion serves. A difference is that of the losses, each in [0, 1]: with classes, 5.0 points
+    are five errors fewer in a hundred events. Its interval holds at any time, with 95 %: look as
+    often as you like. The bar shows how much of a proof there is, to the left that the candidate
+    is worse, to the right that it is better by more than a point; a full side is a proof. Nothing
+    is promoted by itself.
+    """
+    require_broker(settings)
+    if as_json and is_watched:
+        raise click.UsageError("--watch shows a table; leave out --json")
+    pipeline = settings.load_pipeline()
+    from millrace.models.candidates.baselines import baselines
+    from millrace.models.pipeline.tasks import Task
+    from millrace.streams.kafka.registry import read_outputs
+    from millrace.streams.tools.evaluations import follow_contest
+
+    names = [*baselines(Task(pipeline.task))]
+    contests = follow_contest(KafkaClients(settings), pipeline, read_outputs(settings))
+    with closing(contests):
+        if as_json:
+            click.echo(printable_json(to_json(_as_json(next(contests), names))))
+        elif is_watched:
+            with Live(console=output(), auto_refresh=False) as live:
+                for contest in contests:
+                    live.update(_view(contest, names), refresh=True)
+        else:
+            output().print(_view(next(contests), names), soft_wrap=True)
+    return 0
+
+
+def _view(contest: Contest, baselines: list[str]) -> Group:
+    """Return a table, and what it means."""
+    if not contest.blocks:
+        return Group(Text(_NOTHING))
+    table = Table(title_justify="left", title=_title(contest))
+    for column in ("model", "role"):
+        table.add_column(column, no_wrap=True)
+    for column in ("mean loss", "better by, in points"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("worse      │ better", no_wrap=True)
+    standings = _in_order(contest, baselines)
+    for each in standings:
+        mean, role = each.mean_loss, _role(each, contest, baselines)
+        cells: list[str | Text] = [each.name, role, "-" if mean is None else f"{mean:.4g}"]
+        if role != "champion":
+            bar = Text() if role == "baseline" else _bar(each)
+            cells += [_difference(each), bar]
+        table.add_row(*cells, style="bold" if role == "champion" else "")
+    lines = [
+        f"{each.name} {_meaning(each)}"
+        for each in standings
+        if _role(each, contest, baselines) in ("candidate", "challenger")
+    ]
+    if late := contest.late_labels:
+        lines.append(f"Labels that came after their blocks, and count for none: {late:,}")
+    return Group(table, *map(Text, map(printable, lines)))
+
+
+def _title(contest: Contest) -> str:
+    since = datetime.fromtimestamp((contest.since_ms or 0) / 1000, UTC)
+    labels = contest.standings[contest.champion].labels
+    return f"{contest.champion} serves; {labels:,} labels since {since:%Y-%m-%d %H:%M} UTC"
+
+
+def _in_order(contest: Contest, baselines: list[str]) -> list[Standing]:
+    """Return the champion, then who is ahead; baselines are last."""
+
+    def place(standing: Standing) -> tuple[bool, bool, float]:
+        is_baseline = standing.name in baselines
+        return is_baseline, standing.name != contest.champion, -standing.evidence.mean
+
+    return sorted(contest.standings.values(), key=place)
+
+
+def _role(standing: Standing, contest: Contest, baselines: list[str]) -> str:
+    from millrace.models.selection.contest import role_of
+
+    return role_of(standing.name, contest.champion, baselines)
+
+
+def _difference(standing: Standing) -> str:
+    """Return the mean difference with its interval, in points."""
+    if not standing.evidence.n:
+        return "-"
+    lower, upper = standing.evidence.interval(_ALPHA)
+    return f"{100 * standing.evidence.mean:+.1f} ({100 * lower:+.1f} to {100 * upper:+.1f})"
+
+
+def _bar(standing: Standing) -> Text:
+    """Return how much of a proof there is of being worse, and of being better."""
+    worse, better = (
+        min(max(round(_BAR * proof), 0), _BAR) for proof in (standing.counter_proof, standing.proof)
+    )
+    return Text.assemble(
+        ("·" * (_BAR - worse), "dim"),
+        ("█" * worse, "red"),
+        " │ ",
+        ("█" * better, "green"),
+        ("·" * (_BAR - better), "dim"),
+    )
+
+
+def _meaning(standing: Standing) -> str:
+    """Return in words what the evidence says, and what it takes to say more."""
+    name, rival, needed = standing.name, standing.rival, standing.labels_needed
+    if standing.proof >= 1:
+        proven = f"is better than {rival} by more than a point: this is proven."
+        return f"{proven} `millrace promote {name}` lets it serve."
+    if standing.counter_proof >= 1:
+        return f"is worse than {rival}: this is proven."
+    if needed is not None:
+        labels = f"about {needed:,} labels more would prove it, if the difference stays as it is"
+        return f"is ahead of {rival} by more than a point; {labels}."
+    ahead = "ahead of" if standing.evidence.mean > 0 else "not ahead of"
+    return f"is {ahead} {rival}" + (" by less than a point." if ahead == "ahead of" else ".")
+
+
+def _as_json(contest: Contest, baselines: list[str]) -> dict[str, Any]:
+    """Return the same as data."""
+    return {
+        "champion": contest.champion,
+        "since_ms": contest.since_ms,
+        "blocks": contest.blocks,
+        "late_labels": contest.late_labels,
+        "round": contest.round_number,
+        "candidates": {
+            each.name: {
+                "role": _role(each, contest, baselines),
+                "rival": each.rival,
+                "labels": each.labels,
+                "missing": each.missing,
+                "mean_loss": each.mean_loss,
+                "difference": each.evidence.mean,
+                "interval": [*each.evidence.interval(_ALPHA)],
+                "proof": each.proof,
+                "counter_proof": each.counter_proof,
+                "labels_needed": each.labels_needed,
+            }
+            for each in _in_order(contest, baselines)
+        },
+    }

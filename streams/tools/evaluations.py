@@ -1,0 +1,56 @@
+"""The blocks of events on the topic `evaluations`: who is ahead."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import closing, suppress
+from typing import cast
+
+from confluent_kafka import OFFSET_BEGINNING, TopicPartition
+
+from millrace.models.candidates.baselines import baselines
+from millrace.models.pipeline.definition import Pipeline
+from millrace.models.pipeline.tasks import Task
+from millrace.models.selection.contest import Contest
+from millrace.schemas import RecordError
+from millrace.schemas.records import Evaluation
+from millrace.streams.formats import Outputs
+from millrace.streams.kafka.admin import count_partitions
+from millrace.streams.kafka.protocols import Clients
+from millrace.streams.kafka.reading import TopicReader
+from millrace.streams.topology.codec import SHIPPED
+from millrace.streams.topology.topics import topic_prefix
+
+_POLL_SECONDS = 0.5
+
+
+def follow_contest(
+    clients: Clients, pipeline: Pipeline, outputs: Outputs | None = None
+) -> Generator[Contest, None, None]:
+    """Yield what the blocks of a pipeline have shown, and again whenever more have come.
+
+    What somebody else wrote to the topic is passed over.
+
+    Raises
+    ------
+    BrokerError
+        The broker does not answer, or has no such topic.
+    """
+    contest = Contest([*baselines(Task(pipeline.task))])
+    topic = f"{topic_prefix(pipeline)}evaluations"
+    partitions = range(count_partitions(clients, topic))
+    places = [TopicPartition(topic, each, OFFSET_BEGINNING) for each in partitions]
+    with closing(TopicReader(clients, places)) as reader:
+        is_first = True
+        while True:
+            messages = reader.take(_POLL_SECONDS)
+            for message in messages:
+                with suppress(RecordError):
+                    contest.add(_block(message.value() or b"", outputs or Outputs()))
+            if not reader.unfinished and (messages or is_first):
+                is_first = False
+                yield contest
+
+
+def _block(data: bytes, outputs: Outputs) -> Evaluation:
+    return cast(Evaluation, outputs.decode(SHIPPED["Evaluation"], data))

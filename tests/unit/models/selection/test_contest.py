@@ -1,0 +1,148 @@
+"""A contest pools blocks of all partitions, and begins anew where what it shows is over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from millrace.models.selection.contest import Contest, role_of
+from millrace.schemas.records import BlockLosses, Evaluation
+
+
+def losses(difference: float, rival: str = "tree") -> BlockLosses:
+    """Return the losses of a hundred events at which a candidate is better by so much in all."""
+    return BlockLosses(
+        rival=rival,
+        events=100,
+        missing=0,
+        loss=20.0 - difference,
+        bounded_loss=20.0 - difference,
+        difference=difference,
+        squared_difference=abs(difference) + 10.0,
+    )
+
+
+def block(partition: int = 0, champion: str = "tree", /, **changes: Any) -> Evaluation:
+    """Return a block; candidates are given by how much better they are."""
+    candidates = changes.pop("candidates", {"bayes": 5.0, "tree": 0.0})
+    made = Evaluation(
+        partition=partition,
+        number=0,
+        definition="",
+        champion=champion,
+        first_time_ms=7,
+        last_time_ms=8,
+        events=100,
+        late_labels=0,
+        loss_bound=1.0,
+        drifted=[],
+        candidates={name: losses(each, champion) for name, each in candidates.items()},
+    )
+    made.update(changes)  # type: ignore[typeddict-item]
+    return made
+
+
+@pytest.fixture
+def contest() -> Contest:
+    return Contest(["prior"])
+
+
+def test_partitions_are_pooled(contest: Contest) -> None:
+    """Labels, losses and differences of all partitions count."""
+    for partition in (0, 1, 2, 1):
+        contest.add(block(partition))
+    bayes = contest.standings["bayes"]
+    assert (bayes.labels, bayes.evidence.n, bayes.evidence.total) == (400, 400, 20.0)
+    assert bayes.mean_loss == pytest.approx(0.15)
+    assert (contest.champion, contest.blocks, contest.since_ms) == ("tree", 4, 7)
+
+
+def test_tests_of_a_round_share_alpha(contest: Contest) -> None:
+    """Each of two has half of the first round's share; baselines have none."""
+    contest.add(block(candidates={"bayes": 1.0, "linear": 2.0, "prior": -3.0, "tree": 0.0}))
+    shares = {name: each.alpha for name, each in contest.standings.items()}
+    assert shares["bayes"] == shares["linear"] == pytest.approx(0.05 * 0.6079 / 2, rel=1e-3)
+    assert shares["prior"] is shares["tree"] is None
+
+
+def test_one_that_comes_later_begins_another_round(contest: Contest) -> None:
+    """Its share is that of the second round; the others keep theirs, and their evidence."""
+    contest.add(block())
+    before = contest.standings["bayes"].alpha
+    contest.add(block(candidates={"bayes": 5.0, "tree": 0.0, "late": 1.0}))
+    assert contest.round_number == 2
+    assert contest.standings["bayes"].alpha == before
+    assert contest.standings["bayes"].labels == 200
+    assert contest.standings["late"].alpha == pytest.approx(before / 4 if before else 0)
+
+
+def test_another_champion_begins_anew(contest: Contest) -> None:
+    """All are compared with it from then on; what was known of it and the former one stays."""
+    for _ in range(3):
+        contest.add(block(candidates={"bayes": 5.0, "linear": 1.0, "tree": 0.0}))
+    contest.add(block(0, "bayes", candidates={"bayes": 0.0, "linear": -2.0, "tree": -4.0}))
+    assert (contest.champion, contest.blocks, contest.round_number) == ("bayes", 1, 2)
+    tree, linear = contest.standings["tree"], contest.standings["linear"]
+    assert (tree.evidence.n, tree.evidence.total) == (400, -19.0)
+    assert (linear.evidence.n, linear.evidence.total) == (100, -2.0)
+
+
+def test_a_partition_that_is_behind_brings_no_champion_back(contest: Contest) -> None:
+    """Its blocks under the former champion are passed over until it has caught up."""
+    for partition in (0, 1):
+        contest.add(block(partition))
+    contest.add(block(0, "bayes", candidates={"bayes": 0.0, "tree": -4.0}))
+    contest.add(block(1))
+    assert (contest.champion, contest.standings["tree"].evidence.n) == ("bayes", 300)
+    contest.add(block(1, "bayes", candidates={"bayes": 0.0, "tree": -4.0}))
+    assert contest.standings["tree"].evidence.n == 400
+    contest.add(block(1, "tree"))  # a rollback
+    assert contest.champion == "tree"
+
+
+def test_a_drift_of_the_champion_begins_another_round(contest: Contest) -> None:
+    """What was seen before is no evidence any more, once a round has enough labels."""
+    contest.add(block(drifted=["tree"]))
+    assert contest.standings["bayes"].evidence.n == 100
+    for _ in range(4):
+        contest.add(block(drifted=["bayes"]))
+    assert contest.standings["bayes"].evidence.n == 500
+    contest.add(block(drifted=["tree"]))
+    assert contest.standings["bayes"].evidence.n == 0
+    contest.add(block())
+    assert (contest.standings["bayes"].evidence.n, contest.round_number) == (100, 2)
+
+
+def test_losses_that_are_not_bounded_yet_are_no_evidence(contest: Contest) -> None:
+    """They are losses all the same."""
+    contest.add(block(loss_bound=None))
+    bayes = contest.standings["bayes"]
+    assert (bayes.labels, bayes.evidence.n, bayes.proof) == (100, 0, 0.0)
+
+
+def test_what_is_proven(contest: Contest) -> None:
+    """The proof grows with the labels, to 1 where it is one; of the other there is none."""
+    proofs = []
+    for _ in range(30):
+        contest.add(block(candidates={"bayes": 5.0, "linear": -5.0, "tree": 0.0}))
+        proofs.append(contest.standings["bayes"].proof)
+    assert proofs[0] < 0.5
+    assert proofs[-1] > 1
+    bayes, linear = contest.standings["bayes"], contest.standings["linear"]
+    assert (bayes.labels_needed, linear.labels_needed) == (0, None)
+    assert linear.counter_proof > 1 > linear.proof
+
+
+@pytest.mark.parametrize(
+    ("name", "role"),
+    [
+        ("tree", "champion"),
+        ("bayes", "candidate"),
+        ("prior", "baseline"),
+        ("bayes.challenger@deploy3", "challenger"),
+    ],
+)
+def test_roles(name: str, role: str) -> None:
+    """A name says what it stands for."""
+    assert role_of(name, "tree", ["prior"]) == role

@@ -1,0 +1,146 @@
+"""`millrace models` says who is ahead, by how much, and what would prove it."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+from millrace.models.selection.contest import Contest
+from millrace.schemas import shipped
+from millrace.schemas.records import BlockLosses, Evaluation
+from millrace.streams.tools import evaluations
+
+LOANS = ["-p", "millrace.models.pipelines.loans"]
+BEGIN_MS = 1_700_000_000_000
+ERRORS = {"hoeffding_tree": 0.30, "logistic_regression": 0.22, "forest": 0.31, "no_change": 0.45}
+
+
+def block(number: int, rng: random.Random, champion: str = "hoeffding_tree") -> Evaluation:
+    """Return a block of events at which candidates err with the probabilities of `ERRORS`."""
+    wrong = {name: [float(rng.random() < p) for _ in range(100)] for name, p in ERRORS.items()}
+    return Evaluation(
+        partition=0,
+        number=number,
+        definition="",
+        champion=champion,
+        first_time_ms=BEGIN_MS + number,
+        last_time_ms=BEGIN_MS + number,
+        events=100,
+        late_labels=number % 2,
+        loss_bound=1.0,
+        drifted=[],
+        candidates={
+            name: compared(each, wrong[champion], champion) for name, each in wrong.items()
+        },
+    )
+
+
+def compared(own: list[float], rival: list[float], champion: str) -> BlockLosses:
+    """Return the losses of a candidate beside those of the champion."""
+    differences = [b - a for a, b in zip(own, rival, strict=True)]
+    return BlockLosses(
+        rival=champion,
+        events=100,
+        missing=0,
+        loss=sum(own),
+        bounded_loss=sum(own),
+        difference=sum(differences),
+        squared_difference=sum(each * each for each in differences),
+    )
+
+
+@pytest.fixture
+def put(broker: Any) -> Any:
+    """Write blocks to the topic, among something that is none."""
+    broker.create("loans.evaluations", 1)
+    rng = random.Random(1)
+
+    def put(count: int) -> None:
+        for number in range(count):
+            broker.put("loans.evaluations", shipped("evaluation").encode(block(number, rng)))
+        broker.put("loans.evaluations", b"\xff")
+
+    return put
+
+
+def test_a_line_for_each_candidate(call: Any, put: Any) -> None:
+    """The champion first, then who is ahead; baselines are last; and in words what it means."""
+    put(12)
+    code, out, _ = call("models", *LOANS)
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[0].startswith("hoeffding_tree serves; 1,200 labels since 2023-11-14 22:13 UTC")
+    names = [line.split()[1] for line in lines if line.startswith("│ ")]
+    assert names == ["hoeffding_tree", "logistic_regression", "forest", "no_change"]
+    assert lines[-3:] == [
+        "logistic_regression is ahead of hoeffding_tree by more than a point; about 21,545 labels"
+        " more would prove it, if the difference stays as it is.",
+        "forest is not ahead of hoeffding_tree.",
+        "Labels that came after their blocks, and count for none: 6",
+    ]
+
+
+def test_what_is_proven(call: Any, put: Any) -> None:
+    """It says how to let the better one serve."""
+    put(40)
+    _, out, _ = call("models", *LOANS)
+    proven = (
+        "logistic_regression is better than hoeffding_tree by more than a point: this is proven."
+    )
+    assert proven in out
+    assert "`millrace promote logistic_regression` lets it serve." in out
+
+
+def test_json(call: Any, put: Any) -> None:
+    """The same as data: what is proven, and how many labels are missing."""
+    put(3)
+    _, out, _ = call("models", *LOANS, "--json")
+    found = json.loads(out)
+    assert (found["champion"], found["blocks"], found["round"]) == ("hoeffding_tree", 3, 1)
+    ahead = found["candidates"]["logistic_regression"]
+    assert (ahead["role"], ahead["rival"], ahead["labels"]) == ("candidate", "hoeffding_tree", 300)
+    assert 0 < ahead["difference"] < ahead["interval"][1]
+    assert ahead["proof"] < 1 < ahead["labels_needed"]
+    assert found["candidates"]["no_change"]["role"] == "baseline"
+    assert found["candidates"]["hoeffding_tree"]["role"] == "champion"
+
+
+def test_nothing_yet(call: Any, broker: Any) -> None:
+    """Before the first block it says what it waits for."""
+    broker.create("loans.evaluations", 1)
+    code, out, _ = call("models", *LOANS)
+    assert (code, "all its labels yet" in out) == (0, True)
+    code, out, _ = call("models", *LOANS, "--json")
+    assert (code, json.loads(out)["candidates"]) == (0, {})
+
+
+def test_a_broker_without_the_topic(call: Any) -> None:
+    """An error, with what to do."""
+    code, _, err = call("models", *LOANS)
+    assert (code, "loans.evaluations" in err) == (2, True)
+
+
+def test_it_goes_on(call: Any, put: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With --watch it shows what has come since, until it is ended."""
+    follow = evaluations.follow_contest
+
+    def until_the_second(*arguments: Any) -> Generator[Contest, None, None]:
+        contests = follow(*arguments)
+        yield next(contests)
+        put(9)
+        yield next(contests)
+
+    put(3)
+    monkeypatch.setattr(evaluations, "follow_contest", until_the_second)
+    code, out, _ = call("models", *LOANS, "--watch")
+    assert (code, "hoeffding_tree serves; 1,200 labels" in out) == (0, True)
+
+
+def test_either_a_table_or_data(call: Any) -> None:
+    """What goes on is no JSON object."""
+    code, _, err = call("models", *LOANS, "--watch", "--json")
+    assert (code, "--watch shows a table; leave out --json" in err) == (2, True)
