@@ -36,7 +36,7 @@ def call(
         return FakeClients(broker)
 
     names = ("topics", "produce", "consume", "state", "reproduce", "audit", "asking", "restore")
-    for command in names:
+    for command in (*names, "deploy"):
         monkeypatch.setattr(f"millrace.streams.cli.{command}.KafkaClients", make)
 
     def call(*arguments: str) -> tuple[int, str, str]:
