@@ -472,6 +472,31 @@ def test_a_source_that_is_deleted(pipeline: Pipeline) -> None:
     assert "millrace topics" not in str(error.value)
 
 
+def test_a_restart_for_a_topic_is_an_error_of_one_line(pipeline: Pipeline) -> None:
+    """Nobody else logs it: others reach Faust, which logs them as errors."""
+    broker = FakeBroker({"shop.rows": 1})
+    worker = FakeWorker(broker, pipeline, "ingest", topics=NAMES, chain="default")
+
+    async def work_on() -> None:
+        engine = worker.engine()
+        broker.before("poll", lambda: broker.put("shop.rows", change("c", 1)))
+        assert await engine.next_batch() is not None
+        broker.delete("shop.rows")
+        worker.pass_time()
+        with pytest.raises(TopicError):
+            await engine.next_batch()
+        broker.create("shop.rows", 1)
+        broker.put("shop.rows", change("c", 2))
+        assert await engine.next_batch() is not None
+        await engine.close()
+
+    with capture_logs() as logs:
+        asyncio.run(work_on())
+    (restart,) = [each for each in logs if each["event"].startswith("restarting")]
+    assert restart["log_level"] == "error"
+    assert "owns it has to create it again" in restart["reason"]
+
+
 def test_a_name_that_no_source_has_is_told(pipeline: Pipeline) -> None:
     """Where a topic is missing, and in the log, since a definition to come may have it."""
     clients = FakeClients(FakeBroker({"row": 1}))
