@@ -13,6 +13,7 @@ from typing import Any
 import faust
 from faust.channels import Channel
 
+from millrace.schemas import TopicError
 from millrace.streams.kafka.errors import is_outage
 from millrace.streams.runtime.engine import Batch, Engine
 
@@ -26,7 +27,7 @@ class BatchChannel(Channel[Batch]):
 
     async def __anext__(self) -> Batch:  # type: ignore[override]  # Faust takes any value
         while True:
-            with _through_outages():
+            with _through_known_failures():
                 batch = await self.engine.next_batch()
                 if batch is None:
                     raise StopAsyncIteration
@@ -42,18 +43,20 @@ def define_agent(app: faust.App, engine: Engine) -> None:
     @app.agent(BatchChannel(app, engine), name=engine.name)
     async def agent(batches: AsyncIterable[Batch]) -> None:
         async for batch in batches:
-            with _through_outages():
+            with _through_known_failures():
                 await engine.process(batch)
 
 
 @contextmanager
-def _through_outages() -> Iterator[None]:
-    """Go on where the broker is away: the engine starts again by itself, and has said so.
+def _through_known_failures() -> Iterator[None]:
+    """Go on where the broker, or a topic, is away: the engine starts again, and has said so.
 
     For Faust, an exception is a crash, of which it logs the traceback at every attempt.
     """
     try:
         yield
+    except TopicError:  # which says all that there is to say
+        pass
     except Exception as error:
         if not is_outage(error):
             raise

@@ -28,7 +28,7 @@ from millrace.streams.api.reporting import Reporter, ReportReader, refresh, stop
 from millrace.streams.api.server import PageServer
 from millrace.streams.control.in_force import Skipped
 from millrace.streams.hashes import has_fixed_hashes
-from millrace.streams.kafka.admin import prepare_topics
+from millrace.streams.kafka.admin import find_sources, prepare_topics
 from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.kafka.embedded import EmbeddedBroker
 from millrace.streams.kafka.output_schemas import registered_outputs
@@ -209,6 +209,7 @@ def _assemble(
     """Give the app its engines, and what is done beside them."""
     key = state_key(settings)  # before anything is created
     clients = KafkaClients(settings)
+    find_sources(clients, pipeline, settings)
     schema_ids = registered_outputs(settings, topic_prefix(pipeline))
     partitions = prepare_topics(clients, pipeline, settings)
     definitions = settled(clients, pipeline, settings, key)

@@ -230,20 +230,15 @@ class Settings(BaseModel):
     @field_validator("topics", mode="before")
     @classmethod
     def _topics_are_named(cls, given: object) -> object:
-        """Return names by name, given as pairs, or as one process gives them to another."""
-        if not isinstance(given, str):
-            return given
-        if given.startswith("{"):
-            with suppress(ValueError):
-                return json.loads(given)
-        pairs = [each.partition("=") for each in given.split(",") if each.strip()]
-        names = {name.strip(): there.strip() for name, _, there in pairs}
-        are_names = all(is_topic_name(each) for pair in names.items() for each in pair)
-        if not are_names or len(names) < len(pairs):
+        """Return names by name, given as pairs, or as JSON: so processes give them to another."""
+        pairs = _pairs(given)
+        are_names = all(is_topic_name(each) for pair in pairs for each in pair)
+        if not are_names or len(dict(pairs)) < len(pairs):
             raise SettingsError(
                 f"topics must be pairs name=name of topics, by commas, each once; got {given!r}"
+                f" ({variable('topics')})"
             )
-        return names
+        return dict(pairs)
 
     @field_validator("kafka", mode="before")
     @classmethod
@@ -363,6 +358,20 @@ def read_settings(**given: object) -> Settings:
         raise SettingsError(_explain(error)) from None
     keep_secret(settings.secrets)
     return settings
+
+
+def _pairs(given: object) -> list[tuple[str, str]]:
+    """Return names of topics with names, however they are written; empty names for none."""
+    if isinstance(given, str) and given.strip().startswith("{"):
+        with suppress(ValueError):
+            given = json.loads(given, object_pairs_hook=list)
+    if isinstance(given, str):
+        pairs = [each.partition("=") for each in given.split(",") if each.strip()]
+        return [(name.strip(), there.strip()) for name, _, there in pairs]
+    items = [*given.items()] if isinstance(given, dict) else given
+    if not isinstance(items, list) or not all(isinstance(each, tuple) for each in items):
+        return [("", "")]
+    return [(str(name), there if isinstance(there, str) else "") for name, there in items]
 
 
 def _as_property(name: str, value: object) -> str:

@@ -32,7 +32,7 @@ _WAIT_SECONDS = 30.0
 Check: TypeAlias = Callable[[Settings, "Pipeline", Mapping[str, str]], object]
 """Raises an error where arguments are wrong: given settings, the definition, and them."""
 
-asking_options = (
+waiting_options = (
     click.option(
         "--wait",
         "wait_seconds",
@@ -42,6 +42,9 @@ asking_options = (
         help=f"How long to wait for every partition. [default: {_WAIT_SECONDS:.0f}]",
     ),
     click.option("--who", default="", help="Who asks. [default: your user name]"),
+)
+asking_options = (
+    *waiting_options,
     click.option("--reason", "why", required=True, help="Why; it is kept in the audit."),
 )
 """The options of every command that asks something of a running pipeline."""

@@ -20,8 +20,8 @@ from millrace.streams.docs.facts import facts, field_facts, form_of, holds_of, s
 from millrace.streams.escaping import printable
 from millrace.streams.settings import Settings
 from millrace.streams.topology.names import full_name
-from millrace.streams.topology.sources import check_starts, sources_of
-from millrace.streams.topology.topics import topic_prefix, topics_of
+from millrace.streams.topology.sources import check_starts, sources_of, unknown_names
+from millrace.streams.topology.topics import Use, topic_prefix, topics_of
 
 if TYPE_CHECKING:
     from millrace.models.identity.definition import Description
@@ -73,7 +73,8 @@ def check(
         raise click.UsageError("--rate goes with neither --against nor --describe")
     with redirect_stdout(sys.stderr) if is_compared else nullcontext():  # the file's own prints
         pipeline = load_pipeline(spec)
-        warnings = [*contradictions(pipeline), *_unused(pipeline, settings), *tried(spec)]
+        settled = [*_unused(pipeline, settings), *_apart(pipeline, settings)]
+        warnings = [*contradictions(pipeline), *settled, *tried(spec)]
         description = describe(pipeline) if is_compared else {}
     if not is_compared:
         needed = None if rate is None else _room(pipeline, settings, rate)
@@ -92,9 +93,25 @@ def check(
 def _unused(pipeline: Pipeline, settings: Settings) -> list[str]:
     """Return what is wrong with names of sources that are mapped, and that no source has."""
     names = {each.topic for each in pipeline.events} | {each.topic for each in pipeline.labels}
-    unknown = sorted(settings.topics.keys() - names)
+    unknown = unknown_names(pipeline, settings.topics)
     must = f"MILLRACE_TOPICS must name topics of sources, of which there are {sorted(names)}"
-    return [f"{must}; got {unknown}, which changes nothing"] if unknown else []
+    meant = "".join(f" {name}: did you mean {near}?" for name, near in unknown.items() if near)
+    return [f"{must}; got {[*unknown]}, which changes nothing.{meant}"] if unknown else []
+
+
+def _apart(pipeline: Pipeline, settings: Settings) -> list[str]:
+    """Return what nobody notices where others choose the partitions of events and labels."""
+    reader = next(each for each in settings.agents_of(pipeline) if "ingest" in each)
+    is_shared = bool(reader.sources) and Scope(pipeline.scope) is not Scope.GLOBAL
+    if reader.routes or not is_shared:
+        return []
+    key = "id" if pipeline.key is None else "key"
+    return [
+        f"in the chain {settings.chain!r}, an event meets its label only on the partition that"
+        " both came on, and nothing tells if they came on different ones: each producer of these"
+        f" topics must send the events and labels of one {key} to the same partition (Debezium"
+        " takes that of the row's primary key). The chain 'default' sends them there itself"
+    ]
 
 
 def _room(pipeline: Pipeline, settings: Settings, rate: float) -> Room:
@@ -185,5 +202,5 @@ def _topics(pipeline: Pipeline, settings: Settings) -> Table:
         table.add_row(topic_prefix(pipeline) + topic.name, topic.use, cleanup, topic.holds)
     for name, source in sources_of(pipeline, settings.topics).items():
         holds = f"{holds_of(source)}: {form_of(source)}."
-        table.add_row(full_name(topic_prefix(pipeline), name), "you have", "", holds)
+        table.add_row(full_name(topic_prefix(pipeline), name), Use.INPUT, "", holds)
     return table

@@ -9,7 +9,7 @@ from contextlib import redirect_stdout
 import click
 
 from millrace.streams.cli import EXIT_ERROR
-from millrace.streams.cli.asking import asked, asking_options
+from millrace.streams.cli.asking import asked, waiting_options
 from millrace.streams.cli.options import pass_settings, require_broker, running_broker
 from millrace.streams.escaping import printable
 from millrace.streams.kafka.clients import KafkaClients
@@ -26,6 +26,7 @@ Examples:
 @click.argument("spec", metavar="PIPELINE")
 @running_broker
 @click.option("--dry-run", is_flag=True, help="Print what would change, and change nothing.")
+@click.option("--reason", "why", help="Why; it is kept in the audit. Not needed with --dry-run.")
 @click.option("--json", "as_json", is_flag=True, help="Print what changes as JSON.")
 @pass_settings
 def deploy(
@@ -34,7 +35,7 @@ def deploy(
     dry_run: bool,
     as_json: bool,
     who: str,
-    why: str,
+    why: str | None,
     wait_seconds: float,
 ) -> int:
     """Put a changed definition in force, on running workers.
@@ -49,6 +50,8 @@ def deploy(
     is an archive (MILLRACE_ARCHIVE), a snapshot is taken first. Set MILLRACE_STATE_KEY as for the
     workers: definitions are signed with it, so that nobody else can run code in them.
     """
+    if why is None and not dry_run:
+        raise click.UsageError("Missing option '--reason'.")
     require_broker(settings)
     settings = settings.model_copy(update={"pipeline": spec})
     from millrace.models.pipeline.fate import Fate
@@ -87,10 +90,10 @@ def deploy(
             snapshot_now(settings, prefix, who or user_name(), reason, wait_seconds)
     if not dry_run:
         DefinitionStore(clients, prefix, key).publish(bundle)
-        request = deploy_request(bundle, prefix, key, who or user_name(), why)
+        request = deploy_request(bundle, prefix, key, who or user_name(), why or "")
         asked(settings, prefix, request, wait_seconds)
     return 0
 
 
-for _option in asking_options:
+for _option in waiting_options:
     deploy = _option(deploy)

@@ -12,13 +12,15 @@ import click
 from millrace.streams.cli.options import (
     broker_option,
     chain_option,
-    pass_settings,
+    pass_settings_or,
     pipeline_option,
     setting,
 )
 from millrace.streams.cli.writing import out_options, write_files
 from millrace.streams.formats import FORMATS
 from millrace.streams.settings import Settings
+
+_REGISTRY = "http://schema-registry:8081"  # in examples, where none is set
 
 _EXAMPLES = """\b
 Examples:
@@ -32,7 +34,7 @@ Examples:
 @chain_option
 @setting("outputs", choices=FORMATS)
 @out_options
-@pass_settings
+@pass_settings_or(schema_registry_url=_REGISTRY)
 def docs(settings: Settings, out: Path | None, force: bool) -> None:
     """Describe a pipeline's topics: AsyncAPI, and a page for people.
 
@@ -44,9 +46,10 @@ def docs(settings: Settings, out: Path | None, force: bool) -> None:
     predicts, its fields, features and models, and how to produce an event and a label and to read
     a prediction. The page is one file that loads nothing from elsewhere.
 
-    Both are made from the definition and the settings: set what the workers have set. No broker is
-    needed. The same definition gives the same files. Without --force, nothing is written where a
-    file is there that differs.
+    Both are made from the definition and the settings: set what the workers have set. No broker and
+    no schema registry are needed: without SCHEMA_REGISTRY_URL, examples have
+    http://schema-registry:8081 for it. The same definition gives the same files. Without --force,
+    nothing is written where a file is there that differs.
     """
     with redirect_stdout(sys.stderr):  # the file's own prints
         from millrace.streams.docs.asyncapi import asyncapi

@@ -44,7 +44,7 @@ Examples:
 @click.option("--watch", "is_watched", is_flag=True, help="Go on, until Ctrl-C.")
 @pass_settings
 def models(settings: Settings, as_json: bool, is_watched: bool) -> int:
-    """Show every candidate: how it does, and whether it is better than the one that serves.
+    """Show every candidate, and whether another one should serve.
 
     All candidates are compared by the same events, in the order in which those came, since the
     champion serves. A difference is that of the losses, each in [0, 1]: with classes, 5.0 points

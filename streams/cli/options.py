@@ -12,6 +12,7 @@ environment. A command takes all settings as one object::
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
@@ -19,6 +20,7 @@ from typing import Concatenate, ParamSpec, Protocol, TypeVar
 import click
 
 from millrace.schemas import SettingsError
+from millrace.streams.environment import read_environment
 from millrace.streams.settings import EMBEDDED, Settings, read_settings
 
 P = ParamSpec("P")
@@ -105,17 +107,29 @@ def _keep_properties(context: click.Context, option: click.Parameter, given: Seq
 
 def pass_settings(command: Callable[Concatenate[Settings, P], R]) -> Callable[P, R]:
     """Pass the settings to a command, as its first argument."""
+    return pass_settings_or()(command)
 
-    @wraps(command)
-    def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        given = dict(click.get_current_context().ensure_object(dict))
-        properties = given.pop("kafka", None)
-        settings = read_settings(**given)
-        if properties:  # beside those of the environment, which may have the secrets
-            settings = read_settings(**given, kafka={**settings.kafka, **properties})
-        return command(settings, *args, **kwargs)
 
-    return call
+def pass_settings_or(
+    **otherwise: str,
+) -> Callable[[Callable[Concatenate[Settings, P], R]], Callable[P, R]]:
+    """Pass the settings to a command, some of which are `otherwise` where nobody has set them."""
+
+    def decorate(command: Callable[Concatenate[Settings, P], R]) -> Callable[P, R]:
+        @wraps(command)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            given = dict(click.get_current_context().ensure_object(dict))
+            properties = given.pop("kafka", None)
+            is_set = {*read_environment([*otherwise], os.environ)}
+            given = {name: each for name, each in otherwise.items() if name not in is_set} | given
+            settings = read_settings(**given)
+            if properties:  # beside those of the environment, which may have the secrets
+                settings = read_settings(**given, kafka={**settings.kafka, **properties})
+            return command(settings, *args, **kwargs)
+
+        return call
+
+    return decorate
 
 
 def require_broker(settings: Settings) -> None:

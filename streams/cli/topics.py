@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import click
 from rich.table import Table
@@ -26,7 +26,9 @@ from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.kafka.protocols import Clients
 from millrace.streams.kafka.reading import watermarks
 from millrace.streams.settings import Settings
-from millrace.streams.topology.topics import TopicSettings
+from millrace.streams.topology.names import full_name, short_name
+from millrace.streams.topology.sources import sources_of
+from millrace.streams.topology.topics import TOPICS, TopicSettings, Use, topic_prefix
 
 
 @click.command()
@@ -50,13 +52,27 @@ def topics(settings: Settings, create: bool) -> None:
         prepare_topics(clients, pipeline, settings)
     present = partition_counts(clients)
     wanted = topics_wanted(pipeline, settings, present)
-    output().print(_table(clients, wanted, present, f"{pipeline.name} on {settings.broker}"))
+    prefix = topic_prefix(pipeline)
+    rows = [_row(each, prefix) for each in wanted]
+    rows += [
+        (full_name(prefix, each), Use.INPUT, "") for each in sources_of(pipeline, settings.topics)
+    ]
+    output().print(_table(clients, rows, present, f"{pipeline.name} on {settings.broker}"))
     for problem in topic_problems(clients, pipeline, settings, present):
         output().print(problem, markup=False, soft_wrap=True)
 
 
+def _row(topic: TopicSettings, prefix: str) -> tuple[str, Use, str]:
+    """Return a topic, who it is for, and how it is cleaned up."""
+    known = TOPICS.get(short_name(prefix, topic.name))
+    return topic.name, Use.INTERNAL if known is None else known.use, topic.config["cleanup.policy"]
+
+
 def _table(
-    clients: Clients, wanted: list[TopicSettings], partitions: Mapping[str, int], title: str
+    clients: Clients,
+    topics: Iterable[tuple[str, Use, str]],
+    partitions: Mapping[str, int],
+    title: str,
 ) -> Table:
     """Return the topics that a pipeline needs, and how much the broker has of each."""
     table = Table(title=title, title_justify="left")
@@ -64,11 +80,12 @@ def _table(
     for column in ("partitions", "records"):
         table.add_column(column, justify="right")
     table.add_column("cleanup")
-    for topic in wanted:
-        count = partitions.get(topic.name, 0)
-        records = _records(clients, topic.name, count)
+    table.add_column("for")
+    for name, use, cleanup in topics:
+        count = partitions.get(name, 0)
+        records = _records(clients, name, count)
         shown = (str(count), f"{records:,}") if count else ("missing", "-")
-        table.add_row(topic.name, *shown, topic.config["cleanup.policy"])
+        table.add_row(name, *shown, cleanup, use)
     return table
 
 

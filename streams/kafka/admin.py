@@ -20,7 +20,7 @@ from millrace.streams.kafka.protocols import Clients
 from millrace.streams.settings import Settings
 from millrace.streams.topology.names import full_name, short_name
 from millrace.streams.topology.partitions import check_inputs, fitting_partitions
-from millrace.streams.topology.sources import check_starts, sources_of
+from millrace.streams.topology.sources import check_starts, sources_of, unknown_names
 from millrace.streams.topology.topics import TopicSettings, topic_prefix, topic_settings
 
 CONNECT_TIMEOUT_SECONDS = 8.0
@@ -143,6 +143,21 @@ def prepare_topics(clients: Clients, pipeline: Pipeline, settings: Settings) -> 
     return created | wider
 
 
+def find_sources(clients: Clients, pipeline: Pipeline, settings: Settings) -> None:
+    """Do as `require_sources` on the broker, before anything is created or registered.
+
+    Raises
+    ------
+    SettingsError, TopicError
+        As `require_sources` does. On an embedded broker, sources are created.
+    """
+    for name, nearest in unknown_names(pipeline, settings.topics).items():
+        event = "MILLRACE_TOPICS has a name that no source has, for now"
+        _log.warning(event, name=name, did_you_mean=nearest or None)
+    if not clients.is_embedded:
+        require_sources(pipeline, settings, partition_counts(clients))
+
+
 def require_sources(pipeline: Pipeline, settings: Settings, present: Mapping[str, int]) -> None:
     """Refuse a pipeline of which a source is missing: others would have to create it.
 
@@ -157,11 +172,17 @@ def require_sources(pipeline: Pipeline, settings: Settings, present: Mapping[str
     prefix = topic_prefix(pipeline)
     names = [full_name(prefix, each) for each in sources_of(pipeline, settings.topics)]
     if missing := sorted({*names} - present.keys()):
+        unknown = unknown_names(pipeline, settings.topics).items()
+        misnamed = "".join(
+            f" MILLRACE_TOPICS has the name {name!r}, which no source has"
+            + (f": did you mean {nearest!r}?" if nearest else ".")
+            for name, nearest in unknown
+        )
         raise TopicError(
             f"the topics of sources must be there before the pipeline is; got none of the names"
             f" {', '.join(missing)}. They are not there, or not allowed to describe (see"
             " docs/security.md). Create them, or set MILLRACE_TOPICS to what they are called"
-            f" here: {missing[0]}=NAME"
+            f" here: {missing[0]}=NAME.{misnamed}"
         )
 
 

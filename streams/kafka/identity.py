@@ -43,32 +43,57 @@ class Identity(NamedTuple):
         return bool(self.id and other.id) and self.id != other.id
 
 
-def metadata(topic: Identity, definition: str = "") -> str:
-    """Return what is kept with a committed offset: its topic, and which definition is in force.
+class Kept(NamedTuple):
+    """What is kept with a committed offset.
+
+    Attributes
+    ----------
+    topic
+        The topic that the offset belongs to, where this is known.
+    definition
+        Reference of the definition in force there, where this is known.
+    first_partitions
+        How many partitions the topic had when the group began with it, where that counts.
+    """
+
+    topic: Identity | None = None
+    definition: str = ""
+    first_partitions: int | None = None
+
+
+def metadata(topic: Identity, definition: str = "", first_partitions: int | None = None) -> str:
+    """Return what is kept with a committed offset, as text.
 
     Examples
     --------
     >>> metadata(Identity("Pbvnk41XT1OJQdKbHP3Aew", 4), "1f9a")
     'Pbvnk41XT1OJQdKbHP3Aew 4 1f9a'
+    >>> metadata(Identity("Pbvnk41XT1OJQdKbHP3Aew", 4), "1f9a", first_partitions=2)
+    'Pbvnk41XT1OJQdKbHP3Aew 4/2 1f9a'
     """
-    return f"{topic.id} {topic.partitions} {definition}".rstrip()
+    first = "" if first_partitions is None else f"/{first_partitions}"
+    return f"{topic.id} {topic.partitions}{first} {definition}".rstrip()
 
 
-def read_metadata(text: str | None) -> tuple[Identity | None, str]:
-    """Return what was kept with an offset: the topic, if it is known, and the definition.
+def read_metadata(text: str | None) -> Kept:
+    """Return what was kept with an offset; nothing where somebody else has committed it.
 
     Examples
     --------
-    >>> read_metadata("Pbvnk41XT1OJQdKbHP3Aew 4 1f9a")
-    (Identity(id='Pbvnk41XT1OJQdKbHP3Aew', partitions=4), '1f9a')
+    >>> read_metadata("Pbvnk41XT1OJQdKbHP3Aew 4 1f9a").topic
+    Identity(id='Pbvnk41XT1OJQdKbHP3Aew', partitions=4)
+    >>> read_metadata("Pbvnk41XT1OJQdKbHP3Aew 4/2 1f9a")[1:]
+    ('1f9a', 2)
     >>> read_metadata("somebody's note")
-    (None, '')
+    Kept(topic=None, definition='', first_partitions=None)
     """
     topic_id, _, rest = (text or "").partition(" ")
-    partitions, _, definition = rest.partition(" ")
-    if not partitions.isdecimal():
-        return None, ""
-    return Identity(topic_id, int(partitions)), definition
+    counts, _, definition = rest.partition(" ")
+    partitions, slash, first = counts.partition("/")
+    if not partitions.isdecimal() or (slash and not first.isdecimal()):
+        return Kept()
+    known = Identity(topic_id, int(partitions))
+    return Kept(known, definition, int(first) if slash else None)
 
 
 class UndescribedError(KafkaException):

@@ -11,6 +11,7 @@ from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.sources import TopicSource
 from millrace.schemas import SnapshotError
 from millrace.streams.interval import Interval
+from millrace.streams.kafka.identity import Identity
 from millrace.streams.kafka.protocols import Clients, Config
 from millrace.streams.kafka.registry import written_outputs, written_schema
 from millrace.streams.kafka.sizes import SizeLimits
@@ -38,7 +39,12 @@ from millrace.streams.topology.factory import TaskFactory
 from millrace.streams.topology.names import full_name, short_name
 from millrace.streams.topology.partitions import check_inputs
 from millrace.streams.topology.sources import sources_of
-from millrace.streams.topology.topics import topic_prefix, topics_beside, writes_outputs_only
+from millrace.streams.topology.topics import (
+    shown_name,
+    topic_prefix,
+    topics_beside,
+    writes_outputs_only,
+)
 
 _BACKOFF_SECONDS = 0.1
 _OFFSETS_SECONDS = 0.1  # between commits without a transaction: a broker is slow to store offsets
@@ -74,6 +80,8 @@ class Assembly:
         Which sizes of records were refused, in this session of the agent or an earlier one.
     note
         Where it is said what is being folded.
+    seen
+        Which topics the agent has read, in this session or an earlier one.
     schema_ids
         Avro type of an output to the id that the registry has given its schema.
     """
@@ -90,6 +98,7 @@ class Assembly:
     archiver: Archiver | None = None
     sizes: SizeLimits = field(default_factory=SizeLimits)
     note: FoldingNote = field(default_factory=FoldingNote)
+    seen: dict[str, Identity] = field(default_factory=dict)
     schema_ids: Mapping[str, int] = field(default_factory=dict)
 
     def engine(
@@ -115,7 +124,8 @@ class Assembly:
             topic: self.partitions[full_name(self._prefix, topic)] for topic in self.agent.reads
         }
         check_inputs(self.agent, reads, self._prefix)
-        self.metrics.begin(self.agent.name, self.agent.reads, topics_beside(self.agent))
+        shown = [shown_name(self._prefix, topic) for topic in self.agent.reads]
+        self.metrics.begin(self.agent.name, shown, topics_beside(self.agent))
         return Engine(
             self.agent.name,
             connect=self.connect,
@@ -216,7 +226,7 @@ class Assembly:
             self.metrics,
             StallDetector(clock=self.clock),
             watch,
-            Lag(self.agent.name, self.metrics, self.clock),
+            Lag(self.agent.name, self.metrics, self.clock, self._prefix),
             listener,
         )
 
@@ -273,4 +283,5 @@ class Assembly:
             metrics=self.metrics,
             accept_gaps=self.settings.accept_gaps,
             starts={topic: each.start for topic, each in self._sources().items()},
+            seen=self.seen,
         )

@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeVar
 
 import structlog
 
-from millrace.schemas import SnapshotError
+from millrace.schemas import SnapshotError, TopicError
 from millrace.streams.control.in_force import Skipped
 from millrace.streams.kafka.bounded import DaemonExecutor
 from millrace.streams.kafka.errors import STALLED, UNREACHABLE, is_outage, public_reason
@@ -46,6 +46,7 @@ class _Failure(NamedTuple):
     kind: str
     reason: str
     is_outage: bool
+    is_of_a_topic: bool
 
 
 class Engine:
@@ -236,7 +237,9 @@ class Engine:
         if self._failure is not None and self._failure.is_outage:
             self._outage.note(f"agent {self.name}: {self._reason}")
         else:
-            _log.warning(
+            is_of_a_topic = self._failure is not None and self._failure.is_of_a_topic
+            log = _log.error if is_of_a_topic else _log.warning  # Faust logs the others as errors
+            log(
                 "restarting from the last commit",
                 agent=self.name,
                 reason=self._reason,
@@ -253,7 +256,8 @@ class Engine:
             self._session.is_broken = True
         self._is_restart_due = True
         reason = f"{type(error).__name__}: {error}"
-        self._failure = _Failure(public_reason(error), reason, is_outage(error))
+        is_of_a_topic = isinstance(error, TopicError)
+        self._failure = _Failure(public_reason(error), reason, is_outage(error), is_of_a_topic)
 
     @property
     def _reason(self) -> str:

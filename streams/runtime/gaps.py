@@ -47,11 +47,24 @@ class Gap(NamedTuple):
     @property
     def error(self) -> BrokerError:
         """The error where it is not accepted."""
-        kind = ExpiredError if self.cause == "expired" else TopicError
-        return kind(
-            f"{self.explanation}. To continue with the earliest record that there is, set"
-            " MILLRACE_ACCEPT_GAPS=true"
+        return self._error(
+            "To continue with the earliest record that there is, set MILLRACE_ACCEPT_GAPS=true"
         )
+
+    @property
+    def found_while_reading(self) -> BrokerError:
+        """The error of an agent that reads. It starts again, and that decides how it goes on.
+
+        Kafka forgets what a group has committed of a topic that is deleted, unless the group
+        commits behind that. Where it has, an agent without state begins with the new topic.
+        """
+        if self.cause == "expired":
+            return self.error
+        return self._error("The agent starts again, and looks how far its group had come")
+
+    def _error(self, advice: str) -> BrokerError:
+        kind = ExpiredError if self.cause == "expired" else TopicError
+        return kind(f"{self.explanation}. {advice}")
 
 
 def find_gap(

@@ -54,11 +54,14 @@ class Committed(NamedTuple):
         The topic that the offset belongs to, where this is known.
     definition
         Reference of the definition in force there, where this is known.
+    first_partitions
+        How many partitions the topic had when the group began with it, where that counts.
     """
 
     offset: int
     topic: Identity | None
     definition: str = ""
+    first_partitions: int | None = None
 
 
 class RebalanceListener(Protocol):
@@ -99,6 +102,9 @@ class Inbox:
     ----------
     consumer
         The client.
+    first_partitions
+        Topic to how many partitions it had when the group began with it, where that counts: it is
+        kept with offsets.
     """
 
     def __init__(
@@ -114,6 +120,7 @@ class Inbox:
         listener: RebalanceListener,
     ) -> None:
         self.topics = tuple(topics)
+        self.first_partitions: Mapping[str, int] = {}
         self._short = {full_name(prefix, topic): topic for topic in self.topics}
         self._name = name
         self._prefix = prefix
@@ -233,6 +240,17 @@ class Inbox:
             if each.offset >= 0
         }
 
+    def committed_of(self, topics: Iterable[str]) -> dict[str, list[Committed]]:
+        """Return what the group has committed of all partitions of topics, whoever reads them."""
+        known, at = self._watch.known, list[TopicPartition]()
+        for topic in topics:
+            name = full_name(self._prefix, topic)
+            at += [TopicPartition(name, each) for each in range(known[topic].partitions)]
+        found: defaultdict[str, list[Committed]] = defaultdict(list)
+        for (topic, _), each in self.committed(at).items():
+            found[topic].append(each)
+        return found
+
     def watermarks(self, topic: str, partition: int) -> Watermarks:
         """Return the first offset that the broker still has, and the one behind its last."""
         at = TopicPartition(full_name(self._prefix, topic), partition)
@@ -280,7 +298,11 @@ class Inbox:
                 full_name(self._prefix, topic),
                 partition,
                 offset,
-                metadata(known[topic], definitions.get(partition, "")) if topic in known else "",
+                metadata(
+                    known[topic], definitions.get(partition, ""), self.first_partitions.get(topic)
+                )
+                if topic in known
+                else "",
             )
             for (topic, partition), offset in offsets.items()
         ]
@@ -348,7 +370,7 @@ class Inbox:
             self._lag.note_checked((self._short[topic], partition), position)
         for (topic, partition), position in stalled.items():
             raise BrokerError(
-                f"agent {self._name} was not given {self._short[topic]}[{partition}] from"
+                f"agent {self._name} was not given {topic}[{partition}] from"
                 f" offset {position.offset} on within {self._stalls.check_seconds:.0f} s, although"
                 f" the broker has records: librdkafka's fetcher is stalled in state"
                 f" {position.fetcher_state!r}"
@@ -376,17 +398,14 @@ class Inbox:
 
     def _out_of_range(self, message: Message) -> BrokerError:
         """Return why there is no such offset: it expired, or the topic is another one by now."""
-        topic, partition = self._short[message.topic() or ""], message.partition() or 0
-        offset = message.offset() or 0
-        where, before = (
-            f"{topic}[{partition}]",
-            Position(offset, offset, self._watch.known.get(topic)),
-        )
+        name, partition = message.topic() or "", message.partition() or 0
+        topic, where, offset = self._short[name], f"{name}[{partition}]", message.offset() or 0
+        before = Position(offset, offset, self._watch.known.get(topic))
         now, marks = self._watch.identity(topic), self.watermarks(topic, partition)
         gap = find_gap(self._name, where, before, now, marks)
         if gap is None:
             return ExpiredError(f"agent {self._name} was not given {where} from offset {offset} on")
-        return gap.error
+        return gap.found_while_reading
 
     def _tolerate(self, error: KafkaError, topic: str = "") -> None:
         """Count and log a transient error.

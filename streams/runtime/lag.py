@@ -8,6 +8,8 @@ from collections.abc import Callable
 from millrace.streams.kafka.protocols import Place
 from millrace.streams.kafka.stall import FetchPosition
 from millrace.streams.observability.metrics import Metrics
+from millrace.streams.topology.names import full_name
+from millrace.streams.topology.topics import shown_name
 
 _NOT_CHECKED = FetchPosition(offset=0, end=0, fetcher_state="")
 
@@ -23,14 +25,21 @@ class Lag:
         Where the lag is reported.
     clock
         Seconds, monotonic.
+    prefix
+        Of the pipeline's topics.
     """
 
     def __init__(
-        self, agent: str, metrics: Metrics, clock: Callable[[], float] = time.monotonic
+        self,
+        agent: str,
+        metrics: Metrics,
+        clock: Callable[[], float] = time.monotonic,
+        prefix: str = "",
     ) -> None:
         self._agent = agent
         self._metrics = metrics
         self._clock = clock
+        self._prefix = prefix
         self.reset()
 
     def reset(self) -> None:
@@ -66,7 +75,9 @@ class Lag:
         # Behind the last record there may be transactions' markers, which are never read.
         read = max(offset, self._ends.get(place, 0), checked.offset)
         lag = max(max(end, checked.end) - read, 0)
-        self._metrics.lag_records.labels(self._agent, *place).set(lag)
+        topic, partition = place
+        shown = shown_name(self._prefix, topic)
+        self._metrics.lag_records.labels(self._agent, shown, partition).set(lag)
         if not lag or not is_drained:
             self._waiting.pop(place, None)
         elif self._waiting.get(place, (None,))[0] != offset:
@@ -77,8 +88,9 @@ class Lag:
         for place, (offset, since) in [*self._waiting.items()]:
             waited_seconds = self._clock() - since
             if waited_seconds > seconds:
+                name = full_name(self._prefix, place[0])
                 return (
-                    f"stalled: {place[0]}[{place[1]}] has records from offset {offset} on, and none"
+                    f"stalled: {name}[{place[1]}] has records from offset {offset} on, and none"
                     f" was taken for {waited_seconds:.0f} s{self._cause(place)}"
                 )
         return ""

@@ -143,7 +143,7 @@ class Session:
         ahead = self._pace.records_ahead(most_records)
         more = self.inbox.poll(ahead, held=len(self._rest))
         origins, self._rest = self._rest + more, []
-        if not origins:
+        if not origins or self._begins_elsewhere:
             self._commit_leftovers()
         self._follow_definitions()
         return origins
@@ -375,6 +375,15 @@ class Session:
     def is_saving(self) -> bool:
         """Whether a save has begun that goes on with the next commits."""
         return self._saving is not None
+
+    @property
+    def _begins_elsewhere(self) -> bool:
+        """Whether a task without state begins where no commit says so: it is kept before it folds.
+
+        Else one that begins with what comes from now on would begin later, after a failure.
+        """
+        is_moved = any(each.is_moved for each in self.assignments.values())
+        return is_moved and self._definitions.agent.routes
 
     @property
     def _transactional_ids(self) -> str:

@@ -17,6 +17,7 @@ from confluent_kafka import TopicPartition
 from millrace.models.pipeline.definition import Scope
 from millrace.models.pipeline.sources import Start
 from millrace.streams.kafka.admin import widen_topics
+from millrace.streams.kafka.identity import Identity
 from millrace.streams.kafka.protocols import Clients, Place
 from millrace.streams.kafka.reading import Watermarks
 from millrace.streams.kafka.transactions import fence
@@ -34,7 +35,7 @@ from millrace.streams.topology.live_task import LiveTask
 from millrace.streams.topology.names import full_name
 from millrace.streams.topology.partitions import check_inputs, check_keys, is_widened
 from millrace.streams.topology.task import Task
-from millrace.streams.topology.topics import topic_prefix, topics_beside
+from millrace.streams.topology.topics import shown_name, topic_prefix, topics_beside
 
 _log = structlog.get_logger(__name__)
 
@@ -60,6 +61,8 @@ class Takeover:
         Whether to continue without records that the broker no longer has.
     starts
         Topic to where it is read from for the first time, if it is not its beginning.
+    seen
+        Topic to which one it was when this process took partitions of it over the last time.
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class Takeover:
         metrics: Metrics,
         accept_gaps: bool,
         starts: Mapping[str, Start | str | datetime] = MappingProxyType({}),
+        seen: dict[str, Identity] | None = None,
     ) -> None:
         self._agent = agent
         self._clients = clients
@@ -82,7 +86,8 @@ class Takeover:
         self._watch = watch
         self._metrics = metrics
         self._accept_gaps = accept_gaps
-        self._starts = starts
+        self._starts = {topic: at for topic, at in starts.items() if at != Start.EARLIEST}
+        self._seen = {} if seen is None else seen
         self._prefix = topic_prefix(definitions.own)
         self._orders = Orders(self._spec, state.order, watch)
         self._owned: list[int] = []
@@ -114,6 +119,7 @@ class Takeover:
         self._owned = self._partitions_to_own(places)
         saved = self._read_as_owner(partitions, transactional_ids)
         committed = inbox.committed(assigned)
+        inbox.first_partitions = self._first_partitions(inbox)
         known_before = {partition for _, partition in committed} | {*saved}
         self._check_keys(saved, known_before.issuperset(partitions))
         self._orders.read(saved)  # after what is committed, which waits for it to be final
@@ -124,6 +130,7 @@ class Takeover:
                 inbox, topics, partition, known, saved.get(partition)
             )
         self._load_published_models(inbox, taken)
+        self._seen |= self._watch.known
         seconds = time.perf_counter() - started
         self._metrics.restore_seconds.labels(self._agent).set(seconds)
         _log.info(
@@ -209,7 +216,7 @@ class Takeover:
             before = self._before((topic, partition), committed.get(topic), saved, task)
             if before is None:  # nothing of it has been read yet
                 start[topic] = self._beginning(inbox, (topic, partition), marks, task)
-                is_moved |= start[topic] > 0
+                is_moved |= start[topic] > 0 or topic in self._starts
             elif (gap := self._gap(topic, partition, before, marks)) is None:
                 start[topic] = before.wanted
             else:
@@ -231,14 +238,56 @@ class Takeover:
         )
 
     def _beginning(self, inbox: Inbox, place: Place, marks: Watermarks, task: Task) -> int:
-        """Return where a partition is read from of which nothing has been read yet."""
-        start = self._starts.get(place[0], Start.EARLIEST)
+        """Return where a partition is read from of which nothing has been read yet.
+
+        One that was not there when the group began with its topic is read from its beginning.
+        """
+        topic, partition = place
+        start = self._starts.get(topic, Start.EARLIEST)
+        if self._is_another(topic):
+            _log.warning(
+                "reading a topic from its beginning: it was deleted and created again",
+                agent=self._agent,
+                topic=full_name(self._prefix, topic),
+                partition=partition,
+                from_offset=marks.low,
+            )
         if start == Start.EARLIEST or has_state(task):
+            return marks.low
+        if partition >= inbox.first_partitions[topic]:
             return marks.low
         found = None
         if isinstance(start, datetime):
             found = inbox.offset_at(place, int(start.timestamp() * 1000))
         return marks.high if found is None else found
+
+    def _first_partitions(self, inbox: Inbox) -> dict[str, int]:
+        """Return how many partitions topics had when the group began with them.
+
+        A partition that nothing is committed of may be another worker's, which begins at the same
+        moment, or one that was added since: only what is committed of the others tells. A release
+        that did not keep that count kept the one of when it committed.
+        """
+        topics = sorted(self._starts.keys() & {*inbox.topics})
+        if not topics:
+            return {}
+        found, counts = inbox.committed_of(topics), dict[str, int]()
+        for topic in topics:
+            now = self._watch.known[topic]
+            known = [each for each in found.get(topic, ()) if each.topic is not None]
+            firsts = [
+                each.topic.partitions if each.first_partitions is None else each.first_partitions
+                for each in known
+                if each.topic is not None and not each.topic.is_another(now)
+            ]
+            is_new = len(firsts) < len(known) or self._is_another(topic)
+            counts[topic] = 0 if is_new else min([*firsts, now.partitions])
+        return counts
+
+    def _is_another(self, topic: str) -> bool:
+        """Whether a topic was created again since this process has read it."""
+        before = self._seen.get(topic)
+        return before is not None and before.is_another(self._watch.known[topic])
 
     def _live(
         self, partition: int, committed: Mapping[str, Committed], saved: Saved | None
@@ -279,7 +328,7 @@ class Takeover:
             _log.warning(
                 "no saved state: rebuilding it from the log",
                 agent=self._agent,
-                topic=topic,
+                topic=full_name(self._prefix, topic),
                 partition=partition,
                 from_offset=0,
                 to_offset=reached,
@@ -294,18 +343,19 @@ class Takeover:
         BrokerError
             Something does, and it is not accepted.
         """
-        where, now = f"{topic}[{partition}]", self._watch.known[topic]
-        gap = find_gap(self._agent, where, before, now, marks)
+        name, now = full_name(self._prefix, topic), self._watch.known[topic]
+        gap = find_gap(self._agent, f"{name}[{partition}]", before, now, marks)
         if gap is None or topic == "models":  # compacted: the newest are there, and that is enough
             return gap
         if not self._accept_gaps:
             raise gap.error
-        self._metrics.gaps.labels(self._agent, topic, gap.cause).inc()
-        self._metrics.skipped.labels(self._agent, topic).inc(gap.records)
+        shown = shown_name(self._prefix, topic)
+        self._metrics.gaps.labels(self._agent, shown, gap.cause).inc()
+        self._metrics.skipped.labels(self._agent, shown).inc(gap.records)
         _log.error(
             "continuing behind a gap in the input",
             agent=self._agent,
-            topic=topic,
+            topic=name,
             partition=partition,
             cause=gap.cause,
             explanation=gap.explanation,

@@ -23,6 +23,7 @@ from millrace.streams.kafka.identity import (
 )
 from millrace.streams.kafka.protocols import Clients
 from millrace.streams.topology.names import full_name
+from millrace.streams.topology.topics import is_source
 
 _TAKEOVER_TIMEOUT_SECONDS = 30.0
 _CHECK_TIMEOUT_SECONDS = 2.0
@@ -130,8 +131,14 @@ class TopicWatch:
         return {self._topics[name]: identity for name, identity in found.items()}
 
     def _gone(self, topic: str) -> TopicError:
+        if is_source(topic):
+            advice = (
+                "Whoever owns it has to create it again: then the agent goes on by itself. Or"
+                " deploy a definition without this source"
+            )
+        else:
+            advice = "To create it again, start the worker again, or run `millrace topics --create`"
         return TopicError(
             f"there is no topic {full_name(self._prefix, topic)} any more, which agent"
-            f" {self._agent} needs: it was deleted. To create it again, start the worker again,"
-            " or run `millrace topics --create`"
+            f" {self._agent} needs: it was deleted. {advice}"
         )

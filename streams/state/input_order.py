@@ -226,7 +226,7 @@ class InputOrder:
     def _tell_unknown(self, origin: Origin) -> None:
         """Say once that an order is not known, where there is one: between several topics."""
         is_said = len(self._unknown) > 1
-        self._unknown.add(origin.topic)
+        self._unknown.add(origin.full_topic or origin.topic)
         if len(self._unknown) > 1 and not is_said:
             _log.warning(
                 "the order of records of several topics is not in the log: they are folded as they"

@@ -126,7 +126,8 @@ class TopicCodec:
         except (RecordError, RegistryError, *PASSED_ON):
             raise
         except Exception as error:  # whoever may write to the topic, anything may be on it
-            detail = f"could not decode a record of {origin.topic}: {told(error)}"
+            name = origin.full_topic or origin.topic
+            detail = f"could not decode a record of {name}: {told(error)}"
             raise RecordError(RejectReason.MALFORMED, detail) from error
 
     def decode_all(self, origins: Iterable[Origin]) -> tuple[list[Record], list[RejectRecord]]:

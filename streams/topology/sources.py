@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.sources import (
@@ -36,6 +37,22 @@ def check_starts(pipeline: Pipeline, chain: Sequence[AgentSpec]) -> None:
                 f" shares an agent with operators that keep state; got {str(each.start)!r}. Set"
                 " MILLRACE_CHAIN=default"
             )
+
+
+def unknown_names(pipeline: Pipeline, names: Mapping[str, str]) -> dict[str, str]:
+    """Return the names of topics that no source of a pipeline has; and the nearest that one has.
+
+    A definition that is deployed later may have them, so they may be right.
+
+    Parameters
+    ----------
+    names
+        As `sources_of` has them.
+    """
+    known = {each.topic for each in pipeline.events} | {each.topic for each in pipeline.labels}
+    unknown = sorted(names.keys() - known)
+    likely = sorted(known - names.keys())
+    return {each: "".join(get_close_matches(each, likely, n=1)) for each in unknown}
 
 
 def sources_of(pipeline: Pipeline, names: Mapping[str, str]) -> dict[str, TopicSource]:

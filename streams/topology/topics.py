@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from millrace.streams.topology.chain import AgentSpec
+from millrace.streams.topology.names import full_name
 
 if TYPE_CHECKING:
     from millrace.models.pipeline.definition import Pipeline
@@ -176,6 +177,28 @@ def is_own(topic: str) -> bool:
     """
     is_beside = topic.startswith((_STATE, _ORDER))
     return is_beside or (topic in TOPICS and topic not in INPUTS)
+
+
+def is_source(topic: str) -> bool:
+    """Whether a topic is one that the user has, by what it is called here.
+
+    Examples
+    --------
+    >>> is_source("@payments"), is_source("payments"), is_source("events"), is_source("state.drift")
+    (True, True, False, False)
+    """
+    return topic not in TOPICS and not topic.startswith((_STATE, _ORDER))
+
+
+def shown_name(prefix: str, topic: str) -> str:
+    """Return what metrics call a topic: those of every pipeline without prefix, others in full.
+
+    Examples
+    --------
+    >>> [shown_name("fraud.", each) for each in ("events", "@payments", "payments")]
+    ['events', 'payments', 'fraud.payments']
+    """
+    return full_name(prefix, topic) if is_source(topic) else topic
 
 
 OUTPUTS = frozenset(name for name, each in TOPICS.items() if each.use is Use.OUTPUT)

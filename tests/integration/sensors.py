@@ -118,6 +118,7 @@ attached = _pipeline(
 )
 """Reads topics of others, too."""
 
+late = _pipeline(events=[Source("late", start="latest")])
 disputed = _pipeline(
     features=[fields("temperature", "load")],
     labels=[

@@ -25,6 +25,7 @@ EXPIRED = 40
 class Disaster(NamedTuple):
     """What was seen of a pipeline whose state, and then some of whose input, was removed."""
 
+    name: str
     rebuilt: list[dict[str, Any]]
     version_on_return: float
     predictions: list[dict[str, Any]]
@@ -39,7 +40,7 @@ class Disaster(NamedTuple):
 def disaster(kafka: str, unique_name: Callable[[str], str]) -> Disaster:
     """Remove state between two runs; then remove what no run has read yet."""
     name = unique_name("disaster")
-    topics, seen = Topics(kafka, name), dict[str, Any]()
+    topics, seen = Topics(kafka, name), dict[str, Any](name=name)
     own = settings("every_sensor", name, kafka, partitions=1)
     with Worker(own) as first:
         first.wait_ready()
@@ -96,9 +97,9 @@ def test_lost_state_is_rebuilt_from_the_log(disaster: Disaster) -> None:
     """The model has learned again from every label, and the log says from which offset."""
     assert disaster.version_on_return == BEFORE
     said = {each["topic"]: each for each in disaster.rebuilt}
-    assert said["features"]["agent"] == "prediction-learning"
-    assert said["features"]["from_offset"] == 0
-    assert said["features"]["to_offset"] >= BEFORE
+    features = said[f"{disaster.name}.features"]
+    assert (features["agent"], features["from_offset"]) == ("prediction-learning", 0)
+    assert features["to_offset"] >= BEFORE
 
 
 def test_a_rebuild_predicts_nothing_twice(disaster: Disaster) -> None:
@@ -113,7 +114,8 @@ def test_expired_input_is_an_error(disaster: Disaster) -> None:
     """The worker halts, and names the gap and the setting that accepts it."""
     first = BEFORE + AFTER
     assert disaster.failing["ingest"] == "input has expired"
-    assert disaster.failure.startswith("ExpiredError: agent ingest needs events[0] from offset")
+    where = f"{disaster.name}.events[0]"
+    assert disaster.failure.startswith(f"ExpiredError: agent ingest needs {where} from offset")
     expected = f"on the broker is {first + EXPIRED}: up to {EXPIRED} records have expired"
     assert expected in disaster.failure
     assert "MILLRACE_ACCEPT_GAPS=true" in disaster.failure

@@ -12,14 +12,16 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
+from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from millrace.schemas import AvroType
 from tests.chaos.registry import EVENTS, Registry, framed
 from tests.integration import attached, sensors
+from tests.integration.agents import delete
 from tests.integration.clients import Topics, as_json
-from tests.integration.workers import Worker, settings
+from tests.integration.workers import Worker, settings, wait_for
 
+BOOTSTRAP = "bootstrap.servers"
 COUNT = 600
 
 
@@ -280,4 +282,54 @@ def test_rows_in_every_form(kafka: str, unique_name: Callable[[str], str]) -> No
     found = [(each["event_id"], each["features"]["pages"]) for each in predictions]
     assert sorted(found) == sorted(expected.items())
     assert {each["fate"] for each in outcomes} == {"joined"}
+    assert shop.records("rejects") == []
+
+
+@pytest.mark.timeout(240)
+def test_what_comes_after_the_group_has_begun_is_read(
+    kafka: str, unique_name: Callable[[str], str]
+) -> None:
+    """With `latest`: on a partition that is added, and on a topic that is created again."""
+    name = unique_name("late")
+    late = f"{name}-late"
+    create(kafka, {late: 2})
+    shop, admin = Topics(kafka, name), AdminClient({BOOTSTRAP: kafka})
+    rows = iter(sensors.readings(60))
+    sent = list[str]()
+
+    def produce(count: int, partition: int) -> list[str]:
+        records = [next(rows) for _ in range(count)]
+        with_place = [{"value": as_json(each), "partition": partition} for each in records]
+        producer = Producer({BOOTSTRAP: kafka})
+        for each in with_place:
+            producer.produce(late, **each)
+        assert producer.flush(30) == 0
+        return [each["reading_id"] for each in records]
+
+    def predicted() -> list[str]:
+        found = shop.records("predictions", at_least=len(sent))
+        return sorted(each["event_id"] for each in found)
+
+    for partition in (0, 1):
+        produce(10, partition)
+    with Worker(settings("late", name, kafka, topics={"late": late}, chain="default")) as worker:
+        worker.wait_ready()
+        sent += produce(3, 0)
+        assert predicted() == sorted(sent)
+        admin.create_partitions([NewPartitions(late, 3)])[late].result(30)
+        wait_for("partition", lambda: len(admin.list_topics(late, 10).topics[late].partitions) == 3)
+        sent += produce(3, 2)
+        assert predicted() == sorted(sent)
+        delete(kafka, late)
+        wait_for("failing agent", worker.failing, seconds=40)
+        assert "owns it has to create it again" in worker.why_it_restarts()
+        create(kafka, {late: 2})
+        sent += produce(3, 1)
+        assert predicted() == sorted(sent)
+        assert "Traceback" not in worker.log()
+        assert worker.metrics().total("millrace_consumer_lag_records", topic=late) == 0
+    sent += produce(3, 0)
+    with Worker(settings("late", name, kafka, topics={"late": late}, chain="default")) as worker:
+        worker.wait_ready()
+        assert predicted() == sorted(sent)
     assert shop.records("rejects") == []

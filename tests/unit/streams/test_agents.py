@@ -7,7 +7,7 @@ import asyncio
 import faust
 import pytest
 
-from millrace.schemas import BrokerError
+from millrace.schemas import BrokerError, TopicError
 from millrace.streams.agents import BatchChannel, define_agent
 from millrace.streams.kafka.errors import timed_out
 
@@ -83,10 +83,11 @@ def test_an_agent_has_the_engines_name_and_processes_its_batches(app):
     assert engine.processed == ["first", "second"]
 
 
-def test_an_outage_is_no_crash(app):
+@pytest.mark.parametrize("error", [timed_out(), TopicError("there is no topic a any more")])
+def test_a_known_failure_is_no_crash(app, error):
     """Faust would log a traceback at every attempt; the engine starts again by itself."""
-    engine = FakeEngine(timed_out(), 1, timed_out(), 2)
-    engine.outcomes[1] = timed_out()
+    engine = FakeEngine(error, 1, error, 2)
+    engine.outcomes[1] = error
     define_agent(app, engine)
     (agent,) = app.agents.values()
     channel = _Only(BatchChannel(app, engine))

@@ -10,7 +10,7 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from millrace.schemas import RegistryError, SettingsError, SnapshotError
+from millrace.schemas import RegistryError, SettingsError, SnapshotError, TopicError
 from millrace.streams import app as module
 from millrace.streams.app import create_app
 from millrace.streams.kafka.fakes import FakeBroker, FakeClients
@@ -77,6 +77,22 @@ def test_a_registry_that_refuses_a_schema_comes_first(settings, broker, monkeypa
     monkeypatch.setattr(module, "registered_outputs", refuse)
     with pytest.raises(RegistryError, match=r"refuses loans\.predictions-value"):
         create_app(settings)
+    assert broker.topics == {}
+
+
+def test_a_source_that_is_missing_comes_before_all(settings, broker, monkeypatch, tmp_path):
+    """Nothing is registered or created then, and the name that is likely misspelt is told."""
+    file = tmp_path / "attached_app.py"
+    file.write_text(
+        "from dataclasses import replace\n"
+        "from millrace import Source\n"
+        "from millrace.models.pipelines.loans import pipeline\n"
+        "pipeline = replace(pipeline, events=[Source('accounts')])\n"
+    )
+    monkeypatch.setattr(module, "registered_outputs", lambda *_: pytest.fail("it registers"))
+    named = {"pipeline": str(file), "topics": {"acounts": "prod.accounts"}}
+    with pytest.raises(TopicError, match="'acounts', which no source has: did you mean 'accounts'"):
+        create_app(settings.model_copy(update=named))
     assert broker.topics == {}
 
 

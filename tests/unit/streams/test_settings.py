@@ -55,8 +55,11 @@ def test_topics_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
         assert read_settings().topics == {"a": "prod.a", "b": "prod.b"}
 
 
+_NO_JSON = ['{"a": "b c"}', '{"a": 7}', '{"a": {"b": "c"}}', '{"a": "b", "a": "c"}']
+
+
 @pytest.mark.parametrize(
-    "text", ["a", "a=", "=b", "a=b,c", "{a", "[1]", "a=b c", "a=b=c", "a=..", "a=b,a=c"]
+    "text", ["a", "a=", "=b", "a=b,c", "{a", "[1]", "a=b c", "a=b=c", "a=..", "a=b,a=c", *_NO_JSON]
 )
 def test_topics_that_are_no_pairs_are_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     """The error names the form."""

@@ -193,13 +193,36 @@ def test_sources_are_among_the_topics(tmp_path, capsys, monkeypatch):
     assert run(["check", str(file)]) == 0
     out = capsys.readouterr().out
     rows = [" ".join(line.replace("│", " ").split()) for line in out.splitlines()]
-    assert "rows you have Events: debezium." in rows
-    assert "more you have Events: decoded by your code." in rows
-    assert "verdicts you have Labels: plain." in rows
-    assert "both you have Events and labels: debezium." in rows
-    assert "odd you have Events and labels: decoded by your code and plain." in rows
+    assert "rows you produce Events: debezium." in rows
+    assert "more you produce Events: decoded by your code." in rows
+    assert "verdicts you produce Labels: plain." in rows
+    assert "both you produce Events and labels: debezium." in rows
+    assert "odd you produce Events and labels: decoded by your code and plain." in rows
     assert any(row.endswith("each for 30 days, and then is False") for row in rows)
     monkeypatch.setenv("MILLRACE_TOPICS", "rows=there,row=nowhere")
     assert run(["check", str(file)]) == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert "got ['row'], which changes nothing" in out
+    assert "got ['row'], which changes nothing." in out
+
+
+@pytest.mark.parametrize(
+    ("scope", "chain", "is_warned"),
+    [("partition", "full", True), ("global", "full", False), ("partition", "default", False)],
+)
+def test_producers_that_choose_partitions_are_warned_of(
+    tmp_path, capsys, monkeypatch, scope, chain, is_warned
+):
+    """Where ingest routes nothing, events and labels of others may never meet."""
+    file = tmp_path / f"apart_{scope}_{chain}.py"
+    file.write_text(
+        "from dataclasses import replace\n"
+        "from millrace import LabelSource\n"
+        "from millrace.models.pipelines.loans import pipeline\n"
+        "verdicts = LabelSource('verdicts', event_id='id', label='y', key='key')\n"
+        f"pipeline = replace(pipeline, scope={scope!r}, labels=[verdicts])\n"
+    )
+    monkeypatch.setenv("MILLRACE_TOPICS", "verdict=there")
+    assert run(["check", str(file), "--chain", chain]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert ("must send the events and labels of one" in out) is is_warned
+    assert "verdict: did you mean verdicts?" in out

@@ -75,6 +75,17 @@ def test_files_are_written_and_the_same_again(
     assert "index.html. Add --force" in capsys.readouterr().err
 
 
+def test_no_registry_is_needed(file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its address is in examples only: the one that is set, or one to be replaced."""
+    monkeypatch.delenv("SCHEMA_REGISTRY_URL", raising=False)
+    asked = ["docs", "-p", file, "--outputs", "confluent", "--force", "--out", str(tmp_path)]
+    assert run(asked) == 0
+    assert "-r http://schema-registry:8081" in (tmp_path / "index.html").read_text()
+    monkeypatch.setenv("SCHEMA_REGISTRY_URL", "https://registry")
+    assert run(asked) == 0
+    assert "-r https://registry" in (tmp_path / "index.html").read_text()
+
+
 def test_a_pipeline_is_needed(capsys: pytest.CaptureFixture[str]) -> None:
     """Without one, the error says how to name it."""
     assert run(["docs"]) == 2

@@ -456,7 +456,7 @@ def test_a_stall_is_a_failure_and_is_logged_once(
     with capture_logs() as logs:
         run(test)
     (stalled,) = [each for each in logs if each["log_level"] == "error"]
-    assert stalled["event"].startswith("stalled: events[0]")
+    assert stalled["event"].startswith("stalled: p.events[0]")
     assert stalled["agent"] == worker.agent.name
 
 

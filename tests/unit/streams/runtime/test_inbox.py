@@ -330,7 +330,7 @@ def test_an_expired_offset_is_an_error(broker: FakeBroker, agent: Agent) -> None
     """It is never skipped: the next assignment decides whether the gap is accepted."""
     put(broker, *range(5))
     broker.expire("p.events", before=3)
-    with pytest.raises(ExpiredError, match=r"needs events\[0\] from offset 0 .* up to 3 records"):
+    with pytest.raises(ExpiredError, match=r"p\.events\[0\] from offset 0 .* up to 3 records"):
         agent.inbox.poll(10)
 
 
@@ -342,14 +342,14 @@ def test_an_offset_that_is_of_another_topic_is_an_error(broker: FakeBroker, agen
     broker.delete("p.events")
     broker.create("p.events", 2)
     put(broker, *range(3))
-    with pytest.raises(TopicError, match=r"offset 5 of events\[0\].* deleted and created again"):
+    with pytest.raises(TopicError, match=r"offset 5 of p\.events\[0\].* deleted and created again"):
         agent.inbox.poll(10)
 
 
 def test_an_offset_beyond_the_end_is_an_error(broker: FakeBroker, agent: Agent) -> None:
     """Where the broker gives no ids, the topic may have been truncated, or created again."""
     agent.starts = [{("events", 0): 5}]
-    with pytest.raises(TopicError, match=r"offset 5 of events\[0\], beyond its end, 0"):
+    with pytest.raises(TopicError, match=r"offset 5 of p\.events\[0\], beyond its end, 0"):
         agent.inbox.poll(10)
 
 
@@ -436,7 +436,7 @@ def test_a_partition_that_is_not_fetched_is_an_error(broker: FakeBroker, agent: 
     agent.seconds += 10.1
     with pytest.raises(
         BrokerError,
-        match=r"agent ingest was not given events\[0\] from offset 0 on within 10 s.*'stalled'",
+        match=r"agent ingest was not given p\.events\[0\] from offset 0 on within 10 s.*'stalled'",
     ):
         agent.inbox.poll(10)
 

@@ -199,7 +199,7 @@ def test_where_the_order_is_gone_too_records_are_taken_as_they_come(
         while work(session):
             pass
     (said,) = [each for each in logs if "the order of records" in each["event"]]
-    assert (said["log_level"], said["topics"]) == ("warning", ["events", "labels"])
+    assert (said["log_level"], said["topics"]) == ("warning", ["p.events", "p.labels"])
     before = stored(session)
     crash(second)
     lose_state(second)

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.sources import LabelSource, Source
-from millrace.schemas import DefinitionError, SettingsError, TopicError
-from millrace.streams.kafka.admin import prepare_topics, require_sources, topic_problems
+from millrace.schemas import BrokerError, DefinitionError, SettingsError, TopicError
+from millrace.streams.kafka.admin import (
+    find_sources,
+    prepare_topics,
+    require_sources,
+    topic_problems,
+    widen_topics,
+)
 from millrace.streams.kafka.fakes import FakeBroker, FakeClients
 from millrace.streams.runtime.definitions import Definitions
 from millrace.streams.runtime.engine import Engine
 from millrace.streams.settings import Settings
-from tests.unit.streams.runtime.worker import FakeWorker, work
+from tests.unit.streams.runtime.worker import FakeWorker, crash, work
 
 NAMES = {"rows": "shop.rows"}
 ROWS = Source("rows", envelope="debezium", on_update="event")
@@ -345,3 +353,207 @@ def test_a_start_that_is_none_is_refused(start: Any) -> None:
     """The error names the parameter."""
     with pytest.raises(DefinitionError, match="start must be"):
         Source("more", start=start)
+
+
+LATEST = Source("more", start="latest")
+
+
+def put_row(broker: FakeBroker, number: int, partition: int = 0, topic: str = "more") -> None:
+    row = json.dumps({"id": f"e{number}", "a": 1.0, "b": 2.0}).encode()
+    broker.put(topic, row, partition=partition, timestamp_ms=number)
+
+
+def ids(broker: FakeBroker) -> list[str]:
+    """Return the ids of the events that have passed, sorted."""
+    found = (re.search(rb"e\d+", each or b"") for at in (0, 1) for each in clean(broker, at))
+    return sorted(each[0].decode() for each in found if each)
+
+
+def clean(broker: FakeBroker, partition: int) -> list[bytes | None]:
+    return broker.values("p.clean", partition) if partition < len(broker.topics["p.clean"]) else []
+
+
+def forget_first_partitions(broker: FakeBroker, group: str) -> None:
+    """Let the metadata of offsets be those of a release that did not keep them."""
+    known = broker.groups[group].metadata
+    assert known["more", 0].split()[1] == "2/2"
+    known.update({at: re.sub(r"/\d+", "", text) for at, text in known.items()})
+
+
+@pytest.mark.parametrize("is_of_before", [False, True])
+@pytest.mark.parametrize("start", ["latest", datetime.fromtimestamp(9, UTC)])
+def test_a_partition_that_is_added_is_read_from_its_beginning(
+    start: Any, is_of_before: bool, pipeline: Pipeline
+) -> None:
+    """The group had begun with its topic: what is on it has come since, whoever takes it over."""
+    broker = FakeBroker({"more": 2})
+    later = replace(pipeline, events=[Source("more", start=start)])
+    for partition in (0, 1):
+        put_row(broker, 1, partition)
+    worker = FakeWorker(broker, later, "ingest", chain="default")
+    engine = worker.engine()
+    _work(engine)
+    put_row(broker, 2)
+    _work(engine)
+    assert ids(broker) == ["e2"]
+    asyncio.run(engine.close())
+    if is_of_before:
+        forget_first_partitions(broker, worker.group)
+    widen_topics(worker.clients, {"more": 3})
+    put_row(broker, 3, 2)
+    for number in (4, 5):
+        engine = FakeWorker(broker, later, "ingest", chain="default").engine()
+        _work(engine)
+        put_row(broker, number, 2)
+        _work(engine)
+        asyncio.run(engine.close())
+    assert ids(broker) == ["e2", "e3", "e4", "e5"]
+
+
+def test_workers_that_begin_together_read_no_history(pipeline: Pipeline) -> None:
+    """One that takes its partition just after another has committed begins at the end, too."""
+    broker = FakeBroker({"more": 2})
+    later = replace(pipeline, events=[LATEST])
+    for partition in (0, 1):
+        put_row(broker, 1, partition)
+    first, second = (FakeWorker(broker, later, "ingest", chain="default") for _ in range(2))
+    one, other = first.connect(), second.connect()
+    other.poll(1)  # waits for the first, which is assigned its partition now
+    one.poll(1)
+    offsets = broker.groups[first.group].offsets
+    assert ("more", 0) in offsets
+    assert ("more", 1) not in offsets
+    other.poll(1)
+    for partition in (0, 1):
+        put_row(broker, 2 + partition, partition)
+    work(one)
+    work(other)
+    assert ids(broker) == ["e2", "e3"]
+
+
+def test_where_it_begins_is_kept_before_anything_comes(pipeline: Pipeline) -> None:
+    """What comes to an empty partition while no worker runs is not passed over."""
+    broker = FakeBroker({"more": 1})
+    later = replace(pipeline, events=[LATEST])
+    first, second = (FakeWorker(broker, later, "ingest", chain="default") for _ in range(2))
+    first.start()
+    crash(first)
+    put_row(broker, 1)
+    _work(second.engine())
+    assert ids(broker) == ["e1"]
+
+
+def test_it_is_kept_before_the_first_record_is_folded(pipeline: Pipeline) -> None:
+    """Records that are read together with the assignment are not passed over where they fail."""
+    broker = FakeBroker({"more": 1})
+    later = replace(pipeline, events=[LATEST])
+    first, second = (FakeWorker(broker, later, "ingest", chain="default") for _ in range(2))
+    put_row(broker, 1, topic="p.events")
+    session = first.connect()
+    assert len(session.poll(10)) == 1  # and it fails
+    crash(first)
+    put_row(broker, 2)
+    _work(second.engine())
+    assert ids(broker) == ["e1", "e2"]
+
+
+def test_a_topic_that_was_created_again_is_read_from_its_beginning(pipeline: Pipeline) -> None:
+    """Kafka has forgotten where the group was; the worker knows that it had begun before."""
+    broker = FakeBroker({"more": 1})
+    later = replace(pipeline, events=[LATEST])
+    worker = FakeWorker(broker, later, "ingest", chain="default")
+    engine = worker.engine()
+    put_row(broker, 1)
+    _work(engine)
+    broker.delete("more")
+    broker.create("more", 2)
+    for partition in (0, 1):
+        put_row(broker, 2 + partition, partition)
+    with capture_logs() as logs:
+        assert engine._session is not None
+        engine._session.is_broken = True  # as it is after any error
+        engine._disconnect()
+        _work(engine)
+    assert ids(broker) == ["e2", "e3"]
+    warned = [each for each in logs if each["event"].startswith("reading a topic from its begin")]
+    assert [(each["topic"], each["partition"]) for each in warned] == [("more", 0), ("more", 1)]
+    metadata = broker.groups[worker.group].metadata
+    assert metadata["more", 0].split()[1] == "2/0"
+
+
+@pytest.mark.parametrize("name", ["shop.rows", "p.rows"])
+def test_people_see_its_full_name(name: str, pipeline: Pipeline) -> None:
+    """In metrics and errors; those of every pipeline have their short names in metrics."""
+    broker = FakeBroker({name: 1})
+    worker = FakeWorker(broker, pipeline, "ingest", topics={"rows": name}, chain="default")
+    engine = worker.engine()
+    for number in range(3):
+        broker.put(name, change("c", number))
+    _work(engine)
+    rendered = worker.metrics.render().decode()
+    assert {*re.findall(r'[{,]topic="([^"]+)"', rendered)} >= {name, "events", "labels"}
+    assert not re.search(r'topic="(@|rows)', rendered)
+    assert worker.count("consumer_lag_records", agent="ingest", topic=name, partition="0") == 0
+    asyncio.run(engine.close())
+    for number in range(3):
+        broker.put(name, change("c", number))
+    broker.expire(name, before=4)
+    refused = FakeWorker(broker, pipeline, "ingest", topics={"rows": name}, chain="default")
+    with pytest.raises(BrokerError, match=rf"agent ingest needs {re.escape(name)}\[0\] from"):
+        refused.start()
+    crash(refused)
+    accepting = {"topics": {"rows": name}, "chain": "default", "accept_gaps": True}
+    other = FakeWorker(broker, pipeline, "ingest", **accepting)
+    with capture_logs() as logs:
+        assert work(other.connect()) == 2
+    (gap,) = [each for each in logs if each["event"].startswith("continuing behind a gap")]
+    assert gap["topic"] == name
+    assert other.count("records_skipped_total", agent="ingest", topic=name) == 1
+
+
+def test_a_source_that_is_deleted(pipeline: Pipeline) -> None:
+    """Its owner has to create it again: neither a worker nor `millrace topics` would."""
+    broker = FakeBroker({"shop.rows": 1})
+    worker = FakeWorker(broker, pipeline, "ingest", topics=NAMES, chain="default")
+    session = worker.start()
+    broker.delete("shop.rows")
+    worker.pass_time()
+    with pytest.raises(TopicError, match=r"no topic shop\.rows any more.* owns it has to") as error:
+        session.poll(1)
+    assert "millrace topics" not in str(error.value)
+
+
+def test_a_restart_for_a_topic_is_an_error_of_one_line(pipeline: Pipeline) -> None:
+    """Nobody else logs it: others reach Faust, which logs them as errors."""
+    broker = FakeBroker({"shop.rows": 1})
+    worker = FakeWorker(broker, pipeline, "ingest", topics=NAMES, chain="default")
+
+    async def work_on() -> None:
+        engine = worker.engine()
+        broker.before("poll", lambda: broker.put("shop.rows", change("c", 1)))
+        assert await engine.next_batch() is not None
+        broker.delete("shop.rows")
+        worker.pass_time()
+        with pytest.raises(TopicError):
+            await engine.next_batch()
+        broker.create("shop.rows", 1)
+        broker.put("shop.rows", change("c", 2))
+        assert await engine.next_batch() is not None
+        await engine.close()
+
+    with capture_logs() as logs:
+        asyncio.run(work_on())
+    (restart,) = [each for each in logs if each["event"].startswith("restarting")]
+    assert restart["log_level"] == "error"
+    assert "owns it has to create it again" in restart["reason"]
+
+
+def test_a_name_that_no_source_has_is_told(pipeline: Pipeline) -> None:
+    """Where a topic is missing, and in the log, since a definition to come may have it."""
+    clients = FakeClients(FakeBroker({"row": 1}))
+    settings = Settings(broker="b:9092", topics={"row": "shop.rows"})
+    with capture_logs() as logs, pytest.raises(TopicError, match=r"'row', which .* mean 'rows'"):
+        find_sources(clients, pipeline, settings)
+    (warned,) = logs
+    assert (warned["name"], warned["did_you_mean"]) == ("row", "rows")
+    find_sources(FakeClients(FakeBroker({"rows": 1})), pipeline, settings)

@@ -98,7 +98,7 @@ def test_state_that_is_gone_is_rebuilt_from_the_log(
     (rebuilding,) = [each for each in logs if each["event"].startswith("no saved state")]
     assert rebuilding["log_level"] == "warning"
     assert {name: rebuilding[name] for name in ("topic", "partition")} == {
-        "topic": "events",
+        "topic": "p.events",
         "partition": 0,
     }
     assert (rebuilding["from_offset"], rebuilding["to_offset"]) == (0, 4)
@@ -116,7 +116,7 @@ def test_a_gap_is_refused(broker: FakeBroker, make_worker: MakeWorker) -> None:
 
     with pytest.raises(
         BrokerError,
-        match=r"needs events\[0\] from offset 0 on.* 3: up to 3 records.*ACCEPT_GAPS=true",
+        match=r"needs p\.events\[0\] from offset 0 on.* 3: up to 3 records.*ACCEPT_GAPS=true",
     ):
         second.connect().poll(1)
     assert second.count("records_skipped_total", agent=second.agent.name, topic="events") == 0
@@ -211,7 +211,7 @@ def test_unread_records_that_expire_are_a_gap_though_none_was_ever_read(
     put_label(broker, 1, True, 0)
     broker.expire("p.labels", before=1)
 
-    with pytest.raises(BrokerError, match=r"needs labels\[0\] from offset 0 on.* is 1: up to 1"):
+    with pytest.raises(BrokerError, match=r"needs p\.labels\[0\] from offset 0 on.* is 1: up to 1"):
         second.connect().poll(1)
 
 
@@ -250,7 +250,7 @@ def test_a_topic_that_was_created_again_is_told_from_retention(
     recreate(broker, "p.events")
     put_events(broker, range(10, 10 + records))
 
-    expected = rf"at offset 5 of events\[0\].*deleted and created again.* 0 to {records}\. To"
+    expected = rf"at offset 5 of p\.events\[0\].*deleted and created again.* 0 to {records}\. To"
     with pytest.raises(BrokerError, match=expected):
         second.connect().poll(1)
 
@@ -346,7 +346,7 @@ def test_a_position_beyond_the_end_is_said_to_be(
     put_events(broker, range(3))
 
     with pytest.raises(
-        BrokerError, match=r"at offset 5 of events\[0\], beyond its end, 3: .*truncated"
+        BrokerError, match=r"at offset 5 of p\.events\[0\], beyond its end, 3: .*truncated"
     ):
         second.connect().poll(1)
     broker.topics["p.events"] = old
@@ -569,7 +569,7 @@ def test_a_gap_is_accepted_on_request(broker: FakeBroker, make_worker: MakeWorke
         assert work(second.connect()) == 2
 
     (gap,) = [each for each in logs if each["event"].startswith("continuing behind a gap")]
-    assert (gap["log_level"], gap["topic"], gap["partition"]) == ("error", "events", 0)
+    assert (gap["log_level"], gap["topic"], gap["partition"]) == ("error", "p.events", 0)
     assert (gap["from_offset"], gap["to_offset"]) == (0, 3)
     assert second.count("records_skipped_total", agent=second.agent.name, topic="events") == 3
 
@@ -745,7 +745,7 @@ def test_models_that_were_compacted_away_are_no_gap(
     assert session.assignments[0].next_offset["models"] == 3
     assert session.assignments[0].live_from["models"] > 0
     rebuilt = [each["topic"] for each in logs if each["event"].startswith("no saved state")]
-    assert rebuilt == ["features"]
+    assert rebuilt == ["p.features"]
 
 
 @pytest.fixture
