@@ -20,7 +20,7 @@ from millrace.streams.kafka.admin import prepare_topics
 from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.settings import Settings
 from millrace.streams.topology.names import full_name
-from millrace.streams.topology.topics import state_topic
+from millrace.streams.topology.topics import shown_name, state_topic
 from tests.chaos.checks import Checker
 from tests.chaos.commander import Commander
 from tests.chaos.faults import KINDS, Faults
@@ -251,7 +251,7 @@ class Run:
             for agent in self.settings.agents_of(self.pipeline):
                 names = {topic: full_name(self.prefix, topic) for topic in sorted(agent.reads)}
                 places |= {
-                    (agent.name, topic, str(partition))
+                    (agent.name, shown_name(self.prefix, topic), str(partition))
                     for topic, name in names.items()
                     for partition in range(width(name))
                 }

@@ -49,7 +49,7 @@ def test_topics_are_created_to_fit_the_users(kafka: str, unique_name: MakeName) 
     with LiveAgent(kafka, name, chain="default", partitions=4) as agent:
         agent.work_to("events", 3, partition=5)
     made = counts(kafka, f"{name}.")
-    for single in ("labels", "commands", "definitions", "state.control"):
+    for single in ("labels", "commands", "definitions", "evaluations", "state.control"):
         assert made.pop(f"{name}.{single}") == 1
     assert {*made.values()} == {6}
 
