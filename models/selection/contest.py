@@ -14,7 +14,6 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from math import log
 
-from millrace.models.candidates.incumbents import incumbent_of
 from millrace.models.selection.alpha_spending import alpha_share
 from millrace.models.selection.evidence import Evidence
 from millrace.schemas.records import BlockLosses, Evaluation
@@ -170,21 +169,6 @@ class Contest:
 
     def _labels_of_round(self) -> int:
         return max((each.evidence.n for each in self._in_test()), default=0)
-
-
-def role_of(name: str, champion: str, baselines: Collection[str]) -> str:
-    """Return what a name stands for: `champion`, `challenger`, `baseline` or `candidate`.
-
-    Examples
-    --------
-    >>> role_of("tree.challenger@9", champion="tree", baselines=["prior"])
-    'challenger'
-    """
-    if name == champion:
-        return "champion"
-    if incumbent_of(name) != name:
-        return "challenger"
-    return "baseline" if name in baselines else "candidate"
 
 
 def _add(standing: Standing, losses: BlockLosses, is_compared: bool) -> None:

@@ -121,7 +121,7 @@ def _in_order(contest: Contest, baselines: list[str]) -> list[Standing]:
 
 
 def _role(standing: Standing, contest: Contest, baselines: list[str]) -> str:
-    from millrace.models.selection.contest import role_of
+    from millrace.streams.tools.evaluations import role_of
 
     return role_of(standing.name, contest.champion, baselines)
 

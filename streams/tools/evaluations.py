@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from contextlib import closing, suppress
 from typing import cast
 
 from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 
 from millrace.models.candidates.baselines import baselines
+from millrace.models.candidates.incumbents import incumbent_of
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.tasks import Task
 from millrace.models.selection.contest import Contest
@@ -50,6 +51,21 @@ def follow_contest(
             if not reader.unfinished and (messages or is_first):
                 is_first = False
                 yield contest
+
+
+def role_of(name: str, champion: str, baselines: Collection[str]) -> str:
+    """Return what a name stands for: `champion`, `challenger`, `baseline` or `candidate`.
+
+    Examples
+    --------
+    >>> role_of("tree.challenger@9", champion="tree", baselines=["prior"])
+    'challenger'
+    """
+    if name == champion:
+        return "champion"
+    if incumbent_of(name) != name:
+        return "challenger"
+    return "baseline" if name in baselines else "candidate"
 
 
 def _block(data: bytes, outputs: Outputs) -> Evaluation:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from millrace.models.selection.contest import Contest, role_of
+from millrace.models.selection.contest import Contest
 from millrace.schemas.records import BlockLosses, Evaluation
 
 
@@ -132,17 +132,3 @@ def test_what_is_proven(contest: Contest) -> None:
     bayes, linear = contest.standings["bayes"], contest.standings["linear"]
     assert (bayes.labels_needed, linear.labels_needed) == (0, None)
     assert linear.counter_proof > 1 > linear.proof
-
-
-@pytest.mark.parametrize(
-    ("name", "role"),
-    [
-        ("tree", "champion"),
-        ("bayes", "candidate"),
-        ("prior", "baseline"),
-        ("bayes.challenger@deploy3", "challenger"),
-    ],
-)
-def test_roles(name: str, role: str) -> None:
-    """A name says what it stands for."""
-    assert role_of(name, "tree", ["prior"]) == role
