@@ -141,6 +141,11 @@ def create_sources(bootstrap: str, pipeline: str) -> None:
     wanted = [NewTopic(name_here(pipeline, name), count) for name, count in SOURCES.items()]
     for each in admin.create_topics(wanted).values():
         each.result(timeout=30)
+    names, deadline = {each.topic for each in wanted}, time.monotonic() + _TIMEOUT_SECONDS
+    while not names <= admin.list_topics(timeout=30).topics.keys():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"the broker does not show {', '.join(sorted(names))}")
+        time.sleep(0.1)  # it has created them, and tells of them a moment later
 
 
 def expire(bootstrap: str, topics: Iterable[str]) -> None:
