@@ -55,6 +55,10 @@ test-platform: $(INSTALLED) kafka-jars platform-tools clients ## Tests that take
 chaos: $(INSTALLED) kafka-jars ## Kill workers and the broker at random (SEED, FAULTS); check what comes out
 	@$(BIN)/python -m tests.chaos --seed $(SEED) --faults $(FAULTS)
 
+.PHONY: study
+study: $(INSTALLED) ## How often a comparison of equal models errs, and how long a proof takes: an hour
+	@$(BIN)/python -m tests.study $(STUDY)
+
 .PHONY: lint
 lint: $(INSTALLED) ## Check style, formatting, types and layers
 	$(BIN)/ruff check .
