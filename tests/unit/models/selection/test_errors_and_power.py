@@ -59,7 +59,7 @@ def skewed(rng):
 
 
 def _by_the_past(rng, next_mean):
-    """Return differences whose means depend on the past, and sum up to 0 at the most."""
+    """Return differences whose means depend on the past, and sum up to at most 0."""
     runs, spent, total = np.empty((EVENTS, RUNS)), np.zeros(RUNS), np.zeros(RUNS)
     for event in range(EVENTS):
         mean = np.minimum(next_mean(total), -spent)
