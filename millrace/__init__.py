@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     )
     from millrace.models.pipeline.sources import LabelSource, OnUpdate, Source
     from millrace.models.pipeline.tasks import Task
+    from millrace.models.selection.promotion import Promotion, PromotionPolicy
     from millrace.schemas.errors import (
         BrokerError,
         DefinitionError,
@@ -67,6 +68,7 @@ _MODULES = {
         *("PayloadHash", "TopicPartitionOffset"),
     ),
     "millrace.models.pipeline.sources": ("LabelSource", "OnUpdate", "Source"),
+    "millrace.models.selection.promotion": ("Promotion", "PromotionPolicy"),
     "millrace.schemas.errors": (
         *("BrokerError", "DefinitionError", "MillraceError"),
         *("RecordError", "SettingsError", "SnapshotError"),
@@ -95,6 +97,8 @@ __all__ = [
     "PayloadHash",
     "Pending",
     "Pipeline",
+    "Promotion",
+    "PromotionPolicy",
     "RecordError",
     "Result",
     "Scope",

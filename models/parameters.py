@@ -61,6 +61,15 @@ def whole_number(parameter: str, value: object, *, least: int = 1, most: int = 1
     require(value <= most, f"{parameter} must be {most:,} or less", value)
 
 
+def fraction(parameter: str, value: object, *, may_be_0: bool = False) -> None:
+    """Refuse what is not a number between 0 and 1; True and False are none."""
+    lowest = "from 0" if may_be_0 else "above 0"
+    must = f"{parameter} must be a number {lowest} and below 1"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise DefinitionError(f"{must}; got {shown(value)}")
+    require(0 < value < 1 or (may_be_0 and value == 0), must, value)
+
+
 def duration(parameter: str, value: object, *, least: timedelta) -> None:
     """Refuse what is not a time span of `least` or more."""
     must = f"{parameter} must be a timedelta of {least} or more, for example timedelta(hours=1)"

@@ -165,6 +165,17 @@ class BlockLosses(TypedDict):
     squared_difference: float
 
 
+class PromotionTerms(TypedDict):
+    """By what a block of events is judged."""
+
+    metric: str
+    alpha: float
+    margin: float
+    min_labels: int
+    probation: int
+    policy: str
+
+
 class Evaluation(TypedDict):
     """How a block of consecutive events of one partition was predicted by each candidate.
 
@@ -179,8 +190,10 @@ class Evaluation(TypedDict):
     last_time_ms: int
     events: int
     late_labels: int
+    failures: int
     loss_bound: float | None
     drifted: list[str]
+    terms: PromotionTerms
     candidates: dict[str, BlockLosses]
 
 
@@ -195,7 +208,7 @@ class ModelSnapshot(TypedDict):
 
 
 class Alert(TypedDict):
-    """A detected drift, with its evidence. In `alerts`."""
+    """A detected drift, or a decision about who serves, with its evidence. In `alerts`."""
 
     source: str
     detector: str
@@ -207,6 +220,7 @@ class Alert(TypedDict):
     action: str
     model: str
     model_version: int
+    detail: str
 
 
 class Command(TypedDict):

@@ -40,7 +40,7 @@ from millrace.streams.kafka_properties import problem
 from millrace.streams.redaction import is_secret, keep_secret, redact, redacted, secrets_of_url
 from millrace.streams.registry_settings import RegistrySettings
 from millrace.streams.retention import Tier, parse_retention
-from millrace.streams.topology.chain import CONTROL_AGENT, AgentSpec, parse_chain
+from millrace.streams.topology.chain import AGENTS_BESIDE, AgentSpec, parse_chain
 from millrace.streams.topology.sources import sources_of
 
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
@@ -269,7 +269,7 @@ class Settings(BaseModel):
     def agents_of(self, pipeline: Pipeline) -> tuple[AgentSpec, ...]:
         """Return the agents that the chain setting describes, and the one that takes commands."""
         sources = frozenset(sources_of(pipeline, self.topics))
-        return (*parse_chain(self.chain, sources), CONTROL_AGENT)
+        return (*parse_chain(self.chain, sources), *AGENTS_BESIDE)
 
     @property
     def retention(self) -> tuple[Tier, ...]:

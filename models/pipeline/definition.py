@@ -39,6 +39,7 @@ from millrace.models.pipeline.record_parts import OF_ID, OF_RECORD, EventId, Par
 from millrace.models.pipeline.seeds import missing_seeds, seeded
 from millrace.models.pipeline.sources import LabelSource, Source, check_sources, of_one_topic
 from millrace.models.pipeline.tasks import Task
+from millrace.models.selection.promotion import NO_PROMOTION, Promotion
 from millrace.schemas import DefinitionError, EventSchema, RecordError
 from millrace.schemas.codec.avro import Schema
 from millrace.schemas.records import LabelValue
@@ -202,6 +203,9 @@ class Pipeline:
         What counts where an event gets several labels: `LabelConflicts`. None: the first to come
         while the event waits is learned at once; of those that come before it, the one of the
         largest priority counts, and the last of these.
+    promotion
+        When a candidate takes the champion's place: a `Promotion`. None: only by command; `millrace
+        models` shows the evidence.
 
     Raises
     ------
@@ -258,6 +262,7 @@ class Pipeline:
     labels: Sequence[LabelSource] = ()
     label_default: LabelDefault | None = None
     label_conflicts: LabelConflicts | None = None
+    promotion: Promotion | None = None
 
     def __post_init__(self) -> None:
         _check_name(self.name)
@@ -268,6 +273,7 @@ class Pipeline:
         self._check_sources()
         self._check_label_default()
         self._check_label_conflicts()
+        self._check_promotion()
         self._check_models()
         self._check_metrics()
         self._check_features()
@@ -300,6 +306,11 @@ class Pipeline:
         """Return an untrained model of a candidate, with a seed wherever it was given none."""
         model = self.models[name]()
         return seeded(_place(name), model) if self.seeds else model
+
+    @property
+    def comparison(self) -> Promotion:
+        """How candidates are compared, whether any is ever promoted or not."""
+        return NO_PROMOTION if self.promotion is None else self.promotion
 
     @property
     def longest_wait(self) -> timedelta:
@@ -415,6 +426,29 @@ class Pipeline:
             where = f"where scope is {self.scope!s}"
             has_key = each.key is not None or not needs_key
             require(has_key, f"key of LabelSource({each.topic!r}) {must} {where}", each.key)
+
+    def _check_promotion(self) -> None:
+        if self.promotion is None:
+            return
+        is_one = isinstance(self.promotion, Promotion)
+        require(is_one, "promotion must be Promotion(...), or None", self.promotion)
+        wait = self.promotion.wait
+        if wait is not None:
+            longest = "pending.ttl" if self.label_default is None else "label_default.after"
+            must = f"promotion.wait must be at most {longest}, {self.longest_wait}"
+            require(wait <= self.longest_wait, must, wait)
+        if self.promotion.is_off:
+            return
+        if self.learns_without_labels:
+            raise DefinitionError(
+                "promotion.policy must be 'off' where models learn without labels: nothing says"
+                " which of them is better"
+            )
+        if self.task is Task.ANOMALY and not callable(self.promotion.metric):
+            raise DefinitionError(
+                "promotion.policy must be 'off' with the task anomaly, unless promotion.metric is a"
+                " function: how far a score is from the label says little about a ranking"
+            )
 
     def _check_label_default(self) -> None:
         default = self.label_default

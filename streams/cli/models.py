@@ -26,10 +26,16 @@ from millrace.streams.settings import Settings
 
 if TYPE_CHECKING:
     from millrace.models.selection.contest import Contest, Standing
+    from millrace.models.selection.promoter import Promoter
 
 _ALPHA = 0.05  # of the intervals
 _BAR = 10  # characters on each side
 _NOTHING = "No block of a hundred events has all its labels yet, or has waited long enough."
+_POLICIES = {
+    "auto": "What has won serves by itself: policy auto.",
+    "propose": "What has won is proposed in an alert: policy propose.",
+    "off": "Nothing serves by itself: promotion= of the pipeline is off.",
+}
 _EXAMPLES = """\b
 Examples:
   millrace models -p pipeline.py -b localhost:9092
@@ -50,8 +56,9 @@ def models(settings: Settings, as_json: bool, is_watched: bool) -> int:
     champion serves. A difference is that of the losses, each in [0, 1]: with classes, 5.0 points
     are five errors fewer in a hundred events. Its interval holds at any time, with 95 %: look as
     often as you like. The bar shows how much of a proof there is, to the left that the candidate
-    is worse, to the right that it is better by more than a point; a full side is a proof. Nothing
-    is promoted by itself.
+    is worse, to the right that it is better by more than the margin; a full side is a proof. A
+    lead that is proven has to show again, twice. What happens then, `promotion=` of the pipeline
+    says; by default nothing does by itself.
     """
     require_broker(settings)
     if as_json and is_watched:
@@ -60,27 +67,28 @@ def models(settings: Settings, as_json: bool, is_watched: bool) -> int:
     from millrace.models.candidates.baselines import baselines
     from millrace.models.pipeline.tasks import Task
     from millrace.streams.kafka.registry import read_outputs
-    from millrace.streams.tools.evaluations import follow_contest
+    from millrace.streams.tools.evaluations import follow_evaluations
 
     names = [*baselines(Task(pipeline.task))]
-    contests = follow_contest(KafkaClients(settings), pipeline, read_outputs(settings))
-    with closing(contests):
+    found = follow_evaluations(KafkaClients(settings), pipeline, read_outputs(settings))
+    with closing(found):
         if as_json:
-            click.echo(printable_json(to_json(_as_json(next(contests), names))))
+            click.echo(printable_json(to_json(_as_json(next(found), names))))
         elif is_watched:
             with Live(console=output(), auto_refresh=False) as live:
-                for contest in contests:
-                    live.update(_view(contest, names), refresh=True)
+                for promoter in found:
+                    live.update(_view(promoter, names), refresh=True)
         else:
-            output().print(_view(next(contests), names), soft_wrap=True)
+            output().print(_view(next(found), names), soft_wrap=True)
     return 0
 
 
-def _view(contest: Contest, baselines: list[str]) -> Group:
+def _view(promoter: Promoter, baselines: list[str]) -> Group:
     """Return a table, and what it means."""
+    contest = promoter.contest
     if not contest.blocks:
         return Group(Text(_NOTHING))
-    table = Table(title_justify="left", title=_title(contest))
+    table = Table(title_justify="left", title=_title(promoter))
     for column in ("model", "role"):
         table.add_column(column, no_wrap=True)
     for column in ("mean loss", "better by, in points"):
@@ -99,15 +107,21 @@ def _view(contest: Contest, baselines: list[str]) -> Group:
         for each in standings
         if _role(each, contest, baselines) in ("candidate", "challenger")
     ]
+    lines.append(_POLICIES[contest.terms["policy"]])
     if late := contest.late_labels:
         lines.append(f"Labels that came after their blocks, and count for none: {late:,}")
     return Group(table, *map(Text, map(printable, lines)))
 
 
-def _title(contest: Contest) -> str:
+def _title(promoter: Promoter) -> str:
+    contest = promoter.contest
     since = datetime.fromtimestamp((contest.since_ms or 0) / 1000, UTC)
-    labels = contest.standings[contest.champion].labels
-    return f"{contest.champion} serves; {labels:,} labels since {since:%Y-%m-%d %H:%M} UTC"
+    serves = f"{contest.champion} serves"
+    if contest.former:
+        serves += f" after {contest.former}"
+    if promoter.is_on_probation:
+        serves += ", on probation"
+    return f"{serves}; {promoter.labels:,} labels since {since:%Y-%m-%d %H:%M} UTC"
 
 
 def _in_order(contest: Contest, baselines: list[str]) -> list[Standing]:
@@ -151,22 +165,37 @@ def _bar(standing: Standing) -> Text:
 def _meaning(standing: Standing) -> str:
     """Return in words what the evidence says, and what it takes to say more."""
     name, rival, needed = standing.name, standing.rival, standing.labels_needed
+    better = f"is better than {rival} by more than {_points(standing)}: this is proven"
+    if standing.has_won:
+        by_hand = f"`millrace promote {name}` lets it serve"
+        then = "it is to serve" if standing.terms["policy"] == "auto" else by_hand
+        return f"{better}, and has shown again since; {then}."
     if standing.proof >= 1:
-        proven = f"is better than {rival} by more than a point: this is proven."
-        return f"{proven} `millrace promote {name}` lets it serve."
+        return f"{better}; in about {needed:,} labels it is shown well enough, if it stays so."
     if standing.counter_proof >= 1:
         return f"is worse than {rival}: this is proven."
     if needed is not None:
-        labels = f"about {needed:,} labels more would prove it, if the difference stays as it is"
-        return f"is ahead of {rival} by more than a point; {labels}."
-    ahead = "ahead of" if standing.evidence.mean > 0 else "not ahead of"
-    return f"is {ahead} {rival}" + (" by less than a point." if ahead == "ahead of" else ".")
+        labels = f"in about {needed:,} labels it has shown that well enough, if it stays so"
+        return f"is ahead of {rival} by more than {_points(standing)}; {labels}."
+    if standing.evidence.mean > 0:
+        return f"is ahead of {rival}, but not by more than {_points(standing)}."
+    return f"is not ahead of {rival}."
 
 
-def _as_json(contest: Contest, baselines: list[str]) -> dict[str, Any]:
+def _points(standing: Standing) -> str:
+    """Return the margin in points."""
+    points = 100 * standing.terms["margin"]
+    return f"{points:g} point{'' if points == 1 else 's'}"
+
+
+def _as_json(promoter: Promoter, baselines: list[str]) -> dict[str, Any]:
     """Return the same as data."""
+    contest = promoter.contest
     return {
         "champion": contest.champion,
+        "former": contest.former or None,
+        "is_on_probation": promoter.is_on_probation,
+        "terms": contest.terms,
         "since_ms": contest.since_ms,
         "blocks": contest.blocks,
         "late_labels": contest.late_labels,
@@ -182,6 +211,8 @@ def _as_json(contest: Contest, baselines: list[str]) -> dict[str, Any]:
                 "interval": [*each.evidence.interval(_ALPHA)],
                 "proof": each.proof,
                 "counter_proof": each.counter_proof,
+                "repeats": each.repeats,
+                "has_won": each.has_won,
                 "labels_needed": each.labels_needed,
             }
             for each in _in_order(contest, baselines)

@@ -28,6 +28,8 @@ class CommandSpec:
         Returns what is in force after it; a command that does not fit what is in force is refused.
     arguments
         Name to what it is, for people.
+    optional
+        The same of those that may be left out.
     operators
         Those that apply it: of an agent that has one of them, each task says in `audit` what it
         did. With none it is not written to the log: it is read ahead, from what is in force.
@@ -43,6 +45,7 @@ class CommandSpec:
     does: str
     takes: Callable[[InForce, Arguments], InForce]
     arguments: Mapping[str, str] = field(default_factory=dict)
+    optional: Mapping[str, str] = field(default_factory=dict)
     operators: frozenset[str] = frozenset({"learning"})
     tells: Callable[[InForce], Arguments] = lambda _: {}
     checks: Callable[[Arguments], object] = lambda _: None
@@ -61,6 +64,8 @@ BRINGS_DEFINITION = frozenset({DEPLOY, SET})
 UNTOLD = frozenset({"description", "signature"})
 """Arguments that `control` alone needs: neither tasks nor the audit have them."""
 
+_AGAINST = {"champion": "who must serve as yet: where another one does, it is refused"}
+
 COMMANDS: Mapping[str, CommandSpec] = {
     DEPLOY: CommandSpec(
         "Put another definition in force.",
@@ -75,10 +80,12 @@ COMMANDS: Mapping[str, CommandSpec] = {
         "Let another candidate serve.",
         InForce.promoted,
         {"model": "the candidate that serves from now on"},
+        _AGAINST,
     ),
     "rollback": CommandSpec(
         "Let the champion before serve again.",
         InForce.rolled_back,
+        optional=_AGAINST,
         tells=lambda after: {"model": after.champion},
     ),
     "reset": CommandSpec(
@@ -174,7 +181,7 @@ def check_form(name: str, arguments: Mapping[str, str]) -> None:
                 f"{name} must have the argument {argument}, {meaning}; got {_listed(arguments)}"
             )
     for argument in arguments:
-        if argument not in taken:
+        if argument not in taken and argument not in spec_of(name).optional:
             raise CommandError(f"{name} must have {_listed(taken)}; got {_listed(arguments)}")
     spec_of(name).checks(arguments)
 

@@ -125,14 +125,16 @@ class InForce:
         model = arguments["model"]
         self._check_model(incumbent_of(model))
         self._check_challenger(model)
+        self._check_champion(arguments)
         if model == self.champion:
             raise CommandError(f"model must be another than the champion; got {model!r}")
         if incumbent_of(model) == self.champion:  # by another model, which takes its place
             return self
         return self._serving(incumbent_of(model), (*self.former, self.champion)[-_MOST_FORMER:])
 
-    def rolled_back(self, _arguments: Arguments) -> InForce:
+    def rolled_back(self, arguments: Arguments) -> InForce:
         """Return what is in force once the champion before serves again."""
+        self._check_champion(arguments)
         if not self.former:
             raise CommandError(f"there is no champion before {self.champion!r} to go back to")
         return self._serving(self.former[-1], self.former[:-1])
@@ -255,6 +257,11 @@ class InForce:
     def _switched(self, is_paused: bool) -> InForce:
         paused_at = (*self.paused_at, self.number + 1)
         return replace(self, is_paused=is_paused, paused_at=paused_at)
+
+    def _check_champion(self, arguments: Arguments) -> None:
+        """Refuse what is asked for against another champion than the one that serves."""
+        if (champion := arguments.get("champion", self.champion)) != self.champion:
+            raise CommandError(f"champion must be {self.champion!r}, who serves; got {champion!r}")
 
     def _check_model(self, model: str) -> None:
         if model not in self.models:

@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 
 from millrace.schemas import Fate, RejectReason
 from millrace.streams.control.commands import COMMANDS as _KNOWN_COMMANDS
-from millrace.streams.operators.registry import CONTROL, OPERATORS
+from millrace.streams.operators.registry import BESIDE, OPERATORS
 from millrace.streams.sources.envelopes.base import Says
 
 PREFIX = "millrace_"
@@ -128,7 +128,7 @@ INTERNAL_ERRORS = _counter(
     "internal_errors",
     "Records rejected by a fault of Millrace's own.",
     "operator",
-    begins=product((CONTROL, *OPERATORS, "encoding")),
+    begins=product((*BESIDE, *OPERATORS, "encoding")),
 )
 
 PREDICTIONS = _counter("predictions", "Predictions published.", "model")
@@ -177,6 +177,16 @@ DRIFT_UNWATCHED = _gauge(
     *("partition", "source"),
 )
 MODELS = _gauge("models", "Model sets in memory.", "partition")
+CANDIDATE_PROOF = _gauge(
+    "candidate_proof",
+    "How much of the proof is there that a candidate is better than the champion; 1 is a proof.",
+    *("partition", "candidate"),
+)
+CANDIDATE_DIFFERENCE = _gauge(
+    "candidate_difference",
+    "By how much a candidate's mean loss is below the champion's, each loss in [0, 1].",
+    *("partition", "candidate"),
+)
 
 WORKERS_EXPECTED = _gauge(
     "workers_expected", "Processes that fold there should be, on all machines."
@@ -252,6 +262,7 @@ READINGS = {
     each.name: each
     for each in (
         *(PREQUENTIAL_METRIC, PREQUENTIAL_EXAMPLES, PENDING, MODEL_VERSION, MODELS),
+        *(CANDIDATE_PROOF, CANDIDATE_DIFFERENCE),
         *(WINDOWS_CUT, WINDOWS_EVICTED, DRIFT_UNWATCHED),
     )
 }

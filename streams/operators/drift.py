@@ -202,6 +202,7 @@ class DriftOperator(Operator):
             action="alert",
             model=predictions.model,
             model_version=predictions.model_versions[at],
+            detail="",
         )
         return AlertRecord(alert, origin)
 

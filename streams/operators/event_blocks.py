@@ -18,6 +18,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import timedelta
 from itertools import accumulate
 from math import inf
 from typing import NamedTuple, TypedDict, cast
@@ -149,8 +150,11 @@ class EventBlocks:
         self._waiting = waiting
         self._is_whole = Task(pipeline.task).is_classification  # each loss is 0 or 1
         self._is_bounded = Task(pipeline.task) is not Task.REGRESSION
-        self._takes_default = pipeline.label_default is not None
+        self._terms = pipeline.comparison.terms("zero_one")
         self._longest_ms = wait_ms(pipeline)
+        self._learns_wait = pipeline.label_default is None
+        if (wait := pipeline.comparison.wait) is not None:
+            self._longest_ms, self._learns_wait = wait // timedelta(milliseconds=1), False
         self._names = frozenset((*pipeline.models, *baselines(Task(pipeline.task))))
         self._first_chunks: list[int] = []  # of each block
         self._oldest = 0
@@ -221,7 +225,7 @@ class EventBlocks:
         """Note the blocks of events that have met their labels, and how long those took."""
         self._numbers += numbers
         self._newest += [self._filling()[0]] * len(numbers)
-        if not self._takes_default:
+        if self._learns_wait:
             delays = self._progress()["delays"]
             for doublings, labels in Counter(map(int.bit_length, delays_ms)).items():
                 delays[min(doublings, _DOUBLINGS - 1)] += labels
@@ -342,7 +346,7 @@ class EventBlocks:
     def _enough_ms(self) -> int:
         """Return how long it is enough to wait for labels, by those that have come."""
         delays = self._progress()["delays"]
-        if self._takes_default or not any(delays):
+        if not (self._learns_wait and any(delays)):
             return self._longest_ms
         reached = [each >= _QUANTILE * sum(delays) for each in accumulate(delays)]
         return min(self._longest_ms, _TIMES_DELAY << reached.index(True))
@@ -412,8 +416,10 @@ class EventBlocks:
                 "last_time_ms": block["last_time_ms"],
                 "events": block["events"],
                 "late_labels": late_labels,
+                "failures": 0,
                 "loss_bound": block["loss_bound"],
                 "drifted": block["drifted"],
+                "terms": self._terms,
                 "candidates": block["candidates"],
             }
             yield EvaluationRecord(value, origin)

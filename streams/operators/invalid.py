@@ -46,5 +46,6 @@ def invalid_alert(
         action=action.value,
         model=candidate,
         model_version=version,
+        detail="",
     )
     return AlertRecord(alert, origin)

@@ -495,6 +495,7 @@ class LearningOperator(RecordOperator):
             action=self._in_force(self._policy).value,
             model=name,
             model_version=version,
+            detail="",
         )
         return AlertRecord(alert, joined.origin)
 

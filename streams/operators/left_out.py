@@ -74,4 +74,5 @@ def _alert(what: str, which: str, event: Event) -> Alert:
         action="alert",
         model="",
         model_version=0,
+        detail="",
     )

@@ -17,6 +17,7 @@ from millrace.schemas.records import (
     AcceptedCommand,
     Alert,
     Audit,
+    Command,
     Evaluation,
     Event,
     Example,
@@ -169,6 +170,23 @@ class AlertRecord(Record):
     @property
     def key(self) -> bytes | None:
         return self.value["source"].encode()
+
+
+class CommandRecord(Record):
+    """What a rule of the pipeline asks for, as a person may.
+
+    `signature` is a header, where commands are signed.
+    """
+
+    type = "Command"
+    value: Command
+    topic: str = "commands"
+    partition: int | None = 0
+    signature: str = ""
+
+    @property
+    def key(self) -> bytes | None:
+        return (self.value["id"] or "").encode()
 
 
 class AcceptedRecord(Record):

@@ -13,11 +13,13 @@ from importlib import import_module
 
 from millrace.streams.operators.base import Operator
 
-CONTROL = "control"
-"""The operator that has an agent of its own in every chain."""
+CONTROL, SELECTION = "control", "selection"
+BESIDE = (CONTROL, SELECTION)
+"""The operators that have agents of their own beside those of every chain."""
 
 _CLASSES: Mapping[str, str] = {
     CONTROL: "ControlOperator",
+    SELECTION: "SelectionOperator",
     "ingest": "IngestOperator",
     "feature": "FeatureOperator",
     "prediction": "PredictionOperator",
@@ -25,7 +27,7 @@ _CLASSES: Mapping[str, str] = {
     "drift": "DriftOperator",
 }
 
-OPERATORS = tuple(name for name in _CLASSES if name != CONTROL)
+OPERATORS = tuple(name for name in _CLASSES if name not in BESIDE)
 """Names of those that are chained; each has the module of this package that is called so."""
 
 CHAINED_BY_DEFAULT = frozenset({"learning"})

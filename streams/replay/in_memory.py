@@ -9,6 +9,7 @@ River's `progressive_val_score`, to the last bit.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -17,14 +18,19 @@ from typing import TYPE_CHECKING, cast
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.record_parts import id_field, is_at_the_top
 from millrace.models.user_code import shown
-from millrace.schemas import SettingsError
-from millrace.schemas.records import Alert, Evaluation, Outcome, Prediction, Reject
+from millrace.schemas import SettingsError, shipped
+from millrace.schemas.records import Alert, Audit, Evaluation, Outcome, Prediction, Reject
 from millrace.streams.observability.metrics import Metrics
 from millrace.streams.observability.published import Published
 from millrace.streams.observability.scraping import Samples
 from millrace.streams.operators.columns import as_records
+from millrace.streams.operators.context import CommandTopic
+from millrace.streams.operators.control import ControlOperator
 from millrace.streams.operators.record import (
+    AcceptedRecord,
     AlertRecord,
+    AuditRecord,
+    CommandRecord,
     EvaluationRecord,
     Origin,
     OutcomeRecord,
@@ -34,6 +40,7 @@ from millrace.streams.operators.record import (
     RejectRecord,
 )
 from millrace.streams.operators.registry import OPERATORS
+from millrace.streams.operators.selection import SelectionOperator
 from millrace.streams.operators.slice import Slice
 from millrace.streams.replay.encoding import Encoder, Outgoing, Row, in_order
 from millrace.streams.replay.report import combined_metrics
@@ -81,6 +88,9 @@ class InMemory:
         self.metrics = Metrics(pipeline.name)
         self._now_ms = now_ms
         events = f"{topic_prefix(pipeline)}events"
+        self._selection = SelectionOperator(pipeline)
+        self._control = ControlOperator(pipeline, CommandTopic("control", partitions))
+        self._offsets = Counter[str]()
         self._parts = [_Partition(number, events, factory.make()) for number in range(partitions)]
         for part in self._parts:
             self.metrics.watch(_AGENT.name, part.number, part.task)
@@ -90,10 +100,11 @@ class InMemory:
         for outgoing in produced:
             part = self._parts[outgoing.partition]
             part.add(outgoing, self._now_ms)
-            if len(part.waiting) == _SLICE_RECORDS:
+            if len(part.waiting) >= _SLICE_RECORDS:
                 yield from self._fold_slice(part)
-        for part in self._parts:
-            yield from self._fold_slice(part)
+        while any(part.waiting for part in self._parts):
+            for part in self._parts:
+                yield from self._fold_slice(part)
 
     def samples(self) -> Samples:
         """Return what `/metrics` would show now."""
@@ -104,7 +115,32 @@ class InMemory:
         part.waiting = []
         self.metrics.count(part.task.take_tally())
         self.metrics.count_published(Published(made), self._now_ms)
-        return as_records(made)
+        records = as_records(made)
+        return [*records, *self._decided(records)]
+
+    def _decided(self, records: Iterable[Record]) -> Iterator[Record]:
+        """Yield what is decided by blocks of events, and let each partition do it next."""
+        for record in records:
+            if isinstance(record, EvaluationRecord):
+                block = EvaluationRecord(record.value, self._next_origin("evaluations"))
+                for made in self._selection.run(Slice([block])):
+                    yield from self._commanded(made) if isinstance(made, CommandRecord) else [made]
+
+    def _commanded(self, command: CommandRecord) -> Iterator[Record]:
+        value = shipped("command").encode(command.value)
+        asked = RawRecord.of(self._next_origin("commands", value))
+        for made in self._control.run(Slice([asked])):
+            if isinstance(made, AcceptedRecord):
+                part = self._parts[made.partition or 0]
+                origin = made.origin._replace(topic=made.topic, partition=part.number)
+                part.waiting.append(AcceptedRecord(made.value, origin, made.topic))
+            else:
+                yield made
+
+    def _next_origin(self, topic: str, value: bytes | None = None) -> Origin:
+        """Return the place of the next record of a topic that all partitions share."""
+        self._offsets[topic] += 1
+        return Origin(topic, 0, self._offsets[topic] - 1, self._now_ms, None, value)
 
 
 @dataclass
@@ -128,7 +164,7 @@ class Result:
 
     Attributes
     ----------
-    predictions, alerts, rejects, outcomes, evaluations
+    predictions, alerts, rejects, outcomes, evaluations, audit
         As the topics of these names would hold them.
     metrics
         Candidate or baseline to metric to value, over all examples (prequential). Empty for a
@@ -139,7 +175,7 @@ class Result:
     >>> from millrace.models.pipelines.loans import applications, pipeline
     >>> result = run(pipeline, applications(200))
     >>> result
-    Result(predictions: 200, alerts: 0, rejects: 0, outcomes: 200, evaluations: 2)
+    Result(predictions: 200, alerts: 0, rejects: 0, outcomes: 200, evaluations: 2, audit: 0)
     >>> result.frame("outcomes")[["event_id", "fate", "label"]].head(1).values.tolist()
     [['0', 'joined', False]]
     """
@@ -149,10 +185,11 @@ class Result:
     rejects: list[Reject] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
     evaluations: list[Evaluation] = field(default_factory=list)
+    audit: list[Audit] = field(default_factory=list)
     metrics: dict[str, dict[str, float | None]] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        lists = ("predictions", "alerts", "rejects", "outcomes", "evaluations")
+        lists = ("predictions", "alerts", "rejects", "outcomes", "evaluations", "audit")
         return f"Result({', '.join(f'{name}: {len(getattr(self, name))}' for name in lists)})"
 
     def frame(self, name: str) -> pd.DataFrame:
@@ -179,6 +216,8 @@ class Result:
             self.outcomes.append(record.value)
         elif isinstance(record, EvaluationRecord):
             self.evaluations.append(record.value)
+        elif isinstance(record, AuditRecord):
+            self.audit.append(record.value)
         elif isinstance(record, AlertRecord):
             self.alerts.append(record.value)
         elif isinstance(record, RejectRecord):

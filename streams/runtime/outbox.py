@@ -17,6 +17,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from millrace.models.user_code import PASSED_ON, told
 from millrace.schemas import RecordError, RejectReason, SnapshotError
+from millrace.streams.control.signature import HEADER
 from millrace.streams.kafka.delivery import ProducerRecords
 from millrace.streams.kafka.errors import cause_of, is_refusal
 from millrace.streams.kafka.protocols import Clients, Config, Consumer
@@ -31,7 +32,7 @@ from millrace.streams.observability.metrics import Metrics
 from millrace.streams.observability.published import Published
 from millrace.streams.operators.base import Tally
 from millrace.streams.operators.columns import Columns, Made
-from millrace.streams.operators.record import Record, RejectRecord, reject
+from millrace.streams.operators.record import CommandRecord, Record, RejectRecord, reject
 from millrace.streams.runtime.batches import Batch, batches, origins_of, partitions_of
 from millrace.streams.runtime.dead_letters import make_presentable, reason_of, without_original
 from millrace.streams.settings import Guarantee
@@ -148,7 +149,7 @@ class Outbox:
     def _write_all(self, batch: Batch) -> int:
         """Write outputs until one of them cannot be written as it is; return how many were."""
         first = batch if isinstance(batch, Columns) else batch[0]
-        if isinstance(first, RejectRecord):
+        if isinstance(first, RejectRecord | CommandRecord):
             return 0
         try:
             keys, values = self.codec.encode_all(batch)
@@ -185,6 +186,8 @@ class Outbox:
         partition = origin.partition if record.partition is None else record.partition
         topic, partitions = self._places[record.topic]
         headers = self.codec.carried(origin)
+        if isinstance(record, CommandRecord) and record.signature:
+            headers = [*(headers or []), (HEADER, record.signature)]
         timestamp_ms = max(origin.timestamp_ms, 0)
         self._writer.produce(
             ProducerRecord(topic, value, key, partition % partitions, timestamp_ms, headers)

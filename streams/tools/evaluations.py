@@ -12,7 +12,7 @@ from millrace.models.candidates.baselines import baselines
 from millrace.models.candidates.incumbents import incumbent_of
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.tasks import Task
-from millrace.models.selection.contest import Contest
+from millrace.models.selection.promoter import Promoter
 from millrace.schemas import RecordError
 from millrace.schemas.records import Evaluation
 from millrace.streams.formats import Outputs
@@ -25,9 +25,9 @@ from millrace.streams.topology.topics import topic_prefix
 _POLL_SECONDS = 0.5
 
 
-def follow_contest(
+def follow_evaluations(
     clients: Clients, pipeline: Pipeline, outputs: Outputs | None = None
-) -> Generator[Contest, None, None]:
+) -> Generator[Promoter, None, None]:
     """Yield what the blocks of a pipeline have shown, and again whenever more have come.
 
     What somebody else wrote to the topic is passed over.
@@ -37,7 +37,7 @@ def follow_contest(
     BrokerError
         The broker does not answer, or has no such topic.
     """
-    contest = Contest([*baselines(Task(pipeline.task))])
+    promoter = Promoter([*baselines(Task(pipeline.task))])
     topic = f"{topic_prefix(pipeline)}evaluations"
     partitions = range(count_partitions(clients, topic))
     places = [TopicPartition(topic, each, OFFSET_BEGINNING) for each in partitions]
@@ -47,10 +47,10 @@ def follow_contest(
             messages = reader.take(_POLL_SECONDS)
             for message in messages:
                 with suppress(RecordError):
-                    contest.add(_block(message.value() or b"", outputs or Outputs()))
+                    promoter.add(_block(message.value() or b"", outputs or Outputs()))
             if not reader.unfinished and (messages or is_first):
                 is_first = False
-                yield contest
+                yield promoter
 
 
 def role_of(name: str, champion: str, baselines: Collection[str]) -> str:

@@ -14,6 +14,7 @@ from functools import cached_property
 from millrace.schemas import SettingsError
 from millrace.streams.operators.base import Topics
 from millrace.streams.operators.registry import (
+    BESIDE,
     CHAINED_BY_DEFAULT,
     CONTROL,
     OPERATORS,
@@ -97,7 +98,8 @@ class AgentSpec:
 
 
 CONTROL_AGENT = AgentSpec((CONTROL,))
-"""The agent that is beside those of every chain."""
+AGENTS_BESIDE = tuple(AgentSpec((name,)) for name in BESIDE)
+"""The agents that are beside those of every chain."""
 
 
 def parse_chain(text: str, sources: frozenset[str] = frozenset()) -> tuple[AgentSpec, ...]:

@@ -130,6 +130,7 @@ TOPICS: Mapping[str, Topic] = {
             *("evaluations", Use.OUTPUT, ("Evaluation",), "How each candidate does, by blocks."),
             key="partition of the events",
             is_kept_long=True,
+            is_stamped_by_broker=True,
             partitions=1,
         ),
         Topic("examples", Use.INTERNAL, ("Example", _ACCEPTED), "Labelled events, for learning."),

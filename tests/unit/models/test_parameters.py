@@ -18,6 +18,7 @@ from millrace.models.parameters import suggestion
 from millrace.models.pipeline.definition import LONGEST_NAME, Pending, Pipeline
 from millrace.models.pipeline.label_conflicts import LabelConflicts
 from millrace.models.pipeline.sources import LabelSource
+from millrace.models.selection.promotion import Promotion
 from millrace.models.user_code import shown
 from millrace.schemas import DefinitionError
 
@@ -108,6 +109,10 @@ GIVEN: dict[str, Callable[[Any], object]] = {
         f"drift.{each.name}": lambda v, n=each.name: DriftSettings(**{n: v})
         for each in dataclass_fields(DriftSettings)
     },
+    **{
+        f"promotion.{each.name}": lambda v, n=each.name: Promotion(**{n: v})
+        for each in dataclass_fields(Promotion)
+    },
     "pending.limit": lambda v: Pending(limit=v),
     "pending.ttl": lambda v: Pending(ttl=v),
     "label_conflicts.within": lambda v: LabelConflicts(within=v),
@@ -136,6 +141,9 @@ GIVEN: dict[str, Callable[[Any], object]] = {
 TAKEN = {
     "name": {"'x'", "'500'", "'2020-01-01'"},
     "drift.cooldown": {"0"},
+    "promotion.margin": {"0"},
+    "promotion.probation": {"0"},
+    "promotion.wait": {"datetime.timedelta(seconds=3600)"},
     "earlier_schemas": {"[]", "()"},
     "largest_feature": {"1.5", "1000000000000000000000000000000"},
     "features": {"[]", "()"},
@@ -162,6 +170,9 @@ OPTIONAL = {
     "label",
     "label_default",
     "label_conflicts",
+    "promotion",
+    "promotion.metric",
+    "promotion.wait",
     "key",
     "event_time",
     "metrics",

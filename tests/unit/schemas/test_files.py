@@ -45,6 +45,8 @@ def sample(declared: Any) -> Any:
         return {"string": "text", "long": 7, "int": 7, "double": 0.5, "boolean": True}[declared]
     if declared["type"] == "map":
         return {"name": sample(declared["values"])}
+    if declared["type"] == "enum":
+        return declared["symbols"][0]
     assert declared["type"] == "record"
     return {each["name"]: sample(each["type"]) for each in declared["fields"]}
 

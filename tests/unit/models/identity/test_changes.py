@@ -22,6 +22,7 @@ from millrace.models.pipeline.label_conflicts import LabelConflicts
 from millrace.models.pipeline.label_default import LabelDefault
 from millrace.models.pipeline.on_change import Candidate
 from millrace.models.pipeline.sources import LabelSource, Source
+from millrace.models.selection.promotion import Promotion
 from millrace.schemas import DefinitionError, EventSchema
 from tests.unit.models.identity.conftest import SCHEMA, Make, bayes, per_year
 
@@ -558,6 +559,19 @@ SETTINGS: dict[str, tuple[Any, str, Any]] = {
         LabelConflicts(within=timedelta(hours=1)),
         "label_conflicts",
         {"within": "1:00:00", "keep": "last"},
+    ),
+    "promotion": (
+        Promotion(margin=0.02),
+        "promotion",
+        {
+            "metric": None,
+            "alpha": 0.05,
+            "margin": 0.02,
+            "min_labels": 500,
+            "probation": 2_000,
+            "policy": "auto",
+            "wait": None,
+        },
     ),
 }
 """A parameter to another value of it, and what of it is named in the summary."""

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from millrace.models.selection.contest import Contest
+from millrace.models.selection.contest import REPEATS, Contest
+from millrace.models.selection.promotion import Promotion
 from millrace.schemas.records import BlockLosses, Evaluation
 
 
@@ -35,8 +36,10 @@ def block(partition: int = 0, champion: str = "tree", /, **changes: Any) -> Eval
         last_time_ms=8,
         events=100,
         late_labels=0,
+        failures=0,
         loss_bound=1.0,
         drifted=[],
+        terms=Promotion().terms("zero_one"),
         candidates={name: losses(each, champion) for name, each in candidates.items()},
     )
     made.update(changes)  # type: ignore[typeddict-item]
@@ -109,7 +112,7 @@ def test_a_drift_of_the_champion_begins_another_round(contest: Contest) -> None:
         contest.add(block(drifted=["bayes"]))
     assert contest.standings["bayes"].evidence.n == 500
     contest.add(block(drifted=["tree"]))
-    assert contest.standings["bayes"].evidence.n == 0
+    assert contest.standings["bayes"].evidence.n == contest.standings["bayes"].repeats == 0
     contest.add(block())
     assert (contest.standings["bayes"].evidence.n, contest.round_number) == (100, 2)
 
@@ -132,3 +135,81 @@ def test_what_is_proven(contest: Contest) -> None:
     bayes, linear = contest.standings["bayes"], contest.standings["linear"]
     assert (bayes.labels_needed, linear.labels_needed) == (0, None)
     assert linear.counter_proof > 1 > linear.proof
+
+
+def test_a_proof_has_to_show_again(contest: Contest) -> None:
+    """It takes `min_labels` for the proof, and as many for each of the repeats."""
+    needed = []
+    while not contest.standings or not contest.standings["bayes"].has_won:
+        contest.add(block(candidates={"bayes": 18.0, "tree": 0.0}))
+        needed.append(contest.standings["bayes"].labels_needed)
+    assert contest.standings["bayes"].labels == 500 * (1 + REPEATS)
+    assert needed == [*range(1400, -1, -100)]
+
+
+def test_a_lead_that_ends_does_not_show_again(contest: Contest) -> None:
+    """It is proven, and stays so for long: the events after the proof say nothing for it."""
+    for _ in range(10):
+        contest.add(block(candidates={"bayes": 18.0, "tree": 0.0}))
+    contest.standings["bayes"].again, contest.standings["bayes"].repeats = None, 0
+    for _ in range(30):
+        contest.add(block(candidates={"bayes": 0.0, "tree": 0.0}))
+    bayes = contest.standings["bayes"]
+    assert bayes.proof > 1
+    assert (bayes.has_won, bayes.repeats) == (False, 0)
+
+
+def test_a_proof_that_is_lost_has_to_show_again_from_the_start(contest: Contest) -> None:
+    """Whatever it has shown before is forgotten."""
+    for _ in range(11):
+        contest.add(block(candidates={"bayes": 18.0, "tree": 0.0}))
+    assert contest.standings["bayes"].repeats == 1
+    for _ in range(20):
+        contest.add(block(candidates={"bayes": -20.0, "tree": 0.0}))
+    bayes = contest.standings["bayes"]
+    assert (bayes.proof < 1, bayes.again, bayes.repeats) == (True, None, 0)
+
+
+def test_the_terms_are_those_of_the_newest_block(contest: Contest) -> None:
+    """With a smaller margin, or fewer labels, it is proven sooner."""
+    for _ in range(6):
+        contest.add(block(candidates={"bayes": 3.0, "tree": 0.0}))
+    before = contest.standings["bayes"].proof
+    terms = Promotion(margin=0.0, min_labels=100).terms("zero_one")
+    contest.add(block(candidates={"bayes": 3.0, "tree": 0.0}, terms=terms))
+    assert contest.standings["bayes"].proof > before
+    assert contest.standings["bayes"].terms == contest.terms == terms
+
+
+def test_one_that_is_sent_back_has_to_show_anew_that_it_is_better(contest: Contest) -> None:
+    """What was known for it is forgone; what is known against it counts."""
+    for _ in range(10):
+        contest.add(block(candidates={"bayes": 18.0, "tree": 0.0}))
+    contest.add(block(0, "bayes", candidates={"bayes": 0.0, "tree": -18.0}))
+    assert contest.standings["tree"].counter_proof > 1
+    contest.add(block(0, "tree", candidates={"bayes": 18.0, "tree": 0.0}))
+    bayes = contest.standings["bayes"]
+    assert (bayes.evidence.n, bayes.evidence.mean) == (1200, pytest.approx(0.18))
+    assert bayes.proof < 1
+
+
+def test_a_record_of_no_events_changes_no_standing(contest: Contest) -> None:
+    """It may tell that another champion serves."""
+    contest.add(block())
+    contest.add(block(events=0, candidates={}, failures=1))
+    assert (contest.blocks, contest.standings["bayes"].labels) == (1, 100)
+    assert contest.add(block(0, "bayes", events=0, candidates={}, failures=1))
+    assert (contest.champion, contest.former, contest.blocks) == ("bayes", "tree", 0)
+
+
+def test_it_goes_on_where_it_was_saved(contest: Contest) -> None:
+    """The copy comes to the same by the same blocks."""
+    for partition in (0, 1, 0, 0, 1, 1, 0, 1):
+        contest.add(block(partition, candidates={"bayes": 18.0, "tree": 0.0}))
+    contest.add(block(0, "bayes", candidates={"bayes": 0.0, "tree": -9.0}))
+    other = Contest(["prior"])
+    other.restore(contest.to_fields())
+    for each in (contest, other):
+        each.add(block(1, "tree"))
+        each.add(block(1, "bayes", candidates={"bayes": 0.0, "tree": 7.0, "late": 1.0}))
+    assert other.to_fields() == contest.to_fields()

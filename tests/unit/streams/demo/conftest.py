@@ -78,6 +78,7 @@ def _alert(
         action=action,
         model="hoeffding_tree",
         model_version=540,
+        detail="",
     )
 
 

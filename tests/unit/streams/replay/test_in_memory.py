@@ -325,8 +325,8 @@ def test_rows_of_another_kind(given: Any, message: str, make_pipeline: Make) -> 
 
 def test_a_result_shows_how_much_there_is(make_pipeline: Make, rows: Make) -> None:
     """A notebook does not print every record."""
-    expected = "Result(predictions: 3, alerts: 0, rejects: 0, outcomes: 3, evaluations: 0)"
-    assert repr(run(make_pipeline(), rows(count=3))) == expected
+    expected = "predictions: 3, alerts: 0, rejects: 0, outcomes: 3, evaluations: 0, audit: 0"
+    assert repr(run(make_pipeline(), rows(count=3))) == f"Result({expected})"
 
 
 def test_alerts_are_returned(make_pipeline: Make, make_rows: Make) -> None:

@@ -76,6 +76,7 @@ ALERT = Alert(
     action="alert",
     model="own",
     model_version=3,
+    detail="",
 )
 OUTPUTS = [
     (PredictionRecord(PREDICTION, ORIGIN), b"anna"),

@@ -1,0 +1,245 @@
+"""Who is to serve: what is decided by the standings of the candidates, and by the terms.
+
+A fold over the topic `evaluations`, as `contest` is. It decides that a candidate is promoted once
+it has won, and that one that was promoted is sent back: as soon as it has done worse since then
+than the champion before, by the same test at `PROBATION_ALPHA` without a margin, and while it is on
+probation also as soon as it fails to predict.
+
+The test does not end with the probation. A candidate that is better by day and worse by night may
+pass any probation that is shorter; a test that is valid at any time costs nothing to go on with.
+
+A decision is asked for, by a command, and is seen when blocks come that another champion served.
+Where it is not, since the command was refused, it is asked for again once there are twice as many
+labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from math import exp, log
+from typing import NamedTuple
+
+from millrace.models.sealed import Fields
+from millrace.models.selection.contest import Contest, Standing
+from millrace.models.selection.evidence import Evidence
+from millrace.models.selection.promotion import PromotionPolicy
+from millrace.schemas.records import Evaluation
+
+PROBATION_ALPHA = 0.2
+"""The chance that a candidate is sent back that is no worse: it costs little to be wrong."""
+
+_LARGEST_POWER = 700.0  # of e that is a float
+
+
+class Action(StrEnum):
+    """What is asked for."""
+
+    PROMOTE = "promote"
+    ROLLBACK = "rollback"
+    PROPOSE = "propose"
+
+
+class Decision(NamedTuple):
+    """That another candidate is to serve.
+
+    Attributes
+    ----------
+    action
+        What is asked for.
+    model, champion
+        Who is to serve, and who does.
+    why
+        The evidence in words.
+    detector
+        What found it: `e_process`, or `failure`.
+    labels
+        How many labelled events it rests on.
+    champion_loss, model_loss
+        The mean losses of both since the champion serves; 0 where nothing is known.
+    time_ms
+        Event time of the newest event that led to it.
+    """
+
+    action: Action
+    model: str
+    champion: str
+    why: str
+    detector: str
+    labels: int
+    champion_loss: float
+    model_loss: float
+    time_ms: int
+
+
+@dataclass(slots=True)
+class _Asked:
+    """The last decision: who was to serve, and after how many labels of the champion.
+
+    Parameters
+    ----------
+    is_promotion
+        Whether it was not to send the champion back.
+    is_proposal
+        Whether somebody is to confirm it.
+    """
+
+    model: str
+    labels: int
+    is_promotion: bool
+    is_proposal: bool
+
+
+@dataclass(slots=True)
+class SincePromotion:
+    """What was seen of the champion, and of the one before it, since it was promoted.
+
+    Parameters
+    ----------
+    former
+        The champion before.
+    evidence
+        Of the former being better.
+    """
+
+    former: str
+    evidence: Evidence = field(default_factory=Evidence)
+
+
+class Promoter:
+    """Decides who is to serve.
+
+    Parameters
+    ----------
+    baselines
+        The names that cannot serve.
+
+    Attributes
+    ----------
+    contest
+        The standings.
+    since_promotion
+        What was seen since then, if a decision let the champion serve.
+    """
+
+    def __init__(self, baselines: Collection[str]) -> None:
+        self.contest = Contest(baselines)
+        self.since_promotion: SincePromotion | None = None
+        self._asked: _Asked | None = None
+
+    def to_fields(self) -> dict[str, object]:
+        """Return what is saved of it."""
+        return {
+            "contest": self.contest.to_fields(),
+            "since_promotion": self.since_promotion and asdict(self.since_promotion),
+            "asked": self._asked and asdict(self._asked),
+        }
+
+    def restore(self, fields: Fields) -> None:
+        """Go on where one was that was saved."""
+        self.contest.restore(fields["contest"])
+        if (saved := fields["since_promotion"]) is not None:
+            evidence = Evidence.from_fields(saved["evidence"])
+            self.since_promotion = SincePromotion(saved["former"], evidence)
+        if (saved := fields["asked"]) is not None:
+            self._asked = _Asked(**saved)
+
+    @property
+    def is_on_probation(self) -> bool:
+        """Whether a failure sends the champion back."""
+        return self.since_promotion is not None and self.labels < self.contest.terms["probation"]
+
+    @property
+    def labels(self) -> int:
+        """How many labelled events the champion has served."""
+        champion = self.contest.standings.get(self.contest.champion)
+        return 0 if champion is None else champion.labels
+
+    def add(self, block: Evaluation) -> Decision | None:
+        """Take the next block; return what is decided, if anything is."""
+        before = self.contest.champion
+        if not self.contest.add(block):
+            return None
+        if self.contest.champion != before:
+            self._serve_by_another()
+        if self.contest.terms["policy"] == PromotionPolicy.OFF:
+            return None
+        decision = self._roll_back(block) if self.since_promotion else None
+        decision = decision or self._promote(block)
+        if decision is None or self._has_asked(decision):
+            return None
+        is_proposal = decision.action is Action.PROPOSE
+        is_promotion = self.since_promotion is None or decision.model != self.since_promotion.former
+        self._asked = _Asked(decision.model, self.labels, is_promotion, is_proposal)
+        return decision
+
+    def _serve_by_another(self) -> None:
+        """Put the champion on probation, if it serves since that was decided or proposed."""
+        asked, self._asked, self.since_promotion = self._asked, None, None
+        if asked is not None and (asked.is_promotion, asked.model) == (True, self.contest.champion):
+            self.since_promotion = SincePromotion(self.contest.former)
+
+    def _roll_back(self, block: Evaluation) -> Decision | None:
+        """Decide that the champion is sent back."""
+        assert self.since_promotion is not None
+        former, evidence = self.since_promotion.former, self.since_promotion.evidence
+        champion = self.contest.champion
+        if (failures := block["failures"]) and self.is_on_probation:
+            why = f"{champion} made no prediction for {failures} events, and others did"
+            return self._decision(former, why, "failure")
+        losses = block["candidates"].get(former)
+        if losses is not None and block["loss_bound"] is not None:
+            evidence.add(losses["events"], losses["difference"], losses["squared_difference"])
+        if evidence.log_e() >= -log(PROBATION_ALPHA):
+            why = f"{champion} does worse than {former} since its promotion: "
+            return self._decision(former, why + _told(evidence, PROBATION_ALPHA), "e_process")
+        return None
+
+    def _promote(self, block: Evaluation) -> Decision | None:
+        """Decide that the best of those that have won is to serve."""
+        won = [each for each in self.contest.in_test() if self._may_serve(each, block)]
+        if not won:
+            return None
+        best, margin = max(won, key=lambda each: each.evidence.mean), self.contest.terms["margin"]
+        assert best.alpha is not None
+        told = _told(best.evidence, best.alpha, margin)
+        why = f"{best.name} is better than {best.rival} by more than {margin:g}: {told}"
+        return self._decision(best.name, why, "e_process")
+
+    def _may_serve(self, standing: Standing, block: Evaluation) -> bool:
+        is_there = standing.name in block["candidates"]
+        return is_there and standing.rival == self.contest.champion and standing.has_won
+
+    def _has_asked(self, decision: Decision) -> bool:
+        """Whether the same was decided not long ago; a proposal is made once."""
+        asked, is_proposal = self._asked, decision.action is Action.PROPOSE
+        if asked is None or (asked.model, asked.is_proposal) != (decision.model, is_proposal):
+            return False
+        return is_proposal or self.labels < 2 * asked.labels + self.contest.terms["min_labels"]
+
+    def _decision(self, model: str, why: str, detector: str) -> Decision:
+        standings, champion = self.contest.standings, self.contest.champion
+        is_back = self.since_promotion is not None and model == self.since_promotion.former
+        action = Action.ROLLBACK if is_back else Action.PROMOTE
+        if self.contest.terms["policy"] == PromotionPolicy.PROPOSE:
+            action = Action.PROPOSE
+        means = [
+            each.mean_loss if (each := standings.get(name)) is not None else None
+            for name in (champion, model)
+        ]
+        champion_loss, model_loss = (each or 0.0 for each in means)
+        labels, time_ms = self.labels, self.contest.last_ms or 0
+        return Decision(
+            *(action, model, champion, why, detector, labels, champion_loss, model_loss, time_ms)
+        )
+
+
+def _told(evidence: Evidence, alpha: float, margin: float = 0.0) -> str:
+    """Return evidence in words."""
+    lower, upper = evidence.interval(alpha)
+    e_value = exp(min(evidence.log_e(margin), _LARGEST_POWER))
+    return (
+        f"mean difference of losses {evidence.mean:.4f} ({lower:.4f} to {upper:.4f}) over"
+        f" {evidence.n:,} labels; e-value {e_value:.3g}, and {1 / alpha:.3g} is enough"
+    )
