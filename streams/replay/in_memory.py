@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, cast
 
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.record_parts import id_field, is_at_the_top
+from millrace.models.selection.served import Served, as_served
 from millrace.models.user_code import shown
 from millrace.schemas import SettingsError, shipped
 from millrace.schemas.records import Alert, Audit, Evaluation, Outcome, Prediction, Reject
@@ -191,6 +192,11 @@ class Result:
     def __repr__(self) -> str:
         lists = ("predictions", "alerts", "rejects", "outcomes", "evaluations", "audit")
         return f"Result({', '.join(f'{name}: {len(getattr(self, name))}' for name in lists)})"
+
+    @property
+    def served(self) -> Served:
+        """The loss as served, beside each candidate's alone: what promotion gained."""
+        return as_served(self.evaluations)
 
     def frame(self, name: str) -> pd.DataFrame:
         """Return one of the lists as a table, or `metrics` with a row for each candidate.

@@ -9,6 +9,7 @@ from typing import TypedDict
 from millrace.models.candidates.baselines import baselines
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.tasks import Task
+from millrace.models.selection.served import Served
 from millrace.streams.observability import names
 from millrace.streams.observability.scraping import Samples
 
@@ -48,6 +49,7 @@ class Report(TypedDict):
     first_rejects: dict[str, str]
     labels_by_fate: dict[str, int]
     alerts_by_source: dict[str, int]
+    served: Served
 
 
 IN_MEMORY = "in memory"
@@ -70,6 +72,7 @@ def make_report(
     events: int,
     seconds: float,
     first_rejects: dict[str, str],
+    served: Served,
 ) -> Report:
     """Return the report.
 
@@ -87,6 +90,8 @@ def make_report(
         From the first event produced to the last label learned.
     first_rejects
         Reason to what was wrong with the first record that was rejected for it.
+    served
+        The loss as served, beside each candidate's.
     """
     partitions = samples.by("partition", _EXAMPLES)
     measured = [partition for partition, examples in partitions.items() if examples]
@@ -117,6 +122,7 @@ def make_report(
         "first_rejects": first_rejects,
         "labels_by_fate": _counts(samples.by("fate", names.LABELS.total)),
         "alerts_by_source": _counts(samples.by("source", names.ALERTS.total)),
+        "served": served,
     }
 
 

@@ -10,19 +10,21 @@ from datetime import UTC, datetime
 from itertools import chain, islice
 
 from millrace.models.pipeline.definition import Pipeline
+from millrace.models.selection.served import as_served
+from millrace.schemas.records import Evaluation
 from millrace.streams.kafka.admin import prepare_topics
 from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.kafka.embedded import EmbeddedBroker
 from millrace.streams.kafka.registry import read_outputs
-from millrace.streams.operators.record import PredictionRecord, RejectRecord
+from millrace.streams.operators.record import EvaluationRecord, PredictionRecord, RejectRecord
 from millrace.streams.replay.encoding import Encoder, in_order
 from millrace.streams.replay.feed import Feed
 from millrace.streams.replay.in_memory import InMemory
-from millrace.streams.replay.rejects import first_rejects
 from millrace.streams.replay.report import IN_MEMORY, Report, make_report
 from millrace.streams.replay.source import Source
 from millrace.streams.replay.watch import Watch
 from millrace.streams.replay.window import Window, growth
+from millrace.streams.replay.written import evaluations, first_rejects
 from millrace.streams.settings import EMBEDDED, Settings
 from millrace.streams.topology.topics import topic_prefix
 from millrace.streams.worker.subprocess import WorkerProcess
@@ -73,10 +75,12 @@ def replay_in_memory(
     memory = InMemory(pipeline, 1, time.time_ns() // 1_000_000)
     rows = source.events(pipeline.event_id, pipeline.event_schema)
     made = memory.fold(in_order(rows, Encoder(pipeline, 1), label_delay))
-    predicted, details = 0, dict[str, str]()
+    predicted, details, blocks = 0, dict[str, str](), list[Evaluation]()
     for record in made:
         if isinstance(record, RejectRecord):
             details.setdefault(record.value["reason"], record.value["detail"])
+        elif isinstance(record, EvaluationRecord):
+            blocks.append(record.value)
         elif isinstance(record, PredictionRecord):
             predicted += 1
             if predicted % _STRIDE == 0:
@@ -88,6 +92,7 @@ def replay_in_memory(
         events=len(source.frame),
         seconds=time.perf_counter() - started,
         first_rejects=details,
+        served=as_served(blocks),
     )
 
 
@@ -141,13 +146,15 @@ def replay_through_worker(
         worker.wait_ready()
         on_ready()
         feed.run(chain(prepared, records))
+        outputs = read_outputs(settings)
         return make_report(
             pipeline,
             watch.samples,
             ran=settings.chain,
             events=feed.events,
             seconds=feed.seconds,
-            first_rejects=first_rejects(clients, pipeline, watch.samples, read_outputs(settings)),
+            first_rejects=first_rejects(clients, pipeline, watch.samples, outputs),
+            served=as_served(evaluations(clients, pipeline, outputs)),
         )
 
 

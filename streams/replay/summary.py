@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from millrace.models.pipeline.definition import Pipeline
+from millrace.models.selection.served import Served
 from millrace.streams.replay.report import IN_MEMORY, Report, beaten_by
 from millrace.streams.topology.chain import parse_chain
 
@@ -19,7 +20,7 @@ def print_report(report: Report, pipeline: Pipeline, console: Console) -> None:
     heading = f"{report['pipeline']} ({report['task']}), prequential over all examples"
     console.print(heading, style="bold")
     console.print(_quality(report, pipeline))
-    for line in _facts(report):
+    for line in _facts(report, pipeline):
         console.print(line, soft_wrap=True)
     for warning in _warnings(report, pipeline):
         console.print(f"Warning: {warning}", style="yellow", soft_wrap=True)
@@ -47,7 +48,21 @@ def _quality(report: Report, pipeline: Pipeline) -> Table:
     return table
 
 
-def _facts(report: Report) -> Iterator[str]:
+def _served(served: Served, pipeline: Pipeline) -> Iterator[str]:
+    """Yield what promotion gained, if there was one."""
+    if len(served["champions"]) < 2:
+        return
+    order = ", then ".join(f"{e['name']} for {e['labels']:,} labels" for e in served["champions"])
+    yield f"served: {order}"
+    alone = [
+        f"{_number(loss)} with {name} alone"
+        for name, loss in served["candidates"].items()
+        if name in pipeline.models
+    ]
+    yield f"mean {served['metric']}: {_number(served['loss'])} as served, {', '.join(alone)}"
+
+
+def _facts(report: Report, pipeline: Pipeline) -> Iterator[str]:
     rejects = report["rejects"]
     yield (
         f"{report['events']:,} events: {report['predictions']:,} predicted,"
@@ -59,7 +74,8 @@ def _facts(report: Report) -> Iterator[str]:
     )
     for reason, detail in report["first_rejects"].items():
         yield f"  the first {reason}: {detail}"
-    yield f"{report['alerts']:,} drift alerts{_reasons(report['alerts_by_source'])}"
+    yield f"{report['alerts']:,} alerts{_reasons(report['alerts_by_source'])}"
+    yield from _served(report["served"], pipeline)
     ran = report["chain"] if report["chain"] == IN_MEMORY else f"chain {report['chain']}"
     yield (
         f"{report['throughput_events_per_second'] or 0:,.0f} events/s in {report['seconds']:.1f} s"

@@ -104,6 +104,11 @@ def test_what_is_better_serves(delay: int) -> None:
         "better",
     )
     assert {each["champion"] for each in result.evaluations} == {"worse", "better"}
+    alone, loss = result.served["candidates"], result.served["loss"]
+    assert loss is not None
+    assert alone["better"] == pytest.approx(0.10, abs=0.02)
+    assert alone["better"] < loss < alone["worse"]
+    assert [each["name"] for each in result.served["champions"]] == ["worse", "better"]
 
 
 def test_without_promotion_the_first_model_serves() -> None:

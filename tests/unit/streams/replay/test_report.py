@@ -8,6 +8,7 @@ import math
 import pytest
 from river import metrics
 
+from millrace.models.selection.served import as_served
 from millrace.streams.observability.scraping import Samples
 from millrace.streams.replay.report import (
     IN_MEMORY,
@@ -19,6 +20,8 @@ from millrace.streams.replay.report import (
 )
 
 BUCKET = "millrace_end_to_end_latency_seconds_bucket"
+
+NOTHING = as_served([])
 
 
 def _quality(partition, candidate, examples, **values):
@@ -96,6 +99,7 @@ def test_the_report_counts_what_the_worker_counted(make_pipeline):
         events=6,
         seconds=2.0,
         first_rejects={"malformed": "why"},
+        served=NOTHING,
     )
     assert made["latency_seconds"] == {
         "p50": pytest.approx(0.0625),
@@ -121,6 +125,7 @@ def test_the_report_counts_what_the_worker_counted(make_pipeline):
         "first_rejects": {"malformed": "why"},
         "labels_by_fate": {"joined": 2},
         "alerts_by_source": {"loss:own": 3},
+        "served": NOTHING,
     }
     assert expected.items() <= made.items()
     assert json.loads(json.dumps(made, allow_nan=False)) == made
@@ -131,7 +136,13 @@ def test_in_memory_there_is_no_latency(make_pipeline):
     """All rows are produced at one time. No time has no throughput."""
     samples = _latency(**{"0.1": 4, "+Inf": 4})
     made = make_report(
-        make_pipeline(), samples, ran=IN_MEMORY, events=4, seconds=0.0, first_rejects={}
+        make_pipeline(),
+        samples,
+        ran=IN_MEMORY,
+        events=4,
+        seconds=0.0,
+        first_rejects={},
+        served=NOTHING,
     )
     assert made["latency_seconds"] == {"p50": None, "p99": None}
     assert made["throughput_events_per_second"] is None

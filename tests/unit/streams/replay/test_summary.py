@@ -7,6 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
+from millrace.models.selection.served import Served
 from millrace.streams.replay.summary import print_report
 
 
@@ -37,6 +38,18 @@ def report():
         "first_rejects": {"malformed": "no JSON"},
         "labels_by_fate": {"joined": 1_200},
         "alerts_by_source": {"loss:own": 2},
+        "served": served(own=100),
+    }
+
+
+def served(**champions: int) -> Served:
+    """Return who served, one after the other, each for how many labels."""
+    return {
+        "metric": "zero_one",
+        "labels": sum(champions.values()),
+        "champions": [{"name": name, "labels": each} for name, each in champions.items()],
+        "loss": 0.125,
+        "candidates": {"own": 0.25, "no_change": 0.5},
     }
 
 
@@ -82,11 +95,19 @@ def test_counts_are_lines(printed):
     for line in (
         "1,234 events: 1,230 predicted, 4 rejected (malformed 3, empty 1)",
         "1,233 labels: 1,200 learned, 33 rejected (late_label 33)",
-        "2 drift alerts (loss:own 2)",
+        "2 alerts (loss:own 2)",
         "2,346 events/s in 1.2 s (in memory, scope global)",
     ):
         assert line in lines
     assert not any("latency" in line for line in lines)
+
+
+def test_what_promotion_gained_is_shown(printed):
+    """Where more than one has served; baselines are in the table."""
+    lines = printed(served=served(own=1_500, other=200))
+    assert "served: own for 1,500 labels, then other for 200 labels" in lines
+    assert "mean zero_one: 0.1250 as served, 0.2500 with own alone" in lines
+    assert not any("served" in line for line in printed())
 
 
 def test_five_reasons_are_listed_at_most(printed):

@@ -9,9 +9,10 @@ from millrace.streams.formats import Outputs
 from millrace.streams.kafka.fakes import FakeBroker, FakeClients
 from millrace.streams.observability import names
 from millrace.streams.observability.scraping import Samples
-from millrace.streams.operators.record import Origin, reject
-from millrace.streams.replay.rejects import first_rejects
+from millrace.streams.operators.record import EvaluationRecord, Origin, reject
+from millrace.streams.replay.written import evaluations, first_rejects
 from millrace.streams.topology.codec import TopicCodec
+from tests.unit.models.selection.test_contest import block
 
 
 @pytest.fixture
@@ -42,3 +43,14 @@ def test_the_first_of_each_reason_is_read(broker, make_pipeline):
 def test_without_rejects_nothing_is_read(make_pipeline):
     """There may be no such topic."""
     assert first_rejects(FakeClients(FakeBroker()), make_pipeline(), Samples([])) == {}
+
+
+def test_blocks_of_events_are_read(broker, make_pipeline):
+    """From the topic, whichever format it has."""
+    broker.create("p.evaluations", 1)
+    for outputs in ("avro", "json"):
+        codec = TopicCodec(make_pipeline(), Outputs(outputs))
+        record = EvaluationRecord(block(), Origin("features", 0, 0, 0, None, b""))
+        broker.put("p.evaluations", codec.encode(record)[1])
+    found = evaluations(FakeClients(broker), make_pipeline(), Outputs("json"))
+    assert found == [block(), block()]
