@@ -91,9 +91,12 @@ class Standing:
         needed = self.evidence.labels_needed(self._alpha, self.terms["margin"])
         if needed is None or self.has_won:
             return None if needed is None else 0
-        least = self.terms["min_labels"]
-        seen = 0 if self.again is None else min(self.again.n, least)
-        return max(needed, least - self.evidence.n, 0) + (REPEATS - self.repeats) * least - seen
+        least, stretches = self.terms["min_labels"], REPEATS - self.repeats
+        if self.again is None:
+            return max(needed, least - self.evidence.n) + stretches * least
+        again = self.again.labels_needed(AGAIN_ALPHA, self.terms["margin"])
+        rest = max(least - self.again.n, least if again is None else again)
+        return rest + (stretches - 1) * least
 
     def begin_again(self) -> None:
         """Begin a test anew: its share of alpha is not known yet."""

@@ -30,6 +30,9 @@ from millrace.schemas.records import Evaluation
 PROBATION_ALPHA = 0.2
 """The chance that a candidate is sent back that is no worse: it costs little to be wrong."""
 
+E_PROCESS = "e_process"
+"""What has found that one model is better than another."""
+
 _LARGEST_POWER = 700.0  # of e that is a float
 
 
@@ -193,7 +196,7 @@ class Promoter:
             evidence.add(losses["events"], losses["difference"], losses["squared_difference"])
         if evidence.log_e() >= -log(PROBATION_ALPHA):
             why = f"{champion} does worse than {former} since its promotion: "
-            return self._decision(former, why + _told(evidence, PROBATION_ALPHA), "e_process")
+            return self._decision(former, why + _told(evidence, PROBATION_ALPHA), E_PROCESS)
         return None
 
     def _promote(self, block: Evaluation) -> Decision | None:
@@ -205,7 +208,7 @@ class Promoter:
         assert best.alpha is not None
         told = _told(best.evidence, best.alpha, margin)
         why = f"{best.name} is better than {best.rival} by more than {margin:g}: {told}"
-        return self._decision(best.name, why, "e_process")
+        return self._decision(best.name, why, E_PROCESS)
 
     def _may_serve(self, standing: Standing, block: Evaluation) -> bool:
         is_there = standing.name in block["candidates"]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from millrace.models.monitoring.detectors import make_detector
 from millrace.models.pipeline.definition import Pipeline
+from millrace.models.selection.promoter import E_PROCESS
 from millrace.streams.operators.invalid import VALIDITY
 
 
@@ -25,3 +26,5 @@ def known_alerts(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
             yield type(make_detector(detector)).__name__, source
     for name in pipeline.models:
         yield VALIDITY, f"invalid:{name}"
+        if not pipeline.comparison.is_off:
+            yield E_PROCESS, f"promotion:{name}"

@@ -25,16 +25,19 @@ from millrace.streams.observability.published import Published
 from millrace.streams.operators.feature import FeatureOperator
 from millrace.streams.operators.record import (
     AlertRecord,
+    EvaluationRecord,
     EventRecord,
     Origin,
     OutcomeRecord,
     PredictionRecord,
     RawRecord,
 )
+from millrace.streams.operators.selection import SelectionOperator
 from millrace.streams.operators.slice import Slice
 from millrace.streams.topology.chain import parse_chain
 from millrace.streams.topology.factory import TaskFactory
 from millrace.streams.topology.task import Task
+from tests.unit.models.selection.test_contest import block
 
 _NOW_MS = 1_800_000_000_000
 _FIELDS = {"id": "string", "x": "double", "y": ["null", "double"]}
@@ -107,6 +110,7 @@ def _of_classification() -> Iterator[Metric]:
     metrics.archive_timestamp.labels("ingest").set(1)
     metrics.workers_expected.labels().set(1)
     metrics.watch("feature", 1, _crowded())
+    metrics.watch("selection", 0, compared())
     for gauge in (metrics.up, metrics.flush_timestamp, metrics.restore_seconds):
         gauge.labels("ingest").set(1)
     return _parsed(metrics)
@@ -121,6 +125,16 @@ def _crowded() -> Task:
         fields = {"id": user, "x": 1.0}
         event = Event(event_id=user, key=user, event_time_ms=0, label=None, fields=fields)
         operator.run(Slice([EventRecord(event, origin)]))
+    return Task([operator], lambda: 0)
+
+
+def compared() -> Task:
+    """Return a task of the operator that knows how candidates compare."""
+    operator = SelectionOperator(loans.pipeline)
+    origin = Origin("evaluations", 0, 0, _NOW_MS, None, None)
+    candidates = {"hoeffding_tree": 0.0, "logistic_regression": 1.0}
+    value = block(0, "hoeffding_tree", candidates=candidates)
+    operator.run(Slice([EvaluationRecord(value, origin)]))
     return Task([operator], lambda: 0)
 
 

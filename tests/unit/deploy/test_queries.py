@@ -17,6 +17,7 @@ from millrace.streams.api.pages import Pages, ProcessState
 from millrace.streams.api.report import Report
 from millrace.streams.kafka.fakes import FakeBroker
 from millrace.streams.observability.scraping import Samples
+from tests.unit.deploy.conftest import compared
 from tests.unit.streams.runtime.worker import FakeWorker, work
 
 _SELECTOR = re.compile(r"\b(millrace_\w+)(?:\{([^}]*)\})?")
@@ -64,6 +65,7 @@ def page() -> Samples:
     work(session)
     worker.pass_time()
     session.poll(1)  # saves what is due
+    worker.metrics.watch("selection", 0, compared())
     report = Report(name, worker.metrics.render().decode())
     answer = Pages(lambda: [ProcessState(1, report, 0.5)]).answer("/metrics")
     return Samples.parse(answer.body.decode())

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from millrace.models.selection.contest import Contest
+from millrace.models.selection.promoter import Promoter
+from millrace.models.selection.promotion import NO_PROMOTION, Promotion
 from millrace.schemas import shipped
 from millrace.schemas.records import BlockLosses, Evaluation
 from millrace.streams.tools import evaluations
@@ -19,7 +20,12 @@ BEGIN_MS = 1_700_000_000_000
 ERRORS = {"hoeffding_tree": 0.30, "logistic_regression": 0.22, "forest": 0.31, "no_change": 0.45}
 
 
-def block(number: int, rng: random.Random, champion: str = "hoeffding_tree") -> Evaluation:
+def block(
+    number: int,
+    rng: random.Random,
+    champion: str = "hoeffding_tree",
+    promotion: Promotion = NO_PROMOTION,
+) -> Evaluation:
     """Return a block of events at which candidates err with the probabilities of `ERRORS`."""
     wrong = {name: [float(rng.random() < p) for _ in range(100)] for name, p in ERRORS.items()}
     return Evaluation(
@@ -31,8 +37,10 @@ def block(number: int, rng: random.Random, champion: str = "hoeffding_tree") -> 
         last_time_ms=BEGIN_MS + number,
         events=100,
         late_labels=number % 2,
+        failures=0,
         loss_bound=1.0,
         drifted=[],
+        terms=promotion.terms("zero_one"),
         candidates={
             name: compared(each, wrong[champion], champion) for name, each in wrong.items()
         },
@@ -59,9 +67,10 @@ def put(broker: Any) -> Any:
     broker.create("loans.evaluations", 1)
     rng = random.Random(1)
 
-    def put(count: int) -> None:
+    def put(count: int, *changes: Any) -> None:
         for number in range(count):
-            broker.put("loans.evaluations", shipped("evaluation").encode(block(number, rng)))
+            value = block(number, rng, *changes)
+            broker.put("loans.evaluations", shipped("evaluation").encode(value))
         broker.put("loans.evaluations", b"\xff")
 
     return put
@@ -76,23 +85,40 @@ def test_a_line_for_each_candidate(call: Any, put: Any) -> None:
     assert lines[0].startswith("hoeffding_tree serves; 1,200 labels since 2023-11-14 22:13 UTC")
     names = [line.split()[1] for line in lines if line.startswith("│ ")]
     assert names == ["hoeffding_tree", "logistic_regression", "forest", "no_change"]
-    assert lines[-3:] == [
-        "logistic_regression is ahead of hoeffding_tree by more than a point; about 21,545 labels"
-        " more would prove it, if the difference stays as it is.",
+    assert lines[-4:] == [
+        "logistic_regression is ahead of hoeffding_tree by more than 1 point; in about 22,545"
+        " labels it has shown that well enough, if it stays so.",
         "forest is not ahead of hoeffding_tree.",
+        "Nothing serves by itself: promotion= of the pipeline is off.",
         "Labels that came after their blocks, and count for none: 6",
     ]
 
 
 def test_what_is_proven(call: Any, put: Any) -> None:
-    """It says how to let the better one serve."""
+    """It says what is still needed, and then how to let the better one serve."""
+    better = "logistic_regression is better than hoeffding_tree by more than 1 point"
+    proven = f"{better}: this is proven"
+    put(25)
+    _, out, _ = call("models", *LOANS)
+    assert f"{proven}; in about " in out
     put(40)
     _, out, _ = call("models", *LOANS)
-    proven = (
-        "logistic_regression is better than hoeffding_tree by more than a point: this is proven."
-    )
-    assert proven in out
-    assert "`millrace promote logistic_regression` lets it serve." in out
+    assert f"{proven}, and has shown again since; `millrace promote logistic_regression`" in out
+
+
+def test_who_is_promoted(call: Any, put: Any) -> None:
+    """It serves, on probation, after the one before; and the policy is told."""
+    put(80, "hoeffding_tree", Promotion())
+    _, out, _ = call("models", *LOANS)
+    assert "and has shown again since; it is to serve." in out
+    put(3, "logistic_regression", Promotion())
+    _, out, _ = call("models", *LOANS)
+    assert "logistic_regression serves after hoeffding_tree, on probation; 300 labels" in out
+    assert "What has won serves by itself: policy auto." in out
+    _, out, _ = call("models", *LOANS, "--json")
+    found = json.loads(out)
+    assert (found["former"], found["is_on_probation"]) == ("hoeffding_tree", True)
+    assert found["terms"]["policy"] == "auto"
 
 
 def test_json(call: Any, put: Any) -> None:
@@ -126,16 +152,16 @@ def test_a_broker_without_the_topic(call: Any) -> None:
 
 def test_it_goes_on(call: Any, put: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """With --watch it shows what has come since, until it is ended."""
-    follow = evaluations.follow_contest
+    follow = evaluations.follow_evaluations
 
-    def until_the_second(*arguments: Any) -> Generator[Contest, None, None]:
+    def until_the_second(*arguments: Any) -> Generator[Promoter, None, None]:
         contests = follow(*arguments)
         yield next(contests)
         put(9)
         yield next(contests)
 
     put(3)
-    monkeypatch.setattr(evaluations, "follow_contest", until_the_second)
+    monkeypatch.setattr(evaluations, "follow_evaluations", until_the_second)
     code, out, _ = call("models", *LOANS, "--watch")
     assert (code, "hoeffding_tree serves; 1,200 labels" in out) == (0, True)
 

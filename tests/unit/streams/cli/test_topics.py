@@ -80,7 +80,7 @@ def test_topics_are_created_to_fit_those_that_are_there(rows, broker):
     """The default of --partitions counts only where there are none."""
     broker.create("loans.events", 6)
     found = rows("--create")
-    for name in ("commands", "definitions", "evaluations", "state.control"):
+    for name in ("commands", "definitions", "evaluations", "state.control", "state.selection"):
         assert found.pop(f"loans.{name}")[0] == "1"
     assert {cells[0] for cells in found.values()} == {"6"}
 
