@@ -30,6 +30,8 @@ from millrace.models.parameters import (
     text,
     whole_number,
 )
+from millrace.models.pipeline.comparison_loss import ComparisonLoss
+from millrace.models.pipeline.comparison_losses import comparison_loss
 from millrace.models.pipeline.factories import check_factories
 from millrace.models.pipeline.label_conflicts import LabelConflicts
 from millrace.models.pipeline.label_default import LabelDefault
@@ -282,6 +284,11 @@ class Pipeline:
     def allowed_labels(self) -> Labels:
         """What a label may be."""
         return Labels(Task(self.task), self.event_schema, self.classes)
+
+    @cached_property
+    def comparison_loss(self) -> ComparisonLoss:
+        """The loss by which candidates are compared with the champion."""
+        return comparison_loss(None, Task(self.task), self.allowed_labels)
 
     @property
     def champion(self) -> str:
