@@ -117,7 +117,7 @@ def function(parameter: str, value: object, *, arguments: int, returns: str) -> 
     except ValueError:  # of a builtin that does not tell
         return
     except TypeError as error:
-        count = {0: "no argument", 1: "one argument"}[arguments]
+        count = {0: "no argument", 1: "one argument", 3: "three arguments"}[arguments]
         raise DefinitionError(
             f"{parameter} must take {count}; got {shown(value)} ({error}). Put it in a lambda that"
             " passes the others"

@@ -356,6 +356,6 @@ class RejectReason(StrEnum):
     LEARN_ERROR = "learn_error"
     """The champion raised an error when it learned."""
     EVALUATE_ERROR = "evaluate_error"
-    """A metric, a drift detector or a fresh model raised an error."""
+    """A metric, a loss, a drift detector or a fresh model raised an error."""
     INTERNAL_ERROR = "internal_error"
     """Millrace failed at this record: a fault of its own, which should be reported."""

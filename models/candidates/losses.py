@@ -1,6 +1,7 @@
 """The loss of a prediction: how wrong it was, as one number that is lower where it was better.
 
-Drift monitors watch it, trials compare by it, and the topic `outcomes` has it.
+Drift monitors watch it, trials compare by it, and the topic `outcomes` has it. Candidates are
+compared with the champion by it, too, unless a definition asks for another one.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from math import inf
 
+from millrace.models.pipeline.comparison_losses import own_loss
 from millrace.models.pipeline.tasks import Task
 from millrace.schemas.records import LabelValue, Predicted
 
@@ -26,10 +28,7 @@ def loss(task: Task, label: LabelValue, value: LabelValue) -> float:
     >>> loss(Task.MULTICLASS, "sky", "grass"), loss(Task.REGRESSION, 3.0, 2.5)
     (1.0, 0.5)
     """
-    if task.is_classification:
-        return 0.0 if value == label else 1.0
-    error = abs(float(label) - float(value))
-    return min(error, 1.0) if task is Task.ANOMALY else error
+    return own_loss(task).one(label, value, {})
 
 
 def losses(task: Task, label: LabelValue, predicted: Mapping[str, Predicted]) -> dict[str, float]:
@@ -69,10 +68,4 @@ def loss_column(
     >>> loss_column(Task.REGRESSION, [1.0, 2.0, 3.0], [1.5, None, 1.0])
     [0.5, None, 2.0]
     """
-    pairs = zip(labels, values, strict=True)
-    if task.is_classification:
-        return [None if value is None else 0.0 if value == label else 1.0 for label, value in pairs]
-    errors = [None if value is None else abs(float(label) - float(value)) for label, value in pairs]
-    if task is Task.ANOMALY:
-        return [None if error is None else min(error, 1.0) for error in errors]
-    return [None if error == inf else error for error in errors]
+    return own_loss(task).column(labels, values)

@@ -8,6 +8,7 @@ from typing import TypeGuard
 
 from river.metrics.base import BinaryMetric, ClassificationMetric
 
+from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.metrics import MetricFactory, reads_probabilities
 from millrace.models.pipeline.tasks import Task
 
@@ -24,6 +25,15 @@ def measures_probabilities(task: Task, chosen: Mapping[str, MetricFactory] | Non
     False
     """
     return any(reads_probabilities(each(), task) for each in (chosen or {}).values())
+
+
+def needs_probabilities(pipeline: Pipeline) -> bool:
+    """Whether all candidates and baselines have to give the probabilities of classes.
+
+    Metrics look at them, or the loss by which candidates are compared.
+    """
+    compares = pipeline.comparison_loss.needs_probabilities
+    return compares or measures_probabilities(Task(pipeline.task), pipeline.metrics)
 
 
 def reads_confusion_matrix(

@@ -16,7 +16,7 @@ from millrace.models.candidates.candidate import BROKEN_AFTER, Candidate
 from millrace.models.candidates.challenger import Challenger
 from millrace.models.candidates.earlier import upgraded
 from millrace.models.candidates.incumbents import incumbent_of, since_of
-from millrace.models.candidates.metrics import measures_probabilities
+from millrace.models.candidates.metrics import needs_probabilities
 from millrace.models.candidates.predicting import predictor
 from millrace.models.candidates.steps import Followed, Step
 from millrace.models.monitoring.drift import DriftPolicy
@@ -93,7 +93,7 @@ class ModelSet:
         self.commanded = commanded
         fresh: dict[str, Model] = {name: pipeline.fresh_model(name) for name in pipeline.models}
         # Probabilities cost as much as a small model, and only the champion's are published.
-        measured = measures_probabilities(self.task, pipeline.metrics)
+        measured = needs_probabilities(pipeline)
         self.candidates = {
             name: Candidate(model, self.task, measured or name == self.champion)
             for name, model in fresh.items()
@@ -416,9 +416,11 @@ class ModelSet:
     def serve_by(self, champion: str, pipeline: Pipeline) -> None:
         """Let a candidate serve; its predictions hold probabilities from now on."""
         self.champion = champion
-        self._measures_probabilities = measures_probabilities(self.task, pipeline.metrics)
+        self._measures_probabilities = needs_probabilities(pipeline)
         for name, candidate in self.candidates.items():
             candidate.gives_probabilities = self._measures_probabilities or name == champion
+        for challenger in self.challengers.values():
+            challenger.candidate.gives_probabilities = _compares_probabilities(pipeline)
 
     def reset(self, name: str, pipeline: Pipeline) -> None:
         """Put an untrained model in the place of a candidate."""
@@ -450,7 +452,8 @@ class ModelSet:
             self._challenge(name, self.version, pipeline)
 
     def _challenge(self, name: str, since: int | str, pipeline: Pipeline) -> None:
-        candidate = Candidate(pipeline.fresh_model(name), self.task)
+        probabilities = _compares_probabilities(pipeline)
+        candidate = Candidate(pipeline.fresh_model(name), self.task, probabilities)
         trial = Trial(pipeline.drift.replacement_after)
         self.challengers[name] = Challenger(name, since, candidate, trial)
 
@@ -516,6 +519,11 @@ class ModelSet:
 
     def _replace(self, name: str, model: Model) -> None:
         self.candidates[name] = self.candidates[name].with_model(model)
+
+
+def _compares_probabilities(pipeline: Pipeline) -> bool:
+    """Whether challengers have to give probabilities: no metric looks at theirs."""
+    return pipeline.comparison_loss.needs_probabilities
 
 
 def _predicted(values: Sequence[LabelValue | None]) -> list[Predicted]:

@@ -30,6 +30,8 @@ from millrace.models.parameters import (
     text,
     whole_number,
 )
+from millrace.models.pipeline.comparison_loss import ComparisonLoss
+from millrace.models.pipeline.comparison_losses import comparison_loss
 from millrace.models.pipeline.factories import check_factories
 from millrace.models.pipeline.label_conflicts import LabelConflicts
 from millrace.models.pipeline.label_default import LabelDefault
@@ -278,6 +280,7 @@ class Pipeline:
         self._check_metrics()
         self._check_features()
         self._check_drift()
+        self._check_comparison()
 
     @cached_property
     def event_schema(self) -> EventSchema:
@@ -288,6 +291,11 @@ class Pipeline:
     def allowed_labels(self) -> Labels:
         """What a label may be."""
         return Labels(Task(self.task), self.event_schema, self.classes)
+
+    @cached_property
+    def comparison_loss(self) -> ComparisonLoss:
+        """The loss by which candidates are compared with the champion."""
+        return comparison_loss(self.comparison.metric, Task(self.task), self.allowed_labels)
 
     @property
     def champion(self) -> str:
@@ -449,6 +457,10 @@ class Pipeline:
                 "promotion.policy must be 'off' with the task anomaly, unless promotion.metric is a"
                 " function: how far a score is from the label says little about a ranking"
             )
+
+    def _check_comparison(self) -> None:
+        task, loss = Task(self.task), self.comparison_loss
+        require(task in loss.tasks, f"promotion.metric must be for the task {task}", loss.name)
 
     def _check_label_default(self) -> None:
         default = self.label_default

@@ -11,8 +11,8 @@ Of pairs of equal trees, 8 % were proven better at some time, and 1 % after two 
 (`docs/explanation/selection.md` has the study).
 
 The tests of a round begin together and share its part of alpha. Another round begins where another
-champion serves, where the champion's loss drifts, and for a candidate that comes later; so alpha
-holds for the lifetime of a pipeline (`alpha_spending`).
+champion serves, where the champion's loss drifts, where another loss counts, and for a candidate
+that comes later; so alpha holds for the lifetime of a pipeline (`alpha_spending`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from math import log
 from millrace.models.sealed import Fields
 from millrace.models.selection.alpha_spending import alpha_share
 from millrace.models.selection.evidence import Evidence
-from millrace.models.selection.promotion import NO_PROMOTION
+from millrace.models.selection.promotion import NO_PROMOTION, is_custom
 from millrace.schemas.records import BlockLosses, Evaluation, PromotionTerms
 
 REPEATS, AGAIN_ALPHA = 2, 0.5
@@ -166,7 +166,7 @@ class Contest:
     >>> of_bayes = {**losses, "loss": 10.0, "difference": 10.0, "squared_difference": 16.0}
     >>> block = {"partition": 0, "champion": "tree", "first_time_ms": 0, "last_time_ms": 9}
     >>> block |= {"candidates": {"tree": of_tree, "bayes": of_bayes}, "events": 100}
-    >>> block |= {"terms": Promotion().terms("zero_one"), "loss_bound": 1.0}
+    >>> block |= {"terms": Promotion().terms("zero_one"), "definition": "", "loss_bound": 1.0}
     >>> block |= {"late_labels": 0, "drifted": []}
     >>> for number in range(12):
     ...     _ = contest.add({**block, "number": number})
@@ -182,6 +182,7 @@ class Contest:
         self.blocks = self.late_labels = self.round_number = 0
         self.since_ms: int | None = None
         self.last_ms: int | None = None
+        self._definition = ""
         self._baselines = frozenset(baselines)
         self._champions: dict[int, str] = {}  # of the newest block of each partition
 
@@ -205,7 +206,7 @@ class Contest:
             }
             self.standings[each["name"]] = Standing(**{**each, **evidence})
         for name, value in rest.items():
-            setattr(self, name, value)
+            setattr(self, f"_{name}" if name == "definition" else name, value)
 
     def add(self, block: Evaluation) -> bool:
         """Take the next block; return whether it is of the champion that serves by now."""
@@ -215,7 +216,9 @@ class Contest:
         self._champions[partition] = champion
         if champion != self.champion:
             return False
-        self.terms = block["terms"]
+        if self._counts_other(block):
+            self.standings, self.blocks, self.late_labels, self.since_ms = {}, 0, 0, None
+        self.terms, self._definition = block["terms"], block["definition"]
         if block["events"]:
             self._add(block)
         return True
@@ -225,6 +228,15 @@ class Contest:
         for name, standing in self.standings.items():
             if name != self.champion and name not in self._baselines:
                 yield standing
+
+    def _counts_other(self, block: Evaluation) -> bool:
+        """Whether losses of a block are others than before.
+
+        The name of a loss that is the user's own does not tell whether it has changed.
+        """
+        metric = block["terms"]["metric"]
+        is_another = is_custom(metric) and block["definition"] != self._definition
+        return is_another or metric != self.terms["metric"]
 
     def _add(self, block: Evaluation) -> None:
         self.blocks += 1

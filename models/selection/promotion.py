@@ -8,7 +8,8 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any, TypeAlias
 
-from millrace.models.parameters import choice, duration, fraction, named_fields, whole_number
+from millrace.models.parameters import choice, duration, fraction, named_fields, text, whole_number
+from millrace.models.selection.costs import checked_costs
 from millrace.schemas.records import PromotionTerms
 
 Metric: TypeAlias = str | Mapping[Any, float] | Callable[..., float]
@@ -86,6 +87,10 @@ class Promotion:
     wait: timedelta | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.metric, Mapping):
+            object.__setattr__(self, "metric", checked_costs("promotion.metric", self.metric))
+        elif self.metric is not None and not callable(self.metric):
+            text("promotion.metric", self.metric)
         fraction("promotion.alpha", self.alpha)
         fraction("promotion.margin", self.margin, may_be_0=True)
         whole_number("promotion.min_labels", self.min_labels)
@@ -116,6 +121,21 @@ class Promotion:
             "probation": self.probation,
             "policy": str(self.policy),
         }
+
+
+COSTS, FUNCTION = "costs", "{}()"
+"""What losses are called that a definition writes out: by costs, and as a function of that name."""
+
+
+def is_custom(metric: str) -> bool:
+    """Whether a loss of that name is one that a definition writes out.
+
+    Examples
+    --------
+    >>> is_custom("log_loss"), is_custom(COSTS), is_custom(FUNCTION.format("weighted"))
+    (False, True, True)
+    """
+    return metric == COSTS or metric.endswith(FUNCTION.format(""))
 
 
 NO_PROMOTION = Promotion(policy=PromotionPolicy.OFF)

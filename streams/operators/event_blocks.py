@@ -148,9 +148,8 @@ class EventBlocks:
         self._champion = pipeline.champion
         self._definition = definition
         self._waiting = waiting
-        self._is_whole = Task(pipeline.task).is_classification  # each loss is 0 or 1
-        self._is_bounded = Task(pipeline.task) is not Task.REGRESSION
-        self._terms = pipeline.comparison.terms("zero_one")
+        self._loss = pipeline.comparison_loss
+        self._terms = pipeline.comparison.terms(self._loss.name)
         self._longest_ms = wait_ms(pipeline)
         self._learns_wait = pipeline.label_default is None
         if (wait := pipeline.comparison.wait) is not None:
@@ -166,6 +165,10 @@ class EventBlocks:
         self._waiting = before._waiting
         self._first_chunks, self._oldest = before._first_chunks, before._oldest
         self._cut()
+        if self._loss.name != before._loss.name:  # and how large that is, is not known
+            self._progress()["scale"] = None
+            number, _ = self._filling()
+            self._changing(number)["loss_bound"] = self._known_bound
 
     def serve_by(self, champion: str) -> None:
         """Let a candidate serve; with another one, another block begins."""
@@ -253,11 +256,11 @@ class EventBlocks:
             block = self._changing(self._newest[place])
             block["drifted"] = sorted({*block["drifted"], name})
         lost = [] if columns is None else [*self._lost(columns)]
-        if self._is_whole:
+        if self._loss.is_whole:
             lost = [each for each in lost if not _added(each)]
         for each in lost:
             add(each.losses, each.own)
-        if not self._is_bounded:
+        if not self._loss.is_bounded:
             self._bound()
         for each in lost:
             if (bound := each.block["loss_bound"]) is not None:
@@ -319,7 +322,7 @@ class EventBlocks:
             "first_time_ms": 0,
             "last_time_ms": 0,
             "closed_ms": None,
-            "loss_bound": 1.0 if self._is_bounded else None,
+            "loss_bound": self._known_bound,
             "drifted": [],
             "candidates": {},
         }
@@ -368,14 +371,14 @@ class EventBlocks:
         for number, places in by_number.items():
             block = self._changing(number)
             always = self._names if block["definition"] == self._definition else frozenset()
-            for name, column in columns.losses.items():
+            for name, column in columns.comparison.items():
                 asked = places
                 if name not in always:
                     asked = [at for at in places if name in columns.joined[at].predicted]
                 if asked:
                     losses = _losses_of(name, block)
                     own, rival = _at(asked, column), losses["rival"]
-                    others = own if rival == name else _at(asked, columns.losses[rival])
+                    others = own if rival == name else _at(asked, columns.comparison[rival])
                     yield _Lost(block, losses, own, others)
 
     def _progress(self) -> Progress:
@@ -385,6 +388,10 @@ class EventBlocks:
                 delays=[0.0] * _DOUBLINGS, wait_ms=self._longest_ms, late_labels=0, scale=None
             ),
         )
+
+    @property
+    def _known_bound(self) -> float | None:
+        return 1.0 if self._loss.is_bounded else None
 
     def _bound(self) -> None:
         """Bound the losses of the blocks that have begun, by what was published before each."""
@@ -396,9 +403,14 @@ class EventBlocks:
                 if scale := progress["scale"]:
                     self._changing(number)["loss_bound"] = _TIMES_LOSS * scale
                 number, before = next(opened)
-            if published != LATE and (mean := _least_mean(self.store[str(published)])) is not None:
+            if published != LATE and (mean := self._mean_loss(published)) is not None:
                 scale = progress["scale"]
                 progress["scale"] = mean if scale is None else _KEPT * scale + (1 - _KEPT) * mean
+
+    def _mean_loss(self, number: int) -> float | None:
+        """Return the mean loss of the best candidate in a block; None where that tells nothing."""
+        block = self.store[str(number)]
+        return _least_mean(block) if block["definition"] == self._definition else None
 
     def _evaluations(self) -> Iterator[EvaluationRecord]:
         """Yield what is published, where there are labels."""

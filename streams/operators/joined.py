@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 
 from millrace.models.candidates.losses import loss_column
 from millrace.models.candidates.scores import PredictedColumn
+from millrace.models.pipeline.comparison_loss import ComparisonLoss
 from millrace.models.pipeline.tasks import Task
 from millrace.schemas.records import FeatureVector, LabelValue, Predicted
 from millrace.streams.operators.record import Origin, Record
@@ -63,12 +64,21 @@ class JoinedColumns:
     names
         The candidates and baselines. Others that have predicted follow: challengers, and candidates
         that have been removed since.
+    loss
+        By which candidates are compared; None for the task's own.
     """
 
-    def __init__(self, task: Task, joined: Iterable[Joined], names: Iterable[str]) -> None:
+    def __init__(
+        self,
+        task: Task,
+        joined: Iterable[Joined],
+        names: Iterable[str],
+        loss: ComparisonLoss | None = None,
+    ) -> None:
         self.joined: Sequence[Joined] = [each for each in joined if each.label is not None]
         self._task = task
         self._names = names
+        self._loss = loss
 
     def __len__(self) -> int:
         return len(self.joined)
@@ -93,6 +103,37 @@ class JoinedColumns:
             name: loss_column(self._task, self.labels, column.values)
             for name, column in self.predicted.items()
         }
+
+    @property
+    def comparison(self) -> Mapping[str, Sequence[float | None]]:
+        """Candidate to the losses by which it is compared: None where it has none.
+
+        At an event for which there is a failure, no candidate has one: a function that fails for
+        one of them favours neither it nor any other.
+        """
+        return self._compared[0]
+
+    @property
+    def comparison_failures(self) -> Sequence[tuple[int, BaseException]]:
+        """Events for which the user's loss raised, and what it raised first."""
+        return self._compared[1]
+
+    @cached_property
+    def _compared(
+        self,
+    ) -> tuple[Mapping[str, Sequence[float | None]], Sequence[tuple[int, BaseException]]]:
+        loss = self._loss
+        if loss is None or loss.is_own:
+            return self.losses, ()
+        failures: dict[int, BaseException] = {}
+        columns = {
+            name: loss.column(self.labels, *column, failures)
+            for name, column in self.predicted.items()
+        }
+        for place in failures:
+            for each in columns.values():
+                each[place] = None
+        return columns, sorted(failures.items())
 
 
 def _column(answers: Sequence[Predicted]) -> PredictedColumn:

@@ -16,7 +16,7 @@ that memory; beyond it, a repeated event is a new one and its label an orphan.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from millrace.models.candidates.baselines import baselines
 from millrace.models.pipeline.definition import Pipeline
@@ -69,6 +69,7 @@ class LabelJoin:
     ) -> None:
         self._task = Task(pipeline.task)
         self._names = [*pipeline.models, *baselines(self._task)]
+        self._loss = pipeline.comparison_loss
         self._joined: list[Joined] = []
         self._learns_without_labels = pipeline.learns_without_labels
         self._default = pipeline.label_default
@@ -237,7 +238,7 @@ class LabelJoin:
         self._joined += run.joined
 
     def settle(
-        self, at_once: Sequence[Record]
+        self, at_once: Sequence[Record], fail: Callable[[Joined, BaseException], Record]
     ) -> tuple[list[tuple[int, Record]], OutcomeColumns | None, list[EvaluationRecord]]:
         """Account for a slice, once all that was predicted is filled in.
 
@@ -245,20 +246,24 @@ class LabelJoin:
         ----------
         at_once
             What the slice has led to at once.
+        fail
+            Returns the reject of a label for which the user's loss raised.
 
         Returns
         -------
         tuple
-            What training makes of it, each with its place; the outcomes, if there are any; and the
-            blocks of events that are published.
+            What training makes of it, and rejects, each with its place; the outcomes, if there are
+            any; and the blocks of events that are published.
         """
         self._waiting.pack()
         joined, self._joined = self._joined, []
         if not joined:
             return [], self._outcomes.take({}), self._blocks.settle(None, [])
-        columns = JoinedColumns(self._task, joined, self._names)
+        columns = JoinedColumns(self._task, joined, self._names, self._loss)
         made = self._training.account(joined, columns)
         drifted = _drifted(columns, [*at_once, *(each for _, each in made)])
+        for at, error in columns.comparison_failures:
+            made.append((columns.joined[at].place, fail(columns.joined[at], error)))
         return made, self._outcomes.take(columns.losses), self._blocks.settle(columns, drifted)
 
     def readings(self) -> Iterable[Reading]:

@@ -39,6 +39,7 @@ from millrace.streams.operators.context import Context, LoadModels
 from millrace.streams.operators.deployment import Deployment
 from millrace.streams.operators.examples import ExampleWriter
 from millrace.streams.operators.invalid import invalid_alert
+from millrace.streams.operators.joined import Joined
 from millrace.streams.operators.keyed_state import KeyedState
 from millrace.streams.operators.label_join import LabelJoin
 from millrace.streams.operators.learning import LearningOperator
@@ -220,7 +221,7 @@ class PredictionOperator(RecordOperator):
 
     def settle(self, made: list[Record]) -> list[Made]:
         self._fill_in_baselines()
-        settled, outcomes, evaluations = self._join.settle(made)
+        settled, outcomes, evaluations = self._join.settle(made, self._failed_to_compare)
         columns, self._columns = [*self._columns, *self._predictions()], []
         of_outcomes = [] if outcomes is None else [outcomes]
         return [*columns, *of_outcomes, *inserted(made, settled), *evaluations]
@@ -314,6 +315,9 @@ class PredictionOperator(RecordOperator):
     def _note_failure(self, candidate: str) -> None:
         self._models.mark_changed(self._scope_key)  # the count is saved with the models
         self.tally["failed", candidate] += 1
+
+    def _failed_to_compare(self, joined: Joined, error: BaseException) -> Record:
+        return self._fail("label", joined.origin, RejectReason.EVALUATE_ERROR, error)
 
     def _fill_in_baselines(self) -> None:
         """Add what baselines predicted, each after the labels that had come by then."""

@@ -18,7 +18,7 @@ from struct import Struct
 from typing import TypeAlias, cast
 
 from millrace.models.candidates.baselines import baselines
-from millrace.models.candidates.metrics import measures_probabilities
+from millrace.models.candidates.metrics import needs_probabilities
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.limits import EVENT_BYTES, VALUE_BYTES
 from millrace.models.pipeline.tasks import Task
@@ -86,8 +86,7 @@ class WaitingEvents:
         self._limit = pipeline.pending.limit
         self._limit_bytes = pipeline.pending.limit_bytes
         self._candidates = len(pipeline.models) + len(baselines(task))
-        is_measured = measures_probabilities(task, pipeline.metrics)
-        self._with_probabilities = self._candidates if is_measured else 1
+        self._with_probabilities = self._candidates if needs_probabilities(pipeline) else 1
         names = chain.from_iterable(each.names for each in pipeline.features)
         self._packing.names = tuple(names)
 

@@ -113,6 +113,7 @@ GIVEN: dict[str, Callable[[Any], object]] = {
         f"promotion.{each.name}": lambda v, n=each.name: Promotion(**{n: v})
         for each in dataclass_fields(Promotion)
     },
+    "promotion.metric": lambda v: visits(promotion=Promotion(metric=v)),
     "pending.limit": lambda v: Pending(limit=v),
     "pending.ttl": lambda v: Pending(ttl=v),
     "label_conflicts.within": lambda v: LabelConflicts(within=v),

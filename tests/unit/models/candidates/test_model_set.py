@@ -20,6 +20,8 @@ from river import (
 from millrace.models.candidates.losses import losses
 from millrace.models.candidates.model_set import ModelSet, NoPredictionError
 from millrace.models.monitoring.drift import DriftPolicy, DriftSettings
+from millrace.models.pipeline.comparison_losses import comparison_loss
+from millrace.models.pipeline.tasks import Task
 from millrace.schemas.records import Predicted
 
 X = {"a": 1.0, "b": -2.0}
@@ -205,6 +207,31 @@ class TestPredictingAndLearning:
         assert bool(predicted["other"]["probabilities"]) is expected
         assert bool(baseline(models, "prior")["probabilities"]) is expected
         assert predicted["own"]["value"] == predicted["other"]["value"]
+
+    def test_all_give_probabilities_where_they_are_compared_by_them(self, make_pipeline):
+        """Challengers, too, that come before or after; a metric alone does not need theirs."""
+        factories = {"own": naive_bayes.GaussianNB, "other": naive_bayes.GaussianNB}
+        settings = DriftSettings(replacement_after=2)
+        definition = make_pipeline(factories, drift=settings)
+        models = ModelSet(definition)
+        models.handle_drift("own", DriftPolicy.REPLACE, definition)
+        compared = make_pipeline(factories, drift=settings)
+        loss = comparison_loss("brier", Task.BINARY, compared.allowed_labels)
+        vars(compared)["comparison_loss"] = loss
+        models.learn(X, True)
+        assert [bool(each["probabilities"]) for each in models.predict(X).values()] == [
+            *(True, False),  # the champion alone
+            False,
+        ]
+        models.serve_by("own", compared)
+        models.handle_drift("other", DriftPolicy.REPLACE, compared)
+        models.learn(X, True)
+        predicted = models.predict(X)
+        assert len(predicted) == 4
+        assert all(each["probabilities"] for each in predicted.values())
+        assert baseline(models, "no_change")["probabilities"] == {"True": 1.0}
+        assert baseline(models, "prior")["probabilities"] == {"True": 1.0}
+        assert baseline(ModelSet(compared), "prior")["probabilities"] == {}
 
 
 @pytest.fixture
