@@ -7,8 +7,9 @@ blocks: a bound that looked at its own block would make the test invalid.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Collection, Mapping, Sequence
+from operator import ne
+from typing import NamedTuple, cast
 
 import numpy as np
 
@@ -20,8 +21,50 @@ from millrace.streams.operators.joined import Joined
 
 _KEPT, _TIMES_LOSS = 0.9, 5.0
 
-Events: TypeAlias = tuple[Block, Sequence[int]]
-"""A block, and where in a slice those of its events are that have met their labels."""
+
+class Met(NamedTuple):
+    """Events of a block that have met their labels in a slice.
+
+    Attributes
+    ----------
+    block
+        The block.
+    places
+        Where they are among all of the slice that have met their labels.
+    sometimes
+        Candidates that were asked about some of them, or none: they came, or went, on the way.
+    """
+
+    block: Block
+    places: Sequence[int]
+    sometimes: Collection[str]
+
+
+def add_whole(met: Sequence[Met], losses: Mapping[str, Losses]) -> bool:
+    """Do what `LossesOfSlice` does, at a fifth of the cost, where each loss is 0 or 1.
+
+    Such sums are exact, in whichever order.
+
+    Returns
+    -------
+    bool
+        Whether it was done: each candidate must have made a prediction for each event.
+    """
+    if any(each.sometimes for each in met) or not all(map(_is_known, losses.values())):
+        return False
+    for block, places, _ in met:
+        columns = {name: _at(places, column) for name, column in losses.items()}
+        totals = {name: sum(column) for name, column in columns.items()}
+        for name, own in columns.items():
+            lost = _losses_of(name, block)
+            rival, total = lost["rival"], totals[name]
+            lost["events"] += len(own)
+            lost["loss"] += total
+            lost["bounded_loss"] += total
+            if rival != name:
+                lost["difference"] += totals[rival] - total
+                lost["squared_difference"] += sum(map(ne, own, columns[rival]))
+    return True
 
 
 class LossesOfSlice:
@@ -29,48 +72,41 @@ class LossesOfSlice:
 
     Parameters
     ----------
-    events
-        Where the events of each block are.
+    met
+        The events.
     joined
         All of the slice that have met their labels.
     losses
         Candidate to what it lost by each of these.
-    always_asked
-        Candidates that are asked about each event of a block. Others may have come on the way.
     """
 
     def __init__(
-        self,
-        events: Sequence[Events],
-        joined: Sequence[Joined],
-        losses: Mapping[str, Losses],
-        always_asked: Callable[[Block], Collection[str]],
+        self, met: Sequence[Met], joined: Sequence[Joined], losses: Mapping[str, Losses]
     ) -> None:
         self._numbers = {name: number for number, name in enumerate(losses)}
-        self._blocks = [block for block, _ in events]
-        of_blocks = [places for _, places in events]
-        self._side_by_side = SideBySide([*losses.values()], of_blocks)
-        for at, (block, places) in enumerate(events):
-            for name in losses.keys() - always_asked(block):
+        self._blocks = [each.block for each in met]
+        self._losses = SideBySide([*losses.values()], [each.places for each in met])
+        for at, (_, places, sometimes) in enumerate(met):
+            for name in sometimes:
                 is_asked = [name in joined[place].predicted for place in places]
-                self._side_by_side.is_asked[self._numbers[name], at, : len(places)] = is_asked
+                self._losses.is_asked[self._numbers[name], at, : len(places)] = is_asked
+        self._sums: list[tuple[int, int, BlockLosses]] = []  # by number of candidate and of block
 
     def add(self) -> None:
         """Add losses as they are."""
-        events, missing = (each.tolist() for each in self._side_by_side.counts())
-        self._sums: list[tuple[int, int, BlockLosses]] = []
-        loss = np.zeros((len(self._numbers), len(self._blocks)))
+        events, missing = (each.tolist() for each in self._losses.counts())
+        before = np.zeros((len(self._numbers), len(self._blocks)))
         for name, number in self._numbers.items():
             for at, block in enumerate(self._blocks):
                 if count := events[number][at]:
-                    losses = _losses_of(name, block)
-                    losses["events"] += count
-                    losses["missing"] += missing[number][at]
-                    loss[number, at] = losses["loss"]
-                    self._sums.append((number, at, losses))
-        added = self._side_by_side.added(loss).tolist()
-        for number, at, losses in self._sums:
-            losses["loss"] = added[number][at]
+                    lost = _losses_of(name, block)
+                    lost["events"] += count
+                    lost["missing"] += missing[number][at]
+                    before[number, at] = lost["loss"]
+                    self._sums.append((number, at, lost))
+        after = self._losses.added(before).tolist()
+        for number, at, lost in self._sums:
+            lost["loss"] = after[number][at]
 
     def compare(self) -> None:
         """Add losses as they are bounded, and their differences, where the bound is known."""
@@ -80,19 +116,16 @@ class LossesOfSlice:
             return
         shape = len(self._numbers), len(self._blocks)
         before, rivals = np.zeros((3, *shape)), np.zeros(shape, dtype=np.intp)
-        for number, at, losses in compared:
-            rivals[number, at] = self._numbers[losses["rival"]]
-            before[:, number, at] = (
-                losses["bounded_loss"],
-                losses["difference"],
-                losses["squared_difference"],
-            )
-        known = np.array([each or 1.0 for each in bounds])
-        own, differences, squares = self._side_by_side.compared(before, rivals, known).tolist()
-        for number, at, losses in compared:
-            losses["bounded_loss"] = own[number][at]
-            losses["difference"] = differences[number][at]
-            losses["squared_difference"] = squares[number][at]
+        for number, at, lost in compared:
+            rivals[number, at] = self._numbers[lost["rival"]]
+            sums = lost["bounded_loss"], lost["difference"], lost["squared_difference"]
+            before[:, number, at] = sums
+        known = np.array([1.0 if each is None else each for each in bounds])
+        own, differences, squares = self._losses.compared(before, rivals, known).tolist()
+        for number, at, lost in compared:
+            lost["bounded_loss"] = own[number][at]
+            lost["difference"] = differences[number][at]
+            lost["squared_difference"] = squares[number][at]
 
 
 def bound_by(scale: float | None) -> float | None:
@@ -106,6 +139,23 @@ def scale_with(block: Block, scale: float | None) -> float | None:
     if mean is None or scale is None:
         return scale if mean is None else mean
     return _KEPT * scale + (1 - _KEPT) * mean
+
+
+def _is_known(losses: Losses) -> bool:
+    """Whether there is a loss for each event, by what is faster than to look for None."""
+    try:
+        sum(cast(Sequence[float], losses))
+    except TypeError:
+        return False
+    return True
+
+
+def _at(places: Sequence[int], column: Losses) -> Sequence[float]:
+    """Return the losses at places of a column, which has them all."""
+    known = cast(Sequence[float], column)
+    if isinstance(places, range):
+        return known[places.start : places.stop]
+    return [known[place] for place in places]
 
 
 def _least_mean(block: Block) -> float | None:

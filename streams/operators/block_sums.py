@@ -92,7 +92,7 @@ class SideBySide:
         with np.errstate(over="ignore"):
             shares = np.minimum(self._losses / bounds[:, np.newaxis], 1.0)
         shares[self._is_missing] = 1.0
-        of_rivals = np.take_along_axis(shares, rivals[:, :, np.newaxis], axis=0)
+        of_rivals = shares[rivals, np.arange(len(bounds))]
         differences = np.where(self.is_asked, of_rivals - shares, 0.0)
         own = np.where(self.is_asked, shares, 0.0)
         return _added(before, np.stack([own, differences, differences * differences]))

@@ -20,7 +20,13 @@ from millrace.models.candidates.baselines import baselines
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.tasks import Task
 from millrace.schemas.records import Evaluation
-from millrace.streams.operators.block_losses import Events, LossesOfSlice, bound_by, scale_with
+from millrace.streams.operators.block_losses import (
+    LossesOfSlice,
+    Met,
+    add_whole,
+    bound_by,
+    scale_with,
+)
 from millrace.streams.operators.block_queue import BlockQueue, Published
 from millrace.streams.operators.block_state import LATE, Block, Progress
 from millrace.streams.operators.block_sums import Losses
@@ -50,6 +56,7 @@ class EventBlocks:
         task = Task(pipeline.task)
         self._queue = BlockQueue(pipeline, definition, waiting)
         self._definition = definition
+        self._is_whole = task.is_classification  # each loss is 0 or 1
         self._is_bounded = task is not Task.REGRESSION
         self._names = frozenset((*pipeline.models, *baselines(task)))
         self._numbers: list[int] = []  # the block of each joined event of a slice
@@ -126,9 +133,9 @@ class EventBlocks:
             Candidates whose loss drifted, each with the joined event at which that was found.
         """
         self._note_drifted(drifted)
-        events = self._events()
-        lost = LossesOfSlice(events, joined, losses, self._always_asked) if events else None
-        if lost is not None:
+        met, lost = self._met(losses), None
+        if not (self._is_whole and add_whole(met, losses)) and met:
+            lost = LossesOfSlice(met, joined, losses)
             lost.add()
         if not self._is_bounded:
             self._bound()
@@ -145,23 +152,21 @@ class EventBlocks:
             block = self._queue.changing(self._queue.filled_at(place))
             block["drifted"] = sorted({*block["drifted"], name})
 
-    def _always_asked(self, block: Block) -> frozenset[str]:
-        """Return the candidates that are asked about every event of a block."""
-        return self._names if block["definition"] == self._definition else frozenset()
-
-    def _events(self) -> list[Events]:
-        """Return the blocks of joined events, and where in the slice these are."""
+    def _met(self, losses: Mapping[str, Losses]) -> list[Met]:
+        """Return the events that have met their labels, by block."""
         numbers = self._numbers
         order: Sequence[int] = range(len(numbers))
         if numbers != sorted(numbers):
             order = sorted(order, key=numbers.__getitem__)
             numbers = sorted(numbers)
-        events, begin = list[Events](), bisect_right(numbers, LATE)
+        met, begin = list[Met](), bisect_right(numbers, LATE)
         while begin < len(numbers):
             end = bisect_right(numbers, numbers[begin])
-            events.append((self._queue.changing(numbers[begin]), order[begin:end]))
+            block = self._queue.changing(numbers[begin])
+            always = self._names if block["definition"] == self._definition else frozenset()
+            met.append(Met(block, order[begin:end], losses.keys() - always))
             begin = end
-        return events
+        return met
 
     def _bound(self) -> None:
         """Bound the losses of the blocks that have begun, by what was published before each."""

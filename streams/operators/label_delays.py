@@ -6,7 +6,7 @@ thousand or so count, the older ones less and less.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
 
 _DOUBLINGS = 64  # of a millisecond: how finely delays are remembered
@@ -20,7 +20,7 @@ def no_delays() -> list[float]:
     return [0.0] * _DOUBLINGS
 
 
-def doublings_of(delays_ms: Iterable[int]) -> list[int]:
+def doublings_of(delays_ms: Sequence[int]) -> list[int]:
     """Return the numbers of bits of delays; what is less than 0 counts as 0.
 
     Examples
@@ -28,6 +28,8 @@ def doublings_of(delays_ms: Iterable[int]) -> list[int]:
     >>> doublings_of([-5, 0, 1, 1_000])
     [0, 0, 1, 10]
     """
+    if max(delays_ms, default=0) <= 0:
+        return [0] * len(delays_ms)
     return [each.bit_length() if each > 0 else 0 for each in delays_ms]
 
 

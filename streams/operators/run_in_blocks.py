@@ -50,14 +50,14 @@ class RunInBlocks:
         self._waiting = [*run.waiting.values()]
         self._arrivals: list[int] = []  # of these, in the run
         self._apart: list[int | None] = []  # the block of each event whose label comes by itself
-        times_of_labels_ms = times_ms
+        known_ms, times_of_labels_ms = self._watermarks_ms[1:], times_ms
         if run.waiting or len(run.steps) > len(run.events):
             arrivals = {each.value["event_id"]: at for at, each in enumerate(run.events)}
             self._arrivals = [arrivals[event_id] for event_id in run.waiting]
             self._apart = [*self._blocks_of_labels(arrivals, chunks)]
+            known_ms = [self._watermarks_ms[events] for events in run.events_before]
             times_of_labels_ms = [each.vector["event_time_ms"] for each in run.joined]
-        known_ms = [self._watermarks_ms[events] for events in run.events_before]
-        self._doublings = doublings_of(map(sub, known_ms, times_of_labels_ms))
+        self._doublings = doublings_of([*map(sub, known_ms, times_of_labels_ms)])
 
     def take(self) -> list[int]:
         """Take the run through the blocks; return the number of the block of each label."""
@@ -121,6 +121,8 @@ class RunInBlocks:
     def _first_due(self, events: range) -> int | None:
         """Return the first event with which a block is due, if labels do not lead to it before."""
         due_ms = self._queue.due_ms
+        if due_ms == inf:
+            return None
         after_ms = self._watermarks_ms[events.start + 1 : events.stop + 1]
         if due_ms > max(after_ms, default=-inf):
             return None
