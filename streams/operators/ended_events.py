@@ -55,28 +55,32 @@ class EndedEvents:
 
     def add(self, event_id: str, label: LabelValue | None) -> None:
         """Remember an event, which is not known yet."""
-        index, newest = self._index, self._newest
-        if len(newest) >= _SEGMENT_SIZE or self._newest_bytes >= _SEGMENT_BYTES or not self._number:
-            newest = self._start_segment(index)
+        newest = self._with_room()
         self.segments.touch(self._number)
         newest[event_id] = label
         self._newest_bytes += _size_bytes(event_id, label)
 
     def add_all(self, events: Sequence[tuple[str, LabelValue | None]]) -> None:
         """Remember events, of which none is known yet; equivalent to one `add` after the other."""
-        room = _SEGMENT_SIZE - len(self._newest)
-        sizes = [_size_bytes(*each) for each in events]
-        if (
-            not self._number
-            or len(events) > room
-            or self._newest_bytes + sum(sizes) >= _SEGMENT_BYTES
-        ):
-            for event_id, label in events:
-                self.add(event_id, label)
-        elif events:
-            self.segments.touch(self._number)
-            self._newest.update(events)
-            self._newest_bytes += sum(sizes)
+        left = events
+        while left:
+            room = _SEGMENT_SIZE - len(self._with_room())
+            part, left = left[:room], left[room:]
+            size_bytes = sum(_size_bytes(*each) for each in part)
+            if self._newest_bytes + size_bytes >= _SEGMENT_BYTES:
+                for event_id, label in part:
+                    self.add(event_id, label)
+            else:
+                self.segments.touch(self._number)
+                self._newest.update(part)
+                self._newest_bytes += size_bytes
+
+    def _with_room(self) -> dict[str, LabelValue | None]:
+        """Return the segment that the next event comes to."""
+        index, newest = self._index, self._newest
+        if len(newest) >= _SEGMENT_SIZE or self._newest_bytes >= _SEGMENT_BYTES or not self._number:
+            return self._start_segment(index)
+        return newest
 
     @cached_property
     def _index(self) -> dict[str, str]:

@@ -26,7 +26,7 @@ from millrace.streams.operators.base import Reading, Tally
 from millrace.streams.operators.classes import Classes
 from millrace.streams.operators.columns import OutcomeColumns
 from millrace.streams.operators.ended_events import EndedEvents
-from millrace.streams.operators.event_blocks import LATE, EventBlocks
+from millrace.streams.operators.event_blocks import EventBlocks
 from millrace.streams.operators.expiring import Bounds
 from millrace.streams.operators.joined import Joined, JoinedColumns, Training
 from millrace.streams.operators.keyed_state import StateStore
@@ -108,7 +108,6 @@ class LabelJoin:
             self._ended,
             self._watermark,
             self._classes,
-            self._blocks,
         )
         self.stores: dict[str, StateStore] = {
             "waiting": self._waiting.entries,
@@ -150,7 +149,7 @@ class LabelJoin:
         event_id = vector["event_id"]
         label, time_ms = vector["label"], vector["event_time_ms"]
         made = self._advance(time_ms, origin, place)
-        block = self._blocks.add([time_ms])
+        block = self._blocks.add(time_ms)
         early = self._labels.early.take(event_id)
         if self._labels.holds:
             made += self._hold_known(vector, early, origin)
@@ -218,24 +217,17 @@ class LabelJoin:
         after_ms = [before_ms, *self._watermark.observe_all(times_ms)]
         if after_ms[-1] is not None:
             self._horizon_ms = after_ms[-1] - self._wait_ms
-        self._waiting.put_all(run.waiting.values())
-        block = self._blocks.add(times_ms) if times_ms else LATE
-        self._blocks.add_waiting(len(run.waiting))
-        blocks = [block] * len(run.joined)
-        met = {*run.met}
-        for place, joined in enumerate(run.joined) if met else ():
-            if (event_id := joined.vector["event_id"]) in met:
-                chunk = self._waiting.chunk_of(event_id)
-                blocks[place] = self._blocks.leave(chunk, joined.origin, is_labelled=True)
-                self._waiting.remove(event_id)
-        delays_ms = [
-            _delay_ms(after_ms[events], joined.vector)
-            for joined, events in zip(run.joined, run.events_before, strict=True)
-        ]
-        self._blocks.note_joined(blocks, delays_ms)
+        chunks = {event_id: self._waiting.chunk_of(event_id) for event_id in run.met}
+        for event_id in run.met:
+            self._waiting.remove(event_id)
+        self._blocks.take_run(run, times_ms, after_ms, chunks)
         self._ended.add_all([(each.vector["event_id"], each.label) for each in run.joined])
         self._outcomes.joined(run.joined)
         self._joined += run.joined
+
+    def note_failure(self, time_ms: int, origin: Origin) -> None:
+        """Note an event of this time for which the champion made no prediction, and others did."""
+        self._blocks.note_failure(time_ms, origin)
 
     def settle(
         self, at_once: Sequence[Record], fail: Callable[[Joined, BaseException], Record]
@@ -258,13 +250,14 @@ class LabelJoin:
         self._waiting.pack()
         joined, self._joined = self._joined, []
         if not joined:
-            return [], self._outcomes.take({}), self._blocks.settle(None, [])
+            return [], self._outcomes.take({}), self._blocks.settle([], {}, [])
         columns = JoinedColumns(self._task, joined, self._names, self._loss)
         made = self._training.account(joined, columns)
         drifted = _drifted(columns, [*at_once, *(each for _, each in made)])
         for at, error in columns.comparison_failures:
             made.append((columns.joined[at].place, fail(columns.joined[at], error)))
-        return made, self._outcomes.take(columns.losses), self._blocks.settle(columns, drifted)
+        evaluations = self._blocks.settle(columns.joined, columns.comparison, drifted)
+        return made, self._outcomes.take(columns.losses), evaluations
 
     def readings(self) -> Iterable[Reading]:
         """Return how many events and labels wait, and how many labels are held."""
@@ -282,7 +275,7 @@ class LabelJoin:
 
     def _join(self, joined: Joined, block: int) -> list[Record]:
         """Take an event of a block that has met its label."""
-        self._blocks.note_joined([block], [_delay_ms(self._watermark.time_ms, joined.vector)])
+        self._blocks.note_joined(block, _delay_ms(self._watermark.time_ms, joined.vector))
         self._ended.add(joined.vector["event_id"], joined.label)
         self._outcomes.joined([joined])
         return self._train(joined)
@@ -303,7 +296,7 @@ class LabelJoin:
         waiting = Waiting(vector, predicted)
         if vector["event_time_ms"] < self._horizon_ms:
             return self._give_up(waiting, Fate.EXPIRED, origin, place, block)
-        self._blocks.add_waiting(1)
+        self._blocks.add_waiting()
         self._waiting.put(waiting)
         made: list[Record] = []
         for chunk, each in self._waiting.surplus():

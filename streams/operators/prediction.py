@@ -292,6 +292,9 @@ class PredictionOperator(RecordOperator):
         """
         cause = error.__cause__
         assert cause is not None
+        others = (error.predicted[name] for name in models.candidates if name != models.champion)
+        if any(each["value"] is not None for each in others):
+            self._join.note_failure(vector["event_time_ms"], origin)
         if issubclass(type(cause), InvalidPredictionError):
             reason, detail = RejectReason.INVALID_PREDICTION, f"{models.champion}: {cause}"
             made: list[Record] = [self._reject("event", origin, reason, detail)]

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import islice, repeat
+from itertools import repeat
 
 from millrace.models.candidates.steps import Step
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas.records import FeatureVector, LabelValue, Predicted
 from millrace.streams.operators.classes import Classes
 from millrace.streams.operators.ended_events import EndedEvents
-from millrace.streams.operators.event_blocks import EventBlocks
 from millrace.streams.operators.joined import Joined
 from millrace.streams.operators.label_sources import INSIDE
 from millrace.streams.operators.packing import Waiting
@@ -139,7 +138,7 @@ class RunFinder:
     ----------
     pipeline
         The definition.
-    waiting, labels, ended, watermark, classes, blocks
+    waiting, labels, ended, watermark, classes
         What the join keeps.
     """
 
@@ -151,7 +150,6 @@ class RunFinder:
         ended: EndedEvents,
         watermark: Watermark,
         classes: Classes,
-        blocks: EventBlocks,
     ) -> None:
         self._names = [*pipeline.models]
         self._wait_ms = wait_ms(pipeline)
@@ -161,7 +159,6 @@ class RunFinder:
         self._ended = ended
         self._watermark = watermark
         self._classes = classes
-        self._blocks = blocks
 
     def find(self, records: Sequence[Record], place: int, most_labels: int) -> Run:
         """Return the run that the next records begin with; it may be empty.
@@ -178,13 +175,11 @@ class RunFinder:
         self._run, self._place = Run(), place
         labels = self._labels
         self._most_labels = 0 if labels.holds else most_labels
-        self._deadline_ms = self._blocks.deadline_ms
         self._held_until_ms = labels.held_until_ms
         is_unsure = labels.some_wait and self._watermark.time_ms is None
         ends_holding = bool(labels.held) and not labels.holds
         if self._learns_without_labels or is_unsure or ends_holding:
             return self._run
-        records = _until_full(records, self._blocks.room)
         if labels.holds:
             return self._of_each(records)
         return self._of_all(records) or self._of_each(records)
@@ -207,7 +202,6 @@ class RunFinder:
         if (
             len(records) - len(unlabelled) > self._most_labels
             or latest_ms - self._wait_ms > oldest_ms
-            or latest_ms >= self._deadline_ms
             or not all(each is None or self._classes.has(each) for each in known)
             or not self._waiting.has_room(len(unlabelled), size_bytes)
         ):
@@ -253,7 +247,7 @@ class RunFinder:
         self._oldest_ms = min(self._oldest_ms, time_ms)
         if self._latest_ms - self._wait_ms > self._oldest_ms:
             return False
-        if self._latest_ms > self._held_until_ms or self._latest_ms >= self._deadline_ms:
+        if self._latest_ms > self._held_until_ms:
             return False
         if not (self._has_room(vector) if label is None else self._is_learnable(label)):
             return False
@@ -289,14 +283,3 @@ class RunFinder:
     def _has_room(self, vector: FeatureVector) -> bool:
         self._size_bytes += self._waiting.most_size_of(vector)
         return self._waiting.has_room(len(self._run.waiting) + 1, self._size_bytes)
-
-
-def _until_full(records: Sequence[Record], room: int) -> Sequence[Record]:
-    """Return records until one more event would come than there is room for."""
-    events = 0
-    for at, record in enumerate(records):
-        if type(record) is VectorRecord:
-            if events == room:
-                return [*islice(records, at)]
-            events += 1
-    return records

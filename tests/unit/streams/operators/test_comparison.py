@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,15 +14,16 @@ from river.stats import Mean
 from millrace.models.pipeline.comparison_losses import comparison_loss, own_loss
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.tasks import Task
+from millrace.models.selection.promotion import Promotion
 from millrace.schemas.records import Evaluation, FeatureVector, Predicted
-from millrace.streams.operators.block_losses import nothing_lost
+from millrace.streams.operators.block_queue import Published
 from millrace.streams.operators.event_blocks import EventBlocks
 from millrace.streams.operators.joined import Joined, JoinedColumns
-from millrace.streams.operators.record import Record
+from millrace.streams.operators.record import NOWHERE, Record
 from millrace.streams.operators.slice import Slice
 from millrace.streams.operators.waiting import WaitingEvents
 from tests.unit.streams.operators.apart import Apart
-from tests.unit.streams.operators.commanding import folded, make_task
+from tests.unit.streams.operators.commanding import Control, folded, make_task
 
 Make = Callable[..., Any]
 BEGIN_MS = 1_700_000_000_000
@@ -56,9 +58,7 @@ def squared(label: bool, value: bool, probabilities: dict[str, float]) -> float:
 
 def compared_by(pipeline: Pipeline, metric: Any) -> Pipeline:
     """Return a pipeline whose candidates are compared by a loss."""
-    loss = comparison_loss(metric, Task(pipeline.task), pipeline.allowed_labels)
-    vars(pipeline)["comparison_loss"] = loss
-    return pipeline
+    return replace(pipeline, promotion=Promotion(metric=metric, policy="off"))
 
 
 @pytest.fixture
@@ -211,20 +211,41 @@ class TestAnotherLoss:
         """How large squares are is not known from errors; an empty block goes on."""
         models = {"mean": lambda: StatisticRegressor(Mean())}
         before = self.blocks(make_pipeline("regression", models=models), None)
-        assert before.room == 99
-        before._progress()["scale"] = 1.4
+        assert before._queue.filling()[0] == 0
+        before._queue.changing_progress()["scale"] = 1.4
         before.store["0"]["loss_bound"] = 7.0
         after = self.blocks(make_pipeline("regression", models=models), metric)
         after.inherit(before)
         assert after.store["0"]["loss_bound"] == bound
-        assert after._progress()["scale"] == (1.4 if metric is None else None)
+        assert after.store["0"]["terms"]["metric"] == after._loss.name
+        assert after._queue.changing_progress()["scale"] == (1.4 if metric is None else None)
 
     def test_a_block_of_before_says_nothing_of_its_size(self, make_pipeline: Make) -> None:
-        """Its losses may be of another kind: blocks of a definition bound its later ones."""
+        """Its losses are of another kind."""
         blocks = self.blocks(make_pipeline("regression"), "squared_error")
-        assert blocks.room == 99
-        lost = {**nothing_lost("own"), "events": 3, "missing": 1, "loss": 5.0}
-        blocks.store["0"]["candidates"]["own"] = lost  # type: ignore[typeddict-item]
-        assert blocks._mean_loss(0) == 2.5
-        blocks.store["0"]["definition"] = "before"
-        assert blocks._mean_loss(0) is None
+        number, block = blocks._queue.filling()
+        lost = {"rival": "own", "events": 3, "missing": 1, "loss": 5.0}
+        block["candidates"]["own"] = lost  # type: ignore[typeddict-item]
+        published = Published(number, NOWHERE, 0, 0)
+        progress = blocks._queue.changing_progress()
+        blocks._measure([published])
+        assert progress["scale"] == 2.5
+        progress["scale"] = None
+        block["terms"] = {**block["terms"], "metric": "absolute_error"}
+        blocks._measure([published])
+        assert progress["scale"] is None
+
+    def test_labels_of_events_of_before_count_for_nothing(
+        self, make_pipeline: Make, make_vector: Make, make_label: Make
+    ) -> None:
+        """What was lost by them is measured by the loss of today, and their block is of another."""
+        own, squares = (
+            compared_by(make_pipeline("regression"), e) for e in (None, "squared_error")
+        )
+        before, task = make_task(own), make_task(squares, definition="d1")
+        folded(before, [make_vector(f"e{n}", BEGIN_MS + n) for n in range(4)])
+        task.inherit(before, Control(own).deploy(squares))
+        made = folded(task, [make_label(f"e{n}", 1.0) for n in range(4)])
+        made += folded(task, [make_vector(f"f{n}", BEGIN_MS + n, label=1.0) for n in range(100)])
+        (block,) = blocks_of(made)
+        assert (block["terms"]["metric"], block["number"]) == ("squared_error", 1)

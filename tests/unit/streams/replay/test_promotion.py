@@ -146,6 +146,22 @@ def test_what_does_worse_later_is_sent_back() -> None:
     assert actions == ["accepted", "promoted", "accepted", "rolled_back"]
 
 
+def test_what_raises_is_sent_back_at_once() -> None:
+    """It costs the events for which it raised before the rollback is in the log."""
+    models = {
+        "steady": lambda: Fixed((0.25, 0.25)),
+        "broken": lambda: Fixed((0.05, 0.05), until=2_000, raises=True),
+    }
+    given = pipeline(models=models, on_invalid_prediction="alert")
+    result = run(given, rows(6_000))
+    assert served(result) == ["steady", "broken", "steady"]
+    (failed,) = [each for each in result.evaluations if not each["events"]]
+    assert (failed["champion"], failed["failures"], failed["candidates"]) == ("broken", 1, {})
+    assert {each["reason"] for each in result.rejects} == {"predict_error"}
+    assert len(result.rejects) < 200  # a slice of records
+    assert "failure" in {each["detector"] for each in result.alerts}
+
+
 def test_models_that_are_equal_do_not_take_turns() -> None:
     """Each errs at other events, as often."""
     models = {
