@@ -12,14 +12,17 @@ from millrace.models.pipeline.definition import Pending, Pipeline
 from millrace.models.pipeline.label_default import LabelDefault
 from millrace.models.selection.contest import Contest
 from millrace.schemas.records import Evaluation, FeatureVector, Label
+from millrace.streams.operators.block_losses import nothing_lost
 from millrace.streams.operators.record import LabelRecord, Origin, Record, VectorRecord
+from tests.study.deciding import Deciding, has_proof
 from tests.study.pairs import Pair
 from tests.study.streams import BEGIN_MS, SECOND_MS, SILENCE, Labels, Step
 from tests.unit.streams.operators.commanding import folded, make_task
 
 _SLICE = 1_000
 _SILENCE_EVENTS = 2_000
-_SCHEMA = {
+_OTHER = {"champion": "challenger", "challenger": "champion"}
+_SCHEMA: dict[str, object] = {
     "type": "record",
     "name": "Point",
     "fields": [
@@ -36,32 +39,68 @@ class Found:
     Attributes
     ----------
     labels
-        How many labels it took to find the challenger better; None where it was not.
-    difference
-        By how much it was better, of all events, as a mean of losses.
-    blocks
-        How many blocks of events there were.
+        After how many labels the challenger was to serve; None where it never was.
+    proof_labels
+        After how many labels it was proven better on the events that were seen.
+    blocks, events
+        How many blocks of events there were, and labelled events in them.
+    total, squares
+        By how much it was better: sums of differences of losses, and of their squares.
     """
 
     labels: int | None
-    difference: float
+    proof_labels: int | None
     blocks: int
+    events: int
+    total: float
+    squares: float
 
 
 def compare(pair: Pair, steps: Iterator[Step], labels: Labels) -> Found:
     """Let two models meet a stream, as a worker would, and look after each block."""
-    pipeline = _pipeline(pair, labels)
-    task, contest, decided = make_task(pipeline), Contest(["no_change", "prior"]), None
+    return found([*evaluations(pair, steps, labels)])
+
+
+def evaluations(pair: Pair, steps: Iterator[Step], labels: Labels) -> Iterator[Evaluation]:
+    """Yield the blocks of a stream."""
+    task = make_task(_pipeline(pair, labels))
     while part := [*islice(steps, _SLICE)]:
         for made in folded(task, map(_record, part)):
-            if made.topic != "evaluations":
-                continue
-            contest.add(cast(Evaluation, made.value))
-            standing = contest.standings["challenger"]
-            if decided is None and standing.proof >= 1:
-                decided = standing.labels
-    mean = contest.standings["challenger"].evidence.mean if contest.blocks else 0.0
-    return Found(decided, mean, contest.blocks)
+            if made.topic == "evaluations":
+                yield cast(Evaluation, made.value)
+
+
+def found(blocks: list[Evaluation]) -> Found:
+    """Return when blocks decide that the challenger is to serve."""
+    contest, deciding = Contest(["no_change", "prior"]), Deciding()
+    labels = proof_labels = None
+    total = squares = 0.0
+    for block in blocks:
+        contest.add(block)
+        losses, standing = block["candidates"]["challenger"], contest.standings["challenger"]
+        total, squares = total + losses["difference"], squares + losses["squared_difference"]
+        if proof_labels is None and has_proof(standing):
+            proof_labels = standing.labels
+        if labels is None and deciding.decide(contest):
+            labels = standing.labels
+    events = contest.standings["challenger"].labels if blocks else 0
+    return Found(labels, proof_labels, len(blocks), events, total, squares)
+
+
+def mirrored(block: Evaluation) -> Evaluation:
+    """Return a block of a pair with the two in each other's places."""
+    champion, challenger = (block["candidates"][name] for name in _OTHER)
+    of_champion = nothing_lost("champion") | {
+        name: challenger[name] for name in ("events", "missing", "loss", "bounded_loss")
+    }
+    of_challenger = champion | {
+        "rival": "champion",
+        "difference": -challenger["difference"],
+        "squared_difference": challenger["squared_difference"],
+    }
+    candidates = {"champion": of_champion, "challenger": of_challenger}
+    drifted = [_OTHER.get(name, name) for name in block["drifted"]]
+    return cast(Evaluation, {**block, "candidates": candidates, "drifted": drifted})
 
 
 def _pipeline(pair: Pair, labels: Labels) -> Pipeline:
