@@ -12,7 +12,7 @@ from dataclasses import asdict
 from math import inf
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from rich.console import Console
 from rich.table import Table
@@ -22,6 +22,8 @@ from millrace.models.selection.contest import ALPHA
 from tests.study import parts
 from tests.study.pairs import EQUAL
 from tests.study.parts import Days, Equals, NeverWorse, Power
+
+Results: TypeAlias = dict[str, list[dict[str, Any]]]
 
 _T = TypeVar("_T")
 PARTS = ("equals", "power", "days", "never-worse")
@@ -47,7 +49,7 @@ def main() -> int:
     if "never-worse" in options.parts:
         worse += _told(console, parts.never_worse(options.data, options.label))
         console.print(_of_never_worse(worse))
-    results = {"equals": [*map(asdict, equals)], "power": [*map(asdict, power)]}
+    results = _with_earlier(options.json, equals, power)
     if options.json:
         options.json.write_text(json.dumps(results, indent=1) + "\n")
     if options.plot:
@@ -60,6 +62,16 @@ def _told(console: Console, rows: Iterable[_T]) -> Iterator[_T]:
     for each in rows:
         console.print(str(each), style="dim", highlight=False)
         yield each
+
+
+def _with_earlier(file: Path | None, equals: list[Equals], power: list[Power]) -> Results:
+    """Return what the plot is drawn of; what was not run now is kept from the file."""
+    results: Results = json.loads(file.read_text()) if file and file.exists() else {}
+    now = {each.models for each in equals}
+    earlier = [each for each in results.get("equals", []) if each["models"] not in now]
+    results["equals"] = [*earlier, *map(asdict, equals)]
+    results["power"] = [*map(asdict, power)] or results.get("power", [])
+    return results
 
 
 def _verdict(console: Console, equals: list[Equals], worse: list[NeverWorse]) -> int:
@@ -130,7 +142,7 @@ def _count(labels: float) -> str:
     return "-" if labels == inf else f"{labels:,.0f}"
 
 
-def _plot(results: dict[str, list[dict[str, Any]]], target: Path) -> None:
+def _plot(results: Results, target: Path) -> None:
     """Draw in the benchmark's environment for plots, which has matplotlib."""
     with TemporaryDirectory() as folder:
         source = Path(folder, "study.json")
@@ -146,14 +158,19 @@ def _absolute(text: str) -> Path:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.study", description=__doc__)
     add: Callable[..., Any] = parser.add_argument
-    add("--parts", nargs="+", choices=PARTS, default=PARTS)
+    add("--parts", nargs="*", choices=PARTS, default=PARTS, help="by default all")
     add("--pairs", type=int, default=20, help="of each kind on each stream; a fifth of forests")
     add("--events", type=int, default=20_000)
     add("--processes", type=int, default=2)
     add("--models", nargs="+", choices=[*EQUAL], default=[*EQUAL])
     add("--data", metavar="FILE", help="serve this table instead of River's data sets")
     add("--label", metavar="COLUMN", help="of the table; by default its last column")
-    add("--json", type=_absolute, metavar="FILE", help="write what the plot is drawn of")
+    add(
+        "--json",
+        type=_absolute,
+        metavar="FILE",
+        help="keep what the plot is drawn of, of several runs",
+    )
     add("--plot", type=_absolute, metavar="FILE.svg", help="draw the first two parts")
     return parser.parse_args()
 

@@ -167,7 +167,7 @@ def power(runs: int, events: int, map_: Map) -> Iterator[Power]:
             promoted = [each.labels - after for each in results if each.labels is not None]
             proven = [each.proof_labels - after for each in results if each.proof_labels]
             if situation == AT_ONCE:  # elsewhere some labels are from before the drift
-                best = hindsight(results)
+                best = hindsight(gain, results)
             needed, proof = (_middle_and_most(each, runs) for each in (promoted, proven))
             yield Power(gain, situation, runs, len(promoted), needed, proof, best)
 
@@ -203,18 +203,16 @@ def never_worse(table: str | None, label: str | None) -> Iterator[NeverWorse]:
             )
 
 
-def hindsight(results: Iterable[Found]) -> tuple[float, float]:
+def hindsight(gain: float, results: Iterable[Found]) -> tuple[float, float]:
     """Return how many labels a z-test needs, at `ALPHA`, to find a gain above the margin.
 
-    It is of a size that is fixed beforehand, for which gain and variance of these very runs have
-    to be known; so it is no rule, but what no rule can be expected to beat.
+    It is of a size that is fixed beforehand, for which the gain, and the variance of these very
+    runs, have to be known; so it is no rule, but what no rule can be expected to beat.
     """
-    runs = [*results]
-    count = sum(each.events for each in runs)
-    gain = sum(each.total for each in runs) / count
     if gain <= MARGIN:
         return inf, inf
-    variance = sum(each.squares for each in runs) / count - gain * gain
+    runs = [*results]
+    variance = sum(each.squares for each in runs) / sum(each.events for each in runs) - gain**2
     quantile = NormalDist().inv_cdf
     half, most = (
         variance * ((quantile(1 - ALPHA) + quantile(share)) / (gain - MARGIN)) ** 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice
@@ -43,7 +43,7 @@ class Found:
     proof_labels
         After how many labels it was proven better on the events that were seen.
     blocks, events
-        How many blocks of events there were, and labelled events in them.
+        How many blocks of events there were until then, and labelled events in them.
     total, squares
         By how much it was better: sums of differences of losses, and of their squares.
     """
@@ -57,8 +57,8 @@ class Found:
 
 
 def compare(pair: Pair, steps: Iterator[Step], labels: Labels) -> Found:
-    """Let two models meet a stream, as a worker would, and look after each block."""
-    return found([*evaluations(pair, steps, labels)])
+    """Let two models meet a stream, as a worker would, until it is decided between them."""
+    return found(evaluations(pair, steps, labels))
 
 
 def evaluations(pair: Pair, steps: Iterator[Step], labels: Labels) -> Iterator[Evaluation]:
@@ -70,21 +70,22 @@ def evaluations(pair: Pair, steps: Iterator[Step], labels: Labels) -> Iterator[E
                 yield cast(Evaluation, made.value)
 
 
-def found(blocks: list[Evaluation]) -> Found:
-    """Return when blocks decide that the challenger is to serve."""
+def found(blocks: Iterable[Evaluation]) -> Found:
+    """Return when blocks decide that the challenger is to serve; those after it are not read."""
     contest, deciding = Contest(["no_change", "prior"]), Deciding()
     labels = proof_labels = None
-    total = squares = 0.0
+    total, squares, events = 0.0, 0.0, 0
     for block in blocks:
         contest.add(block)
         losses, standing = block["candidates"]["challenger"], contest.standings["challenger"]
         total, squares = total + losses["difference"], squares + losses["squared_difference"]
         if proof_labels is None and has_proof(standing):
             proof_labels = standing.labels
-        if labels is None and deciding.decide(contest):
+        events = standing.labels
+        if deciding.decide(contest):
             labels = standing.labels
-    events = contest.standings["challenger"].labels if blocks else 0
-    return Found(labels, proof_labels, len(blocks), events, total, squares)
+            break
+    return Found(labels, proof_labels, contest.blocks, events, total, squares)
 
 
 def mirrored(block: Evaluation) -> Evaluation:
