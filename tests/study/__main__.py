@@ -31,7 +31,7 @@ PARTS = ("equals", "power", "days", "never-worse")
 
 def main() -> int:
     options = _arguments()
-    console = Console(width=150)
+    console = Console(width=190)
     equals: list[Equals] = []
     power: list[Power] = []
     worse: list[NeverWorse] = []
@@ -117,7 +117,7 @@ def _of_days(rows: list[Days], events: int) -> Table:
 
 def _of_never_worse(rows: list[NeverWorse]) -> Table:
     heads = ("stream", "serves first", "best", "labels", "switches", "loss of first", "of best")
-    more = ("as served", "decided at", "excess until", "after", "allowed after")
+    more = ("as served", "decided at", "excess until", "after", "allowed")
     table = _table("Real streams, sums of bounded losses", (*heads, *more))
     for each in rows:
         decided = "never" if each.decided is None else f"{each.decided:,}"

@@ -125,12 +125,13 @@ class NeverWorse:
 
     @property
     def allowed(self) -> float:
-        """What may be lost after the decision."""
+        """What the margin allows."""
         return MARGIN * self.labels
 
     @property
     def holds(self) -> bool:
-        return self.after <= self.allowed
+        """Whether no more is lost than with the first champion, or with the best once decided."""
+        return max(self.after, self.lost - self.first_loss) <= self.allowed
 
 
 def of_equals(case: tuple[str, str, str], events: int, seed: int) -> tuple[Found, Found]:

@@ -14,6 +14,7 @@ from typing import Any
 
 _OURS, _PROOF, _HINDSIGHT = "#1f6f8b", "#b8b8b8", "#c8553d"
 _ALPHA = 0.05
+_DECADES = (100, 1_000, 10_000)
 _AT_ONCE = "labels at once"
 
 Rows = Iterable[Mapping[str, Any]]
@@ -63,8 +64,9 @@ def _draw_power(axis: Any, rows: list[Mapping[str, Any]]) -> None:
             axis.plot(gains, labels, style, color=colour, label=text, markersize=3)
     axis.set(xscale="log", yscale="log", title="Labels until what is better serves")
     axis.set(xlabel="gain, points", ylabel="half of the runs (dashed: 90 %)")
-    ticks = sorted({100 * each["gain"] for each in rows})
+    ticks = sorted({100 * each["gain"] for each in rows if isfinite(each["hindsight"][0])})
     axis.set_xticks(ticks, [f"{each:.0f}" for each in ticks])
+    axis.set_yticks(_DECADES, [f"{each:,}" for each in _DECADES])
     axis.minorticks_off()
     axis.legend(fontsize=8)
 
