@@ -56,8 +56,8 @@ chaos: $(INSTALLED) kafka-jars ## Kill workers and the broker at random (SEED, F
 	@$(BIN)/python -m tests.chaos --seed $(SEED) --faults $(FAULTS)
 
 .PHONY: study
-study: $(INSTALLED) ## How often a comparison of equal models errs, and how long a proof takes: an hour
-	@$(BIN)/python -m tests.study $(STUDY)
+study: $(INSTALLED) ## How often equal models are promoted, and how long it takes otherwise: an hour; or DATA=FILE.csv
+	@$(BIN)/python -m tests.study $(if $(DATA),--parts never-worse --data $(DATA)) $(if $(LABEL),--label $(LABEL)) $(STUDY)
 
 .PHONY: lint
 lint: $(INSTALLED) ## Check style, formatting, types and layers

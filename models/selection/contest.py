@@ -81,6 +81,11 @@ class Standing:
         return self.evidence.log_e_worse() / self._enough
 
     @property
+    def is_proven(self) -> bool:
+        """Whether it is better by more than the margin, by as many labels as are asked for."""
+        return self.evidence.n >= self.terms["min_labels"] and self.proof >= 1
+
+    @property
     def has_won(self) -> bool:
         """Whether it is proven better, and has shown so again since."""
         return self.repeats >= REPEATS
@@ -123,7 +128,7 @@ class Standing:
     def _repeat(self, events: int, difference: float, squares: float) -> None:
         """Look whether what is proven shows again; where it is proven no more, begin anew."""
         least = self.terms["min_labels"]
-        if self.evidence.n < least or self.proof < 1:
+        if not self.is_proven:
             self.again, self.repeats = None, 0
         elif self.again is None:
             self.again = Evidence()

@@ -50,20 +50,28 @@ class Worse(Classifier):  # type: ignore[misc]  # River has no types
         The other one.
     share
         Of the events.
+    after
+        How many examples it learns before: until then it answers as the other one does.
     """
 
-    def __init__(self, model: Classifier, share: float) -> None:
+    def __init__(self, model: Classifier, share: float, after: int = 0) -> None:
         self.model = model
         self.share = share
+        self.after = after
+        self._learned = 0
 
     def learn_one(self, x: dict[str, Any], y: bool) -> None:
         """Learn as the other one does."""
+        self._learned += 1
         self.model.learn_one(x, y)
 
     def predict_one(self, x: dict[str, Any]) -> bool | None:
         """Answer as the other one does, or not."""
         answer = self.model.predict_one(x)
-        is_turned = hash(round(x["c"], 9)) % 10_000 < 10_000 * self.share
+        is_turned = (
+            self._learned >= self.after
+            and hash(round(x["c"], 9)) % 10_000 < 10_000 * self.share  # alike in every process
+        )
         return not answer if answer is not None and is_turned else answer
 
 
@@ -85,11 +93,14 @@ def forests(seed: int) -> Pair:
     }
 
 
-def worse_champion(seed: int, share: float) -> Pair:
-    """Return a champion that errs more than its challenger: turned over at a share of events."""
+def worse_champion(seed: int, share: float, after: int = 0) -> Pair:
+    """Return a champion that errs more than its challenger: turned over at a share of events.
+
+    Until it has learned `after` examples, the two are equal in law.
+    """
     pair = linear(seed)
     return {
-        "champion": lambda: Worse(pair["champion"](), share),
+        "champion": lambda: Worse(pair["champion"](), share, after),
         "challenger": pair["challenger"],
     }
 

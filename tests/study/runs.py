@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice
@@ -10,7 +10,8 @@ from typing import cast
 
 from millrace.models.pipeline.definition import Pending, Pipeline
 from millrace.models.pipeline.label_default import LabelDefault
-from millrace.models.selection.contest import Contest
+from millrace.models.selection.promoter import Promoter
+from millrace.models.selection.promotion import Promotion
 from millrace.schemas.records import Evaluation, FeatureVector, Label
 from millrace.streams.operators.record import LabelRecord, Origin, Record, VectorRecord
 from tests.study.pairs import Pair
@@ -19,7 +20,8 @@ from tests.unit.streams.operators.commanding import folded, make_task
 
 _SLICE = 1_000
 _SILENCE_EVENTS = 2_000
-_SCHEMA = {
+_OTHER = {"champion": "challenger", "challenger": "champion"}
+_SCHEMA: dict[str, object] = {
     "type": "record",
     "name": "Point",
     "fields": [
@@ -36,32 +38,69 @@ class Found:
     Attributes
     ----------
     labels
-        How many labels it took to find the challenger better; None where it was not.
-    difference
-        By how much it was better, of all events, as a mean of losses.
-    blocks
-        How many blocks of events there were.
+        After how many labels the challenger was to serve; None where it never was.
+    proof_labels
+        After how many labels it was proven better on the events that were seen.
+    blocks, events
+        How many blocks of events there were until then, and labelled events in them.
+    total, squares
+        By how much it was better: sums of differences of losses, and of their squares.
     """
 
     labels: int | None
-    difference: float
+    proof_labels: int | None
     blocks: int
+    events: int
+    total: float
+    squares: float
 
 
 def compare(pair: Pair, steps: Iterator[Step], labels: Labels) -> Found:
-    """Let two models meet a stream, as a worker would, and look after each block."""
-    pipeline = _pipeline(pair, labels)
-    task, contest, decided = make_task(pipeline), Contest(["no_change", "prior"]), None
+    """Let two models meet a stream, as a worker would, until it is decided between them."""
+    return found(evaluations(pair, steps, labels))
+
+
+def evaluations(pair: Pair, steps: Iterator[Step], labels: Labels) -> Iterator[Evaluation]:
+    """Yield the blocks of a stream."""
+    task = make_task(_pipeline(pair, labels))
     while part := [*islice(steps, _SLICE)]:
         for made in folded(task, map(_record, part)):
-            if made.topic != "evaluations":
-                continue
-            contest.add(cast(Evaluation, made.value))
-            standing = contest.standings["challenger"]
-            if decided is None and standing.proof >= 1:
-                decided = standing.labels
-    mean = contest.standings["challenger"].evidence.mean if contest.blocks else 0.0
-    return Found(decided, mean, contest.blocks)
+            if made.topic == "evaluations":
+                yield cast(Evaluation, made.value)
+
+
+def found(blocks: Iterable[Evaluation]) -> Found:
+    """Return when blocks decide that the challenger is to serve; those after it are not read."""
+    promoter = Promoter(["no_change", "prior"])
+    labels = proof_labels = None
+    total, squares, events = 0.0, 0.0, 0
+    for block in blocks:
+        decision = promoter.add(block)
+        standing = promoter.contest.standings["challenger"]
+        losses = block["candidates"]["challenger"]
+        total, squares = total + losses["difference"], squares + losses["squared_difference"]
+        if proof_labels is None and standing.is_proven:
+            proof_labels = standing.labels
+        events = standing.labels
+        if decision is not None:
+            labels = standing.labels
+            break
+    return Found(labels, proof_labels, promoter.contest.blocks, events, total, squares)
+
+
+def mirrored(block: Evaluation) -> Evaluation:
+    """Return a block of a pair with the two in each other's places."""
+    champion, challenger = (block["candidates"][name] for name in _OTHER)
+    nothing = {"rival": "champion", "difference": 0.0, "squared_difference": 0.0}
+    of_champion = {**challenger, **nothing}
+    of_challenger = champion | {
+        "rival": "champion",
+        "difference": -challenger["difference"],
+        "squared_difference": challenger["squared_difference"],
+    }
+    candidates = {"champion": of_champion, "challenger": of_challenger}
+    drifted = [_OTHER.get(name, name) for name in block["drifted"]]
+    return cast(Evaluation, {**block, "candidates": candidates, "drifted": drifted})
 
 
 def _pipeline(pair: Pair, labels: Labels) -> Pipeline:
@@ -73,6 +112,7 @@ def _pipeline(pair: Pair, labels: Labels) -> Pipeline:
         task="binary",
         models=pair,
         metrics={},
+        promotion=Promotion(),
         pending=Pending(ttl=timedelta(days=1)),
         label_default=LabelDefault(False, after=after) if labels == SILENCE else None,
     )
