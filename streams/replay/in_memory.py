@@ -115,9 +115,10 @@ class InMemory:
         made = part.task.fold(Slice(part.waiting))
         part.waiting = []
         self.metrics.count(part.task.take_tally())
-        self.metrics.count_published(Published(made), self._now_ms)
         records = as_records(made)
-        return [*records, *self._decided(records)]
+        decided = [*self._decided(records)]
+        self.metrics.count_published(Published([*made, *decided]), self._now_ms)
+        return records + decided
 
     def _decided(self, records: Iterable[Record]) -> Iterator[Record]:
         """Yield what is decided by blocks of events, and let each partition do it next."""

@@ -28,7 +28,8 @@ def print_report(report: Report, pipeline: Pipeline, console: Console) -> None:
 
 def _quality(report: Report, pipeline: Pipeline) -> Table:
     """Return the candidates and baselines as rows, the champion first, metrics as columns."""
-    by_candidate = report["metrics"]
+    by_candidate, champions = report["metrics"], report["served"]["champions"]
+    champion = champions[-1]["name"] if champions else pipeline.champion
     metrics = [*dict.fromkeys(name for each in by_candidate.values() for name in each)]
     partitions = report["metrics_combined_from_partitions"]
     table = Table(
@@ -41,7 +42,7 @@ def _quality(report: Report, pipeline: Pipeline) -> Table:
         table.add_column(name, justify="right")
     first = [name for name in pipeline.models if name in by_candidate]
     for name in [*first, *(each for each in by_candidate if each not in first)]:
-        role = " (champion)" if name == pipeline.champion else ""
+        role = " (champion)" if name == champion else ""
         role = " (baseline)" if name not in pipeline.models else role
         values = [_number(by_candidate[name].get(metric)) for metric in metrics]
         table.add_row(name + role, *values, style=None if name in pipeline.models else "dim")
