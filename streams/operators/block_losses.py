@@ -7,7 +7,7 @@ blocks: a bound that looked at its own block would make the test invalid.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from operator import ne
 from typing import NamedTuple, cast
 
@@ -55,8 +55,9 @@ def add_whole(met: Sequence[Met], losses: Mapping[str, Losses]) -> bool:
     for block, places, _ in met:
         columns = {name: _at(places, column) for name, column in losses.items()}
         totals = {name: sum(column) for name, column in columns.items()}
+        of_block = _with_candidates(block, columns.keys())
         for name, own in columns.items():
-            lost = _losses_of(name, block)
+            lost = of_block[name]
             rival, total = lost["rival"], totals[name]
             lost["events"] += len(own)
             lost["loss"] += total
@@ -96,14 +97,15 @@ class LossesOfSlice:
         """Add losses as they are."""
         events, missing = (each.tolist() for each in self._losses.counts())
         before = np.zeros((len(self._numbers), len(self._blocks)))
-        for name, number in self._numbers.items():
-            for at, block in enumerate(self._blocks):
-                if count := events[number][at]:
-                    lost = _losses_of(name, block)
-                    lost["events"] += count
-                    lost["missing"] += missing[number][at]
-                    before[number, at] = lost["loss"]
-                    self._sums.append((number, at, lost))
+        for at, block in enumerate(self._blocks):
+            asked = {name: number for name, number in self._numbers.items() if events[number][at]}
+            of_block = _with_candidates(block, asked.keys())
+            for name, number in asked.items():
+                lost = of_block[name]
+                lost["events"] += events[number][at]
+                lost["missing"] += missing[number][at]
+                before[number, at] = lost["loss"]
+                self._sums.append((number, at, lost))
         after = self._losses.added(before).tolist()
         for number, at, lost in self._sums:
             lost["loss"] = after[number][at]
@@ -168,20 +170,24 @@ def _least_mean(block: Block) -> float | None:
     return min(means, default=None)
 
 
-def _losses_of(name: str, block: Block) -> BlockLosses:
-    """Return the losses of a candidate, which are kept in the order of the names."""
+def _with_candidates(block: Block, names: Set[str]) -> dict[str, BlockLosses]:
+    """Return the losses by candidate, with those of these names, in the order of the names."""
     known = block["candidates"]
-    if name not in known:
-        incumbent = incumbent_of(name)
-        rival = block["champion"] if incumbent == name else incumbent
-        nothing = BlockLosses(
-            rival=rival,
-            events=0,
-            missing=0,
-            loss=0.0,
-            bounded_loss=0.0,
-            difference=0.0,
-            squared_difference=0.0,
-        )
-        block["candidates"] = known = dict(sorted({**known, name: nothing}.items()))
-    return known[name]
+    if new := names - known.keys():
+        nothing = {name: _nothing_lost(name, block["champion"]) for name in new}
+        block["candidates"] = known = dict(sorted({**known, **nothing}.items()))
+    return known
+
+
+def _nothing_lost(name: str, champion: str) -> BlockLosses:
+    """Return the losses of a candidate before the first event."""
+    incumbent = incumbent_of(name)
+    return {
+        "rival": champion if incumbent == name else incumbent,
+        "events": 0,
+        "missing": 0,
+        "loss": 0.0,
+        "bounded_loss": 0.0,
+        "difference": 0.0,
+        "squared_difference": 0.0,
+    }

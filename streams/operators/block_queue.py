@@ -209,13 +209,19 @@ class BlockQueue:
             self.publish(AT_ONCE_MS, origin)
             self._open()
 
-    def leave(self, number: int, origin: Origin, *, is_labelled: bool) -> int:
-        """Let an event of a block wait no longer; return the number, or `LATE`."""
+    def leave(self, number: int, origin: Origin, *, is_labelled: bool, events: int = 1) -> int:
+        """Let events of a block wait no longer; return the number of the block, or `LATE`.
+
+        Parameters
+        ----------
+        origin
+            Of the record that ends the last of them.
+        """
         if number < self.oldest:
-            self.changing_progress()["late_labels"] += is_labelled
+            self.changing_progress()["late_labels"] += events if is_labelled else 0
             return LATE
         block = self.changing(number)
-        block["waiting"] -= 1
+        block["waiting"] -= events
         if number == self.oldest and not block["waiting"]:
             self.publish(AT_ONCE_MS, origin)
         return number

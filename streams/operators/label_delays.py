@@ -6,6 +6,7 @@ thousand or so count, the older ones less and less.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import accumulate
 
@@ -66,6 +67,5 @@ def enough_ms(delays: Sequence[float], longest_ms: int) -> int:
     labels = sum(delays)
     if not labels:
         return longest_ms
-    within = _QUANTILE * labels
-    reached = next(at for at, each in enumerate(accumulate(delays)) if each >= within)
+    reached = bisect_left([*accumulate(delays)], _QUANTILE * labels)
     return min(longest_ms, _TIMES_DELAY << reached)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from math import inf
 from operator import sub
 
@@ -129,15 +130,23 @@ class RunInBlocks:
         return next(at for at, each in zip(events, after_ms, strict=True) if each >= due_ms)
 
     def _take_labels(self, labels: range) -> None:
-        """Take labels in a row, whichever events they are of."""
+        """Take labels in a row.
+
+        Of several of one block, only the last one can end the wait for it.
+        """
         queue, joined = self._queue, self._run.joined
         filling, _ = queue.filling()
         if not self._apart:
             self._numbers += [filling] * len(labels)
             return
-        for at in labels:
-            number = self._apart[at]
-            if number is None:
-                self._numbers.append(filling)
-            else:
-                self._numbers.append(queue.leave(number, joined[at].origin, is_labelled=True))
+        last = labels.start
+        for number, of_block in groupby(self._apart[labels.start : labels.stop]):
+            count = len([*of_block])
+            last += count
+            origin = joined[last - 1].origin
+            noted = (
+                filling
+                if number is None
+                else queue.leave(number, origin, is_labelled=True, events=count)
+            )
+            self._numbers += [noted] * count

@@ -93,7 +93,7 @@ def test_many_events_are_one_after_the_other(seed: int) -> None:
         (f"e{i}", rng.choice([True, None, "sky" * rng.choice([1, 500])])) for i in range(4_000)
     ]
     while events:
-        size = rng.randint(1, 300)
+        size = rng.choice([rng.randint(1, 300), rng.randint(1, 2_500)])
         part, events = events[:size], events[size:]
         together.add_all(part)
         for event_id, label in part:
