@@ -165,6 +165,14 @@ class BlockLosses(TypedDict):
     squared_difference: float
 
 
+class GroupLosses(TypedDict):
+    """How one candidate compares with its rival in a group of the events of a block."""
+
+    events: int
+    difference: float
+    squared_difference: float
+
+
 class PromotionTerms(TypedDict):
     """By what a block of events is judged."""
 
@@ -195,6 +203,7 @@ class Evaluation(TypedDict):
     drifted: list[str]
     terms: PromotionTerms
     candidates: dict[str, BlockLosses]
+    groups: dict[str, dict[str, GroupLosses]]
 
 
 class ModelSnapshot(TypedDict):

@@ -461,6 +461,11 @@ class Pipeline:
     def _check_comparison(self) -> None:
         task, loss = Task(self.task), self.comparison_loss
         require(task in loss.tasks, f"promotion.metric must be for the task {task}", loss.name)
+        group = self.comparison.group
+        if group is not None:
+            known = [name for each in self.features for name in each.names]
+            known += [self.key] if isinstance(self.key, str) else []
+            one_of("promotion.group must be a feature, or the key", group, known)
 
     def _check_label_default(self) -> None:
         default = self.label_default

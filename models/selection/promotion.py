@@ -66,6 +66,9 @@ class Promotion:
         How long after a block of events its labels are waited for, in event time. None:
         `label_default.after` where there is one, else four times as long as 95 % of the labels
         took so far, at most `pending.ttl`.
+    group
+        A feature, or the pipeline's key: `evaluations` and `millrace models --by-group` show by its
+        values where a candidate wins and where it loses. It decides nothing.
 
     Raises
     ------
@@ -85,6 +88,7 @@ class Promotion:
     probation: int = 2_000
     policy: PromotionPolicy | str = PromotionPolicy.AUTO
     wait: timedelta | None = None
+    group: str | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.metric, Mapping):
@@ -97,6 +101,8 @@ class Promotion:
         whole_number("promotion.probation", self.probation, least=0)
         policy = choice("promotion.policy", self.policy, PromotionPolicy)
         object.__setattr__(self, "policy", policy)
+        if self.group is not None:
+            text("promotion.group", self.group)
         if self.wait is not None:
             duration("promotion.wait", self.wait, least=timedelta(milliseconds=1))
 

@@ -26,10 +26,17 @@ from millrace.streams.settings import Settings
 
 if TYPE_CHECKING:
     from millrace.models.selection.contest import Contest, Standing
+    from millrace.models.selection.evidence import Evidence
     from millrace.models.selection.promoter import Promoter
+    from millrace.streams.tools.evaluations import Followed
 
 _ALPHA = 0.05  # of the intervals
 _BAR = 10  # characters on each side
+_MOST_GROUPS = 20  # that a table shows
+_NO_GROUPS = (
+    "There are no groups: name a feature, or the key, with promotion=Promotion(group=...), or wait"
+    " for the first block of a hundred events."
+)
 _NOTHING = "No block of a hundred events has all its labels yet, or has waited long enough."
 _POLICIES = {
     "auto": "What has won serves by itself: policy auto.",
@@ -40,6 +47,7 @@ _EXAMPLES = """\b
 Examples:
   millrace models -p pipeline.py -b localhost:9092
   millrace models -p pipeline.py -b localhost:9092 --watch
+  millrace models -p pipeline.py -b localhost:9092 --by-group
   millrace models -p pipeline.py -b localhost:9092 --json | jq .candidates"""
 
 
@@ -47,9 +55,10 @@ Examples:
 @pipeline_option
 @running_broker
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--by-group", is_flag=True, help="Show where each wins and loses: promotion.group.")
 @click.option("--watch", "is_watched", is_flag=True, help="Go on, until Ctrl-C.")
 @pass_settings
-def models(settings: Settings, as_json: bool, is_watched: bool) -> int:
+def models(settings: Settings, as_json: bool, by_group: bool, is_watched: bool) -> int:
     """Show every candidate, and whether another one should serve.
 
     All candidates are compared by the same events, in the order in which those came, since the
@@ -71,15 +80,21 @@ def models(settings: Settings, as_json: bool, is_watched: bool) -> int:
 
     names = [*baselines(Task(pipeline.task))]
     found = follow_evaluations(KafkaClients(settings), pipeline, read_outputs(settings))
+
+    def view(followed: Followed) -> Group | Text:
+        return _by_group(followed) if by_group else _view(followed.promoter, names)
+
     with closing(found):
         if as_json:
-            click.echo(printable_json(to_json(_as_json(next(found), names))))
+            followed = next(found)
+            document = _as_json(followed.promoter, names) | {"groups": _groups(followed)}
+            click.echo(printable_json(to_json(document)))
         elif is_watched:
             with Live(console=output(), auto_refresh=False) as live:
-                for promoter in found:
-                    live.update(_view(promoter, names), refresh=True)
+                for followed in found:
+                    live.update(view(followed), refresh=True)
         else:
-            output().print(_view(next(found), names), soft_wrap=True)
+            output().print(view(next(found)), soft_wrap=True)
     return 0
 
 
@@ -100,7 +115,7 @@ def _view(promoter: Promoter, baselines: list[str]) -> Group:
         cells: list[str | Text] = [each.name, role, "-" if mean is None else f"{mean:.4g}"]
         if role != "champion":
             bar = Text() if role == "baseline" else _bar(each)
-            cells += [_difference(each), bar]
+            cells += [_difference(each.evidence), bar]
         table.add_row(*cells, style="bold" if role == "champion" else "")
     lines = [
         f"{each.name} {_meaning(each)}"
@@ -111,6 +126,45 @@ def _view(promoter: Promoter, baselines: list[str]) -> Group:
     if late := contest.late_labels:
         lines.append(f"Labels that came after their blocks, and count for none: {late:,}")
     return Group(table, *map(Text, map(printable, lines)))
+
+
+def _by_group(followed: Followed) -> Group | Text:
+    """Return a table with a row for each group, the largest first."""
+    groups, contest = followed.groups, followed.promoter.contest
+    if not groups.evidence:
+        return Text(_NO_GROUPS)
+    names = [each.name for each in contest.in_test()]
+    title = f"{contest.champion} serves; better by, in points, with 95 % at all times together"
+    table = Table(title_justify="left", title=title)
+    table.add_column("group")
+    table.add_column("labels", justify="right")
+    for name in names:
+        table.add_column(name, justify="right", no_wrap=True)
+    sizes = {
+        group: max((each.n for each in found.values()), default=0)
+        for group, found in groups.evidence.items()
+    }
+    largest = sorted(sizes, key=lambda group: -sizes[group])
+    for group in largest[:_MOST_GROUPS]:
+        found = groups.evidence[group]
+        cells = [_difference(found.get(name)) for name in names]
+        table.add_row(printable(group), f"{sizes[group]:,}", *cells)
+    left = len(largest) - _MOST_GROUPS
+    return Group(table, Text(f"{left:,} smaller groups: --json has all.") if left > 0 else Text())
+
+
+def _groups(followed: Followed) -> dict[str, dict[str, Any]]:
+    return {
+        group: {
+            name: {
+                "labels": each.n,
+                "difference": each.mean,
+                "interval": [*each.interval(_ALPHA)],
+            }
+            for name, each in found.items()
+        }
+        for group, found in followed.groups.evidence.items()
+    }
 
 
 def _title(promoter: Promoter) -> str:
@@ -140,12 +194,12 @@ def _role(standing: Standing, contest: Contest, baselines: list[str]) -> str:
     return role_of(standing.name, contest.champion, baselines)
 
 
-def _difference(standing: Standing) -> str:
+def _difference(evidence: Evidence | None) -> str:
     """Return the mean difference with its interval, in points."""
-    if not standing.evidence.n:
+    if evidence is None or not evidence.n:
         return "-"
-    lower, upper = standing.evidence.interval(_ALPHA)
-    return f"{100 * standing.evidence.mean:+.1f} ({100 * lower:+.1f} to {100 * upper:+.1f})"
+    lower, upper = evidence.interval(_ALPHA)
+    return f"{100 * evidence.mean:+.1f} ({100 * lower:+.1f} to {100 * upper:+.1f})"
 
 
 def _bar(standing: Standing) -> Text:

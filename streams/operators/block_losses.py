@@ -179,11 +179,16 @@ def _with_candidates(block: Block, names: Set[str]) -> dict[str, BlockLosses]:
     return known
 
 
+def rival_of(name: str, champion: str) -> str:
+    """Return whom a candidate is compared with: a challenger with whose place it may take."""
+    incumbent = incumbent_of(name)
+    return champion if incumbent == name else incumbent
+
+
 def _nothing_lost(name: str, champion: str) -> BlockLosses:
     """Return the losses of a candidate before the first event."""
-    incumbent = incumbent_of(name)
     return {
-        "rival": champion if incumbent == name else incumbent,
+        "rival": rival_of(name, champion),
         "events": 0,
         "missing": 0,
         "loss": 0.0,

@@ -276,6 +276,7 @@ class BlockQueue:
             "loss_bound": self._first_bound,
             "drifted": [],
             "candidates": {},
+            "groups": {},
         }
 
     def _cut(self) -> None:

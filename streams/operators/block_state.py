@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-from millrace.schemas.records import BlockLosses, PromotionTerms
+from millrace.schemas.records import BlockLosses, GroupLosses, PromotionTerms
 
 EVENTS = 100
 """How many events a block has, unless the champion or the definition changes on the way."""
@@ -34,6 +34,8 @@ class Block(TypedDict):
         Candidates whose loss drifted while its events came.
     candidates
         Candidate to its losses.
+    groups
+        Group of events to candidate to how it compares; empty where no groups are named.
     """
 
     definition: str
@@ -48,6 +50,7 @@ class Block(TypedDict):
     loss_bound: float | None
     drifted: list[str]
     candidates: dict[str, BlockLosses]
+    groups: dict[str, dict[str, GroupLosses]]
 
 
 class Progress(TypedDict):

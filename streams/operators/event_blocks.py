@@ -32,6 +32,7 @@ from millrace.streams.operators.block_losses import (
 from millrace.streams.operators.block_queue import BlockQueue, Published
 from millrace.streams.operators.block_state import LATE, Block, Progress
 from millrace.streams.operators.block_sums import Losses
+from millrace.streams.operators.group_losses import add_groups, group_of
 from millrace.streams.operators.joined import Joined
 from millrace.streams.operators.keyed_state import KeyedState
 from millrace.streams.operators.label_delays import doublings_of
@@ -59,7 +60,9 @@ class EventBlocks:
         self._queue = BlockQueue(pipeline, definition, waiting)
         self._definition = definition
         self._loss = pipeline.comparison_loss
-        self._names = frozenset((*pipeline.models, *baselines(task)))
+        self._baselines = frozenset(baselines(task))
+        self._names = self._baselines.union(pipeline.models)
+        self._group_of = group_of(pipeline)
         self._numbers: list[int] = []  # the block of each joined event of a slice
 
     @property
@@ -146,6 +149,10 @@ class EventBlocks:
             self._bound()
         if lost is not None:
             lost.compare()
+        if self._group_of is not None:
+            by_candidate = {name: losses[name] for name in losses if name not in self._baselines}
+            for each in met:
+                add_groups(each, joined, by_candidate, self._group_of)
         made = [*self._evaluations()]
         self._numbers = []
         self._queue.forget_slice()
@@ -217,6 +224,7 @@ class EventBlocks:
                 "drifted": block["drifted"],
                 "terms": block["terms"],
                 "candidates": block["candidates"],
+                "groups": block["groups"],
             }
             if failed_ms is None:
                 del self.store[str(number)]
@@ -229,4 +237,4 @@ class EventBlocks:
 def _report_of(failed_ms: int) -> dict[str, Any]:
     """Return the fields that tell of a failure at a time, in place of those of a block."""
     times = {"first_time_ms": failed_ms, "last_time_ms": failed_ms}
-    return {**times, "events": 0, "loss_bound": None, "drifted": [], "candidates": {}}
+    return {**times, "events": 0, "loss_bound": None, "drifted": [], "candidates": {}, "groups": {}}

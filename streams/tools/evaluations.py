@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Generator
 from contextlib import closing, suppress
-from typing import cast
+from typing import NamedTuple, cast
 
 from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 
@@ -12,6 +12,7 @@ from millrace.models.candidates.baselines import baselines
 from millrace.models.candidates.incumbents import incumbent_of
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.tasks import Task
+from millrace.models.selection.groups import Groups
 from millrace.models.selection.promoter import Promoter
 from millrace.schemas import RecordError
 from millrace.schemas.records import Evaluation
@@ -25,9 +26,22 @@ from millrace.streams.topology.topics import topic_prefix
 _POLL_SECONDS = 0.5
 
 
+class Followed(NamedTuple):
+    """What the blocks of a pipeline have shown."""
+
+    promoter: Promoter
+    groups: Groups
+
+    def add(self, block: Evaluation) -> None:
+        """Take the next block."""
+        self.promoter.add(block)
+        if block["champion"] == self.promoter.contest.champion:
+            self.groups.add(block)
+
+
 def follow_evaluations(
     clients: Clients, pipeline: Pipeline, outputs: Outputs | None = None
-) -> Generator[Promoter, None, None]:
+) -> Generator[Followed, None, None]:
     """Yield what the blocks of a pipeline have shown, and again whenever more have come.
 
     What somebody else wrote to the topic is passed over.
@@ -37,7 +51,7 @@ def follow_evaluations(
     BrokerError
         The broker does not answer, or has no such topic.
     """
-    promoter = Promoter([*baselines(Task(pipeline.task))])
+    followed = Followed(Promoter([*baselines(Task(pipeline.task))]), Groups())
     topic = f"{topic_prefix(pipeline)}evaluations"
     partitions = range(count_partitions(clients, topic))
     places = [TopicPartition(topic, each, OFFSET_BEGINNING) for each in partitions]
@@ -47,10 +61,10 @@ def follow_evaluations(
             messages = reader.take(_POLL_SECONDS)
             for message in messages:
                 with suppress(RecordError):
-                    promoter.add(_block(message.value() or b"", outputs or Outputs()))
+                    followed.add(_block(message.value() or b"", outputs or Outputs()))
             if not reader.unfinished and (messages or is_first):
                 is_first = False
-                yield promoter
+                yield followed
 
 
 def role_of(name: str, champion: str, baselines: Collection[str]) -> str:

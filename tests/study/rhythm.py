@@ -90,4 +90,5 @@ def _evaluation(number: int, champion: str, losses: dict[str, list[float]]) -> E
         drifted=[],
         terms=PROMOTION.terms("zero_one"),
         candidates=candidates,
+        groups={},
     )

@@ -114,6 +114,7 @@ GIVEN: dict[str, Callable[[Any], object]] = {
         for each in dataclass_fields(Promotion)
     },
     "promotion.metric": lambda v: visits(promotion=Promotion(metric=v)),
+    "promotion.group": lambda v: visits(promotion=Promotion(group=v)),
     "pending.limit": lambda v: Pending(limit=v),
     "pending.ttl": lambda v: Pending(ttl=v),
     "label_conflicts.within": lambda v: LabelConflicts(within=v),
@@ -173,6 +174,7 @@ OPTIONAL = {
     "label_conflicts",
     "promotion",
     "promotion.metric",
+    "promotion.group",
     "promotion.wait",
     "key",
     "event_time",

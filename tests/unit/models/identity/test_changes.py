@@ -571,6 +571,7 @@ SETTINGS: dict[str, tuple[Any, str, Any]] = {
             "probation": 2_000,
             "policy": "auto",
             "wait": None,
+            "group": None,
         },
     ),
 }

@@ -41,6 +41,7 @@ def block(partition: int = 0, champion: str = "tree", /, **changes: Any) -> Eval
         drifted=[],
         terms=Promotion().terms("zero_one"),
         candidates={name: losses(each, champion) for name, each in candidates.items()},
+        groups={},
     )
     made.update(changes)  # type: ignore[typeddict-item]
     return made

@@ -9,13 +9,16 @@ from typing import Any
 
 import pytest
 
-from millrace.models.selection.promoter import Promoter
 from millrace.models.selection.promotion import NO_PROMOTION, Promotion
 from millrace.schemas import shipped
 from millrace.schemas.records import BlockLosses, Evaluation
 from millrace.streams.tools import evaluations
 
 LOANS = ["-p", "millrace.models.pipelines.loans"]
+GROUPS: Any = {
+    "DE": {"forest": {"events": 80, "difference": 8.0, "squared_difference": 30.0}},
+    "AT": {"forest": {"events": 20, "difference": -9.0, "squared_difference": 12.0}},
+}
 BEGIN_MS = 1_700_000_000_000
 ERRORS = {"hoeffding_tree": 0.30, "logistic_regression": 0.22, "forest": 0.31, "no_change": 0.45}
 
@@ -44,6 +47,7 @@ def block(
         candidates={
             name: compared(each, wrong[champion], champion) for name, each in wrong.items()
         },
+        groups=GROUPS if promotion.group else {},
     )
 
 
@@ -135,6 +139,25 @@ def test_json(call: Any, put: Any) -> None:
     assert found["candidates"]["hoeffding_tree"]["role"] == "champion"
 
 
+def test_groups(call: Any, put: Any) -> None:
+    """The largest first; one that is better on average may be worse for some."""
+    put(2, "hoeffding_tree", Promotion(group="country"))
+    code, out, _ = call("models", *LOANS, "--by-group")
+    assert code == 0
+    rows = [line.split() for line in out.splitlines() if line.startswith("│ ")]
+    assert [(row[1], row[3]) for row in rows] == [("DE", "160"), ("AT", "40")]
+    assert ["+10.0" in rows[0], "-45.0" in rows[1]] == [True, True]
+    _, out, _ = call("models", *LOANS, "--json")
+    assert json.loads(out)["groups"]["AT"]["forest"]["labels"] == 40
+
+
+def test_without_groups(call: Any, put: Any) -> None:
+    """It says how to name them."""
+    put(2)
+    _, out, _ = call("models", *LOANS, "--by-group")
+    assert "promotion=Promotion(group=...)" in out
+
+
 def test_nothing_yet(call: Any, broker: Any) -> None:
     """Before the first block it says what it waits for."""
     broker.create("loans.evaluations", 1)
@@ -154,7 +177,7 @@ def test_it_goes_on(call: Any, put: Any, monkeypatch: pytest.MonkeyPatch) -> Non
     """With --watch it shows what has come since, until it is ended."""
     follow = evaluations.follow_evaluations
 
-    def until_the_second(*arguments: Any) -> Generator[Promoter, None, None]:
+    def until_the_second(*arguments: Any) -> Generator[evaluations.Followed, None, None]:
         contests = follow(*arguments)
         yield next(contests)
         put(9)
