@@ -2,7 +2,8 @@
 
 Topics of others, rolling windows by key and by a field, a tree, a linear model and a seeded forest,
 a drift policy that replaces models, labels that wait, come early or come too late. One of the
-models can be slow.
+models can be slow. The first one is a coin, which any other is proven better than within seconds:
+so the pipeline's own rule promotes another wherever it serves.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from river.base import Classifier
 from river.forest import ARFClassifier
 from river.linear_model import LogisticRegression
 
@@ -22,6 +24,7 @@ from millrace import (
     DriftSettings,
     LabelSource,
     Pipeline,
+    Promotion,
     Source,
     calendar,
     catalogue,
@@ -64,6 +67,17 @@ def small_forest() -> ARFClassifier:
     return ARFClassifier(n_models=3, seed=7)
 
 
+class Coin(Classifier):  # type: ignore[misc]  # River has no types
+    """A model that learns nothing, and tosses a coin: the last digit of the amount."""
+
+    def learn_one(self, x: dict[str, Any], y: bool) -> None:
+        pass
+
+    def predict_proba_one(self, x: dict[str, Any]) -> dict[bool, float]:
+        is_odd = round(100 * x.get("amount", 0.0)) % 2 == 1
+        return {is_odd: 0.9, not is_odd: 0.1}
+
+
 class Moody(LogisticRegression):
     """A model that takes its time while somebody wants it to."""
 
@@ -90,12 +104,14 @@ pipeline = Pipeline(
         rolling("amount", "max", window=timedelta(seconds=10), by="shop"),
     ],
     models={
+        "coin": Coin,
         "hoeffding_tree": catalogue.hoeffding_tree,
         "logistic_regression": catalogue.logistic_regression,
         "forest": small_forest,
         "moody": Moody,
     },
     drift=DriftSettings(policy="replace", cooldown=100, replacement_after=100),
+    promotion=Promotion(min_labels=50, probation=200, wait=timedelta(seconds=6)),
     rolling_window=200,
     largest_feature=LARGEST_AMOUNT,
     pending=Pending(limit=20_000, ttl=TTL),

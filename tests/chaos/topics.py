@@ -24,7 +24,8 @@ SOURCES = {ROWS: PARTITIONS, VERDICTS: 3}
 """Somebody else's topics, by their names in the definition, and how many partitions they have."""
 
 RETAINED = (
-    *("events", "labels", "clean", "features", "predictions", "outcomes", "alerts", "rejects"),
+    *("events", "labels", "clean", "features", "predictions", "outcomes", "evaluations"),
+    *("alerts", "rejects"),
 )
 """Topics whose records expire."""
 
