@@ -79,7 +79,7 @@ class AuditChecker:
         self._check_chains(findings)
         models = [*self._pipeline.models]
         book = CommandBook(models[0], models)
-        commands = [each.value() for each in self._logs["commands"][0]]
+        commands = {each.offset() or 0: each.value() for each in self._logs["commands"][0]}
         by_control = self._by(CONTROL, 0)
         findings.add("answer to each command", unlike_the_book(book, commands, by_control))
         agents = self._settings.agents_of(self._pipeline)

@@ -173,21 +173,21 @@ class CommandBook:
 
 
 def unlike_the_book(
-    book: CommandBook, commands: Sequence[bytes | None], by_control: Sequence[Audit]
+    book: CommandBook, commands: Mapping[int, bytes | None], by_control: Sequence[Audit]
 ) -> Iterator[str]:
     """Hold the answers against the book: each command has one, which the book has, too.
 
     Parameters
     ----------
     commands
-        Values of all records of the topic, in order.
+        Offset to value of all records of the topic, in order.
     by_control
         What control has put into the audit, in order.
     """
     answers: defaultdict[int, list[Audit]] = defaultdict(list)
     for each in by_control:
         answers[each["offset"]].append(each)
-    for offset, value in enumerate(commands):
+    for offset, value in commands.items():
         if value is not None and b'"tick"' in value:  # which the worker sends, and nobody answers
             continue
         reason = book.take(value)
