@@ -28,7 +28,7 @@ from tests.chaos.topics import Follower
 from tests.chaos.trail import WRONG
 from tests.chaos.versions import Version, Versions
 
-WORST = "coin"
+WORST = "contrary"
 """The model that the pipeline's own rule replaces wherever it serves."""
 
 _AGAIN = 0.15

@@ -2,8 +2,8 @@
 
 Topics of others, rolling windows by key and by a field, a tree, a linear model and a seeded forest,
 a drift policy that replaces models, labels that wait, come early or come too late. One of the
-models can be slow. The first one is a coin, which any other is proven better than within seconds:
-so the pipeline's own rule promotes another wherever it serves.
+models can be slow. The first one is nearly always wrong, which is proven within seconds: so the
+pipeline's own rule promotes another wherever it serves.
 """
 
 from __future__ import annotations
@@ -67,15 +67,21 @@ def small_forest() -> ARFClassifier:
     return ARFClassifier(n_models=3, seed=7)
 
 
-class Coin(Classifier):  # type: ignore[misc]  # River has no types
-    """A model that learns nothing, and tosses a coin: the last digit of the amount."""
+class Contrary(Classifier):  # type: ignore[misc]  # River has no types
+    """A model that knows the rule of the load, and says the opposite."""
+
+    def __init__(self) -> None:
+        self.is_turned = False
 
     def learn_one(self, x: dict[str, Any], y: bool) -> None:
-        pass
+        self.is_turned = self._is_large(x) != y
 
     def predict_proba_one(self, x: dict[str, Any]) -> dict[bool, float]:
-        is_odd = round(100 * x.get("amount", 0.0)) % 2 == 1
-        return {is_odd: 0.9, not is_odd: 0.1}
+        wrong = self._is_large(x) == self.is_turned
+        return {wrong: 0.9, not wrong: 0.1}
+
+    def _is_large(self, x: dict[str, Any]) -> bool:
+        return bool(x.get("amount", 0.0) > 20 * (x.get("items") or 1))
 
 
 class Moody(LogisticRegression):
@@ -104,7 +110,7 @@ pipeline = Pipeline(
         rolling("amount", "max", window=timedelta(seconds=10), by="shop"),
     ],
     models={
-        "coin": Coin,
+        "contrary": Contrary,
         "hoeffding_tree": catalogue.hoeffding_tree,
         "logistic_regression": catalogue.logistic_regression,
         "forest": small_forest,
