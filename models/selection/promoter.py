@@ -82,16 +82,17 @@ class _Asked:
 
     Parameters
     ----------
-    is_promotion
-        Whether it was not to send the champion back.
     is_proposal
         Whether somebody is to confirm it.
+    promotions
+        All that were to serve, and not again, since the champion serves. The command that counts
+        may be one before the last: blocks of the champion go on to come until it is applied.
     """
 
     model: str
     labels: int
-    is_promotion: bool
     is_proposal: bool
+    promotions: list[str]
 
 
 @dataclass(slots=True)
@@ -173,14 +174,16 @@ class Promoter:
         if decision is None or self._has_asked(decision):
             return None
         is_proposal = decision.action is Action.PROPOSE
-        is_promotion = self.since_promotion is None or decision.model != self.since_promotion.former
-        self._asked = _Asked(decision.model, self.labels, is_promotion, is_proposal)
+        promotions = [] if self._asked is None else self._asked.promotions
+        if self.since_promotion is None or decision.model != self.since_promotion.former:
+            promotions = sorted({*promotions, decision.model})
+        self._asked = _Asked(decision.model, self.labels, is_proposal, promotions)
         return decision
 
     def _serve_by_another(self) -> None:
         """Put the champion on probation, if it serves since that was decided or proposed."""
         asked, self._asked, self.since_promotion = self._asked, None, None
-        if asked is not None and (asked.is_promotion, asked.model) == (True, self.contest.champion):
+        if asked is not None and self.contest.champion in asked.promotions:
             self.since_promotion = SincePromotion(self.contest.former)
 
     def _roll_back(self, block: Evaluation) -> Decision | None:

@@ -9,5 +9,6 @@ and the saved state hold must be what that fold gives: a model is a fold of its 
 sends commands and deploys, `fleet` the workers, `watch` what a consumer sees meanwhile, `faults`
 what goes wrong. `checks` and `audited` compare, with `fold`, `lifecycle`, `trail`, `likeness` and
 `topics` to help them; `runner` joins them, and `python -m tests.chaos` runs it. `broken` holds
-workers that are wrong on purpose, to show that the checks see it.
+workers that are wrong on purpose, to show that the checks see it; `hesitant` has some that wait
+before they commit, so that a kill hits there.
 """

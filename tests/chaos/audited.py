@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -13,13 +13,23 @@ from millrace.schemas import RecordError
 from millrace.schemas.records import Audit
 from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.kafka.records import origin_of
+from millrace.streams.operators.record import Record
 from millrace.streams.operators.registry import CONTROL
 from millrace.streams.settings import Settings
 from millrace.streams.tools.audit import read_audit, read_trail, saved_states, verify
 from millrace.streams.topology.codec import TopicCodec
 from tests.chaos.findings import Findings
 from tests.chaos.fleet import STATE_KEY
-from tests.chaos.trail import CommandBook, InForce, not_in_force, unapplied, unlike_the_book
+from tests.chaos.topics import PARTITIONS
+from tests.chaos.trail import (
+    CommandBook,
+    InForce,
+    not_by_champion,
+    not_in_force,
+    other_champions,
+    unapplied,
+    unlike_the_book,
+)
 
 
 class AuditChecker:
@@ -51,18 +61,25 @@ class AuditChecker:
         self._prefix = f"{pipeline.name}."
         self._entries = [[read_audit(each.value() or b"") for each in log] for log in logs["audit"]]
 
-    def run(self, findings: Findings, predictions: Sequence[list[dict[str, Any]]]) -> None:
+    def run(
+        self,
+        findings: Findings,
+        predictions: Sequence[list[dict[str, Any]]],
+        saved: Sequence[Mapping[str, Any]],
+    ) -> None:
         """Check everything.
 
         Parameters
         ----------
         predictions
             Partition to what was predicted there, in order.
+        saved
+            The candidates as `millrace state --json` has them.
         """
         self._check_chains(findings)
         models = [*self._pipeline.models]
         book = CommandBook(models[0], models)
-        commands = [each.value() for each in self._logs["commands"][0]]
+        commands = {each.offset() or 0: each.value() for each in self._logs["commands"][0]}
         by_control = self._by(CONTROL, 0)
         findings.add("answer to each command", unlike_the_book(book, commands, by_control))
         agents = self._settings.agents_of(self._pipeline)
@@ -75,6 +92,13 @@ class AuditChecker:
             in_force = InForce(book.history[0] if book.history else "", models[0], own)
             wrong = not_in_force(in_force, made, self._places_of_events(topic, partition))
             findings.add("predictions name what was in force", wrong)
+            log = self._records(topic, partition)
+            others = not_by_champion(book, models[0], log, made)
+            findings.add("the champion by the commands predicts", others)
+        others = other_champions(book, saved, PARTITIONS)
+        findings.add("one champion serves in every partition", others)
+        for (command, answer), count in book.answers_to_rule.items():
+            findings.counts[f"{command} by the rule, {answer}"] = count
         findings.counts["commands accepted"] = len(book.accepted)
         findings.counts["commands refused"] = len(commands) - len(book.accepted)
         findings.counts["definitions deployed"] = len(book.history)
@@ -92,9 +116,13 @@ class AuditChecker:
     def _places_of_events(self, topic: str, partition: int) -> dict[str, int]:
         """Return each event's first offset; labels have places of their own."""
         places: dict[str, int] = {}
+        for record in self._records(topic, partition):
+            if record.type in ("Event", "FeatureVector"):
+                places.setdefault(str(record.value["event_id"]), record.origin.offset)
+        return places
+
+    def _records(self, topic: str, partition: int) -> Iterator[Record]:
+        """Yield what is in one partition of a topic, but for what cannot be decoded."""
         for message in self._logs[topic][partition]:
             with suppress(RecordError):
-                record = self._codec.decode(origin_of(message, self._prefix))
-                if record.type in ("Event", "FeatureVector"):
-                    places.setdefault(record.value["event_id"], message.offset() or 0)
-        return places
+                yield self._codec.decode(origin_of(message, self._prefix))

@@ -22,13 +22,13 @@ from millrace.streams.formats.json import to_json
 from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.kafka.records import origin_of
 from millrace.streams.operators.record import AcceptedRecord, Origin, Record
-from millrace.streams.operators.registry import CONTROL
+from millrace.streams.operators.registry import CONTROL, SELECTION
 from millrace.streams.settings import Settings
 from millrace.streams.tools.defined import agent_definitions
 from millrace.streams.tools.deployed import deployed
 from millrace.streams.tools.inspect_state import describe, read_state
 from millrace.streams.tools.reproduce import fold
-from millrace.streams.topology.chain import CONTROL_AGENT, AgentSpec, parse_chain
+from millrace.streams.topology.chain import AGENTS_BESIDE, AgentSpec, parse_chain
 from millrace.streams.topology.live_task import Definition
 from millrace.streams.topology.names import full_name, short_name
 from millrace.streams.topology.task import Task
@@ -39,9 +39,17 @@ from tests.chaos.lifecycle import Fates, LabelBook
 from tests.chaos.likeness import difference, entries_of
 from tests.chaos.load import Ledger
 from tests.chaos.topics import PARTITIONS, read
+from tests.chaos.trail import is_by_rule
 
 _FOLDED = (*("features", "predictions", "outcomes", "evaluations", "alerts", "rejects", "audit"),)
 _TOPICS = ("commands", "clean", *_FOLDED)
+_WRITERS_OF_ALERTS = {
+    "loss": "learning",
+    "cut": "feature",
+    "invalid": "prediction",
+    "promotion": SELECTION,
+}
+"""What the source of an alert begins with to the operator that writes it; else it is drift."""
 
 
 class Checker:
@@ -70,7 +78,7 @@ class Checker:
             topic: read(settings.bootstrap, full_name(self._prefix, topic))
             for topic in (*self._inputs, *_TOPICS)
         }
-        self._logs["evaluations"] = _by_partition(self._logs["evaluations"])
+        self._by_partition = {**self._logs, "evaluations": _by_partition(self._logs["evaluations"])}
 
     def run(self) -> Findings:
         """Check everything."""
@@ -90,12 +98,13 @@ class Checker:
         ]
         for topic in _FOLDED:
             add(f"{topic} equal the fold's", self._topic_equals(topic, folded))
+        add("commands by the rule", self._asked_by_rule(folded[0]))
         add("commands that come into the log", self._accepted(folded[0]))
         add("fate of every label", self._labels())
         add("saved state equals the fold's", self._state_equals(folded))
         add("version, metrics, digest", self._models_equal(folded))
         trail = AuditChecker(self._pipeline, self._settings, self._logs, self._codec)
-        trail.run(self.findings, [*self._predictions()])
+        trail.run(self.findings, [*self._predictions()], self._saved_state["candidates"])
         self._count()
         return self.findings
 
@@ -162,7 +171,8 @@ class Checker:
     def _topic_equals(self, topic: str, folded: list[Folded]) -> Iterator[str]:
         """What each agent writes is in the order of the fold; of two agents, in any."""
         for partition, each in enumerate(folded):
-            there = [self._there(topic, message) for message in self._logs[topic][partition]]
+            log = self._by_partition[topic][partition]
+            there = [self._there(topic, message) for message in log]
             for (name, agent), made in each.topics.items():
                 if name != topic:
                     continue
@@ -184,12 +194,8 @@ class Checker:
         if topic == "audit":
             return value["writer"], value
         writer = {"features": "feature", "alerts": "drift"}.get(topic, "prediction")
-        if topic == "alerts" and value["source"].startswith("loss:"):
-            writer = "learning"
-        if topic == "alerts" and value["source"].startswith("cut:"):
-            writer = "feature"
-        if topic == "alerts" and value["source"].startswith("invalid:"):
-            writer = "prediction"
+        if topic == "alerts":
+            writer = _WRITERS_OF_ALERTS.get(value["source"].partition(":")[0], writer)
         return next(each.name for each in agents if writer in each), value
 
     def _labels(self) -> Iterator[str]:
@@ -252,7 +258,7 @@ class Checker:
         return self._codec.decode(origin).value["event_id"], rejected["reason"]
 
     def _state_equals(self, folded: list[Folded]) -> Iterator[str]:
-        for agent in (*parse_chain(self._settings.chain)[1:], CONTROL_AGENT):
+        for agent in (*parse_chain(self._settings.chain)[1:], *AGENTS_BESIDE):
             saved, definitions = read_state(self._clients, self._pipeline, self._settings, agent)
             for partition, each in enumerate(folded):
                 if agent.name not in each.covers:
@@ -278,6 +284,16 @@ class Checker:
             for row in describe(partition, each.tasks[learner.name], vectors)
         ]
         yield from _unequal("models", wanted, self._saved_state["candidates"])
+
+    def _asked_by_rule(self, folded: Folded) -> Iterator[str]:
+        """What selection asks for is among the commands, once and in its order."""
+        wanted = [self._codec.encode(each) for each in folded.topics["commands", SELECTION]]
+        there = [
+            (each.key(), each.value() or b"")
+            for each in self._logs["commands"][0]
+            if is_by_rule(each.value())
+        ]
+        yield from _unequal("commands by the rule", wanted, there)
 
     def _accepted(self, folded: Folded) -> Iterator[str]:
         """What control writes to each partition is there, in its order."""

@@ -18,6 +18,7 @@ from confluent_kafka import OFFSET_BEGINNING, KafkaError, Message, Producer
 from millrace.streams.control.commands import DEPLOY
 from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.operators.registry import CONTROL
+from millrace.streams.operators.selection import RULE
 from millrace.streams.runtime.deployment import bundled, deploy_request
 from millrace.streams.settings import Settings
 from millrace.streams.state.definitions import DefinitionStore
@@ -26,6 +27,9 @@ from tests.chaos.fleet import STATE_KEY
 from tests.chaos.topics import Follower
 from tests.chaos.trail import WRONG
 from tests.chaos.versions import Version, Versions
+
+WORST = "contrary"
+"""The model that the pipeline's own rule replaces wherever it serves."""
 
 _AGAIN = 0.15
 _SETTINGS = [
@@ -95,9 +99,10 @@ class Commander:
         self._random = Random(seed)
         self._files = Random(seed)  # as often as workers are started, which is a matter of time
         self._numbers = itertools.count(1)
-        self._models = ["hoeffding_tree", "logistic_regression", "forest", "moody"]
+        self._models = [WORST, "hoeffding_tree", "logistic_regression", "forest", "moody"]
         self._by_digest: dict[str, Version] = {}
-        self._answered: set[str] = set()
+        self._answered: dict[str, int] = {}  # to the place among the commands
+        self._promoted_at = -1  # by the rule, the last time
         self._producer = Producer(
             {
                 "bootstrap.servers": settings.broker,
@@ -121,6 +126,12 @@ class Commander:
         values = (_command(name, arguments, id_), wrong[0], again, wrong[1])
         then = (_command("resume", {}, f"{id_}-end"),) if name == "pause" else ()
         return Order(id_, " ".join([name, *arguments.values()]), values, then)
+
+    def promote_worst(self) -> Order:
+        """Return the command by which the worst model serves, if it does not yet."""
+        id_ = f"order-{next(self._numbers)}"
+        values = (_command("promote", {"model": WORST}, id_),)
+        return Order(id_, f"promote {WORST}", values)
 
     def deploy(self) -> Order:
         """Publish a changed version, or an earlier one again; return what puts it in force."""
@@ -162,6 +173,11 @@ class Commander:
         """Wait until a version is accepted, whoever has deployed it; return whether it is."""
         return self._wait(lambda: version in self.deployed, seconds, look)
 
+    def wait_promoted(self, order: Order, seconds: float, look: Callable[[], object]) -> bool:
+        """Wait until the rule has promoted a model behind an order that was answered."""
+        place = self._answered[order.id]
+        return self._wait(lambda: self._promoted_at > place, seconds, look)
+
     def close(self) -> None:
         """Free the clients."""
         self.flush()
@@ -190,8 +206,11 @@ class Commander:
             entry = read_audit(message.value() or b"")
             if entry["writer"] != CONTROL:
                 continue
-            self._answered.add(entry["command_id"] or "")
-            is_deploy = entry["evidence"].get("command") == DEPLOY
+            self._answered[entry["command_id"] or ""] = entry["offset"]
+            name = entry["evidence"].get("command")
+            if (entry["who"], name, entry["action"]) == (RULE, "promote", "accepted"):
+                self._promoted_at = entry["offset"]
+            is_deploy = name == DEPLOY
             version = self._by_digest.get(entry["evidence"].get("definition", ""))
             if is_deploy and entry["action"] == "accepted" and version is not None:
                 self.deployed.append(version)

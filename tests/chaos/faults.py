@@ -141,6 +141,15 @@ class Faults:
             self._settle(kind)
         return kind
 
+    def promote_by_rule(self) -> None:
+        """Let the worst model serve, until the rule of the pipeline has promoted another."""
+        order, limit = self._commander.promote_worst(), RECOVERY_LIMIT_SECONDS
+        self._at_rest(order)
+        if not self._commander.wait_answered(order, limit, self._refill):
+            self.problems.append(f"no answer within {limit} s to {order.what}")
+        elif not self._commander.wait_promoted(order, limit, self._refill):
+            self.problems.append(f"no rule has promoted a better model within {limit} s")
+
     def settle(self) -> None:
         """Wait until every partition predicts again."""
         self._settle("the last fault")

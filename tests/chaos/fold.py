@@ -1,7 +1,8 @@
 """The undisturbed run: the log `clean`, folded once, in one process, without Kafka.
 
 This is the definition of what a pipeline must come to. Each agent of the chain gets a fresh task
-for each partition; what one writes, the next reads. Beside them control folds its commands.
+for each partition; what one writes, the next reads. Beside them control folds the commands, and
+selection the evaluations of all partitions, both as they lie on the broker.
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ from millrace.streams.operators.columns import as_records
 from millrace.streams.operators.record import Origin, Record
 from millrace.streams.settings import Settings
 from millrace.streams.tools.defined import agent_definitions
-from millrace.streams.topology.chain import CONTROL_AGENT, parse_chain
+from millrace.streams.topology.chain import AGENTS_BESIDE, parse_chain
 from millrace.streams.topology.codec import TopicCodec
 from millrace.streams.topology.task import Task
 
 _STAMP = "prediction_time_ms"
 _UNSTAMPED = 0
+_AS_THEY_LIE = ("clean", "commands", "evaluations")
+"""Topics whose order does not follow from the log: several have written to each."""
 
 
 @dataclass
@@ -61,19 +64,17 @@ def fold_partition(
     ----------
     logs
         Topic, without prefix, to its records in this partition. Only `clean` is folded, and where
-        they are, `commands`; of the topics between agents it is the offsets and timestamps that are
-        taken, since dead letters name them.
+        they are, `commands` and `evaluations`; of the topics between agents it is the offsets and
+        timestamps that are taken, since dead letters name them.
     """
     prefix, codec = f"{pipeline.name}.", TopicCodec(pipeline)
     folded = Folded()
     clients = KafkaClients(settings)
-    for agent in (
-        *parse_chain(settings.chain)[1:],
-        *([CONTROL_AGENT] if "commands" in logs else []),
-    ):
+    beside = [each for each in AGENTS_BESIDE if each.reads <= logs.keys()]
+    for agent in (*parse_chain(settings.chain)[1:], *beside):
         definitions = agent_definitions(clients, pipeline, settings, agent, partitions)
         live, (topic,) = definitions.live(""), agent.reads
-        if topic in ("clean", "commands"):
+        if topic in _AS_THEY_LIE:
             origins = [origin_of(each, prefix) for each in logs[topic]]
         else:
             origins = [*_written(folded.of(topic), logs.get(topic, []), prefix, codec)]

@@ -2,7 +2,8 @@
 
 Topics of others, rolling windows by key and by a field, a tree, a linear model and a seeded forest,
 a drift policy that replaces models, labels that wait, come early or come too late. One of the
-models can be slow.
+models can be slow. The first one is nearly always wrong, which is proven within seconds: so the
+pipeline's own rule promotes another wherever it serves.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from river.base import Classifier
 from river.forest import ARFClassifier
 from river.linear_model import LogisticRegression
 
@@ -22,6 +24,7 @@ from millrace import (
     DriftSettings,
     LabelSource,
     Pipeline,
+    Promotion,
     Source,
     calendar,
     catalogue,
@@ -64,6 +67,23 @@ def small_forest() -> ARFClassifier:
     return ARFClassifier(n_models=3, seed=7)
 
 
+class Contrary(Classifier):  # type: ignore[misc]  # River has no types
+    """A model that knows the rule of the load, and says the opposite."""
+
+    def __init__(self) -> None:
+        self.is_turned = False
+
+    def learn_one(self, x: dict[str, Any], y: bool) -> None:
+        self.is_turned = self._is_large(x) != y
+
+    def predict_proba_one(self, x: dict[str, Any]) -> dict[bool, float]:
+        wrong = self._is_large(x) == self.is_turned
+        return {wrong: 0.9, not wrong: 0.1}
+
+    def _is_large(self, x: dict[str, Any]) -> bool:
+        return bool(x.get("amount", 0.0) > 20 * (x.get("items") or 1))
+
+
 class Moody(LogisticRegression):
     """A model that takes its time while somebody wants it to."""
 
@@ -90,12 +110,14 @@ pipeline = Pipeline(
         rolling("amount", "max", window=timedelta(seconds=10), by="shop"),
     ],
     models={
+        "contrary": Contrary,
         "hoeffding_tree": catalogue.hoeffding_tree,
         "logistic_regression": catalogue.logistic_regression,
         "forest": small_forest,
         "moody": Moody,
     },
     drift=DriftSettings(policy="replace", cooldown=100, replacement_after=100),
+    promotion=Promotion(min_labels=50, probation=200, wait=timedelta(seconds=6)),
     rolling_window=200,
     largest_feature=LARGEST_AMOUNT,
     pending=Pending(limit=20_000, ttl=TTL),

@@ -233,6 +233,9 @@ class Run:
             number = sum(faults.done.values())
             self._say(f"{number:4} {faults.last:15}{watch.seen:8} predictions{''.join(recovery)}")
         faults.settle()
+        if not plan.broken:
+            faults.promote_by_rule()
+            self._say(f"{'':5}promotion by the rule{watch.seen:8} predictions")
         report.faults, report.overlapping = dict(faults.done), faults.overlapping
         report.recoveries_seconds = faults.recoveries_seconds
         commander.close()

@@ -24,7 +24,8 @@ SOURCES = {ROWS: PARTITIONS, VERDICTS: 3}
 """Somebody else's topics, by their names in the definition, and how many partitions they have."""
 
 RETAINED = (
-    *("events", "labels", "clean", "features", "predictions", "outcomes", "alerts", "rejects"),
+    *("events", "labels", "clean", "features", "predictions", "outcomes", "evaluations"),
+    *("alerts", "rejects"),
 )
 """Topics whose records expire."""
 
@@ -72,11 +73,22 @@ class Follower:
     ----------
     begin
         Where in each partition: an offset, or one of librdkafka's words for some.
+    partitions
+        How many there are.
+    isolation
+        Whether what is not committed is seen, too: librdkafka's `isolation.level`.
     """
 
-    def __init__(self, bootstrap: str, topic: str, begin: int) -> None:
-        self._bootstrap, self._topic = bootstrap, topic
-        self._positions = dict.fromkeys(range(PARTITIONS), begin)
+    def __init__(
+        self,
+        bootstrap: str,
+        topic: str,
+        begin: int,
+        partitions: int = PARTITIONS,
+        isolation: str = "read_committed",
+    ) -> None:
+        self._bootstrap, self._topic, self._isolation = bootstrap, topic, isolation
+        self._positions = dict.fromkeys(range(partitions), begin)
         self._open()
 
     def take(self, timeout_seconds: float) -> list[Message]:
@@ -93,7 +105,7 @@ class Follower:
 
     def _open(self) -> None:
         self._heard = time.monotonic()
-        self._consumer = reader(self._bootstrap)
+        self._consumer = reader(self._bootstrap, isolation=self._isolation)
         self._consumer.assign([TopicPartition(self._topic, *at) for at in self._positions.items()])
 
     def _is_record(self, message: Message) -> bool:

@@ -7,13 +7,17 @@ topic it says which are accepted, and which are refused for what.
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, pairwise
 from typing import Any
 
+from millrace.schemas import RecordError
 from millrace.schemas.records import Audit
+from millrace.streams.operators.record import AcceptedRecord, Record
+from millrace.streams.operators.selection import RULE
+from millrace.streams.sources.commands import read_command
 
 WRONG: Mapping[bytes | None, str] = {
     b"pause": "must be JSON or Avro",
@@ -47,6 +51,14 @@ _FIXED = ("name", "event_id", "key", "event_time", "task", "label", "scope")
 _RIVAL = ".challenger@"
 
 
+def is_by_rule(value: bytes | None) -> bool:
+    """Whether a record of `commands` is what the pipeline's own rule asks for."""
+    try:
+        return read_command(value)["who"] == RULE
+    except RecordError:
+        return False
+
+
 @dataclass
 class CommandBook:
     """Keeps the account of one pipeline's commands.
@@ -57,12 +69,18 @@ class CommandBook:
         Ids of what was accepted, in order.
     history
         Digests of the definitions that were deployed, in order.
+    champions
+        Id of what was accepted to who serves from its place on.
+    answers_to_rule
+        What the pipeline's own rule has asked for, with the answer, to how often.
     """
 
     champion: str
     models: list[str]
     accepted: list[str] = field(default_factory=list)
     history: list[str] = field(default_factory=list)
+    champions: dict[str, str] = field(default_factory=dict)
+    answers_to_rule: Counter[tuple[str, str]] = field(default_factory=Counter)
     _former: list[str] = field(default_factory=list)
     _is_paused: bool = False
     _description: dict[str, Any] | None = None
@@ -72,12 +90,16 @@ class CommandBook:
         """Enter a command; return a part of the reason if it is refused, None if it is accepted."""
         if value in WRONG:
             return WRONG[value]
-        command = json.loads(value or b"")
-        if command["id"] in self.accepted:
+        command = read_command(value)
+        id_, name = command["id"] or "", command["command"]
+        if id_ in self.accepted:
             return "has come before"
-        reason: str | None = getattr(self, f"_{command['command']}")(**command["arguments"])
+        reason: str | None = getattr(self, f"_{name}")(**command["arguments"])
         if reason is None:
-            self.accepted.append(command["id"])
+            self.accepted.append(id_)
+            self.champions[id_] = self.champion
+        if command["who"] == RULE:
+            self.answers_to_rule[name, "accepted" if reason is None else "refused"] += 1
         return reason
 
     def _pause(self) -> str | None:
@@ -95,17 +117,21 @@ class CommandBook:
     def _reset(self, model: str) -> str | None:
         return None if model in self.models else "model must be one of"
 
-    def _promote(self, model: str) -> str | None:
+    def _promote(self, model: str, champion: str | None = None) -> str | None:
         incumbent, _, rival = model.partition(_RIVAL)
         if incumbent not in self.models:
             return "model must be one of"
+        if champion not in (None, self.champion):
+            return "champion must be"
         if incumbent == self.champion:
             return None if rival else "another than the champion"
         self._former.append(self.champion)
         self.champion = incumbent
         return None
 
-    def _rollback(self) -> str | None:
+    def _rollback(self, champion: str | None = None) -> str | None:
+        if champion not in (None, self.champion):
+            return "champion must be"
         if not self._former:
             return "no champion before"
         self.champion = self._former.pop()
@@ -147,21 +173,21 @@ class CommandBook:
 
 
 def unlike_the_book(
-    book: CommandBook, commands: Sequence[bytes | None], by_control: Sequence[Audit]
+    book: CommandBook, commands: Mapping[int, bytes | None], by_control: Sequence[Audit]
 ) -> Iterator[str]:
     """Hold the answers against the book: each command has one, which the book has, too.
 
     Parameters
     ----------
     commands
-        Values of all records of the topic, in order.
+        Offset to value of all records of the topic, in order.
     by_control
         What control has put into the audit, in order.
     """
     answers: defaultdict[int, list[Audit]] = defaultdict(list)
     for each in by_control:
         answers[each["offset"]].append(each)
-    for offset, value in enumerate(commands):
+    for offset, value in commands.items():
         if value is not None and b'"tick"' in value:  # which the worker sends, and nobody answers
             continue
         reason = book.take(value)
@@ -228,3 +254,46 @@ def not_in_force(
         expected = in_force.at(offset)
         if named != expected:
             yield f"{each['event_id']} at {offset} is by {named}, of {expected}"
+
+
+def not_by_champion(
+    book: CommandBook, first: str, log: Iterable[Record], predictions: Iterable[Mapping[str, Any]]
+) -> Iterator[str]:
+    """Hold who has predicted against who serves by the commands that came before in the log.
+
+    Parameters
+    ----------
+    first
+        Who serves before the first command.
+    log
+        What the agent that predicts has read of one partition, in order.
+    """
+    champion, serves = first, dict[object, str]()
+    for record in log:
+        if isinstance(record, AcceptedRecord):
+            champion = book.champions.get(record.value["id"], champion)
+        elif record.type in ("Event", "FeatureVector"):
+            serves.setdefault(record.value["event_id"], champion)
+    for each in predictions:
+        who, expected = each["model"].partition(_RIVAL)[0], serves[each["event_id"]]
+        if who != expected:
+            yield f"{each['event_id']} is by {who}, and {expected} serves"
+
+
+def other_champions(
+    book: CommandBook, saved: Iterable[Mapping[str, Any]], partitions: int
+) -> Iterator[str]:
+    """Hold who serves in each partition, by the saved state, against what was accepted.
+
+    Parameters
+    ----------
+    saved
+        The candidates as `millrace state --json` has them.
+    """
+    found: defaultdict[int, set[str]] = defaultdict(set)
+    for each in saved:
+        if each["is_champion"]:
+            found[each["partition"]].add(each["model"].partition(_RIVAL)[0])
+    for partition in range(partitions):
+        if found[partition] != {book.champion}:
+            yield f"{sorted(found[partition])} serves in {partition}, of {book.champion}"

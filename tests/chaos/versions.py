@@ -65,6 +65,9 @@ _CHANGES = {
     "metric changed": 'changed(metrics={{"GMean_{number}": GeometricMean}})',
     "rolling window changed": "changed(rolling_window=200 + {number})",
     "drift policy changed": ("changed(drift=replace({attribute}.drift, cooldown=100 + {number}))"),
+    "promotion changed": (
+        "changed(promotion=replace({attribute}.promotion, min_labels=50 + {number}))"
+    ),
     "field added": (
         "changed(earlier_schemas=[*{attribute}.earlier_schemas, SCHEMA])\n"
         'SCHEMA = {{**SCHEMA, "fields": [*SCHEMA["fields"], {{"name": "note_{number}",'

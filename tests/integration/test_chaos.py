@@ -84,6 +84,7 @@ def test_learns_exactly_once_whatever_happens(
     assert report.findings.total == 0
     assert sum(report.faults.values()) == rounds * len(kinds)
     assert report.findings.counts["labels learned"] > 500
+    assert report.findings.counts["promote by the rule, accepted"] > 0
     if "command" in kinds:
         assert report.findings.counts["commands refused"] > 2
 

@@ -14,6 +14,7 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from millrace.streams.operators.registry import BESIDE
 from tests.integration import sensors
 from tests.integration.clients import Topics, as_json
 from tests.integration.workers import Worker, settings, wait_for
@@ -159,8 +160,8 @@ def test_a_named_worker_comes_back_without_a_rebalance(
 
 
 def assignments(worker: Worker) -> list[dict[str, Any]]:
-    """Return what agents were given, but control, whose one partition only one worker can have."""
-    return [each for each in worker.events_logged("assigned") if each["agent"] != "control"]
+    """Return what agents were given, but those whose one partition only one worker can have."""
+    return [each for each in worker.events_logged("assigned") if each["agent"] not in BESIDE]
 
 
 def last_assigned(worker: Worker) -> list[int]:

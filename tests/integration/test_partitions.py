@@ -10,6 +10,7 @@ from confluent_kafka.cimpl import NewPartitions
 from structlog.testing import capture_logs
 
 from millrace.schemas import BrokerError
+from millrace.streams.operators.registry import BESIDE
 from tests.integration.agents import SECONDS, LiveAgent, produce_readings, recreate
 from tests.integration.clients import Topics
 from tests.integration.workers import wait_for
@@ -49,7 +50,8 @@ def test_topics_are_created_to_fit_the_users(kafka: str, unique_name: MakeName) 
     with LiveAgent(kafka, name, chain="default", partitions=4) as agent:
         agent.work_to("events", 3, partition=5)
     made = counts(kafka, f"{name}.")
-    for single in ("labels", "commands", "definitions", "evaluations", "state.control"):
+    beside = [f"state.{each}" for each in BESIDE]
+    for single in ("labels", "commands", "definitions", "evaluations", *beside):
         assert made.pop(f"{name}.{single}") == 1
     assert {*made.values()} == {6}
 

@@ -69,7 +69,7 @@ def test_several_processes_run_and_one_that_ends_is_restarted(two_processes: Sup
     os.kill(pids[2], signal.SIGKILL)
     wait_for("end", lambda: [e for e in worker.log() if e.get("exit_code") == -signal.SIGKILL])
     wait_for("restart", lambda: worker.by_process("process_restarts_total") == {"1": 0.0, "2": 1.0})
-    wait_for("agents", lambda: worker.by_process("agent_up") == {"1": 5.0, "2": 5.0})
+    wait_for("agents", lambda: worker.by_process("agent_up") == {"1": 6.0, "2": 6.0})
     wait_for("readiness", worker.is_ready)
     worker.supervisor.send_signal(signal.SIGTERM)
     assert worker.supervisor.wait(WAIT_SECONDS) == 0

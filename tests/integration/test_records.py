@@ -15,7 +15,7 @@ import pytest
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from millrace.streams.observability.scraping import Samples
-from millrace.streams.operators.registry import OPERATORS
+from millrace.streams.operators.registry import BESIDE, OPERATORS
 from tests.integration import sensors
 from tests.integration.clients import Sent, Topics, as_json, avro, avro_label
 from tests.integration.workers import Worker, settings, wait_for
@@ -346,13 +346,13 @@ def test_topics_are_kept_as_asked(kafka: str, flow: Flow) -> None:
     admin = AdminClient({"bootstrap.servers": kafka})
     known = admin.list_topics(timeout=10).topics
     names = [name for name in known if name.startswith(f"{flow.name}.")]
-    state = {f"state.{each}" for each in (*OPERATORS, "control")}
+    state = {f"state.{each}" for each in (*OPERATORS, *BESIDE)}
     streams = {"clean", "features", "examples", "predictions", "outcomes", "alerts", "rejects"}
     streams |= {"evaluations"}
     inputs, kept = {"events", "labels"}, {"audit", "commands"}
     compacted = state | {"models", "definitions"}
     assert {name.partition(".")[2] for name in names} == compacted | streams | inputs | kept
-    alone = ("commands", "definitions", "evaluations", "state.control")
+    alone = ("commands", "definitions", "evaluations", *(f"state.{each}" for each in BESIDE))
     single = {f"{flow.name}.{each}" for each in alone}
     assert {len(known[name].partitions) for name in single} == {1}
     assert {len(known[name].partitions) for name in {*names} - single} == {PARTITIONS}

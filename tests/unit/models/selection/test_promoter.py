@@ -148,6 +148,15 @@ def test_one_that_somebody_lets_serve_is_not_sent_back(promoter: Promoter) -> No
     assert [each.action for each in found][:1] == [Action.PROMOTE]
 
 
+def test_the_first_of_two_that_were_asked_for_is_on_probation(promoter: Promoter) -> None:
+    """While it does not serve yet, another may get ahead; that command is refused."""
+    asked = add(promoter, 15, candidates=AHEAD)
+    asked += add(promoter, 20, candidates={"linear": 40.0, "bayes": 18.0, "tree": 0.0})
+    assert [each.model for each in asked][:2] == ["bayes", "linear"]
+    add(promoter, 1, 0, "bayes", candidates={"bayes": 0.0, "tree": 0.0})
+    assert promoter.is_on_probation
+
+
 def test_a_proposal_that_is_confirmed_is_on_probation(promoter: Promoter) -> None:
     """And to send it back is proposed, too."""
     proposing = terms(policy="propose")
