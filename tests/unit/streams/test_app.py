@@ -45,7 +45,7 @@ def settings():
 def test_a_worker_has_the_agents_of_its_chain(settings):
     """Each is run by an engine of the same name."""
     app = create_app(settings)
-    names = ["ingest", "feature", "prediction-learning", "drift", "control"]
+    names = ["ingest", "feature", "prediction-learning", "drift", "control", "selection"]
     assert [each.name for each in app.engines] == names
     assert [*app.agents] == names
     assert app.conf.id == "millrace-loans"
@@ -56,7 +56,8 @@ def test_a_worker_reports_how_its_agents_are(settings):
     """Before it is started they wait for their partitions, and nothing fails."""
     report = create_app(settings).report()
     assert report.pipeline == "loans"
-    assert report.waiting == ["ingest", "feature", "prediction-learning", "drift", "control"]
+    names = ["ingest", "feature", "prediction-learning", "drift", "control", "selection"]
+    assert report.waiting == names
     assert report.failing == {}
     assert 'millrace_agent_up{agent="drift",pipeline="loans"} 0.0' in report.metrics
 

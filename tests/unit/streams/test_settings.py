@@ -36,7 +36,7 @@ def test_defaults(make_pipeline: Callable[..., Pipeline]) -> None:
     assert (settings.log_level, settings.log_format) == ("info", "auto")
     assert settings.state_key.get_secret_value() == ""
     assert [agent.name for agent in settings.agents_of(make_pipeline())] == [
-        "ingest", "feature", "prediction-learning", "drift", "control"
+        "ingest", "feature", "prediction-learning", "drift", "control", "selection"
     ]  # fmt: skip
 
 
