@@ -104,6 +104,7 @@ def test_the_book(commands: list[bytes], reasons: list[str | None]) -> None:
 def test_answers_are_held_against_the_book() -> None:
     """One that is wrong, lacks a reason, is there twice or not at all is found."""
     commands = [command("1", "pause"), command("2", "pause"), command("3", "resume"), b"pause"]
+    records = dict(enumerate(commands))
     refused = {"action": "refused", "evidence": {"reason": "learning is paused already"}}
     unread = {"action": "refused", "evidence": {"reason": "a command must be JSON or Avro"}}
     sound = [entry(0), entry(1, **refused), entry(2), entry(3, **unread)]
@@ -115,7 +116,7 @@ def test_answers_are_held_against_the_book() -> None:
         ([entry(0, **refused), *sound[1:]], 1),
         ([*sound[:3], entry(3, **refused)], 1),
     ]:
-        found = [*unlike_the_book(CommandBook("a", ["a"]), commands, answers)]
+        found = [*unlike_the_book(CommandBook("a", ["a"]), records, answers)]
         assert len(found) == count, found
 
 
