@@ -64,7 +64,7 @@ class Reproduction:
     def differences(self) -> dict[str, tuple[object, object]]:
         """Field to (as published, as made again), for those that are not identical."""
         published: dict[str, object] = {**self.published}
-        again: dict[str, object] = {**self.again}
+        again: dict[str, object] = {**self.again, "probabilities": _as_doubles(self.again)}
         return {
             name: (published[name], again[name])
             for name in COMPARED
@@ -175,6 +175,11 @@ def _named(prediction: Prediction) -> Prediction:
     """Return a prediction of any release with classes as this one names them."""
     (probabilities,) = as_published([prediction["probabilities"]])
     return {**prediction, "probabilities": probabilities}
+
+
+def _as_doubles(prediction: Prediction) -> dict[str, float]:
+    """Return probabilities as they are written: River's logistic regression may answer int 0."""
+    return {name: float(each) for name, each in prediction["probabilities"].items()}
 
 
 def _identical(one: object, other: object) -> bool:

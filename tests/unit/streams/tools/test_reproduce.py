@@ -73,6 +73,16 @@ def test_an_earlier_release_named_classes_otherwise(left, again):
     assert again().differences == {}
 
 
+def test_probabilities_are_compared_as_they_are_written():
+    """River answers 0 and not 0.0 where it is sure; a record has doubles."""
+    published = {"value": False, "probabilities": {"false": 1.0, "true": 0.0}, "features": {}}
+    published |= {"model": "m", "model_version": 1}
+    other = published | {"probabilities": {"false": 1.0, "true": 0}}
+    assert Reproduction(published, other, "t", 0, 0, 1).differences == {}
+    other = published | {"probabilities": {"false": 1.0, "true": 1e-300}}
+    assert [*Reproduction(published, other, "t", 0, 0, 1).differences] == ["probabilities"]
+
+
 def test_the_order_of_a_map_is_no_difference():
     """Avro gives it none; a number that is equal but of another type is a difference."""
     published = {"value": True, "probabilities": {"a": 0.5, "b": 0.5}, "features": {"x": 1}}
