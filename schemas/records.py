@@ -194,6 +194,7 @@ class Evaluation(TypedDict):
     number: int
     definition: str
     champion: str
+    command: int
     first_time_ms: int
     last_time_ms: int
     events: int

@@ -8,9 +8,9 @@ to `LOSSES`: with what it is for one event, and, for speed, for a column of even
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import inf, log
-from typing import Any, TypeAlias
+from typing import Any
 
 from millrace.models.parameters import one_of
 from millrace.models.pipeline.comparison_loss import ComparisonLoss
@@ -29,10 +29,8 @@ from millrace.models.pipeline.proper_scores import (
     log_losses_of_two,
 )
 from millrace.models.pipeline.tasks import Task
+from millrace.models.selection.promotion import Metric
 from millrace.schemas.records import LabelValue
-
-Metric: TypeAlias = str | Mapping[Any, float] | Callable[..., float]
-"""A loss by its name, a cost for each pair of label and prediction, or a function."""
 
 
 def own_loss(task: Task) -> ComparisonLoss:

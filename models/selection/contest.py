@@ -47,6 +47,9 @@ class Standing:
         Of being better than its rival.
     again, repeats
         What was seen since the proof, or since it showed again the last time; and how often it has.
+    since
+        Evidence of being better than the champion since that serves: without what was known before,
+        and through drifts.
     labels, missing
         Labelled events that it was asked about, and those for which it made no prediction.
     loss
@@ -60,6 +63,7 @@ class Standing:
     evidence: Evidence = field(default_factory=Evidence)
     again: Evidence | None = None
     repeats: int = 0
+    since: Evidence = field(default_factory=Evidence)
     labels: int = 0
     missing: int = 0
     loss: float = 0.0
@@ -123,6 +127,7 @@ class Standing:
         if is_compared:
             sums = losses["events"], losses["difference"], losses["squared_difference"]
             self.evidence.add(*sums)
+            self.since.add(*sums)
             self._repeat(*sums)
 
     def _repeat(self, events: int, difference: float, squares: float) -> None:
@@ -151,10 +156,12 @@ class Contest:
     ----------
     champion, former
         Who serves, and who did before; empty before the first block, and before another one.
+    command
+        Number of the last command that blocks have told of.
     standings
         Name to standing, the champion's included.
-    terms
-        By what they are judged: those of the newest block.
+    terms, definition
+        By what they are judged, and the definition that says so: those of the newest block.
     blocks, late_labels
         How many blocks of this champion there were, and labels that came after their blocks.
     since_ms, last_ms
@@ -169,7 +176,7 @@ class Contest:
     >>> losses = {"rival": "tree", "events": 100, "missing": 0}
     >>> of_tree = {**losses, "loss": 20.0, "difference": 0.0, "squared_difference": 0.0}
     >>> of_bayes = {**losses, "loss": 10.0, "difference": 10.0, "squared_difference": 16.0}
-    >>> block = {"partition": 0, "champion": "tree", "first_time_ms": 0, "last_time_ms": 9}
+    >>> block = {"command": 0, "champion": "tree", "first_time_ms": 0, "last_time_ms": 9}
     >>> block |= {"candidates": {"tree": of_tree, "bayes": of_bayes}, "events": 100}
     >>> block |= {"terms": Promotion().terms("zero_one"), "definition": "", "loss_bound": 1.0}
     >>> block |= {"late_labels": 0, "drifted": []}
@@ -187,43 +194,39 @@ class Contest:
         self.blocks = self.late_labels = self.round_number = 0
         self.since_ms: int | None = None
         self.last_ms: int | None = None
-        self._definition = ""
+        self.definition = ""
+        self.command = 0
         self._baselines = frozenset(baselines)
-        self._champions: dict[int, str] = {}  # of the newest block of each partition
 
     def to_fields(self) -> dict[str, object]:
         """Return what is saved of it."""
-        saved = {name.removeprefix("_"): value for name, value in vars(self).items()}
-        del saved["baselines"]
-        saved["champions"] = [*self._champions.items()]
-        saved["standings"] = [asdict(each) for each in self.standings.values()]
-        return saved
+        saved = {name: value for name, value in vars(self).items() if name != "_baselines"}
+        return saved | {"standings": [asdict(each) for each in self.standings.values()]}
 
     def restore(self, fields: Fields) -> None:
         """Go on where one was that was saved."""
-        rest = {**fields}
-        self._champions = {int(partition): name for partition, name in rest.pop("champions")}
-        for each in rest.pop("standings"):
-            again = each["again"]
-            evidence = {
-                "evidence": Evidence.from_fields(each["evidence"]),
-                "again": None if again is None else Evidence.from_fields(again),
-            }
-            self.standings[each["name"]] = Standing(**{**each, **evidence})
-        for name, value in rest.items():
-            setattr(self, f"_{name}" if name == "definition" else name, value)
+        for name, value in fields.items():
+            setattr(self, name, value)
+        standings = map(_restored, fields["standings"])
+        self.standings = {each.name: each for each in standings}
 
     def add(self, block: Evaluation) -> bool:
-        """Take the next block; return whether it is of the champion that serves by now."""
-        champion, partition = block["champion"], block["partition"]
-        if champion not in (self.champion, self._champions.get(partition)):
-            self._begin(champion)
-        self._champions[partition] = champion
-        if champion != self.champion:
+        """Take the next block; return whether it is of the champion that serves by now.
+
+        A partition may be behind: what it tells of an earlier champion, or an earlier loss, is
+        passed over, and earlier terms do not count.
+        """
+        is_behind = block["command"] < self.command
+        is_another, is_other_loss = block["champion"] != self.champion, self._counts_other(block)
+        if is_behind and (is_another or is_other_loss):
             return False
-        if self._counts_other(block):
+        if is_another:
+            self._begin(block["champion"])
+        if is_other_loss:
             self.standings, self.blocks, self.late_labels, self.since_ms = {}, 0, 0, None
-        self.terms, self._definition = block["terms"], block["definition"]
+        if not is_behind:
+            self.command, self.terms = block["command"], block["terms"]
+            self.definition = block["definition"]
         if block["events"]:
             self._add(block)
         return True
@@ -240,7 +243,7 @@ class Contest:
         The name of a loss that is the user's own does not tell whether it has changed.
         """
         metric = block["terms"]["metric"]
-        is_another = is_custom(metric) and block["definition"] != self._definition
+        is_another = is_custom(metric) and block["definition"] != self.definition
         return is_another or metric != self.terms["metric"]
 
     def _add(self, block: Evaluation) -> None:
@@ -289,3 +292,14 @@ class Contest:
         """Whether the round is so old that a drift begins another one."""
         labels = max((each.evidence.n for each in self.in_test()), default=0)
         return labels >= self.terms["min_labels"]
+
+
+def _restored(saved: Fields) -> Standing:
+    """Return the standing that was saved."""
+    again = saved["again"]
+    evidence = {
+        "evidence": Evidence.from_fields(saved["evidence"]),
+        "since": Evidence.from_fields(saved["since"]),
+        "again": None if again is None else Evidence.from_fields(again),
+    }
+    return Standing(**{**saved, **evidence})

@@ -16,7 +16,7 @@ labels.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from math import exp, log
 from typing import NamedTuple
@@ -95,22 +95,6 @@ class _Asked:
     promotions: list[str]
 
 
-@dataclass(slots=True)
-class SincePromotion:
-    """What was seen of the champion, and of the one before it, since it was promoted.
-
-    Parameters
-    ----------
-    former
-        The champion before.
-    evidence
-        Of the former being better.
-    """
-
-    former: str
-    evidence: Evidence = field(default_factory=Evidence)
-
-
 class Promoter:
     """Decides who is to serve.
 
@@ -123,36 +107,34 @@ class Promoter:
     ----------
     contest
         The standings.
-    since_promotion
-        What was seen since then, if a decision let the champion serve.
+    was_decided
+        Whether the champion serves since that was decided, and may be sent back.
     """
 
     def __init__(self, baselines: Collection[str]) -> None:
         self.contest = Contest(baselines)
-        self.since_promotion: SincePromotion | None = None
+        self.was_decided = False
         self._asked: _Asked | None = None
 
     def to_fields(self) -> dict[str, object]:
         """Return what is saved of it."""
         return {
             "contest": self.contest.to_fields(),
-            "since_promotion": self.since_promotion and asdict(self.since_promotion),
+            "was_decided": self.was_decided,
             "asked": self._asked and asdict(self._asked),
         }
 
     def restore(self, fields: Fields) -> None:
         """Go on where one was that was saved."""
         self.contest.restore(fields["contest"])
-        if (saved := fields["since_promotion"]) is not None:
-            evidence = Evidence.from_fields(saved["evidence"])
-            self.since_promotion = SincePromotion(saved["former"], evidence)
+        self.was_decided = fields["was_decided"]
         if (saved := fields["asked"]) is not None:
             self._asked = _Asked(**saved)
 
     @property
     def is_on_probation(self) -> bool:
         """Whether a failure sends the champion back."""
-        return self.since_promotion is not None and self.labels < self.contest.terms["probation"]
+        return self.was_decided and self.labels < self.contest.terms["probation"]
 
     @property
     def labels(self) -> int:
@@ -169,38 +151,41 @@ class Promoter:
             self._serve_by_another()
         if self.contest.terms["policy"] == PromotionPolicy.OFF:
             return None
-        decision = self._roll_back(block) if self.since_promotion else None
+        decision = self._roll_back(block) if self.was_decided else None
         decision = decision or self._promote(block)
         if decision is None or self._has_asked(decision):
             return None
         is_proposal = decision.action is Action.PROPOSE
         promotions = [] if self._asked is None else self._asked.promotions
-        if self.since_promotion is None or decision.model != self.since_promotion.former:
+        if not self._is_back(decision.model):
             promotions = sorted({*promotions, decision.model})
         self._asked = _Asked(decision.model, self.labels, is_proposal, promotions)
         return decision
 
     def _serve_by_another(self) -> None:
         """Put the champion on probation, if it serves since that was decided or proposed."""
-        asked, self._asked, self.since_promotion = self._asked, None, None
-        if asked is not None and self.contest.champion in asked.promotions:
-            self.since_promotion = SincePromotion(self.contest.former)
+        asked, self._asked = self._asked, None
+        self.was_decided = asked is not None and self.contest.champion in asked.promotions
 
     def _roll_back(self, block: Evaluation) -> Decision | None:
-        """Decide that the champion is sent back."""
-        assert self.since_promotion is not None
-        former, evidence = self.since_promotion.former, self.since_promotion.evidence
-        champion = self.contest.champion
-        if (failures := block["failures"]) and self.is_on_probation:
-            why = f"{champion} made no prediction for {failures} events, and others did"
+        """Decide that the champion is sent back, unless the one before has been retired."""
+        champion, former = self.contest.champion, self.contest.former
+        if block["events"] and former not in block["candidates"]:
+            self.was_decided = False
+        elif (failures := block["failures"]) and self.is_on_probation:
+            events = "an event" if failures == 1 else f"{failures:,} events"
+            why = f"{champion} made no prediction for {events}, and others did"
             return self._decision(former, why, "failure")
-        losses = block["candidates"].get(former)
-        if losses is not None and block["loss_bound"] is not None:
-            evidence.add(losses["events"], losses["difference"], losses["squared_difference"])
-        if evidence.log_e() >= -log(PROBATION_ALPHA):
-            why = f"{champion} does worse than {former} since its promotion: "
-            return self._decision(former, why + _told(evidence, PROBATION_ALPHA), E_PROCESS)
+        elif block["events"]:
+            since = self.contest.standings[former].since
+            if since.log_e() >= -log(PROBATION_ALPHA):
+                why = f"{champion} does worse than {former} since its promotion: "
+                return self._decision(former, why + _told(since, PROBATION_ALPHA), E_PROCESS)
         return None
+
+    def _is_back(self, model: str) -> bool:
+        """Whether it would go back to the champion before, as long as that may be."""
+        return self.was_decided and model == self.contest.former
 
     def _promote(self, block: Evaluation) -> Decision | None:
         """Decide that the best of those that have won is to serve."""
@@ -226,8 +211,7 @@ class Promoter:
 
     def _decision(self, model: str, why: str, detector: str) -> Decision:
         standings, champion = self.contest.standings, self.contest.champion
-        is_back = self.since_promotion is not None and model == self.since_promotion.former
-        action = Action.ROLLBACK if is_back else Action.PROMOTE
+        action = Action.ROLLBACK if self._is_back(model) else Action.PROMOTE
         if self.contest.terms["policy"] == PromotionPolicy.PROPOSE:
             action = Action.PROPOSE
         means = [

@@ -48,15 +48,18 @@ def as_served(blocks: Iterable[Evaluation]) -> Served:
 
     Examples
     --------
-    >>> def block(champion, **errors):
+    >>> def block(command, champion, **errors):
     ...     losses = {n: {"events": 100, "missing": 0, "loss": each} for n, each in errors.items()}
-    ...     return {"champion": champion, "candidates": losses, "terms": {"metric": "zero_one"}}
-    >>> blocks = [block("tree", tree=20.0, bayes=10.0), block("bayes", tree=20.0, bayes=10.0)]
+    ...     served = {"command": command, "champion": champion, "candidates": losses}
+    ...     return {**served, "terms": {"metric": "zero_one"}}
+    >>> errors = {"tree": 20.0, "bayes": 10.0}
+    >>> blocks = [block(0, "tree", **errors), block(1, "bayes", **errors)]
     >>> found = as_served(blocks)
     >>> found["loss"], found["candidates"], found["champions"][1]
     (0.15, {'tree': 0.2, 'bayes': 0.1}, {'name': 'bayes', 'labels': 100})
     """
     blocks = [each for each in blocks if each["champion"] in each["candidates"]]
+    blocks.sort(key=lambda each: each["command"])  # a partition may be behind
     champions = [(each["champion"], each["candidates"][each["champion"]]) for each in blocks]
     names = [
         name

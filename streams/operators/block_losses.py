@@ -180,7 +180,10 @@ def _with_candidates(block: Block, names: Set[str]) -> dict[str, BlockLosses]:
 
 
 def rival_of(name: str, champion: str) -> str:
-    """Return whom a candidate is compared with: a challenger with whose place it may take."""
+    """Return who a candidate is compared with.
+
+    A challenger is compared with its incumbent, and any other candidate with the champion.
+    """
     incumbent = incumbent_of(name)
     return champion if incumbent == name else incumbent
 

@@ -94,7 +94,7 @@ class BlockQueue:
     def __init__(self, pipeline: Pipeline, definition: str, waiting: WaitingEvents) -> None:
         self.store: KeyedState[Block] = KeyedState()
         self.progress: KeyedState[Progress] = KeyedState()
-        self._champion = pipeline.champion
+        self._champion, self._command = pipeline.champion, 0
         self._definition = definition
         self.waiting = waiting
         loss, wait = pipeline.comparison_loss, pipeline.comparison.wait
@@ -124,12 +124,15 @@ class BlockQueue:
             self.changing_progress()["scale"] = None
             self.changing(self.filling()[0])["loss_bound"] = self._first_bound
 
-    def serve_by(self, champion: str) -> None:
-        """Let a candidate serve; with another one, another block begins."""
-        self._champion = champion
-        if self.filling()[1]["champion"] != champion:
+    def serve_by(self, champion: str, command: int) -> None:
+        """Let a candidate serve, as of a command; with another one, another block begins."""
+        self._champion, self._command = champion, command
+        _, block = self.filling()
+        if block["champion"] != champion:
             self._cut()
             self.changing_progress()["is_told"] = False
+        elif not block["events"] and block["command"] != command:
+            self._cut()
 
     def __getitem__(self, number: int) -> Block:
         return self.store[str(number)]
@@ -266,6 +269,7 @@ class BlockQueue:
         self.store[str(number)] = {
             "definition": self._definition,
             "champion": self._champion,
+            "command": self._command,
             "terms": self.terms,
             "first_chunk": first_chunk,
             "events": 0,
@@ -288,7 +292,7 @@ class BlockQueue:
         else:
             block = self.changing(number)
             block["definition"], block["champion"] = self._definition, self._champion
-            block["terms"] = self.terms
+            block["command"], block["terms"] = self._command, self.terms
 
     def _close(self) -> None:
         """Let no more events come to the block that is being filled."""

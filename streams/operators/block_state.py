@@ -20,6 +20,8 @@ class Block(TypedDict):
     ----------
     definition, champion, terms
         What is in force, who serves, and by what candidates are judged.
+    command
+        Number of the last command before it that changed models or who serves.
     first_chunk
         In which chunk of the events that wait its first one is.
     events, waiting
@@ -40,6 +42,7 @@ class Block(TypedDict):
 
     definition: str
     champion: str
+    command: int
     terms: PromotionTerms
     first_chunk: int
     events: int

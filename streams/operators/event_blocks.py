@@ -79,9 +79,9 @@ class EventBlocks:
         """Go on with what another one keeps; what comes is of another block."""
         self._queue.inherit(before._queue)
 
-    def serve_by(self, champion: str) -> None:
-        """Let a candidate serve; with another one, another block begins."""
-        self._queue.serve_by(champion)
+    def serve_by(self, champion: str, command: int) -> None:
+        """Let a candidate serve, as of a command; with another one, another block begins."""
+        self._queue.serve_by(champion, command)
 
     def add(self, time_ms: int) -> int:
         """Take an event of this time; return the number of its block."""
@@ -215,6 +215,7 @@ class EventBlocks:
                 "number": number,
                 "definition": block["definition"],
                 "champion": block["champion"],
+                "command": block["command"],
                 "first_time_ms": block["first_time_ms"],
                 "last_time_ms": block["last_time_ms"],
                 "events": block["events"],

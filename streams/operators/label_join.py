@@ -125,10 +125,10 @@ class LabelJoin:
         """The candidate whose predictions are published."""
         return self._waiting.champion
 
-    @champion.setter
-    def champion(self, champion: str) -> None:
+    def serve_by(self, champion: str, command: int) -> None:
+        """Let a candidate's predictions be published, as of a command."""
         self._waiting.champion = champion
-        self._blocks.serve_by(champion)
+        self._blocks.serve_by(champion, command)
 
     def knows(self, event_id: str) -> bool:
         """Whether an event with this id is waiting, or has ended lately."""

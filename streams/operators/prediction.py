@@ -214,10 +214,11 @@ class PredictionOperator(RecordOperator):
 
     def _follow_champion(self) -> None:
         """Publish what the champion predicts, which may be another one now."""
-        champion = self._models.commanded.champion
         if self._published:
             self._columns += self._predictions()
-        self._champion = self._join.champion = champion
+        commanded = self._models.commanded
+        self._champion = commanded.champion
+        self._join.serve_by(commanded.champion, commanded.number)
 
     def settle(self, made: list[Record]) -> list[Made]:
         self._fill_in_baselines()

@@ -81,6 +81,7 @@ def _evaluation(number: int, champion: str, losses: dict[str, list[float]]) -> E
         number=number,
         definition="",
         champion=champion,
+        command=0,
         first_time_ms=BEGIN_MS,
         last_time_ms=BEGIN_MS,
         events=_BLOCK,

@@ -32,6 +32,7 @@ def block(partition: int = 0, champion: str = "tree", /, **changes: Any) -> Eval
         number=0,
         definition="",
         champion=champion,
+        command=changes.pop("command", 0),
         first_time_ms=7,
         last_time_ms=8,
         events=100,
@@ -96,13 +97,51 @@ def test_a_partition_that_is_behind_brings_no_champion_back(contest: Contest) ->
     """Its blocks under the former champion are passed over until it has caught up."""
     for partition in (0, 1):
         contest.add(block(partition))
-    contest.add(block(0, "bayes", candidates={"bayes": 0.0, "tree": -4.0}))
+    contest.add(block(0, "bayes", command=7, candidates={"bayes": 0.0, "tree": -4.0}))
     contest.add(block(1))
     assert (contest.champion, contest.standings["tree"].evidence.n) == ("bayes", 300)
-    contest.add(block(1, "bayes", candidates={"bayes": 0.0, "tree": -4.0}))
+    contest.add(block(1, "bayes", command=7, candidates={"bayes": 0.0, "tree": -4.0}))
     assert contest.standings["tree"].evidence.n == 400
-    contest.add(block(1, "tree"))  # a rollback
+    contest.add(block(1, "tree", command=8))  # a rollback
     assert contest.champion == "tree"
+
+
+def test_the_first_block_of_a_slow_partition_brings_no_champion_back(contest: Contest) -> None:
+    """It began under the former one, and nothing was seen of that partition before."""
+    contest.add(block(0))
+    contest.add(block(0, "bayes", command=7, candidates={"bayes": 0.0, "tree": -4.0}))
+    assert not contest.add(block(1))
+    assert contest.add(block(0, "bayes", command=7, candidates={"bayes": 0.0, "tree": -4.0}))
+    assert (contest.champion, contest.blocks) == ("bayes", 2)
+
+
+def test_a_partition_that_is_behind_brings_no_terms_back(contest: Contest) -> None:
+    """Its losses count, if they are of the same kind, and not by the terms of before."""
+    off, log_loss = Promotion(policy="off").terms("zero_one"), Promotion().terms("log_loss")
+    contest.add(block(0))
+    contest.add(block(0, command=3, terms=off))
+    assert contest.add(block(1))
+    assert (contest.terms, contest.blocks) == (off, 3)
+    contest.add(block(0, command=4, terms=log_loss))
+    before = contest.to_fields()
+    assert not contest.add(block(1, command=3, terms=off))
+    assert contest.to_fields() == before
+
+
+def test_losses_of_another_kind_begin_anew(contest: Contest) -> None:
+    """By another name, or, where they are the user's own, by another definition."""
+    for metric, definition, blocks in [
+        ("zero_one", "d1", 1),
+        ("zero_one", "d2", 2),
+        ("brier", "d2", 1),
+        ("costs", "d2", 1),
+        ("costs", "d2", 2),
+        ("costs", "d3", 1),
+        ("mine()", "d3", 1),
+        ("mine()", "d4", 1),
+    ]:
+        contest.add(block(terms=Promotion().terms(metric), definition=definition))
+        assert (contest.blocks, contest.standings["bayes"].evidence.n) == (blocks, 100 * blocks)
 
 
 def test_a_drift_of_the_champion_begins_another_round(contest: Contest) -> None:

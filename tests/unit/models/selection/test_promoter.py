@@ -131,6 +131,24 @@ def test_a_failure_of_the_first_blocks_sends_it_back(promoter: Promoter) -> None
     assert decision.action is Action.ROLLBACK
 
 
+def test_where_the_champion_before_is_retired_there_is_no_way_back(promoter: Promoter) -> None:
+    """A rollback would let serve whoever served before that one."""
+    promoted(promoter)
+    add(promoter, 1, 0, "bayes", candidates={"bayes": 0.0, "linear": 18.0})
+    assert add(promoter, 1, 0, "bayes", events=0, candidates={}, failures=1) == []
+
+
+def test_another_loss_says_nothing_of_what_was_seen_since_a_promotion(promoter: Promoter) -> None:
+    """What speaks against the champion is counted by one loss alone."""
+    promoted(promoter)
+    behind = {"bayes": 0.0, "tree": 8.0}
+    assert add(promoter, 2, 0, "bayes", candidates=behind) == []
+    other = Promotion().terms("brier")
+    assert add(promoter, 1, 0, "bayes", candidates=behind, terms=other) == []
+    (decision,) = add(promoter, 1, 0, "bayes", candidates=behind, terms=other)
+    assert (decision.action, decision.labels) == (Action.ROLLBACK, 200)
+
+
 def test_after_its_probation_a_failure_is_no_reason(promoter: Promoter) -> None:
     """The policy for invalid predictions is for those."""
     promoted(promoter)
@@ -143,7 +161,7 @@ def test_one_that_somebody_lets_serve_is_not_sent_back(promoter: Promoter) -> No
     add(promoter, 3, candidates={"bayes": 0.0, "tree": 0.0})
     add(promoter, 1, 0, "bayes", candidates={"bayes": 0.0, "tree": 0.0})
     assert add(promoter, 1, 0, "bayes", events=0, candidates={}, failures=1) == []
-    assert promoter.since_promotion is None
+    assert not promoter.was_decided
     found = add(promoter, 40, 0, "bayes", candidates=BEHIND)
     assert [each.action for each in found][:1] == [Action.PROMOTE]
 

@@ -36,6 +36,7 @@ def block(
         number=number,
         definition="",
         champion=champion,
+        command=0,
         first_time_ms=BEGIN_MS + number,
         last_time_ms=BEGIN_MS + number,
         events=100,

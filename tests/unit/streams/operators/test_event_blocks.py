@@ -213,8 +213,21 @@ def test_another_champion_begins_another_block(pipeline: Pipeline, make_vector: 
     made = folded(task, [*events[:130], control.accept("promote", model="no"), *events[130:]])
     found = [(each["champion"], each["events"]) for each in blocks_of(made)]
     assert found == [("yes", 100), ("yes", 30), ("no", 100)]
+    assert [each["command"] for each in blocks_of(made)] == [0, 0, 1]
     last = blocks_of(made)[-1]["candidates"]["yes"]
     assert (last["rival"], last["difference"]) == ("no", -50.0)
+
+
+def test_a_command_that_changes_models_orders_blocks(
+    pipeline: Pipeline, make_vector: Make
+) -> None:
+    """It begins no block: one has the number of the last such command before its first event."""
+    task, control = make_task(pipeline), Control(pipeline)
+    events = [make_vector(f"e{n}", time_ms(n), label=n % 4 == 0) for n in range(300)]
+    resets = [control.accept("reset", model="no") for _ in range(2)]
+    made = folded(task, [resets[0], *events[:150], resets[1], *events[150:]])
+    found = [(each["command"], each["events"]) for each in blocks_of(made)]
+    assert found == [(1, 100), (1, 100), (2, 100)]
 
 
 def test_a_prediction_that_is_missing_is_the_worst(make_pipeline: Make, make_vector: Make) -> None:
