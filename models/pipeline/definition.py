@@ -37,6 +37,7 @@ from millrace.models.pipeline.label_conflicts import LabelConflicts
 from millrace.models.pipeline.label_default import LabelDefault
 from millrace.models.pipeline.labels import Labels, class_limit
 from millrace.models.pipeline.model import Model, ModelFactory
+from millrace.models.pipeline.promotion_checks import check_promotion
 from millrace.models.pipeline.record_parts import OF_ID, OF_RECORD, EventId, Part, id_parts
 from millrace.models.pipeline.seeds import missing_seeds, seeded
 from millrace.models.pipeline.sources import LabelSource, Source, check_sources, of_one_topic
@@ -275,12 +276,11 @@ class Pipeline:
         self._check_sources()
         self._check_label_default()
         self._check_label_conflicts()
-        self._check_promotion()
         self._check_models()
         self._check_metrics()
         self._check_features()
         self._check_drift()
-        self._check_comparison()
+        check_promotion(self)
 
     @cached_property
     def event_schema(self) -> EventSchema:
@@ -434,38 +434,6 @@ class Pipeline:
             where = f"where scope is {self.scope!s}"
             has_key = each.key is not None or not needs_key
             require(has_key, f"key of LabelSource({each.topic!r}) {must} {where}", each.key)
-
-    def _check_promotion(self) -> None:
-        if self.promotion is None:
-            return
-        is_one = isinstance(self.promotion, Promotion)
-        require(is_one, "promotion must be Promotion(...), or None", self.promotion)
-        wait = self.promotion.wait
-        if wait is not None:
-            longest = "pending.ttl" if self.label_default is None else "label_default.after"
-            must = f"promotion.wait must be at most {longest}, {self.longest_wait}"
-            require(wait <= self.longest_wait, must, wait)
-        if self.promotion.is_off:
-            return
-        if self.learns_without_labels:
-            raise DefinitionError(
-                "promotion.policy must be 'off' where models learn without labels: nothing says"
-                " which of them is better"
-            )
-        if self.task is Task.ANOMALY and not callable(self.promotion.metric):
-            raise DefinitionError(
-                "promotion.policy must be 'off' with the task anomaly, unless promotion.metric is a"
-                " function: how far a score is from the label says little about a ranking"
-            )
-
-    def _check_comparison(self) -> None:
-        task, loss = Task(self.task), self.comparison_loss
-        require(task in loss.tasks, f"promotion.metric must be for the task {task}", loss.name)
-        group = self.comparison.group
-        if group is not None:
-            known = [name for each in self.features for name in each.names]
-            known += [self.key] if isinstance(self.key, str) else []
-            one_of("promotion.group must be a feature, or the key", group, known)
 
     def _check_label_default(self) -> None:
         default = self.label_default

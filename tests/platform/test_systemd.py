@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import NOT_TESTED
+
 pytestmark = pytest.mark.platform
 
 UNIT = Path(__file__).parents[2] / "deploy/systemd/millrace.service"
@@ -21,7 +23,7 @@ def analyze() -> str:
     """Give the path of systemd-analyze, or skip, and say why."""
     found = shutil.which("systemd-analyze")
     if found is None:
-        pytest.skip("NOT TESTED WITH SYSTEMD: there is no systemd-analyze on PATH")
+        pytest.skip(f"{NOT_TESTED} WITH SYSTEMD: there is no systemd-analyze on PATH")
     return found
 
 

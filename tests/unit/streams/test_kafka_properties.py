@@ -10,6 +10,7 @@ import confluent_kafka
 import pytest
 
 from millrace.streams.kafka_properties import PROPERTIES, RESERVED, for_clients, problem
+from tests.conftest import NOT_TESTED
 
 NO_TEXT = re.compile(
     r"_cb$|^(opaque|default_topic_conf|interceptors|enabled_events|msg_order_cmp|builtin\.features"
@@ -23,7 +24,7 @@ def librdkafka(tmp_path: Path) -> dict[str, tuple[str, str]]:
     folder = Path(confluent_kafka.__file__).parent.parent / "confluent_kafka.libs"
     libraries = [*folder.glob("librdkafka*")]
     if not libraries:
-        pytest.skip("confluent-kafka was built against the system's librdkafka")
+        pytest.skip(f"{NOT_TESTED} WITH THE PROPERTIES OF LIBRDKAFKA: it is the system's")
     library, c = ctypes.CDLL(str(libraries[0])), ctypes.CDLL(None)
     c.fopen.restype = ctypes.c_void_p
     file = ctypes.c_void_p(c.fopen(str(tmp_path / "list").encode(), b"w"))

@@ -218,9 +218,7 @@ def test_another_champion_begins_another_block(pipeline: Pipeline, make_vector: 
     assert (last["rival"], last["difference"]) == ("no", -50.0)
 
 
-def test_a_command_that_changes_models_orders_blocks(
-    pipeline: Pipeline, make_vector: Make
-) -> None:
+def test_a_command_that_changes_models_orders_blocks(pipeline: Pipeline, make_vector: Make) -> None:
     """It begins no block: one has the number of the last such command before its first event."""
     task, control = make_task(pipeline), Control(pipeline)
     events = [make_vector(f"e{n}", time_ms(n), label=n % 4 == 0) for n in range(300)]
