@@ -75,7 +75,8 @@ def _facts(report: Report, pipeline: Pipeline) -> Iterator[str]:
     )
     for reason, detail in report["first_rejects"].items():
         yield f"  the first {reason}: {detail}"
-    yield f"{report['alerts']:,} alerts{_reasons(report['alerts_by_source'])}"
+    alerts = "1 alert" if report["alerts"] == 1 else f"{report['alerts']:,} alerts"
+    yield f"{alerts}{_reasons(report['alerts_by_source'])}"
     yield from _served(report["served"], pipeline)
     ran = report["chain"] if report["chain"] == IN_MEMORY else f"chain {report['chain']}"
     yield (
