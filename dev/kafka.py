@@ -18,6 +18,7 @@ import argparse
 import base64
 import fcntl
 import os
+import random
 import re
 import signal
 import socket
@@ -52,11 +53,24 @@ JVM_FLAGS = (
 )
 
 
+# Below what systems give to outgoing connections, so that none of those takes the port before
+# whoever asked for it listens there.
+_PORTS = range(15_000, 32_000)
+_GIVEN: set[int] = set()
+
+
 def free_port() -> int:
-    """Return a TCP port that nothing on the loopback interface uses at this moment."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    """Return a TCP port on the loopback interface, another one at each call.
+
+    Nothing uses it at this moment.
+    """
+    while True:
+        port = random.choice(_PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((HOST, port))
+            if port not in _GIVEN:
+                _GIVEN.add(port)
+                return port
 
 
 class KafkaBroker:
