@@ -108,6 +108,8 @@ class Example(TypedDict):
     features: Features
     label: LabelValue | None
     label_delay_ms: int | None
+    block: int | None
+    settled: int
     predicted: dict[str, Predicted]
 
 

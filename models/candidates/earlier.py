@@ -21,11 +21,10 @@ class Replacement:
     _task: Task
     _trial: int
     _learned: int
-    _advantage: float
 
     def as_challenger(self, incumbent: str, version: int) -> Challenger:
-        """Return the challenger that it stands for, at the same place of its trial."""
-        trial = Trial(self._trial, self._learned, self._advantage)
+        """Return the challenger that it stands for: it has learned as much; it is compared anew."""
+        trial = Trial(self._trial, learned=self._learned)
         candidate = Candidate(self.model, self._task)
         return Challenger(incumbent, version - self._learned, candidate, trial)
 

@@ -17,7 +17,6 @@ from millrace.models.candidates.model_set import ModelSet
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.fate import Fate
 from millrace.models.pipeline.on_change import MadeBy, is_same_model
-from millrace.models.selection.trial import Trial
 
 Names: TypeAlias = tuple[str, ...]
 
@@ -76,6 +75,7 @@ class Heir:
             if challenger is not None and self._is_same(name, challenger.candidate, made_by):
                 models.challengers[name] = challenger
                 challenger.candidate.go_on(None, seen(challenger.candidate.sees, names))
+                challenger.go_on(self.pipeline)
             old = None if name in begun else candidates.get(name)
             if old is None:
                 models.candidates[name] = self._fresh(models, name)
@@ -110,9 +110,10 @@ class Heir:
             return Fate.GOES_ON
         if name not in self.since:  # a release before has not noted what replaces
             return self._replace(models, name)
-        trial = Trial(self.pipeline.drift.replacement_after)
-        fresh = self._fresh(models, name)
-        models.challengers[name] = Challenger(name, of_deploy(self.since[name]), fresh, trial)
+        since = of_deploy(self.since[name])
+        models.challengers[name] = Challenger.of(
+            name, since, self._fresh(models, name), self.pipeline
+        )
         return Fate.CHALLENGES
 
     def _replace(self, models: ModelSet, name: str) -> Fate:

@@ -25,7 +25,7 @@ from millrace.models.pipeline.model import Model
 from millrace.models.pipeline.on_change import MadeBy
 from millrace.models.pipeline.tasks import Task
 from millrace.models.sealed import Fields, Lost
-from millrace.models.selection.trial import Trial, Verdict
+from millrace.models.selection.trial import Verdict
 from millrace.models.user_code import PASSED_ON
 from millrace.schemas.records import Features, LabelValue, Predicted
 
@@ -333,16 +333,15 @@ class ModelSet:
         return [name for name in dict.fromkeys(found) if name not in self.challengers]
 
     def compare(
-        self, predicted: Mapping[str, Predicted], losses: Mapping[str, float]
+        self, losses: Mapping[str, float | None], block: int | None, settled: int
     ) -> list[Challenger]:
         """Compare challengers at a labelled event; one that has won takes its incumbent's place.
 
         Parameters
         ----------
-        predicted
-            What each candidate predicted at the event.
-        losses
-            Loss of each candidate that made a prediction, by name.
+        losses, block, settled
+            What each candidate lost at the event, and where that is in the order of events; see
+            `Challenger.compare`.
 
         Returns
         -------
@@ -351,7 +350,7 @@ class ModelSet:
         """
         decided = []
         for name, challenger in [*self.challengers.items()]:
-            challenger.compare(predicted, losses)
+            challenger.compare(losses, block, settled)
             if challenger.verdict is Verdict.UNDECIDED:
                 continue
             if challenger.verdict is Verdict.LOST and challenger.stays:
@@ -409,6 +408,11 @@ class ModelSet:
             raise raised
 
     @property
+    def rivals(self) -> set[str]:
+        """The names of challengers, and of those whose places they compete for."""
+        return {name for each in self.challengers.values() for name in (each.incumbent, each.name)}
+
+    @property
     def challengers_that_stay(self) -> list[str]:
         """The candidates with which one competes that a deploy brought."""
         return [name for name, each in self.challengers.items() if each.stays]
@@ -454,8 +458,7 @@ class ModelSet:
     def _challenge(self, name: str, since: int | str, pipeline: Pipeline) -> None:
         probabilities = _compares_probabilities(pipeline)
         candidate = Candidate(pipeline.fresh_model(name), self.task, probabilities)
-        trial = Trial(pipeline.drift.replacement_after)
-        self.challengers[name] = Challenger(name, since, candidate, trial)
+        self.challengers[name] = Challenger.of(name, since, candidate, pipeline)
 
     def _ask(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from math import inf
@@ -76,6 +76,20 @@ class ComparisonLoss:
             return None
         found = self.one(label, value, predicted["probabilities"])
         return found if found < inf else None
+
+    def of_each(
+        self, label: LabelValue, predicted: Mapping[str, Predicted]
+    ) -> dict[str, float | None]:
+        """Return the loss of each prediction of an event, by the names of these.
+
+        Where a function of the user's fails for one of them, there is none of any.
+        """
+        failures: dict[int, BaseException] = {}
+        found = {
+            name: self.column([label], [each["value"]], [each["probabilities"]], failures)[0]
+            for name, each in predicted.items()
+        }
+        return dict.fromkeys(found) if failures else found
 
     def column(
         self,

@@ -1,15 +1,28 @@
-"""The test that a challenger must pass: lower losses than the incumbent.
+"""The test that a challenger must pass to take the place of its incumbent.
 
-Both predict the same events, before either has learned from them. The rule here is simple: after
-a warm-up, any advantage in the sum of losses wins. A valid statistical test needs no more than
-this interface.
+Both predict the same events, before either has learned from them. The challenger first learns from
+some examples, its warm-up; then it wins where it is proven better, by the test that champions are
+chosen by (`e_process`), without a margin. Losses are taken in the order of the events: by blocks,
+each once nothing of it or of an earlier one can change.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum, auto
+from math import log
 
 from millrace.models.sealed import Fields
+from millrace.models.selection.alpha_spending import alpha_share
+from millrace.models.selection.evidence import Evidence
+
+MIN_LABELS = 50
+"""Labelled events that are compared at least."""
+
+MOST_LABELS = 5_000
+"""Labelled events after which a challenger that is not proven better has lost."""
+
+_AT_A_TIME = 10  # labelled events after which one looks again
+_TIMES_LOSS = 5.0  # of the incumbent's mean loss in the warm-up: such a loss counts as 1
 
 
 class Verdict(StrEnum):
@@ -23,16 +36,19 @@ class Verdict(StrEnum):
 class Trial:
     """Compares a challenger with the incumbent on events that both have predicted.
 
-    The challenger learns from half of the examples before it predicts, and is then compared on as
-    many events, though on one at least.
+    A loss is in [0, 1]. Where it is not by itself, five times what the incumbent lost on average in
+    the warm-up counts as 1; so does an event for which there is no prediction.
 
     Parameters
     ----------
     examples
-        How many the challenger has learned from at the decision, where labels come at once.
-    learned, advantage
-        Where the trial starts: examples learned already, and by how much the sum of the
-        challenger's losses is below the incumbent's.
+        The challenger learns from half as many before it predicts, and from one at least.
+    alpha
+        The chance that a challenger wins, in this trial or when it begins again, that is no better.
+    is_bounded
+        Whether losses are in [0, 1] by themselves.
+    ends
+        Whether a challenger that is not proven better has lost in the end.
 
     Examples
     --------
@@ -40,38 +56,70 @@ class Trial:
     >>> trial.count_learned()
     >>> trial.is_warm
     True
-    >>> trial.compare(incumbent_loss=1.0, challenger_loss=0.0)
-    >>> trial.verdict
-    <Verdict.WON: 'won'>
+    >>> for block in range(6):
+    ...     for _ in range(10):
+    ...         trial.compare(block, incumbent_loss=1.0, challenger_loss=0.0)
+    ...     trial.settle(before=block)
+    ...     print(trial.evidence["compared"], trial.verdict)
+    0 undecided
+    10 undecided
+    20 undecided
+    30 undecided
+    40 undecided
+    50 won
     """
 
-    _unanswered = 0  # not in what 0.1 saved
-
-    def __init__(self, examples: int, learned: int = 0, advantage: float = 0.0) -> None:
+    def __init__(
+        self,
+        examples: int,
+        alpha: float = 0.05,
+        *,
+        is_bounded: bool = True,
+        ends: bool = True,
+        learned: int = 0,
+    ) -> None:
         self._warm_up = examples - examples // 2
-        self._to_compare = max(examples // 2, 1)
+        self._alpha = alpha
+        self._is_bounded = is_bounded
+        self._ends = ends
+        self._round = 1
+        self._restart(learned)
+
+    def _restart(self, learned: int = 0) -> None:
         self._learned = learned
-        self._compared = max(learned - self._warm_up, 0)
-        self._advantage = advantage
-        self._unanswered = 0  # events that only the challenger predicted
+        self._scale = [0.0, 0.0]  # the incumbent's losses in the warm-up: their number and sum
+        self._waiting: dict[int, list[float]] = {}  # block to count, sum and sum of squares
+        self._settled = [0.0, 0.0, 0.0]  # the same of events that nothing waits for
+        self._evidence = Evidence()
+        self.verdict = Verdict.UNDECIDED
 
     def to_fields(self) -> dict[str, object]:
         """Return what is saved of it."""
         return {
             "warm_up": self._warm_up,
-            "to_compare": self._to_compare,
+            "alpha": self._alpha,
+            "is_bounded": self._is_bounded,
+            "ends": self._ends,
+            "round": self._round,
             "learned": self._learned,
-            "compared": self._compared,
-            "advantage": self._advantage,
-            "unanswered": self._unanswered,
+            "scale": [*self._scale],
+            "waiting": [[block, *sums] for block, sums in self._waiting.items()],
+            "settled": [*self._settled],
+            "evidence": self._evidence.to_fields(),
         }
 
     @classmethod
     def from_fields(cls, fields: Fields) -> Trial:
         """Return the trial that was saved, at the same place."""
-        trial = cls(examples=0)
-        for name, value in fields.items():
-            setattr(trial, f"_{name}", value)
+        trial = cls(0, learned=fields["learned"])
+        trial._warm_up = fields["warm_up"]
+        if "evidence" not in fields:  # any lower sum of losses won: it is compared anew
+            return trial
+        trial._alpha, trial._round = fields["alpha"], fields["round"]
+        trial._is_bounded, trial._ends = fields["is_bounded"], fields["ends"]
+        trial._scale, trial._settled = [*fields["scale"]], [*fields["settled"]]
+        trial._waiting = {block: sums for block, *sums in fields["waiting"]}
+        trial._evidence = Evidence.from_fields(fields["evidence"])
         return trial
 
     @property
@@ -80,40 +128,88 @@ class Trial:
         return self._learned >= self._warm_up
 
     def begin_again(self) -> None:
-        """Begin anew, as if nothing had been compared or learned."""
-        self._learned = self._compared = self._unanswered = 0
-        self._advantage = 0.0
+        """Begin anew, as if nothing had been compared or learned; a falling share of alpha is left.
+
+        So the chance of a win by mistake is at most alpha however often it begins again.
+        """
+        self._round += 1
+        self._restart()
 
     def count_learned(self) -> None:
         """Count an example that the challenger has learned from."""
         self._learned += 1
 
-    def compare(self, incumbent_loss: float | None, challenger_loss: float | None) -> None:
-        """Compare two predictions of one event.
+    def note_warm_up(self, incumbent_loss: float | None) -> None:
+        """Note what the incumbent lost at an event that the challenger did not predict."""
+        if incumbent_loss is not None and not self._has_compared:
+            self._scale[0] += 1
+            self._scale[1] += incumbent_loss
 
-        A loss is None where there was no prediction: the event counts, and is no advantage. But an
-        incumbent that did not predict most of the events that the challenger predicted has lost.
+    def compare(
+        self, block: int, incumbent_loss: float | None, challenger_loss: float | None
+    ) -> None:
+        """Compare two predictions of one event of a block.
+
+        A loss is None where there was no prediction.
         """
-        self._compared += 1
-        if incumbent_loss is not None and challenger_loss is not None:
-            self._advantage += incumbent_loss - challenger_loss
-        elif challenger_loss is not None:
-            self._unanswered += 1
+        difference = self._share(incumbent_loss) - self._share(challenger_loss)
+        _add(self._waiting.setdefault(block, [0.0, 0.0, 0.0]), 1, difference, difference**2)
+
+    def settle(self, before: int) -> None:
+        """Take what was compared in blocks before one; nothing of these can change any more."""
+        waiting, settled = self._waiting, self._settled
+        while waiting and (first := min(waiting)) < before:
+            _add(settled, *waiting.pop(first))
+        if settled[0] >= _AT_A_TIME:
+            count, total, squares = settled
+            self._evidence.add(int(count), total, squares)
+            self._settled = [0.0, 0.0, 0.0]
+            self.verdict = self._found()
 
     @property
     def evidence(self) -> dict[str, float]:
-        """What the verdict rests on: what was compared, and with which result."""
+        """What the verdict rests on: what was compared, and with which result.
+
+        `advantage` is by how much the challenger's mean loss is lower, `log_e_value` is to be
+        compared with minus the logarithm of `alpha`.
+        """
         return {
             "learned": self._learned,
-            "compared": self._compared,
-            "unanswered": self._unanswered,
-            "advantage": self._advantage,
+            "compared": self._evidence.n,
+            "advantage": self._evidence.mean,
+            "log_e_value": self._evidence.log_e(),
+            "alpha": self._share_of_alpha,
         }
 
     @property
-    def verdict(self) -> Verdict:
-        """Which of the two is to predict from now on, once that is decided."""
-        if self._compared < self._to_compare:
+    def _has_compared(self) -> bool:
+        return bool(self._evidence.n or self._settled[0] or self._waiting)
+
+    @property
+    def _share_of_alpha(self) -> float:
+        return alpha_share(self._alpha, self._round, challengers=1)
+
+    def _share(self, loss: float | None) -> float:
+        """Return a loss in [0, 1]."""
+        if loss is None:
+            return 1.0
+        if self._is_bounded:
+            return loss
+        count, total = self._scale
+        bound = _TIMES_LOSS * total / count if count else 0.0
+        return min(loss / bound, 1.0) if bound else float(loss > 0)
+
+    def _found(self) -> Verdict:
+        """Return which of the two is to predict from now on, once that is decided."""
+        evidence, enough = self._evidence, -log(self._share_of_alpha)
+        if evidence.n < MIN_LABELS:
             return Verdict.UNDECIDED
-        has_won = self._advantage > 0 or 2 * self._unanswered > self._compared
-        return Verdict.WON if has_won else Verdict.LOST
+        if evidence.log_e() >= enough:
+            return Verdict.WON
+        is_over = self._ends and evidence.n >= MOST_LABELS
+        return Verdict.LOST if is_over or evidence.log_e_worse() >= enough else Verdict.UNDECIDED
+
+
+def _add(sums: list[float], *more: float) -> None:
+    for at, each in enumerate(more):
+        sums[at] += each

@@ -75,6 +75,12 @@ class EventBlocks:
         """What is remembered of earlier blocks."""
         return self._queue.progress
 
+    @property
+    def settled(self) -> int:
+        """Number of a block; nothing waits of those before it, or has waited for too long."""
+        number = self._queue.oldest
+        return number if self._queue[number]["waiting"] else number + 1
+
     def inherit(self, before: EventBlocks) -> None:
         """Go on with what another one keeps; what comes is of another block."""
         self._queue.inherit(before._queue)

@@ -65,6 +65,8 @@ def _example(joined: Joined) -> Example:
         "event_time_ms": event_time_ms,
         "label": joined.label,
         "label_delay_ms": None if label_time_ms is None else label_time_ms - event_time_ms,
+        "block": joined.block,
+        "settled": joined.settled,
         "predicted": joined.predicted,
         "features": vector["features"],
     }

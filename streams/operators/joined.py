@@ -40,6 +40,10 @@ class Joined(NamedTuple):
         How much the slice had led to before.
     met
         Of the record at whose place they met: the later one of event and label.
+    block
+        In which block of events it is; None where that one has been published, or is unknown.
+    settled
+        Of the blocks before this one, nothing waits any more.
     """
 
     vector: FeatureVector
@@ -50,6 +54,8 @@ class Joined(NamedTuple):
     origin: Origin
     place: int
     met: Origin
+    block: int | None = None
+    settled: int = 0
 
 
 class JoinedColumns:

@@ -23,6 +23,7 @@ from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.tasks import Task
 from millrace.schemas.records import Fate, FeatureVector, Label, LabelValue, Predicted
 from millrace.streams.operators.base import Reading, Tally
+from millrace.streams.operators.block_state import LATE
 from millrace.streams.operators.classes import Classes
 from millrace.streams.operators.columns import OutcomeColumns
 from millrace.streams.operators.ended_events import EndedEvents
@@ -278,7 +279,8 @@ class LabelJoin:
         self._blocks.note_joined(block, _delay_ms(self._watermark.time_ms, joined.vector))
         self._ended.add(joined.vector["event_id"], joined.label)
         self._outcomes.joined([joined])
-        return self._train(joined)
+        known = None if block == LATE else block
+        return self._train(joined._replace(block=known, settled=self._blocks.settled))
 
     def _train(self, joined: Joined) -> list[Record]:
         self._joined.append(joined)

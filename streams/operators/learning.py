@@ -469,8 +469,10 @@ class LearningOperator(RecordOperator):
     def _compare(self, joined: Joined, scope_key: str, models: ModelSet) -> list[Record]:
         assert joined.label is not None
         self.models.mark_changed(scope_key)
-        lost = losses(self._task, joined.label, joined.predicted)
-        return self._ended(models.compare(joined.predicted, lost), joined, scope_key)
+        compared = {name: each for name, each in joined.predicted.items() if name in models.rivals}
+        lost = self.pipeline.comparison_loss.of_each(joined.label, compared)
+        ended = models.compare(lost, joined.block, joined.settled)
+        return self._ended(ended, joined, scope_key)
 
     def _ended(
         self, challengers: Iterable[Challenger], joined: Joined, scope_key: str
@@ -528,7 +530,18 @@ def _joined(example: Example, origin: Origin, place: int) -> Joined:
         "label": example["label"],
         "features": example["features"],
     }
-    return Joined(vector, example["predicted"], example["label"], None, None, origin, place, origin)
+    return Joined(
+        vector,
+        example["predicted"],
+        example["label"],
+        label_time_ms=None,
+        source=None,
+        origin=origin,
+        place=place,
+        met=origin,
+        block=example["block"],
+        settled=example["settled"],
+    )
 
 
 def _event(joined: Joined, scope_key: str) -> Found:

@@ -22,8 +22,8 @@ Found = Mapping[str, object]
 
 _TRIAL = "rule:drift.replacement_after"
 _ENDED = {
-    Verdict.WON: "the challenger has lower losses",
-    Verdict.LOST: "the challenger has no lower losses",
+    Verdict.WON: "the challenger is proven better",
+    Verdict.LOST: "the challenger is proven worse, or has not been proven better for long",
     Verdict.UNDECIDED: "the challenger raised an exception when it learned",
 }
 
