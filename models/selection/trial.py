@@ -9,7 +9,8 @@ each once nothing of it or of an earlier one can change.
 from __future__ import annotations
 
 from enum import StrEnum, auto
-from math import log
+from math import inf, log
+from statistics import mean, median
 
 from millrace.models.sealed import Fields
 from millrace.models.selection.alpha_spending import alpha_share
@@ -22,7 +23,7 @@ MOST_LABELS = 5_000
 """Labelled events after which a challenger that is not proven better has lost."""
 
 _AT_A_TIME = 10  # labelled events after which one looks again
-_TIMES_LOSS = 5.0  # of the incumbent's mean loss in the warm-up: such a loss counts as 1
+_TIMES_LOSS = 5.0  # of the incumbent's usual loss in the warm-up: such a loss counts as 1
 
 
 class Verdict(StrEnum):
@@ -36,8 +37,9 @@ class Verdict(StrEnum):
 class Trial:
     """Compares a challenger with the incumbent on events that both have predicted.
 
-    A loss is in [0, 1]. Where it is not by itself, five times what the incumbent lost on average in
-    the warm-up counts as 1; so does an event for which there is no prediction.
+    A loss is in [0, 1]. Where it is not by itself, five times the incumbent's median loss in the
+    warm-up counts as 1 (its mean loss where the median is 0). Where the incumbent made no
+    prediction then, any prediction counts as 0. An event without a prediction counts as 1.
 
     Parameters
     ----------
@@ -87,7 +89,8 @@ class Trial:
 
     def _restart(self, learned: int = 0) -> None:
         self._learned = learned
-        self._scale = [0.0, 0.0]  # the incumbent's losses in the warm-up: their number and sum
+        self._in_warm_up: list[float] = []  # what the incumbent lost
+        self._bound = 1.0 if self._is_bounded else None
         self._waiting: dict[int, list[float]] = {}  # block to count, sum and sum of squares
         self._settled = [0.0, 0.0, 0.0]  # the same of events that nothing waits for
         self._evidence = Evidence()
@@ -102,7 +105,8 @@ class Trial:
             "ends": self._ends,
             "round": self._round,
             "learned": self._learned,
-            "scale": [*self._scale],
+            "in_warm_up": [*self._in_warm_up],
+            "bound": self._bound,
             "waiting": [[block, *sums] for block, sums in self._waiting.items()],
             "settled": [*self._settled],
             "evidence": self._evidence.to_fields(),
@@ -117,7 +121,8 @@ class Trial:
             return trial
         trial._alpha, trial._round = fields["alpha"], fields["round"]
         trial._is_bounded, trial._ends = fields["is_bounded"], fields["ends"]
-        trial._scale, trial._settled = [*fields["scale"]], [*fields["settled"]]
+        trial._in_warm_up, trial._bound = [*fields["in_warm_up"]], fields["bound"]
+        trial._settled = [*fields["settled"]]
         trial._waiting = {block: sums for block, *sums in fields["waiting"]}
         trial._evidence = Evidence.from_fields(fields["evidence"])
         return trial
@@ -141,9 +146,8 @@ class Trial:
 
     def note_warm_up(self, incumbent_loss: float | None) -> None:
         """Note what the incumbent lost at an event that the challenger did not predict."""
-        if incumbent_loss is not None and not self._has_compared:
-            self._scale[0] += 1
-            self._scale[1] += incumbent_loss
+        if incumbent_loss is not None and self._bound is None:
+            self._in_warm_up.append(incumbent_loss)
 
     def compare(
         self, block: int, incumbent_loss: float | None, challenger_loss: float | None
@@ -152,7 +156,9 @@ class Trial:
 
         A loss is None where there was no prediction.
         """
-        difference = self._share(incumbent_loss) - self._share(challenger_loss)
+        if self._bound is None:
+            self._bound, self._in_warm_up = _bound_by(self._in_warm_up), []
+        difference = _share(incumbent_loss, self._bound) - _share(challenger_loss, self._bound)
         _add(self._waiting.setdefault(block, [0.0, 0.0, 0.0]), 1, difference, difference**2)
 
     def settle(self, before: int) -> None:
@@ -182,22 +188,8 @@ class Trial:
         }
 
     @property
-    def _has_compared(self) -> bool:
-        return bool(self._evidence.n or self._settled[0] or self._waiting)
-
-    @property
     def _share_of_alpha(self) -> float:
         return alpha_share(self._alpha, self._round, challengers=1)
-
-    def _share(self, loss: float | None) -> float:
-        """Return a loss in [0, 1]."""
-        if loss is None:
-            return 1.0
-        if self._is_bounded:
-            return loss
-        count, total = self._scale
-        bound = _TIMES_LOSS * total / count if count else 0.0
-        return min(loss / bound, 1.0) if bound else float(loss > 0)
 
     def _found(self) -> Verdict:
         """Return which of the two is to predict from now on, once that is decided."""
@@ -208,6 +200,20 @@ class Trial:
             return Verdict.WON
         is_over = self._ends and evidence.n >= MOST_LABELS
         return Verdict.LOST if is_over or evidence.log_e_worse() >= enough else Verdict.UNDECIDED
+
+
+def _bound_by(losses: list[float]) -> float:
+    """Return the loss that counts as 1."""
+    if not losses:
+        return inf
+    return _TIMES_LOSS * (median(losses) or mean(losses))
+
+
+def _share(loss: float | None, bound: float) -> float:
+    """Return a loss in [0, 1]."""
+    if loss is None:
+        return 1.0
+    return min(loss / bound, 1.0) if bound else float(loss > 0)
 
 
 def _add(sums: list[float], *more: float) -> None:

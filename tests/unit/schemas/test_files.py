@@ -59,6 +59,8 @@ def test_an_example_of_release_0_1_is_read_as_today() -> None:
         "event_time_ms": 300,
         "label": True,
         "label_delay_ms": -1,
+        "block": None,
+        "settled": 0,
         "predicted": {
             "tree": {"value": False, "probabilities": {"False": 0.75, "True": 0.25}},
             "mine": {"value": None, "probabilities": {}},

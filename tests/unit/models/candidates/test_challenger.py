@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import pytest
 from river.dummy import NoChangeClassifier
+from river.naive_bayes import GaussianNB
 
 from millrace.models.candidates.candidate import Candidate
 from millrace.models.candidates.challenger import Challenger
 from millrace.models.candidates.incumbents import incumbent_of
 from millrace.models.pipeline.tasks import Task
-from millrace.models.selection.trial import Trial, Verdict
-from millrace.schemas.records import Predicted
+from millrace.models.selection.promotion import Promotion
+from millrace.models.selection.trial import MIN_LABELS, Trial, Verdict
 
 X = {"a": 1.0}
-RIGHT, WRONG = Predicted(value=True, probabilities={}), Predicted(value=False, probabilities={})
-NOTHING = Predicted(value=None, probabilities={})
 
 
 def challenger(examples: int = 2, since: int = 7) -> Challenger:
@@ -62,27 +61,78 @@ def test_a_challenger_learns():
     assert made.model is made.candidate.model
 
 
+NAMES = "tree", "tree.challenger@7"
+
+
 @pytest.mark.parametrize(
     ("losses", "verdict"),
     [
-        ({"tree": 1.0, "tree.challenger@7": 0.0}, Verdict.WON),
-        ({"tree": 0.0, "tree.challenger@7": 1.0}, Verdict.LOST),
-        ({"tree": 1.0}, Verdict.LOST),
-        ({"tree.challenger@7": 0.0}, Verdict.WON),
-        ({}, Verdict.LOST),
+        ((1.0, 0.0), Verdict.WON),
+        ((0.0, 1.0), Verdict.LOST),
+        ((1.0, None), Verdict.UNDECIDED),
+        ((0.0, None), Verdict.LOST),
+        ((None, 0.0), Verdict.WON),
+        ((None, None), Verdict.UNDECIDED),
     ],
 )
-def test_an_event_that_both_predicted_is_compared(losses, verdict):
-    """An incumbent that did not predict has lost to one that did; a challenger never wins so."""
+def test_events_that_both_predicted_are_compared(losses, verdict):
+    """Who made no prediction lost as much as is possible."""
     made = warm()
-    made.compare({"tree": WRONG, "tree.challenger@7": RIGHT}, losses)
+    for _ in range(MIN_LABELS):
+        made.compare(dict(zip(NAMES, losses, strict=True)), block=3, settled=4)
     assert made.verdict is verdict
 
 
-@pytest.mark.parametrize("other", [{}, {"tree.challenger@6": RIGHT}])
+@pytest.mark.parametrize("other", [(), ("tree.challenger@6",)])
 def test_an_event_that_the_challenger_did_not_predict_is_not_compared(other):
     """Nor one that an earlier challenger for the same place predicted."""
     made = warm()
-    losses = {"tree": 1.0} | dict.fromkeys(other, 0.0)
-    made.compare({"tree": WRONG, **other}, losses)
+    for _ in range(MIN_LABELS):
+        made.compare({"tree": 1.0} | dict.fromkeys(other, 0.0), block=3, settled=4)
     assert made.verdict is Verdict.UNDECIDED
+    assert made.evidence["compared"] == 0
+
+
+@pytest.mark.parametrize(("block", "settled"), [(None, 4), (3, 3)])
+def test_an_event_counts_once_its_block_is_settled(block, settled):
+    """One whose block was published before its label came never does."""
+    made = warm()
+    for _ in range(MIN_LABELS):
+        made.compare({"tree": 1.0, "tree.challenger@7": 0.0}, block, settled)
+    assert made.evidence["compared"] == 0
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "compared"),
+    [(None, None, 10), (None, "brier", 0), ("brier", "brier", 10), ("brier", None, 0)],
+)
+def test_under_another_definition_the_same_loss_counts(make_pipeline, before, after, compared):
+    """What was compared by another one does not; what was learned does."""
+
+    def definition(metric):
+        promotion = None if metric is None else Promotion(metric=metric)
+        return make_pipeline({"tree": GaussianNB}, promotion=promotion)
+
+    model = Candidate(NoChangeClassifier(), Task.BINARY)
+    made = Challenger.of("tree", 7, model, definition(before))
+    while not made.predicts:
+        made.learn(X, True)
+    for _ in range(10):
+        made.compare({"tree": 1.0, "tree.challenger@7": 0.0}, 0, 1)
+    made.go_on(definition(after))
+    assert made.predicts
+    assert made.evidence["compared"] == compared
+
+
+def test_a_function_of_a_new_definition_is_another_loss(make_pipeline):
+    """Though it has the same name."""
+
+    def loss(label, value, probabilities):
+        return float(label != value)
+
+    pipeline = make_pipeline({"tree": GaussianNB}, promotion=Promotion(metric=loss))
+    made = Challenger.of("tree", 7, Candidate(GaussianNB(), Task.BINARY), pipeline)
+    for _ in range(10):
+        made.compare({"tree": 1.0, "tree.challenger@7": 0.0}, 0, 1)
+    made.go_on(pipeline)
+    assert made.evidence["compared"] == 0

@@ -17,11 +17,11 @@ from river import (
     tree,
 )
 
-from millrace.models.candidates.losses import losses
 from millrace.models.candidates.model_set import ModelSet, NoPredictionError
 from millrace.models.monitoring.drift import DriftPolicy, DriftSettings
-from millrace.models.pipeline.comparison_losses import comparison_loss
+from millrace.models.pipeline.comparison_losses import comparison_loss, own_loss
 from millrace.models.pipeline.tasks import Task
+from millrace.models.selection.trial import MIN_LABELS, MOST_LABELS, Verdict
 from millrace.schemas.records import Predicted
 
 X = {"a": 1.0, "b": -2.0}
@@ -83,10 +83,15 @@ class Slow(base.Classifier):
         return self.learned >= 5
 
 
+def compare(models: ModelSet, label: object, predicted: dict[str, Predicted]) -> None:
+    """Compare what was predicted at an event; no event before it waits for its label."""
+    models.compare(own_loss(models.task).of_each(label, predicted), block=0, settled=1)
+
+
 def step(models: ModelSet, label: object, **x: float) -> dict[str, Predicted]:
     """Let the models predict an event and learn it; return what they predicted."""
     predicted = models.predict(X | x)
-    models.compare(predicted, losses(models.task, label, predicted))
+    compare(models, label, predicted)
     models.learn(X | x, label)
     return predicted
 
@@ -275,7 +280,7 @@ class TestHandlingDrift:
         """The policy `replace` swaps the models once the trial is decided, and not before."""
         models, definition = trained(examples=10)
         models.handle_drift("own", DriftPolicy.REPLACE, definition)
-        assert run(models, False, 12) == [True] * 10 + [False] * 2
+        assert run(models, False, 57) == [True] * (5 + MIN_LABELS) + [False] * 2
         assert models.challengers == {}
         assert [*models.predict(X)] == ["own"]
 
@@ -287,11 +292,11 @@ class TestHandlingDrift:
         assert names == [[], [], ["own.challenger@1"]]
 
     def test_a_challenger_without_advantage_is_dropped(self, trained):
-        """A tie keeps the incumbent."""
+        """A tie keeps the incumbent, and does not go on for ever."""
         models, definition = trained(examples=4)
         own = models.models["own"]
         models.handle_drift("own", DriftPolicy.REPLACE, definition)
-        assert run(models, True, 6) == [True] * 6
+        assert run(models, True, 2 + MOST_LABELS) == [True] * (2 + MOST_LABELS)
         assert models.models["own"] is own
         assert models.challengers == {}
 
@@ -300,19 +305,19 @@ class TestHandlingDrift:
         models, definition = trained(examples=10)
         models.handle_drift("own", DriftPolicy.REPLACE, definition)
         run(models, False, 1)
-        assert run(models, True, 12) == [True] * 12
+        assert run(models, True, 54) == [True] * 54
         assert models.challengers == {}
 
-    def test_only_the_second_half_of_a_trial_counts(self, make_pipeline):
+    def test_the_warm_up_does_not_count(self, make_pipeline):
         """A challenger is not judged by what it predicted while it had learned little."""
         definition = make_pipeline({"own": Slow}, drift=DriftSettings(replacement_after=10))
         models = ModelSet(definition)
         models.handle_drift("own", DriftPolicy.REPLACE, definition)
         incumbent = models.models["own"]
-        for i in range(10):
-            own = Predicted(value=i != 7, probabilities={})
+        for i in range(5 + MIN_LABELS):
+            own = Predicted(value=i < 5, probabilities={})
             predicted = models.predict(X) | {"own": own}
-            models.compare(predicted, losses(models.task, True, predicted))
+            compare(models, True, predicted)
             models.learn(X, True)
         assert models.models["own"] is not incumbent
 
@@ -322,10 +327,10 @@ class TestHandlingDrift:
             {"own": naive_bayes.GaussianNB}, drift=DriftSettings(replacement_after=2)
         )
         models = ModelSet(definition)
-        for _ in range(5):
+        for _ in range(100):
             models.learn(X, True)
         models.handle_drift("own", DriftPolicy.REPLACE, definition)
-        run(models, False, 2)
+        run(models, False, 1 + MIN_LABELS)
         assert models.predict(X)["own"] == {"value": False, "probabilities": {"False": 1.0}}
 
     def test_a_challenger_that_cannot_learn_is_dropped(self, trained):
@@ -347,17 +352,24 @@ class TestHandlingDrift:
         (challenger,) = models.challengers.values()
         assert models.predict(X | {"hidden": 1.0})[challenger.name] == NOTHING
         assert models.failures == {"own": 2}
-        run(models, True, 2, hidden=1.0)
+        run(models, True, MIN_LABELS, hidden=1.0)
+        assert [*models.challengers] == ["own"]  # both raise at each
+        for _ in range(2 * MIN_LABELS):
+            predicted = models.predict(X | {"hidden": 1.0})
+            predicted["own"] = Predicted(value=True, probabilities={})
+            compare(models, True, predicted)
+            models.learn(X, True)
+            if not models.challengers:
+                break
         assert models.challengers == {}
-        assert models.failures == {"own": 6}
 
     def test_a_second_drift_restarts_the_trial(self, trained):
         """With another fresh model."""
         models, definition = trained(examples=10)
         models.handle_drift("own", DriftPolicy.REPLACE, definition)
-        run(models, False, 6)
+        run(models, False, 50)
         models.handle_drift("own", DriftPolicy.REPLACE, definition)
-        assert run(models, False, 12) == [True] * 10 + [False] * 2
+        assert run(models, False, 57) == [True] * (5 + MIN_LABELS) + [False] * 2
 
     def test_each_candidate_has_a_challenger_of_its_own(self, make_pipeline):
         """One may win while the other is undecided."""
@@ -369,7 +381,7 @@ class TestHandlingDrift:
         models.handle_drift("own", DriftPolicy.REPLACE, definition)
         run(models, False, 1)
         models.handle_drift("other", DriftPolicy.REPLACE, definition)
-        run(models, False, 1)
+        run(models, False, MIN_LABELS)
         assert [*models.challengers] == ["other"]
         found = {name: each["value"] for name, each in models.predict(X).items()}
         assert (found["own"], found["other"]) == (False, True)
@@ -393,13 +405,13 @@ class TestDelayedLabels:
         models.handle_drift("own", DriftPolicy.REPLACE, definition)
         waiting: deque[dict[str, Predicted]] = deque()
         right_at_the_label = 0
-        for i in range(200):
+        for i in range(400):
             if i >= 8:
                 label = (i - 8) // 8 % 2 == 0
                 predicted = waiting.popleft()
                 for challenger in models.challengers.values():
                     right_at_the_label += challenger.model.predict_one(X) is label
-                models.compare(predicted, losses(models.task, label, predicted))
+                compare(models, label, predicted)
                 models.learn(X, label)
             waiting.append(models.predict(X))
         assert models.models["own"] is constant
@@ -412,10 +424,10 @@ class TestDelayedLabels:
         early = models.predict(X)
         models.handle_drift("own", DriftPolicy.REPLACE, definition)
         models.learn(X, False)
-        for _ in range(5):
-            models.compare(early, losses(models.task, False, early))
+        for _ in range(2 * MIN_LABELS):
+            compare(models, False, early)
         assert [*models.challengers] == ["own"]
-        run(models, False, 1)
+        run(models, False, MIN_LABELS)
         assert models.challengers == {}
 
     def test_what_an_earlier_challenger_predicted_is_not_compared(self, trained):
@@ -427,8 +439,8 @@ class TestDelayedLabels:
         assert len(predicted) == 2
         models.handle_drift("own", DriftPolicy.REPLACE, definition)
         models.learn(X, False)
-        for _ in range(5):
-            models.compare(predicted, losses(models.task, False, predicted))
+        for _ in range(2 * MIN_LABELS):
+            compare(models, False, predicted)
         assert [*models.challengers] == ["own"]
 
 
@@ -454,7 +466,7 @@ def test_saved_models_continue_as_if_they_had_not_been_saved(task, make_pipeline
     """They predict, compare and learn the same, challengers included."""
     settings = DriftSettings(replacement_after=20)
     definition = make_pipeline({"own": MODELS[task], "other": MODELS[task]}, task, drift=settings)
-    models, rows = ModelSet(definition), stream(task, 60)
+    models, rows = ModelSet(definition), stream(task, 90)
     for x, y in rows[:30]:
         step(models, y, **x)
     models.handle_drift("other", DriftPolicy.REPLACE, definition)
@@ -464,5 +476,8 @@ def test_saved_models_continue_as_if_they_had_not_been_saved(task, make_pipeline
     assert [*loaded.challengers] == ["other"]
     for x, y in rows[45:]:
         assert step(loaded, y, **x) == step(models, y, **x)
-    assert (loaded.version, loaded.champion, loaded.task) == (60, "own", task)
-    assert loaded.challengers == models.challengers == {}
+    assert (loaded.version, loaded.champion, loaded.task) == (90, "own", task)
+    (ours,), (theirs,) = models.challengers.values(), loaded.challengers.values()
+    assert ours.evidence == theirs.evidence
+    assert ours.evidence["compared"] == 50
+    assert ours.verdict is Verdict.UNDECIDED

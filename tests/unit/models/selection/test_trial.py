@@ -103,11 +103,11 @@ def test_losses_count_in_the_order_of_the_events():
 
 
 def test_numbers_are_bounded_by_the_warm_up():
-    """Five times the incumbent's mean loss there counts as 1, in any unit."""
+    """Five times the incumbent's usual loss there counts as 1, in any unit."""
     found = []
     for unit in (1.0, 1e6):
         trial = Trial(2, is_bounded=False)
-        for loss in (1.0 * unit, 3.0 * unit, None):
+        for loss in (1.0 * unit, 2.0 * unit, 1e250, None):
             trial.note_warm_up(loss)
         for _ in range(10):
             trial.compare(0, 5.0 * unit, 1e9 * unit)
@@ -117,16 +117,25 @@ def test_numbers_are_bounded_by_the_warm_up():
     assert found == [pytest.approx(0.5 - 1.0)] * 2
 
 
-@pytest.mark.parametrize("noted", [[], [0.0, 0.0]])
-def test_without_a_bound_any_loss_is_the_largest(noted):
-    """An incumbent that lost nothing, or whose losses are not known."""
+@pytest.mark.parametrize(
+    ("noted", "losses", "difference"),
+    [
+        ([0.0, 0.0], (1e-9, 0.0), 1.0),
+        ([0.0, 0.0, 3.0], (1.0, 2.5), -0.3),
+        ([None, None], (None, 1e9), 1.0),
+        ([None], (1e9, 1.0), 0.0),
+        ([1e308, 1e308], (1e308, 1.0), 0.0),
+    ],
+)
+def test_where_the_warm_up_says_little(noted, losses, difference):
+    """An incumbent that lost nothing, or not often, or made no prediction."""
     trial = Trial(2, is_bounded=False)
     for loss in noted:
         trial.note_warm_up(loss)
     for _ in range(10):
-        trial.compare(0, 1e-9, 0.0)
+        trial.compare(0, *losses)
     trial.settle(before=1)
-    assert trial.evidence["advantage"] == 1.0
+    assert trial.evidence["advantage"] == pytest.approx(difference)
 
 
 def test_a_trial_that_begins_again_has_a_smaller_share_of_alpha():

@@ -144,6 +144,8 @@ def test_labels_round_trip(label: dict[str, object]) -> None:
                 ),
                 max_size=3,
             ),
+            "block": st.none() | st.integers(0, 2**60),
+            "settled": st.integers(0, 2**60),
         }
     )
 )

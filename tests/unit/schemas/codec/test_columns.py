@@ -76,6 +76,8 @@ FIELDS: dict[str, Draw] = {
     "features": some_features,
     "fate": lambda random: random.choice(("joined", "joined", "expired")),
     "losses": some_probabilities,
+    "block": lambda random: random.choice((None, 0, a_number(random))),
+    "settled": a_number,
     "predicted": lambda random: {
         name: {"value": a_label(random), "probabilities": some_probabilities(random)}
         for name in random.choice((["own", "prior"],) * 8 + (["own"], []))

@@ -12,6 +12,7 @@ from river.drift import PageHinkley
 from millrace.models.features import fields
 from millrace.models.monitoring.drift import DriftSettings
 from millrace.models.pipeline.definition import Pipeline
+from millrace.models.selection.trial import MIN_LABELS
 from millrace.schemas.records import RejectReason
 from millrace.streams.operators import learning
 from millrace.streams.operators.learning import LearningOperator
@@ -252,17 +253,19 @@ def test_replace(make_pipeline: Make, chain: Any) -> None:
     values = [prediction["value"] for prediction in ours.of("predictions")]
     swapped = values.index(False)
     # The example at which the alert was made is the first that the replacement learns.
-    assert alert["event_id"] == f"e{swapped - 60}"
+    assert alert["event_id"] == f"e{swapped - 30 - MIN_LABELS}"
     assert values[swapped:] == [False] * (600 - swapped)
     assert ours.models.of("").challengers == {}
 
 
 def test_a_replacement_that_is_no_better(make_pipeline: Make, chain: Any) -> None:
-    """A replacement that does no better than the model in place is put away."""
+    """A replacement that does worse than the model in place is put away."""
     drift = DriftSettings(policy="replace", replacement_after=60)
     ours = chain(make_pipeline(models={"own": Stubborn}, drift=drift))
     stubborn(ours, [True] * 400)
-    stubborn(ours, [i % 2 == 0 for i in range(300)], start=400)
+    stubborn(ours, [False] * 20, start=400)
+    stubborn(ours, [i % 2 == 0 for i in range(20)], start=420)
+    stubborn(ours, [True] * 300, start=440)
     assert len([each for each in ours.of("alerts") if each["source"] == "loss:own"]) == 1
     assert ours.models.of("").models["own"].first is True
     assert ours.models.of("").challengers == {}
@@ -324,7 +327,7 @@ def test_a_reaction_is_saved(make_pipeline: Make, make_rows: Make, chain: Any) -
     assert [change.key for change in ours.models.by_scope_key.take_changes()] == [""]
 
 
-def test_labels_decide_a_trial_where_models_learn_without_them(
+def test_labels_count_in_a_trial_where_models_learn_without_them(
     make_pipeline: Make, make_rows: Make, chain: Any
 ) -> None:
     """A challenger is compared and saved when a label comes, though nothing learns from it."""
@@ -341,9 +344,11 @@ def test_labels_decide_a_trial_where_models_learn_without_them(
         saved += [i for _ in ours.models.by_scope_key.take_changes()]
     (alert,) = ours.of("alerts")
     began = trials.index(1)
-    assert trials == [0] * began + [1] * 20 + [0] * (380 - began)
+    assert trials == [0] * began + [1] * (400 - began)
     assert alert["event_id"] == f"e{began}"
-    assert saved == [*range(began, began + 21)]
+    assert saved == [*range(began, 400)]
+    (challenger,) = ours.models.of("").challengers.values()
+    assert 0 <= 400 - began - 10 - challenger.evidence["compared"] < 10
 
 
 @pytest.mark.parametrize("evicted", [True, False])

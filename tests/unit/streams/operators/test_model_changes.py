@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import log
 from typing import Any
 
 import pytest
@@ -135,8 +136,9 @@ def test_a_challenger_that_wins(flow: Callable[..., Flow]) -> None:
     assert (ended["subject"], ended["action"]) == ("models['own']", "replaced")
     assert (ended["before"], ended["after"]) == ("own", name)
     assert ended["who"] == "rule:drift.replacement_after"
-    assert (ended["evidence"]["challenger"], ended["evidence"]["compared"]) == (name, "30")
-    assert float(ended["evidence"]["advantage"]) > 0
+    assert (ended["evidence"]["challenger"], ended["evidence"]["compared"]) == (name, "50")
+    assert float(ended["evidence"]["advantage"]) == 1.0
+    assert float(ended["evidence"]["log_e_value"]) > -log(float(ended["evidence"]["alpha"]))
     assert ended["previous"] == began["digest"]
 
 
@@ -144,10 +146,11 @@ def test_a_challenger_that_loses(flow: Callable[..., Flow]) -> None:
     """The candidate is kept."""
     ours = flow("replace")
     ours.feed([True] * 400)
-    ours.feed([i % 2 == 0 for i in range(300)])
+    ours.feed([False] * 30)
+    ours.feed([True] * 100)
     began, ended = ours.audit
     assert (began["action"], ended["action"], ended["after"]) == ("challenged", "kept", "own")
-    assert ended["why"] == "the challenger has no lower losses"
+    assert ended["why"] == "the challenger is proven worse, or has not been proven better for long"
 
 
 def test_a_challenger_that_raises(flow: Callable[..., Flow]) -> None:
