@@ -34,7 +34,7 @@ class DriftPolicy(StrEnum):
     RESET = "reset"
     """Put an untrained model in its place."""
     REPLACE = "replace"
-    """Train a challenger beside it, which takes its place if its losses are lower."""
+    """Train a challenger beside it, which takes its place once it is proven better."""
 
 
 @named_fields
@@ -63,8 +63,9 @@ class DriftSettings:
     cooldown
         How many values of a source after an alert there is no other alert.
     replacement_after
-        Examples that a challenger learns from before it may take the place of the model whose
-        loss has drifted; the two are compared on the second half of them.
+        About how many examples a replacement takes. The challenger learns from half of them, and
+        then takes the place of the model whose loss has drifted as soon as it is proven better: on
+        50 labelled events at least, and 5,000 at most.
 
     Raises
     ------

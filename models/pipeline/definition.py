@@ -185,8 +185,8 @@ class Pipeline:
     on_invalid_prediction
         What happens to a candidate that raises, or answers with NaN for example, for ten
         labelled events in a row, though it did before, beside the alert: `reset` (an untrained
-        model takes its place), `replace` (a challenger is trained beside it, for
-        `drift.replacement_after` examples) or `alert` (nothing).
+        model takes its place), `replace` (a challenger is trained beside it, and takes its place
+        once it is proven better; see `drift.replacement_after`) or `alert` (nothing).
     largest_feature
         A feature beyond it in size is refused: its event is rejected as `feature_out_of_range`.
     on_error

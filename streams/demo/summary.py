@@ -121,7 +121,7 @@ def _alerts(state: DemoState) -> Iterator[RenderableType]:
     yield alert_table(state, "source", state.alerts)
     if any(alert["action"] == "replace" for alert in state.alerts):
         yield (
-            "Action `replace`: a challenger, which is a fresh model, learns the next"
-            f" {pipeline.drift.replacement_after:,} labels beside the model that drifted, and takes"
-            " its place if it predicts better."
+            "Action `replace`: a challenger, which is a fresh model, learns beside the model that"
+            f" drifted. After {pipeline.drift.replacement_after // 2:,} labels the two are compared,"
+            " and it takes the place once it is proven better."
         )

@@ -83,7 +83,7 @@ def test_alerts_are_listed_and_replacement_explained(
         "loss:hoeffding_tree ADWIN 0.04 → 0.49 replace +40 events"
     )
     assert "Action `replace`:" in text
-    assert "the next 500 labels" in text
+    assert "After 250 labels the two are compared" in text
     del finished.alerts[1]
     assert "Action `replace`:" not in text_of(finished)
 
