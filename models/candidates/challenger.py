@@ -44,6 +44,8 @@ class Challenger:
         one that this challenger predicted.
     """
 
+    _metric: str | None = None  # not in what was saved before there was a choice
+
     def __init__(
         self,
         incumbent: str,

@@ -96,6 +96,13 @@ class Trial:
         self._evidence = Evidence()
         self.verdict = Verdict.UNDECIDED
 
+    def __getstate__(self) -> dict[str, object]:
+        return self.to_fields()
+
+    def __setstate__(self, state: Fields) -> None:
+        fields = {name.removeprefix("_"): value for name, value in state.items()}
+        vars(self).update(vars(Trial.from_fields(fields)))
+
     def to_fields(self) -> dict[str, object]:
         """Return what is saved of it."""
         return {

@@ -536,13 +536,13 @@ class Hopeless(naive_bayes.GaussianNB):  # type: ignore[misc]
 
 def test_a_challenger_of_a_deploy_wins(pipeline_of: Make, records: list[Record]) -> None:
     """With lower losses it takes the place of the old one, whose metrics go on."""
-    trial = {"drift": DriftSettings(replacement_after=60)}
+    trial = {"drift": DriftSettings(replacement_after=20)}
     before = pipeline_of(models={"own": Hopeless}, **trial)
     task = make_task(before, AGENT)
-    folded(task, records[:200])
+    folded(task, records[:100])
     now = pipeline_of(models={"own": linear}, **trial)
     task, _ = deployed(task, Control(before, "clean"), now)
-    folded(task, records[200:])
+    folded(task, records[100:])
     (models,) = sets_of(task).values()
     assert not models.challengers
     assert isinstance(
