@@ -408,6 +408,12 @@ class ModelSet:
             raise raised
 
     @property
+    def champion_alone_failed(self) -> bool:
+        """Whether the champion raised when it learned the newest example, and another did not."""
+        failed = [name for name, (at, _) in self._unlearned.items() if at == self.version]
+        return self.champion in failed and len(failed) < len(self.candidates)
+
+    @property
     def rivals(self) -> set[str]:
         """The names of challengers, and of those whose places they compete for."""
         return {name for each in self.challengers.values() for name in (each.incumbent, each.name)}

@@ -174,7 +174,7 @@ class Promoter:
             self.was_decided = False
         elif (failures := block["failures"]) and self.is_on_probation:
             events = "an event" if failures == 1 else f"{failures:,} events"
-            why = f"{champion} made no prediction for {events}, and others did"
+            why = f"{champion} failed at {events}, and others did not"
             return self._decision(former, why, "failure")
         elif block["events"]:
             since = self.contest.standings[former].since

@@ -122,6 +122,6 @@ def _alerts(state: DemoState) -> Iterator[RenderableType]:
     if any(alert["action"] == "replace" for alert in state.alerts):
         yield (
             "Action `replace`: a challenger, which is a fresh model, learns beside the model that"
-            f" drifted. After {pipeline.drift.replacement_after // 2:,} labels the two are compared,"
-            " and it takes the place once it is proven better."
+            f" drifted. After {pipeline.drift.replacement_after // 2:,} labels the two are"
+            " compared, and it takes the place once it is proven better."
         )

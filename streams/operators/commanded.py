@@ -19,6 +19,7 @@ from millrace.streams.operators.keyed_state import KeyedState
 from millrace.streams.operators.record import AcceptedRecord, AuditRecord
 
 _CHAMPION, _NUMBER, _PAUSED = "champion", "number", "paused"
+_FAILED = "failed"  # number of the last command before the champion could not learn
 _RESET = "reset/"
 _MADE_BY, _CHANGED, _NAMES = "made_by", "changed", "features"
 _MOST_NAMES = 100
@@ -56,6 +57,13 @@ class Commanded:
     def number(self) -> int:
         """Number of the last command that changed models; 0 before the first."""
         return int(self.store.get(_NUMBER, 0))
+
+    def note_failure(self) -> bool:
+        """Note that the champion could not learn; return whether it is the first time it serves."""
+        is_first = self.store.get(_FAILED) != self.number
+        if is_first:
+            self.store[_FAILED] = self.number
+        return is_first
 
     @property
     def made_by(self) -> Mapping[str, MadeBy] | None:

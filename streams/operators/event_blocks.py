@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, cast
 
 from millrace.models.candidates.baselines import baselines
 from millrace.models.pipeline.definition import Pipeline
@@ -32,6 +31,7 @@ from millrace.streams.operators.block_losses import (
 from millrace.streams.operators.block_queue import BlockQueue, Published
 from millrace.streams.operators.block_state import LATE, Block, Progress
 from millrace.streams.operators.block_sums import Losses
+from millrace.streams.operators.failure_report import failure_report
 from millrace.streams.operators.group_losses import add_groups, group_of
 from millrace.streams.operators.joined import Joined
 from millrace.streams.operators.keyed_state import KeyedState
@@ -216,6 +216,19 @@ class EventBlocks:
         """Yield what is published: where there are labels, or failures."""
         for number, origin, late_labels, failures, failed_ms in self._queue.published:
             block = self.store[str(number)]
+            if failed_ms is not None:
+                yield failure_report(
+                    origin,
+                    failed_ms,
+                    definition=block["definition"],
+                    champion=block["champion"],
+                    command=block["command"],
+                    terms=block["terms"],
+                    number=number,
+                    late_labels=late_labels,
+                    failures=failures,
+                )
+                continue
             value: Evaluation = {
                 "partition": origin.partition,
                 "number": number,
@@ -233,15 +246,6 @@ class EventBlocks:
                 "candidates": block["candidates"],
                 "groups": block["groups"],
             }
-            if failed_ms is None:
-                del self.store[str(number)]
-            else:
-                value |= cast(Evaluation, _report_of(failed_ms))
+            del self.store[str(number)]
             if value["candidates"] or failures:
                 yield EvaluationRecord(value, origin)
-
-
-def _report_of(failed_ms: int) -> dict[str, Any]:
-    """Return the fields that tell of a failure at a time, in place of those of a block."""
-    times = {"first_time_ms": failed_ms, "last_time_ms": failed_ms}
-    return {**times, "events": 0, "loss_bound": None, "drifted": [], "candidates": {}, "groups": {}}

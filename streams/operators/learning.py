@@ -1,11 +1,11 @@
 """Learning: every labelled event is a test first, and then a training example.
 
-Reads `examples`; writes `alerts`, `rejects` and `audit`. Compares what every candidate and baseline
-had predicted with the label (prequential evaluation), watches the loss of each candidate for drift
-and reacts by the pipeline's policy, and trains every model. The models are kept in the store
-`models`, which the engine publishes to the topic of that name. A label for which the champion, a
-metric or a detector raises an exception goes to `rejects`, with the last frame of the traceback;
-the rest goes on. A candidate that makes no valid prediction any more is reset or replaced, as
+Reads `examples`; writes `alerts`, `rejects`, `audit` and `evaluations`. Compares what every
+candidate and baseline had predicted with the label (prequential evaluation), watches the loss of
+each candidate for drift and reacts by the pipeline's policy, and trains every model. The models are
+kept in the store `models`, which the engine publishes to the topic of that name. A label for which
+the champion, a metric or a detector raises an exception goes to `rejects`, with the last frame of
+the traceback; the rest goes on. Selection is told in `evaluations`, once. A candidate that makes no valid prediction any more is reset or replaced, as
 `on_invalid_prediction` says, with an alert.
 
 Commands change who serves, and models (`commanded`). While learning is paused, predictions are
@@ -51,6 +51,7 @@ from millrace.streams.operators.base import (
 from millrace.streams.operators.columns import Made
 from millrace.streams.operators.context import Context, LoadVersion, no_version
 from millrace.streams.operators.deployment import Deployment
+from millrace.streams.operators.failure_report import failure_report
 from millrace.streams.operators.invalid import invalid_alert
 from millrace.streams.operators.joined import Joined, JoinedColumns
 from millrace.streams.operators.keyed_state import KeyedState
@@ -94,6 +95,8 @@ class LearningOperator(RecordOperator):
         Whether it does not, and follows what is published.
     load_version
         Reads the models of an archived version.
+    definition
+        Reference of the definition.
     """
 
     name = "learning"
@@ -105,8 +108,10 @@ class LearningOperator(RecordOperator):
         models: ScopedModels,
         is_apart: bool = False,
         load_version: LoadVersion = no_version,
+        definition: str = "",
     ) -> None:
         self._load_version = load_version
+        self._definition = definition
         self._is_apart = is_apart
         self._task = Task(pipeline.task)
         self._policy = DriftPolicy(pipeline.drift.policy)
@@ -136,11 +141,11 @@ class LearningOperator(RecordOperator):
     @classmethod
     def topics_in(cls, agent: Collection[str]) -> Topics:
         reads = () if cls.runs_within in agent else ("examples",)
-        return Topics(frozenset(reads), frozenset({"alerts", "audit", "rejects"}))
+        return Topics(frozenset(reads), frozenset({"alerts", "audit", "evaluations", "rejects"}))
 
     @classmethod
     def make(cls, context: Context) -> Self:
-        return cls(context.pipeline, context.models, True, context.load_version)
+        return cls(context.pipeline, context.models, True, context.load_version, context.definition)
 
     def inherit(self, before: Operator, deployment: Deployment) -> list[AuditRecord]:
         assert isinstance(before, LearningOperator)
@@ -256,6 +261,7 @@ class LearningOperator(RecordOperator):
             raise
         except BaseException as error:  # the champion is the user's own
             made.append(self._fail("label", joined.origin, RejectReason.LEARN_ERROR, error))
+            made += self._report(joined, models)
         else:
             self._learned += 1
         if len(rivals) > len(models.challengers):
@@ -293,6 +299,7 @@ class LearningOperator(RecordOperator):
         if raised is not None:
             self._learned -= 1
             made.append(self._fail("label", joined[-1].origin, RejectReason.LEARN_ERROR, raised))
+            made += self._report(joined[-1], models)
         return made
 
     def account(
@@ -478,6 +485,21 @@ class LearningOperator(RecordOperator):
         self, challengers: Iterable[Challenger], joined: Joined, scope_key: str
     ) -> list[Record]:
         return [end_of_trial(each, joined, _event(joined, scope_key)) for each in challengers]
+
+    def _report(self, joined: Joined, models: ModelSet) -> list[Record]:
+        """Tell of the first example that the champion cannot learn from, and another one can."""
+        if not (models.champion_alone_failed and self.models.commanded.note_failure()):
+            return []
+        comparison = self.pipeline.comparison
+        report = failure_report(
+            joined.met,
+            joined.vector["event_time_ms"],
+            definition=self._definition,
+            champion=models.champion,
+            command=self.models.commanded.number,
+            terms=comparison.terms(self.pipeline.comparison_loss.name),
+        )
+        return [report]
 
     def _failed_to_evaluate(self, joined: Joined, error: BaseException) -> Record:
         return self._fail("label", joined.origin, RejectReason.EVALUATE_ERROR, error)

@@ -128,7 +128,10 @@ class PredictionOperator(RecordOperator):
         pipeline, models = context.pipeline, context.models
         if LearningOperator.name in context.agent:
             training: LearningOperator | ExampleWriter = LearningOperator(
-                pipeline, models, load_version=context.load_version
+                pipeline,
+                models,
+                load_version=context.load_version,
+                definition=context.definition,
             )
         else:
             training = ExampleWriter(pipeline, models)
