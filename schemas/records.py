@@ -175,6 +175,17 @@ class GroupLosses(TypedDict):
     squared_difference: float
 
 
+class MetricValues(TypedDict):
+    """How good a candidate is by one metric."""
+
+    cumulative: float | None
+    rolling: float | None
+
+
+MetricsByCandidate: TypeAlias = dict[str, dict[str, MetricValues]]
+"""Candidate or baseline to metric to value."""
+
+
 class PromotionTerms(TypedDict):
     """By what a block of events is judged."""
 
@@ -207,6 +218,7 @@ class Evaluation(TypedDict):
     terms: PromotionTerms
     candidates: dict[str, BlockLosses]
     groups: dict[str, dict[str, GroupLosses]]
+    metrics: MetricsByCandidate
 
 
 class ModelSnapshot(TypedDict):

@@ -9,7 +9,9 @@ show how a model does now.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import cast
+from itertools import pairwise
+from math import isfinite
+from typing import TypeAlias, cast
 
 from millrace.models.candidates.scores import PredictedColumn, Scores
 from millrace.models.pipeline.default_metrics import default_metrics
@@ -17,7 +19,10 @@ from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.metrics import MetricFactory
 from millrace.models.pipeline.tasks import Task
 from millrace.models.sealed import Fields, Lost
-from millrace.schemas.records import LabelValue
+from millrace.schemas.records import LabelValue, MetricsByCandidate, MetricValues
+
+MetricsByCount: TypeAlias = dict[int, MetricsByCandidate]
+"""Number of labels of a slice to the metrics after so many."""
 
 
 class Prequential:
@@ -147,6 +152,39 @@ class Prequential:
                     first.setdefault(place, error)
         return sorted(first.items())
 
+    def update_in_parts(
+        self,
+        labels: Sequence[LabelValue],
+        predicted: Mapping[str, PredictedColumn],
+        read: MetricsByCount,
+    ) -> list[tuple[int, BaseException]]:
+        """Do what `update_columns` does, and read the metrics on the way.
+
+        Parameters
+        ----------
+        labels, predicted
+            As there.
+        read
+            Number of labels to the metrics after so many; they are filled in.
+        """
+        failed: list[tuple[int, BaseException]] = []
+        for begin, end in pairwise(sorted({0, *read, len(labels)})):
+            if begin in read:
+                read[begin] = self.values()
+            part = slice(begin, end)
+            columns = {name: each.part(part) for name, each in predicted.items()}
+            of_part = self.update_columns(labels[part], columns)
+            failed += [(begin + place, error) for place, error in of_part]
+        if len(labels) in read:
+            read[len(labels)] = self.values()
+        return failed
+
+    def values(self) -> MetricsByCandidate:
+        """Return model to metric to its values; a model that has none is absent."""
+        rolling = self.rolling()
+        found = {name: _values(each, rolling[name]) for name, each in self.cumulative().items()}
+        return {name: each for name, each in found.items() if each}
+
     def cumulative(self) -> dict[str, dict[str, float]]:
         """Return model to metric to value, over all examples.
 
@@ -157,3 +195,18 @@ class Prequential:
     def rolling(self) -> dict[str, dict[str, float]]:
         """Return model to metric to value, over the newest examples."""
         return {name: scores.rolling() for name, scores in self._scores.items()}
+
+
+def _values(
+    cumulative: Mapping[str, float], rolling: Mapping[str, float]
+) -> dict[str, MetricValues]:
+    return {
+        name: MetricValues(
+            cumulative=_finite(cumulative.get(name)), rolling=_finite(rolling.get(name))
+        )
+        for name in {**cumulative, **rolling}
+    }
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and isfinite(value) else None

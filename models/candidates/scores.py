@@ -35,6 +35,11 @@ class PredictedColumn(NamedTuple):
     probabilities: Sequence[Probabilities] | None = None
     """None where no metric looks at them."""
 
+    def part(self, places: slice) -> PredictedColumn:
+        """Return what was predicted for some of the events."""
+        probabilities = self.probabilities
+        return PredictedColumn(self.values[places], probabilities and probabilities[places])
+
 
 class Scores:
     """Measures the predictions of one model.
@@ -239,8 +244,9 @@ class Scores:
             return {}
         if self._task is Task.ANOMALY:
             return _rolling_roc_auc(cast(deque[tuple[bool, float]], self._newest))
-        name = "mae" if self._task is Task.REGRESSION else "accuracy"
-        return {name: fsum(cast(deque[float], self._newest)) / len(self._newest)}
+        if self._task is Task.REGRESSION:
+            return {"mae": fsum(cast(deque[float], self._newest)) / len(self._newest)}
+        return {"accuracy": sum(cast(deque[bool], self._newest)) / len(self._newest)}
 
     def _made(self, factory: MetricFactory) -> Metric:
         """Return a fresh metric, over the matrix that several share if it is a function of one."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import closing
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from millrace.streams.cli.console import output
+from millrace.streams.cli.metric_table import as_utc, newest_metrics, table_of
 from millrace.streams.cli.options import (
     pass_settings,
     pipeline_option,
@@ -82,12 +82,15 @@ def models(settings: Settings, as_json: bool, by_group: bool, is_watched: bool) 
     found = follow_evaluations(KafkaClients(settings), pipeline, read_outputs(settings))
 
     def view(followed: Followed) -> Group | Text:
-        return _by_group(followed) if by_group else _view(followed.promoter, names)
+        if by_group:
+            return _by_group(followed)
+        return Group(_view(followed.promoter, names), table_of(followed))
 
     with closing(found):
         if as_json:
             followed = next(found)
-            document = _as_json(followed.promoter, names) | {"groups": _groups(followed)}
+            document = _as_json(followed.promoter, names)
+            document |= {"groups": _groups(followed), "metrics": newest_metrics(followed)}
             click.echo(printable_json(to_json(document)))
         elif is_watched:
             with Live(console=output(), auto_refresh=False) as live:
@@ -169,13 +172,12 @@ def _groups(followed: Followed) -> dict[str, dict[str, Any]]:
 
 def _title(promoter: Promoter) -> str:
     contest = promoter.contest
-    since = datetime.fromtimestamp((contest.since_ms or 0) / 1000, UTC)
     serves = f"{contest.champion} serves"
     if contest.former:
         serves += f" after {contest.former}"
     if promoter.is_on_probation:
         serves += ", on probation"
-    return f"{serves}; {promoter.labels:,} labels since {since:%Y-%m-%d %H:%M} UTC"
+    return f"{serves}; {promoter.labels:,} labels since {as_utc(contest.since_ms or 0)}"
 
 
 def _in_order(contest: Contest, baselines: list[str]) -> list[Standing]:

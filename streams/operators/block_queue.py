@@ -46,6 +46,8 @@ class Published(NamedTuple):
         Of the block.
     origin
         The record that led to it.
+    labels
+        How many labels of the slice had been noted by then: at least those before that record.
     late_labels, failures
         Labels that came too late, and events without a prediction of the champion's, since the last
         one.
@@ -55,6 +57,7 @@ class Published(NamedTuple):
 
     number: int
     origin: Origin
+    labels: int
     late_labels: int
     failures: int
     failed_ms: int | None = None
@@ -199,9 +202,8 @@ class BlockQueue:
         block["last_time_ms"] = max(block["last_time_ms"], *times_ms)
         return number
 
-    def note_labels(self, doublings: Sequence[int]) -> None:
-        """Note labels that have met their events, and how long they took (`label_delays`)."""
-        self.labels += len(doublings)
+    def note_delays(self, doublings: Sequence[int]) -> None:
+        """Note how long labels took that have met their events (`label_delays`)."""
         if self._learns_wait:
             label_delays.note(self.changing_progress()["delays"], doublings)
 
@@ -234,7 +236,7 @@ class BlockQueue:
         while self._first_chunks and watermark_ms >= self.due_ms:
             progress = self.changing_progress()
             late_labels, progress["late_labels"] = progress["late_labels"], 0
-            self.published.append(Published(self.oldest, origin, late_labels, self._failures()))
+            self._note(self.oldest, origin, late_labels)
             self.oldest += 1
             del self._first_chunks[0]
 
@@ -244,7 +246,15 @@ class BlockQueue:
         progress["failures"] += 1
         if not progress["is_told"]:
             progress["is_told"] = True
-            self.published.append(Published(number, origin, 0, self._failures(), time_ms))
+            self._note(number, origin, 0, time_ms)
+
+    def _note(
+        self, number: int, origin: Origin, late_labels: int, failed_ms: int | None = None
+    ) -> None:
+        """Let a block be published, or a report."""
+        failures = self._failures()
+        each = Published(number, origin, self.labels, late_labels, failures, failed_ms)
+        self.published.append(each)
 
     def _failures(self) -> int:
         """Return how many there have been since the last record; from now on, others count."""

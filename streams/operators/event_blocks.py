@@ -7,6 +7,9 @@ and negatives by silence after a month, a test in the order of labels prefers wh
 many positives. A label that comes after its block is counted, and is evidence for no candidate. An
 event without a prediction counts as the worst.
 
+Every tenth block also says how good each candidate is by the metrics, which training keeps: as they
+are once all labels have been measured that came by the record with which the block is published.
+
 To which block a label counts, and when a block is published, is decided at each record's place.
 What was lost (`block_losses`) is added at the end of a slice.
 """
@@ -17,6 +20,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from millrace.models.candidates.baselines import baselines
+from millrace.models.candidates.evaluation import MetricsByCount
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.tasks import Task
 from millrace.models.selection.promotion import is_custom
@@ -40,6 +44,9 @@ from millrace.streams.operators.record import EvaluationRecord, Origin
 from millrace.streams.operators.run_in_blocks import RunInBlocks
 from millrace.streams.operators.runs import Run
 from millrace.streams.operators.waiting import WaitingEvents
+
+METRICS_EVERY = 10
+"""Of so many blocks, the last has metrics: to read them takes as long as some five events."""
 
 
 class EventBlocks:
@@ -109,7 +116,8 @@ class EventBlocks:
     def note_joined(self, number: int, delay_ms: int) -> None:
         """Note the block of an event that has met its label, and how long that took."""
         self._numbers.append(number)
-        self._queue.note_labels(doublings_of([delay_ms]))
+        self._queue.labels += 1
+        self._queue.note_delays(doublings_of([delay_ms]))
 
     def note_failure(self, time_ms: int, origin: Origin) -> None:
         """Note an event of this time for which the champion made no prediction, and others did."""
@@ -129,11 +137,23 @@ class EventBlocks:
         """Publish the blocks that have waited for long enough."""
         self._queue.publish(watermark_ms, origin)
 
+    def to_read(self, joined: Sequence[Joined]) -> MetricsByCount:
+        """Return after how many labels of a slice metrics are to be read, to be filled in.
+
+        Parameters
+        ----------
+        joined
+            The events that have met their labels.
+        """
+        due = [each for each in self._queue.published if _has_metrics(each)]
+        return {_labels_by(each, joined): {} for each in due}
+
     def settle(
         self,
         joined: Sequence[Joined],
         losses: Mapping[str, Losses],
         drifted: Iterable[tuple[int, str]],
+        metrics: MetricsByCount,
     ) -> list[EvaluationRecord]:
         """Add what was lost in a slice, and return what is published.
 
@@ -145,6 +165,8 @@ class EventBlocks:
             Candidate to what it lost by each of them.
         drifted
             Candidates whose loss drifted, each with the joined event at which that was found.
+        metrics
+            What `to_read` has returned, filled in as far as metrics are known.
         """
         self._note_drifted(drifted)
         met, lost = self._met(losses), None
@@ -159,7 +181,7 @@ class EventBlocks:
             by_candidate = {name: losses[name] for name in losses if name not in self._baselines}
             for each in met:
                 add_groups(each, joined, by_candidate, self._group_of)
-        made = [*self._evaluations()]
+        made = [*self._evaluations(joined, metrics)]
         self._numbers = []
         self._queue.forget_slice()
         return made
@@ -212,9 +234,12 @@ class EventBlocks:
             if each.failed_ms is None and self._is_of_this_loss(block):
                 progress["scale"] = scale_with(block, progress["scale"])
 
-    def _evaluations(self) -> Iterator[EvaluationRecord]:
+    def _evaluations(
+        self, joined: Sequence[Joined], metrics: MetricsByCount
+    ) -> Iterator[EvaluationRecord]:
         """Yield what is published: where there are labels, or failures."""
-        for number, origin, late_labels, failures, failed_ms in self._queue.published:
+        for published in self._queue.published:
+            number, origin, _, late_labels, failures, failed_ms = published
             block = self.store[str(number)]
             if failed_ms is not None:
                 yield failure_report(
@@ -245,7 +270,22 @@ class EventBlocks:
                 "terms": block["terms"],
                 "candidates": block["candidates"],
                 "groups": block["groups"],
+                "metrics": metrics[_labels_by(published, joined)]
+                if _has_metrics(published)
+                else {},
             }
             del self.store[str(number)]
             if value["candidates"] or failures:
                 yield EvaluationRecord(value, origin)
+
+
+def _has_metrics(published: Published) -> bool:
+    return published.failed_ms is None and (published.number + 1) % METRICS_EVERY == 0
+
+
+def _labels_by(published: Published, joined: Sequence[Joined]) -> int:
+    """Return how many labels of a slice came with the record that led to a block, or before it."""
+    labels = published.labels
+    while labels < len(joined) and joined[labels].met is published.origin:
+        labels += 1
+    return labels

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from millrace.models.candidates.evaluation import MetricsByCount
 from millrace.models.candidates.model_set import ModelSet
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas.records import Example
@@ -42,9 +43,9 @@ class ExampleWriter:
         return []
 
     def account(
-        self, joined: Sequence[Joined], _columns: JoinedColumns
+        self, joined: Sequence[Joined], _columns: JoinedColumns, _metrics: MetricsByCount
     ) -> list[tuple[int, Record]]:
-        """Return the examples of a slice."""
+        """Return the examples of a slice; the metrics are known where those are read."""
         return [(each.place, ExampleRecord(_example(each), each.origin)) for each in joined]
 
     def forget(self, scope_key: str) -> None:

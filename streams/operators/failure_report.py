@@ -57,5 +57,6 @@ def failure_report(
         "terms": terms,
         "candidates": {},
         "groups": {},
+        "metrics": {},
     }
     return EvaluationRecord(value, origin)

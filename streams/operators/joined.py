@@ -8,6 +8,7 @@ from itertools import chain
 from operator import itemgetter
 from typing import NamedTuple, Protocol
 
+from millrace.models.candidates.evaluation import MetricsByCount
 from millrace.models.candidates.losses import loss_column
 from millrace.models.candidates.scores import PredictedColumn
 from millrace.models.pipeline.comparison_loss import ComparisonLoss
@@ -153,7 +154,9 @@ class Training(Protocol):
         """Take an event whose place to be learned has come; return what it leads to at once."""
         ...
 
-    def account(self, joined: Sequence[Joined], columns: JoinedColumns) -> list[tuple[int, Record]]:
+    def account(
+        self, joined: Sequence[Joined], columns: JoinedColumns, metrics: MetricsByCount
+    ) -> list[tuple[int, Record]]:
         """Account for a slice; return what it leads to, each with its place.
 
         Parameters
@@ -162,5 +165,8 @@ class Training(Protocol):
             All that was taken since the last call.
         columns
             Those among it that have labels.
+        metrics
+            Number of labels to the metrics after so many of them: to be filled in, if training
+            keeps them.
         """
         ...

@@ -250,14 +250,15 @@ class LabelJoin:
         """
         self._waiting.pack()
         joined, self._joined = self._joined, []
-        if not joined:
-            return [], self._outcomes.take({}), self._blocks.settle([], {}, [])
         columns = JoinedColumns(self._task, joined, self._names, self._loss)
-        made = self._training.account(joined, columns)
+        metrics = self._blocks.to_read(columns.joined)
+        made = self._training.account(joined, columns, metrics) if joined or metrics else []
+        if not joined:
+            return [], self._outcomes.take({}), self._blocks.settle([], {}, [], metrics)
         drifted = _drifted(columns, [*at_once, *(each for _, each in made)])
         for at, error in columns.comparison_failures:
             made.append((columns.joined[at].place, fail(columns.joined[at], error)))
-        evaluations = self._blocks.settle(columns.joined, columns.comparison, drifted)
+        evaluations = self._blocks.settle(columns.joined, columns.comparison, drifted, metrics)
         return made, self._outcomes.take(columns.losses), evaluations
 
     def readings(self) -> Iterable[Reading]:

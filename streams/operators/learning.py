@@ -24,7 +24,7 @@ from typing import Self
 
 from millrace.models.candidates.baselines import baselines
 from millrace.models.candidates.challenger import Challenger
-from millrace.models.candidates.evaluation import Prequential
+from millrace.models.candidates.evaluation import MetricsByCount, Prequential
 from millrace.models.candidates.losses import losses
 from millrace.models.candidates.model_set import ModelSet
 from millrace.models.candidates.prototype import Prototype
@@ -235,7 +235,7 @@ class LearningOperator(RecordOperator):
     def settle(self, made: list[Record]) -> list[Made]:
         joined, self._joined = self._joined, []
         columns = JoinedColumns(self._task, joined, self._names)
-        return [*inserted(made, self.account(joined, columns))]
+        return [*inserted(made, self.account(joined, columns, {}))]
 
     def train(self, joined: Joined) -> list[Record]:
         """Do what may change the models, where the label is known; then train every model."""
@@ -303,7 +303,7 @@ class LearningOperator(RecordOperator):
         return made
 
     def account(
-        self, _joined: Sequence[Joined], columns: JoinedColumns
+        self, _joined: Sequence[Joined], columns: JoinedColumns, metrics: MetricsByCount
     ) -> list[tuple[int, Record]]:
         """Measure what was predicted, and watch the losses where this has not been done at once."""
         for each in self._trained.values():
@@ -313,8 +313,10 @@ class LearningOperator(RecordOperator):
         versions = self._versions
         self._trained, self._versions, self._learned = {}, [], 0
         if not columns:
+            if metrics and self.evaluation is not None:
+                metrics[0] = self.evaluation.values()
             return []
-        made = self._guarded_account(columns, self._measure)
+        made = self._guarded_account(columns, partial(self._measure, metrics))
         if not self._watches_at_once:
             watch = partial(self._watch_all, versions)
             made += self._guarded_account(columns, watch)
@@ -336,9 +338,12 @@ class LearningOperator(RecordOperator):
         if self.evaluation is not None:
             yield from _quality(self.evaluation)
 
-    def _measure(self, columns: JoinedColumns) -> list[tuple[int, Record]]:
+    def _measure(self, metrics: MetricsByCount, columns: JoinedColumns) -> list[tuple[int, Record]]:
         evaluation = self._evaluation.changing(_PARTITION, self._fresh_evaluation)
-        failed = evaluation.update_columns(columns.labels, columns.predicted)
+        if metrics:
+            failed = evaluation.update_in_parts(columns.labels, columns.predicted, metrics)
+        else:
+            failed = evaluation.update_columns(columns.labels, columns.predicted)
         return [
             (columns.joined[at].place, self._failed_to_evaluate(columns.joined[at], error))
             for at, error in failed

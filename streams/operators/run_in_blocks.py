@@ -103,7 +103,7 @@ class RunInBlocks:
             queue.publish(self._watermarks_ms[due + 1], run.events[due].origin)
             events, labels = range(due + 1, events.stop), range(before, labels.stop)
         self._take_labels(labels)
-        queue.note_labels(doublings)
+        queue.note_delays(doublings)
 
     def _add(self, events: range, labels: range) -> None:
         """Add events to the block that is being filled, and let those wait that do so in the end.
@@ -138,11 +138,13 @@ class RunInBlocks:
         filling, _ = queue.filling()
         if not self._apart:
             self._numbers += [filling] * len(labels)
+            queue.labels += len(labels)
             return
         last = labels.start
         for number, of_block in groupby(self._apart[labels.start : labels.stop]):
             count = len([*of_block])
             last += count
+            queue.labels += count
             origin = joined[last - 1].origin
             noted = (
                 filling

@@ -27,16 +27,29 @@ _POLL_SECONDS = 0.5
 
 
 class Followed(NamedTuple):
-    """What the blocks of a pipeline have shown."""
+    """What the blocks of a pipeline have shown.
+
+    Attributes
+    ----------
+    promoter
+        Who is ahead.
+    groups
+        Where each is.
+    metrics
+        Partition to the newest block with metrics.
+    """
 
     promoter: Promoter
     groups: Groups
+    metrics: dict[int, Evaluation]
 
     def add(self, block: Evaluation) -> None:
         """Take the next block."""
         self.promoter.add(block)
         if block["champion"] == self.promoter.contest.champion:
             self.groups.add(block)
+        if block["metrics"]:
+            self.metrics[block["partition"]] = block
 
 
 def follow_evaluations(
@@ -51,7 +64,7 @@ def follow_evaluations(
     BrokerError
         The broker does not answer, or has no such topic.
     """
-    followed = Followed(Promoter([*baselines(Task(pipeline.task))]), Groups())
+    followed = Followed(Promoter([*baselines(Task(pipeline.task))]), Groups(), {})
     topic = f"{topic_prefix(pipeline)}evaluations"
     partitions = range(count_partitions(clients, topic))
     places = [TopicPartition(topic, each, OFFSET_BEGINNING) for each in partitions]

@@ -92,4 +92,5 @@ def _evaluation(number: int, champion: str, losses: dict[str, list[float]]) -> E
         terms=PROMOTION.terms("zero_one"),
         candidates=candidates,
         groups={},
+        metrics={},
     )

@@ -219,3 +219,54 @@ def test_a_metric_that_cannot_measure_the_task_is_refused():
     """The message names the metric."""
     with pytest.raises(DefinitionError, match=r"metrics\['mine'\] must be a River"):
         Prequential("regression", ["a"], {"mine": metrics.Accuracy}, 10)
+
+
+@pytest.mark.parametrize("task", Task)
+def test_metrics_read_on_the_way(task):
+    """They are those after so many labels, and to read them changes nothing that is saved."""
+    model = catalogue.factory(FAST[task][0], task)()
+    predict, learn = predictor(model, task, probabilities=True), learner(model)
+    labels, predicted = [], []
+    for x, label in stream(task):
+        labels.append(label)
+        predicted.append(predict(x))
+        learn(x, label)
+    columns = {
+        "model": PredictedColumn(
+            [each["value"] for each in predicted], [each["probabilities"] for each in predicted]
+        )
+    }
+    chosen = {metric_name(each): each for each in RIVERS[task]}
+    at_once, in_parts = (Prequential(task, ["model"], chosen, 100) for _ in range(2))
+    read = {0: {}, 7: {}, 150: {}, len(labels): {}}
+    assert at_once.update_columns(labels, columns) == []
+    assert in_parts.update_in_parts(labels, columns, read) == []
+    assert pickle.dumps(in_parts) == pickle.dumps(at_once)
+    for count, found in read.items():
+        scores = Prequential(task, ["model"], chosen, 100)
+        part = {name: each.part(slice(count)) for name, each in columns.items()}
+        scores.update_columns(labels[:count], part)
+        assert found == scores.values()
+    assert read[0] == {}
+    cumulative = {name: each["cumulative"] for name, each in read[150]["model"].items()}
+    assert {*cumulative} == {*chosen}
+
+
+class Raises(metrics.MAE):
+    """Raises at every third label."""
+
+    seen = 0
+
+    def update(self, y_true, y_pred, w=1.0):
+        self.seen += 1
+        if self.seen % 3 == 0:
+            raise ValueError("a third")
+        super().update(y_true, y_pred, w)
+
+
+def test_what_metrics_raise_in_parts():
+    """Each error has the place of its label among all."""
+    scores = Prequential(Task.REGRESSION, ["model"], {"mae": Raises}, 10)
+    columns = {"model": PredictedColumn([0.0] * 10)}
+    failed = scores.update_in_parts([1.0] * 10, columns, {4: {}, 5: {}})
+    assert [place for place, _ in failed] == [2, 5, 8]

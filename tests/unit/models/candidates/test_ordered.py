@@ -81,3 +81,17 @@ def test_equally_good_splits_are_taken_in_order():
     for value, label in [("c", 0), ("b", 0), ("a", 1), ("d", 1)] * 5:
         splitter.update(value, label, 1.0)
     assert [*splitter._att_values] == ["a", "b", "c", "d"]
+
+
+def test_a_copy_of_a_matrix():
+    """It is what River's copy would be, and shares nothing that changes."""
+    matrix = ConfusionMatrix()
+    for label, value in (("a", "b"), ("b", "b"), ("c", "a")):
+        matrix.update(label, value)
+    copied, saved = deepcopy(matrix), pickle.dumps(matrix)
+    assert type(copied) is ConfusionMatrix
+    assert pickle.dumps(copied) == pickle.dumps(pickle.loads(saved))
+    copied.update("a", "d")
+    copied._init_classes.add("z")
+    assert pickle.dumps(matrix) == saved
+    assert (copied["a"], matrix["a"]) == ({"b": 1.0, "d": 1.0}, {"b": 1.0})

@@ -43,6 +43,7 @@ def block(partition: int = 0, champion: str = "tree", /, **changes: Any) -> Eval
         terms=Promotion().terms("zero_one"),
         candidates={name: losses(each, champion) for name, each in candidates.items()},
         groups={},
+        metrics={},
     )
     made.update(changes)  # type: ignore[typeddict-item]
     return made

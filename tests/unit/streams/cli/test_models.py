@@ -19,6 +19,13 @@ GROUPS: Any = {
     "DE": {"forest": {"events": 80, "difference": 8.0, "squared_difference": 30.0}},
     "AT": {"forest": {"events": 20, "difference": -9.0, "squared_difference": 12.0}},
 }
+METRICS: Any = {
+    "hoeffding_tree": {
+        "accuracy": {"cumulative": 0.71234, "rolling": 0.7},
+        "f1": {"cumulative": 0.25, "rolling": None},
+    },
+    "no_change": {"accuracy": {"cumulative": None, "rolling": 0.5}},
+}
 BEGIN_MS = 1_700_000_000_000
 ERRORS = {"hoeffding_tree": 0.30, "logistic_regression": 0.22, "forest": 0.31, "no_change": 0.45}
 
@@ -49,6 +56,7 @@ def block(
             name: compared(each, wrong[champion], champion) for name, each in wrong.items()
         },
         groups=GROUPS if promotion.group else {},
+        metrics=METRICS if number % 20 == 19 else {},
     )
 
 
@@ -157,6 +165,45 @@ def test_without_groups(call: Any, put: Any) -> None:
     put(2)
     _, out, _ = call("models", *LOANS, "--by-group")
     assert "promotion=Promotion(group=...)" in out
+
+
+def test_the_newest_metrics(call: Any, put: Any) -> None:
+    """Below, in 80 columns: of all labels, and of the newest; a metric that is not known is -."""
+    put(20)
+    code, out, _ = call("models", *LOANS)
+    assert code == 0
+    below = out[out.index("Metrics of all labels, in parentheses of the newest; 2023-11-14") :]
+    assert max(map(len, below.splitlines())) <= 80
+    rows = [line.split("│")[1:-1] for line in below.splitlines() if line.startswith("│ ")]
+    assert [[*map(str.strip, row)] for row in rows] == [
+        ["hoeffding_tree", "0.7123 (0.7)", "0.25"],
+        ["no_change", "- (0.5)", "-"],
+    ]
+    _, out, _ = call("models", *LOANS, "--json")
+    newest = {"partition": 0, "number": 19, "last_time_ms": BEGIN_MS + 19, "metrics": METRICS}
+    assert json.loads(out)["metrics"] == [newest]
+
+
+def test_the_newest_metrics_of_several_partitions(call: Any, broker: Any) -> None:
+    """The table shows those of one partition and says so; as data there are all."""
+    broker.create("loans.evaluations", 1)
+    for partition, number in ((1, 19), (0, 39), (1, 59), (0, 60)):
+        value = block(number, random.Random(1)) | {"partition": partition}
+        broker.put("loans.evaluations", shipped("evaluation").encode(value))
+    _, out, _ = call("models", *LOANS)
+    assert "of partition 1: --json has all" in out
+    _, out, _ = call("models", *LOANS, "--json")
+    found = [(each["partition"], each["number"]) for each in json.loads(out)["metrics"]]
+    assert found == [(0, 39), (1, 59)]
+
+
+def test_without_metrics(call: Any, put: Any) -> None:
+    """Before there are any, and where learning is apart, there is no table of them."""
+    put(9)
+    _, out, _ = call("models", *LOANS)
+    assert "Metrics" not in out
+    _, out, _ = call("models", *LOANS, "--json")
+    assert json.loads(out)["metrics"] == []
 
 
 def test_nothing_yet(call: Any, broker: Any) -> None:

@@ -13,6 +13,7 @@ from river import linear_model, naive_bayes, preprocessing
 from millrace.models.pipeline.definition import Pending, Pipeline
 from millrace.models.pipeline.label_default import LabelDefault
 from millrace.streams.formats.json import to_json
+from millrace.streams.operators import event_blocks
 from millrace.streams.operators.label_join import LabelJoin
 from millrace.streams.operators.record import LabelRecord, Record, VectorRecord
 from millrace.streams.operators.runs import Run
@@ -179,6 +180,12 @@ def lengths(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return found
 
 
+@pytest.fixture(autouse=True)
+def _more_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every second block have metrics."""
+    monkeypatch.setattr(event_blocks, "METRICS_EVERY", 2)
+
+
 @pytest.mark.parametrize("labels", DELAYS)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_slices_restarts_and_changes(
@@ -204,14 +211,16 @@ def test_slices_restarts_and_changes(
 
 
 def test_the_logs_are_worth_it(make_pipeline: Make, make_origin: Make, lengths: list[int]) -> None:
-    """Blocks are published of each kind of log, and runs go on over their ends."""
+    """Blocks of each kind of log are published, with metrics; runs go on over their ends."""
     for labels in DELAYS:
-        published = 0
+        published = with_metrics = 0
         for seed in SEEDS:
             case = drawn(labels, random.Random(f"{labels} {seed}"), make_pipeline, make_origin)
             course = Course(case)
             course.take(case.records)
             published += len(course.evaluations)
+            with_metrics += sum('"rolling":' in each for _, each in course.evaluations)
         assert published > 10, labels
+        assert with_metrics > 5, labels
     assert sum(each > 150 for each in lengths) > 10
     assert max(lengths) > 600

@@ -226,7 +226,7 @@ class TestAnotherLoss:
         number, block = blocks._queue.filling()
         lost = {"rival": "own", "events": 3, "missing": 1, "loss": 5.0}
         block["candidates"]["own"] = lost  # type: ignore[typeddict-item]
-        published = Published(number, NOWHERE, 0, 0)
+        published = Published(number, NOWHERE, labels=0, late_labels=0, failures=0)
         progress = blocks._queue.changing_progress()
         blocks._measure([published])
         assert progress["scale"] == 2.5

@@ -162,6 +162,53 @@ def test_what_raises_is_sent_back_at_once() -> None:
     assert "failure" in {each["detector"] for each in result.alerts}
 
 
+class Forgetful(Fixed):
+    """One that raises when it learns, from an example on."""
+
+    def learn_one(self, x: dict[str, Any], y: bool) -> None:
+        super().learn_one(x, y)
+        if self.learned > self.until and self.raises:
+            raise ValueError("a fault of the model")
+
+    def predict_one(self, x: dict[str, Any]) -> bool:
+        return bool(x["x"] > 0) is not hash(round(x["x"], 9)) % 1_000 < 1_000 * self.share[0]
+
+
+@pytest.mark.parametrize("scope", ["global", "key"])
+@pytest.mark.parametrize("delay", [0, 150])
+def test_what_cannot_learn_is_sent_back_at_once(delay: int, scope: str) -> None:
+    """Though it predicts well; the first example is told of in `evaluations`, others are not."""
+    models = {
+        "steady": lambda: Fixed((0.25, 0.25)),
+        "broken": lambda: Forgetful(
+            (0.05, 0.05), until=40 if scope == "key" else 2_000, raises=True
+        ),
+    }
+    given = pipeline(models=models, scope=scope, key="key", on_invalid_prediction="alert")
+    result = run(given, rows(6_000), label_delay=delay)
+    assert served(result) == ["steady", "broken", "steady"]
+    told = [each for each in result.evaluations if not each["events"]]
+    assert [(each["champion"], each["failures"], each["number"]) for each in told] == [
+        ("broken", 1, -1)
+    ]
+    assert told[0]["command"] > 0
+    assert {each["reason"] for each in result.rejects} == {"learn_error"}
+    (alert,) = [each for each in result.alerts if each["action"] == "rollback"]
+    assert alert["detector"] == "failure"
+    assert "broken failed at an event, and others did not" in alert["detail"]
+
+
+def test_what_nobody_can_learn_is_nobodys_fault() -> None:
+    """An example at which all candidates raise sends none back."""
+    models = {
+        "steady": lambda: Forgetful((0.25, 0.25), until=2_000, raises=True),
+        "other": lambda: Forgetful((0.05, 0.05), until=2_000, raises=True),
+    }
+    result = run(pipeline(models=models, on_invalid_prediction="alert"), rows(6_000))
+    assert served(result) == ["steady", "other"]
+    assert all(each["events"] for each in result.evaluations)
+
+
 def test_models_that_are_equal_do_not_take_turns() -> None:
     """Each errs at other events, as often."""
     models = {
