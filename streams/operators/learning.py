@@ -5,8 +5,9 @@ candidate and baseline had predicted with the label (prequential evaluation), wa
 each candidate for drift and reacts by the pipeline's policy, and trains every model. The models are
 kept in the store `models`, which the engine publishes to the topic of that name. A label for which
 the champion, a metric or a detector raises an exception goes to `rejects`, with the last frame of
-the traceback; the rest goes on. Selection is told in `evaluations`, once. A candidate that makes no valid prediction any more is reset or replaced, as
-`on_invalid_prediction` says, with an alert.
+the traceback; the rest goes on. If the champion alone raises, `evaluations` tells of it, once. A
+candidate that makes no valid prediction any more is reset or replaced, as `on_invalid_prediction`
+says, with an alert.
 
 Commands change who serves, and models (`commanded`). While learning is paused, predictions are
 tested and losses watched as ever, but no model changes: neither candidates nor baselines learn,
