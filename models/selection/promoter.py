@@ -9,14 +9,17 @@ The test does not end with the probation. A candidate that is better by day and 
 pass any probation that is shorter; a test that is valid at any time costs nothing to go on with.
 
 A decision is asked for, by a command, and is seen when blocks come that another champion served.
-Where it is not, since the command was refused, it is asked for again once there are twice as many
-labels.
+Where it is not, since the command was refused, or blocks from before it still come, it is asked for
+again once there are twice as many labels.
+
+What has failed while it was on probation is not promoted again before another definition is there:
+it may predict well, and would be promoted and sent back for ever.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from math import exp, log
 from typing import NamedTuple
@@ -63,6 +66,10 @@ class Decision(NamedTuple):
         The mean losses of both since the champion serves; 0 where nothing is known.
     time_ms
         Event time of the newest event that led to it.
+    command
+        Number of the last command before it, as far as is known.
+    is_repeated
+        Whether the same was decided before, since the champion serves.
     """
 
     action: Action
@@ -74,6 +81,8 @@ class Decision(NamedTuple):
     champion_loss: float
     model_loss: float
     time_ms: int
+    command: int
+    is_repeated: bool = False
 
 
 @dataclass(slots=True)
@@ -87,12 +96,15 @@ class _Asked:
     promotions
         All that were to serve, and not again, since the champion serves. The command that counts
         may be one before the last: blocks of the champion go on to come until it is applied.
+    told
+        All that was decided since the champion serves: the actions and models.
     """
 
     model: str
     labels: int
     is_proposal: bool
     promotions: list[str]
+    told: list[list[str]] = field(default_factory=list)
 
 
 class Promoter:
@@ -109,12 +121,15 @@ class Promoter:
         The standings.
     was_decided
         Whether the champion serves since that was decided, and may be sent back.
+    failed
+        Candidates that have failed on probation under this definition.
     """
 
     def __init__(self, baselines: Collection[str]) -> None:
         self.contest = Contest(baselines)
         self.was_decided = False
         self._asked: _Asked | None = None
+        self.failed: list[str] = []
 
     def to_fields(self) -> dict[str, object]:
         """Return what is saved of it."""
@@ -122,12 +137,14 @@ class Promoter:
             "contest": self.contest.to_fields(),
             "was_decided": self.was_decided,
             "asked": self._asked and asdict(self._asked),
+            "failed": self.failed,
         }
 
     def restore(self, fields: Fields) -> None:
         """Go on where one was that was saved."""
         self.contest.restore(fields["contest"])
         self.was_decided = fields["was_decided"]
+        self.failed = fields.get("failed", [])
         if (saved := fields["asked"]) is not None:
             self._asked = _Asked(**saved)
 
@@ -144,23 +161,26 @@ class Promoter:
 
     def add(self, block: Evaluation) -> Decision | None:
         """Take the next block; return what is decided, if anything is."""
-        before = self.contest.champion
+        champion, definition = self.contest.champion, self.contest.definition
         if not self.contest.add(block):
             return None
-        if self.contest.champion != before:
+        if self.contest.champion != champion:
             self._serve_by_another()
+        if self.contest.definition != definition:
+            self.failed = []
         if self.contest.terms["policy"] == PromotionPolicy.OFF:
             return None
         decision = self._roll_back(block) if self.was_decided else None
         decision = decision or self._promote(block)
-        if decision is None or self._has_asked(decision):
+        if decision is None or self._has_asked(decision, block):
             return None
-        is_proposal = decision.action is Action.PROPOSE
-        promotions = [] if self._asked is None else self._asked.promotions
+        is_proposal, asked = decision.action is Action.PROPOSE, self._asked
+        promotions, told = ([], []) if asked is None else (asked.promotions, asked.told)
         if not self._is_back(decision.model):
             promotions = sorted({*promotions, decision.model})
-        self._asked = _Asked(decision.model, self.labels, is_proposal, promotions)
-        return decision
+        this = [decision.action.value, decision.model]
+        self._asked = _Asked(decision.model, self.labels, is_proposal, promotions, [*told, this])
+        return decision._replace(is_repeated=this in told)
 
     def _serve_by_another(self) -> None:
         """Put the champion on probation, if it serves since that was decided or proposed."""
@@ -175,6 +195,7 @@ class Promoter:
         elif (failures := block["failures"]) and self.is_on_probation:
             events = "an event" if failures == 1 else f"{failures:,} events"
             why = f"{champion} failed at {events}, and others did not"
+            self.failed = sorted({*self.failed, champion})
             return self._decision(former, why, "failure")
         elif block["events"]:
             since = self.contest.standings[former].since
@@ -199,15 +220,23 @@ class Promoter:
         return self._decision(best.name, why, E_PROCESS)
 
     def _may_serve(self, standing: Standing, block: Evaluation) -> bool:
-        is_there = standing.name in block["candidates"]
+        is_there = standing.name in block["candidates"] and standing.name not in self.failed
         return is_there and standing.rival == self.contest.champion and standing.has_won
 
-    def _has_asked(self, decision: Decision) -> bool:
-        """Whether the same was decided not long ago; a proposal is made once."""
+    def _has_asked(self, decision: Decision, block: Evaluation) -> bool:
+        """Whether the same was decided not long ago; a proposal is made once.
+
+        No promotion is asked for while something else may come into force.
+        """
         asked, is_proposal = self._asked, decision.action is Action.PROPOSE
-        if asked is None or (asked.model, asked.is_proposal) != (decision.model, is_proposal):
+        if asked is None or asked.is_proposal is not is_proposal:
             return False
-        return is_proposal or self.labels < 2 * asked.labels + self.contest.terms["min_labels"]
+        is_same = asked.model == decision.model
+        if is_proposal:
+            return is_same
+        if decision.action is Action.PROMOTE and not is_same:
+            is_same = asked.model in block["candidates"]
+        return is_same and self.labels < 2 * asked.labels + self.contest.terms["min_labels"]
 
     def _decision(self, model: str, why: str, detector: str) -> Decision:
         standings, champion = self.contest.standings, self.contest.champion
@@ -221,7 +250,8 @@ class Promoter:
         champion_loss, model_loss = (each or 0.0 for each in means)
         labels, time_ms = self.labels, self.contest.last_ms or 0
         return Decision(
-            *(action, model, champion, why, detector, labels, champion_loss, model_loss, time_ms)
+            *(action, model, champion, why, detector, labels, champion_loss, model_loss, time_ms),
+            command=self.contest.command,
         )
 
 

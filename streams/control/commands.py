@@ -15,6 +15,9 @@ from millrace.streams.control.in_force import Arguments, InForce
 from millrace.streams.control.setting import check_setting, with_setting
 from millrace.streams.version_names import version_name
 
+RULE = "rule:promotion"
+"""Who asks for what the evidence says."""
+
 
 @dataclass(frozen=True)
 class CommandSpec:

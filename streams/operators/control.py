@@ -16,7 +16,7 @@ from typing import Any, Self
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import CommandError, RecordError, RejectReason
 from millrace.schemas.records import AcceptedCommand, Command
-from millrace.streams.control.commands import COMMANDS, DEPLOY, UNTOLD, check_form, spec_of
+from millrace.streams.control.commands import COMMANDS, DEPLOY, RULE, UNTOLD, check_form, spec_of
 from millrace.streams.control.in_force import InForce
 from millrace.streams.control.signature import check_deploy, check_signature
 from millrace.streams.operators.audit import Cause, audited
@@ -97,6 +97,8 @@ class ControlOperator(RecordOperator):
         return self._answer(command, origin)
 
     def _answer(self, command: Command, origin: Origin) -> list[Record]:
+        if command["who"] == RULE and command["id"] in self._ids:
+            return []  # it asks until it sees that another one serves
         id_ = command["id"] or f"{origin.full_topic or origin.topic}@{origin.offset}"
         name, arguments = command["command"], command["arguments"]
         cause = Cause(command["who"], command["why"], origin, id_)

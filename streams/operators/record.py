@@ -175,14 +175,13 @@ class AlertRecord(Record):
 class CommandRecord(Record):
     """What a rule of the pipeline asks for, as a person may.
 
-    `signature` is a header, where commands are signed.
+    When it was written, and its signature, are said as it is written.
     """
 
     type = "Command"
     value: Command
     topic: str = "commands"
     partition: int | None = 0
-    signature: str = ""
 
     @property
     def key(self) -> bytes | None:

@@ -18,9 +18,8 @@ from millrace.models.candidates.baselines import baselines
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.tasks import Task
 from millrace.models.selection.promoter import Action, Decision, Promoter
-from millrace.schemas import shipped
 from millrace.schemas.records import Alert, Command
-from millrace.streams.control.signature import signature_of
+from millrace.streams.control.commands import RULE
 from millrace.streams.operators.base import Reading, RecordOperator, Topics
 from millrace.streams.operators.columns import Made
 from millrace.streams.operators.context import Context
@@ -34,9 +33,6 @@ from millrace.streams.operators.record import (
 )
 from millrace.streams.operators.slice import Slice
 
-RULE = "rule:promotion"
-"""Who asks."""
-
 _STATE = "state"
 
 
@@ -47,14 +43,11 @@ class SelectionOperator(RecordOperator):
     ----------
     pipeline
         Any of its definitions: what they have in common counts.
-    key
-        What commands are signed with; empty: they need no signature.
     """
 
     name = "selection"
 
-    def __init__(self, pipeline: Pipeline, key: bytes = b"") -> None:
-        self._key = key
+    def __init__(self, pipeline: Pipeline) -> None:
         self._baselines = [*baselines(Task(pipeline.task))]
         self._saved: KeyedState[Mapping[str, Any]] = KeyedState()
         super().__init__(pipeline, self.topics_in([self.name]), evidence=self._saved)
@@ -65,7 +58,7 @@ class SelectionOperator(RecordOperator):
 
     @classmethod
     def make(cls, context: Context) -> Self:
-        return cls(context.pipeline, context.command_key)
+        return cls(context.pipeline)
 
     @property
     def promoter(self) -> Promoter:
@@ -94,25 +87,26 @@ class SelectionOperator(RecordOperator):
             yield Reading("candidate_difference", (each.name,), each.evidence.mean)
 
     def _asked(self, decision: Decision, origin: Origin) -> list[Record]:
-        """Return the command by which another one is to serve, and the alert that tells of it."""
-        alert = AlertRecord(_alert(decision), origin)
+        """Return the command by which another one is to serve, and the alert that tells of it.
+
+        What is asked for again is no news, and has the same id: control passes it over where it was
+        accepted.
+        """
+        alerts = [] if decision.is_repeated else [AlertRecord(_alert(decision), origin)]
         if decision.action is Action.PROPOSE:
-            return [alert]
+            return [*alerts]
         arguments = {"champion": decision.champion}
         if decision.action is Action.PROMOTE:
             arguments["model"] = decision.model
         command: Command = {
-            "id": f"{RULE}@{origin.timestamp_ms}-{origin.offset}",
+            "id": f"{RULE}@{decision.command}-{decision.action}-{decision.model}",
             "command": decision.action.value,
             "arguments": arguments,
             "who": RULE,
             "why": decision.why,
-            "time_ms": origin.timestamp_ms,
+            "time_ms": None,
         }
-        signature = ""
-        if self._key:
-            signature = signature_of(shipped("command").encode(command), self._key)
-        return [CommandRecord(command, origin, signature=signature), alert]
+        return [CommandRecord(command, origin), *alerts]
 
 
 def _alert(decision: Decision) -> Alert:

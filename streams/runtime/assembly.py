@@ -237,6 +237,10 @@ class Assembly:
         is_theirs = writes_outputs_only(self.agent, there)
         return {"compression.type": self.settings.compression} if is_theirs else {}
 
+    @property
+    def _command_key(self) -> bytes:
+        return self.settings.command_key.get_secret_value().encode()
+
     def _outbox(self, codec: TopicCodec, config: Config | None = None) -> Outbox:
         return Outbox(
             self.agent.name,
@@ -248,6 +252,7 @@ class Assembly:
             self.settings.guarantee,
             self.sizes,
             config,
+            self._command_key,
         )
 
     def _factory(self, state: StateLog) -> TaskFactory:
@@ -257,7 +262,7 @@ class Assembly:
             # A chain without the topic routes nothing to it.
             clean_partitions=self.partitions.get(f"{self._prefix}clean", 1),
             commands_to=self._commands_to,
-            command_key=self.settings.command_key.get_secret_value().encode(),
+            command_key=self._command_key,
             bundle_keys=keys_of(self.key),
             max_event_bytes=self.settings.max_event_bytes,
             topic_names=self.settings.topics,

@@ -17,7 +17,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from millrace.models.user_code import PASSED_ON, told
 from millrace.schemas import RecordError, RejectReason, SnapshotError
-from millrace.streams.control.signature import HEADER
+from millrace.streams.control.signature import HEADER, signature_of
 from millrace.streams.kafka.delivery import ProducerRecords
 from millrace.streams.kafka.errors import cause_of, is_refusal
 from millrace.streams.kafka.protocols import Clients, Config, Consumer
@@ -67,6 +67,8 @@ class Outbox:
         Which sizes of records were refused before.
     config
         librdkafka's properties of its producer, besides those of every producer.
+    command_key
+        What commands are signed with; empty: they need no signature.
 
     Attributes
     ----------
@@ -87,8 +89,10 @@ class Outbox:
         guarantee: Guarantee,
         sizes: SizeLimits | None = None,
         config: Config | None = None,
+        command_key: bytes = b"",
     ) -> None:
         self._prefix = prefix
+        self._command_key = command_key
         self.codec = codec
         self._places = {
             short_name(prefix, topic): (topic, count) for topic, count in partitions.items()
@@ -186,8 +190,8 @@ class Outbox:
         partition = origin.partition if record.partition is None else record.partition
         topic, partitions = self._places[record.topic]
         headers = self.codec.carried(origin)
-        if isinstance(record, CommandRecord) and record.signature:
-            headers = [*(headers or []), (HEADER, record.signature)]
+        if isinstance(record, CommandRecord) and self._command_key:
+            headers = [*(headers or []), (HEADER, signature_of(value, self._command_key))]
         timestamp_ms = max(origin.timestamp_ms, 0)
         self._writer.produce(
             ProducerRecord(topic, value, key, partition % partitions, timestamp_ms, headers)

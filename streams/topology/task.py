@@ -24,7 +24,13 @@ from millrace.streams.operators.base import Operator, Tally
 from millrace.streams.operators.columns import Made, PredictionColumns, as_records
 from millrace.streams.operators.deployment import Deployment, definition_applied
 from millrace.streams.operators.keyed_state import StateStore
-from millrace.streams.operators.record import NOWHERE, AcceptedRecord, AuditRecord, Record
+from millrace.streams.operators.record import (
+    NOWHERE,
+    AcceptedRecord,
+    AuditRecord,
+    CommandRecord,
+    Record,
+)
 from millrace.streams.operators.slice import Slice
 from millrace.streams.topology.topics import CARRIERS, INTERNAL
 
@@ -189,6 +195,8 @@ class Task:
         for each in published:
             if isinstance(each, PredictionColumns):
                 each.prediction_time_ms = now_ms
+            elif isinstance(each, CommandRecord):
+                each.value["time_ms"] = now_ms
             elif isinstance(each, AuditRecord):
                 self._trail.add(each)
 

@@ -24,6 +24,7 @@ from millrace.streams.kafka.records import origin_of
 from millrace.streams.operators.record import AcceptedRecord, Origin, Record
 from millrace.streams.operators.registry import CONTROL, SELECTION
 from millrace.streams.settings import Settings
+from millrace.streams.sources.commands import read_command
 from millrace.streams.tools.defined import agent_definitions
 from millrace.streams.tools.deployed import deployed
 from millrace.streams.tools.inspect_state import describe, read_state
@@ -287,12 +288,10 @@ class Checker:
 
     def _asked_by_rule(self, folded: Folded) -> Iterator[str]:
         """What selection asks for is among the commands, once and in its order."""
-        wanted = [self._codec.encode(each) for each in folded.topics["commands", SELECTION]]
-        there = [
-            (each.key(), each.value() or b"")
-            for each in self._logs["commands"][0]
-            if is_by_rule(each.value())
-        ]
+        made = folded.topics["commands", SELECTION]
+        wanted = [_unwritten(self._codec.encode(each)[1]) for each in made]
+        values = [each.value() or b"" for each in self._logs["commands"][0]]
+        there = [_unwritten(each) for each in values if is_by_rule(each)]
         yield from _unequal("commands by the rule", wanted, there)
 
     def _accepted(self, folded: Folded) -> Iterator[str]:
@@ -350,6 +349,11 @@ def _plain(data: bytes, topic: str) -> Any:
         return data
     value = shipped(topic.removesuffix("s")).decode(data)
     return unstamped(value) if topic == "predictions" else value
+
+
+def _unwritten(command: bytes) -> dict[str, Any]:
+    """Return a command without the time at which it was written, which a clock says."""
+    return {**read_command(command), "time_ms": None}
 
 
 def _unequal(where: str, wanted: list[Any], there: list[Any]) -> Iterator[str]:

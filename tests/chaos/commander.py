@@ -15,10 +15,9 @@ from random import Random
 
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, Message, Producer
 
-from millrace.streams.control.commands import DEPLOY
+from millrace.streams.control.commands import DEPLOY, RULE
 from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.operators.registry import CONTROL
-from millrace.streams.operators.selection import RULE
 from millrace.streams.runtime.deployment import bundled, deploy_request
 from millrace.streams.settings import Settings
 from millrace.streams.state.definitions import DefinitionStore

@@ -25,9 +25,9 @@ from millrace.models.pipeline.tasks import Task
 from millrace.models.selection.promoter import Decision, Promoter
 from millrace.schemas import RecordError, shipped
 from millrace.schemas.records import Command
+from millrace.streams.control.commands import RULE
 from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.operators.registry import CONTROL, SELECTION
-from millrace.streams.operators.selection import RULE
 from millrace.streams.settings import Settings
 from millrace.streams.sources.commands import read_command
 from millrace.streams.tools.audit import read_audit

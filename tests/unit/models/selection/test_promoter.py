@@ -86,7 +86,19 @@ def test_what_is_not_done_is_asked_for_again(promoter: Promoter) -> None:
     """Once there are twice as many labels, and some: the command may have been refused."""
     add(promoter, 15, candidates=AHEAD)
     assert add(promoter, 19, candidates=AHEAD) == []
-    assert [each.action for each in add(promoter, 1, candidates=AHEAD)] == [Action.PROMOTE]
+    (again,) = add(promoter, 1, candidates=AHEAD)
+    assert (again.action, again.is_repeated) == (Action.PROMOTE, True)
+
+
+def test_one_after_the_other_is_asked_for(promoter: Promoter) -> None:
+    """While a promotion may come into force, no other is asked for, unless its model is gone."""
+    (first,) = add(promoter, 15, candidates=AHEAD)
+    better = {"linear": 40.0, "bayes": 18.0, "tree": 0.0}
+    assert add(promoter, 10, candidates=better) == []
+    (other,) = add(promoter, 1, candidates={"linear": 40.0, "tree": 0.0})
+    assert (first.model, other.model) == ("bayes", "linear")
+    assert (first.is_repeated, other.is_repeated) == (False, False)
+    assert first.command == other.command == 0
 
 
 def test_one_that_does_worse_is_sent_back(promoter: Promoter) -> None:
@@ -122,6 +134,20 @@ def test_a_failure_sends_it_back_at_once(promoter: Promoter) -> None:
         "failure",
     )
     assert add(promoter, 3, 0, "bayes", **failed) == []
+
+
+@pytest.mark.parametrize("definition", ["", "another"])
+def test_what_has_failed_is_not_promoted_again(promoter: Promoter, definition: str) -> None:
+    """Though it predicts better than the champion: before another definition is there."""
+    promoted(promoter)
+    add(promoter, 1, 0, "bayes", events=0, candidates={}, failures=1)
+    saved = promoter.to_fields()
+    promoter = Promoter(["prior"])
+    promoter.restore(saved)
+    assert promoter.failed == ["bayes"]
+    found = add(promoter, 60, 0, "tree", candidates=AHEAD, command=2, definition=definition)
+    assert [each.model for each in found][:1] == (["bayes"] if definition else [])
+    assert promoter.failed == ([] if definition else ["bayes"])
 
 
 def test_a_failure_of_the_first_blocks_sends_it_back(promoter: Promoter) -> None:

@@ -11,6 +11,7 @@ import pytest
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.selection.promotion import Promotion
 from millrace.schemas import shipped
+from millrace.streams.control.commands import RULE
 from millrace.streams.control.signature import HEADER, signature_of
 from millrace.streams.operators.context import CommandTopic
 from millrace.streams.operators.control import ControlOperator
@@ -24,7 +25,7 @@ from millrace.streams.operators.record import (
     RawRecord,
     Record,
 )
-from millrace.streams.operators.selection import RULE, SelectionOperator
+from millrace.streams.operators.selection import SelectionOperator
 from millrace.streams.operators.slice import Slice
 from tests.chaos.likeness import difference, entries_of
 from tests.unit.models.selection.test_contest import block
@@ -45,10 +46,10 @@ def records(count: int, first: int = 0, **changes: Any) -> list[Record]:
     ]
 
 
-def as_asked(record: CommandRecord) -> RawRecord:
-    """Return a command as control reads it."""
-    headers = ((HEADER, record.signature.encode()),) if record.signature else ()
-    value = shipped("command").encode(record.value)
+def as_asked(record: CommandRecord, key: bytes = b"") -> RawRecord:
+    """Return a command as control reads it, written now."""
+    value = shipped("command").encode({**record.value, "time_ms": NOW_MS})
+    headers = ((HEADER, signature_of(value, key).encode()),) if key else ()
     place = ("commands", 0, record.origin.offset, NOW_MS)
     return RawRecord.of(Origin(*place, None, value, headers, "p.commands"))
 
@@ -70,10 +71,10 @@ def test_it_asks_and_tells(operator: SelectionOperator) -> None:
     command, alert = operator.run(Slice(records(30)))
     assert isinstance(command, CommandRecord)
     value = command.value
-    assert (command.topic, command.partition, command.signature) == ("commands", 0, "")
+    assert (command.topic, command.partition) == ("commands", 0)
     assert (value["command"], value["who"]) == ("promote", RULE)
     assert value["arguments"] == {"model": "bayes", "champion": "tree"}
-    assert value["id"] == f"{RULE}@{NOW_MS + 14}-14"
+    assert value["id"] == f"{RULE}@0-promote-bayes"
     assert isinstance(alert, AlertRecord)
     assert alert.value["detail"] == value["why"]
     told = {name: alert.value[name] for name in ("source", "action", "position", "model")}  # type: ignore[literal-required]
@@ -109,16 +110,39 @@ def test_it_does_not_matter_where_slices_are_cut(pipeline: Pipeline, cut: int) -
 
 def test_control_accepts_what_it_asks_for(pipeline: Pipeline) -> None:
     """Signed, where commands have to be; and for each partition."""
-    command, _ = SelectionOperator(pipeline, KEY).run(Slice(records(15)))
+    command, _ = SelectionOperator(pipeline).run(Slice(records(15)))
     assert isinstance(command, CommandRecord)
-    encoded = shipped("command").encode(command.value)
-    assert command.signature == signature_of(encoded, KEY)
     control = ControlOperator(pipeline, CommandTopic("clean", 3), KEY)
-    audit, *accepted = control.run(Slice([as_asked(command)]))
+    audit, *accepted = control.run(Slice([as_asked(command, KEY)]))
     assert isinstance(audit, AuditRecord)
     assert (audit.value["who"], audit.value["action"]) == (RULE, "accepted")
     assert all(isinstance(each, AcceptedRecord) for each in accepted)
     assert (len(accepted), control.in_force.champion) == (3, "bayes")
+
+
+def test_what_is_asked_for_again_is_no_news(pipeline: Pipeline) -> None:
+    """Blocks from before it is in force go on to come, in any number: nobody is told of that."""
+    selection = SelectionOperator(pipeline)
+    control = ControlOperator(pipeline, CommandTopic("clean", 1))
+    made = selection.run(Slice(records(300)))
+    commands = [each for each in made if isinstance(each, CommandRecord)]
+    assert (len(commands) > 2, len(made) - len(commands)) == (True, 1)
+    answers = [[*control.run(Slice([as_asked(each)]))] for each in commands]
+    assert [bool(each) for each in answers] == [True] + [False] * (len(commands) - 1)
+
+
+def test_what_was_refused_is_asked_for_again(pipeline: Pipeline) -> None:
+    """With the same id: it was not accepted."""
+    selection = SelectionOperator(pipeline)
+    control = ControlOperator(pipeline, CommandTopic("clean", 1), KEY)
+    first, second, *_ = [
+        each for each in selection.run(Slice(records(300))) if isinstance(each, CommandRecord)
+    ]
+    (refused,) = control.run(Slice([as_asked(first)]))
+    assert isinstance(refused, AuditRecord)
+    assert refused.value["action"] == "refused"
+    control.run(Slice([as_asked(second, KEY)]))
+    assert control.in_force.champion == "bayes"
 
 
 @pytest.mark.parametrize("action", ["promote", "rollback"])

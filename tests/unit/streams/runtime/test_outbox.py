@@ -12,19 +12,27 @@ from structlog.testing import capture_logs
 
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import BrokerError, RejectReason
-from millrace.schemas.records import Prediction
+from millrace.schemas.records import Command, Prediction
+from millrace.streams.control.signature import check_signature
 from millrace.streams.formats import Outputs
 from millrace.streams.kafka.fakes import FakeBroker, FakeClients
 from millrace.streams.kafka.sizes import SizeLimits
 from millrace.streams.observability.metrics import Metrics
-from millrace.streams.operators.record import Origin, PredictionRecord, reject
+from millrace.streams.operators.record import CommandRecord, Origin, PredictionRecord, reject
 from millrace.streams.runtime.outbox import Outbox
 from millrace.streams.settings import Guarantee
+from millrace.streams.sources.commands import read_command
 from millrace.streams.state.records import StateRecord, state_record
 from millrace.streams.topology.codec import TopicCodec
 from millrace.streams.topology.topics import MAX_RECORD_BYTES
 
-TOPICS = {"p.predictions": 4, "p.rejects": 1, "p.models": 4, "p.state.learning": 4}
+TOPICS = {
+    "p.predictions": 4,
+    "p.rejects": 1,
+    "p.models": 4,
+    "p.state.learning": 4,
+    "p.commands": 1,
+}
 LARGEST_REJECT = (MAX_RECORD_BYTES - 64 * 1024) * 3 // 4
 
 
@@ -48,10 +56,13 @@ def make_outbox(
     clients: FakeClients, metrics: Metrics, make_pipeline: Callable[..., Pipeline]
 ) -> Callable[..., Outbox]:
     def make(
-        guarantee: Guarantee = Guarantee.EXACTLY_ONCE, sizes: SizeLimits | None = None
+        guarantee: Guarantee = Guarantee.EXACTLY_ONCE,
+        sizes: SizeLimits | None = None,
+        command_key: bytes = b"",
     ) -> Outbox:
         codec = TopicCodec(make_pipeline(), Outputs("json"))
-        return Outbox("learning", clients, "p.", codec, TOPICS, metrics, guarantee, sizes)
+        args = "learning", clients, "p.", codec, TOPICS, metrics, guarantee, sizes
+        return Outbox(*args, command_key=command_key)
 
     return make
 
@@ -102,6 +113,36 @@ def test_outputs_go_where_their_origin_was(
     (record,) = broker.records("p.predictions", 1)
     assert json.loads(record.value() or b"")["event_id"] == "1"
     assert (record.key(), record.timestamp()[1]) == (b"1", 7)
+
+
+@pytest.mark.parametrize("key", [b"", b"a key for tests"])
+def test_a_command_is_signed_as_it_is_written(
+    make_outbox: Callable[..., Outbox], clients: FakeClients, broker: FakeBroker, key: bytes
+) -> None:
+    """With the time that it says, where commands are signed."""
+    value: Command = {
+        "id": "rule:promotion@0-promote-own",
+        "command": "promote",
+        "arguments": {"model": "own"},
+        "who": "rule:promotion",
+        "why": "",
+        "time_ms": 1_700_000_000_000,
+    }
+    outbox = make_outbox(command_key=key)
+    outbox.put(CommandRecord(value, Origin("evaluations", 0, 5, 7, None, None)))
+    commit(outbox, clients)
+    (record,) = broker.records("p.commands", 0)
+    headers = [(name, each or b"") for name, each in record.headers() or []]
+    assert read_command(record.value()) == value
+    given: dict[str, Any] = {
+        "id_": value["id"],
+        "written_ms": value["time_ms"],
+        "received_ms": value["time_ms"],
+    }
+    if key:
+        check_signature(record.value() or b"", headers, **given, key=key)
+    else:
+        assert not headers
 
 
 @pytest.mark.parametrize(("partition", "to"), [(3, 3), (4, 0), (0, 0)])
