@@ -42,6 +42,10 @@ class ExampleWriter:
             self.written[scope_key] = self.written.get(scope_key, 0) + 1
         return []
 
+    def take_failure(self) -> bool:
+        """Return False: whoever learns, tells."""
+        return False
+
     def account(
         self, joined: Sequence[Joined], _columns: JoinedColumns, _metrics: MetricsByCount
     ) -> list[tuple[int, Record]]:

@@ -154,6 +154,10 @@ class Training(Protocol):
         """Take an event whose place to be learned has come; return what it leads to at once."""
         ...
 
+    def take_failure(self) -> bool:
+        """Return whether the champion alone could not learn, since this was asked last."""
+        ...
+
     def account(
         self, joined: Sequence[Joined], columns: JoinedColumns, metrics: MetricsByCount
     ) -> list[tuple[int, Record]]:

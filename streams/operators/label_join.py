@@ -227,7 +227,7 @@ class LabelJoin:
         self._joined += run.joined
 
     def note_failure(self, time_ms: int, origin: Origin) -> None:
-        """Note an event of this time for which the champion made no prediction, and others did."""
+        """Note an event of this time at which the champion failed, and others did not."""
         self._blocks.note_failure(time_ms, origin)
 
     def settle(
@@ -285,7 +285,10 @@ class LabelJoin:
 
     def _train(self, joined: Joined) -> list[Record]:
         self._joined.append(joined)
-        return self._training.train(joined)
+        made = self._training.train(joined)
+        if self._training.take_failure():
+            self.note_failure(joined.vector["event_time_ms"], joined.met)
+        return made
 
     def _wait(
         self,

@@ -130,6 +130,7 @@ class LearningOperator(RecordOperator):
         self._trained: dict[int, ModelSet] = {}
         self._versions: list[int] = []
         self._learned = 0
+        self._has_failed_alone = False
         super().__init__(
             pipeline,
             self.topics_in([self.name]),
@@ -269,6 +270,11 @@ class LearningOperator(RecordOperator):
             gone = [each for each in rivals if each.incumbent not in models.challengers]
             made += self._ended(gone, joined, scope_key)
         return made
+
+    def take_failure(self) -> bool:
+        """Return whether the champion alone could not learn, since this was asked last."""
+        has_failed_alone, self._has_failed_alone = self._has_failed_alone, False
+        return has_failed_alone
 
     def most_labels(self, scope_key: str) -> int:
         """Return how many labels can be learned before a policy may change the models."""
@@ -493,8 +499,16 @@ class LearningOperator(RecordOperator):
         return [end_of_trial(each, joined, _event(joined, scope_key)) for each in challengers]
 
     def _report(self, joined: Joined, models: ModelSet) -> list[Record]:
-        """Tell of the first example that the champion cannot learn from, and another one can."""
-        if not (models.champion_alone_failed and self.models.commanded.note_failure()):
+        """Tell that the champion cannot learn from an example, and another one can.
+
+        Where learning has an agent of its own, a record tells of the first one.
+        """
+        if not models.champion_alone_failed:
+            return []
+        if not self._is_apart:
+            self._has_failed_alone = True
+            return []
+        if not self.models.commanded.note_failure():
             return []
         comparison = self.pipeline.comparison
         report = failure_report(

@@ -186,6 +186,9 @@ class PredictionOperator(RecordOperator):
         self._publish(run, models, version, pending)
         self._join.take_run(run)
         self._made += learning.take_run(run.joined, models, version, raised)
+        if raised is not None and learning.take_failure():
+            last = run.joined[-1]
+            self._join.note_failure(last.vector["event_time_ms"], last.met)
         for _ in range(steps):
             left.popleft()
         return 1

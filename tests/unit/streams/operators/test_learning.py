@@ -13,11 +13,13 @@ from millrace.models.features import fields
 from millrace.models.monitoring.drift import DriftSettings
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.selection.trial import MIN_LABELS
+from millrace.schemas import shipped
 from millrace.schemas.records import RejectReason
 from millrace.streams.operators import learning
+from millrace.streams.operators.examples import ExampleWriter
 from millrace.streams.operators.learning import LearningOperator
 from millrace.streams.operators.prediction import PredictionOperator
-from millrace.streams.operators.record import Record
+from millrace.streams.operators.record import EvaluationRecord, ExampleRecord, Record
 from millrace.streams.operators.scope import ScopedModels
 from millrace.streams.operators.slice import Slice
 from millrace.streams.topology.task import Task
@@ -310,6 +312,36 @@ def test_a_champion_that_raises(make_pipeline: Make, chain: Any) -> None:
     assert ours.learning.tally["learned", "picky"] == 1
     assert ours.learning.tally["rejected_label", RejectReason.LEARN_ERROR] == 1
     assert ours.learning.evaluation.examples["picky"] == 2
+
+
+@pytest.mark.parametrize("other", ["seesaw", "picky_too"])
+def test_selection_is_told_of_a_champion_that_raises(
+    other: str, make_pipeline: Make, make_vector: Make, make_label: Make
+) -> None:
+    """Once, where learning has an agent of its own, and if another candidate can learn."""
+    models = {"picky": Picky, other: Seesaw if other == "seesaw" else Picky}
+    pipeline = make_pipeline(models=models)
+    writer = ExampleWriter(pipeline, ScopedModels(pipeline))
+    prediction = PredictionOperator(
+        pipeline, ScopedModels(pipeline), writer, lambda _: pytest.fail("no snapshots")
+    )
+    apart = LearningOperator(pipeline, ScopedModels(pipeline), True, definition="d1")
+    told: list[EvaluationRecord] = []
+    for i in range(20):
+        bad = {"bad": 1.0} if i > 10 else {}
+        for record in (make_vector(f"e{i}", i, say=1.0, **bad), make_label(f"e{i}", True)):
+            for each in prediction.run(Slice([record])):
+                if isinstance(each, ExampleRecord):
+                    made = apart.run(Slice([each]))
+                    told += [each for each in made if isinstance(each, EvaluationRecord)]
+    if other == "picky_too":
+        assert told == []
+        return
+    (report,) = told
+    value = report.value
+    assert (value["definition"], value["champion"], value["failures"]) == ("d1", "picky", 1)
+    assert (value["events"], value["candidates"], value["first_time_ms"]) == (0, {}, 11)
+    assert shipped("evaluation").decode(shipped("evaluation").encode(value)) == value
 
 
 def test_a_reaction_is_saved(make_pipeline: Make, make_rows: Make, chain: Any) -> None:
