@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from millrace.models.identity.reference import Reference
 from millrace.streams.cli.console import output
 from millrace.streams.cli.metric_table import as_utc, newest_metrics, table_of
 from millrace.streams.cli.options import (
@@ -31,11 +32,15 @@ if TYPE_CHECKING:
     from millrace.streams.tools.evaluations import Followed
 
 _ALPHA = 0.05  # of the intervals
-_BAR = 10  # characters on each side
+_BAR = 6  # characters on each side
 _MOST_GROUPS = 20  # that a table shows
 _NO_GROUPS = (
     "There are no groups: name a feature, or the key, with promotion=Promotion(group=...), or wait"
     " for the first block of a hundred events."
+)
+_FAILED = (
+    "has failed on probation: it is not promoted again by itself before another definition is"
+    " deployed."
 )
 _NOTHING = "No block of a hundred events has all its labels yet, or has waited long enough."
 _POLICIES = {
@@ -109,19 +114,20 @@ def _view(promoter: Promoter, baselines: list[str]) -> Group:
     table = Table(title_justify="left", title=_title(promoter))
     for column in ("model", "role"):
         table.add_column(column, no_wrap=True)
-    for column in ("mean loss", "better by, in points"):
+    for column in ("labels", "mean loss", "better by, in points"):
         table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("worse      │ better", no_wrap=True)
+    table.add_column("worse  │ better", no_wrap=True)
     standings = _in_order(contest, baselines)
     for each in standings:
         mean, role = each.mean_loss, _role(each, contest, baselines)
-        cells: list[str | Text] = [each.name, role, "-" if mean is None else f"{mean:.4g}"]
+        cells: list[str | Text] = [each.name, role, f"{each.labels:,}"]
+        cells.append("-" if mean is None else f"{mean:.4g}")
         if role != "champion":
             bar = Text() if role == "baseline" else _bar(each)
             cells += [_difference(each.evidence), bar]
         table.add_row(*cells, style="bold" if role == "champion" else "")
     lines = [
-        f"{each.name} {_meaning(each)}"
+        f"{each.name} {_FAILED if each.name in promoter.failed else _meaning(each)}"
         for each in standings
         if _role(each, contest, baselines) in ("candidate", "challenger")
     ]
@@ -177,7 +183,9 @@ def _title(promoter: Promoter) -> str:
         serves += f" after {contest.former}"
     if promoter.is_on_probation:
         serves += ", on probation"
-    return f"{serves}; {promoter.labels:,} labels since {as_utc(contest.since_ms or 0)}"
+    serves += f"; {promoter.labels:,} labels since {as_utc(contest.since_ms or 0)}"
+    definition = Reference.of(contest.definition)
+    return f"{serves}; definition {definition.shortened}" if definition.digest else serves
 
 
 def _in_order(contest: Contest, baselines: list[str]) -> list[Standing]:
@@ -250,6 +258,8 @@ def _as_json(promoter: Promoter, baselines: list[str]) -> dict[str, Any]:
     return {
         "champion": contest.champion,
         "former": contest.former or None,
+        "definition": contest.definition,
+        "failed": promoter.failed,
         "is_on_probation": promoter.is_on_probation,
         "terms": contest.terms,
         "since_ms": contest.since_ms,

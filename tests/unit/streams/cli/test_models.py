@@ -119,6 +119,26 @@ def test_what_is_proven(call: Any, put: Any) -> None:
     assert f"{proven}, and has shown again since; `millrace promote logistic_regression`" in out
 
 
+def test_what_has_failed(call: Any, put: Any, broker: Any) -> None:
+    """It says that it does not serve again by itself."""
+    put(80, "hoeffding_tree", Promotion())
+    failed = block(80, random.Random(0), "logistic_regression", Promotion())
+    failed |= {"events": 0, "candidates": {}, "failures": 1, "command": 1}  # type: ignore[typeddict-item]
+    failed["definition"] = "ab" * 16
+    back = block(81, random.Random(0), "hoeffding_tree", Promotion()) | {
+        "command": 2,
+        "definition": "ab" * 16,
+    }
+    for each in (failed, back):
+        broker.put("loans.evaluations", shipped("evaluation").encode(each))
+    _, out, _ = call("models", *LOANS)
+    assert "; definition abababababab" in out.splitlines()[0]
+    assert "logistic_regression has failed on probation: it is not promoted again" in out
+    document = json.loads(call("models", *LOANS, "--json")[1])
+    assert document["definition"] == "ab" * 16
+    assert document["failed"] == ["logistic_regression"]
+
+
 def test_who_is_promoted(call: Any, put: Any) -> None:
     """It serves, on probation, after the one before; and the policy is told."""
     put(80, "hoeffding_tree", Promotion())
