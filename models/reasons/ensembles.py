@@ -13,38 +13,30 @@ it is the answer of the one or two members in the middle.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from river import ensemble, forest
 
-from millrace.models.candidates.accelerated import Instance, trees
-from millrace.models.reasons.family import Family, Find, Question, checked, refused
+from millrace.models.candidates.accelerated import trees
+from millrace.models.reasons.family import Family, Find, Question, Seen, always, checked, refused
 from millrace.models.reasons.reasons import Reasons, Scale, weighted_sum
 
-_Member: TypeAlias = tuple[Any, float, Instance]
+_Member: TypeAlias = tuple[Any, float, Seen]
 """A model, the weight of its vote, and what it sees of an event."""
 
 
 def _vote(members: Iterable[_Member], question: Question) -> Reasons:
     found, total = [], 0.0
     for model, weight, x in members:
-        total += weight * sum(model.predict_proba_one(x).values())
-        found.append((weight, model, x))
+        votes = sum(model.predict_proba_one(x).values())
+        if votes:  # it has learned something
+            total += weight * votes
+            found.append((weight, question.ask(model, x)))
     if not total:
         raise refused("its members have no answer for this event")
-    answers = [(weight / total, _probability(model, x, question)) for weight, model, x in found]
-    base, contributions = weighted_sum(answers)
+    base, contributions = weighted_sum((weight / total, reasons) for weight, reasons in found)
     return Reasons(Scale.PROBABILITY, base, contributions, question.of)
-
-
-def _probability(model: Any, x: Instance, question: Question) -> Reasons:
-    if not model.predict_proba_one(x):  # it has learned nothing yet
-        return Reasons(Scale.PROBABILITY, 0.0, {}, question.of)
-    reasons = question.ask(model, x)
-    if reasons.scale is not Scale.PROBABILITY:
-        raise refused("its members add up to log-odds, and their probabilities are averaged")
-    return reasons
 
 
 def _mean(members: Sequence[_Member], question: Question) -> Reasons:
@@ -53,7 +45,7 @@ def _mean(members: Sequence[_Member], question: Question) -> Reasons:
     return Reasons(Scale.TARGET, *weighted_sum(answers))
 
 
-def _median(members: Sequence[tuple[Any, Instance]], question: Question) -> Reasons:
+def _median(members: Sequence[tuple[Any, Seen]], question: Question) -> Reasons:
     """Return the mean of the one or two members in the middle."""
     values = [float(model.predict_one(x)) for model, x in members]
     order = sorted(range(len(values)), key=values.__getitem__)
@@ -61,15 +53,15 @@ def _median(members: Sequence[tuple[Any, Instance]], question: Question) -> Reas
     return _mean([(members[place][0], 0.5, members[place][1]) for place in middle], question)
 
 
-def _bagging_classifier(model: Any, x: Instance, question: Question) -> Reasons:
+def _bagging_classifier(model: Any, x: Seen, question: Question) -> Reasons:
     return _vote([(member, 1.0, x) for member in model], question)
 
 
-def _bagging_regressor(model: Any, x: Instance, question: Question) -> Reasons:
+def _bagging_regressor(model: Any, x: Seen, question: Question) -> Reasons:
     return _mean([(member, 1.0 / len(model), x) for member in model], question)
 
 
-def _forest_classifier(model: Any, x: Instance, question: Question) -> Reasons:
+def _forest_classifier(model: Any, x: Seen, question: Question) -> Reasons:
     metrics = model._metrics if len(model) else ()
     weights = [_weight(model, metric) for metric in metrics]
     return _vote([(tree, each, x) for tree, each in zip(model, weights, strict=True)], question)
@@ -81,7 +73,7 @@ def _weight(model: Any, metric: Any) -> float:
     return value if value > 0.0 and not model.disable_weighted_vote else 1.0
 
 
-def _forest_regressor(model: Any, x: Instance, question: Question) -> Reasons:
+def _forest_regressor(model: Any, x: Seen, question: Question) -> Reasons:
     if not len(model):
         return Reasons(Scale.TARGET, 0.0, {})
     if model.aggregation_method != model._MEAN:
@@ -103,12 +95,12 @@ def _forest_weights(model: Any) -> list[float]:
     return [each / sum(weights) * share for each in weights]
 
 
-def _patches_classifier(model: Any, x: Instance, question: Question) -> Reasons:
+def _patches_classifier(model: Any, x: Seen, question: Question) -> Reasons:
     patches = model.models
     return _vote([(p.model, _weight(model, p.metric), _seen(p, x)) for p in patches], question)
 
 
-def _patches_regressor(model: Any, x: Instance, question: Question) -> Reasons:
+def _patches_regressor(model: Any, x: Seen, question: Question) -> Reasons:
     patches = model.models
     if not patches:
         return Reasons(Scale.TARGET, 0.0, {})
@@ -131,31 +123,32 @@ def _patch_weights(model: Any) -> list[float]:
     return [max(weights) - each for each in weights]
 
 
-def _seen(patch: Any, x: Instance) -> Instance:
+def _seen(patch: Any, x: Seen) -> Seen:
     names = patch.features
     return x if names is None else {name: x[name] for name in names if name in x}
 
 
-def _check_votes(model: Any, find: Find) -> None:
-    for member in _parts(model):
-        checked(member, find)
+def _check_vote(model: Any, find: Find) -> Scale:
+    if checked(model.model, find) is not Scale.PROBABILITY:
+        raise refused("it averages probabilities of models that add up to log-odds")
+    return Scale.PROBABILITY
 
 
-def _parts(model: Any) -> Iterator[Any]:
-    yield model.model
+def _check_mean(model: Any, find: Find) -> Scale:
+    return checked(model.model, find)
 
 
-_BAGGING = Family(_bagging_classifier, _check_votes)
-_FOREST = Family(_forest_classifier)
+_BAGGING = Family(_bagging_classifier, _check_vote)
+_FOREST = Family(_forest_classifier, always(Scale.PROBABILITY))
 
 MODELS: Mapping[type, Family] = {
     ensemble.BaggingClassifier: _BAGGING,
     ensemble.ADWINBaggingClassifier: _BAGGING,
     ensemble.LeveragingBaggingClassifier: _BAGGING,
-    ensemble.BaggingRegressor: Family(_bagging_regressor, _check_votes),
-    ensemble.SRPClassifier: Family(_patches_classifier, _check_votes),
-    ensemble.SRPRegressor: Family(_patches_regressor, _check_votes),
+    ensemble.BaggingRegressor: Family(_bagging_regressor, _check_mean),
+    ensemble.SRPClassifier: Family(_patches_classifier, _check_vote),
+    ensemble.SRPRegressor: Family(_patches_regressor, _check_mean),
     forest.ARFClassifier: _FOREST,
     trees.ARFClassifier: _FOREST,
-    forest.ARFRegressor: Family(_forest_regressor),
+    forest.ARFRegressor: Family(_forest_regressor, always(Scale.TARGET)),
 }

@@ -6,19 +6,17 @@ from collections.abc import Callable
 
 from river.compose import Pipeline
 
-from millrace.models.candidates.accelerated import Instance
 from millrace.models.pipeline.model import Model
 from millrace.models.pipeline.tasks import Task
 from millrace.models.reasons import linear
-from millrace.models.reasons.family import Question, checked
-from millrace.models.reasons.reasons import NoExactReasonsError, NoReasons, Reasons
+from millrace.models.reasons.family import Question, Seen, checked
+from millrace.models.reasons.reasons import NoExactReasonsError, NoReasons, Reasons, Scale
 from millrace.models.reasons.registry import find
 from millrace.models.user_code import PASSED_ON, told
 from millrace.schemas.records import Features, Predicted
 
 _NOTHING = NoReasons("it has predicted nothing yet")
 _OTHER = NoReasons("it has learned since, or predicts otherwise than its class says")
-_LONG_WAY = (KeyError, ZeroDivisionError, ValueError, TypeError)
 
 
 class Explainer:
@@ -39,8 +37,14 @@ class Explainer:
         self._model = model
         self._is_binary = task is Task.BINARY
         self._is_class = task.is_classification
+        self._scale = checked(model, find)
         self._explain = find(model).explain
         self._shortcut = _shortcut(model)
+
+    @property
+    def scale(self) -> Scale:
+        """The scale on which all its answers are."""
+        return self._scale
 
     def explain(self, features: Features, predicted: Predicted) -> Reasons | NoReasons:
         """Return what a prediction is made of. It raises nothing that the model raises.
@@ -53,11 +57,20 @@ class Explainer:
             What it predicted, before it learned anything else, with the probabilities if there
             are any. The answer is compared with it, so that no wrong reasons are ever given.
         """
+        shortcut = self._shortcut
+        if shortcut is not None:
+            try:
+                return shortcut(features)
+            except PASSED_ON:
+                raise
+            except BaseException:  # noqa: S110 - the long way says what it is
+                pass
         value = predicted["value"]
         if value is None:
             return _NOTHING
+        of = True if self._is_binary else value if self._is_class else None
         try:
-            found = self._found(features, value)
+            found = self._explain(self._model, features, Question(of, find))
             return found if found.adds_up_to(predicted) else _OTHER
         except PASSED_ON:
             raise
@@ -65,16 +78,6 @@ class Explainer:
             return NoReasons(str(error))
         except BaseException as error:  # a model is user code, and may raise anything
             return NoReasons(told(error))
-
-    def _found(self, features: Features, value: object) -> Reasons:
-        x: Instance = features  # type: ignore[assignment]  # River's names may be of any type
-        if self._shortcut is not None:
-            try:
-                return self._shortcut(x)
-            except _LONG_WAY:
-                pass
-        of = True if self._is_binary else value if self._is_class else None
-        return self._explain(self._model, x, Question(of, find))  # type: ignore[arg-type]
 
 
 def explainer(model: Model, task: Task | str) -> Explainer | NoReasons:
@@ -97,14 +100,13 @@ def explainer(model: Model, task: Task | str) -> Explainer | NoReasons:
     >>> predicted = {"value": model.predict_one(x), "probabilities": {}}
     >>> reasons = explainer(model, "regression").explain(x, predicted)
     >>> [(name, round(each)) for name, each in reasons.top(1)], reasons.scale.value
-    ([('size', 59)], 'target')
+    ([('size', 44)], 'target')
     >>> round(reasons.total - predicted["value"], 9)
     0.0
     >>> print(explainer(catalogue.knn(), "binary"))
-    no exact reasons for this model: what KNNClassifier predicts is not known to add up over features
+    no exact reasons for this model: KNNClassifier is not known to add up over features
     """
     try:
-        checked(model, find)
         return Explainer(model, Task(task))
     except PASSED_ON:
         raise
@@ -114,6 +116,6 @@ def explainer(model: Model, task: Task | str) -> Explainer | NoReasons:
         return NoReasons(told(error))
 
 
-def _shortcut(model: Model) -> Callable[[Instance], Reasons] | None:
+def _shortcut(model: Model) -> Callable[[Seen], Reasons] | None:
     steps = [*model.steps.values()] if isinstance(model, Pipeline) else []
     return linear.shortcut(*steps) if len(steps) == 2 else None

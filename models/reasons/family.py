@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
-from millrace.models.candidates.accelerated import Instance
-from millrace.models.reasons.reasons import NoExactReasonsError, Reasons
+from millrace.models.reasons.reasons import NoExactReasonsError, Reasons, Scale
 from millrace.schemas.records import LabelValue
+
+Seen: TypeAlias = dict[str, Any]
+"""What a model sees of an event: feature, or what a transformer made of it, to value."""
 
 Find: TypeAlias = Callable[[object], "Family"]
 """Returns the family of a model, or raises `NoExactReasonsError`."""
@@ -28,12 +30,12 @@ class Question(NamedTuple):
     of: LabelValue | None
     find: Find
 
-    def ask(self, model: object, x: Instance) -> Reasons:
+    def ask(self, model: object, x: Seen) -> Reasons:
         """Return the answer of a model inside."""
         return self.find(model).explain(model, x, self)
 
 
-Explain: TypeAlias = Callable[[Any, Instance, Question], Reasons]
+Explain: TypeAlias = Callable[[Any, Seen, Question], Reasons]
 """Returns what the prediction of a model is made of, by the names of the features it is given.
 
 It changes neither the model nor the features. It raises `NoExactReasonsError` where an event has no
@@ -41,8 +43,12 @@ exact reasons, and whatever the model raises.
 """
 
 
-def _accept(_model: object, _find: Find) -> None:
-    pass
+Check: TypeAlias = Callable[[Any, Find], Scale]
+"""Returns the scale on which a model answers.
+
+It raises `NoExactReasonsError` where a model of the kind never has exact reasons: with another
+loss, for example, or with another model inside.
+"""
 
 
 @dataclass(frozen=True)
@@ -54,23 +60,27 @@ class Family:
     explain
         Answers for one of them.
     check
-        Raises `NoExactReasonsError` where a model of the kind never has exact reasons: with
-        another loss, for example, or with another model inside.
+        Says on which scale.
     """
 
     explain: Explain
-    check: Callable[[Any, Find], None] = _accept
+    check: Check
 
 
-def checked(model: object, find: Find) -> None:
-    """Raise an error where a model inside another one never has exact reasons.
+def always(scale: Scale) -> Check:
+    """Return the check of models that always answer, and on one scale."""
+    return lambda _model, _find: scale
+
+
+def checked(model: object, find: Find) -> Scale:
+    """Return the scale on which a model answers, which may be inside another one.
 
     Raises
     ------
     NoExactReasonsError
         It is of no known family, or its family refuses it.
     """
-    find(model).check(model, find)
+    return find(model).check(model, find)
 
 
 def refused(why: str) -> NoExactReasonsError:

@@ -13,13 +13,13 @@ from typing import Any, NamedTuple, TypeAlias
 
 from river import base, compose, preprocessing
 
-from millrace.models.candidates.accelerated import Instance, linear
-from millrace.models.reasons.family import refused
+from millrace.models.candidates.accelerated import linear
+from millrace.models.reasons.family import Seen, refused
 
 Origins: TypeAlias = dict[str, str] | None
 """Name of a result to that of its feature; None where each has the name of its own."""
 
-_Trace: TypeAlias = Callable[[Any, Instance], tuple[Instance, Origins]]
+_Trace: TypeAlias = Callable[[Any, Seen], tuple[Seen, Origins]]
 """Returns what a transformer makes of features, and whose each result is."""
 
 
@@ -28,7 +28,7 @@ class _Known(NamedTuple):
     inside: Callable[[Any], Iterable[Any]] = lambda _: ()
 
 
-def traced(steps: Iterable[Any], x: Instance) -> tuple[Instance, Origins]:
+def traced(steps: Iterable[Any], x: Seen) -> tuple[Seen, Origins]:
     """Return what transformers make of features one after the other, and whose each result is.
 
     Raises
@@ -71,11 +71,11 @@ def check(steps: Iterable[Any]) -> None:
         check(known.inside(step))
 
 
-def _same(step: Any, x: Instance) -> tuple[Instance, Origins]:
+def _same(step: Any, x: Seen) -> tuple[Seen, Origins]:
     return step.transform_one(x), None
 
 
-def _encoded(step: Any, x: Instance) -> tuple[Instance, Origins]:
+def _encoded(step: Any, x: Seen) -> tuple[Seen, Origins]:
     origins: dict[str, str] = {}
     for feature, values in step.values.items():
         _claim(origins, feature, values)
@@ -91,7 +91,7 @@ def _claim(origins: dict[str, str], feature: str, values: Iterable[object]) -> N
             raise refused(f"{name!r} may be a value of {feature!r} and of {origins[name]!r}")
 
 
-def _renamed(step: Any, x: Instance) -> tuple[Instance, Origins]:
+def _renamed(step: Any, x: Seen) -> tuple[Seen, Origins]:
     origins = {name: name for name in x}
     for old, new in step.mapping.items():
         if old in origins:
@@ -99,16 +99,16 @@ def _renamed(step: Any, x: Instance) -> tuple[Instance, Origins]:
     return step.transform_one(x.copy()), origins  # which renames in place
 
 
-def _fixed(step: Any, x: Instance) -> tuple[Instance, Origins]:
+def _fixed(step: Any, x: Seen) -> tuple[Seen, Origins]:
     return step.transform_one(x), {step._rename(name): name for name in x}
 
 
-def _pipeline(step: Any, x: Instance) -> tuple[Instance, Origins]:
+def _pipeline(step: Any, x: Seen) -> tuple[Seen, Origins]:
     return traced(step.steps.values(), x)
 
 
-def _union(step: Any, x: Instance) -> tuple[Instance, Origins]:
-    results: Instance = {}
+def _union(step: Any, x: Seen) -> tuple[Seen, Origins]:
+    results: Seen = {}
     origins: dict[str, str] = {}
     is_same = True
     for each in reversed(step.transformers.values()):  # the first one wins, as in River

@@ -23,13 +23,12 @@ from typing import Any
 
 from river import forest
 
-from millrace.models.candidates.accelerated import Instance
-from millrace.models.reasons.family import Family, Question, refused
+from millrace.models.reasons.family import Family, Question, Seen, always, refused
 from millrace.models.reasons.reasons import Reasons, Scale, weighted_sum
 
 
 def _of_tree(
-    node: Any, x: Instance, value: Callable[[Any], float], aggregates: bool
+    node: Any, x: Seen, value: Callable[[Any], float], aggregates: bool
 ) -> tuple[float, dict[str, float]]:
     base = before = value(node)
     arrives = 1.0
@@ -48,7 +47,7 @@ def _of_tree(
     return base, contributions
 
 
-def _classifier(model: Any, x: Instance, question: Question) -> Reasons:
+def _classifier(model: Any, x: Seen, question: Question) -> Reasons:
     of = question.of
     found = []
     for tree in model:
@@ -65,7 +64,7 @@ def _classifier(model: Any, x: Instance, question: Question) -> Reasons:
     return _forest(found, Scale.PROBABILITY)._replace(of=of)
 
 
-def _regressor(model: Any, x: Instance, _question: Question) -> Reasons:
+def _regressor(model: Any, x: Seen, _question: Question) -> Reasons:
     found = [
         Reasons(Scale.TARGET, *_of_tree(tree._root, x, _node_mean, model.use_aggregation))
         for tree in model
@@ -88,6 +87,6 @@ def _node_mean(node: Any) -> float:
 
 
 MODELS: Mapping[type, Family] = {
-    forest.AMFClassifier: Family(_classifier),
-    forest.AMFRegressor: Family(_regressor),
+    forest.AMFClassifier: Family(_classifier, always(Scale.PROBABILITY)),
+    forest.AMFRegressor: Family(_regressor, always(Scale.TARGET)),
 }

@@ -18,17 +18,16 @@ from typing import Any, TypeAlias
 
 from river import naive_bayes
 
-from millrace.models.candidates.accelerated import Instance
-from millrace.models.reasons.family import Family, Question, refused
+from millrace.models.reasons.family import Family, Question, Seen, always, refused
 from millrace.models.reasons.reasons import Reasons, Scale
 
-_Joint: TypeAlias = Callable[[Any, Instance, Any], tuple[float, dict[str, float]]]
+_Joint: TypeAlias = Callable[[Any, Seen, Any], tuple[float, dict[str, float]]]
 """Returns the logarithms of a class's prior, and of the likelihood of each feature."""
 
 _LEAST = 10e-10  # what River's Bernoulli model adds to each probability
 
 
-def _explain(joint: _Joint, model: Any, x: Instance, question: Question) -> Reasons:
+def _explain(joint: _Joint, model: Any, x: Seen, question: Question) -> Reasons:
     of = question.of
     logs = {label: joint(model, x, label) for label in model.class_counts}
     own = logs.pop(of, None)
@@ -41,19 +40,19 @@ def _explain(joint: _Joint, model: Any, x: Instance, question: Question) -> Reas
     return Reasons(Scale.LOG_ODDS, prior - other_prior, contributions, of, against)
 
 
-def _gaussian(model: Any, x: Instance, label: Any) -> tuple[float, dict[str, float]]:
+def _gaussian(model: Any, x: Seen, label: Any) -> tuple[float, dict[str, float]]:
     gaussians, density = model.gaussians.get(label, {}), model._log_gaussian_pdf
     likelihoods = {name: density(gaussians.get(name), value) for name, value in x.items()}
     return log(model.p_class(label)), likelihoods
 
 
-def _multinomial(model: Any, x: Instance, label: Any) -> tuple[float, dict[str, float]]:
+def _multinomial(model: Any, x: Seen, label: Any) -> tuple[float, dict[str, float]]:
     of_class = model.p_feature_given_class
     likelihoods = {name: count * log(of_class(name, label)) for name, count in x.items()}
     return log(model.p_class(label)), likelihoods
 
 
-def _bernoulli(model: Any, x: Instance, label: Any) -> tuple[float, dict[str, float]]:
+def _bernoulli(model: Any, x: Seen, label: Any) -> tuple[float, dict[str, float]]:
     likelihoods = {}
     for name in model.feature_counts:
         probability = model.p_feature_given_class(name, label)
@@ -63,7 +62,7 @@ def _bernoulli(model: Any, x: Instance, label: Any) -> tuple[float, dict[str, fl
 
 
 MODELS: Mapping[type, Family] = {
-    naive_bayes.GaussianNB: Family(partial(_explain, _gaussian)),
-    naive_bayes.MultinomialNB: Family(partial(_explain, _multinomial)),
-    naive_bayes.BernoulliNB: Family(partial(_explain, _bernoulli)),
+    naive_bayes.GaussianNB: Family(partial(_explain, _gaussian), always(Scale.LOG_ODDS)),
+    naive_bayes.MultinomialNB: Family(partial(_explain, _multinomial), always(Scale.LOG_ODDS)),
+    naive_bayes.BernoulliNB: Family(partial(_explain, _bernoulli), always(Scale.LOG_ODDS)),
 }

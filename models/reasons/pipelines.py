@@ -7,22 +7,23 @@ from typing import Any
 
 from river import compose
 
-from millrace.models.candidates.accelerated import Instance, linear
+from millrace.models.candidates.accelerated import linear
 from millrace.models.reasons import front
-from millrace.models.reasons.family import Family, Find, Question, checked
-from millrace.models.reasons.reasons import Reasons
+from millrace.models.reasons.family import Family, Find, Question, Seen, checked
+from millrace.models.reasons.reasons import Reasons, Scale
 
 
-def _explain(pipeline: Any, x: Instance, question: Question) -> Reasons:
+def _explain(pipeline: Any, x: Seen, question: Question) -> Reasons:
     *transformers, model = pipeline.steps.values()
     x, origins = front.traced(transformers, x)
     return question.ask(model, x).renamed(origins)
 
 
-def _check(pipeline: Any, find: Find) -> None:
+def _check(pipeline: Any, find: Find) -> Scale:
     *transformers, model = pipeline.steps.values()
-    checked(model, find)
+    scale = checked(model, find)
     front.check(transformers)
+    return scale
 
 
 _PIPELINE = Family(_explain, _check)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from math import exp, fsum, isfinite
-from operator import itemgetter
 from typing import NamedTuple, TypeAlias
 
 from millrace.schemas.records import LabelValue, Predicted
@@ -27,7 +26,6 @@ Contribution: TypeAlias = tuple[str, float]
 
 _TOLERANCE = 1e-9
 _LARGEST_LOGIT = 30.0  # beyond it, River's probability is 0 or 1
-_second = itemgetter(1)
 
 
 class Scale(StrEnum):
@@ -80,17 +78,18 @@ class Reasons(NamedTuple):
 
     def top(self, k: int) -> list[Contribution]:
         """Return the `k` largest contributions by size, the largest first, without zeros."""
-        ordered = sorted(self.contributions.items(), key=_second)
-        low, high = 0, len(ordered) - 1
+        contributions = self.contributions
+        names = sorted(contributions, key=contributions.__getitem__)
         found: list[Contribution] = []
-        while low <= high and len(found) < k:
-            least, most = ordered[low], ordered[high]
-            if -least[1] > most[1]:
-                found.append(least)
-                low += 1
-            elif most[1]:
-                found.append(most)
-                high -= 1
+        first, last = 0, len(names) - 1
+        while first <= last and len(found) < k:  # the largest is at one of the ends
+            least, most = contributions[names[first]], contributions[names[last]]
+            if -least > most:
+                found.append((names[first], least))
+                first += 1
+            elif most:
+                found.append((names[last], most))
+                last -= 1
             else:
                 break
         return found
@@ -135,8 +134,8 @@ class NoReasons(NamedTuple):
 
     Examples
     --------
-    >>> print(NoReasons("KNNClassifier does not add up over features"))
-    no exact reasons for this model: KNNClassifier does not add up over features
+    >>> print(NoReasons("KNNClassifier is not known to add up over features"))
+    no exact reasons for this model: KNNClassifier is not known to add up over features
     """
 
     why: str

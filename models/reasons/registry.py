@@ -41,5 +41,5 @@ def find(model: object) -> Family:
     """
     family = _KNOWN.get(type(model))
     if family is None:
-        raise refused(f"what {type(model).__name__} predicts is not known to add up over features")
+        raise refused(f"{type(model).__name__} is not known to add up over features")
     return family

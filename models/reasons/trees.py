@@ -27,8 +27,8 @@ from river import tree
 from river.forest.adaptive_random_forest import BaseTreeClassifier, BaseTreeRegressor
 from river.tree.nodes.branch import DTBranch
 
-from millrace.models.candidates.accelerated import Instance, trees
-from millrace.models.reasons.family import Family, Question, refused
+from millrace.models.candidates.accelerated import trees
+from millrace.models.reasons.family import Family, Question, Seen, always, refused
 from millrace.models.reasons.reasons import (
     ALTERNATE_TREE,
     LEAF_MODEL,
@@ -47,10 +47,10 @@ _Step: TypeAlias = tuple[str, Any]
 """What led to a node, and the node; for the root, nothing did."""
 
 
-def _path(node: Any, x: Instance) -> list[_Step]:
+def _path(node: Any, x: Seen) -> list[_Step]:
     """Return the nodes of an event, from the root to the leaf, as River walks them."""
     steps: list[_Step] = [("", node)]
-    while isinstance(node, DTBranch):
+    while _is_branch(node):
         feature: str = node.feature
         try:
             node = node.next(x)
@@ -89,7 +89,7 @@ def _of_class(path: Sequence[_Step], votes: Mapping[Any, float], of: Any) -> Rea
     return Reasons(Scale.PROBABILITY, base, contributions, of)
 
 
-def _of_number(model: Any, path: Sequence[_Step], x: Instance, question: Question) -> Reasons:
+def _of_number(model: Any, path: Sequence[_Step], x: Seen, question: Question) -> Reasons:
     base, contributions = _along(path, _mean)
     leaf = path[-1][1]
     mean, predicted = _mean(leaf), float(leaf.prediction(x, tree=model))
@@ -103,7 +103,7 @@ def _add_leaf_model(
     leaf: Any,
     added: float,
     mean: float,
-    x: Instance,
+    x: Seen,
     question: Question,
 ) -> None:
     """Add what a leaf model says beyond the mean of its leaf, by feature if it can be told."""
@@ -117,12 +117,12 @@ def _add_leaf_model(
     contributions[LEAF_MODEL] = contributions.get(LEAF_MODEL, 0.0) + inside.base - mean
 
 
-def _classifier(model: Any, x: Instance, question: Question) -> Reasons:
+def _classifier(model: Any, x: Seen, question: Question) -> Reasons:
     path = _path(_root(model), x)
     return _of_class(path, path[-1][1].prediction(x, tree=model), question.of)
 
 
-def _adaptive_classifier(model: Any, x: Instance, question: Question) -> Reasons:
+def _adaptive_classifier(model: Any, x: Seen, question: Question) -> Reasons:
     found = []
     for path in _paths(_root(model), x):
         votes = path[-1][1].prediction(x, tree=model)
@@ -134,13 +134,13 @@ def _adaptive_classifier(model: Any, x: Instance, question: Question) -> Reasons
     return Reasons(Scale.PROBABILITY, base, contributions, question.of)
 
 
-def _regressor(model: Any, x: Instance, question: Question) -> Reasons:
+def _regressor(model: Any, x: Seen, question: Question) -> Reasons:
     if model._root is None:
         return Reasons(Scale.TARGET, 0.0, {})
     return _of_number(model, _path(model._root, x), x, question)
 
 
-def _adaptive_regressor(model: Any, x: Instance, question: Question) -> Reasons:
+def _adaptive_regressor(model: Any, x: Seen, question: Question) -> Reasons:
     if model._root is None:
         return Reasons(Scale.TARGET, 0.0, {})
     paths = _paths(model._root, x)
@@ -149,10 +149,10 @@ def _adaptive_regressor(model: Any, x: Instance, question: Question) -> Reasons:
     return Reasons(Scale.TARGET, base, contributions)
 
 
-def _paths(root: Any, x: Instance) -> list[list[_Step]]:
+def _paths(root: Any, x: Seen) -> list[list[_Step]]:
     """Return the paths to all leaves that an adaptive tree asks, alternatives first, as River."""
     path = _path(root, x)
-    if not isinstance(root, DTBranch):
+    if not _is_branch(root):
         return [path]
     *others, _ = root.traverse(x, until_leaf=True)
     ends = {
@@ -166,14 +166,19 @@ def _paths(root: Any, x: Instance) -> list[list[_Step]]:
         raise refused("an alternate tree has branches") from None
 
 
+def _is_branch(node: object) -> bool:
+    return isinstance(node, DTBranch)
+
+
 def _root(model: Any) -> Any:
     if model._root is None:
         raise refused("it has learned nothing yet")
     return model._root
 
 
-_CLASSIFIER, _REGRESSOR = Family(_classifier), Family(_regressor)
-_ADAPTIVE_CLASSIFIER = Family(_adaptive_classifier)
+_CLASSIFIER = Family(_classifier, always(Scale.PROBABILITY))
+_ADAPTIVE_CLASSIFIER = Family(_adaptive_classifier, always(Scale.PROBABILITY))
+_REGRESSOR = Family(_regressor, always(Scale.TARGET))
 
 MODELS: Mapping[type, Family] = {
     tree.HoeffdingTreeClassifier: _CLASSIFIER,
@@ -185,5 +190,5 @@ MODELS: Mapping[type, Family] = {
     trees.HoeffdingAdaptiveTreeClassifier: _ADAPTIVE_CLASSIFIER,
     tree.HoeffdingTreeRegressor: _REGRESSOR,
     BaseTreeRegressor: _REGRESSOR,
-    tree.HoeffdingAdaptiveTreeRegressor: Family(_adaptive_regressor),
+    tree.HoeffdingAdaptiveTreeRegressor: Family(_adaptive_regressor, always(Scale.TARGET)),
 }

@@ -17,12 +17,11 @@ from typing import Any
 
 from river import multiclass, preprocessing
 
-from millrace.models.candidates.accelerated import Instance
-from millrace.models.reasons.family import Family, Find, Question, checked, refused
+from millrace.models.reasons.family import Family, Find, Question, Seen, checked, refused
 from millrace.models.reasons.reasons import LIMITS, Reasons, Scale
 
 
-def _one_against_the_rest(model: Any, x: Instance, question: Question) -> Reasons:
+def _one_against_the_rest(model: Any, x: Seen, question: Question) -> Reasons:
     of = question.of
     own = model.classifiers.get(of)
     if own is None:
@@ -36,7 +35,7 @@ def _one_against_the_rest(model: Any, x: Instance, question: Question) -> Reason
     return reasons.scaled(1.0 / total)._replace(of=of)
 
 
-def _clipped(model: Any, x: Instance, question: Question) -> Reasons:
+def _clipped(model: Any, x: Seen, question: Question) -> Reasons:
     reasons = question.ask(model.regressor, x)
     total = reasons.total
     within = min(max(total, model.y_min), model.y_max)
@@ -45,23 +44,23 @@ def _clipped(model: Any, x: Instance, question: Question) -> Reasons:
     return reasons._replace(contributions={**reasons.contributions, LIMITS: within - total})
 
 
-def _standard_scaled(model: Any, x: Instance, question: Question) -> Reasons:
+def _standard_scaled(model: Any, x: Seen, question: Question) -> Reasons:
     reasons = question.ask(model.regressor, x)
     return reasons.scaled(model.var.get() ** 0.5, model.var.mean.get())
 
 
-def _min_max_scaled(model: Any, x: Instance, question: Question) -> Reasons:
+def _min_max_scaled(model: Any, x: Seen, question: Question) -> Reasons:
     reasons = question.ask(model.regressor, x)
     least = model.min.get()
     return reasons if least == inf else reasons.scaled(model.max.get() - least, least)
 
 
-def _check_classifier(model: Any, find: Find) -> None:
-    checked(model.classifier, find)
+def _check_classifier(model: Any, find: Find) -> Scale:
+    return checked(model.classifier, find)
 
 
-def _check_regressor(model: Any, find: Find) -> None:
-    checked(model.regressor, find)
+def _check_regressor(model: Any, find: Find) -> Scale:
+    return checked(model.regressor, find)
 
 
 MODELS: Mapping[type, Family] = {
