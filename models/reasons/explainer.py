@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from river.compose import Pipeline
-
 from millrace.models.pipeline.model import Model
 from millrace.models.pipeline.tasks import Task
-from millrace.models.reasons import linear
-from millrace.models.reasons.family import Question, Seen, checked
+from millrace.models.reasons.family import Question, checked
 from millrace.models.reasons.reasons import NoExactReasonsError, NoReasons, Reasons, Scale
 from millrace.models.reasons.registry import find
+from millrace.models.reasons.shortcuts import shortcut
 from millrace.models.user_code import PASSED_ON, told
 from millrace.schemas.records import Features, Predicted
 
@@ -39,7 +35,7 @@ class Explainer:
         self._is_class = task.is_classification
         self._scale = checked(model, find)
         self._explain = find(model).explain
-        self._shortcut = _shortcut(model)
+        self._shortcut = shortcut(model)
 
     @property
     def scale(self) -> Scale:
@@ -57,15 +53,16 @@ class Explainer:
             What it predicted, before it learned anything else, with the probabilities if there
             are any. The answer is compared with it, so that no wrong reasons are ever given.
         """
-        shortcut = self._shortcut
-        if shortcut is not None:
+        value, short = predicted["value"], self._shortcut
+        if short is not None:
             try:
-                return shortcut(features)
+                found = short(features, value)
             except PASSED_ON:
                 raise
-            except BaseException:  # noqa: S110 - the long way says what it is
-                pass
-        value = predicted["value"]
+            except BaseException:  # the long way says what it is
+                found = None
+            if found is not None:
+                return found
         if value is None:
             return _NOTHING
         of = True if self._is_binary else value if self._is_class else None
@@ -114,8 +111,3 @@ def explainer(model: Model, task: Task | str) -> Explainer | NoReasons:
         return NoReasons(str(error))
     except BaseException as error:  # a model is user code, and may raise anything
         return NoReasons(told(error))
-
-
-def _shortcut(model: Model) -> Callable[[Seen], Reasons] | None:
-    steps = [*model.steps.values()] if isinstance(model, Pipeline) else []
-    return linear.shortcut(*steps) if len(steps) == 2 else None

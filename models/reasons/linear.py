@@ -13,10 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from math import sqrt
 from typing import Any, TypeAlias
 
-from river import base, linear_model, optim, preprocessing
+from river import base, linear_model, optim
 
 from millrace.models.candidates.accelerated import linear
 from millrace.models.candidates.passive_aggressive import PassiveAggressiveRegressor
@@ -24,42 +23,13 @@ from millrace.models.reasons.family import Family, Find, Question, Seen, always,
 from millrace.models.reasons.reasons import Reasons, Scale
 
 Weights: TypeAlias = Mapping[Any, float]
-_Terms: TypeAlias = Callable[[Any], tuple[Weights, float]]
+Terms: TypeAlias = Callable[[Any], tuple[Weights, float]]
 """Returns the weights and the intercept of a model."""
-
-_new = tuple.__new__  # half the time of calling the class of a named tuple
 
 
 def products(weights: Weights, x: Seen) -> dict[str, float]:
     """Return what each feature adds; one without a weight adds nothing, and is left out."""
     return {name: value * weights[name] for name, value in x.items() if name in weights}
-
-
-def shortcut(scaler: Any, model: object) -> Callable[[Seen], Reasons] | None:
-    """Return a function that answers for a scaler and a linear model at once.
-
-    Equivalent to the long way but for the last digit, and faster; it raises `KeyError`,
-    `ZeroDivisionError` or `ValueError` where an event needs the long way.
-    """
-    terms = _TERMS.get(type(model))
-    if terms is None or type(scaler) not in _SCALERS:
-        return None
-    if scaler.window_size is not None or not scaler.with_std:
-        return None
-    if isinstance(model, base.Classifier):
-        return partial(_scaled, scaler, model, terms, Scale.LOG_ODDS, True, False)
-    return partial(_scaled, scaler, model, terms, Scale.TARGET, None, None)
-
-
-def _scaled(
-    scaler: Any, model: object, terms: _Terms, scale: Scale, of: Any, against: Any, x: Seen
-) -> Reasons:
-    weights, intercept = terms(model)
-    means, variances, root = scaler.means, scaler.vars, sqrt
-    contributions = {}
-    for name, value in x.items():  # faster than a comprehension, which is a call
-        contributions[name] = weights[name] * (value - means[name]) / root(variances[name])
-    return _new(Reasons, (scale, intercept, contributions, of, against))
 
 
 def _of_glm(model: Any) -> tuple[Weights, float]:
@@ -74,17 +44,21 @@ def _of_passive_aggressive(model: Any) -> tuple[Weights, float]:
     return dict(model.weights), model.intercept
 
 
+def _of_own(model: PassiveAggressiveRegressor) -> tuple[Weights, float]:
+    return model.weights, model.intercept
+
+
 def _of_bayesian(model: Any) -> tuple[Weights, float]:
     means = model._ss_inv_arr @ model._eta_arr if model._m_dirty else model._m_arr
     return {name: float(means[place]) for name, place in model._idx.items()}, 0.0
 
 
-def _number(terms: _Terms, model: Any, x: Seen, _question: Question) -> Reasons:
+def _number(terms: Terms, model: Any, x: Seen, _question: Question) -> Reasons:
     weights, intercept = terms(model)
     return Reasons(Scale.TARGET, float(intercept), products(weights, x))
 
 
-def _two_classes(terms: _Terms, model: Any, x: Seen, _question: Question) -> Reasons:
+def _two_classes(terms: Terms, model: Any, x: Seen, _question: Question) -> Reasons:
     weights, intercept = terms(model)
     contributions = products(weights, x)
     return Reasons(Scale.LOG_ODDS, float(intercept), contributions, of=True, against=False)
@@ -109,8 +83,7 @@ def _check_loss(kind: Any, scale: Scale, model: Any, _find: Find) -> Scale:
     return scale
 
 
-_SCALERS = frozenset({preprocessing.StandardScaler, linear.StandardScaler})
-_TERMS: Mapping[type, _Terms] = {
+TERMS: Mapping[type, Terms] = {
     linear_model.LogisticRegression: _of_glm,
     linear.LogisticRegression: _of_glm,
     linear_model.Perceptron: _of_glm,
@@ -118,15 +91,16 @@ _TERMS: Mapping[type, _Terms] = {
     linear_model.PAClassifier: _of_passive_aggressive,
     linear_model.LinearRegression: _of_glm,
     linear_model.PARegressor: _of_passive_aggressive,
-    PassiveAggressiveRegressor: _of_passive_aggressive,
+    PassiveAggressiveRegressor: _of_own,
     linear_model.BayesianLinearRegression: _of_bayesian,
 }
+"""How each model's weights are read; none of them is changed by looking up a name."""
 
 
 _LOSSES = {Scale.LOG_ODDS: optim.losses.BinaryLoss, Scale.TARGET: optim.losses.RegressionLoss}
 
 
-def _family(kind: type, terms: _Terms) -> Family:
+def _family(kind: type, terms: Terms) -> Family:
     if issubclass(kind, base.Classifier):
         explain, scale = _two_classes, Scale.LOG_ODDS
     else:
@@ -137,6 +111,6 @@ def _family(kind: type, terms: _Terms) -> Family:
 
 
 MODELS: Mapping[type, Family] = {
-    **{kind: _family(kind, terms) for kind, terms in _TERMS.items()},
+    **{kind: _family(kind, terms) for kind, terms in TERMS.items()},
     linear_model.SoftmaxRegression: Family(_many_classes, always(Scale.LOG_ODDS)),
 }
