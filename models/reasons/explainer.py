@@ -51,7 +51,9 @@ class Explainer:
             What the model saw, as it was given to `predict_one`. They stay as they are.
         predicted
             What it predicted, before it learned anything else, with the probabilities if there
-            are any. The answer is compared with it, so that no wrong reasons are ever given.
+            are any. The answer is compared with it, and there are no reasons if it does not add up
+            to it. Only where a linear model is asked by the shorter way (`shortcuts`), which has to
+            be as fast as the prediction, this is left to tests.
         """
         value, short = predicted["value"], self._shortcut
         if short is not None:

@@ -100,7 +100,7 @@ def _scaled_target(
     weights, intercept = terms(clipper.regressor)
     means, variances, root, never = scaler.means, scaler.vars, sqrt, inf
     unit, mean = root(variance.get()), variance.mean.get()
-    if not clipper.y_min * unit < predicted - mean < clipper.y_max * unit:  # type: ignore[operator]
+    if not clipper.y_min * unit < predicted - mean < clipper.y_max * unit:
         return None
     contributions = {}
     for name, value in x.items():
