@@ -15,6 +15,7 @@ from river import (
     metrics,
     multiclass,
     naive_bayes,
+    neighbors,
     optim,
     preprocessing,
     tree,
@@ -52,7 +53,7 @@ def encoded(model, scaler=None):
     return (number + text) | model
 
 
-SLOW = {"n": 200}
+SLOW = {"n": 120}
 SHORT_TREES = {"grace_period": 30, "delta": 0.5, "tau": 0.5}
 BINARY = {
     "logistic, no scaler": (linear_model.LogisticRegression, {"make": bounded}),
@@ -113,7 +114,7 @@ BINARY = {
     ),
     "adaptive tree": (
         lambda: tree.HoeffdingAdaptiveTreeClassifier(grace_period=30, seed=1),
-        {"n": 3_000, "make": bounded},
+        {"n": 1_500, "make": bounded},
     ),
     "forest of River": (lambda: forest.ARFClassifier(n_models=3, seed=1), SLOW),
     "forest, other metric": (
@@ -138,11 +139,11 @@ BINARY = {
     ),
     "random patches": (
         lambda: ensemble.SRPClassifier(n_models=3, seed=1),
-        {"n": 300, "make": bounded},
+        {"n": 150, "make": bounded},
     ),
     "random patches, equal votes": (
         lambda: ensemble.SRPClassifier(n_models=3, seed=1, disable_weighted_vote=True),
-        {"n": 300, "make": bounded},
+        {"n": 150, "make": bounded},
     ),
     "Mondrian, scaled": (
         lambda: preprocessing.MinMaxScaler() | forest.AMFClassifier(n_estimators=3, seed=1),
@@ -167,7 +168,7 @@ MULTICLASS = {
     ),
     "adaptive tree": (
         lambda: tree.HoeffdingAdaptiveTreeClassifier(grace_period=30, seed=1),
-        {"n": 2_000, "make": bounded},
+        {"n": 1_000, "make": bounded},
     ),
     "forest of River": (lambda: forest.ARFClassifier(n_models=3, seed=1), SLOW),
     "Mondrian": (lambda: forest.AMFClassifier(n_estimators=3, seed=1), SLOW),
@@ -209,7 +210,7 @@ REGRESSION = {
     ),
     "adaptive tree": (
         lambda: scaled(tree.HoeffdingAdaptiveTreeRegressor(grace_period=30, seed=1)),
-        {"n": 2_000, "make": bounded},
+        {"n": 1_000, "make": bounded},
     ),
     "bagging": (
         lambda: ensemble.BaggingRegressor(scaled(linear_model.LinearRegression()), 3, seed=1),
@@ -217,33 +218,41 @@ REGRESSION = {
     ),
     "forest, median": (
         lambda: forest.ARFRegressor(n_models=4, seed=1),
-        {"n": 300, "make": bounded},
+        {"n": 150, "make": bounded},
     ),
     "forest, odd median": (
         lambda: forest.ARFRegressor(n_models=3, seed=1),
-        {"n": 300, "make": bounded},
+        {"n": 150, "make": bounded},
     ),
     "forest, mean": (
         lambda: forest.ARFRegressor(n_models=3, seed=1, aggregation_method="mean"),
-        {"n": 300, "make": bounded},
+        {"n": 150, "make": bounded},
     ),
     "forest, weighted mean": (
         lambda: forest.ARFRegressor(
             n_models=3, seed=1, aggregation_method="mean", disable_weighted_vote=False
         ),
-        {"n": 300, "make": bounded},
+        {"n": 150, "make": bounded},
     ),
     "random patches": (
-        lambda: ensemble.SRPRegressor(n_models=3, seed=1, metric=metrics.MAE()),
-        {"n": 300, "make": bounded},
+        lambda: ensemble.SRPRegressor(
+            n_models=3, seed=1, metric=metrics.MAE(), disable_weighted_vote=False
+        ),
+        {"n": 150, "make": bounded},
     ),
     "random patches, R2": (
-        lambda: ensemble.SRPRegressor(n_models=3, seed=1, metric=metrics.R2()),
-        {"n": 300, "make": bounded},
+        lambda: ensemble.SRPRegressor(
+            n_models=3, seed=1, metric=metrics.R2(), disable_weighted_vote=False
+        ),
+        {"n": 150, "make": bounded},
+    ),
+    "random patches, equal votes": (
+        lambda: ensemble.SRPRegressor(n_models=3, seed=1, disable_weighted_vote=True),
+        {"n": 150, "make": bounded},
     ),
     "random patches, median": (
         lambda: ensemble.SRPRegressor(n_models=4, seed=1, aggregation_method="median"),
-        {"n": 300, "make": bounded},
+        {"n": 150, "make": bounded},
     ),
     "Mondrian": (
         lambda: preprocessing.MinMaxScaler() | forest.AMFRegressor(n_estimators=3, seed=1),
@@ -255,7 +264,7 @@ REGRESSION = {
     ),
 }
 ALL = [
-    pytest.param(task, make, {"n": 600, **options}, id=f"{task}-{name}")
+    pytest.param(task, make, {"n": 300, **options}, id=f"{task}-{name}")
     for task, models in (
         ("binary", BINARY),
         ("multiclass", MULTICLASS),
@@ -279,8 +288,8 @@ def test_reasons_add_up_to_every_prediction(task, make, options):
 def test_an_answer_does_not_change_the_model(task, make, options):
     """It is the same to the last byte after it was asked."""
     model = make()
-    for number, (x, predicted, _) in enumerate(answered(model, task, **{**options, "n": 80})):
-        if number % 40 == 39:
+    for number, (x, predicted, _) in enumerate(answered(model, task, **{**options, "n": 50})):
+        if number % 25 == 24:
             before = pickle.dumps(model)
             explainer(model, task).explain(x, predicted)
             assert pickle.dumps(model) == before
@@ -354,6 +363,53 @@ NONE = {
 def test_a_model_without_exact_reasons_says_why(make, why):
     """Before it learns anything."""
     assert explainer(make(), "binary") == NoReasons(why)
+
+
+UNTRAINED = {
+    "forest": lambda: forest.ARFRegressor(n_models=3, seed=1),
+    "random patches": lambda: ensemble.SRPRegressor(n_models=3, seed=1),
+    "tree": tree.HoeffdingTreeRegressor,
+    "adaptive tree": lambda: tree.HoeffdingAdaptiveTreeRegressor(seed=1),
+    "scaled target": lambda: preprocessing.TargetMinMaxScaler(linear_model.LinearRegression()),
+}
+
+
+@pytest.mark.parametrize("make", UNTRAINED.values(), ids=UNTRAINED)
+def test_an_untrained_regressor_predicts_zero_for_no_reason(make):
+    """As River does: nothing adds anything."""
+    model = make()
+    x = {"small": 1.0}
+    answer = explainer(model, "regression").explain(x, {"value": 0.0, "probabilities": {}})
+    assert (answer.total, answer.top(3)) == (0.0, [])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        naive_bayes.GaussianNB,
+        tree.HoeffdingTreeClassifier,
+        lambda: tree.HoeffdingAdaptiveTreeClassifier(seed=1),
+        lambda: forest.ARFClassifier(seed=1),
+        lambda: forest.AMFClassifier(seed=1),
+        lambda: ensemble.SRPClassifier(seed=1),
+        lambda: multiclass.OneVsRestClassifier(linear_model.Perceptron()),
+        linear_model.SoftmaxRegression,
+    ],
+)
+def test_an_untrained_classifier_has_nothing_to_tell(make):
+    """Even where somebody says that it predicted something."""
+    for value in (None, True):
+        predicted = {"value": value, "probabilities": {}}
+        assert isinstance(explainer(make(), "multiclass").explain({"x": 1.0}, predicted), NoReasons)
+
+
+def test_a_leaf_model_without_exact_reasons_is_one_contribution():
+    """What it adds to the mean of the leaf, whatever is inside."""
+    nearest = neighbors.KNNRegressor(engine=neighbors.LazySearch(window_size=50))
+    model = tree.HoeffdingTreeRegressor(leaf_model=nearest, leaf_prediction="model")
+    for _, predicted, reasons in answered(model, "regression", 100, make=bounded):
+        check(reasons, predicted, "regression")
+    assert reasons.contributions.keys() == {LEAF_MODEL}
 
 
 class Broken(base.Classifier):

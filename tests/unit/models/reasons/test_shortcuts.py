@@ -41,7 +41,7 @@ events = st.lists(
 
 @pytest.mark.parametrize(("make", "task"), MODELS.values(), ids=MODELS)
 @given(events=events)
-@settings(max_examples=40)
+@settings(max_examples=20)
 def test_its_answers_are_those_of_the_long_way(make, task, events):
     """Part by part, with constants, booleans and missing features; or it leaves the event to it."""
     task = Task(task)
