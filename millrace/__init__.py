@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     )
     from millrace.models.pipeline.sources import LabelSource, OnUpdate, Source
     from millrace.models.pipeline.tasks import Task
+    from millrace.models.reasons.explainer import Explainer, explainer
+    from millrace.models.reasons.reasons import NoReasons, Reasons
     from millrace.models.selection.promotion import Promotion, PromotionPolicy
     from millrace.schemas.errors import (
         BrokerError,
@@ -68,6 +70,8 @@ _MODULES = {
         *("PayloadHash", "TopicPartitionOffset"),
     ),
     "millrace.models.pipeline.sources": ("LabelSource", "OnUpdate", "Source"),
+    "millrace.models.reasons.explainer": ("Explainer", "explainer"),
+    "millrace.models.reasons.reasons": ("NoReasons", "Reasons"),
     "millrace.models.selection.promotion": ("Promotion", "PromotionPolicy"),
     "millrace.schemas.errors": (
         *("BrokerError", "DefinitionError", "MillraceError"),
@@ -84,6 +88,7 @@ __all__ = [
     "DefinitionError",
     "DriftPolicy",
     "DriftSettings",
+    "Explainer",
     "Feature",
     "Header",
     "LabelConflicts",
@@ -91,6 +96,7 @@ __all__ = [
     "LabelSource",
     "MessageKey",
     "MillraceError",
+    "NoReasons",
     "OnChange",
     "OnError",
     "OnUpdate",
@@ -99,6 +105,7 @@ __all__ = [
     "Pipeline",
     "Promotion",
     "PromotionPolicy",
+    "Reasons",
     "RecordError",
     "Result",
     "Scope",
@@ -112,6 +119,7 @@ __all__ = [
     "calendar",
     "catalogue",
     "derived",
+    "explainer",
     "fields",
     "load_pipeline",
     "rolling",
