@@ -140,7 +140,7 @@ lock: ## Pin what pyproject.toml requires, with hashes; UPGRADE=--upgrade for th
 	"$$tools/bin/pip" install --quiet --disable-pip-version-check pip-tools==7.6.2; \
 	$(PIP_COMPILE) --extra dev --build-deps-for editable \
 		--output-file requirements.lock pyproject.toml; \
-	$(PIP_COMPILE) --build-deps-for wheel --constraint requirements.lock \
+	$(PIP_COMPILE) --extra serve --build-deps-for wheel --constraint requirements.lock \
 		--output-file requirements-runtime.lock pyproject.toml; \
 	$(PIP_COMPILE) --constraint requirements.lock \
 		--output-file requirements-platform.lock requirements-platform.in; \

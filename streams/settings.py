@@ -183,6 +183,19 @@ class Settings(BaseModel):
         "127.0.0.1", description="Address of the server of /metrics, /healthz and /readyz."
     )
     web_port: int = Field(6066, ge=0, le=65535, description="Port of that server; 0 for any.")
+    serve_host: str = Field("127.0.0.1", description="Address on which `millrace serve` listens.")
+    serve_port: int = Field(
+        6067, ge=0, le=65535, description="Port on which `millrace serve` listens; 0 for any."
+    )
+    serve_tokens: str = Field(
+        "", description="File of the tokens with which `millrace serve` may be used."
+    )
+    serve_rate: float = Field(
+        2_000,
+        ge=0,
+        description="Requests, events and labels of one client of `millrace serve` in a second; 0"
+        " for any number.",
+    )
     log_level: LogLevel = Field("info", description="Least severe messages that are logged.")
     log_format: LogFormat = Field(
         "auto", description="Format of the log; auto is console on a terminal, else json."

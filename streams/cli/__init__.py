@@ -47,11 +47,13 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "worker": "Run a pipeline until SIGTERM or Ctrl-C.",
         "produce": "Send events or labels, one JSON object per line.",
         "consume": "Print a topic, one JSON object per line.",
+        "serve": "Send events and labels, and see predictions and models, over HTTP.",
         "docs": "Describe a pipeline's topics: AsyncAPI, and a page for people.",
         "schemas": "List the Avro schemas of all records, or write them as .avsc files.",
     },
     "Operate": {
         "topics": "List a pipeline's topics on a broker, or create them.",
+        "token": "Make a token for `millrace serve`.",
         "models": "Show every candidate, and whether another one should serve.",
         "state": "Show what the saved models have learned.",
         "audit": "Show who changed what a pipeline does, or check that the trail is whole.",

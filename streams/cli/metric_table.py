@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from itertools import chain
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Group
 from rich.table import Table
@@ -16,8 +16,6 @@ from millrace.streams.escaping import printable
 if TYPE_CHECKING:
     from millrace.schemas.records import MetricValues
     from millrace.streams.tools.evaluations import Followed
-
-_SHOWN = ("partition", "number", "last_time_ms", "metrics")
 
 
 def table_of(followed: Followed) -> Group:
@@ -38,12 +36,6 @@ def table_of(followed: Followed) -> Group:
         cells = [_shown(values[name]) if name in values else "-" for name in names]
         table.add_row(model, *cells, style="bold" if model == block["champion"] else "")
     return Group(Text(title), table)
-
-
-def newest_metrics(followed: Followed) -> list[dict[str, Any]]:
-    """Return the newest block with metrics of each partition, as data."""
-    newest = [dict(block) for _, block in sorted(followed.metrics.items())]
-    return [{name: block[name] for name in _SHOWN} for block in newest]
 
 
 def as_utc(time_ms: int) -> str:

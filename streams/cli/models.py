@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Group
@@ -13,7 +13,7 @@ from rich.text import Text
 
 from millrace.models.identity.reference import Reference
 from millrace.streams.cli.console import output
-from millrace.streams.cli.metric_table import as_utc, newest_metrics, table_of
+from millrace.streams.cli.metric_table import as_utc, table_of
 from millrace.streams.cli.options import (
     pass_settings,
     pipeline_option,
@@ -26,12 +26,11 @@ from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.settings import Settings
 
 if TYPE_CHECKING:
-    from millrace.models.selection.contest import Contest, Standing
+    from millrace.models.selection.contest import Standing
     from millrace.models.selection.evidence import Evidence
     from millrace.models.selection.promoter import Promoter
     from millrace.streams.tools.evaluations import Followed
 
-_ALPHA = 0.05  # of the intervals
 _BAR = 6  # characters on each side
 _MOST_GROUPS = 20  # that a table shows
 _NO_GROUPS = (
@@ -81,7 +80,7 @@ def models(settings: Settings, as_json: bool, by_group: bool, is_watched: bool) 
     from millrace.models.candidates.baselines import baselines
     from millrace.models.pipeline.tasks import Task
     from millrace.streams.kafka.registry import read_outputs
-    from millrace.streams.tools.evaluations import follow_evaluations
+    from millrace.streams.tools.evaluations import as_data, follow_evaluations
 
     names = [*baselines(Task(pipeline.task))]
     found = follow_evaluations(KafkaClients(settings), pipeline, read_outputs(settings))
@@ -93,10 +92,7 @@ def models(settings: Settings, as_json: bool, by_group: bool, is_watched: bool) 
 
     with closing(found):
         if as_json:
-            followed = next(found)
-            document = _as_json(followed.promoter, names)
-            document |= {"groups": _groups(followed), "metrics": newest_metrics(followed)}
-            click.echo(printable_json(to_json(document)))
+            click.echo(printable_json(to_json(as_data(next(found), names))))
         elif is_watched:
             with Live(console=output(), auto_refresh=False) as live:
                 for followed in found:
@@ -108,6 +104,8 @@ def models(settings: Settings, as_json: bool, by_group: bool, is_watched: bool) 
 
 def _view(promoter: Promoter, baselines: list[str]) -> Group:
     """Return a table, and what it means."""
+    from millrace.streams.tools.evaluations import in_order, role_of
+
     contest = promoter.contest
     if not contest.blocks:
         return Group(Text(_NOTHING))
@@ -117,9 +115,9 @@ def _view(promoter: Promoter, baselines: list[str]) -> Group:
     for column in ("labels", "mean loss", "better by, in points"):
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("worse  │ better", no_wrap=True)
-    standings = _in_order(contest, baselines)
+    standings = in_order(contest, baselines)
     for each in standings:
-        mean, role = each.mean_loss, _role(each, contest, baselines)
+        mean, role = each.mean_loss, role_of(each.name, contest.champion, baselines)
         cells: list[str | Text] = [each.name, role, f"{each.labels:,}"]
         cells.append("-" if mean is None else f"{mean:.4g}")
         if role != "champion":
@@ -129,7 +127,7 @@ def _view(promoter: Promoter, baselines: list[str]) -> Group:
     lines = [
         f"{each.name} {_FAILED if each.name in promoter.failed else _meaning(each)}"
         for each in standings
-        if _role(each, contest, baselines) in ("candidate", "challenger")
+        if role_of(each.name, contest.champion, baselines) in ("candidate", "challenger")
     ]
     lines.append(_POLICIES[contest.terms["policy"]])
     if late := contest.late_labels:
@@ -162,20 +160,6 @@ def _by_group(followed: Followed) -> Group | Text:
     return Group(table, Text(f"{left:,} smaller groups: --json has all.") if left > 0 else Text())
 
 
-def _groups(followed: Followed) -> dict[str, dict[str, Any]]:
-    return {
-        group: {
-            name: {
-                "labels": each.n,
-                "difference": each.mean,
-                "interval": [*each.interval(_ALPHA)],
-            }
-            for name, each in found.items()
-        }
-        for group, found in followed.groups.evidence.items()
-    }
-
-
 def _title(promoter: Promoter) -> str:
     contest = promoter.contest
     serves = f"{contest.champion} serves"
@@ -188,27 +172,13 @@ def _title(promoter: Promoter) -> str:
     return f"{serves}; definition {definition.shortened}" if definition.digest else serves
 
 
-def _in_order(contest: Contest, baselines: list[str]) -> list[Standing]:
-    """Return the champion, then who is ahead; baselines are last."""
-
-    def place(standing: Standing) -> tuple[bool, bool, float]:
-        is_baseline = standing.name in baselines
-        return is_baseline, standing.name != contest.champion, -standing.evidence.mean
-
-    return sorted(contest.standings.values(), key=place)
-
-
-def _role(standing: Standing, contest: Contest, baselines: list[str]) -> str:
-    from millrace.streams.tools.evaluations import role_of
-
-    return role_of(standing.name, contest.champion, baselines)
-
-
 def _difference(evidence: Evidence | None) -> str:
     """Return the mean difference with its interval, in points."""
+    from millrace.streams.tools.evaluations import ALPHA
+
     if evidence is None or not evidence.n:
         return "-"
-    lower, upper = evidence.interval(_ALPHA)
+    lower, upper = evidence.interval(ALPHA)
     return f"{100 * evidence.mean:+.1f} ({100 * lower:+.1f} to {100 * upper:+.1f})"
 
 
@@ -250,37 +220,3 @@ def _points(standing: Standing) -> str:
     """Return the margin in points."""
     points = 100 * standing.terms["margin"]
     return f"{points:g} point{'' if points == 1 else 's'}"
-
-
-def _as_json(promoter: Promoter, baselines: list[str]) -> dict[str, Any]:
-    """Return the same as data."""
-    contest = promoter.contest
-    return {
-        "champion": contest.champion,
-        "former": contest.former or None,
-        "definition": contest.definition,
-        "failed": promoter.failed,
-        "is_on_probation": promoter.is_on_probation,
-        "terms": contest.terms,
-        "since_ms": contest.since_ms,
-        "blocks": contest.blocks,
-        "late_labels": contest.late_labels,
-        "round": contest.round_number,
-        "candidates": {
-            each.name: {
-                "role": _role(each, contest, baselines),
-                "rival": each.rival,
-                "labels": each.labels,
-                "missing": each.missing,
-                "mean_loss": each.mean_loss,
-                "difference": each.evidence.mean,
-                "interval": [*each.evidence.interval(_ALPHA)],
-                "proof": each.proof,
-                "counter_proof": each.counter_proof,
-                "repeats": each.repeats,
-                "has_won": each.has_won,
-                "labels_needed": each.labels_needed,
-            }
-            for each in _in_order(contest, baselines)
-        },
-    }

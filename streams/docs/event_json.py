@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from millrace.models.pipeline.definition import Pipeline
 from millrace.streams.docs.json_schema import WHERE, JsonSchema, JsonSchemas
+from millrace.streams.sources.definition import EventDefinition
 
 
-def event_schema(pipeline: Pipeline, schemas: JsonSchemas) -> JsonSchema:
+def event_schema(pipeline: EventDefinition, schemas: JsonSchemas) -> JsonSchema:
     """Return a reference to the schema of the events, which is then among the named ones."""
     event = schemas.of(pipeline.event_schema.accepted.schema)
     _let_text(pipeline, schemas.named, event)
     return event
 
 
-def _let_text(pipeline: Pipeline, named: Mapping[str, JsonSchema], event: JsonSchema) -> None:
+def _let_text(
+    pipeline: EventDefinition, named: Mapping[str, JsonSchema], event: JsonSchema
+) -> None:
     """Let fields of an event be text that are numbers in the schema, where they may be."""
     said = dict.fromkeys(pipeline.numbers_as_text, "A number, or the text of one.")
     time = pipeline.event_time

@@ -38,6 +38,12 @@ class Request:
         return json.dumps(document).encode()
 
 
+def written(request: Request, key: bytes = b"") -> tuple[bytes, Headers]:
+    """Return the value and the headers of a command's record, signed with a key if there is one."""
+    value = request.to_json(time.time_ns() // 1_000_000)
+    return value, [(HEADER, signature_of(value, key).encode())] if key else []
+
+
 def send(clients: Clients, prefix: str, request: Request, key: bytes = b"") -> None:
     """Write a command; it is there when this returns.
 
@@ -53,8 +59,7 @@ def send(clients: Clients, prefix: str, request: Request, key: bytes = b"") -> N
     BrokerError
         The broker does not take it.
     """
-    value = request.to_json(time.time_ns() // 1_000_000)
-    headers: Headers = [(HEADER, signature_of(value, key).encode())] if key else []
+    value, headers = written(request, key)
     producer = CheckedProducer(clients)
     producer.produce(f"{prefix}commands", value, request.id, 0, headers=headers)
     producer.flush(_SEND_SECONDS)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Literal, Protocol, TypeAlias
 
-from confluent_kafka import Message, TopicCollection, TopicPartition
+from confluent_kafka import KafkaError, Message, TopicCollection, TopicPartition
 from confluent_kafka.admin import ConfigResource  # type: ignore[attr-defined] # not re-exported
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
@@ -23,6 +23,9 @@ Headers: TypeAlias = list[tuple[str, str | bytes | None]]
 
 Place: TypeAlias = tuple[str, int]
 """A topic and a partition."""
+
+OnDelivery: TypeAlias = Callable[[KafkaError | None, Message], None]
+"""Told that a record is on the broker, or why it is not."""
 
 RebalanceCallback: TypeAlias = Callable[["Consumer", list[TopicPartition]], None]
 
@@ -85,7 +88,7 @@ class Producer(Protocol):
         key: str | bytes | None,
         partition: int,
         callback: None = ...,
-        on_delivery: None = ...,
+        on_delivery: OnDelivery | None = ...,
         timestamp: int = ...,
         headers: Headers | None = ...,
     ) -> None: ...

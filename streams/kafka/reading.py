@@ -47,6 +47,11 @@ class Watermarks(NamedTuple):
     high: int
 
 
+def newest(count: int) -> int:
+    """Return where to begin for so many last offsets; markers of transactions count, too."""
+    return _TAIL - count
+
+
 class TopicReader:
     """Reads partitions, each from its offset, for as long as it is asked to.
 
@@ -190,7 +195,7 @@ def read_to_end(
     """
     tails = last or {}
     starts = {
-        p: _TAIL - tails[p] if p in tails else begins.get(p, OFFSET_BEGINNING) for p in partitions
+        p: newest(tails[p]) if p in tails else begins.get(p, OFFSET_BEGINNING) for p in partitions
     }
     if not starts:
         return

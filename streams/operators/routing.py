@@ -9,8 +9,9 @@ from __future__ import annotations
 from contextlib import suppress
 from zlib import crc32
 
-from millrace.models.pipeline.definition import Pipeline, Scope
+from millrace.models.pipeline.definition import Scope
 from millrace.schemas import RecordError
+from millrace.streams.sources.definition import EventDefinition
 from millrace.streams.sources.ids import IdTexts
 
 GLOBAL_PARTITION = 0
@@ -30,7 +31,7 @@ def partition_of(routed_by: str, partitions: int) -> int:
     return crc32(routed_by.encode()) % partitions
 
 
-def routing_key(pipeline: Pipeline, event_id: str, key: str | None) -> str | None:
+def routing_key(pipeline: EventDefinition, event_id: str, key: str | None) -> str | None:
     """Return what a record is routed by, and keyed with: its key, or its id where keys are none."""
     if pipeline.numbers_as_text:
         texts = IdTexts(pipeline)
@@ -39,7 +40,9 @@ def routing_key(pipeline: Pipeline, event_id: str, key: str | None) -> str | Non
     return event_id if pipeline.key is None else key
 
 
-def input_partition(pipeline: Pipeline, routed_by: str | None, partitions: int) -> int | None:
+def input_partition(
+    pipeline: EventDefinition, routed_by: str | None, partitions: int
+) -> int | None:
     """Return where to produce an event or a label; None where it has no key to go by."""
     if pipeline.scope is Scope.GLOBAL:
         return GLOBAL_PARTITION

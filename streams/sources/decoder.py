@@ -14,7 +14,6 @@ from functools import lru_cache, partial
 from reprlib import repr as shortened
 from typing import NamedTuple
 
-from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.record_parts import field_at_the_top, id_field, is_at_the_top
 from millrace.schemas import EventSchema, RecordError, RejectReason, shipped
 from millrace.schemas.codec.avro import MARKER
@@ -23,6 +22,7 @@ from millrace.schemas.codec.slices import Parts, ReadRows, Row, Rows
 from millrace.schemas.codec.types import FEATURE, Record, Type, Union
 from millrace.schemas.records import Fields, LabelValue
 from millrace.streams.sources.confluent import MAGIC, WireFormat, WrittenSchema
+from millrace.streams.sources.definition import EventDefinition
 from millrace.streams.sources.envelopes import RowData
 from millrace.streams.sources.values import identity, iso_to_ms, iso_to_units, key_of, number_of
 
@@ -78,7 +78,7 @@ class InputDecoder:
     """
 
     def __init__(
-        self, pipeline: Pipeline, written_schema: WrittenSchema, max_event_bytes: int
+        self, pipeline: EventDefinition, written_schema: WrittenSchema, max_event_bytes: int
     ) -> None:
         self._schema = pipeline.event_schema
         self._wire_format = WireFormat(self._schema, written_schema)

@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable
 from functools import partial
 
-from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.record_parts import IdPart, id_parts
+from millrace.streams.sources.definition import EventDefinition
 from millrace.streams.sources.values import number_of
 
 _PART = re.compile(r"(?:^|:)((?:[^:\\]|\\.)*)", re.DOTALL)  # see `joined_id`
@@ -32,7 +32,7 @@ class IdTexts:
         Whether any text stays as it is.
     """
 
-    def __init__(self, pipeline: Pipeline) -> None:
+    def __init__(self, pipeline: EventDefinition) -> None:
         self._numbers = [_number(pipeline, each) for each in id_parts(pipeline.event_id)]
         self._has_numbers = any(self._numbers)
         self._key = None if pipeline.key is None else _number(pipeline, pipeline.key)
@@ -67,7 +67,7 @@ class IdTexts:
         return text if text is None or self._key is None else str(self._key(text))
 
 
-def _number(pipeline: Pipeline, part: IdPart) -> Callable[[str], int | float] | None:
+def _number(pipeline: EventDefinition, part: IdPart) -> Callable[[str], int | float] | None:
     """Return what reads a part as the events' reader does, where text may stand for a number."""
     if isinstance(part, str) and part in pipeline.numbers_as_text:
         return partial(number_of, part, False)

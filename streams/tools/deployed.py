@@ -12,6 +12,7 @@ from millrace.models.identity.reference import Reference
 from millrace.models.identity.setting import described_with
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import SettingsError
+from millrace.schemas.records import Audit
 from millrace.streams.control.commands import BRINGS_DEFINITION
 from millrace.streams.kafka.protocols import Clients
 from millrace.streams.operators.registry import CONTROL
@@ -53,18 +54,17 @@ def deployed(clients: Clients, pipeline: Pipeline) -> list[Deployed]:
         The topic `audit` cannot be read.
     """
     entries = [each.value for each in read_trail(clients, pipeline).in_order_of_time()]
-    return [
-        Deployed(
-            int(each["after"] or 0),
-            each["evidence"]["definition"],
-            each["time_ms"],
-            each["who"],
-            each["why"],
-        )
-        for each in entries
-        if (each["writer"], each["action"]) == (CONTROL, "accepted")
-        and each["evidence"].get("command") in BRINGS_DEFINITION
-    ]
+    return [found for each in entries if (found := deployment(each)) is not None]
+
+
+def deployment(entry: Audit) -> Deployed | None:
+    """Return the definition that came into force by an entry of the audit; None where none did."""
+    if (entry["writer"], entry["action"]) != (CONTROL, "accepted"):
+        return None
+    if entry["evidence"].get("command") not in BRINGS_DEFINITION:
+        return None
+    number, definition = int(entry["after"] or 0), entry["evidence"]["definition"]
+    return Deployed(number, definition, entry["time_ms"], entry["who"], entry["why"])
 
 
 def difference(

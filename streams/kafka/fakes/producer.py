@@ -5,7 +5,7 @@ from __future__ import annotations
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from millrace.streams.kafka.fakes.broker import FakeBroker, Membership, fail
-from millrace.streams.kafka.protocols import Config, Headers
+from millrace.streams.kafka.protocols import Config, Headers, OnDelivery
 
 
 class FakeProducer:
@@ -24,6 +24,7 @@ class FakeProducer:
         self._epoch = 0
         self._is_in_transaction = False
         self._undelivered: list[tuple[KafkaError, Message]] = []
+        self._reports: list[tuple[OnDelivery, KafkaError | None, Message]] = []
         self._lost = 0
         self._errors: list[KafkaError] = []
 
@@ -34,7 +35,7 @@ class FakeProducer:
         key: str | bytes | None,
         partition: int,
         _callback: None = None,
-        _on_delivery: None = None,
+        on_delivery: OnDelivery | None = None,
         timestamp: int = 0,
         headers: Headers | None = None,
     ) -> None:
@@ -54,19 +55,30 @@ class FakeProducer:
         except KafkaException as error:
             self._lost += 1
             lost = Message(topic=topic, partition=partition, key=encoded, value=value)
-            self._undelivered.append((error.args[0], lost))
+            if on_delivery is not None:
+                self._reports.append((on_delivery, error.args[0], lost))
+            else:
+                self._undelivered.append((error.args[0], lost))
             return
         transaction = (
             self._broker.transaction(self.transactional_id) if self.transactional_id else None
         )
         if transaction is not None:
             transaction.places.add((topic, partition))
-        self._broker.put(topic, value, encoded, partition, timestamp or None, headers, transaction)
+        offset = self._broker.put(
+            topic, value, encoded, partition, timestamp or None, headers, transaction
+        )
+        if on_delivery is not None:
+            there = Message(topic=topic, partition=partition, offset=offset, value=value)
+            self._reports.append((on_delivery, None, there))
 
     def poll(self, _timeout: float, /) -> int:
         errors, self._errors = self._errors, []
         for error in errors:
             self._call("error_cb", error)
+        reports, self._reports = self._reports, []
+        for report, failure, message in reports:
+            report(failure, message)
         undelivered, self._undelivered = self._undelivered, []
         for error, message in undelivered:
             self._call("on_delivery", error, message)

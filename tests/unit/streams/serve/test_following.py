@@ -1,0 +1,92 @@
+"""Following begins with all that is there, and goes on whatever happens."""
+
+from __future__ import annotations
+
+import pytest
+from confluent_kafka import KafkaError
+
+from millrace.schemas import BrokerError, SnapshotError
+from millrace.streams.serve import following
+from tests.unit.streams.serve.conftest import prediction, until
+
+
+async def nothing(_client, _service):
+    """Do nothing."""
+
+
+def test_a_pipeline_that_is_not_there_is_refused(world):
+    """The message says what to check."""
+    del world.broker.topics["p.predictions"]
+    with pytest.raises(BrokerError, match=r"no topic p\.predictions .*Start a worker"):
+        world.serve(nothing)
+
+
+def test_a_pipeline_without_a_definition_is_refused(world):
+    """None was deployed yet."""
+    world.broker.create("p.audit", 1)
+    with pytest.raises(BrokerError, match="no definition of the pipeline 'p' is in force yet"):
+        world.serve(nothing)
+
+
+def test_a_definition_that_is_signed_with_another_key_is_refused(world, make_pipeline):
+    """At start."""
+    world.deploy(make_pipeline(), key=b"another")
+    with pytest.raises(SnapshotError, match="signed"):
+        world.serve(nothing)
+
+
+def test_a_later_definition_that_is_signed_with_another_key_changes_nothing(world, make_pipeline):
+    """It is reported, and what workers write is followed all the same."""
+
+    async def test(_client, service):
+        before = service.definition
+        world.deploy(make_pipeline(), key=b"another")
+        await until(lambda: service.problem)
+        assert service.definition is before
+        world.predict("e1")
+        await until(lambda: service.knowledge.prediction("e1"))
+
+    world.serve(test)
+
+
+def test_what_somebody_else_wrote_is_passed_over(world):
+    """Bytes that are no record."""
+    world.broker.put("p.predictions", b"odd")
+    world.predict("e1")
+
+    async def test(_client, service):
+        assert service.knowledge.prediction("e1") is not None
+
+    world.serve(test)
+
+
+def test_it_goes_on_where_it_was(world, monkeypatch):
+    """A broker that refuses for a moment costs nothing, and nothing is read twice."""
+    monkeypatch.setattr(following, "_RETRY_SECONDS", 0.01)
+
+    async def test(_client, service):
+        seen = []
+        monkeypatch.setattr(service.hub, "publish", seen.append)
+        world.reject("malformed", "first")
+        await until(lambda: seen)
+        for each in world.clients.consumers:
+            each.report(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
+        await until(lambda: service.problem)
+        world.reject("malformed", "second", offset=1)
+        await until(lambda: len(seen) == 2)
+        assert [each.record["detail"] for each in seen] == ["first", "second"]
+        assert not service.problem
+
+    world.serve(test)
+
+
+def test_partitions_that_are_added_are_read(world, monkeypatch):
+    """From their beginning."""
+    monkeypatch.setattr(following, "_LOOK_SECONDS", 0.01)
+
+    async def test(_client, service):
+        world.broker.widen("p.predictions", 3)
+        world.write("predictions", prediction("e1"), partition=2)
+        await until(lambda: service.knowledge.prediction("e1"))
+
+    world.serve(test)
