@@ -70,6 +70,18 @@ class FeatureVector(TypedDict):
     features: Features
 
 
+class PublishedReasons(TypedDict):
+    """What features add to a prediction: base, contributions and rest add up to it."""
+
+    scale: str
+    base: float
+    of: LabelValue | None
+    against: LabelValue | None
+    contributions: dict[str, float]
+    rest: float
+    why_none: str
+
+
 class Prediction(TypedDict):
     """The champion's prediction for an event, made at the event's place in the log.
 
@@ -87,6 +99,7 @@ class Prediction(TypedDict):
     model_version: int
     staleness_examples: int
     definition: str
+    reasons: PublishedReasons | None
 
 
 class Predicted(TypedDict):

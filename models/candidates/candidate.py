@@ -20,6 +20,9 @@ BROKEN_AFTER = 10  # events in a row: fewer may be odd
 _Predict: TypeAlias = Callable[[Features], Predicted]
 _Learn: TypeAlias = Callable[[Features, LabelValue | None], object]
 
+NotePrediction: TypeAlias = Callable[[Features, Predicted], object]
+"""Takes the features of an event, and what was predicted of them."""
+
 
 class Candidate:
     """A River model, with the functions that predict with it and train it.
@@ -121,11 +124,13 @@ class Candidate:
             None if sees is None else tuple(sees),
         )
 
-    def follow(self, name: str, steps: Sequence[Step]) -> Followed:
+    def follow(
+        self, name: str, steps: Sequence[Step], note: NotePrediction | None = None
+    ) -> Followed:
         """Predict, under a name, and learn, step by step, for as long as all goes well.
 
         It stops before a step at which the model makes no prediction, and after one at which
-        learning raises.
+        learning raises. `note` is called with each prediction before the model learns.
         """
         predict, learn = self.predict, self.learn
         done = 0
@@ -140,6 +145,8 @@ class Candidate:
                 if answer["value"] is None:
                     return Followed(done, None)
                 answers[name] = answer
+                if note is not None:
+                    note(asked, answer)
             done += 1
             if taught is not None:
                 try:

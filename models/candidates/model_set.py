@@ -12,7 +12,7 @@ from itertools import groupby
 from types import MappingProxyType
 
 from millrace.models.candidates.baselines import answers, baselines, restored, saved
-from millrace.models.candidates.candidate import BROKEN_AFTER, Candidate
+from millrace.models.candidates.candidate import BROKEN_AFTER, Candidate, NotePrediction
 from millrace.models.candidates.challenger import Challenger
 from millrace.models.candidates.earlier import upgraded
 from millrace.models.candidates.incumbents import incumbent_of, since_of
@@ -215,27 +215,42 @@ class ModelSet:
         return all(each.invalid_in_a_row == 0 for each in self.candidates.values())
 
     def follow(
-        self, steps: Sequence[Step], note_failure: Callable[[str], None] = _ignored
+        self,
+        steps: Sequence[Step],
+        note_failure: Callable[[str], None] = _ignored,
+        note: NotePrediction | None = None,
     ) -> Followed:
         """Predict and learn step by step, one candidate after the other.
 
         Equivalent to one `predict` and `learn` after the other where the models are ordinary. It
         stops where the champion does, and where one of several is no longer ordinary.
+
+        Parameters
+        ----------
+        note_failure
+            Takes the name of each candidate that fails.
+        note
+            Takes each prediction of the champion, before it learns the label.
         """
         done = 0
         at_a_time = len(steps) if len(self.candidates) == 1 else BROKEN_AFTER - 1
         while done < len(steps):
             part = steps[done : done + at_a_time]
-            followed = self._follow(part, note_failure)
+            followed = self._follow(part, note_failure, note)
             done += followed.steps
             if followed.steps < len(part) or followed.raised or not self.is_ordinary:
                 return Followed(done, followed.raised)
         return Followed(done, None)
 
-    def _follow(self, steps: Sequence[Step], note_failure: Callable[[str], None]) -> Followed:
+    def _follow(
+        self,
+        steps: Sequence[Step],
+        note_failure: Callable[[str], None],
+        note: NotePrediction | None,
+    ) -> Followed:
         """Follow so few steps that no candidate turns out to be broken on the way."""
         champion = self.candidates[self.champion]
-        followed = champion.follow(self.champion, steps)
+        followed = champion.follow(self.champion, steps, note)
         steps = steps[: followed.steps]
         for name, candidate in self.candidates.items():
             if candidate is not champion:

@@ -209,6 +209,8 @@ class Pipeline:
     promotion
         When a candidate takes the champion's place: a `Promotion`. None: only by command; `millrace
         models` shows the evidence.
+    reasons
+        How many features each prediction names, with what each of them adds to it. 0: none.
 
     Raises
     ------
@@ -266,6 +268,7 @@ class Pipeline:
     label_default: LabelDefault | None = None
     label_conflicts: LabelConflicts | None = None
     promotion: Promotion | None = None
+    reasons: int = 0
 
     def __post_init__(self) -> None:
         _check_name(self.name)
@@ -409,6 +412,7 @@ class Pipeline:
         whole_number("max_models", self.max_models)
         whole_number("max_classes", self.max_classes, least=2)
         whole_number("max_id_bytes", self.max_id_bytes)
+        whole_number("reasons", self.reasons, least=0)
         whole_number("rolling_window", self.rolling_window, most=_MOST_MEASURED)
         must = "pending must be Pending(limit=..., ttl=...)"
         require(isinstance(self.pending, Pending), must, self.pending)

@@ -119,6 +119,7 @@ class Examples:
             model=pipeline.champion,
             model_version=_EXAMPLES_LEARNED,
             staleness_examples=0,
+            reasons=None,
             probabilities=_probabilities(pipeline, label) if is_class else {},
             features={name: value for part in features for name, value in part.items()},
             definition="",

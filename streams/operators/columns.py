@@ -18,6 +18,7 @@ from millrace.schemas.records import (
     LabelValue,
     Prediction,
     Probabilities,
+    PublishedReasons,
 )
 from millrace.streams.operators.record import Origin, OutcomeRecord, PredictionRecord, Record
 
@@ -67,7 +68,8 @@ class PredictionColumns(Columns):
 
     Attributes
     ----------
-    event_ids, keys, event_times_ms, values, model_versions, staleness, probabilities, features
+    event_ids, keys, event_times_ms, values, model_versions, staleness, probabilities, features,
+    reasons
         Columns of what `Prediction` describes.
     model
         The champion's name.
@@ -91,6 +93,7 @@ class PredictionColumns(Columns):
     probabilities: Sequence[Probabilities]
     features: Sequence[Features]
     definition: str
+    reasons: Sequence[PublishedReasons | None]
     prediction_time_ms: int = 0
 
     @classmethod
@@ -108,6 +111,7 @@ class PredictionColumns(Columns):
             probabilities=[each["probabilities"] for each in values],
             features=[each["features"] for each in values],
             definition=values[0]["definition"],
+            reasons=[each["reasons"] for each in values],
         )
 
     def fields(self) -> dict[str, Column]:
@@ -124,6 +128,7 @@ class PredictionColumns(Columns):
             "probabilities": self.probabilities,
             "features": self.features,
             "definition": [self.definition] * count,
+            "reasons": self.reasons,
         }
 
 

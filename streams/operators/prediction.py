@@ -21,7 +21,7 @@ first event that each candidate predicted; with learning elsewhere, the number o
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 from typing import Self, TypeAlias
@@ -30,7 +30,7 @@ from millrace.models.candidates.model_set import ModelSet, NoPredictionError
 from millrace.models.candidates.predicting import InvalidPredictionError
 from millrace.models.pipeline.definition import Pipeline, Scope
 from millrace.schemas import RecordError, RejectReason, SnapshotError
-from millrace.schemas.records import Features, FeatureVector, Predicted
+from millrace.schemas.records import Features, FeatureVector, Predicted, PublishedReasons
 from millrace.streams.control.ticks import elapsed_ms
 from millrace.streams.operators.base import Operator, Reading, RecordOperator, Topics, inserted
 from millrace.streams.operators.class_names import as_published, has_boolean_classes
@@ -38,6 +38,7 @@ from millrace.streams.operators.columns import Made, PredictionColumns
 from millrace.streams.operators.context import Context, LoadModels
 from millrace.streams.operators.deployment import Deployment
 from millrace.streams.operators.examples import ExampleWriter
+from millrace.streams.operators.explaining import Explaining
 from millrace.streams.operators.invalid import invalid_alert
 from millrace.streams.operators.joined import Joined
 from millrace.streams.operators.keyed_state import KeyedState
@@ -62,7 +63,8 @@ _ALL = ""  # the scope key where one set of models serves all events
 _SHORTEST_RUN = 8  # records; fewer are taken sooner one by one
 
 _Asked: TypeAlias = tuple[dict[str, Predicted], ModelSet, int]
-_Published: TypeAlias = tuple[FeatureVector, Predicted, int, int, Origin]
+_Reasons: TypeAlias = PublishedReasons | None
+_Published: TypeAlias = tuple[FeatureVector, Predicted, int, int, Origin, _Reasons]
 
 
 class PredictionOperator(RecordOperator):
@@ -106,6 +108,7 @@ class PredictionOperator(RecordOperator):
         self._learning: LearningOperator | None = None
         if isinstance(training, LearningOperator) and pipeline.scope != Scope.KEY:
             self._learning = training
+        self._explaining = Explaining(pipeline) if pipeline.reasons else None
         self._asked: list[_Asked] = []
         self._published: list[_Published] = []
         self._columns: list[PredictionColumns] = []  # of those that served before, in a slice
@@ -180,10 +183,17 @@ class PredictionOperator(RecordOperator):
             return len(run.steps) + 1
         version, pending = models.version, models.pending_labels
         self._models.mark_trained(_ALL)
-        steps, raised = models.follow(run.steps, self._note_failure)
+        reasons: list[_Reasons] = []
+        note = None
+        if self._explaining is not None:
+
+            def note(features: Features, predicted: Predicted) -> None:
+                reasons.append(self._reasons(models, features, predicted))
+
+        steps, raised = models.follow(run.steps, self._note_failure, note)
         if steps < len(run.steps):
             run = run.first(steps)
-        self._publish(run, models, version, pending)
+        self._publish(run, models, version, pending, reasons)
         self._join.take_run(run)
         self._made += learning.take_run(run.joined, models, version, raised)
         if raised is not None and learning.take_failure():
@@ -193,7 +203,14 @@ class PredictionOperator(RecordOperator):
             left.popleft()
         return 1
 
-    def _publish(self, run: Run, models: ModelSet, version: int, pending: int) -> None:
+    def _publish(
+        self,
+        run: Run,
+        models: ModelSet,
+        version: int,
+        pending: int,
+        reasons: Sequence[_Reasons],
+    ) -> None:
         """Note what was predicted in a run, which began at a version of the models."""
         answers = [step.answers for step in run.steps if step.asked is not None]
         before = run.labels_before
@@ -203,9 +220,18 @@ class PredictionOperator(RecordOperator):
         ]
         champion = self._champion
         self._published += [
-            (record.value, predicted[champion], version + labels, 0, record.origin)
-            for record, predicted, labels in zip(run.events, answers, before, strict=True)
+            (record.value, predicted[champion], version + labels, 0, record.origin, why)
+            for record, predicted, labels, why in zip(
+                run.events, answers, before, reasons or [None] * len(answers), strict=True
+            )
         ]
+
+    def _reasons(self, models: ModelSet, features: Features, predicted: Predicted) -> _Reasons:
+        """Return why the champion predicts that, if this is asked for."""
+        if self._explaining is None:
+            return None
+        champion = models.candidates[models.champion]
+        return self._explaining.explain(champion, features, predicted)
 
     def process(self, record: Record) -> Iterable[Record]:
         if isinstance(record, VectorRecord):
@@ -268,8 +294,9 @@ class PredictionOperator(RecordOperator):
         if len(self._first) < len(models.candidates):
             self._note_first(models, vector["features"], predicted)
         answer, staleness = predicted[models.champion], self._training.staleness(scope_key, models)
+        reasons = self._reasons(models, vector["features"], answer)
         made = self._await_label(vector, predicted, models, origin, self._place)
-        self._published.append((vector, answer, version, staleness, origin))
+        self._published.append((vector, answer, version, staleness, origin, reasons))
         return made
 
     def _note_first(
@@ -345,7 +372,7 @@ class PredictionOperator(RecordOperator):
         published, self._published = self._published, []
         if not published:
             return []
-        vectors, answers, versions, staleness, origins = zip(*published, strict=True)
+        vectors, answers, versions, staleness, origins, reasons = zip(*published, strict=True)
         probabilities = [each["probabilities"] for each in answers]
         columns = PredictionColumns(
             origins,
@@ -359,5 +386,6 @@ class PredictionOperator(RecordOperator):
             probabilities=as_published(probabilities) if self._is_boolean else probabilities,
             features=[each["features"] for each in vectors],
             definition=self._definition,
+            reasons=reasons,
         )
         return [columns]

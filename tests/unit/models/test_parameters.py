@@ -144,6 +144,7 @@ TAKEN = {
     "name": {"'x'", "'500'", "'2020-01-01'"},
     "drift.cooldown": {"0"},
     "promotion.margin": {"0"},
+    "reasons": {"0"},
     "promotion.probation": {"0"},
     "promotion.wait": {"datetime.timedelta(seconds=3600)"},
     "earlier_schemas": {"[]", "()"},

@@ -76,6 +76,9 @@ def records_in(schema: Any) -> Iterator[dict[str, Any]]:
             yield from records_in(field["type"])
     elif isinstance(schema, dict):
         yield from records_in(schema.get("values", schema.get("items", schema["type"])))
+    elif isinstance(schema, list):
+        for each in schema:
+            yield from records_in(each)
 
 
 SPEAK_FOR_THEMSELVES = {"event_id", "partition", "offset", "name"}

@@ -560,6 +560,7 @@ SETTINGS: dict[str, tuple[Any, str, Any]] = {
         "label_conflicts",
         {"within": "1:00:00", "keep": "last"},
     ),
+    "reasons": (3, "reasons", 3),
     "promotion": (
         Promotion(margin=0.02),
         "promotion",

@@ -57,6 +57,19 @@ def some_probabilities(random: Random) -> dict[str, float]:
     return {name: random.random() for name in names}
 
 
+def some_reasons(random: Random) -> Any:
+    found = {
+        "scale": "log_odds",
+        "base": random.random(),
+        "of": True,
+        "against": a_label(random),
+        "contributions": {f"f{number}": random.gauss(0, 1) for number in range(3)},
+        "rest": 0.0,
+        "why_none": random.choice(("", "no exact reasons for this model")),
+    }
+    return random.choice((None, found))
+
+
 FIELDS: dict[str, Draw] = {
     "event_id": an_id,
     "key": a_key,
@@ -72,6 +85,7 @@ FIELDS: dict[str, Draw] = {
     "model_version": a_number,
     "staleness_examples": lambda _: 0,
     "definition": lambda _: "",
+    "reasons": some_reasons,
     "probabilities": some_probabilities,
     "features": some_features,
     "fate": lambda random: random.choice(("joined", "joined", "expired")),

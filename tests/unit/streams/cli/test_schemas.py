@@ -29,7 +29,7 @@ def test_all_schemas_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     rows = [" ".join(line.replace("│", " ").split()) for line in out.splitlines()]
     for name in SHIPPED:
         assert any(row.startswith(f"{name} ") for row in rows), name
-    assert any(row.startswith("Prediction 2 prediction.avsc predictions") for row in rows)
+    assert any(row.startswith("Prediction 3 prediction.avsc predictions") for row in rows)
 
 
 def test_schemas_of_a_pipeline_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -101,6 +101,7 @@ def _prediction(
         model="hoeffding_tree",
         model_version=1_234,
         staleness_examples=0,
+        reasons=None,
         definition="",
     )
 

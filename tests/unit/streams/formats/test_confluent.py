@@ -23,6 +23,7 @@ PREDICTION = {
     "model": "tree",
     "model_version": 3,
     "staleness_examples": 0,
+    "reasons": None,
     "probabilities": {"true": 0.75, "false": 0.25},
     "features": {"a": 0.5, "b": "x"},
     "definition": "d",
@@ -38,7 +39,7 @@ class Registry:
 
     def __call__(self, schema_id: int) -> RegisteredSchema:
         self.asked.append(schema_id)
-        (before,) = earlier("prediction")
+        before, _ = earlier("prediction")
         known = {
             EARLIER: RegisteredSchema("AVRO", json.dumps(before)),
             JSON: RegisteredSchema("JSON", "{}"),
@@ -73,7 +74,7 @@ def test_own_records_need_no_registry() -> None:
 def test_records_of_another_release_are_resolved() -> None:
     """A field that it did not have has its default; its schema is asked for once."""
     registry = Registry()
-    (before,) = earlier("prediction")
+    before, _ = earlier("prediction")
     body = io.BytesIO()
     fastavro.schemaless_writer(body, before, PREDICTION)
     data = b"\x00" + EARLIER.to_bytes(4) + body.getvalue()

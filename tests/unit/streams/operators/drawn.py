@@ -110,6 +110,7 @@ def drawn_pipeline(
             LabelSource("reviews", event_id="id", label="y", key="id", priority=2),
             LabelSource("chargebacks", event_id="id", label="y", key="id"),
         ],
+        reasons=apart.choice([0, 2]),
         label_conflicts=apart.choice(
             [None, None, LabelConflicts(within=timedelta(seconds=apart.choice([1, 15])))]
         ),

@@ -74,6 +74,7 @@ def test_prediction_of_an_event(make_pipeline: Make, make_vector: Make) -> None:
         "model": "own",
         "model_version": 0,
         "staleness_examples": 0,
+        "reasons": None,
         "definition": "",
     }
 

@@ -98,6 +98,7 @@ def predictions(random: Random, count: int) -> PredictionColumns:
         probabilities=[{"true": random.random()} for _ in range(count)],
         features=[{"a": random.random(), "b": 1.0} for _ in range(count)],
         definition="d" * 32,
+        reasons=[None] * count,
         prediction_time_ms=1_700_000_000_000,
     )
 

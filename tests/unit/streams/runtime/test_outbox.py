@@ -82,6 +82,7 @@ def prediction(event_id: str = "1", *, partition: int | None = None, **origin: A
         "model": "own",
         "model_version": 0,
         "staleness_examples": 0,
+        "reasons": None,
         "definition": "",
         "probabilities": {},
         "features": {},

@@ -43,6 +43,7 @@ PREDICTION = Prediction(
     model_version=3,
     staleness_examples=0,
     definition="",
+    reasons=None,
     probabilities={"true": 0.75, "false": 0.25},
     features={"a": 1, "b": 1.0, "c": True, "d": "é🌊"},
 )

@@ -27,6 +27,7 @@ PREDICTION: Mapping[str, Any] = {
     "model": "own",
     "model_version": 300,
     "staleness_examples": 0,
+    "reasons": None,
     "definition": "",
     "probabilities": {"a": 0.5},
     "features": {"a": 1.5, "b": -0.0},

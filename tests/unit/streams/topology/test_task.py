@@ -154,6 +154,7 @@ class Predicting(Step):
             "model": "own",
             "model_version": 0,
             "staleness_examples": 0,
+            "reasons": None,
             "definition": "",
             "probabilities": {},
             "features": {},
