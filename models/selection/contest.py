@@ -18,7 +18,7 @@ that comes later; so alpha holds for the lifetime of a pipeline (`alpha_spending
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from math import log
 
 from millrace.models.sealed import Fields
@@ -87,7 +87,8 @@ class Standing:
     @property
     def is_proven(self) -> bool:
         """Whether it is better by more than the margin, by as many labels as are asked for."""
-        return self.evidence.n >= self.terms["min_labels"] and self.proof >= 1
+        may_be = self.evidence.mean > self.terms["margin"]  # else the e-value is at most 1
+        return may_be and self.evidence.n >= self.terms["min_labels"] and self.proof >= 1
 
     @property
     def has_won(self) -> bool:
@@ -106,6 +107,15 @@ class Standing:
         again = self.again.labels_needed(AGAIN_ALPHA, self.terms["margin"])
         rest = max(least - self.again.n, least if again is None else again)
         return rest + (stretches - 1) * least
+
+    def to_fields(self) -> dict[str, object]:
+        """Return what is saved of it."""
+        evidence = {
+            "evidence": self.evidence.to_fields(),
+            "since": self.since.to_fields(),
+            "again": None if self.again is None else self.again.to_fields(),
+        }
+        return {name: getattr(self, name) for name in self.__slots__} | evidence
 
     def begin_again(self) -> None:
         """Begin a test anew: its share of alpha is not known yet."""
@@ -201,7 +211,7 @@ class Contest:
     def to_fields(self) -> dict[str, object]:
         """Return what is saved of it."""
         saved = {name: value for name, value in vars(self).items() if name != "_baselines"}
-        return saved | {"standings": [asdict(each) for each in self.standings.values()]}
+        return saved | {"standings": [each.to_fields() for each in self.standings.values()]}
 
     def restore(self, fields: Fields) -> None:
         """Go on where one was that was saved."""

@@ -9,7 +9,7 @@ whether the challenger is better, whether it is worse, by how much, and how long
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from math import log
 
 from millrace.models.sealed import Fields
@@ -78,7 +78,7 @@ class Evidence:
 
     def to_fields(self) -> dict[str, object]:
         """Return what is saved of it."""
-        return asdict(self)
+        return {name: getattr(self, name) for name in self.__slots__}
 
     @classmethod
     def from_fields(cls, fields: Fields) -> Evidence:
