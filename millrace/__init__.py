@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from millrace.models.candidates import catalogue
+    from millrace.models.certainty.conformal import Conformal
     from millrace.models.features import (
         Feature,
         StatelessFeature,
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "millrace.models.candidates": ("catalogue",),
+    "millrace.models.certainty.conformal": ("Conformal",),
     "millrace.models.pipeline.tasks": ("Task",),
     "millrace.models.features": (
         *("Feature", "StatelessFeature", "Store"),
@@ -85,6 +87,7 @@ __all__ = [
     "Attribute",
     "BrokerError",
     "Candidate",
+    "Conformal",
     "DefinitionError",
     "DriftPolicy",
     "DriftSettings",

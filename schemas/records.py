@@ -82,6 +82,18 @@ class PublishedReasons(TypedDict):
     why_none: str
 
 
+class PublishedCertainty(TypedDict):
+    """An interval, or a set of classes, that is to hold the label."""
+
+    coverage: float
+    threshold: float | None
+    lower: float | None
+    upper: float | None
+    classes: list[str]
+    why_none: str
+    abstained: str
+
+
 class Prediction(TypedDict):
     """The champion's prediction for an event, made at the event's place in the log.
 
@@ -100,6 +112,7 @@ class Prediction(TypedDict):
     staleness_examples: int
     definition: str
     reasons: PublishedReasons | None
+    certainty: PublishedCertainty | None
 
 
 class Predicted(TypedDict):
@@ -210,6 +223,15 @@ class PromotionTerms(TypedDict):
     policy: str
 
 
+class BlockCertainty(TypedDict):
+    """How often intervals, or sets of classes, held the labels of a block of events."""
+
+    wanted: float
+    labels: int
+    covered: int
+    size: float
+
+
 class Evaluation(TypedDict):
     """How a block of consecutive events of one partition was predicted by each candidate.
 
@@ -232,6 +254,7 @@ class Evaluation(TypedDict):
     candidates: dict[str, BlockLosses]
     groups: dict[str, dict[str, GroupLosses]]
     metrics: MetricsByCandidate
+    certainty: BlockCertainty | None
 
 
 class ModelSnapshot(TypedDict):

@@ -49,6 +49,9 @@ class Conformal:
         How often the label is to be in the interval, or in the set: from 0.5 to 0.999.
     method
         `sf_ogd` or `pi`; see `Method`.
+    by_key
+        Whether each key of events has a threshold of its own, where models are for all keys; where
+        those are by key, thresholds are. At most `max_models` are kept.
     abstain
         For classes: whether a prediction whose set has no class, or several, is published without
         a value, and with the reason.
@@ -70,6 +73,7 @@ class Conformal:
 
     coverage: float = 0.9
     method: Method | str = Method.SF_OGD
+    by_key: bool = False
     abstain: bool = False
 
     def __post_init__(self) -> None:
@@ -78,8 +82,9 @@ class Conformal:
         must = f"certainty.coverage must be a number from {_LEAST} to {_MOST}"
         require(is_number and _LEAST <= given <= _MOST, must, given)
         object.__setattr__(self, "method", choice("certainty.method", self.method, Method))
-        is_flag = isinstance(self.abstain, bool)
-        require(is_flag, "certainty.abstain must be True or False", self.abstain)
+        for name in ("by_key", "abstain"):
+            value = getattr(self, name)
+            require(isinstance(value, bool), f"certainty.{name} must be True or False", value)
 
     def threshold(self, fields: Fields | None = None) -> Threshold:
         """Return the threshold of a model: a fresh one, or the one that was saved.

@@ -9,23 +9,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import fsum, isnan
-from typing import NamedTuple
+from math import fsum
 
 from millrace.models.sealed import Fields
+from millrace.schemas.records import BlockCertainty
 
 NEWEST = 1_000
 """So many labels are the newest."""
 
 _HIT, _MISS = "1", "0"
-
-
-class Sizes(NamedTuple):
-    """Which share of sets has no class, one, or several."""
-
-    none: float
-    one: float
-    several: float
 
 
 def _newest() -> deque[bool]:
@@ -48,38 +40,31 @@ class Coverage:
         Labels of predictions without one.
     size
         Sum of the widths of intervals, or of the numbers of classes in sets.
-    none, one, several
-        Sets with no class, with one, and with more.
     newest, newest_sizes
         Whether each of the newest held, and its width or size.
 
     Examples
     --------
     >>> coverage = Coverage()
-    >>> coverage.add([0.1, 0.7, 0.3], [None, 0.5, 0.5])
+    >>> coverage.add([None, False, True], [0.0, 1.0, 1.0])
     >>> coverage.unknown, coverage.share, coverage.mean_size
     (1, 0.5, 1.0)
-    >>> sets = Coverage()
-    >>> sets.add([0.1, 0.7], [0.5, 0.5], [("sky",), ("sky", "path")])
-    >>> sets.sizes
-    Sizes(none=0.0, one=0.5, several=0.5)
     """
 
     labels: int = 0
     covered: int = 0
     unknown: int = 0
     size: float = 0.0
-    none: int = 0
-    one: int = 0
-    several: int = 0
     newest: deque[bool] = field(default_factory=_newest)
     newest_sizes: deque[float] = field(default_factory=_newest_sizes)
 
     def to_fields(self) -> dict[str, object]:
         """Return what is saved of it."""
-        numbers = ("labels", "covered", "unknown", "size", "none", "one", "several")
         return {
-            **{name: getattr(self, name) for name in numbers},
+            "labels": self.labels,
+            "covered": self.covered,
+            "unknown": self.unknown,
+            "size": self.size,
             "newest": "".join([_HIT if each else _MISS for each in self.newest]),
             "newest_sizes": [*self.newest_sizes],
         }
@@ -92,47 +77,26 @@ class Coverage:
             **{**fields, "newest": newest, "newest_sizes": deque(fields["newest_sizes"], NEWEST)}
         )
 
-    def add(
-        self,
-        scores: Sequence[float | None],
-        served: Sequence[float | None],
-        sets: Sequence[Sequence[str] | None] | None = None,
-    ) -> None:
-        """Count events that have met their labels, in the order of the events.
+    def add(self, hits: Sequence[bool | None], sizes: Sequence[float]) -> None:
+        """Count events that have met their labels.
 
         It makes no difference where a run of events is cut.
 
         Parameters
         ----------
-        scores
-            How wrong each prediction was; None or NaN where there was none.
-        served
-            The threshold that was in force when it was made; None where none was.
-        sets
-            The sets that were published, for classes.
+        hits
+            Whether the label was inside; None where there was neither an interval nor a set.
+        sizes
+            Widths of the intervals, or numbers of classes in the sets.
         """
-        known = [
-            (score <= threshold, place)
-            for place, (score, threshold) in enumerate(zip(scores, served, strict=True))
-            if score is not None and threshold is not None and not isnan(score)
-        ]
-        hits = [hit for hit, _ in known]
-        if sets is None:
-            sizes = [2.0 * (served[place] or 0.0) for _, place in known]
-        else:
-            counts = [len(sets[place] or ()) for _, place in known]
-            none, one = counts.count(0), counts.count(1)
-            self.none += none
-            self.one += one
-            self.several += len(counts) - none - one
-            sizes = [*map(float, counts)]
-        self.labels += len(hits)
-        self.covered += sum(hits)
-        self.unknown += len(scores) - len(hits)
-        for each in sizes:  # one after the other: `sum` rounds in another way in later releases
-            self.size += each
-        self.newest.extend(hits)
-        self.newest_sizes.extend(sizes)
+        known = [(hit, size) for hit, size in zip(hits, sizes, strict=True) if hit is not None]
+        self.unknown += len(hits) - len(known)
+        self.labels += len(known)
+        for hit, size in known:  # one after the other: `sum` rounds in another way later
+            self.covered += hit
+            self.size += size
+        self.newest.extend([hit for hit, _ in known])
+        self.newest_sizes.extend([size for _, size in known])
 
     @property
     def share(self) -> float | None:
@@ -155,8 +119,48 @@ class Coverage:
         newest = self.newest_sizes
         return fsum(newest) / len(newest) if newest else None
 
-    @property
-    def sizes(self) -> Sizes | None:
-        """Which share of sets has no class, one, or several; None where there are no sets."""
-        sets = self.none + self.one + self.several
-        return Sizes(self.none / sets, self.one / sets, self.several / sets) if sets else None
+
+class CoverageByBlock:
+    """How often labels were inside, of blocks of events: in all, and in the newest.
+
+    Attributes
+    ----------
+    newest
+        The newest blocks: as few as have 1,000 labels.
+
+    Examples
+    --------
+    >>> shown = CoverageByBlock()
+    >>> for covered in [90] * 10 + [80] * 10:
+    ...     shown.add({"wanted": 0.9, "labels": 100, "covered": covered, "size": 120.0})
+    >>> shown.as_data()
+    {'wanted': 0.9, 'labels': 2000, 'share': 0.85, 'newest_share': 0.8, 'mean_size': 1.2}
+    """
+
+    def __init__(self) -> None:
+        self._labels = self._covered = 0
+        self._size = 0.0
+        self.newest: deque[BlockCertainty] = deque()
+
+    def add(self, block: BlockCertainty) -> None:
+        """Add the labels of the next block."""
+        self._labels += block["labels"]
+        self._covered += block["covered"]
+        self._size += block["size"]
+        self.newest.append(block)
+        labels = sum(each["labels"] for each in self.newest)
+        while labels - self.newest[0]["labels"] >= NEWEST:
+            labels -= self.newest.popleft()["labels"]
+
+    def as_data(self) -> dict[str, float | int] | None:
+        """Return it as data; None before the first label."""
+        newest = sum(each["labels"] for each in self.newest)
+        if not newest:
+            return None
+        return {
+            "wanted": self.newest[-1]["wanted"],
+            "labels": self._labels,
+            "share": self._covered / self._labels,
+            "newest_share": sum(each["covered"] for each in self.newest) / newest,
+            "mean_size": self._size / self._labels,
+        }

@@ -46,7 +46,7 @@ class ProportionalIntegral:
     Of the first 100 events, the threshold was too small by far:
 
     >>> state = ProportionalIntegral()
-    >>> state.learn([1.0] * 100, [None] + [0.5] * 99, coverage=0.9)
+    >>> _ = state.learn([1.0] * 100, [None] + [0.5] * 99, coverage=0.9)
     >>> round(state.excess, 3)
     89.1
     """
@@ -69,14 +69,14 @@ class ProportionalIntegral:
     def learn(
         self,
         scores: Sequence[float | None],
-        served: Sequence[float | None],
+        served: Sequence[float | None] | None,
         *,
         coverage: float,
         largest: float = LARGEST,
-    ) -> None:
+    ) -> list[float | None]:
         """Move the threshold by events that have met their labels, in the order of the events.
 
-        It makes no difference where a run of events is cut. The parameters are those of
+        It makes no difference where a run of events is cut. What is given and returned is as with
         `ScaleFreeDescent.learn`.
         """
         wanted = 1.0 - coverage
@@ -85,7 +85,10 @@ class ProportionalIntegral:
         kept = kept_of_squares(coverage)
         threshold, squares, scale = self.threshold, self.squares, self.scale
         excess = self.excess
-        for score, before in zip(scores, served, strict=True):
+        thresholds: list[float | None] = []
+        for number, score in enumerate(scores):
+            thresholds.append(threshold)
+            before = threshold if served is None else served[number]
             if score is None or isnan(score):
                 continue
             if before is not None:
@@ -103,3 +106,4 @@ class ProportionalIntegral:
             )
         self.threshold, self.squares, self.scale = threshold, squares, scale
         self.excess = excess
+        return thresholds

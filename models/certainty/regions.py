@@ -30,7 +30,7 @@ class Interval(NamedTuple):
 
     Examples
     --------
-    >>> intervals([2.0, None], threshold=0.5)
+    >>> intervals([2.0, None], [0.5, 0.5])
     [Interval(lower=1.5, upper=2.5), None]
     """
 
@@ -70,8 +70,10 @@ class Abstention(StrEnum):
     """Several classes are."""
 
 
-def intervals(values: Iterable[float | None], threshold: float | None) -> list[Interval | None]:
-    """Return the intervals around numbers that are predicted with a threshold.
+def intervals(
+    values: Iterable[float | None], thresholds: Iterable[float | None]
+) -> list[Interval | None]:
+    """Return the intervals around numbers, each predicted with a threshold.
 
     Returns
     -------
@@ -79,20 +81,21 @@ def intervals(values: Iterable[float | None], threshold: float | None) -> list[I
         None where there is no threshold yet, no number, or one that is not finite. A bound beyond
         the largest float is infinite.
     """
-    if threshold is None:
-        return [None for _ in values]
     return [
         Interval(value - threshold, value + threshold)
-        if value is not None and isfinite(value)
+        if value is not None and threshold is not None and isfinite(value)
         else None
-        for value in values
+        for value, threshold in zip(values, thresholds, strict=True)
     ]
 
 
 def class_sets(
-    probabilities: Iterable[Probabilities], threshold: float | None, *, is_binary: bool
+    probabilities: Iterable[Probabilities],
+    thresholds: Iterable[float | None],
+    *,
+    is_binary: bool,
 ) -> list[ClassSet | None]:
-    """Return the sets of classes of predictions that are made with a threshold.
+    """Return the sets of classes of predictions, each made with a threshold.
 
     Returns
     -------
@@ -101,19 +104,22 @@ def class_sets(
 
     Examples
     --------
-    >>> class_sets([{"sky": 0.5, "path": 0.4, "grass": 0.1}, {}], 0.7, is_binary=False)
+    >>> class_sets([{"sky": 0.5, "path": 0.4, "grass": 0.1}, {}], [0.7, 0.7], is_binary=False)
     [('sky', 'path'), None]
-    >>> class_sets([{"True": 0.9}, {"True": 0.6}], 0.3, is_binary=True)
+    >>> class_sets([{"True": 0.9}, {"True": 0.6}], [0.3, 0.3], is_binary=True)
     [('True',), ()]
     """
-    if threshold is None:
-        return [None for _ in probabilities]
-    if is_binary:
-        return [_of_two(each, threshold) for each in probabilities]
+    find = _of_two if is_binary else _of_many
     return [
-        tuple([name for name, share in each.items() if 1.0 - share <= threshold]) if each else None
-        for each in probabilities
+        None if threshold is None else find(each, threshold)
+        for each, threshold in zip(probabilities, thresholds, strict=True)
     ]
+
+
+def _of_many(given: Probabilities, threshold: float) -> ClassSet | None:
+    if not given:
+        return None
+    return tuple([name for name, share in given.items() if 1.0 - share <= threshold])
 
 
 def _of_two(given: Probabilities, threshold: float) -> ClassSet | None:

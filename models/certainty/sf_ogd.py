@@ -82,11 +82,11 @@ class ScaleFreeDescent:
     def learn(
         self,
         scores: Sequence[float | None],
-        served: Sequence[float | None],
+        served: Sequence[float | None] | None,
         *,
         coverage: float,
         largest: float = LARGEST,
-    ) -> None:
+    ) -> list[float | None]:
         """Move the threshold by events that have met their labels, in the order of the events.
 
         It makes no difference where a run of events is cut.
@@ -97,17 +97,26 @@ class ScaleFreeDescent:
             How wrong each prediction was. Infinite is a miss of unknown size; None or NaN, where
             there was no prediction, changes nothing.
         served
-            The threshold that was in force when the prediction was made; None where none was.
+            The threshold that was in force when the prediction was made; None where none was. None
+            for all where each label came before the next prediction.
         coverage
             Which share of scores is to be covered, from 0.5 to below 1.
         largest
             The largest threshold that is of use: 1 for classes.
+
+        Returns
+        -------
+        list
+            The threshold before each event.
         """
         down = 1.0 - coverage
         of_served = min(down, _OF_SERVED)
         kept = kept_of_squares(coverage)
         threshold, squares, scale = self.threshold, self.squares, self.scale
-        for score, before in zip(scores, served, strict=True):
+        thresholds: list[float | None] = []
+        for number, score in enumerate(scores):
+            thresholds.append(threshold)
+            before = threshold if served is None else served[number]
             if score is None or isnan(score):
                 continue
             if threshold is None:
@@ -127,3 +136,4 @@ class ScaleFreeDescent:
                 threshold, squares, scale, score, gradient, kept, largest
             )
         self.threshold, self.squares, self.scale = threshold, squares, scale
+        return thresholds

@@ -17,6 +17,7 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from millrace.models.certainty.conformal import Conformal
 from millrace.models.features import Feature, fields
 from millrace.models.features.base import check_features
 from millrace.models.monitoring.drift import DriftPolicy, DriftSettings
@@ -30,6 +31,7 @@ from millrace.models.parameters import (
     text,
     whole_number,
 )
+from millrace.models.pipeline.certainty_checks import check_certainty
 from millrace.models.pipeline.comparison_loss import ComparisonLoss
 from millrace.models.pipeline.comparison_losses import comparison_loss
 from millrace.models.pipeline.factories import check_factories
@@ -211,6 +213,9 @@ class Pipeline:
         models` shows the evidence.
     reasons
         How many features each prediction names, with what each of them adds to it. 0: none.
+    certainty
+        How often each prediction's interval, or set of classes, is to hold the label: `Conformal`.
+        None: predictions have neither.
 
     Raises
     ------
@@ -269,6 +274,7 @@ class Pipeline:
     label_conflicts: LabelConflicts | None = None
     promotion: Promotion | None = None
     reasons: int = 0
+    certainty: Conformal | None = None
 
     def __post_init__(self) -> None:
         _check_name(self.name)
@@ -284,6 +290,7 @@ class Pipeline:
         self._check_features()
         self._check_drift()
         check_promotion(self)
+        check_certainty(self.certainty, Task(self.task), has_key=self.key is not None)
 
     @cached_property
     def event_schema(self) -> EventSchema:

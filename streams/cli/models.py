@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -88,7 +89,7 @@ def models(settings: Settings, as_json: bool, by_group: bool, is_watched: bool) 
     def view(followed: Followed) -> Group | Text:
         if by_group:
             return _by_group(followed)
-        return Group(_view(followed.promoter, names), table_of(followed))
+        return Group(_view(followed.promoter, names), *_certainty(followed), table_of(followed))
 
     with closing(found):
         if as_json:
@@ -133,6 +134,17 @@ def _view(promoter: Promoter, baselines: list[str]) -> Group:
     if late := contest.late_labels:
         lines.append(f"Labels that came after their blocks, and count for none: {late:,}")
     return Group(table, *map(Text, map(printable, lines)))
+
+
+def _certainty(followed: Followed) -> Iterator[Text]:
+    """Yield how often labels were inside intervals, or sets, if there are any."""
+    found = followed.coverage.as_data()
+    if found is not None:
+        yield Text(
+            f"Coverage: {found['share']:.1%} of {found['labels']:,} labels were inside their"
+            f" intervals or sets, {found['newest_share']:.1%} of the newest; {found['wanted']:.1%}"
+            f" are wanted. Mean width or number of classes: {found['mean_size']:.4g}"
+        )
 
 
 def _by_group(followed: Followed) -> Group | Text:

@@ -120,6 +120,7 @@ class Examples:
             model_version=_EXAMPLES_LEARNED,
             staleness_examples=0,
             reasons=None,
+            certainty=None,
             probabilities=_probabilities(pipeline, label) if is_class else {},
             features={name: value for part in features for name, value in part.items()},
             definition="",

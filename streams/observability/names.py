@@ -187,6 +187,19 @@ CANDIDATE_DIFFERENCE = _gauge(
     "By how much a candidate's mean loss is below the champion's, each loss in [0, 1].",
     *("partition", "candidate"),
 )
+COVERAGE = _gauge(
+    "coverage",
+    "How often labels were inside the interval, or set, that was published; of all, or the newest.",
+    *("partition", "window"),
+)
+COVERAGE_WANTED = _gauge(
+    "coverage_wanted", "How often they are to be, by the definition.", "partition"
+)
+CERTAINTY_SIZE = _gauge(
+    "certainty_size",
+    "Mean width of intervals, or mean number of classes in sets; of all, or the newest.",
+    *("partition", "window"),
+)
 
 WORKERS_EXPECTED = _gauge(
     "workers_expected", "Processes that fold there should be, on all machines."
@@ -263,6 +276,7 @@ READINGS = {
     for each in (
         *(PREQUENTIAL_METRIC, PREQUENTIAL_EXAMPLES, PENDING, MODEL_VERSION, MODELS),
         *(CANDIDATE_PROOF, CANDIDATE_DIFFERENCE),
+        *(COVERAGE, COVERAGE_WANTED, CERTAINTY_SIZE),
         *(WINDOWS_CUT, WINDOWS_EVICTED, DRIFT_UNWATCHED),
     )
 }

@@ -92,6 +92,8 @@ class BlockQueue:
         By what the candidates of the next block are judged.
     oldest
         Number of the oldest block that is not published.
+    longest_ms
+        The longest that is waited for labels.
     """
 
     def __init__(self, pipeline: Pipeline, definition: str, waiting: WaitingEvents) -> None:
@@ -104,9 +106,9 @@ class BlockQueue:
         self.terms = pipeline.comparison.terms(loss.name)
         self._first_bound = 1.0 if loss.is_bounded else None
         self._learns_wait = wait is None and pipeline.label_default is None
-        self._longest_ms = wait_ms(pipeline)
+        self.longest_ms = wait_ms(pipeline)
         if wait is not None:
-            self._longest_ms = wait // timedelta(milliseconds=1)
+            self.longest_ms = wait // timedelta(milliseconds=1)
         self._first_chunks: list[int] = []  # of each block
         self.oldest = 0
         self.forget_slice()
@@ -151,7 +153,7 @@ class BlockQueue:
             _PROGRESS,
             lambda: Progress(
                 delays=label_delays.no_delays(),
-                wait_ms=self._longest_ms,
+                wait_ms=self.longest_ms,
                 late_labels=0,
                 failures=0,
                 is_told=False,
@@ -287,10 +289,12 @@ class BlockQueue:
             "first_time_ms": 0,
             "last_time_ms": 0,
             "closed_ms": None,
+            "wait_ms": self.changing_progress()["wait_ms"],
             "loss_bound": self._first_bound,
             "drifted": [],
             "candidates": {},
             "groups": {},
+            "certainty": None,
         }
 
     def _cut(self) -> None:
@@ -313,6 +317,6 @@ class BlockQueue:
             closed_ms = max(closed_ms, self[number - 1]["closed_ms"] or 0)
         block["closed_ms"] = closed_ms
         progress = self.changing_progress()
-        progress["wait_ms"] = self._longest_ms
+        progress["wait_ms"] = self.longest_ms
         if self._learns_wait:
-            progress["wait_ms"] = label_delays.enough_ms(progress["delays"], self._longest_ms)
+            progress["wait_ms"] = label_delays.enough_ms(progress["delays"], self.longest_ms)

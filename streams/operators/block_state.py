@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-from millrace.schemas.records import BlockLosses, GroupLosses, PromotionTerms
+from millrace.schemas.records import BlockCertainty, BlockLosses, GroupLosses, PromotionTerms
 
 EVENTS = 100
 """How many events a block has, unless the champion or the definition changes on the way."""
@@ -30,6 +30,8 @@ class Block(TypedDict):
         The earliest and the latest event time.
     closed_ms
         The latest event time, of it and of those before it; None while events are added.
+    wait_ms
+        How long labels were waited for as it began.
     loss_bound
         The loss that counts as 1; None where it is not known.
     drifted
@@ -38,6 +40,8 @@ class Block(TypedDict):
         Candidate to its losses.
     groups
         Group of events to candidate to how it compares; empty where no groups are named.
+    certainty
+        How often labels were where they should be; None where nothing was said of that.
     """
 
     definition: str
@@ -50,10 +54,12 @@ class Block(TypedDict):
     first_time_ms: int
     last_time_ms: int
     closed_ms: int | None
+    wait_ms: int
     loss_bound: float | None
     drifted: list[str]
     candidates: dict[str, BlockLosses]
     groups: dict[str, dict[str, GroupLosses]]
+    certainty: BlockCertainty | None
 
 
 class Progress(TypedDict):

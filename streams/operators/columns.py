@@ -18,6 +18,7 @@ from millrace.schemas.records import (
     LabelValue,
     Prediction,
     Probabilities,
+    PublishedCertainty,
     PublishedReasons,
 )
 from millrace.streams.operators.record import Origin, OutcomeRecord, PredictionRecord, Record
@@ -69,7 +70,7 @@ class PredictionColumns(Columns):
     Attributes
     ----------
     event_ids, keys, event_times_ms, values, model_versions, staleness, probabilities, features,
-    reasons
+    reasons, certainty
         Columns of what `Prediction` describes.
     model
         The champion's name.
@@ -94,6 +95,7 @@ class PredictionColumns(Columns):
     features: Sequence[Features]
     definition: str
     reasons: Sequence[PublishedReasons | None]
+    certainty: Sequence[PublishedCertainty | None]
     prediction_time_ms: int = 0
 
     @classmethod
@@ -112,6 +114,7 @@ class PredictionColumns(Columns):
             features=[each["features"] for each in values],
             definition=values[0]["definition"],
             reasons=[each["reasons"] for each in values],
+            certainty=[each["certainty"] for each in values],
         )
 
     def fields(self) -> dict[str, Column]:
@@ -129,6 +132,7 @@ class PredictionColumns(Columns):
             "features": self.features,
             "definition": [self.definition] * count,
             "reasons": self.reasons,
+            "certainty": self.certainty,
         }
 
 

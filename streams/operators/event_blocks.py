@@ -33,8 +33,9 @@ from millrace.streams.operators.block_losses import (
     scale_with,
 )
 from millrace.streams.operators.block_queue import BlockQueue, Published
-from millrace.streams.operators.block_state import LATE, Block, Progress
+from millrace.streams.operators.block_state import EVENTS, LATE, Block, Progress
 from millrace.streams.operators.block_sums import Losses
+from millrace.streams.operators.certainty import Covered
 from millrace.streams.operators.failure_report import failure_report
 from millrace.streams.operators.group_losses import add_groups, group_of
 from millrace.streams.operators.joined import Joined
@@ -88,6 +89,11 @@ class EventBlocks:
         number = self._queue.oldest
         return number if self._queue[number]["waiting"] else number + 1
 
+    @property
+    def filling(self) -> int:
+        """Number of the block that is being filled."""
+        return self._queue.filling()[0]
+
     def inherit(self, before: EventBlocks) -> None:
         """Go on with what another one keeps; what comes is of another block."""
         self._queue.inherit(before._queue)
@@ -99,6 +105,17 @@ class EventBlocks:
     def add(self, time_ms: int) -> int:
         """Take an event of this time; return the number of its block."""
         return self._queue.add([time_ms])
+
+    def next_blocks(self, events: int) -> list[int]:
+        """Return the number of the block of each of the next events of a run."""
+        number, block = self._queue.filling()
+        first = block["events"]
+        return [number + at // EVENTS for at in range(first, first + events)]
+
+    def wait_ms(self, number: int) -> int:
+        """Return how long labels are waited for while a block is being filled."""
+        block = self._queue[number]
+        return block.get("wait_ms", self._queue.longest_ms)  # saved before there was certainty
 
     def add_waiting(self) -> None:
         """Let the event wait that was added last."""
@@ -154,6 +171,7 @@ class EventBlocks:
         losses: Mapping[str, Losses],
         drifted: Iterable[tuple[int, str]],
         metrics: MetricsByCount,
+        covered: Covered | None = None,
     ) -> list[EvaluationRecord]:
         """Add what was lost in a slice, and return what is published.
 
@@ -167,6 +185,8 @@ class EventBlocks:
             Candidates whose loss drifted, each with the joined event at which that was found.
         metrics
             What `to_read` has returned, filled in as far as metrics are known.
+        covered
+            How often labels were inside intervals, or sets; None where nothing was said of that.
         """
         self._note_drifted(drifted)
         met, lost = self._met(losses), None
@@ -181,6 +201,9 @@ class EventBlocks:
             by_candidate = {name: losses[name] for name in losses if name not in self._baselines}
             for each in met:
                 add_groups(each, joined, by_candidate, self._group_of)
+        if covered is not None:
+            for block, places, _ in met:
+                covered.add_to(block, places)
         made = [*self._evaluations(joined, metrics)]
         self._numbers = []
         self._queue.forget_slice()
@@ -273,6 +296,7 @@ class EventBlocks:
                 "metrics": metrics[_labels_by(published, joined)]
                 if _has_metrics(published)
                 else {},
+                "certainty": block.get("certainty"),
             }
             del self.store[str(number)]
             if value["candidates"] or failures:

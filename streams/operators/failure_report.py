@@ -58,5 +58,6 @@ def failure_report(
         "candidates": {},
         "groups": {},
         "metrics": {},
+        "certainty": None,
     }
     return EvaluationRecord(value, origin)

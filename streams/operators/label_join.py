@@ -10,8 +10,8 @@ Where `label_conflicts` says so, the first label of an event is held for a time,
 replace it: the event waits on, and is joined with what is held then, or when it may wait no longer.
 
 State: the watermark, waiting events, early labels and held ones, and the ends of past events, each
-of the last four up to `pending.limit` and `pending.limit_bytes`. Duplicates are recognised within
-that memory; beyond it, a repeated event is a new one and its label an orphan.
+of the last four up to `pending.limit` and `pending.limit_bytes`; blocks; thresholds. Duplicates are
+recognised within that memory; beyond it, a repeated event is a new one and its label an orphan.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from millrace.models.pipeline.tasks import Task
 from millrace.schemas.records import Fate, FeatureVector, Label, LabelValue, Predicted
 from millrace.streams.operators.base import Reading, Tally
 from millrace.streams.operators.block_state import LATE
+from millrace.streams.operators.certainty import Certainty
 from millrace.streams.operators.classes import Classes
 from millrace.streams.operators.columns import OutcomeColumns
 from millrace.streams.operators.ended_events import EndedEvents
@@ -59,6 +60,8 @@ class LabelJoin:
 
     Attributes
     ----------
+    certainty
+        How sure predictions are; None where that is not asked for.
     stores
         Name to keyed state, for the operator that owns this join.
     runs
@@ -86,6 +89,8 @@ class LabelJoin:
         self._horizon_ms = _NEVER_MS  # of the newest event: what is older has expired
         self._classes = Classes(pipeline)
         self._blocks = EventBlocks(pipeline, definition, self._waiting)
+        conformal = pipeline.certainty
+        self.certainty = None if conformal is None else Certainty(pipeline, conformal)
         self._keep(pipeline)
 
     def inherit(self, before: LabelJoin, pipeline: Pipeline) -> None:
@@ -100,6 +105,8 @@ class LabelJoin:
         self._classes.seen = before._classes.seen
         self._blocks.inherit(before._blocks)
         self._keep(pipeline)
+        if before.certainty is not None:
+            self._inherit_certainty(before.certainty)
 
     def _keep(self, pipeline: Pipeline) -> None:
         self.runs = RunFinder(
@@ -120,6 +127,17 @@ class LabelJoin:
             "blocks": self._blocks.store,
             "blocks_progress": self._blocks.progress,
         }
+        if self.certainty is not None:
+            self.stores |= self.certainty.stores
+
+    def _inherit_certainty(self, before: Certainty) -> None:
+        """Go on with thresholds, or forget them where none are asked for."""
+        if self.certainty is None:
+            before.end()
+            self.stores |= before.stores
+        else:
+            self.certainty.inherit(before)
+            self.stores |= self.certainty.stores
 
     @property
     def champion(self) -> str:
@@ -130,13 +148,20 @@ class LabelJoin:
         """Let a candidate's predictions be published, as of a command."""
         self._waiting.champion = champion
         self._blocks.serve_by(champion, command)
+        if self.certainty is not None:
+            self.certainty.champion = champion
 
     def knows(self, event_id: str) -> bool:
         """Whether an event with this id is waiting, or has ended lately."""
         return event_id in self._waiting or event_id in self._ended
 
     def add_event(
-        self, vector: FeatureVector, predicted: dict[str, Predicted], origin: Origin, place: int
+        self,
+        vector: FeatureVector,
+        predicted: dict[str, Predicted],
+        origin: Origin,
+        place: int,
+        threshold: float | None = None,
     ) -> list[Record]:
         """Take an event that has been predicted, and join it if its label is known.
 
@@ -146,11 +171,15 @@ class LabelJoin:
             The event. What baselines predicted may be filled in later in the slice.
         place
             How much the slice has led to before.
+        threshold
+            With which its interval, or set, was served.
         """
         event_id = vector["event_id"]
         label, time_ms = vector["label"], vector["event_time_ms"]
         made = self._advance(time_ms, origin, place)
         block = self._blocks.add(time_ms)
+        if self.certainty is not None:
+            self.certainty.add(vector, block, threshold)
         early = self._labels.early.take(event_id)
         if self._labels.holds:
             made += self._hold_known(vector, early, origin)
@@ -175,6 +204,7 @@ class LabelJoin:
         elif early is not None:
             waiting, at = Waiting(vector, predicted), place + len(made)
             made += self._join(_joined(waiting, early.label, early.origin, at, origin), block)
+        self._wait_no_longer(block)
         self._blocks.close_full(origin)
         return made
 
@@ -209,10 +239,18 @@ class LabelJoin:
         if watermark_ms is None:
             return []
         self._labels.start(watermark_ms, lambda known: known.since_ms is None)
-        return self._expire(watermark_ms, origin, 0)
+        made = self._expire(watermark_ms, origin, 0)
+        self._wait_no_longer(self._blocks.filling)
+        return made
 
-    def take_run(self, run: Run) -> None:
-        """Join what is in a run, which models have followed."""
+    def take_run(self, run: Run) -> list[float | None]:
+        """Join what is in a run, which models have followed.
+
+        Returns
+        -------
+        list
+            The threshold with which the interval, or set, of each event is served.
+        """
         before_ms = self._watermark.time_ms
         times_ms = [record.value["event_time_ms"] for record in run.events]
         after_ms = [before_ms, *self._watermark.observe_all(times_ms)]
@@ -221,10 +259,16 @@ class LabelJoin:
         chunks = {event_id: self._waiting.chunk_of(event_id) for event_id in run.met}
         for event_id in run.met:
             self._waiting.remove(event_id)
+        numbers = self._blocks.next_blocks(len(run.events))
         self._blocks.take_run(run, times_ms, after_ms, chunks)
+        thresholds: list[float | None] = [None] * len(run.events)
+        if self.certainty is not None:
+            wait_ms = self._blocks.wait_ms
+            thresholds = self.certainty.take_run(run, numbers, after_ms[1:], wait_ms)
         self._ended.add_all([(each.vector["event_id"], each.label) for each in run.joined])
         self._outcomes.joined(run.joined)
         self._joined += run.joined
+        return thresholds
 
     def note_failure(self, time_ms: int, origin: Origin) -> None:
         """Note an event of this time at which the champion failed, and others did not."""
@@ -253,12 +297,18 @@ class LabelJoin:
         columns = JoinedColumns(self._task, joined, self._names, self._loss)
         metrics = self._blocks.to_read(columns.joined)
         made = self._training.account(joined, columns, metrics) if joined or metrics else []
+        covered = None
+        if self.certainty is not None:
+            alerts, covered = self.certainty.settle(joined)
+            made += alerts
         if not joined:
             return [], self._outcomes.take({}), self._blocks.settle([], {}, [], metrics)
         drifted = _drifted(columns, [*at_once, *(each for _, each in made)])
         for at, error in columns.comparison_failures:
             made.append((columns.joined[at].place, fail(columns.joined[at], error)))
-        evaluations = self._blocks.settle(columns.joined, columns.comparison, drifted, metrics)
+        evaluations = self._blocks.settle(
+            columns.joined, columns.comparison, drifted, metrics, covered
+        )
         return made, self._outcomes.take(columns.losses), evaluations
 
     def readings(self) -> Iterable[Reading]:
@@ -266,6 +316,8 @@ class LabelJoin:
         yield Reading("pending", ("event",), len(self._waiting))
         yield Reading("pending", ("label",), len(self._labels.early))
         yield Reading("pending", ("held_label",), len(self._labels.held))
+        if self.certainty is not None:
+            yield from self.certainty.readings()
 
     def _take(self, event_id: str, origin: Origin, *, is_labelled: bool) -> tuple[Waiting, int]:
         """Remove an event that waits; return it, and its block."""
@@ -277,6 +329,8 @@ class LabelJoin:
 
     def _join(self, joined: Joined, block: int) -> list[Record]:
         """Take an event of a block that has met its label."""
+        if self.certainty is not None:
+            self.certainty.join(joined)
         self._blocks.note_joined(block, _delay_ms(self._watermark.time_ms, joined.vector))
         self._ended.add(joined.vector["event_id"], joined.label)
         self._outcomes.joined([joined])
@@ -312,6 +366,8 @@ class LabelJoin:
 
     def _end(self, vector: FeatureVector, fate: Fate, origin: Origin) -> None:
         """End an event that got no label."""
+        if self.certainty is not None:
+            self.certainty.drop(vector["event_id"])
         self._ended.add(vector["event_id"], None)
         self._outcomes.unlabelled(vector, fate, origin)
 
@@ -375,6 +431,12 @@ class LabelJoin:
         if is_awaited:
             self._labels.start(watermark_ms)
         return self._expire(watermark_ms, origin, place)
+
+    def _wait_no_longer(self, block: int) -> None:
+        """Let thresholds be moved without events that have waited for long enough."""
+        watermark_ms = self._watermark.time_ms
+        if self.certainty is not None and watermark_ms is not None:
+            self.certainty.pass_time(watermark_ms - self._blocks.wait_ms(block))
 
     def _expire(self, watermark_ms: int, origin: Origin, place: int) -> list[Record]:
         """End what has waited for too long."""

@@ -30,7 +30,13 @@ from millrace.models.candidates.model_set import ModelSet, NoPredictionError
 from millrace.models.candidates.predicting import InvalidPredictionError
 from millrace.models.pipeline.definition import Pipeline, Scope
 from millrace.schemas import RecordError, RejectReason, SnapshotError
-from millrace.schemas.records import Features, FeatureVector, Predicted, PublishedReasons
+from millrace.schemas.records import (
+    Features,
+    FeatureVector,
+    Predicted,
+    PublishedCertainty,
+    PublishedReasons,
+)
 from millrace.streams.control.ticks import elapsed_ms
 from millrace.streams.operators.base import Operator, Reading, RecordOperator, Topics, inserted
 from millrace.streams.operators.class_names import as_published, has_boolean_classes
@@ -64,7 +70,7 @@ _SHORTEST_RUN = 8  # records; fewer are taken sooner one by one
 
 _Asked: TypeAlias = tuple[dict[str, Predicted], ModelSet, int]
 _Reasons: TypeAlias = PublishedReasons | None
-_Published: TypeAlias = tuple[FeatureVector, Predicted, int, int, Origin, _Reasons]
+_Published: TypeAlias = tuple[FeatureVector, Predicted, int, int, Origin, _Reasons, float | None]
 
 
 class PredictionOperator(RecordOperator):
@@ -193,8 +199,8 @@ class PredictionOperator(RecordOperator):
         steps, raised = models.follow(run.steps, self._note_failure, note)
         if steps < len(run.steps):
             run = run.first(steps)
-        self._publish(run, models, version, pending, reasons)
-        self._join.take_run(run)
+        thresholds = self._join.take_run(run)
+        self._publish(run, models, version, pending, reasons, thresholds)
         self._made += learning.take_run(run.joined, models, version, raised)
         if raised is not None and learning.take_failure():
             last = run.joined[-1]
@@ -210,6 +216,7 @@ class PredictionOperator(RecordOperator):
         version: int,
         pending: int,
         reasons: Sequence[_Reasons],
+        thresholds: Sequence[float | None],
     ) -> None:
         """Note what was predicted in a run, which began at a version of the models."""
         answers = [step.answers for step in run.steps if step.asked is not None]
@@ -220,9 +227,14 @@ class PredictionOperator(RecordOperator):
         ]
         champion = self._champion
         self._published += [
-            (record.value, predicted[champion], version + labels, 0, record.origin, why)
-            for record, predicted, labels, why in zip(
-                run.events, answers, before, reasons or [None] * len(answers), strict=True
+            (record.value, predicted[champion], version + labels, 0, record.origin, why, threshold)
+            for record, predicted, labels, why, threshold in zip(
+                run.events,
+                answers,
+                before,
+                reasons or [None] * len(answers),
+                thresholds,
+                strict=True,
             )
         ]
 
@@ -295,9 +307,14 @@ class PredictionOperator(RecordOperator):
             self._note_first(models, vector["features"], predicted)
         answer, staleness = predicted[models.champion], self._training.staleness(scope_key, models)
         reasons = self._reasons(models, vector["features"], answer)
-        made = self._await_label(vector, predicted, models, origin, self._place)
-        self._published.append((vector, answer, version, staleness, origin, reasons))
+        threshold = self._threshold(vector)
+        made = self._await_label(vector, predicted, models, origin, self._place, threshold)
+        self._published.append((vector, answer, version, staleness, origin, reasons, threshold))
         return made
+
+    def _threshold(self, vector: FeatureVector) -> float | None:
+        certainty = self._join.certainty
+        return None if certainty is None else certainty.serve(vector)
 
     def _note_first(
         self, models: ModelSet, features: Features, predicted: Mapping[str, Predicted]
@@ -313,9 +330,10 @@ class PredictionOperator(RecordOperator):
         models: ModelSet,
         origin: Origin,
         place: int,
+        threshold: float | None = None,
     ) -> list[Record]:
         self._asked.append((predicted, models, models.pending_labels))
-        return self._join.add_event(vector, predicted, origin, place)
+        return self._join.add_event(vector, predicted, origin, place, threshold)
 
     def _unpredicted(
         self, vector: FeatureVector, models: ModelSet, error: NoPredictionError, origin: Origin
@@ -372,14 +390,21 @@ class PredictionOperator(RecordOperator):
         published, self._published = self._published, []
         if not published:
             return []
-        vectors, answers, versions, staleness, origins, reasons = zip(*published, strict=True)
+        columns_of = zip(*published, strict=True)
+        vectors, answers, versions, staleness, origins, reasons, thresholds = columns_of
         probabilities = [each["probabilities"] for each in answers]
+        values = [each["value"] for each in answers]
+        certainty: Sequence[PublishedCertainty | None] = [None] * len(answers)
+        if self._join.certainty is not None:
+            certainty = said = self._join.certainty.published(answers, thresholds)
+            pairs = zip(values, said, strict=True)
+            values = [None if each["abstained"] else value for value, each in pairs]
         columns = PredictionColumns(
             origins,
             event_ids=[each["event_id"] for each in vectors],
             keys=[each["key"] for each in vectors],
             event_times_ms=[each["event_time_ms"] for each in vectors],
-            values=[each["value"] for each in answers],
+            values=values,
             model=self._champion,
             model_versions=versions,
             staleness=staleness,
@@ -387,5 +412,6 @@ class PredictionOperator(RecordOperator):
             features=[each["features"] for each in vectors],
             definition=self._definition,
             reasons=reasons,
+            certainty=certainty,
         )
         return [columns]

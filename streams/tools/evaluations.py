@@ -10,6 +10,7 @@ from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 
 from millrace.models.candidates.baselines import baselines
 from millrace.models.candidates.incumbents import incumbent_of
+from millrace.models.certainty.coverage import CoverageByBlock
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.tasks import Task
 from millrace.models.selection.contest import Contest, Standing
@@ -43,16 +44,19 @@ class Followed(NamedTuple):
         Where each is.
     metrics
         Partition to the newest block with metrics.
+    coverage
+        How often labels were inside intervals, or sets.
     """
 
     promoter: Promoter
     groups: Groups
     metrics: dict[int, Evaluation]
+    coverage: CoverageByBlock
 
     @classmethod
     def begun(cls, task: str) -> Self:
         """Return what has been shown before the first block."""
-        return cls(Promoter([*baselines(Task(task))]), Groups(), {})
+        return cls(Promoter([*baselines(Task(task))]), Groups(), {}, CoverageByBlock())
 
     def add(self, block: Evaluation) -> None:
         """Take the next block."""
@@ -61,6 +65,8 @@ class Followed(NamedTuple):
             self.groups.add(block)
         if block["metrics"]:
             self.metrics[block["partition"]] = block
+        if block["certainty"] is not None:
+            self.coverage.add(block["certainty"])
 
 
 def follow_evaluations(
@@ -130,6 +136,7 @@ def as_data(followed: Followed, baselines: Collection[str]) -> dict[str, Any]:
         "since_ms": contest.since_ms,
         "blocks": contest.blocks,
         "late_labels": contest.late_labels,
+        "coverage": followed.coverage.as_data(),
         "round": contest.round_number,
         "candidates": {
             each.name: _as_data(each, role_of(each.name, contest.champion, baselines))

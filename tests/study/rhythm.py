@@ -93,4 +93,5 @@ def _evaluation(number: int, champion: str, losses: dict[str, list[float]]) -> E
         candidates=candidates,
         groups={},
         metrics={},
+        certainty=None,
     )

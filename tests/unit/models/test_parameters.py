@@ -12,6 +12,7 @@ import pytest
 from river import drift, linear_model, metrics, preprocessing, tree
 
 from millrace.models.candidates import catalogue
+from millrace.models.certainty.conformal import Conformal
 from millrace.models.features import Feature, calendar, derived, fields, rolling
 from millrace.models.monitoring.drift import DriftSettings
 from millrace.models.parameters import suggestion
@@ -113,6 +114,10 @@ GIVEN: dict[str, Callable[[Any], object]] = {
         f"promotion.{each.name}": lambda v, n=each.name: Promotion(**{n: v})
         for each in dataclass_fields(Promotion)
     },
+    **{
+        f"certainty.{each.name}": lambda v, n=each.name: Conformal(**{n: v})
+        for each in dataclass_fields(Conformal)
+    },
     "promotion.metric": lambda v: visits(promotion=Promotion(metric=v)),
     "promotion.group": lambda v: visits(promotion=Promotion(group=v)),
     "pending.limit": lambda v: Pending(limit=v),
@@ -156,6 +161,8 @@ TAKEN = {
     "events": {"[]", "()"},
     "labels": {"[]", "()"},
     "ignore_tombstones": {"True"},
+    "certainty.by_key": {"True"},
+    "certainty.abstain": {"True"},
     "metrics": {"{}"},
     "drift.inputs": {"{}"},
     "max_ahead": {"datetime.timedelta(seconds=3600)"},
@@ -174,6 +181,7 @@ OPTIONAL = {
     "label_default",
     "label_conflicts",
     "promotion",
+    "certainty",
     "promotion.metric",
     "promotion.group",
     "promotion.wait",

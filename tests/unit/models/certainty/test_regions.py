@@ -44,7 +44,7 @@ def test_an_interval_is_around_the_prediction(
     value: float | None, threshold: float | None, found: Interval | None
 ) -> None:
     """There is none before the first label, and none around what is no number."""
-    assert intervals([value], threshold) == [found]
+    assert intervals([value], [threshold]) == [found]
 
 
 @given(label=NUMBERS, value=NUMBERS, threshold=st.floats(0, 1e300))
@@ -55,7 +55,7 @@ def test_a_label_is_inside_where_its_score_is_up_to_the_threshold(
     (score,) = of_numbers([label], [value])
     assert score is not None
     assume(abs(score - threshold) > 1e-9 * max(abs(label), abs(value), threshold))
-    (found,) = intervals([value], threshold)
+    (found,) = intervals([value], [threshold])
     assert found is not None
     assert (found.lower <= label <= found.upper) == (score <= threshold)
 
@@ -72,7 +72,7 @@ def test_a_class_is_in_the_set_where_its_score_is_up_to_the_threshold(
 ) -> None:
     """To the last digit; a class without a name is in no set."""
     (score,) = of_classes([label], [shares], is_binary=False)
-    (found,) = class_sets([shares], threshold, is_binary=False)
+    (found,) = class_sets([shares], [threshold], is_binary=False)
     assert (score is None) == (found is None) == (not shares)
     if score is not None and found is not None:
         assert (label in found) == (score <= threshold)
@@ -82,7 +82,7 @@ def test_a_class_is_in_the_set_where_its_score_is_up_to_the_threshold(
 def test_the_same_of_two_classes(shares: dict[str, float], label: bool, threshold: float) -> None:
     """Of which one may have no name, and has what the other one leaves."""
     (score,) = of_classes([label], [shares], is_binary=True)
-    (found,) = class_sets([shares], threshold, is_binary=True)
+    (found,) = class_sets([shares], [threshold], is_binary=True)
     assert (score is None) == (found is None) == (not shares)
     if score is not None and found is not None:
         assert (str(label) in found) == (score <= threshold)
@@ -94,8 +94,8 @@ def test_a_column_of_sets_is_each_by_itself(
 ) -> None:
     """Of two classes, and of many."""
     for is_binary in (True, False):
-        single = [class_sets([each], threshold, is_binary=is_binary)[0] for each in columns]
-        assert class_sets(columns, threshold, is_binary=is_binary) == single
+        single = [class_sets([each], [threshold], is_binary=is_binary)[0] for each in columns]
+        assert class_sets(columns, [threshold] * len(columns), is_binary=is_binary) == single
 
 
 def test_a_set_is_that_of_split_conformal_prediction() -> None:
@@ -105,7 +105,7 @@ def test_a_set_is_that_of_split_conformal_prediction() -> None:
     threshold = sorted(scores)[89]
     for _ in range(200):
         shares = {name: rng.random() for name in ("sky", "path", "grass")}
-        (found,) = class_sets([shares], threshold, is_binary=False)
+        (found,) = class_sets([shares], [threshold], is_binary=False)
         assert found is not None
         assert {*found} == published_set(shares, scores, 0.9)
 
@@ -113,14 +113,14 @@ def test_a_set_is_that_of_split_conformal_prediction() -> None:
 def test_probabilities_that_are_none_are_in_no_set() -> None:
     """And a label that has such a one was missed by as much as can be."""
     shares = {"sky": nan, "path": -0.5, "grass": 1.5}
-    assert class_sets([shares], 0.9, is_binary=False) == [("grass",)]
+    assert class_sets([shares], [0.9], is_binary=False) == [("grass",)]
     assert of_classes(["sky", "path", "grass"], [shares] * 3, is_binary=False) == [inf, 1.5, -0.5]
 
 
 def test_a_tie_is_inside() -> None:
     """A score that is the threshold is not above it."""
-    assert class_sets([{"sky": 0.5, "path": 0.5}], 0.5, is_binary=False) == [("sky", "path")]
-    assert class_sets([{"True": 0.5}], 0.5, is_binary=True) == [("True", "False")]
+    assert class_sets([{"sky": 0.5, "path": 0.5}], [0.5], is_binary=False) == [("sky", "path")]
+    assert class_sets([{"True": 0.5}], [0.5], is_binary=True) == [("True", "False")]
 
 
 def test_a_class_that_is_not_named_is_missed_by_any_threshold() -> None:
@@ -166,8 +166,8 @@ def test_a_column_takes_less_than_a_microsecond_a_prediction() -> None:
     values = [rng.random() for _ in range(10_000)]
     shares = [{"True": each, "False": 1 - each} for each in values]
     for make in (
-        lambda: intervals(values, 0.5),
-        lambda: class_sets(shares, 0.5, is_binary=True),
-        lambda: class_sets(shares, 0.5, is_binary=False),
+        lambda: intervals(values, [0.5] * len(values)),
+        lambda: class_sets(shares, [0.5] * len(shares), is_binary=True),
+        lambda: class_sets(shares, [0.5] * len(shares), is_binary=False),
     ):
         assert min(repeat(make, number=1, repeat=5)) / len(values) < 10e-6

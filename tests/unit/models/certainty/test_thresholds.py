@@ -6,6 +6,7 @@ import json
 import random
 from math import inf, nan
 from timeit import repeat
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -359,3 +360,17 @@ def test_labels_in_the_order_of_events_do_not_bias() -> None:
     assert by_event.threshold is not None
     assert by_label.threshold < 1.05
     assert by_event.threshold > 1.3
+
+
+@pytest.mark.parametrize("make", [ScaleFreeDescent, ProportionalIntegral])
+def test_labels_that_come_before_the_next_prediction(make: Any) -> None:
+    """Nothing served need be told: it is the threshold before each event."""
+    rng = random.Random(4)
+    scores = [None if rng.random() < 0.1 else abs(rng.gauss(0, 1)) for _ in range(500)]
+    one, at_once = make(), make()
+    served = []
+    for score in scores:
+        served.append(one.threshold)
+        assert one.learn([score], [one.threshold], coverage=0.9) == served[-1:]
+    assert at_once.learn(scores, None, coverage=0.9) == served
+    assert at_once == one

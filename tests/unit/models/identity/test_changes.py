@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from river import linear_model, metrics, naive_bayes, tree
 
+from millrace.models.certainty.conformal import Conformal
 from millrace.models.features import calendar, derived, fields, rolling
 from millrace.models.identity.changes import changes
 from millrace.models.identity.definition import describe
@@ -561,6 +562,11 @@ SETTINGS: dict[str, tuple[Any, str, Any]] = {
         {"within": "1:00:00", "keep": "last"},
     ),
     "reasons": (3, "reasons", 3),
+    "certainty": (
+        Conformal(coverage=0.95),
+        "certainty",
+        {"coverage": 0.95, "method": "sf_ogd", "by_key": False, "abstain": False},
+    ),
     "promotion": (
         Promotion(margin=0.02),
         "promotion",

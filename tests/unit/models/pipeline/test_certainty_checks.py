@@ -13,14 +13,14 @@ from millrace.schemas import DefinitionError
 @pytest.mark.parametrize("task", [Task.BINARY, Task.MULTICLASS, Task.REGRESSION])
 def test_numbers_and_classes_have_certainty(task: Task) -> None:
     """And no task has to have it."""
-    check_certainty(Conformal(), task)
-    check_certainty(None, task)
+    check_certainty(Conformal(), task, has_key=False)
+    check_certainty(None, task, has_key=False)
 
 
 def test_classes_may_be_withheld() -> None:
     """With two classes, and with many."""
-    check_certainty(Conformal(abstain=True), Task.BINARY)
-    check_certainty(Conformal(abstain=True), Task.MULTICLASS)
+    check_certainty(Conformal(abstain=True), Task.BINARY, has_key=False)
+    check_certainty(Conformal(abstain=True), Task.MULTICLASS, has_key=False)
 
 
 @pytest.mark.parametrize(
@@ -38,5 +38,5 @@ def test_classes_may_be_withheld() -> None:
 def test_what_does_not_fit_is_refused(certainty: object, task: Task, message: str) -> None:
     """With the parameter, and why."""
     with pytest.raises(DefinitionError) as caught:
-        check_certainty(certainty, task)
+        check_certainty(certainty, task, has_key=False)
     assert str(caught.value).startswith(message)

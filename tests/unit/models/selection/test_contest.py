@@ -44,6 +44,7 @@ def block(partition: int = 0, champion: str = "tree", /, **changes: Any) -> Eval
         candidates={name: losses(each, champion) for name, each in candidates.items()},
         groups={},
         metrics={},
+        certainty=None,
     )
     made.update(changes)  # type: ignore[typeddict-item]
     return made

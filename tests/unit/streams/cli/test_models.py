@@ -57,6 +57,7 @@ def block(
         },
         groups=GROUPS if promotion.group else {},
         metrics=METRICS if number % 20 == 19 else {},
+        certainty=None,
     )
 
 

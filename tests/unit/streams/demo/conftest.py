@@ -102,6 +102,7 @@ def _prediction(
         model_version=1_234,
         staleness_examples=0,
         reasons=None,
+        certainty=None,
         definition="",
     )
 

@@ -24,6 +24,7 @@ PREDICTION = {
     "model_version": 3,
     "staleness_examples": 0,
     "reasons": None,
+    "certainty": None,
     "probabilities": {"true": 0.75, "false": 0.25},
     "features": {"a": 0.5, "b": "x"},
     "definition": "d",

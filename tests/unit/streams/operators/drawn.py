@@ -9,6 +9,7 @@ from typing import Any
 
 from river import base, drift, linear_model, preprocessing
 
+from millrace.models.certainty.conformal import Conformal
 from millrace.models.monitoring.drift import DriftSettings
 from millrace.models.pipeline.definition import Pending, Pipeline
 from millrace.models.pipeline.label_conflicts import LabelConflicts
@@ -113,6 +114,13 @@ def drawn_pipeline(
         reasons=apart.choice([0, 2]),
         label_conflicts=apart.choice(
             [None, None, LabelConflicts(within=timedelta(seconds=apart.choice([1, 15])))]
+        ),
+        certainty=apart.choice(
+            [
+                None,
+                Conformal(coverage=0.8, by_key=apart.random() < 0.2),
+                Conformal(method="pi", abstain=task != "regression" and apart.random() < 0.5),
+            ]
         ),
     )
 

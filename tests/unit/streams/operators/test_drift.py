@@ -45,6 +45,7 @@ def watch(make_pipeline: Make, make_origin: Make) -> Callable[..., list[Any]]:
                 model_version=i // 2,
                 staleness_examples=0,
                 reasons=None,
+                certainty=None,
                 definition="",
             )
             value.update(at(i))  # type: ignore[typeddict-item]
@@ -195,6 +196,7 @@ def test_a_source_that_changes_again_and_again_is_no_longer_watched(
             "event_time_ms": i,
             "staleness_examples": 0,
             "reasons": None,
+            "certainty": None,
             "definition": "",
             "value": 5 * (i // 2_000 % 2) + rng.gauss(0, 1),
             "probabilities": {},
@@ -238,6 +240,7 @@ def test_where_a_slice_is_cut_changes_nothing(
             model_version=i,
             staleness_examples=0,
             reasons=None,
+            certainty=None,
             definition="",
         )
         predictions.append(PredictionRecord(value, make_origin(topic="predictions", offset=i)))

@@ -75,6 +75,7 @@ def test_prediction_of_an_event(make_pipeline: Make, make_vector: Make) -> None:
         "model_version": 0,
         "staleness_examples": 0,
         "reasons": None,
+        "certainty": None,
         "definition": "",
     }
 

@@ -99,6 +99,7 @@ def predictions(random: Random, count: int) -> PredictionColumns:
         features=[{"a": random.random(), "b": 1.0} for _ in range(count)],
         definition="d" * 32,
         reasons=[None] * count,
+        certainty=[None] * count,
         prediction_time_ms=1_700_000_000_000,
     )
 

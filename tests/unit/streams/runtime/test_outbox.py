@@ -83,6 +83,7 @@ def prediction(event_id: str = "1", *, partition: int | None = None, **origin: A
         "model_version": 0,
         "staleness_examples": 0,
         "reasons": None,
+        "certainty": None,
         "definition": "",
         "probabilities": {},
         "features": {},

@@ -44,6 +44,7 @@ PREDICTION = Prediction(
     staleness_examples=0,
     definition="",
     reasons=None,
+    certainty=None,
     probabilities={"true": 0.75, "false": 0.25},
     features={"a": 1, "b": 1.0, "c": True, "d": "é🌊"},
 )

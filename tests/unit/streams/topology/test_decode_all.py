@@ -28,6 +28,7 @@ PREDICTION: Mapping[str, Any] = {
     "model_version": 300,
     "staleness_examples": 0,
     "reasons": None,
+    "certainty": None,
     "definition": "",
     "probabilities": {"a": 0.5},
     "features": {"a": 1.5, "b": -0.0},

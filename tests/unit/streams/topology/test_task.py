@@ -155,6 +155,7 @@ class Predicting(Step):
             "model_version": 0,
             "staleness_examples": 0,
             "reasons": None,
+            "certainty": None,
             "definition": "",
             "probabilities": {},
             "features": {},
