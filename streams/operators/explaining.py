@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
 from millrace.models.candidates.candidate import Candidate
@@ -10,8 +10,9 @@ from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.model import Model
 from millrace.models.pipeline.tasks import Task
 from millrace.models.reasons.explainer import Explainer, explainer
-from millrace.models.reasons.reasons import NoReasons
-from millrace.schemas.records import Features, Predicted, PublishedReasons
+from millrace.models.reasons.reasons import NoReasons, Reasons
+from millrace.models.reasons.shares import ShareChange
+from millrace.schemas.records import Features, Predicted, PublishedReasons, ReasonChange
 
 Tell: TypeAlias = Callable[[Features, Predicted], PublishedReasons]
 """Takes what a model saw and what it predicted, before it learns anything else."""
@@ -33,6 +34,15 @@ class Explaining:
         self._task = Task(pipeline.task)
         self._known: dict[int, tuple[Model, Explainer | NoReasons]] = {}
 
+    def explain(
+        self, candidate: Candidate, features: Features, predicted: Predicted
+    ) -> Reasons | NoReasons:
+        """Return what a prediction of a candidate is made of, or why that cannot be said."""
+        asked = self._explainer(candidate.model)
+        if isinstance(asked, NoReasons):
+            return asked
+        return asked.explain(_seen(candidate.sees, features), predicted)
+
     def teller(self, candidate: Candidate) -> Tell:
         """Return what tells what a prediction of a candidate is made of, or why that cannot be.
 
@@ -44,9 +54,7 @@ class Explaining:
         explain, scale = asked.explain, asked.scale.value
 
         def tell(features: Features, predicted: Predicted) -> PublishedReasons:
-            if sees is not None:
-                features = {name: features[name] for name in sees if name in features}
-            found = explain(features, predicted)
+            found = explain(features if sees is None else _seen(sees, features), predicted)
             if isinstance(found, NoReasons):
                 return _none(found)
             largest, rest = found.parted(count)
@@ -70,6 +78,25 @@ class Explaining:
                 self._known.clear()
             known = self._known[id(model)] = model, explainer(model, self._task)
         return known[1]
+
+
+def published(changes: Iterable[ShareChange]) -> list[ReasonChange]:
+    """Return changes of shares as `alerts` have them."""
+    return [
+        {
+            "feature": each.name,
+            "before": each.before,
+            "after": each.after,
+            "right_before": each.right_before,
+            "right_after": each.right_after,
+        }
+        for each in changes
+    ]
+
+
+def _seen(sees: Sequence[str] | None, features: Features) -> Features:
+    """Return the features that a candidate sees."""
+    return features if sees is None else {name: features[name] for name in sees if name in features}
 
 
 def _none(found: NoReasons) -> PublishedReasons:

@@ -186,7 +186,8 @@ class PredictionOperator(RecordOperator):
         self._models.mark_trained(_ALL)
         reasons: list[_Reasons] = []
         note = self._noting(models, reasons)
-        steps, raised = models.follow(run.steps, self._note_failure, note)
+        note_test = learning.noting_reasons(_ALL, models)
+        steps, raised = models.follow(run.steps, self._note_failure, note, note_test)
         if steps < len(run.steps):
             run = run.first(steps)
         self._publish(run, models, version, pending, reasons)
