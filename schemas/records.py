@@ -267,6 +267,16 @@ class ModelSnapshot(TypedDict):
     payload: bytes
 
 
+class ReasonChange(TypedDict):
+    """How much of all that features add to predictions, in size, is added by one of them."""
+
+    feature: str
+    before: float
+    after: float
+    right_before: float | None
+    right_after: float | None
+
+
 class Alert(TypedDict):
     """A detected drift, or a decision about who serves, with its evidence. In `alerts`."""
 
@@ -281,6 +291,7 @@ class Alert(TypedDict):
     model: str
     model_version: int
     detail: str
+    reasons: list[ReasonChange]
 
 
 class Command(TypedDict):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from millrace.models.candidates.ordered import with_ordered_classes
@@ -22,6 +22,9 @@ _Learn: TypeAlias = Callable[[Features, LabelValue | None], object]
 
 NotePrediction: TypeAlias = Callable[[Features, Predicted], object]
 """Takes the features of an event, and what was predicted of them."""
+
+NoteTest: TypeAlias = Callable[[Features, Mapping[str, Predicted], LabelValue | None], object]
+"""Takes the features of an event, what each candidate had predicted, and the label."""
 
 
 class Candidate:
@@ -125,16 +128,21 @@ class Candidate:
         )
 
     def follow(
-        self, name: str, steps: Sequence[Step], note: NotePrediction | None = None
+        self,
+        name: str,
+        steps: Sequence[Step],
+        note: NotePrediction | None = None,
+        note_test: NoteTest | None = None,
     ) -> Followed:
         """Predict, under a name, and learn, step by step, for as long as all goes well.
 
         It stops before a step at which the model makes no prediction, and after one at which
-        learning raises. `note` is called with each prediction before the model learns.
+        learning raises. `note` is called with each prediction before the model learns, and
+        `note_test` with each example.
         """
         predict, learn = self.predict, self.learn
         done = 0
-        for asked, answers, taught, label, _ in steps:
+        for asked, answers, taught, label, tested in steps:
             if asked is not None:
                 try:
                     answer = predict(asked)
@@ -149,6 +157,8 @@ class Candidate:
                     note(asked, answer)
             done += 1
             if taught is not None:
+                if note_test is not None:
+                    note_test(taught, tested, label)
                 try:
                     learn(taught, label)
                 except PASSED_ON:

@@ -12,7 +12,12 @@ from itertools import groupby
 from types import MappingProxyType
 
 from millrace.models.candidates.baselines import answers, baselines, restored, saved
-from millrace.models.candidates.candidate import BROKEN_AFTER, Candidate, NotePrediction
+from millrace.models.candidates.candidate import (
+    BROKEN_AFTER,
+    Candidate,
+    NotePrediction,
+    NoteTest,
+)
 from millrace.models.candidates.challenger import Challenger
 from millrace.models.candidates.earlier import upgraded
 from millrace.models.candidates.incumbents import incumbent_of, since_of
@@ -219,6 +224,7 @@ class ModelSet:
         steps: Sequence[Step],
         note_failure: Callable[[str], None] = _ignored,
         note: NotePrediction | None = None,
+        note_test: NoteTest | None = None,
     ) -> Followed:
         """Predict and learn step by step, one candidate after the other.
 
@@ -231,12 +237,14 @@ class ModelSet:
             Takes the name of each candidate that fails.
         note
             Takes each prediction of the champion, before it learns the label.
+        note_test
+            Takes each example, before the champion learns it.
         """
         done = 0
         at_a_time = len(steps) if len(self.candidates) == 1 else BROKEN_AFTER - 1
         while done < len(steps):
             part = steps[done : done + at_a_time]
-            followed = self._follow(part, note_failure, note)
+            followed = self._follow(part, note_failure, note, note_test)
             done += followed.steps
             if followed.steps < len(part) or followed.raised or not self.is_ordinary:
                 return Followed(done, followed.raised)
@@ -247,10 +255,11 @@ class ModelSet:
         steps: Sequence[Step],
         note_failure: Callable[[str], None],
         note: NotePrediction | None,
+        note_test: NoteTest | None,
     ) -> Followed:
         """Follow so few steps that no candidate turns out to be broken on the way."""
         champion = self.candidates[self.champion]
-        followed = champion.follow(self.champion, steps, note)
+        followed = champion.follow(self.champion, steps, note, note_test)
         steps = steps[: followed.steps]
         for name, candidate in self.candidates.items():
             if candidate is not champion:

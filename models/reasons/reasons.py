@@ -78,26 +78,29 @@ class Reasons(NamedTuple):
 
     def top(self, k: int) -> list[Contribution]:
         """Return the `k` largest contributions by size, the largest first, without zeros."""
-        contributions = self.contributions
-        names = sorted(contributions, key=contributions.__getitem__)
-        found: list[Contribution] = []
-        first, last = 0, len(names) - 1
-        while first <= last and len(found) < k:  # the largest is at one of the ends
-            least, most = contributions[names[first]], contributions[names[last]]
-            if -least > most:
-                found.append((names[first], least))
-                first += 1
-            elif most:
-                found.append((names[last], most))
-                last -= 1
-            else:
-                break
-        return found
+        return [*self.parted(k)[0].items()]
 
     def rest(self, k: int) -> float:
         """Return what all other contributions than the `k` largest add together."""
-        left_out = {name for name, _ in self.top(k)}
-        return fsum(each for name, each in self.contributions.items() if name not in left_out)
+        return self.parted(k)[1]
+
+    def parted(self, k: int) -> tuple[dict[str, float], float]:
+        """Return the `k` largest contributions, as `top` does, and what all others add."""
+        size_of = self.contributions.__getitem__
+        names = sorted(self.contributions, key=size_of)
+        found: dict[str, float] = {}
+        first, last = 0, len(names) - 1
+        while first <= last and len(found) < k:  # the largest is at one of the ends
+            least, most = size_of(names[first]), size_of(names[last])
+            if -least > most:
+                found[names[first]] = least
+                first += 1
+            elif most:
+                found[names[last]] = most
+                last -= 1
+            else:
+                break
+        return found, fsum(map(size_of, names[first : last + 1]))
 
     def renamed(self, origins: Mapping[str, str] | None) -> Reasons:
         """Return the same by other names; contributions of the same name are added."""

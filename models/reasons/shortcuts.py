@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from math import inf, sqrt
 from typing import Any, TypeAlias
 
 from river import base, compose, multiclass, preprocessing
@@ -27,6 +26,8 @@ Shortcut: TypeAlias = Callable[[Seen, LabelValue | None], Reasons | None]
 It returns None, or raises, where an event needs the long way: a feature that is new, or a
 prediction at its limits.
 """
+
+_Scaling: TypeAlias = Callable[[Seen], Seen]
 
 _new = tuple.__new__  # half the time of calling the class of a named tuple
 _SCALERS = frozenset({preprocessing.StandardScaler, accelerated.StandardScaler})
@@ -45,29 +46,36 @@ def shortcut(model: Any) -> Shortcut | None:
     steps = [*model.steps.values()] if type(model) in _PIPELINES else []
     if len(steps) != 2 or not _is_plain(steps[0]):
         return None
-    scaler, last = steps
+    scaled, last = _scaling(steps[0]), steps[1]
     if type(last) is multiclass.OneVsRestClassifier:
         terms = TERMS.get(type(last.classifier))
-        return None if terms is None else partial(_one_of_many, scaler, last, terms)
+        return None if terms is None else partial(_one_of_many, scaled, last, terms)
     if type(last) is preprocessing.TargetStandardScaler:
         clipper: Any = last.regressor
         is_clipped = type(clipper) is preprocessing.PredClipper
         terms = TERMS.get(type(clipper.regressor)) if is_clipped else None
-        return None if terms is None else partial(_scaled_target, scaler, last, terms)
+        return None if terms is None else partial(_scaled_target, scaled, last, terms)
     terms = TERMS.get(type(last))
     if terms is None:
         return None
     if isinstance(last, base.Classifier):
-        return partial(_alone, scaler, last, terms, Scale.LOG_ODDS, True, False)
-    return partial(_alone, scaler, last, terms, Scale.TARGET, None, None)
+        return partial(_alone, scaled, last, terms, Scale.LOG_ODDS, True, False)
+    return partial(_alone, scaled, last, terms, Scale.TARGET, None, None)
 
 
 def _is_plain(scaler: Any) -> bool:
     return type(scaler) in _SCALERS and scaler.with_std and scaler.window_size is None
 
 
+def _scaling(scaler: Any) -> _Scaling:
+    """Return what scales an event and changes nothing: once for the prediction and its reasons."""
+    is_own = type(scaler) is accelerated.StandardScaler
+    found: _Scaling = scaler.scaled if is_own else scaler.transform_one
+    return found
+
+
 def _alone(
-    scaler: Any,
+    scaled: _Scaling,
     model: object,
     terms: Terms,
     scale: Scale,
@@ -77,34 +85,28 @@ def _alone(
     _value: LabelValue | None,
 ) -> Reasons:
     weights, intercept = terms(model)
-    means, variances, root, never = scaler.means, scaler.vars, sqrt, inf
     contributions = {}
-    for name, value in x.items():  # faster than a comprehension, which is a call
-        contributions[name] = (
-            weights[name] * (value - means[name]) / (root(variances[name]) or never)
-        )  # a constant adds nothing
+    for name, value in scaled(x).items():  # faster than a comprehension, which is a call
+        contributions[name] = weights[name] * value
     return _new(Reasons, (scale, intercept, contributions, of, against))
 
 
 def _one_of_many(
-    scaler: Any, model: Any, terms: Terms, x: Seen, value: LabelValue | None
+    scaled: _Scaling, model: Any, terms: Terms, x: Seen, value: LabelValue | None
 ) -> Reasons:
     own = model.classifiers[value]
-    return _alone(scaler, own, terms, Scale.LOG_ODDS, value, None, x, value)
+    return _alone(scaled, own, terms, Scale.LOG_ODDS, value, None, x, value)
 
 
 def _scaled_target(
-    scaler: Any, model: Any, terms: Terms, x: Seen, predicted: LabelValue | None
+    scaled: _Scaling, model: Any, terms: Terms, x: Seen, predicted: LabelValue | None
 ) -> Reasons | None:
     clipper, variance = model.regressor, model.var
     weights, intercept = terms(clipper.regressor)
-    means, variances, root, never = scaler.means, scaler.vars, sqrt, inf
-    unit, mean = root(variance.get()), variance.mean.get()
+    unit, mean = variance.get() ** 0.5, variance.mean.get()
     if not clipper.y_min * unit < predicted - mean < clipper.y_max * unit:
         return None
     contributions = {}
-    for name, value in x.items():
-        contributions[name] = (
-            unit * weights[name] * (value - means[name]) / (root(variances[name]) or never)
-        )
+    for name, value in scaled(x).items():
+        contributions[name] = unit * weights[name] * value
     return _new(Reasons, (Scale.TARGET, unit * intercept + mean, contributions, None, None))

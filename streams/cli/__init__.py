@@ -49,6 +49,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "consume": "Print a topic, one JSON object per line.",
         "serve": "Send events and labels, and see predictions and models, over HTTP.",
         "docs": "Describe a pipeline's topics: AsyncAPI, and a page for people.",
+        "card": "Print the model card of a pipeline: purpose, evidence, limits, history.",
         "schemas": "List the Avro schemas of all records, or write them as .avsc files.",
     },
     "Operate": {

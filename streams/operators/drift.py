@@ -22,14 +22,16 @@ from millrace.models.monitoring.detectors import Detector
 from millrace.models.monitoring.drift_monitor import DriftMonitor, Evidence
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.tasks import Task
+from millrace.models.reasons.shares import ReasonShares
 from millrace.models.user_code import PASSED_ON, contained
 from millrace.schemas import RejectReason
-from millrace.schemas.records import Alert, Features, Prediction
+from millrace.schemas.records import Alert, Features, Prediction, ReasonChange
 from millrace.streams.operators.base import Operator, Reading, Topics
 from millrace.streams.operators.class_names import of_true
 from millrace.streams.operators.columns import Columns, Made, PredictionColumns
 from millrace.streams.operators.context import Context
 from millrace.streams.operators.deployment import Deployment
+from millrace.streams.operators.explaining import published
 from millrace.streams.operators.keyed_state import KeyedState
 from millrace.streams.operators.record import (
     AlertRecord,
@@ -43,6 +45,7 @@ from millrace.streams.operators.slice import Slice
 _PREDICTION = "prediction"
 _INPUT = "input:"
 _HELD = "predictions"
+_REASONS = "reasons"
 _MOST_ALERTS = 3  # of a source within 100,000 values
 _NUMBERS = frozenset({bool, int, float})
 
@@ -73,8 +76,11 @@ class DriftOperator(Operator):
         self._settings = pipeline.drift
         self._monitors: KeyedState[DriftMonitor] = KeyedState()
         self._held: KeyedState[list[Prediction]] = KeyedState()  # by earlier versions
+        self._shares: KeyedState[ReasonShares] = KeyedState()
         topics = self.topics_in([self.name])
-        super().__init__(pipeline, topics, monitors=self._monitors, held=self._held)
+        super().__init__(
+            pipeline, topics, monitors=self._monitors, held=self._held, reasons=self._shares
+        )
 
     @classmethod
     def topics_in(cls, agent: Collection[str]) -> Topics:  # noqa: ARG003 - the same in each
@@ -87,7 +93,8 @@ class DriftOperator(Operator):
     def inherit(self, before: Operator, deployment: Deployment) -> list[AuditRecord]:  # noqa: ARG002
         assert isinstance(before, DriftOperator)
         self._monitors, self._held = before._monitors, before._held
-        self.stores |= {"monitors": self._monitors, "held": self._held}
+        self._shares = before._shares
+        self.stores |= {"monitors": self._monitors, "held": self._held, "reasons": self._shares}
         for source in [*self._monitors]:
             if self._watches_as(before, source):
                 self._monitors.mark(source)
@@ -133,7 +140,7 @@ class DriftOperator(Operator):
         """Return the alerts of a slice, and the rejects of detectors that raise, in order."""
         held = self._held.take(_HELD)
         if held:
-            known = [Prediction({**each, "definition": ""}) for each in held]
+            known = [Prediction({**each, "definition": "", "reasons": None}) for each in held]
             self._watch(PredictionColumns.of(known, [predictions.origins[0]] * len(held)))
         watched = [
             _Watched(places[0], source, detector, places, numbers)
@@ -141,11 +148,15 @@ class DriftOperator(Operator):
             for places, numbers in [_numbers(values)]
             if detector is not None and numbers
         ]
+        begin = self._add_reasons(predictions)
         made: list[tuple[int, str, Record]] = []
         for _, source, detector, places, numbers in sorted(watched, key=itemgetter(0, 1)):
             for place, found in self._watch_source(source, detector, numbers):
                 at = places[place]
-                made.append((at, source, self._found(source, found, predictions, at)))
+                record = self._found(source, found, predictions, at, begin + at)
+                made.append((at, source, record))
+        if self.pipeline.reasons:
+            self._shares[_REASONS].forget()
         return [record for _, _, record in sorted(made, key=itemgetter(0, 1))]
 
     def _sources(
@@ -186,6 +197,7 @@ class DriftOperator(Operator):
         found: Evidence | BaseException,
         predictions: PredictionColumns,
         at: int,
+        position: int,
     ) -> Record:
         origin = predictions.origins[at]
         if isinstance(found, BaseException):  # a detector of the user's own; the others go on
@@ -203,8 +215,26 @@ class DriftOperator(Operator):
             model=predictions.model,
             model_version=predictions.model_versions[at],
             detail="",
+            reasons=self._reason_changes(position, predictions.model),
         )
         return AlertRecord(alert, origin)
+
+    def _add_reasons(self, predictions: PredictionColumns) -> int:
+        """Add up what the reasons of predictions name; return the position of the first."""
+        if not self.pipeline.reasons:
+            return 0
+        shares = self._shares.changing(_REASONS, ReasonShares)
+        begin, model = shares.position, predictions.model
+        for position, each in enumerate(predictions.reasons, begin):
+            shares.add(position, model, {} if each is None else each["contributions"])
+        return begin
+
+    def _reason_changes(self, position: int, model: str) -> list[ReasonChange]:
+        """Return whose share in the reasons of a model has changed most, at a position."""
+        if not self.pipeline.reasons:
+            return []
+        shares = self._shares[_REASONS]
+        return published(shares.changes(position, model, self.pipeline.reasons))
 
     def _predicted(self, predictions: PredictionColumns) -> Sequence[object]:
         """Return the number that stands for each prediction; None where there is none."""

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeAlias
+
 from millrace.models.candidates.candidate import Candidate
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.model import Model
 from millrace.models.pipeline.tasks import Task
 from millrace.models.reasons.explainer import Explainer, explainer
 from millrace.models.reasons.reasons import NoReasons, Reasons
-from millrace.schemas.records import Features, Predicted, PublishedReasons
+from millrace.models.reasons.shares import ShareChange
+from millrace.schemas.records import Features, Predicted, PublishedReasons, ReasonChange
+
+Tell: TypeAlias = Callable[[Features, Predicted], PublishedReasons]
+"""Takes what a model saw and what it predicted, before it learns anything else."""
 
 _MOST_KNOWN = 1_000  # models, of a million keys
 
@@ -29,15 +36,40 @@ class Explaining:
 
     def explain(
         self, candidate: Candidate, features: Features, predicted: Predicted
-    ) -> PublishedReasons:
+    ) -> Reasons | NoReasons:
         """Return what a prediction of a candidate is made of, or why that cannot be said."""
         asked = self._explainer(candidate.model)
         if isinstance(asked, NoReasons):
-            return _none(asked)
-        if candidate.sees is not None:
-            features = {name: features[name] for name in candidate.sees if name in features}
-        found = asked.explain(features, predicted)
-        return _none(found) if isinstance(found, NoReasons) else self._published(found)
+            return asked
+        return asked.explain(_seen(candidate.sees, features), predicted)
+
+    def teller(self, candidate: Candidate) -> Tell:
+        """Return what tells what a prediction of a candidate is made of, or why that cannot be.
+
+        It holds until the candidate has another model.
+        """
+        asked, count, sees = self._explainer(candidate.model), self._count, candidate.sees
+        if isinstance(asked, NoReasons):
+            return lambda _features, _predicted: _none(asked)
+        explain, scale = asked.explain, asked.scale.value
+
+        def tell(features: Features, predicted: Predicted) -> PublishedReasons:
+            found = explain(features if sees is None else _seen(sees, features), predicted)
+            if isinstance(found, NoReasons):
+                return _none(found)
+            largest, rest = found.parted(count)
+            _, base, _, of, against = found
+            return {
+                "scale": scale,
+                "base": base,
+                "of": of,
+                "against": against,
+                "contributions": largest,
+                "rest": rest,
+                "why_none": "",
+            }
+
+        return tell
 
     def _explainer(self, model: Model) -> Explainer | NoReasons:
         known = self._known.get(id(model))
@@ -47,16 +79,24 @@ class Explaining:
             known = self._known[id(model)] = model, explainer(model, self._task)
         return known[1]
 
-    def _published(self, found: Reasons) -> PublishedReasons:
-        return {
-            "scale": found.scale.value,
-            "base": found.base,
-            "of": found.of,
-            "against": found.against,
-            "contributions": dict(found.top(self._count)),
-            "rest": found.rest(self._count),
-            "why_none": "",
+
+def published(changes: Iterable[ShareChange]) -> list[ReasonChange]:
+    """Return changes of shares as `alerts` have them."""
+    return [
+        {
+            "feature": each.name,
+            "before": each.before,
+            "after": each.after,
+            "right_before": each.right_before,
+            "right_after": each.right_after,
         }
+        for each in changes
+    ]
+
+
+def _seen(sees: Sequence[str] | None, features: Features) -> Features:
+    """Return the features that a candidate sees."""
+    return features if sees is None else {name: features[name] for name in sees if name in features}
 
 
 def _none(found: NoReasons) -> PublishedReasons:

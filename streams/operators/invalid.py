@@ -47,5 +47,6 @@ def invalid_alert(
         model=candidate,
         model_version=version,
         detail="",
+        reasons=[],
     )
     return AlertRecord(alert, origin)

@@ -24,6 +24,7 @@ from operator import itemgetter
 from typing import Self
 
 from millrace.models.candidates.baselines import baselines
+from millrace.models.candidates.candidate import NoteTest
 from millrace.models.candidates.challenger import Challenger
 from millrace.models.candidates.evaluation import MetricsByCount, Prequential
 from millrace.models.candidates.losses import losses
@@ -36,9 +37,19 @@ from millrace.models.pipeline.definition import Pipeline, Scope
 from millrace.models.pipeline.fate import Fate
 from millrace.models.pipeline.metrics import MetricFactory
 from millrace.models.pipeline.tasks import Task
+from millrace.models.reasons.reasons import Reasons
+from millrace.models.reasons.shares import ReasonShares, sign_of_right
 from millrace.models.user_code import PASSED_ON
 from millrace.schemas import RejectReason
-from millrace.schemas.records import Alert, Example, FeatureVector
+from millrace.schemas.records import (
+    Alert,
+    Example,
+    Features,
+    FeatureVector,
+    LabelValue,
+    Predicted,
+    ReasonChange,
+)
 from millrace.streams.control.commands import RESTORE
 from millrace.streams.operators.audit import NO_EFFECT, Cause, audited
 from millrace.streams.operators.base import (
@@ -52,6 +63,7 @@ from millrace.streams.operators.base import (
 from millrace.streams.operators.columns import Made
 from millrace.streams.operators.context import Context, LoadVersion, no_version
 from millrace.streams.operators.deployment import Deployment
+from millrace.streams.operators.explaining import Explaining, published
 from millrace.streams.operators.failure_report import failure_report
 from millrace.streams.operators.invalid import invalid_alert
 from millrace.streams.operators.joined import Joined, JoinedColumns
@@ -78,6 +90,7 @@ MODELS_STORE = MODELS_KEY.rstrip("/")
 """Full name of the store that is published to the topic `models`."""
 
 _PARTITION = "partition"
+_EXPLAIN_EACH = 2  # examples
 _LOSS = "drift.loss"
 _DETECTORS = (_LOSS, "drift.inputs", "drift.predictions")
 _MOST_READ = 10_000  # models, for a metric: a million take half a second
@@ -122,7 +135,10 @@ class LearningOperator(RecordOperator):
         self._evaluation: KeyedState[Prequential] = KeyedState()
         self._monitors: KeyedState[dict[str, DriftMonitor]] = KeyedState(pipeline.max_models)
         self._untouched = Prototype(self._fresh_monitors)
-        models.keep_beside(self._monitors, self._renew_monitors)
+        self._explaining = Explaining(pipeline) if pipeline.reasons else None
+        self._shares: KeyedState[ReasonShares] = KeyedState(pipeline.max_models)
+        self._shares_used: dict[str, ReasonShares] = {}  # in a slice
+        self._keep_beside_models()
         self._watches_at_once = self._policy is not DriftPolicy.ALERT or pipeline.scope == Scope.KEY
         self._watched = [] if pipeline.drift.loss is None else [*pipeline.models]
         self._names = [*pipeline.models, *baselines(self._task)]
@@ -137,6 +153,7 @@ class LearningOperator(RecordOperator):
             models=models.by_scope_key,
             evaluation=self._evaluation,
             monitors=self._monitors,
+            reasons=self._shares,
             commanded=models.commanded.store,
         )
 
@@ -152,10 +169,11 @@ class LearningOperator(RecordOperator):
     def inherit(self, before: Operator, deployment: Deployment) -> list[AuditRecord]:
         assert isinstance(before, LearningOperator)
         self._monitors, self._evaluation = before._monitors, before._evaluation
-        self._monitors.limit = self.pipeline.max_models
+        self._shares = before._shares
+        self._monitors.limit = self._shares.limit = self.pipeline.max_models
         if deployment.effects("drift.loss"):
             before.models.commanded.store[_LOSS] = deployment.number
-        self.models.keep_beside(self._monitors, self._renew_monitors)
+        self._keep_beside_models()
         fates = self.models.inherit(before.models, deployment.number, deployment.changes)
         metrics = self.pipeline.metrics or default_metrics(self._task)
         self._inherit_evaluation(metrics, deployment.kept("metrics", metrics), fates)
@@ -164,6 +182,7 @@ class LearningOperator(RecordOperator):
             "commanded": self.models.commanded.store,
             "evaluation": self._evaluation,
             "monitors": self._monitors,
+            "reasons": self._shares,
         }
         if self._is_apart:
             self.models.catch_up()
@@ -186,6 +205,10 @@ class LearningOperator(RecordOperator):
         begun = [name for name, fate in fates.items() if fate in (Fate.BEGINS, Fate.REPLACES)]
         window = self.pipeline.rolling_window
         evaluation.go_on(self._fresh_evaluation(), metrics, window, kept=kept, begun=begun)
+
+    def _keep_beside_models(self) -> None:
+        shares = (self._shares, lambda *_: None)  # they say whose reasons they are
+        self.models.keep_beside((self._monitors, self._renew_monitors), shares)
 
     def _renew_monitors(
         self, kept: dict[str, DriftMonitor], begun: Collection[str], since: int
@@ -257,6 +280,9 @@ class LearningOperator(RecordOperator):
             return made
         self._trained[id(models)] = models
         rivals = [*models.challengers.values()]
+        note_reasons = self.noting_reasons(scope_key, models)
+        if note_reasons is not None:
+            note_reasons(joined.vector["features"], joined.predicted, label)
         try:
             models.learn(joined.vector["features"], label, self._note_failure)
         except PASSED_ON:
@@ -270,6 +296,37 @@ class LearningOperator(RecordOperator):
             gone = [each for each in rivals if each.incumbent not in models.challengers]
             made += self._ended(gone, joined, scope_key)
         return made
+
+    def noting_reasons(self, scope_key: str, models: ModelSet) -> NoteTest | None:
+        """Return what notes the champion's reasons at the examples that models learn next."""
+        explaining, version = self._explaining, models.version
+        if explaining is None:
+            return None
+        champion = models.champion
+        candidate, explain = models.candidates[champion], explaining.explain
+        shares = self._shares.changing(scope_key, ReasonShares)
+        self._shares_used[scope_key] = shares
+
+        def note(
+            features: Features, tested: Mapping[str, Predicted], label: LabelValue | None
+        ) -> None:
+            nonlocal version
+            answer = tested.get(champion)
+            if version % _EXPLAIN_EACH == 0 and answer is not None and answer["value"] is not None:
+                found = explain(candidate, features, answer)
+                if isinstance(found, Reasons):
+                    sign = sign_of_right(found, label)
+                    shares.add(version, champion, found.contributions, sign)
+            version += 1
+
+        return note
+
+    def _reason_changes(self, name: str, scope_key: str, version: int) -> list[ReasonChange]:
+        """Return whose share in the reasons of a candidate has changed most, at a version."""
+        shares = self._shares.get(scope_key) if self._explaining is not None else None
+        if shares is None:
+            return []
+        return published(shares.changes(version, name, self.pipeline.reasons))
 
     def take_failure(self) -> bool:
         """Return whether the champion alone could not learn, since this was asked last."""
@@ -319,14 +376,18 @@ class LearningOperator(RecordOperator):
             self.tally["learned", self.models.commanded.champion] += self._learned
         versions = self._versions
         self._trained, self._versions, self._learned = {}, [], 0
+        used, self._shares_used = self._shares_used, {}
         if not columns:
+            made: list[tuple[int, Record]] = []
             if metrics and self.evaluation is not None:
                 metrics[0] = self.evaluation.values()
-            return []
-        made = self._guarded_account(columns, partial(self._measure, metrics))
-        if not self._watches_at_once:
-            watch = partial(self._watch_all, versions)
-            made += self._guarded_account(columns, watch)
+        else:
+            made = self._guarded_account(columns, partial(self._measure, metrics))
+            if not self._watches_at_once:
+                watch = partial(self._watch_all, versions)
+                made += self._guarded_account(columns, watch)
+        for shares in used.values():
+            shares.forget()
         return made
 
     def forget(self, _scope_key: str) -> None:
@@ -426,7 +487,8 @@ class LearningOperator(RecordOperator):
                 if isinstance(found, BaseException):
                     made.append((at, self._failed_to_evaluate(joined[at], found)))
                     continue
-                made.append((at, self._alert(name, found, versions[at], joined[at])))
+                alert = self._alert(name, found, versions[at], joined[at], scope_key)
+                made.append((at, alert))
                 if self._watches_at_once:
                     policy, why = self._in_force(self._policy), after_drift(found, joined[at])
                     reaction = self._react(name, policy, why, joined[at], scope_key)
@@ -527,7 +589,9 @@ class LearningOperator(RecordOperator):
     def _note_failure(self, candidate: str) -> None:
         self.tally["failed", candidate] += 1
 
-    def _alert(self, name: str, evidence: Evidence, version: int, joined: Joined) -> AlertRecord:
+    def _alert(
+        self, name: str, evidence: Evidence, version: int, joined: Joined, scope_key: str
+    ) -> AlertRecord:
         alert = Alert(
             source=f"loss:{name}",
             detector=evidence.detector,
@@ -540,6 +604,7 @@ class LearningOperator(RecordOperator):
             model=name,
             model_version=version,
             detail="",
+            reasons=self._reason_changes(name, scope_key, version),
         )
         return AlertRecord(alert, joined.origin)
 

@@ -75,4 +75,5 @@ def _alert(what: str, which: str, event: Event) -> Alert:
         model="",
         model_version=0,
         detail="",
+        reasons=[],
     )

@@ -26,6 +26,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Self, TypeAlias
 
+from millrace.models.candidates.candidate import NotePrediction
 from millrace.models.candidates.model_set import ModelSet, NoPredictionError
 from millrace.models.candidates.predicting import InvalidPredictionError
 from millrace.models.pipeline.definition import Pipeline, Scope
@@ -190,13 +191,9 @@ class PredictionOperator(RecordOperator):
         version, pending = models.version, models.pending_labels
         self._models.mark_trained(_ALL)
         reasons: list[_Reasons] = []
-        note = None
-        if self._explaining is not None:
-
-            def note(features: Features, predicted: Predicted) -> None:
-                reasons.append(self._reasons(models, features, predicted))
-
-        steps, raised = models.follow(run.steps, self._note_failure, note)
+        note = self._noting(models, reasons)
+        note_test = learning.noting_reasons(_ALL, models)
+        steps, raised = models.follow(run.steps, self._note_failure, note, note_test)
         if steps < len(run.steps):
             run = run.first(steps)
         thresholds = self._join.take_run(run)
@@ -238,12 +235,18 @@ class PredictionOperator(RecordOperator):
             )
         ]
 
+    def _noting(self, models: ModelSet, reasons: list[_Reasons]) -> NotePrediction | None:
+        """Return what keeps why the champion predicts what it does, if this is asked for."""
+        if self._explaining is None:
+            return None
+        tell, keep = self._explaining.teller(models.candidates[models.champion]), reasons.append
+        return lambda features, predicted: keep(tell(features, predicted))
+
     def _reasons(self, models: ModelSet, features: Features, predicted: Predicted) -> _Reasons:
         """Return why the champion predicts that, if this is asked for."""
         if self._explaining is None:
             return None
-        champion = models.candidates[models.champion]
-        return self._explaining.explain(champion, features, predicted)
+        return self._explaining.teller(models.candidates[models.champion])(features, predicted)
 
     def process(self, record: Record) -> Iterable[Record]:
         if isinstance(record, VectorRecord):

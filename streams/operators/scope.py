@@ -22,7 +22,7 @@ from millrace.streams.operators.keyed_state import KeyedState
 from millrace.streams.operators.record import AcceptedRecord, AuditRecord
 
 Kept: TypeAlias = dict[str, Any]
-Renew: TypeAlias = Callable[[Kept, Collection[str], int], None]
+Renew: TypeAlias = Callable[[Any, Collection[str], int], object]
 
 
 class ScopedModels:
@@ -48,24 +48,21 @@ class ScopedModels:
         self._pipeline = pipeline
         self._is_by_key = pipeline.scope == Scope.KEY
         self._prototype = Prototype(self._made)
-        self._beside: list[tuple[KeyedState[Any], Renew]] = []
+        self._beside: tuple[tuple[KeyedState[Any], Renew], ...] = ()
         self.commanded = Commanded(pipeline.champion)
         self.by_scope_key: KeyedState[ModelSet] = KeyedState(pipeline.max_models, self._forget)
 
-    def keep_beside(
-        self, state: KeyedState[Kept], renew: Callable[[Kept, Collection[str], int], None]
-    ) -> None:
+    def keep_beside(self, *beside: tuple[KeyedState[Any], Renew]) -> None:
         """Let the entry of a scope key go when its models go, and change with them.
 
         Parameters
         ----------
-        state
-            By scope key.
-        renew
-            Called with an entry, the candidates that have begun untrained, and the number of the
-            last command that the entry had come up to.
+        beside
+            Each a state by scope key, and what renews an entry of it: called with the entry, the
+            candidates that have begun untrained, and the number of the last command that the entry
+            had come up to.
         """
-        self._beside = [(state, renew)]
+        self._beside = beside
 
     def inherit(self, before: ScopedModels, number: int, changes: Changes) -> Mapping[str, Fate]:
         """Take over the models of another definition; return what becomes of the candidates.

@@ -125,4 +125,5 @@ def _alert(decision: Decision) -> Alert:
         model=decision.model,
         model_version=0,
         detail=detail,
+        reasons=[],
     )

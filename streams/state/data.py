@@ -20,6 +20,7 @@ from millrace.models.candidates.evaluation import Prequential
 from millrace.models.candidates.model_set import ModelSet
 from millrace.models.features.window import Window
 from millrace.models.monitoring.drift_monitor import DriftMonitor
+from millrace.models.reasons.shares import ReasonShares
 from millrace.models.sealed import Fields, Saved, Sealed
 from millrace.schemas import SnapshotError
 from millrace.streams.operators.waiting_labels import Early
@@ -30,6 +31,7 @@ FORMS: Mapping[str, type[Saved]] = {
     "early": Early,
     "models": ModelSet,
     "prequential": Prequential,
+    "reason_shares": ReasonShares,
     "window": Window,
 }
 """Name to the class of the objects that are saved as fields under it."""

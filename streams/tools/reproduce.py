@@ -7,12 +7,12 @@ the beginning of the log has expired, an archived state from before the event ta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import BrokerError, RecordError, SettingsError
-from millrace.schemas.records import Prediction
+from millrace.schemas.records import Prediction, PublishedReasons
 from millrace.streams.kafka.admin import count_partitions, partition_counts
 from millrace.streams.kafka.protocols import Clients
 from millrace.streams.kafka.reading import read_to_end, watermarks
@@ -32,7 +32,7 @@ from millrace.streams.topology.names import full_name
 from millrace.streams.topology.task import Task
 from millrace.streams.topology.topics import topic_prefix
 
-COMPARED = ("value", "probabilities", "features", "model", "model_version")
+COMPARED = ("value", "probabilities", "features", "model", "model_version", "reasons")
 
 Progress = Callable[[str, int, int], object]
 """Called with what is read, how many records of it so far, and how many there are at most."""
@@ -64,7 +64,11 @@ class Reproduction:
     def differences(self) -> dict[str, tuple[object, object]]:
         """Field to (as published, as made again), for those that are not identical."""
         published: dict[str, object] = {**self.published}
-        again: dict[str, object] = {**self.again, "probabilities": _as_doubles(self.again)}
+        again: dict[str, object] = {
+            **self.again,
+            "probabilities": _as_doubles(self.again["probabilities"]),
+            "reasons": _as_written(self.again["reasons"]),
+        }
         return {
             name: (published[name], again[name])
             for name in COMPARED
@@ -177,13 +181,23 @@ def _named(prediction: Prediction) -> Prediction:
     return {**prediction, "probabilities": probabilities}
 
 
-def _as_doubles(prediction: Prediction) -> dict[str, float]:
-    """Return probabilities as they are written: River's logistic regression may answer int 0."""
-    return {name: float(each) for name, each in prediction["probabilities"].items()}
+def _as_doubles(numbers: Mapping[str, float]) -> dict[str, float]:
+    """Return numbers as they are written: River's logistic regression may answer int 0."""
+    return {name: float(each) for name, each in numbers.items()}
+
+
+def _as_written(reasons: PublishedReasons | None) -> PublishedReasons | None:
+    """Return reasons as they are written: a weight that has learned nothing may be int 0."""
+    if reasons is None:
+        return None
+    written = reasons.copy()
+    written["base"], written["rest"] = float(reasons["base"]), float(reasons["rest"])
+    written["contributions"] = _as_doubles(reasons["contributions"])
+    return written
 
 
 def _identical(one: object, other: object) -> bool:
     """Whether two values are the same to the last bit; the entries of a map have no order."""
     if isinstance(one, dict) and isinstance(other, dict):
-        return {k: repr(v) for k, v in one.items()} == {k: repr(v) for k, v in other.items()}
+        return one.keys() == other.keys() and all(_identical(one[k], other[k]) for k in one)
     return repr(one) == repr(other)

@@ -22,6 +22,9 @@ from millrace.models.candidates.accelerated import Instance
 _LARGEST_MARGIN = 18.0  # beyond it, River's loss has another formula
 _LARGEST_LOGIT = 30.0  # beyond it, River's probability is 0 or 1
 
+# The example scaled last, by which scaler, if no scaler has learned since: no part of a model.
+_NEWEST: list[tuple[StandardScaler, Instance, Instance] | None] = [None]
+
 
 class StandardScaler(preprocessing.StandardScaler):
     """River's scaler; it scales an example as it learns from it, and keeps the result for once."""
@@ -29,6 +32,7 @@ class StandardScaler(preprocessing.StandardScaler):
     _learned: tuple[Instance, Instance] | None = None
 
     def learn_one(self, x: Instance) -> None:
+        _NEWEST[0] = None
         if self.window_size is not None or not self.with_std:
             super().learn_one(x)  # type: ignore[no-untyped-call]  # River's
             return
@@ -48,8 +52,22 @@ class StandardScaler(preprocessing.StandardScaler):
         learned, self._learned = self._learned, None
         if learned is not None and learned[0] is x:
             return learned[1]
-        scaled: Instance = super().transform_one(x)  # type: ignore[no-untyped-call]  # River's
+        if self.window_size is not None or not self.with_std:
+            return super().transform_one(x)  # type: ignore[no-untyped-call,no-any-return]  # River's
+        means, variances = self.means, self.vars
+        scaled = {}
+        for name, value in x.items():
+            variance = variances[name]
+            scaled[name] = (value - means[name]) / variance**0.5 if variance else 0.0
+        _NEWEST[0] = self, x, scaled
         return scaled
+
+    def scaled(self, x: Instance) -> Instance:
+        """Return an example scaled; from its prediction, where that is the last thing done."""
+        newest = _NEWEST[0]
+        if newest is not None and newest[0] is self and newest[1] == x:
+            return newest[2]
+        return self.transform_one(x)
 
     def __or__(self, other: object) -> compose.Pipeline:
         """Return a pipeline of this scaler and a model."""

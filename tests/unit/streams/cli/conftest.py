@@ -36,7 +36,7 @@ def call(
         return FakeClients(broker)
 
     names = ("topics", "produce", "consume", "state", "models", "reproduce", "audit", "asking")
-    for command in (*names, "restore", "deploy"):
+    for command in (*names, "restore", "deploy", "card"):
         monkeypatch.setattr(f"millrace.streams.cli.{command}.KafkaClients", make)
 
     def call(*arguments: str) -> tuple[int, str, str]:

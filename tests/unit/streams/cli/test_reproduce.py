@@ -14,6 +14,7 @@ PUBLISHED = {
     "features": {"age": 30},
     "model": "tree",
     "model_version": 1_050,
+    "reasons": None,
 }
 
 

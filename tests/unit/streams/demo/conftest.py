@@ -79,6 +79,7 @@ def _alert(
         model="hoeffding_tree",
         model_version=540,
         detail="",
+        reasons=[],
     )
 
 

@@ -334,6 +334,7 @@ def test_memory_is_bounded(name: str, cases: dict[str, Case]) -> None:
         "commanded": 5,
         "monitors": 6 if case.name.startswith("drift") else 2,
         "held": 1,
+        "reasons": 2,
         "invalid": 1,
         "first": 1,
         "blocks": 2,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from typing import Any
@@ -13,11 +14,17 @@ from millrace.models.candidates import catalogue
 from millrace.models.features import fields
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import shipped
+from millrace.schemas.records import FeatureVector
+from millrace.streams.cli.consume import Decoder
+from millrace.streams.formats import Outputs, OutputSchemas
+from millrace.streams.operators.examples import ExampleWriter
 from millrace.streams.operators.learning import LearningOperator
 from millrace.streams.operators.prediction import PredictionOperator
-from millrace.streams.operators.record import Record
+from millrace.streams.operators.record import Record, VectorRecord
 from millrace.streams.operators.scope import ScopedModels
 from millrace.streams.operators.slice import Slice
+from millrace.streams.topology.task import Task
+from tests.unit.streams.operators.commanding import Log, make_task
 
 Make = Callable[..., Any]
 MODELS = {
@@ -80,8 +87,12 @@ def test_they_add_up_wherever_a_log_is_cut(
         assert len(reasons["contributions"]) <= 1
         total = reasons["base"] + sum(reasons["contributions"].values()) + reasons["rest"]
         assert total == pytest.approx(expected(each), abs=1e-9)
-    encode, decode = shipped("prediction").encode, shipped("prediction").decode
-    assert decode(encode(told[-1])) == told[-1]
+    ids = OutputSchemas({"Prediction": 300}, lambda _: pytest.fail("it is known"))
+    for outputs in (Outputs("avro"), Outputs("json"), Outputs("confluent", ids)):
+        data = outputs.encoder(shipped("prediction")).encode(told[-1])
+        assert outputs.decode(shipped("prediction"), data) == told[-1]
+        line = json.loads(Decoder("p.predictions", None, outputs).line(data))
+        assert line["reasons"] == told[-1]["reasons"]
 
 
 def expected(prediction: Any) -> float:
@@ -98,6 +109,88 @@ def expected(prediction: Any) -> float:
 def named(label: Any) -> str:
     """Return a class as probabilities name it."""
     return str(label).lower() if isinstance(label, bool) else str(label)
+
+
+@pytest.mark.parametrize("scope", ["global", "partition", "key"])
+@pytest.mark.parametrize("chain", ["default", "split"])
+def test_each_chain_and_scope(
+    chain: str, scope: str, make_pipeline: Make, make_rows: Make, make_origin: Make, move: Make
+) -> None:
+    """They add up to what the models of the scope predict, wherever a log is cut and restored."""
+    pipeline = keyed(make_pipeline, scope)
+    given = keyed_records(make_rows, make_origin)
+    trained = ScopedModels(pipeline)
+    if chain == "split":  # where the models come over a topic of their own
+        folded_by_learning(pipeline, trained, given[:200])
+
+    def fresh() -> Task | PredictionOperator:
+        if chain == "default":
+            return make_task(pipeline)
+        writer = ExampleWriter(pipeline, trained)
+        return PredictionOperator(pipeline, trained, writer, lambda _: pytest.fail("no models"))
+
+    def run(at_a_time: int, restarts: bool = False) -> list[Any]:
+        task, log, entries, found = fresh(), Log(), dict[Any, Any](), list[Any]()
+        for at in range(0, len(given), at_a_time):
+            made = task.run(Slice(given[at : at + at_a_time]))
+            found += [each.value for each in made if each.topic == "predictions"]
+            if restarts and isinstance(task, Task):
+                log.save(task)
+                task = log.restore(make_task(pipeline))
+            elif restarts:
+                task = move(task, fresh(), entries)
+        return found
+
+    found = run(1)
+    assert found == run(100) == run(37, restarts=True)
+    told = [each for each in found if each["value"] is not None]
+    assert len(told) == len(found) == len(given)
+    for each in told:
+        reasons = each["reasons"]
+        total = reasons["base"] + sum(reasons["contributions"].values()) + reasons["rest"]
+        assert total == pytest.approx(expected(each), abs=1e-9)
+    if scope == "key":  # each key has weights of its own
+        assert len({each["reasons"]["base"] for each in told[-2:]}) == 2
+
+
+def keyed(make_pipeline: Make, scope: str) -> Pipeline:
+    """Return a pipeline with a key and this scope."""
+    schema = {
+        "type": "record",
+        "name": "Event",
+        "fields": [
+            {"name": name, "type": kind}
+            for name, kind in [
+                *(("id", "string"), ("user", "string"), ("a", "double"), ("b", "double")),
+                ("y", ["null", "boolean"]),
+            ]
+        ],
+    }
+    model = {"own": catalogue.logistic_regression}
+    found: Pipeline = make_pipeline(
+        schema=schema, key="user", scope=scope, models=model, reasons=1, features=[fields("a", "b")]
+    )
+    return found
+
+
+def keyed_records(make_rows: Make, make_origin: Make) -> list[Record]:
+    """Return labelled events of two keys, by turns."""
+    return [
+        VectorRecord(
+            FeatureVector(
+                event_id=f"e{i}", key=f"u{i % 2}", event_time_ms=i, label=y, features={**x}
+            ),
+            make_origin(topic="features", offset=i),
+        )
+        for i, (x, y) in enumerate(make_rows("binary", 300))
+    ]
+
+
+def folded_by_learning(pipeline: Pipeline, models: ScopedModels, given: list[Record]) -> None:
+    """Train models as learning does."""
+    learning = LearningOperator(pipeline, models)
+    operator = PredictionOperator(pipeline, models, learning, lambda _: pytest.fail("no models"))
+    operator.run(Slice(given))
 
 
 @pytest.mark.parametrize("count", [0, 2])

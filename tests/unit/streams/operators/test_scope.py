@@ -64,7 +64,7 @@ def test_what_is_kept_beside_models_goes_with_them(keyed: Callable[..., Pipeline
     """It is gone when they are evicted, and what an earlier release left is when they are fresh."""
     models = ScopedModels(keyed(scope="key", max_models=2))
     beside: KeyedState[int] = KeyedState()
-    models.keep_beside(beside, lambda *_: None)
+    models.keep_beside((beside, lambda *_: None))
     for key in ("anna", "bert", "cleo"):
         models.of(key)
         beside[key] = 1

@@ -79,6 +79,7 @@ ALERT = Alert(
     model="own",
     model_version=3,
     detail="",
+    reasons=[],
 )
 OUTPUTS = [
     (PredictionRecord(PREDICTION, ORIGIN), b"anna"),

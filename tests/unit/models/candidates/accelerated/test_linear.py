@@ -220,3 +220,16 @@ def test_a_pipeline_survives_pickling():
         ours.learn_one(x, label)
     assert state(again) == state(ours)
     assert again._two[0] is next(iter(again.steps.values()))
+
+
+def test_what_was_scaled_for_a_prediction_is_not_scaled_again():
+    """It is the same as River's scaler makes of it, also of another example, or after learning."""
+    model, river = scaled(linear), scaled(linear_model)
+    scaler, theirs = model["StandardScaler"], river["StandardScaler"]
+    for x, y in stream(60, gaps=0.1):
+        model.predict_proba_one(x.copy())
+        assert scaler.scaled(x) == theirs.transform_one(x)
+        assert scaler.scaled({"a": 7.0}) == theirs.transform_one({"a": 7.0})
+        model.learn_one(x, y)
+        river.learn_one(x, y)
+        assert scaler.scaled(x) == theirs.transform_one(x)
