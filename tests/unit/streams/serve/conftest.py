@@ -140,6 +140,7 @@ def prediction(event_id: str, value: Any = True) -> Prediction:
         "probabilities": {"true": 0.75},
         "features": {"a": 1.0},
         "definition": "",
+        "reasons": None,
     }
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 
 from millrace.streams.serve import sending
-from tests.unit.streams.serve.conftest import audit, outcome, until
+from tests.unit.streams.serve.conftest import audit, outcome, prediction, until
 
 EVENT = {"id": "e1", "a": 1.0, "b": 2.0}
 WAIT = {"wait": "prediction"}
@@ -265,6 +266,27 @@ def test_a_prediction_comes_with_what_became_of_its_event(world):
     world.serve(test)
 
 
+def test_a_prediction_comes_with_its_reasons(world):
+    """Where the pipeline asks for them: what each feature adds, as it is on the topic."""
+    reasons = {
+        "scale": "log-odds",
+        "base": 0.5,
+        "of": True,
+        "against": None,
+        "contributions": {"a": 1.25, "b": -0.5},
+        "rest": 0.0,
+        "why_none": "",
+    }
+    world.write("predictions", prediction("e1") | {"reasons": reasons})
+    world.predict("e2")
+
+    async def test(client, _service):
+        assert (await client.get("/v1/predictions/e1")).json()["reasons"] == reasons
+        assert (await client.get("/v1/predictions/e2")).json()["reasons"] is None
+
+    world.serve(test)
+
+
 def test_a_prediction_that_is_not_known_is_not_found(world):
     """404 says how many are known; an id may have slashes."""
     world.predict("a/b c")
@@ -388,9 +410,11 @@ def test_a_failure_of_millrace_is_a_problem(world, monkeypatch):
 
     async def test(client, service):
         monkeypatch.setattr(service.knowledge, "models", lambda: 1 / 0)
-        answer = await client.get("/v1/models")
+        with capture_logs() as lines:  # not on a terminal, where Rich takes long
+            answer = await client.get("/v1/models")
         assert answer.status_code == 500
         assert answer.json()["detail"] == "Millrace failed"
+        assert [each["path"] for each in lines] == ["/v1/models"]
 
     world.serve(test)
 
