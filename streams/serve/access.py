@@ -79,6 +79,13 @@ class Access:
         self.spend(found, request, 1)
         return found
 
+    def still_may(self, request: Request, right: Right) -> bool:
+        """Whether who has asked for something that goes on may still see it."""
+        try:
+            return self._known(request).may(right)
+        except ProblemError:
+            return False
+
     def spend(self, caller: Caller, request: Request, cost: int) -> None:
         """Count what a client does.
 
@@ -87,7 +94,7 @@ class Access:
         ProblemError
             It is too much.
         """
-        if not self.rate or not cost:
+        if not self.rate or cost <= 0:
             return
         host = request.client.host if request.client else ""
         client = caller.name if self.tokens else host
@@ -126,8 +133,13 @@ class Access:
 
     def _check_name(self, request: Request) -> None:
         """Refuse a name of this machine that is not its own. Source: DNS rebinding."""
-        name = urlsplit(f"//{request.headers.get('host', '')}").hostname
-        if self.names is not None and name not in self.names:
+        if self.names is None:
+            return
+        try:
+            name = urlsplit(f"//{request.headers.get('host', '')}").hostname
+        except ValueError:  # a bracket that does not close
+            name = None
+        if name not in self.names:
             raise ProblemError(
                 HTTPStatus.MISDIRECTED_REQUEST,
                 "wrong_host",

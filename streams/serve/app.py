@@ -13,6 +13,7 @@ from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
 
 from millrace.schemas import MillraceError
@@ -34,6 +35,7 @@ MOST_WAIT_SECONDS = 60.0
 
 _BODY_SECONDS = 30.0
 _FOR_OPERATORS = frozenset({"promote", "rollback", "reset", "set", "pause", "resume", "snapshot"})
+_PROBES = ["GET", "HEAD"]
 _STREAMED = ("predictions", "outcomes", "alerts", "evaluations", "rejects", "audit")
 _ALWAYS = openapi.problems(401, 403, 421, 422, 429)
 _SENT = _ALWAYS | openapi.problems(400, 408, 409, 413, 415, 501, 503, 504)
@@ -249,6 +251,7 @@ async def get_audit(
     },
 )
 async def get_stream(
+    request: Request,
     service: Asked,
     topics: Annotated[str, Query(description="Which, separated by commas.")] = ",".join(_STREAMED),
 ) -> Response:
@@ -266,9 +269,9 @@ async def get_stream(
     if len(service.hub) >= MOST_LISTENERS:
         raise unavailable("too_many_streams", f"{MOST_LISTENERS} streams are open", "Close one.")
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(
-        service.hub.listen(wanted), media_type="text/event-stream", headers=headers
-    )
+    access: Access = request.app.state.access
+    events = service.hub.listen(wanted, lambda: access.still_may(request, Right.READ))
+    return StreamingResponse(events, media_type="text/event-stream", headers=headers)
 
 
 def make_app(service: Service, access: Access) -> FastAPI:
@@ -279,6 +282,7 @@ def make_app(service: Service, access: Access) -> FastAPI:
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
     )
     app.state.service, app.state.access = service, access
     app.include_router(router)
@@ -291,11 +295,11 @@ def make_app(service: Service, access: Access) -> FastAPI:
     async def get_openapi() -> Response:
         return _json(openapi.document(app, service.definition))
 
-    @app.get("/livez", include_in_schema=False)
+    @app.api_route("/livez", methods=_PROBES, include_in_schema=False)
     async def get_livez() -> Response:
         return _json({"status": "ok"})
 
-    @app.get("/readyz", include_in_schema=False)
+    @app.api_route("/readyz", methods=_PROBES, include_in_schema=False)
     async def get_readyz() -> Response:
         if service.problem:
             raise unavailable("not_following", "the pipeline cannot be followed", "See the log.")
@@ -350,6 +354,13 @@ async def _body(request: Request) -> bytes:
             f"the body must be JSON; got {media_type or 'nothing that says what it is'}",
             fix="Send the header Content-Type: application/json.",
         )
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise ProblemError(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            "wrong_encoding",
+            "the body must not be compressed",
+            fix="Leave out the header Content-Encoding.",
+        )
     parts, size = list[bytes](), 0
     try:
         async with asyncio.timeout(_BODY_SECONDS):
@@ -365,6 +376,9 @@ async def _body(request: Request) -> bytes:
             f"the body did not come within {_BODY_SECONDS:g} s",
             fix="Send it again.",
         ) from None
+    except ClientDisconnect:  # nobody reads the answer
+        detail, fix = "the connection ended before the body did", "Send it again."
+        raise ProblemError(HTTPStatus.BAD_REQUEST, "cut_off", detail, fix=fix) from None
     return b"".join(parts)
 
 
