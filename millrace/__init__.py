@@ -50,6 +50,17 @@ if TYPE_CHECKING:
         SettingsError,
         SnapshotError,
     )
+    from millrace.streams.client.asynchronous import AsyncClient
+    from millrace.streams.client.blocking import Client
+    from millrace.streams.client.errors import (
+        ClientError,
+        DuplicateError,
+        ForbiddenError,
+        RefusedError,
+        UnavailableError,
+        UnknownPredictionError,
+    )
+    from millrace.streams.client.events import Followed, Gap
     from millrace.streams.replay.in_memory import Result, run
 
 _MODULES = {
@@ -77,19 +88,33 @@ _MODULES = {
         *("BrokerError", "DefinitionError", "MillraceError"),
         *("RecordError", "SettingsError", "SnapshotError"),
     ),
+    "millrace.streams.client.asynchronous": ("AsyncClient",),
+    "millrace.streams.client.blocking": ("Client",),
+    "millrace.streams.client.errors": (
+        *("ClientError", "DuplicateError", "ForbiddenError"),
+        *("RefusedError", "UnavailableError", "UnknownPredictionError"),
+    ),
+    "millrace.streams.client.events": ("Followed", "Gap"),
     "millrace.streams.replay.in_memory": ("Result", "run"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
+    "AsyncClient",
     "Attribute",
     "BrokerError",
     "Candidate",
+    "Client",
+    "ClientError",
     "DefinitionError",
     "DriftPolicy",
     "DriftSettings",
+    "DuplicateError",
     "Explainer",
     "Feature",
+    "Followed",
+    "ForbiddenError",
+    "Gap",
     "Header",
     "LabelConflicts",
     "LabelDefault",
@@ -107,6 +132,7 @@ __all__ = [
     "PromotionPolicy",
     "Reasons",
     "RecordError",
+    "RefusedError",
     "Result",
     "Scope",
     "SettingsError",
@@ -116,6 +142,8 @@ __all__ = [
     "Store",
     "Task",
     "TopicPartitionOffset",
+    "UnavailableError",
+    "UnknownPredictionError",
     "calendar",
     "catalogue",
     "derived",

@@ -1,7 +1,7 @@
 """A thousand predictions asked for over HTTP, while workers and the server are killed.
 
-Whoever asks has one rule: after an answer that is no prediction, send the event again. Then each
-event has one prediction, as it is on the topic, and nothing is lost.
+Whoever asks has one rule: after an answer that is no prediction, send the event again; or asks with
+`millrace.Client`. Then each event has one prediction, as it is on the topic, and nothing is lost.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 
 from dev.kafka import free_port
+from millrace import Client
 from millrace.streams.worker.subprocess import cli_command, worker_environment
 from tests.chaos.fleet import Fleet
 from tests.integration import sensors
@@ -52,11 +53,16 @@ class Asking:
     def __init__(self, port: int) -> None:
         self.predictions: dict[str, dict[str, Any]] = {}
         self.others: Counter[tuple[int, str]] = Counter()
-        self._lock, self._url = Lock(), f"http://127.0.0.1:{port}/v1/events"
+        self._lock, self._url = Lock(), f"http://127.0.0.1:{port}"
 
-    def ask(self, readings: list[dict[str, Any]]) -> None:
-        """Ask for some, one after the other."""
-        with httpx.Client(timeout=20) as client:
+    def ask(self, readings: list[dict[str, Any]], is_ours: bool) -> None:
+        """Ask for some, one after the other, with our client or by the rule."""
+        if is_ours:
+            with Client(self._url, timeout=PATIENCE_SECONDS) as client:
+                for reading in readings:
+                    self._take(client.predict(reading))
+            return
+        with httpx.Client(timeout=20, base_url=self._url) as client:
             for reading in readings:
                 self._ask(client, reading)
 
@@ -65,19 +71,23 @@ class Asking:
         while True:
             assert time.monotonic() < deadline, f"no prediction; {self.others}"
             try:
-                answer = client.post(self._url, params=WAIT, json=reading)
+                answer = client.post("/v1/events", params=WAIT, json=reading)
             except httpx.TransportError:
                 self._note((0, "no connection"))
                 time.sleep(0.1)
                 continue
             if answer.status_code == 200:
-                with self._lock:
-                    self.predictions[reading["reading_id"]] = answer.json()
+                assert answer.json()["event_id"] == reading["reading_id"]
+                self._take(answer.json())
                 return
             assert answer.headers["content-type"] == "application/problem+json"
             problem = answer.json()
             assert problem["fix"]
             self._note((answer.status_code, problem["type"].rpartition(":")[2]))
+
+    def _take(self, prediction: dict[str, Any]) -> None:
+        with self._lock:
+            self.predictions[prediction["event_id"]] = prediction
 
     def _note(self, what: tuple[int, str]) -> None:
         with self._lock:
@@ -122,7 +132,8 @@ def test_each_event_has_one_prediction_whatever_is_killed(
         with ThreadPoolExecutor(CLIENTS) as pool:
             with server(environment, name, port):
                 clients = [
-                    pool.submit(asking.ask, readings[number::CLIENTS]) for number in range(CLIENTS)
+                    pool.submit(asking.ask, readings[number::CLIENTS], number % 3 == 0)
+                    for number in range(CLIENTS)
                 ]
                 wait_answered(150)
                 fleet.kill(first)
@@ -143,6 +154,7 @@ def test_each_event_has_one_prediction_whatever_is_killed(
 
     topics = Topics(kafka, name)
     logged = topics.records("predictions", at_least=EVENTS)
+    assert {*asking.predictions} == {each["reading_id"] for each in readings}
     assert Counter(each["event_id"] for each in logged) == dict.fromkeys(asking.predictions, 1)
     assert len(logged) == EVENTS
     for each in logged:
