@@ -15,6 +15,7 @@ from http import HTTPStatus
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+import structlog
 from confluent_kafka import KafkaError
 
 from millrace.schemas import Codec, CommandError, RecordError, RejectReason
@@ -40,6 +41,9 @@ MOST_WAITS = 10_000
 """Events that may be waited for at a time."""
 
 _STOP_SECONDS = 2.0
+
+_log = structlog.get_logger(__name__)
+
 _AGAIN = "Send it again with the same id: it counts once."
 _DUPLICATE = (
     "An event with this id was sent before, and its prediction is not known here: it is too old, or"
@@ -248,13 +252,20 @@ class Service:
             self.knowledge.define(definition)
             self._reader = InputReader(definition, self.max_event_bytes)
         for each in seen:
-            self.knowledge.add(each)
-            if each.topic == "predictions":
-                self._under_way.end(each.record["event_id"])
-                self.waits.predicted(each.record)  # type: ignore[arg-type]  # it is one
-            elif each.topic == "rejects" and (self.waits or self._under_way):
-                self._note_reject(each.record)
-            self.hub.publish(each)
+            try:
+                self._note(each)
+            except Exception:  # it may be anybody's: whatever it is, the next ones count
+                _log.exception("passing over", at=f"{each.topic}[{each.partition}]@{each.offset}")
+
+    def _note(self, each: Seen) -> None:
+        """Take a record."""
+        self.knowledge.add(each)
+        if each.topic == "predictions":
+            self._under_way.end(each.record["event_id"])
+            self.waits.predicted(each.record)  # type: ignore[arg-type]  # it is one
+        elif each.topic == "rejects" and (self.waits or self._under_way):
+            self._note_reject(each.record)
+        self.hub.publish(each)
 
     def _note_reject(self, reject: Mapping[str, Any]) -> None:
         place = RecordPlace(reject["topic"], reject["partition"], reject["offset"])

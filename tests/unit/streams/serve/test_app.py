@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from millrace.streams.serve import knowledge, sending
 from millrace.streams.serve import waiting as waits
+from millrace.streams.serve.access import Access
 from tests.unit.streams.serve.conftest import audit, outcome, prediction, until
 
 EVENT = {"id": "e1", "a": 1.0, "b": 2.0}
@@ -519,6 +520,26 @@ def test_a_body_may_not_be_too_large(world, monkeypatch):
         assert (answer.status_code, answer.json()["type"][-14:]) == (413, "too_many_items")
 
     world.serve(test)
+
+
+def test_bodies_may_not_be_too_large_together(world, monkeypatch):
+    """They are kept until their requests are answered, which may take a while."""
+    monkeypatch.setattr("millrace.streams.serve.access._MOST_HELD_BYTES", 1_000)
+    access = Access()
+
+    async def test(client, service):
+        large = EVENT | {"c": "x" * 600}
+        waiting = asyncio.create_task(client.post("/v1/events", params=WAIT, json=large))
+        await until(lambda: len(service.waits))
+        answer = await client.post("/v1/events", json=large | {"id": "e2"})
+        assert (answer.status_code, answer.json()["type"][-8:]) == (503, "too_much")
+        assert (await client.post("/v1/events", json=EVENT | {"id": "e3"})).status_code == 202
+        world.predict("e1")
+        assert (await waiting).status_code == 200
+        assert (await client.post("/v1/events", json=large | {"id": "e2"})).status_code == 202
+        assert access.held.size == 0
+
+    world.serve(test, access)
 
 
 def test_a_definition_that_comes_into_force_counts_from_then_on(world, make_pipeline, avro):
