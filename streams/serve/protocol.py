@@ -83,7 +83,8 @@ class Protocol(H11Protocol):
         if self.transport.is_closing():
             return
         status, headers, body = _answer(problem)
-        answer = h11.Response(status_code=status, headers=headers)
+        reason = HTTPStatus(status).phrase.encode()
+        answer = h11.Response(status_code=status, headers=headers, reason=reason)
         try:
             parts = [self.conn.send(each) for each in (answer, h11.Data(body), h11.EndOfMessage())]
         except h11.LocalProtocolError:  # an answer is under way

@@ -17,14 +17,16 @@ from threading import Lock
 from typing import Any
 
 import httpx
+import pytest
 
-from dev.kafka import free_port
-from millrace import Client
+from dev.kafka import KafkaBroker, free_port
+from millrace import Client, Gap, UnavailableError
+from millrace.streams.settings import Settings
 from millrace.streams.worker.subprocess import cli_command, worker_environment
 from tests.chaos.fleet import Fleet
 from tests.integration import sensors
 from tests.integration.clients import Topics
-from tests.integration.workers import settings, wait_for
+from tests.integration.workers import WAIT_SECONDS, Worker, settings, wait_for
 
 EVENTS = 1_000
 CLIENTS = 12
@@ -163,3 +165,52 @@ def test_each_event_has_one_prediction_whatever_is_killed(
     unclear = {*asking.others} - CLEAR - {(0, "no connection")}
     assert not unclear
     print(dict(asking.others))  # noqa: T201
+
+
+def test_a_broker_that_is_away_is_waited_for(
+    kafka_runs_here: None, unique_name: Callable[[str], str], tmp_path: Path
+) -> None:
+    """503 or 504 while it is; what is known is still answered, and then all goes on as before."""
+    broker = KafkaBroker(tmp_path / "kafka", free_port())
+    name, port = unique_name("away"), free_port()
+    readings = sensors.readings(30, labelled=False)
+    broker.start()
+    own = settings("by_sensor", name, broker.bootstrap, chain="full", partitions=1)
+    try:
+        with (
+            ready_worker(own),
+            server(worker_environment(own), name, port),
+            Client(f"http://127.0.0.1:{port}", timeout=PATIENCE_SECONDS) as client,
+            ThreadPoolExecutor() as pool,
+        ):
+            first = client.predict(readings[0])
+            stream = client.follow("predictions", timeout=PATIENCE_SECONDS)
+            following = pool.submit(lambda: [next(stream) for _ in range(20)])
+            broker.stop()
+            with pytest.raises(UnavailableError) as caught:
+                client.predict(readings[1], timeout=2)
+            assert (caught.value.status, "not known" in caught.value.detail) == (504, True)
+            assert client.prediction("0") == first
+            waiting = [pool.submit(client.predict, each) for each in readings[1:10]]
+            broker.start()
+            found = [first, *(each.result() for each in waiting)]
+            found += [client.predict(each) for each in readings[10:]]
+            streamed = following.result(WAIT_SECONDS)
+    finally:
+        broker.stop()
+    assert [each["event_id"] for each in found] == [each["reading_id"] for each in readings]
+    assert [each for each in streamed if isinstance(each, Gap)] == []
+    assert all(each.record in [drop(one, "outcome") for one in found] for each in streamed)
+
+
+@contextmanager
+def ready_worker(own: Settings) -> Iterator[None]:
+    """Run a worker, which has made the topics."""
+    with Worker(own) as worker:
+        worker.wait_ready()
+        yield
+
+
+def drop(document: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return a document without one of its members."""
+    return {key: value for key, value in document.items() if key != name}

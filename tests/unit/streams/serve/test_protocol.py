@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
+from contextlib import suppress
 
 import pytest
 
@@ -136,4 +138,70 @@ def test_a_body_that_is_cut_off_is_no_failure(world, caplog):
         assert problem(await answers(port, chunked, b"zz\r\n"))[0] == 400
 
     world.listen(test)
+    assert [each for each in caplog.records if each.levelname == "ERROR"] == []
+
+
+REQUESTS = [
+    b"POST /v1/events?wait=prediction&timeout=0.1 HTTP/1.1\r\nhost: localhost\r\ncontent-type:"
+    b' application/json\r\ncontent-length: 28\r\n\r\n{"id": "e1", "a": 1, "b": 2}',
+    b"POST /v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    b'transfer-encoding: chunked\r\n\r\n1c\r\n{"id": "e2", "a": 1, "b": 2}\r\n0\r\n\r\n',
+    b"GET /v1/predictions/e%201?x=1 HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer a\r\n\r\n",
+    b"GET /v1/alerts?limit=5 HTTP/1.1\r\nhost: localhost\r\nupgrade: websocket\r\n"
+    b"connection: upgrade\r\nexpect: 100-continue\r\n\r\n",
+    b"GET /openapi.json HTTP/1.0\r\nhost: localhost\r\nrange: bytes=0-1\r\n\r\n",
+]
+ODD = [
+    *(bytes([each]) for each in b'\0\xff %:[];"\t/?#'),
+    b"\r\n",
+    b"9" * 30,
+    b"\xed\xa0\x80",
+    b"%00",
+]
+
+
+def spoilt(request, rng):
+    """Return a request with some of its bytes changed, left out, repeated or put in."""
+    made = bytearray(request)
+    for _ in range(rng.randint(1, 4)):
+        place = rng.randrange(len(made) or 1)
+        match rng.randrange(4):
+            case 0:
+                made[place:place] = rng.choice(ODD)
+            case 1:
+                made[place : place + 1] = rng.randbytes(1)
+            case 2:
+                del made[place : place + rng.randint(1, 20)]
+            case _:
+                made[place:place] = made[place : place + rng.randint(1, 40)]
+    return bytes(made)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_bytes_come_it_does_not_fail(world, caplog, seed):
+    """What is refused is a problem, and the log has no error."""
+    rng = random.Random(seed)
+    found = []
+
+    async def send(port, request):
+        with suppress(ConnectionError):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(request)
+            writer.write_eof()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(2):
+                    found.append(await reader.read())
+            writer.close()
+
+    async def test(port, _server):
+        requests = [spoilt(rng.choice(REQUESTS), rng) for _ in range(60)]
+        await asyncio.gather(*(send(port, each) for each in requests))
+
+    world.listen(test)
+    statuses = [each.partition(b" ")[2][:3] for each in found]
+    assert b"400" in statuses
+    for status, answer in zip(statuses, found, strict=True):
+        assert status != b"500"
+        if status[:1] == b"4":
+            assert b"application/problem+json" in answer
     assert [each for each in caplog.records if each.levelname == "ERROR"] == []
