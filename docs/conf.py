@@ -22,6 +22,7 @@ templates_path: list[str] = []
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 
+autodoc_mock_imports = ["httpx"]  # an extra, of which the reference shows nothing
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the signature has them, the docstring says what they mean
 autodoc_preserve_defaults = True

@@ -51,6 +51,17 @@ if TYPE_CHECKING:
         SettingsError,
         SnapshotError,
     )
+    from millrace.streams.client.asynchronous import AsyncClient
+    from millrace.streams.client.blocking import Client
+    from millrace.streams.client.errors import (
+        ClientError,
+        DuplicateError,
+        ForbiddenError,
+        RefusedError,
+        UnavailableError,
+        UnknownPredictionError,
+    )
+    from millrace.streams.client.events import Followed, Gap
     from millrace.streams.replay.in_memory import Result, run
 
 _MODULES = {
@@ -79,20 +90,34 @@ _MODULES = {
         *("BrokerError", "DefinitionError", "MillraceError"),
         *("RecordError", "SettingsError", "SnapshotError"),
     ),
+    "millrace.streams.client.asynchronous": ("AsyncClient",),
+    "millrace.streams.client.blocking": ("Client",),
+    "millrace.streams.client.errors": (
+        *("ClientError", "DuplicateError", "ForbiddenError"),
+        *("RefusedError", "UnavailableError", "UnknownPredictionError"),
+    ),
+    "millrace.streams.client.events": ("Followed", "Gap"),
     "millrace.streams.replay.in_memory": ("Result", "run"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
+    "AsyncClient",
     "Attribute",
     "BrokerError",
     "Candidate",
+    "Client",
+    "ClientError",
     "Conformal",
     "DefinitionError",
     "DriftPolicy",
     "DriftSettings",
+    "DuplicateError",
     "Explainer",
     "Feature",
+    "Followed",
+    "ForbiddenError",
+    "Gap",
     "Header",
     "LabelConflicts",
     "LabelDefault",
@@ -110,6 +135,7 @@ __all__ = [
     "PromotionPolicy",
     "Reasons",
     "RecordError",
+    "RefusedError",
     "Result",
     "Scope",
     "SettingsError",
@@ -119,6 +145,8 @@ __all__ = [
     "Store",
     "Task",
     "TopicPartitionOffset",
+    "UnavailableError",
+    "UnknownPredictionError",
     "calendar",
     "catalogue",
     "derived",

@@ -9,6 +9,7 @@
     ├── RecordError         one record cannot be used: it is rejected, and the pipeline continues
     ├── SnapshotError       saved state is unsigned, tampered with or of another version
     │   └── LostError       a part of it that this River or Python cannot read: it begins anew
+    ├── ClientError         `millrace serve` does not answer a client, or refuses (streams.client)
     ├── ArchiveError        the archive cannot be reached, or has not what is needed
     └── BrokerError         Kafka, or what replaces it, cannot be reached or refuses a request
         ├── ExpiredError    records that are needed are not on the broker any more

@@ -8,5 +8,6 @@ nothing and starts nothing. Where to look:
 - `runtime` batches, commits and rebalances; `state` what is saved, and how it is signed
 - `kafka` clients, topics, reading; `observability` metrics and logs; `settings`
 - `app`, `agents`, `api`, `worker` a worker's process, its Faust agents and its pages
+- `serve` a pipeline over HTTP, and `client`, which uses it
 - `replay`, `tools`, `demo`, `cli` what people run
 """

@@ -6,7 +6,7 @@ of the definition is in the topic `definitions`, as data. Any number of such pro
 
 ::
 
-    app        routes, who may do what          tokens, limits, problems, openapi
+    app        routes, who may do what          access, tokens, problems, protocol, openapi
     service    one answer for each event        definition, waiting, sending
     knowledge  what is known of the pipeline    following, stream
 """

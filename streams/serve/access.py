@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from ipaddress import ip_address
@@ -12,7 +13,7 @@ from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
-from millrace.streams.serve.problems import ProblemError
+from millrace.streams.serve.problems import ProblemError, unavailable
 from millrace.streams.serve.tokens import Caller, Right, Role, Tokens
 
 ANYBODY = Caller("anybody", Role.ADMIN)
@@ -22,6 +23,7 @@ MOST_ITEMS = 1_000
 """Events or labels that may be sent at once."""
 
 _MOST_CLIENTS = 10_000
+_MOST_HELD_BYTES = 256 * 1024 * 1024
 _WITHOUT_TOKEN = {"WWW-Authenticate": 'Bearer realm="millrace"'}
 
 
@@ -41,6 +43,36 @@ class _Budget:
     at: float
 
 
+class Held:
+    """The bytes of all bodies whose requests are not answered yet: they have a limit together."""
+
+    def __init__(self) -> None:
+        self.size = 0
+
+    @contextmanager
+    def body(self) -> Iterator[bytearray]:
+        """Give a body, which may grow by `add`, until the end of the block."""
+        body = bytearray()
+        try:
+            yield body
+        finally:
+            self.size -= len(body)
+
+    def add(self, body: bytearray, part: bytes) -> None:
+        """Let a body grow.
+
+        Raises
+        ------
+        ProblemError
+            All are too large together.
+        """
+        if self.size + len(part) > _MOST_HELD_BYTES:
+            detail = f"requests that wait have {_MOST_HELD_BYTES:,} bytes already"
+            raise unavailable("too_much", detail, "Send it again in a moment.")
+        body += part
+        self.size += len(part)
+
+
 @dataclass
 class Access:
     """Checks requests.
@@ -56,12 +88,18 @@ class Access:
         Requests, events and labels of one client in a second; 0 for any number.
     clock
         Seconds, monotonic.
+
+    Attributes
+    ----------
+    held
+        The bodies of requests.
     """
 
     tokens: Tokens | None = None
     names: frozenset[str] | None = None
     rate: float = 0
     clock: Callable[[], float] = time.monotonic
+    held: Held = field(default_factory=Held)
     _budgets: OrderedDict[str, _Budget] = field(default_factory=OrderedDict)
 
     def caller(self, request: Request, right: Right | None) -> Caller:
@@ -79,6 +117,13 @@ class Access:
         self.spend(found, request, 1)
         return found
 
+    def still_may(self, request: Request, right: Right) -> bool:
+        """Whether who has asked for something that goes on may still see it."""
+        try:
+            return self._known(request).may(right)
+        except ProblemError:
+            return False
+
     def spend(self, caller: Caller, request: Request, cost: int) -> None:
         """Count what a client does.
 
@@ -87,7 +132,7 @@ class Access:
         ProblemError
             It is too much.
         """
-        if not self.rate or not cost:
+        if not self.rate or cost <= 0:
             return
         host = request.client.host if request.client else ""
         client = caller.name if self.tokens else host
@@ -126,8 +171,13 @@ class Access:
 
     def _check_name(self, request: Request) -> None:
         """Refuse a name of this machine that is not its own. Source: DNS rebinding."""
-        name = urlsplit(f"//{request.headers.get('host', '')}").hostname
-        if self.names is not None and name not in self.names:
+        if self.names is None:
+            return
+        try:
+            name = urlsplit(f"//{request.headers.get('host', '')}").hostname
+        except ValueError:  # a bracket that does not close
+            name = None
+        if name not in self.names:
             raise ProblemError(
                 HTTPStatus.MISDIRECTED_REQUEST,
                 "wrong_host",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
@@ -13,13 +15,14 @@ from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
 
 from millrace.schemas import MillraceError
 from millrace.streams.formats.json import to_json
 from millrace.streams.kafka.commands import Request as CommandRequest
 from millrace.streams.serve import openapi
-from millrace.streams.serve.access import MOST_ITEMS, Access, forbidden
+from millrace.streams.serve.access import MOST_ITEMS, Access, Held, forbidden
 from millrace.streams.serve.knowledge import MOST_LISTED
 from millrace.streams.serve.problems import MEDIA_TYPE, ProblemError, of_reject, unavailable
 from millrace.streams.serve.service import Answer, Service, new_id
@@ -34,6 +37,7 @@ MOST_WAIT_SECONDS = 60.0
 
 _BODY_SECONDS = 30.0
 _FOR_OPERATORS = frozenset({"promote", "rollback", "reset", "set", "pause", "resume", "snapshot"})
+_PROBES = ["GET", "HEAD"]
 _STREAMED = ("predictions", "outcomes", "alerts", "evaluations", "rejects", "audit")
 _ALWAYS = openapi.problems(401, 403, 421, 422, 429)
 _SENT = _ALWAYS | openapi.problems(400, 408, 409, 413, 415, 501, 503, 504)
@@ -158,10 +162,11 @@ async def get_prediction(
 )
 async def post_command(request: Request, caller: Commander, service: Asked) -> Response:
     """Ask something of the pipeline. The audit has who asked for it, and what came of it."""
-    try:
-        given = Command.model_validate_json(await _body(request))
-    except ValueError as error:
-        raise RequestValidationError(_errors(error)) from error
+    async with _body(request) as body:
+        try:
+            given = Command.model_validate_json(body)
+        except ValueError as error:
+            raise RequestValidationError(_errors(error)) from error
     if given.command not in _FOR_OPERATORS and not caller.may(Right.ADMINISTER):
         raise forbidden(caller, Right.ADMINISTER)
     command = CommandRequest(
@@ -249,6 +254,7 @@ async def get_audit(
     },
 )
 async def get_stream(
+    request: Request,
     service: Asked,
     topics: Annotated[str, Query(description="Which, separated by commas.")] = ",".join(_STREAMED),
 ) -> Response:
@@ -266,9 +272,9 @@ async def get_stream(
     if len(service.hub) >= MOST_LISTENERS:
         raise unavailable("too_many_streams", f"{MOST_LISTENERS} streams are open", "Close one.")
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(
-        service.hub.listen(wanted), media_type="text/event-stream", headers=headers
-    )
+    access: Access = request.app.state.access
+    events = service.hub.listen(wanted, lambda: access.still_may(request, Right.READ))
+    return StreamingResponse(events, media_type="text/event-stream", headers=headers)
 
 
 def make_app(service: Service, access: Access) -> FastAPI:
@@ -279,6 +285,7 @@ def make_app(service: Service, access: Access) -> FastAPI:
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
     )
     app.state.service, app.state.access = service, access
     app.include_router(router)
@@ -287,15 +294,19 @@ def make_app(service: Service, access: Access) -> FastAPI:
     app.add_exception_handler(MillraceError, _failure)
     app.add_exception_handler(Exception, _failure)
 
+    @lru_cache(1)
+    def described(_reference: str) -> dict[str, Any]:
+        return openapi.document(app, service.definition)
+
     @app.get("/openapi.json", include_in_schema=False, dependencies=[Depends(_may(None))])
     async def get_openapi() -> Response:
-        return _json(openapi.document(app, service.definition))
+        return _json(described(service.definition.reference))
 
-    @app.get("/livez", include_in_schema=False)
+    @app.api_route("/livez", methods=_PROBES, include_in_schema=False)
     async def get_livez() -> Response:
         return _json({"status": "ok"})
 
-    @app.get("/readyz", include_in_schema=False)
+    @app.api_route("/readyz", methods=_PROBES, include_in_schema=False)
     async def get_readyz() -> Response:
         if service.problem:
             raise unavailable("not_following", "the pipeline cannot be followed", "See the log.")
@@ -308,7 +319,13 @@ async def _each(
     request: Request, caller: Caller, take: Callable[[bytes], Awaitable[Answer]]
 ) -> Response:
     """Answer for the one value in the body, or for each of an array."""
-    body = (await _body(request)).strip()
+    async with _body(request) as body:
+        return await _answers(request, caller, body.strip(), take)
+
+
+async def _answers(
+    request: Request, caller: Caller, body: bytes, take: Callable[[bytes], Awaitable[Answer]]
+) -> Response:
     if not body.startswith(b"["):
         return _response(await take(body))
     try:
@@ -337,8 +354,9 @@ async def _item(take: Callable[[bytes], Awaitable[Answer]], value: bytes) -> dic
     return {"status": answer.status, "body": answer.body}
 
 
-async def _body(request: Request) -> bytes:
-    """Return the body of a request, if it is JSON, comes in time and is not too large.
+@asynccontextmanager
+async def _body(request: Request) -> AsyncIterator[bytes]:
+    """Give the body of a request, if it is JSON, comes in time and is not too large.
 
     That it must say so keeps out what a page of the web could send without asking (CORS).
     """
@@ -350,14 +368,26 @@ async def _body(request: Request) -> bytes:
             f"the body must be JSON; got {media_type or 'nothing that says what it is'}",
             fix="Send the header Content-Type: application/json.",
         )
-    parts, size = list[bytes](), 0
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise ProblemError(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            "wrong_encoding",
+            "the body must not be compressed",
+            fix="Leave out the header Content-Encoding.",
+        )
+    held: Held = request.app.state.access.held
+    with held.body() as body:
+        await _read(request, held, body)
+        yield bytes(body)
+
+
+async def _read(request: Request, held: Held, body: bytearray) -> None:
     try:
         async with asyncio.timeout(_BODY_SECONDS):
             async for part in request.stream():
-                size += len(part)
-                if size > MOST_BODY_BYTES:
+                if len(body) + len(part) > MOST_BODY_BYTES:
                     raise of_reject("oversized", f"a body may have {MOST_BODY_BYTES:,} bytes")
-                parts.append(part)
+                held.add(body, part)
     except TimeoutError:
         raise ProblemError(
             HTTPStatus.REQUEST_TIMEOUT,
@@ -365,7 +395,9 @@ async def _body(request: Request) -> bytes:
             f"the body did not come within {_BODY_SECONDS:g} s",
             fix="Send it again.",
         ) from None
-    return b"".join(parts)
+    except ClientDisconnect:  # nobody reads the answer
+        detail, fix = "the connection ended before the body did", "Send it again."
+        raise ProblemError(HTTPStatus.BAD_REQUEST, "cut_off", detail, fix=fix) from None
 
 
 def _newest(service: Service, topic: str, limit: int) -> Response:

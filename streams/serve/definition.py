@@ -5,6 +5,7 @@ It is made from the description in the bundle, which is data: no code of its aut
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from millrace.streams.sources.decoder import InputDecoder
 from millrace.streams.sources.ids import IdTexts
 from millrace.streams.sources.values import identity, key_of
 
-_SAID = ("task", "label", "numbers_as_text", "allow_non_finite")
+_SAID = ("task", "label", "numbers_as_text", "allow_non_finite", "max_id_bytes")
 _UNREADABLE = (ValueError, TypeError, ArithmeticError, RecursionError, struct.error)
 
 
@@ -67,6 +68,7 @@ class ServedDefinition:
     scope: Scope
     numbers_as_text: Sequence[str]
     allow_non_finite: Sequence[str]
+    max_id_bytes: int
 
     @classmethod
     def of(cls, description: Mapping[str, Any], reference: str) -> Self:
@@ -158,8 +160,10 @@ class InputReader:
             It is none; the reason says why.
         """
         definition, fields = self._definition, self._fields("events", value)
+        self._check_finite(fields)
         event_id = joined_id(identity(at(fields, each), f"field {each!r}") for each in self._parts)
         key = None if self._key is None else key_of(at(fields, self._key))
+        self._check_size(event_id=event_id, key=key)
         return Input(event_id, routing_key(definition, event_id, key), value)
 
     def label(self, value: bytes) -> Input:
@@ -173,7 +177,22 @@ class InputReader:
         definition, fields = self._definition, self._fields("labels", value)
         event_id = definition.texts.event_id(identity(fields["event_id"], "field 'event_id'"))
         key = definition.texts.key(key_of(fields["key"]))
+        self._check_size(event_id=event_id, key=key)
         return Input(event_id, routing_key(definition, event_id, key), value)
+
+    def _check_finite(self, fields: Fields) -> None:
+        for name in self._decoder.finite:
+            value = at(fields, name)
+            if isinstance(value, float) and not math.isfinite(value):
+                detail = f"field {name!r} must be a finite number; got {value}"
+                raise RecordError(RejectReason.NOT_FINITE, detail)
+
+    def _check_size(self, **texts: str | None) -> None:
+        most = self._definition.max_id_bytes
+        for name, text in texts.items():
+            if text is not None and (size := len(text.encode())) > most:
+                detail = f"the {name} must have at most {most} bytes (max_id_bytes); got {size}"
+                raise RecordError(RejectReason.OVERSIZED, detail)
 
     def _fields(self, topic: str, value: bytes) -> Fields:
         if not value.startswith(b"{"):

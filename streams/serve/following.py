@@ -173,9 +173,10 @@ class Follower:
         data = message.value() or b""
         try:
             record = self._outputs.decode(record_type(topic), data)
-        except RecordError:
+            found = deployment(cast(Audit, record)) if topic == "audit" else None
+        except (RecordError, ValueError, KeyError):
             return None
-        if topic == "audit" and (found := deployment(cast(Audit, record))) is not None:
+        if found is not None:
             self._deployed = max(self._deployed, (found.number, found.definition))
         return Seen(topic, message.partition() or 0, message.offset() or 0, data, record)
 

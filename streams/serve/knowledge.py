@@ -28,6 +28,7 @@ MOST_LISTED = 1_000
 """Records of each other topic that can be listed."""
 
 _MOST_REJECTED = 10_000
+_MOST_LISTED_BYTES = 8 * 1024 * 1024  # in one answer
 _MOST_BYTES = 256 * 1024 * 1024
 _ENDS = frozenset({Fate.JOINED, Fate.EXPIRED, Fate.EVICTED, Fate.REMOVED})
 """Fates of events; the others are those of labels."""
@@ -98,8 +99,13 @@ class Newest(Generic[K]):
         return self._known.get(key)
 
     def listed(self, limit: int) -> Iterator[bytes]:
-        """Yield records, the newest first."""
-        return islice(reversed(self._known.values()), limit)
+        """Yield records, the newest first: as many as one answer takes, and one at least."""
+        size = 0
+        for each in islice(reversed(self._known.values()), limit):
+            size += len(each)
+            if size > _MOST_LISTED_BYTES and size > len(each):
+                return
+            yield each
 
 
 class Knowledge:

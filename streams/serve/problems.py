@@ -18,7 +18,7 @@ from millrace.schemas import RecordError, RejectReason
 MEDIA_TYPE = "application/problem+json"
 TYPE = "urn:millrace:problem:"
 
-_FIELD = re.compile(r"(?:field|must have) '([^']+)'")
+_FIELD = re.compile(r"(?:field|must have) '([^']+)'|^(?:a )?(label|label_time_ms) must be")
 _STATUS = {
     RejectReason.MALFORMED: HTTPStatus.BAD_REQUEST,
     RejectReason.EMPTY: HTTPStatus.BAD_REQUEST,
@@ -87,7 +87,7 @@ class ProblemError(HTTPException):
         }
 
 
-def of_reject(reason: str, detail: str, **more: Any) -> ProblemError:
+def of_reject(reason: str, detail: str, fix: str = "", **more: Any) -> ProblemError:
     """Return the problem with a record that was rejected, or would be."""
     known = RejectReason(reason) if reason in [*RejectReason] else RejectReason.INTERNAL_ERROR
     found = _FIELD.search(detail)
@@ -95,8 +95,8 @@ def of_reject(reason: str, detail: str, **more: Any) -> ProblemError:
         _STATUS.get(known, HTTPStatus.UNPROCESSABLE_ENTITY),
         reason,
         detail,
-        fix=_FIXES.get(known, _ELSE),
-        field=found[1] if found else None,
+        fix=fix or _FIXES.get(known, _ELSE),
+        field=found[1] or found[2] if found else None,
         reason=reason,
         **more,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import signal
 import socket
 from collections.abc import Iterator
@@ -18,14 +19,15 @@ from millrace.streams.kafka.clients import KafkaClients
 from millrace.streams.kafka.registry import read_outputs
 from millrace.streams.serve.access import Access, is_loopback
 from millrace.streams.serve.app import make_app
+from millrace.streams.serve.protocol import MOST_CONNECTIONS, Protocol
 from millrace.streams.serve.service import Service
 from millrace.streams.serve.tokens import Tokens
 from millrace.streams.settings import Settings
 from millrace.streams.state.keys import state_key
 
 _STOP_SECONDS = 5
-_MOST_CONNECTIONS = 2_000
 _BACKLOG = 2_048
+_OTHER_FILES = 500  # connections to Kafka, and those that are turned away
 _LOCAL_NAMES = frozenset({"127.0.0.1", "::1", "localhost"})
 
 _log = structlog.get_logger(__name__)
@@ -50,6 +52,7 @@ def run_server(settings: Settings, *, is_insecure: bool) -> None:
     """
     access = access_of(settings, is_insecure=is_insecure)
     key = state_key(settings)
+    _allow_files(MOST_CONNECTIONS + _OTHER_FILES)
     with listening_on(settings.serve_host, settings.serve_port) as listening:
         asyncio.run(_serve(settings, access, key, listening))
 
@@ -92,6 +95,14 @@ async def _serve(settings: Settings, access: Access, key: bytes, listening: sock
         await Server(service, access).serve([listening])
 
 
+def _allow_files(wanted: int) -> None:
+    """Let this process have so many connections and files, as far as the system does."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
 class Server(uvicorn.Server):
     """Tells who waits that it stops, before it waits for them; and leaves signals to who runs it.
 
@@ -106,7 +117,7 @@ class Server(uvicorn.Server):
             log_config=None,
             access_log=False,
             server_header=False,
-            limit_concurrency=_MOST_CONNECTIONS,
+            http=Protocol,
             timeout_graceful_shutdown=_STOP_SECONDS,
             proxy_headers=False,
         )

@@ -15,9 +15,10 @@ from http import HTTPStatus
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+import structlog
 from confluent_kafka import KafkaError
 
-from millrace.schemas import Codec, CommandError, RecordError
+from millrace.schemas import Codec, CommandError, RecordError, RejectReason
 from millrace.streams.control.commands import check_form
 from millrace.streams.formats import Outputs
 from millrace.streams.kafka.commands import Request, written
@@ -33,14 +34,21 @@ from millrace.streams.serve.problems import (
 )
 from millrace.streams.serve.sending import ACKNOWLEDGED_SECONDS, RecordPlace, Sender
 from millrace.streams.serve.stream import Hub
-from millrace.streams.serve.waiting import Rejected, Stopped, Wait, Waits
+from millrace.streams.serve.waiting import Rejected, Stopped, UnderWay, Wait, Waits
 from millrace.streams.topology.codec import SHIPPED
 
 MOST_WAITS = 10_000
 """Events that may be waited for at a time."""
 
 _STOP_SECONDS = 2.0
+
+_log = structlog.get_logger(__name__)
+
 _AGAIN = "Send it again with the same id: it counts once."
+_DUPLICATE = (
+    "An event with this id was sent before, and its prediction is not known here: it is too old, or"
+    " is still to come; then GET {} will have it. Give another event an id of its own."
+)
 
 
 class Answer(NamedTuple):
@@ -103,7 +111,7 @@ class Service:
         self.name, self.max_event_bytes = name, max_event_bytes
         self._prefix, self._command_key = f"{name}.", command_key
         self.knowledge, self.waits, self.hub = Knowledge(outputs), Waits(), Hub()
-        self._sender = Sender(clients)
+        self._sender, self._under_way = Sender(clients), UnderWay()
         self._follower = Follower(clients, self._prefix, state_key, outputs, self._take)
         self._reader: InputReader | None = None
         self._vectors = Codec([SHIPPED["FeatureVector"]])
@@ -167,7 +175,9 @@ class Service:
         if known is not None:
             return self._predicted(known)
         if wait_seconds is None:
-            return self._taken(event.event_id, await self._send("events", event))
+            place = await self._send("events", event)
+            self._note_place(event.event_id, place)
+            return self._taken(event.event_id, place)
         if len(self.waits) >= MOST_WAITS:
             detail = f"{MOST_WAITS:,} events are waited for already"
             raise unavailable("too_many_waits", detail, "Wait a moment, or send it without wait.")
@@ -242,17 +252,34 @@ class Service:
             self.knowledge.define(definition)
             self._reader = InputReader(definition, self.max_event_bytes)
         for each in seen:
-            self.knowledge.add(each)
-            if each.topic == "predictions":
-                self.waits.predicted(each.record)  # type: ignore[arg-type]  # it is one
-            elif each.topic == "rejects" and len(self.waits):
-                self._note_reject(each.record)
-            self.hub.publish(each)
+            try:
+                self._note(each)
+            except Exception:  # it may be anybody's: whatever it is, the next ones count
+                _log.exception("passing over", at=f"{each.topic}[{each.partition}]@{each.offset}")
+
+    def _note(self, each: Seen) -> None:
+        """Take a record."""
+        self.knowledge.add(each)
+        if each.topic == "predictions":
+            self._under_way.end(each.record["event_id"])
+            self.waits.predicted(each.record)  # type: ignore[arg-type]  # it is one
+        elif each.topic == "rejects" and (self.waits or self._under_way):
+            self._note_reject(each.record)
+        self.hub.publish(each)
 
     def _note_reject(self, reject: Mapping[str, Any]) -> None:
         place = RecordPlace(reject["topic"], reject["partition"], reject["offset"])
-        why = Rejected(reject["reason"], reject["detail"])
-        self.waits.rejected(place, self._event_id_in(reject), why)
+        why, event_id = Rejected(reject["reason"], reject["detail"]), self._event_id_in(reject)
+        self._under_way.end_at(place)
+        if event_id is not None:
+            self._under_way.end(event_id)
+        self.waits.rejected(place, event_id, why)
+
+    def _note_place(self, event_id: str, place: RecordPlace) -> bool:
+        """Note that an event is on Kafka; return whether another one with its id is under way."""
+        if place in self.knowledge.rejected or self.knowledge.prediction(event_id) is not None:
+            return False  # workers were faster than the broker's answer
+        return self._under_way.add(event_id, place)
 
     def _event_id_in(self, reject: Mapping[str, Any]) -> str | None:
         """Return the id of an event that was rejected behind ingest; None for anything else."""
@@ -292,6 +319,7 @@ class Service:
             if isinstance(found, KafkaError):
                 wait.end(found)
                 return
+            wait.is_again = self._note_place(event.event_id, found)
             self.waits.placed(wait, found)
             if found in self.knowledge.rejected:  # it was read before the broker's answer
                 self.waits.rejected(found, None, self.knowledge.rejected[found])
@@ -319,7 +347,9 @@ class Service:
         """Return the answer to a verdict."""
         match wait.verdict.result():
             case Rejected(reason, detail):
-                raise of_reject(reason, detail, event_id=event_id, **_placed(wait))
+                fix = _DUPLICATE if reason == RejectReason.DUPLICATE_EVENT else ""
+                fix = fix.format(_address(event_id))
+                raise of_reject(reason, detail, fix, event_id=event_id, **_placed(wait))
             case KafkaError() as error:
                 raise _not_acknowledged(error, "event", _AGAIN)
             case Stopped():
@@ -376,6 +406,8 @@ def _whether_taken(wait: Wait) -> str:
 
 
 def _not_acknowledged(error: KafkaError | None, what: str, fix: str) -> ProblemError:
+    if error is not None and error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+        return of_reject(RejectReason.OVERSIZED, f"the broker takes no such {what}: {error.str()}")
     why = "it did not answer in time" if error is None else error.str()
     detail = f"the broker has not acknowledged the {what}: {why}"
     return unavailable("not_acknowledged", detail, fix)

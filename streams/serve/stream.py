@@ -6,7 +6,7 @@ Who is too slow loses records, and is told how many: nobody else waits for it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 
 from millrace.streams.formats.json import to_json
 from millrace.streams.serve.knowledge import Seen
@@ -54,13 +54,18 @@ class Hub:
         for each in self._listeners:
             each.put(None)
 
-    async def listen(self, topics: Collection[str]) -> AsyncIterator[str]:
-        """Yield the records of some topics as they come, as events; a comment where none come."""
+    async def listen(
+        self, topics: Collection[str], is_allowed: Callable[[], bool] = lambda: True
+    ) -> AsyncIterator[str]:
+        """Yield the records of some topics as they come, as events; a comment where none come.
+
+        It ends when `is_allowed` says so: a token may be revoked.
+        """
         listener = _Listener(topics)
         self._listeners.add(listener)
         try:
             yield ": listening\n\n"
-            while not self._is_closed:
+            while not self._is_closed and is_allowed():
                 try:
                     seen = await asyncio.wait_for(listener.queue.get(), _ALIVE_SECONDS)
                 except TimeoutError:

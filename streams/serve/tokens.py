@@ -16,11 +16,15 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
+import structlog
+
 from millrace.schemas import SettingsError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 _LOOK_SECONDS = 1.0
+
+_log = structlog.get_logger(__name__)
 
 
 class Right(Enum):
@@ -84,7 +88,7 @@ class Tokens:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._stamp, self._callers = _stamp(path), read_tokens(path)
-        self._looked_at = time.monotonic()
+        self._looked_at, self._problem = time.monotonic(), ""
 
     def caller(self, token: str) -> Caller | None:
         """Return whose token it is; None where it is nobody's."""
@@ -100,9 +104,11 @@ class Tokens:
             stamp = _stamp(self._path)
             if stamp != self._stamp:
                 self._callers = read_tokens(self._path)
-                self._stamp = stamp
-        except SettingsError:
-            return
+                self._stamp, self._problem = stamp, ""
+        except SettingsError as error:
+            if self._problem != str(error):
+                self._problem = str(error)
+                _log.error("the tokens before are still good", reason=self._problem)
 
 
 def hashed(token: str) -> str:

@@ -19,6 +19,7 @@ from millrace.streams.formats import Outputs
 from millrace.streams.kafka.fakes import FakeBroker, FakeClients
 from millrace.streams.serve.access import Access
 from millrace.streams.serve.app import make_app
+from millrace.streams.serve.run import Server, listening_on
 from millrace.streams.serve.service import Service
 from millrace.streams.state.definitions import DefinitionStore
 from millrace.streams.topology.codec import SHIPPED
@@ -106,6 +107,25 @@ class World:
 
         asyncio.run(asyncio.wait_for(run(), _SECONDS))
 
+    def listen(
+        self, test: Callable[[int, Server], Awaitable[None]], access: Access | None = None
+    ) -> None:
+        """Run a test against a server of the pipeline, which listens on a port."""
+
+        async def run() -> None:
+            service = Service(self.clients, self.name, state_key=KEY, max_event_bytes=10_000)
+            async with service.running():
+                with listening_on("127.0.0.1", 0) as listening:
+                    server = Server(service, access or Access())
+                    serving = asyncio.create_task(server.serve([listening]))
+                    try:
+                        await test(listening.getsockname()[1], server)
+                    finally:
+                        server.should_exit = True
+                        await serving
+
+        asyncio.run(asyncio.wait_for(run(), _SECONDS))
+
     async def work(self) -> None:
         """Predict each event that comes, until cancelled."""
         done = 0
@@ -140,6 +160,7 @@ def prediction(event_id: str, value: Any = True) -> Prediction:
         "probabilities": {"true": 0.75},
         "features": {"a": 1.0},
         "definition": "",
+        "reasons": None,
     }
 
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from confluent_kafka import KafkaError
+from structlog.testing import capture_logs
 
-from millrace.streams.serve import sending
-from tests.unit.streams.serve.conftest import audit, outcome, until
+from millrace.streams.serve import knowledge, sending
+from millrace.streams.serve import waiting as waits
+from millrace.streams.serve.access import Access
+from tests.unit.streams.serve.conftest import audit, outcome, prediction, until
 
 EVENT = {"id": "e1", "a": 1.0, "b": 2.0}
 WAIT = {"wait": "prediction"}
@@ -90,6 +94,68 @@ def test_an_event_that_is_rejected_is_answered_with_the_reason(world, reason, st
         assert answer.status_code == status
         assert answer.json()["reason"] == reason
         assert answer.json()["field"] == "at"
+
+    world.serve(test)
+
+
+def test_a_duplicate_of_what_is_under_way_waits_for_its_prediction(world):
+    """Whoever sends an event again after 504 has its prediction, and no 409 before it is there."""
+
+    async def test(client, service):
+        first = await client.post("/v1/events", params=WAIT | {"timeout": 0.1}, json=EVENT)
+        assert first.status_code == 504
+        waiting = asyncio.create_task(client.post("/v1/events", params=WAIT, json=EVENT))
+        await until(lambda: len(world.sent("events")) == 2)
+        world.reject("duplicate_event", offset=1)
+        await until(lambda: service.knowledge.rejected)
+        await asyncio.sleep(2 * waits.GRACE_SECONDS)
+        assert not waiting.done()
+        world.predict("e1")
+        assert (await waiting).status_code == 200
+        assert not len(service._under_way)
+
+    world.serve(test)
+
+
+def test_a_duplicate_of_what_was_predicted_long_ago_is_one_however_often(world, monkeypatch):
+    """409 says where to look, and what else to do."""
+    monkeypatch.setattr(waits, "DUPLICATE_GRACE_SECONDS", 0.05)
+
+    async def test(client, service):
+        assert (await client.post("/v1/events", json=EVENT)).status_code == 202
+        assert len(service._under_way) == 1
+        world.reject("duplicate_event")
+        await until(lambda: not len(service._under_way))
+        for offset in (1, 2):
+            waiting = asyncio.create_task(client.post("/v1/events", params=WAIT, json=EVENT))
+            await until(lambda offset=offset: len(world.sent("events")) == offset + 1)
+            world.reject("duplicate_event", offset=offset)
+            answer = await waiting
+            assert answer.status_code == 409
+            assert "GET /v1/predictions/e1" in answer.json()["fix"]
+
+    world.serve(test)
+
+
+def test_of_what_is_under_way_the_newest_are_known(monkeypatch):
+    """So that memory is bounded."""
+    monkeypatch.setattr(waits, "_MOST_UNDER_WAY", 2)
+    under_way = waits.UnderWay()
+    places = [sending.RecordPlace("p.events", 0, offset) for offset in range(3)]
+    assert [under_way.add(str(number), place) for number, place in enumerate(places)] == [False] * 3
+    assert [under_way.add(each, places[0]) for each in "120"] == [True, True, False]
+    under_way.end("2")
+    under_way.end_at(places[0])
+    assert not len(under_way)
+
+
+def test_an_event_that_the_broker_finds_too_large_is_not_to_be_sent_again(world):
+    """413, where others get 503."""
+    world.broker.refused["p.events"] = KafkaError.MSG_SIZE_TOO_LARGE
+
+    async def test(client, _service):
+        answer = await client.post("/v1/events", json=EVENT)
+        assert (answer.status_code, answer.json()["reason"]) == (413, "oversized")
 
     world.serve(test)
 
@@ -265,6 +331,27 @@ def test_a_prediction_comes_with_what_became_of_its_event(world):
     world.serve(test)
 
 
+def test_a_prediction_comes_with_its_reasons(world):
+    """Where the pipeline asks for them: what each feature adds, as it is on the topic."""
+    reasons = {
+        "scale": "log-odds",
+        "base": 0.5,
+        "of": True,
+        "against": None,
+        "contributions": {"a": 1.25, "b": -0.5},
+        "rest": 0.0,
+        "why_none": "",
+    }
+    world.write("predictions", prediction("e1") | {"reasons": reasons})
+    world.predict("e2")
+
+    async def test(client, _service):
+        assert (await client.get("/v1/predictions/e1")).json()["reasons"] == reasons
+        assert (await client.get("/v1/predictions/e2")).json()["reasons"] is None
+
+    world.serve(test)
+
+
 def test_a_prediction_that_is_not_known_is_not_found(world):
     """404 says how many are known; an id may have slashes."""
     world.predict("a/b c")
@@ -359,6 +446,21 @@ def test_what_is_known_of_the_pipeline_can_be_read(world):
     world.serve(test)
 
 
+def test_a_list_has_no_more_than_an_answer_takes(world, monkeypatch):
+    """Rejects have the bytes of what was rejected; one is there at least."""
+    monkeypatch.setattr(knowledge, "_MOST_LISTED_BYTES", 5_000)
+    for number in range(10):
+        world.reject("malformed", f"number {number}", offset=number, value=b"x" * 2_000)
+
+    async def test(client, _service):
+        found = (await client.get("/v1/rejects")).json()["records"]
+        assert [each["detail"] for each in found] == ["number 9", "number 8"]
+        monkeypatch.setattr(knowledge, "_MOST_LISTED_BYTES", 5)
+        assert len((await client.get("/v1/rejects")).json()["records"]) == 1
+
+    world.serve(test)
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status", "kind"),
     [
@@ -388,9 +490,11 @@ def test_a_failure_of_millrace_is_a_problem(world, monkeypatch):
 
     async def test(client, service):
         monkeypatch.setattr(service.knowledge, "models", lambda: 1 / 0)
-        answer = await client.get("/v1/models")
+        with capture_logs() as lines:  # not on a terminal, where Rich takes long
+            answer = await client.get("/v1/models")
         assert answer.status_code == 500
         assert answer.json()["detail"] == "Millrace failed"
+        assert [each["path"] for each in lines] == ["/v1/models"]
 
     world.serve(test)
 
@@ -416,6 +520,26 @@ def test_a_body_may_not_be_too_large(world, monkeypatch):
         assert (answer.status_code, answer.json()["type"][-14:]) == (413, "too_many_items")
 
     world.serve(test)
+
+
+def test_bodies_may_not_be_too_large_together(world, monkeypatch):
+    """They are kept until their requests are answered, which may take a while."""
+    monkeypatch.setattr("millrace.streams.serve.access._MOST_HELD_BYTES", 1_000)
+    access = Access()
+
+    async def test(client, service):
+        large = EVENT | {"c": "x" * 600}
+        waiting = asyncio.create_task(client.post("/v1/events", params=WAIT, json=large))
+        await until(lambda: len(service.waits))
+        answer = await client.post("/v1/events", json=large | {"id": "e2"})
+        assert (answer.status_code, answer.json()["type"][-8:]) == (503, "too_much")
+        assert (await client.post("/v1/events", json=EVENT | {"id": "e3"})).status_code == 202
+        world.predict("e1")
+        assert (await waiting).status_code == 200
+        assert (await client.post("/v1/events", json=large | {"id": "e2"})).status_code == 202
+        assert access.held.size == 0
+
+    world.serve(test, access)
 
 
 def test_a_definition_that_comes_into_force_counts_from_then_on(world, make_pipeline, avro):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 from confluent_kafka import KafkaError
+from structlog.testing import capture_logs
 
 from millrace.schemas import BrokerError, SnapshotError
 from millrace.streams.serve import following
-from tests.unit.streams.serve.conftest import prediction, until
+from tests.unit.streams.serve.conftest import audit, prediction, until
 
 
 async def nothing(_client, _service):
@@ -56,6 +57,35 @@ def test_what_somebody_else_wrote_is_passed_over(world):
 
     async def test(_client, service):
         assert service.knowledge.prediction("e1") is not None
+
+    world.serve(test)
+
+
+def test_a_record_that_cannot_be_used_does_not_hold_up_others(world, monkeypatch):
+    """Whoever wrote it: the log says where it is."""
+    world.write("audit", audit(after="x", evidence={"command": "deploy", "definition": "x"}))
+    world.write("audit", audit(after="2", evidence={"command": "deploy"}))
+
+    alert = dict.fromkeys(("source", "detector", "event_id", "action", "model", "detail"), "")
+    alert |= {"event_time_ms": 1, "position": 1, "mean_before": 0.0, "mean_after": 1.0}
+    alert |= {"model_version": 1, "action": "alert"}
+
+    async def test(_client, service):
+        add = service.knowledge.add
+
+        def refuse(seen):
+            if seen.topic == "alerts":
+                raise ValueError("odd")
+            add(seen)
+
+        monkeypatch.setattr(service.knowledge, "add", refuse)
+        with capture_logs() as lines:
+            world.write("alerts", alert)
+            await until(lambda: lines)
+            world.predict("e1")
+            await until(lambda: service.knowledge.prediction("e1"))
+        assert [each["at"] for each in lines] == ["alerts[0]@0"]
+        assert not service.problem
 
     world.serve(test)
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
+from structlog.testing import capture_logs
 
 from millrace.schemas import SettingsError
+from millrace.streams.control.commands import COMMANDS
 from millrace.streams.serve.access import Access
 from millrace.streams.serve.tokens import Role, Tokens, create_token, hashed, read_tokens
 
@@ -12,6 +16,7 @@ EVENT = {"id": "e1", "a": 1.0, "b": 2.0}
 READ = ["models", "definitions", "evaluations", "alerts", "rejects", "audit"]
 REQUESTS = {
     **{f"GET {each}": ("GET", f"/v1/{each}", None) for each in READ},
+    "GET stream": ("GET", "/v1/stream?topics=odd", None),  # 422 to who may see it
     "GET prediction": ("GET", "/v1/predictions/e1", None),
     "GET document": ("GET", "/openapi.json", None),
     "POST event": ("POST", "/v1/events", EVENT),
@@ -23,7 +28,7 @@ REQUESTS = {
         {"command": "skip", "arguments": {"topic": "events", "partition": "0", "offset": "1"}},
     ),
 }
-_READ = {f"GET {each}" for each in READ}
+_READ = {f"GET {each}" for each in (*READ, "stream")}
 MAY = {
     Role.VIEWER: {*_READ, "GET prediction"},
     Role.PRODUCER: {"GET prediction", "POST event", "POST label"},
@@ -46,7 +51,7 @@ def test_a_role_may_do_what_it_is_for_and_nothing_else(world, tmp_path, role):
             if answer.status_code == 403:
                 assert answer.json()["detail"].startswith(f"the role {role} of anna may not")
             else:
-                assert answer.status_code in (200, 202, 404)
+                assert answer.status_code in (200, 202, 404, 422)
                 allowed.add(name)
         assert allowed == MAY[role] | {"GET document"}
 
@@ -110,10 +115,59 @@ def test_a_token_whose_line_is_gone_counts_no_more(tmp_path, monkeypatch):
     tokens = Tokens(path)
     assert tokens.caller(token).name == "anna"
     text = path.read_text()
-    path.write_text("nonsense\n")
-    assert tokens.caller(token) is not None
+    with capture_logs() as lines:
+        for _ in range(2):
+            path.write_text("nonsense\n")
+            assert tokens.caller(token) is not None
+        path.unlink()
+        assert tokens.caller(token) is not None
+    assert ["line 1" in lines[0]["reason"], "No such file" in lines[1]["reason"]] == [True, True]
+    assert len(lines) == 2
     path.write_text(f"# {text}")
     assert tokens.caller(token) is None
+
+
+def test_a_stream_ends_when_its_token_is_revoked(world, tmp_path, monkeypatch):
+    """It does not go on with what may be seen no more."""
+    monkeypatch.setattr("millrace.streams.serve.tokens._LOOK_SECONDS", 0)
+    path = tmp_path / "tokens"
+    token = create_token(path, "anna", Role.VIEWER)
+
+    async def test(client, service):
+        headers = {"Authorization": f"Bearer {token}"}
+        streaming = asyncio.create_task(client.get("/v1/stream", headers=headers))
+        while not len(service.hub):
+            await asyncio.sleep(0.01)
+        world.predict("e1")
+        while service.knowledge.prediction("e1") is None:
+            await asyncio.sleep(0.01)
+        path.write_text("")
+        world.predict("e2")
+        world.predict("e3")
+        found = (await streaming).text
+        assert "e1" in found
+        assert "e3" not in found
+
+    world.serve(test, Access(Tokens(path)))
+
+
+def test_every_command_is_for_administrators_unless_it_is_for_operators(world, tmp_path):
+    """Also one that is not known, or that comes later."""
+    path = tmp_path / "tokens"
+    tokens = {role: create_token(path, role, role) for role in Role}
+    operators = {"promote", "rollback", "reset", "set", "pause", "resume", "snapshot"}
+
+    async def test(client, _service):
+        for role, token in tokens.items():
+            headers = {"Authorization": f"Bearer {token}"}
+            for command in [*COMMANDS, "odd"]:
+                body = {"command": command}
+                answer = await client.post("/v1/commands", json=body, headers=headers)
+                may = role is Role.ADMIN or (role is Role.OPERATOR and command in operators)
+                assert (answer.status_code != 403) == may, (role, command)
+
+    world.serve(test, Access(Tokens(path)))
+    assert operators < {*COMMANDS}
 
 
 def test_a_client_that_asks_too_often_is_told_to_wait(world):
