@@ -19,6 +19,8 @@ from dev.fetched import REPOSITORY, UnavailableError, fetch, made_once
 FOLDER = REPOSITORY / ".debian"
 # What would be installed: its name, unless it is for all architectures, and has no library then.
 _INSTALLED = re.compile(r"^Inst (\S+) .*\[(?!all\])[\w-]+\]\)", re.MULTILINE)
+# What is in `usr/bin` looks for these in `/usr`, whose place another folder has here.
+_ELSEWHERE = {"chromium": "usr/lib/chromium/chromium"}
 _STARTER = """\
 #!/bin/sh
 root=$(dirname "$0")/..
@@ -81,11 +83,12 @@ def _make_starters(root: Path) -> None:
     """Make a command of each program, which finds the libraries beside it, in a folder `bin`."""
     folders = {each.parent.relative_to(root) for each in root.rglob("lib*.so*")}
     libraries = ":".join(f"$root/{each}" for each in sorted(folders))
-    programs = [*root.glob("usr/bin/*")]
+    programs = {each.name: each.relative_to(root) for each in root.glob("usr/bin/*")}
+    programs |= {name: Path(at) for name, at in _ELSEWHERE.items() if (root / at).exists()}
     (root / "bin").mkdir()
-    for each in programs:
-        starter = root / "bin" / each.name
-        starter.write_text(_STARTER.format(libraries=libraries, program=each.relative_to(root)))
+    for name, program in programs.items():
+        starter = root / "bin" / name
+        starter.write_text(_STARTER.format(libraries=libraries, program=program))
         starter.chmod(0o755)
 
 
@@ -104,4 +107,4 @@ def main(packages: Iterable[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(["prometheus", "kcat"])
+    main(["prometheus", "kcat", "chromium"])

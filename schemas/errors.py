@@ -9,13 +9,14 @@
     ├── RecordError         one record cannot be used: it is rejected, and the pipeline continues
     ├── SnapshotError       saved state is unsigned, tampered with or of another version
     │   └── LostError       a part of it that this River or Python cannot read: it begins anew
-    ├── ClientError         `millrace serve` does not answer a client, or refuses (streams.client)
     ├── ArchiveError        the archive cannot be reached, or has not what is needed
     └── BrokerError         Kafka, or what replaces it, cannot be reached or refuses a request
         ├── ExpiredError    records that are needed are not on the broker any more
         ├── TopicError      a topic was deleted, truncated or created again
         ├── PartitionsError topics do not have the partitions that they need
         └── RegistryError   the schema registry cannot be reached or refuses a request
+
+A client of `millrace serve` has one of its own beside these (`streams.client.errors`).
 
 A message about a definition or a setting reads "<parameter> must be <what>; got <value!r>",
 followed by the fix. Any other says what happened, where (topic[partition]@offset), and how to fix

@@ -89,7 +89,7 @@ class PublishedCertainty(TypedDict):
     threshold: float | None
     lower: float | None
     upper: float | None
-    classes: list[str]
+    classes: dict[str, float]
     why_none: str
     abstained: str
 

@@ -123,14 +123,16 @@ def _of_many(given: Probabilities, threshold: float) -> ClassSet | None:
 
 
 def _of_two(given: Probabilities, threshold: float) -> ClassSet | None:
-    true, false = given.get(TRUE), given.get(FALSE)
-    if true is None:
-        if false is None:
-            return None
-        true = 1.0 - false
-    elif false is None:
-        false = 1.0 - true
+    if TRUE not in given and FALSE not in given:
+        return None
+    true, false = share_of_two(TRUE, given), share_of_two(FALSE, given)
     return _SETS_OF_TWO[1.0 - true <= threshold, 1.0 - false <= threshold]
+
+
+def share_of_two(name: str, given: Probabilities) -> float:
+    """Return the probability of one of two classes, of which one may not be named."""
+    share = given.get(name)
+    return 1.0 - given[FALSE if name == TRUE else TRUE] if share is None else share
 
 
 def why_unknown(predicted: float | Probabilities | None, threshold: float | None) -> Unknown | None:

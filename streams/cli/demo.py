@@ -33,9 +33,23 @@ process of its own, and both are stopped at the end. Without a terminal it print
     metavar="N",
     help="Loan applications per second.",
 )
+@click.option(
+    "--page",
+    "has_page",
+    is_flag=True,
+    help="Serve the page beside it, and open it where there is a display; until Ctrl-C.",
+)
+@click.option(
+    "--page-port",
+    type=click.IntRange(1, 65_535),
+    default=6067,
+    show_default=True,
+    metavar="PORT",
+    help="Port of the page.",
+)
 @chain_option
 @pass_settings
-def demo(settings: Settings, events: int, rate: float) -> int:
+def demo(settings: Settings, events: int, rate: float, has_page: bool, page_port: int) -> int:
     """See it work: a live stream with a drift in it.
 
     Each loan application is predicted when it comes, and learned from once its outcome is known.
@@ -53,7 +67,7 @@ def demo(settings: Settings, events: int, rate: float) -> int:
     state = DemoState(Plan(events=events, rate=rate))
     try:
         with display(state, console) as show:
-            play(state, show, settings.chain)
+            play(state, show, settings.chain, page_port=page_port if has_page else None)
     except KeyboardInterrupt:
         console.print(Group(*summary(state, interrupted=True)), width=WIDTH)
         return EXIT_INTERRUPTED

@@ -38,16 +38,6 @@ _NO_GROUPS = (
     "There are no groups: name a feature, or the key, with promotion=Promotion(group=...), or wait"
     " for the first block of a hundred events."
 )
-_FAILED = (
-    "has failed on probation: it is not promoted again by itself before another definition is"
-    " deployed."
-)
-_NOTHING = "No block of a hundred events has all its labels yet, or has waited long enough."
-_POLICIES = {
-    "auto": "What has won serves by itself: policy auto.",
-    "propose": "What has won is proposed in an alert: policy propose.",
-    "off": "Nothing serves by itself: promotion= of the pipeline is off.",
-}
 _EXAMPLES = """\b
 Examples:
   millrace models -p pipeline.py -b localhost:9092
@@ -106,10 +96,11 @@ def models(settings: Settings, as_json: bool, by_group: bool, is_watched: bool) 
 def _view(promoter: Promoter, baselines: list[str]) -> Group:
     """Return a table, and what it means."""
     from millrace.streams.tools.evaluations import in_order, role_of
+    from millrace.streams.tools.verdicts import NOTHING, POLICIES, meaning
 
     contest = promoter.contest
     if not contest.blocks:
-        return Group(Text(_NOTHING))
+        return Group(Text(NOTHING))
     table = Table(title_justify="left", title=_title(promoter))
     for column in ("model", "role"):
         table.add_column(column, no_wrap=True)
@@ -126,11 +117,11 @@ def _view(promoter: Promoter, baselines: list[str]) -> Group:
             cells += [_difference(each.evidence), bar]
         table.add_row(*cells, style="bold" if role == "champion" else "")
     lines = [
-        f"{each.name} {_FAILED if each.name in promoter.failed else _meaning(each)}"
+        f"{each.name} {meaning(each, promoter.failed)}"
         for each in standings
         if role_of(each.name, contest.champion, baselines) in ("candidate", "challenger")
     ]
-    lines.append(_POLICIES[contest.terms["policy"]])
+    lines.append(POLICIES[contest.terms["policy"]])
     if late := contest.late_labels:
         lines.append(f"Labels that came after their blocks, and count for none: {late:,}")
     return Group(table, *map(Text, map(printable, lines)))
@@ -206,29 +197,3 @@ def _bar(standing: Standing) -> Text:
         ("█" * better, "green"),
         ("·" * (_BAR - better), "dim"),
     )
-
-
-def _meaning(standing: Standing) -> str:
-    """Return in words what the evidence says, and what it takes to say more."""
-    name, rival, needed = standing.name, standing.rival, standing.labels_needed
-    better = f"is better than {rival} by more than {_points(standing)}: this is proven"
-    if standing.has_won:
-        by_hand = f"`millrace promote {name}` lets it serve"
-        then = "it is to serve" if standing.terms["policy"] == "auto" else by_hand
-        return f"{better}, and has shown again since; {then}."
-    if standing.proof >= 1:
-        return f"{better}; in about {needed:,} labels it is shown well enough, if it stays so."
-    if standing.counter_proof >= 1:
-        return f"is worse than {rival}: this is proven."
-    if needed is not None:
-        labels = f"in about {needed:,} labels it has shown that well enough, if it stays so"
-        return f"is ahead of {rival} by more than {_points(standing)}; {labels}."
-    if standing.evidence.mean > 0:
-        return f"is ahead of {rival}, but not by more than {_points(standing)}."
-    return f"is not ahead of {rival}."
-
-
-def _points(standing: Standing) -> str:
-    """Return the margin in points."""
-    points = 100 * standing.terms["margin"]
-    return f"{points:g} point{'' if points == 1 else 's'}"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from threading import Thread
 
 import click
 
 from millrace.models.pipeline.definition import LONGEST_NAME
 from millrace.schemas import SettingsError
 from millrace.streams.cli.options import pass_settings, require_broker, running_broker, setting
+from millrace.streams.cli.worker import stop_with_stdin
 from millrace.streams.settings import Settings
 
 _NAME = re.compile(rf"[a-z0-9][a-z0-9_-]{{0,{LONGEST_NAME - 1}}}")
@@ -35,9 +37,10 @@ Examples:
 @setting("serve_port", "--port", metavar="PORT")
 @setting("serve_tokens", "--tokens", metavar="FILE")
 @setting("serve_rate", "--rate", metavar="N")
+@click.option("--stop-with-stdin", "is_child", is_flag=True, hidden=True)
 @click.option("--insecure", "is_insecure", is_flag=True, help="Let anybody do anything.")
 @pass_settings
-def serve(settings: Settings, is_insecure: bool) -> None:
+def serve(settings: Settings, is_insecure: bool, is_child: bool) -> None:
     """Send events and labels, and see predictions and models, over HTTP.
 
     A process of its own, and any number of them: it reads and writes the topics of a pipeline that
@@ -46,6 +49,8 @@ def serve(settings: Settings, is_insecure: bool) -> None:
 
     POST /v1/events?wait=prediction answers with the prediction as it was written to Kafka. GET
     /openapi.json describes all there is, with the schema of the events.
+
+    The page at / shows all of it in a browser.
 
     By default this machine alone may ask. With --tokens, each request needs one, and may do what
     its role may; commands have its name in the audit.
@@ -65,5 +70,7 @@ def serve(settings: Settings, is_insecure: bool) -> None:
         ) from None
     from millrace.streams.observability.logging import configure_logging
 
+    if is_child:
+        Thread(target=stop_with_stdin, daemon=True).start()
     configure_logging(settings)
     run_server(settings, is_insecure=is_insecure)

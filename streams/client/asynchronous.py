@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, Self, TypeVar, overload
 
 from millrace.streams.client import requests
@@ -105,7 +104,7 @@ class AsyncClient:
     async def command(
         self,
         command: str,
-        arguments: Mapping[str, str] = MappingProxyType({}),
+        arguments: Mapping[str, str] | None = None,
         *,
         why: str = "",
         command_id: str | None = None,
@@ -113,7 +112,7 @@ class AsyncClient:
     ) -> Document:
         """Ask something of the pipeline; `audit(command_id=...)` says what came of it."""
         waits = self._patience(timeout)
-        return await self._take(requests.command(command, arguments, why, command_id, waits))
+        return await self._take(requests.command(command, arguments or {}, why, command_id, waits))
 
     async def models(self) -> Document:
         """Return every candidate, how it does, and the newest metrics."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, Self, TypeVar, overload
 
 from millrace.streams.client import requests
@@ -171,7 +170,7 @@ class Client:
     def command(
         self,
         command: str,
-        arguments: Mapping[str, str] = MappingProxyType({}),
+        arguments: Mapping[str, str] | None = None,
         *,
         why: str = "",
         command_id: str | None = None,
@@ -197,7 +196,7 @@ class Client:
             Its form is wrong, or the token may not give it, or there was no answer in time.
         """
         waits = self._patience(timeout)
-        return self._take(requests.command(command, arguments, why, command_id, waits))
+        return self._take(requests.command(command, arguments or {}, why, command_id, waits))
 
     def models(self) -> Document:
         """Return every candidate, how it does, and the newest metrics."""

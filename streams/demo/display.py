@@ -39,11 +39,15 @@ class PlainLines:
         self._console = console
         self._phases = 0
         self._alerts = 0
+        self._has_page = False
         self._next_seconds = _LINE_SECONDS
 
     def update(self) -> None:
         """Print what is new."""
         state = self._state
+        if state.page and not self._has_page:
+            self._has_page = True
+            self._print(f"The page: {state.page}")
         for phase in state.phases[self._phases :]:
             self._print(phase.value)
         for alert in state.alerts[self._alerts :]:

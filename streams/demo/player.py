@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 
 from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 
 from millrace.models.pipelines import loans
 from millrace.streams.demo.accounts import discrepancies
+from millrace.streams.demo.page import open_if_seen, page, served
 from millrace.streams.demo.script import PREFIX, Kind, Outgoing, script
 from millrace.streams.demo.state import DemoState, Phase
 from millrace.streams.kafka.admin import prepare_topics
@@ -33,11 +34,14 @@ _MAX_IN_FLIGHT = 2_000
 _POLL_SECONDS = 0.01
 _LOOK_SECONDS = 0.25
 _READ_SECONDS = 10.0
+_STAY_SECONDS = 0.25
 _TOPICS = {kind: f"{PREFIX}{'labels' if kind is Kind.LABEL else 'events'}" for kind in Kind}
 _CODEC = TopicCodec(loans.pipeline)
 
 
-def play(state: DemoState, show: Callable[[], None], chain: str) -> None:
+def play(
+    state: DemoState, show: Callable[[], None], chain: str, *, page_port: int | None = None
+) -> None:
     """Start a broker and a worker, send the whole script, and stop them.
 
     Parameters
@@ -48,6 +52,8 @@ def play(state: DemoState, show: Callable[[], None], chain: str) -> None:
         Called some times a second, to show the state as it is then.
     chain
         Which operators share an agent.
+    page_port
+        Where the page is served until Ctrl-C, also when all is done; None for no page.
 
     Raises
     ------
@@ -60,6 +66,8 @@ def play(state: DemoState, show: Callable[[], None], chain: str) -> None:
         show()
         broker = stack.enter_context(EmbeddedBroker())
         settings = _settings(broker.address, chain)
+        if page_port is not None:
+            settings = served(settings, page_port)
         clients = KafkaClients(settings)
         partitions = prepare_topics(clients, loans.pipeline, settings)
         places = [
@@ -73,8 +81,13 @@ def play(state: DemoState, show: Callable[[], None], chain: str) -> None:
         player = Player(state, show, CheckedProducer(clients), reader, watch)
         try:
             worker.wait_ready()
+            if page_port is not None:
+                state.page = stack.enter_context(page(settings, loans.pipeline.name))
+                open_if_seen(state.page)
             player.send_all(script(state.plan))
             player.finish()
+            if page_port is not None:
+                player.stay()
         finally:  # stopping the worker takes a moment, also after Ctrl-C
             state.enter(Phase.STOPPING)
             show()
@@ -133,6 +146,14 @@ class Player:
         deadline = self.clock() + _READ_SECONDS
         while discrepancies(self.state) and self.clock() < deadline:
             self._wait()
+
+    def stay(self) -> None:
+        """Keep all as it is, and shown, until Ctrl-C."""
+        self.state.enter(Phase.STAYING)
+        with suppress(KeyboardInterrupt):
+            while True:
+                self.show()
+                self.sleep(_STAY_SECONDS)
 
     def _wait(self) -> None:
         self.sleep(_POLL_SECONDS)

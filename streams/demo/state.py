@@ -29,6 +29,7 @@ class Phase(Enum):
     BEFORE_DRIFT = "Loans are granted by income."
     AFTER_DRIFT = "▲ Drift: loans are now granted by age, no longer by income."
     FINISHING = "All events are sent. Waiting for the last labels to be learned."
+    STAYING = "All is done. The page stays until Ctrl-C."
     STOPPING = "Stopping the worker."
 
 
@@ -37,6 +38,7 @@ class DemoState:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
+        self.page = ""  # its address, once it is served
         self.phases = [Phase.STARTING]  # those that have begun, in order
         self.sent: Counter[Kind] = Counter()
         self.curves: dict[str, list[Reading]] = {

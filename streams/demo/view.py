@@ -20,6 +20,7 @@ from millrace.streams.demo.tables import accuracy_table, alert_table, counts, pe
 
 _TOP_LINES = 15
 _COUNT_WIDTH = 24
+_ABOUT = "  online learning on Kafka: loan applications"
 
 
 def view(state: DemoState, width: int) -> RenderableType:
@@ -40,7 +41,7 @@ def view(state: DemoState, width: int) -> RenderableType:
 
 def _header(state: DemoState) -> Group:
     sent, total = state.sent[Kind.EVENT], state.plan.events
-    about = "  online learning on Kafka: loan applications"
+    about = f"  loan applications on {state.page}" if state.page else _ABOUT
     title = Text.assemble(("Millrace", "bold cyan"), about)
     bar = ProgressBar(total, sent, complete_style="cyan", finished_style="cyan")
     grid = Table.grid(Column(ratio=1), Column(justify="right", width=_COUNT_WIDTH), expand=True)

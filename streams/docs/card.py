@@ -158,6 +158,7 @@ def _facts(description: Mapping[str, Any]) -> dict[str, str]:
     drift, promotion = description["drift"], description.get("promotion")
     watched = ", ".join(each["name"].removeprefix("drift.") for each in drift["detectors"])
     certainty = description.get("certainty")
+    said = "sets" if Task(description["task"]).is_classification else "intervals"
     return {
         "event id": _listed(description["event_id"]),
         "key": _listed(description["key"]) or "none",
@@ -174,7 +175,7 @@ def _facts(description: Mapping[str, Any]) -> dict[str, str]:
         "drift": f"watches {watched or 'nothing'}; policy {drift['policy']}",
         "promotion": promotion["policy"] if promotion else "by command alone",
         "reasons": f"{description['reasons']} a prediction" if description.get("reasons") else "",
-        "certainty": "each prediction has it" if certainty else "",
+        "certainty": f"{said} that hold {certainty['coverage']:.1%} of labels" if certainty else "",
     }
 
 
@@ -196,6 +197,13 @@ def _candidates(known: Known) -> Iterator[Part]:
         _row(each, role_of(each.name, contest.champion, names)) for each in in_order(contest, names)
     ]
     yield Table(("model", "role", "labels", "mean loss", "better by, in points"), rows)
+    if (coverage := known.followed.coverage.as_data()) is not None:
+        yield (
+            f"Certainty: {coverage['share']:.1%} of {coverage['labels']:,} labels were inside the"
+            f" interval or set of their prediction, {coverage['newest_share']:.1%} of the newest;"
+            f" {coverage['wanted']:.1%} are wanted. Mean width, or number of classes:"
+            f" {coverage['mean_size']:.4g}."
+        )
     yield from _metrics(known)
 
 

@@ -27,6 +27,7 @@ from millrace.models.certainty.regions import (
     abstention,
     class_sets,
     intervals,
+    share_of_two,
     why_unknown,
 )
 from millrace.models.certainty.scores import of_classes, of_numbers
@@ -284,7 +285,7 @@ class Certainty:
                     "threshold": threshold,
                     "lower": None if found is None else found.lower,
                     "upper": None if found is None else found.upper,
-                    "classes": [],
+                    "classes": {},
                     "why_none": "" if found is not None else _why_none(value, threshold),
                     "abstained": "",
                 }
@@ -299,7 +300,7 @@ class Certainty:
                 "threshold": threshold,
                 "lower": None,
                 "upper": None,
-                "classes": self._names_of(found),
+                "classes": self._shares_of(found or (), share),
                 "why_none": "" if found is not None else _why_none(share, threshold),
                 "abstained": (abstention(found) or "") if abstains else "",
             }
@@ -453,12 +454,15 @@ class Certainty:
             model_version=0,
             detail=f"{share:.1%} of the newest {NEWEST:,} labels were inside their {noun};"
             f" {wanted:.1%} are wanted",
+            reasons=[],
         )
 
-    def _names_of(self, found: ClassSet | None) -> list[str]:
-        if not found:
-            return []
-        return [*map(name_as_published, found)] if self._is_boolean else [*found]
+    def _shares_of(self, found: ClassSet, shares: Probabilities) -> dict[str, float]:
+        """Return the classes of a set as they are published, each with its probability."""
+        if not self._is_binary:
+            return {name: shares[name] for name in found}
+        named = name_as_published if self._is_boolean else str
+        return {named(name): share_of_two(name, shares) for name in found}
 
 
 def _why_none(predicted: LabelValue | Probabilities | None, threshold: float | None) -> str:

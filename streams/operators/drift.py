@@ -140,7 +140,10 @@ class DriftOperator(Operator):
         """Return the alerts of a slice, and the rejects of detectors that raise, in order."""
         held = self._held.take(_HELD)
         if held:
-            known = [Prediction({**each, "definition": "", "reasons": None}) for each in held]
+            known = [
+                Prediction({**each, "definition": "", "reasons": None, "certainty": None})
+                for each in held
+            ]
             self._watch(PredictionColumns.of(known, [predictions.origins[0]] * len(held)))
         watched = [
             _Watched(places[0], source, detector, places, numbers)

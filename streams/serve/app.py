@@ -23,11 +23,13 @@ from millrace.streams.formats.json import to_json
 from millrace.streams.kafka.commands import Request as CommandRequest
 from millrace.streams.serve import openapi
 from millrace.streams.serve.access import MOST_ITEMS, Access, Held, forbidden
+from millrace.streams.serve.assets import page
 from millrace.streams.serve.knowledge import MOST_LISTED
 from millrace.streams.serve.problems import MEDIA_TYPE, ProblemError, of_reject, unavailable
 from millrace.streams.serve.service import Answer, Service, new_id
 from millrace.streams.serve.stream import MOST_LISTENERS
 from millrace.streams.serve.tokens import Caller, Right
+from millrace.streams.serve.views import views
 
 MOST_BODY_BYTES = 8 * 1024 * 1024
 """Largest body of a request."""
@@ -289,6 +291,8 @@ def make_app(service: Service, access: Access) -> FastAPI:
     )
     app.state.service, app.state.access = service, access
     app.include_router(router)
+    app.include_router(views)
+    app.include_router(page())
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(RequestValidationError, _wrong_parameter)
     app.add_exception_handler(MillraceError, _failure)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Hashable, Iterator, Mapping
 from itertools import islice
-from typing import Any, Generic, NamedTuple, TypeVar, cast
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar, cast
 
 from millrace.models.candidates.baselines import baselines
 from millrace.schemas.records import Audit, Evaluation, Fate, Outcome, Prediction, Reject
@@ -37,6 +37,10 @@ LISTED = ("alerts", "evaluations", "rejects", "audit")
 """The topics of which the newest records can be listed."""
 
 K = TypeVar("K", bound=Hashable)
+
+
+Found: TypeAlias = tuple[Prediction, Outcome | None]
+"""A prediction, and what became of its event; None where that is not known."""
 
 
 class Seen(NamedTuple):
@@ -97,6 +101,10 @@ class Newest(Generic[K]):
     def get(self, key: K) -> bytes | None:
         """Return the record of a key; None where it is not known."""
         return self._known.get(key)
+
+    def items(self, limit: int) -> Iterator[tuple[K, bytes]]:
+        """Yield keys and records, the newest first."""
+        return islice(reversed(self._known.items()), limit)
 
     def listed(self, limit: int) -> Iterator[bytes]:
         """Yield records, the newest first: as many as one answer takes, and one at least."""
@@ -176,6 +184,30 @@ class Knowledge:
         """Return the newest records of a topic, the newest first."""
         read = (self._read(topic, each) for each in self._listed[topic].listed(limit))
         return [each for each in read if each is not None]
+
+    def some_predictions(self, limit: int) -> Iterator[Found]:
+        """Return those same with their outcomes, which are decoded as they are asked for.
+
+        What is known changes nothing of it meanwhile, so another thread may go through it.
+        """
+        kept = [
+            (data, self._outcomes.get(event_id))
+            for event_id, data in self._predictions.items(limit)
+        ]
+        return (
+            cast(Found, (self._read("predictions", one), self._read("outcomes", other)))
+            for one, other in kept
+        )
+
+    @property
+    def followed(self) -> Followed | None:
+        """What blocks of events have shown; None before a definition is known."""
+        return self._followed
+
+    def newest_predictions(self, limit: int) -> list[Prediction]:
+        """Return the newest predictions, the newest first."""
+        read = (self._read("predictions", each) for each in self._predictions.listed(limit))
+        return [cast(Prediction, each) for each in read]
 
     def models(self) -> dict[str, Any]:
         """Return every candidate, and how it does."""

@@ -107,7 +107,12 @@ def one_or_more(name: str) -> dict[str, Any]:
 
 def records_of(topic: str) -> JsonSchema:
     """Return the schema of a list of records of a topic."""
-    return _object({"records": {"type": "array", "items": ref(record_type(topic).type.name)}})
+    return listed(ref(record_type(topic).type.name))
+
+
+def listed(schema: JsonSchema) -> JsonSchema:
+    """Return the schema of a list of something."""
+    return _object({"records": {"type": "array", "items": schema}})
 
 
 def document(app: FastAPI, definition: ServedDefinition) -> dict[str, Any]:

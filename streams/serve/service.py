@@ -35,6 +35,7 @@ from millrace.streams.serve.problems import (
 from millrace.streams.serve.sending import ACKNOWLEDGED_SECONDS, RecordPlace, Sender
 from millrace.streams.serve.stream import Hub
 from millrace.streams.serve.waiting import Rejected, Stopped, UnderWay, Wait, Waits
+from millrace.streams.serve.watched import Watched
 from millrace.streams.topology.codec import SHIPPED
 
 MOST_WAITS = 10_000
@@ -95,6 +96,8 @@ class Service:
         Passes on what workers write.
     waits
         Who waits for predictions.
+    watched
+        What the page shows of it besides.
     """
 
     def __init__(
@@ -111,6 +114,7 @@ class Service:
         self.name, self.max_event_bytes = name, max_event_bytes
         self._prefix, self._command_key = f"{name}.", command_key
         self.knowledge, self.waits, self.hub = Knowledge(outputs), Waits(), Hub()
+        self.watched = Watched(clients, name, state_key, self.knowledge)
         self._sender, self._under_way = Sender(clients), UnderWay()
         self._follower = Follower(clients, self._prefix, state_key, outputs, self._take)
         self._reader: InputReader | None = None
@@ -129,10 +133,12 @@ class Service:
         self._sender.start()
         try:
             await self._follower.start()
+            self.watched.flow.start()
             yield
         finally:
             self.stop()
             await self._follower.stop()
+            await asyncio.to_thread(self.watched.flow.stop)
             await asyncio.to_thread(self._sender.stop)
 
     def stop(self) -> None:
@@ -260,6 +266,7 @@ class Service:
     def _note(self, each: Seen) -> None:
         """Take a record."""
         self.knowledge.add(each)
+        self.watched.add(each)
         if each.topic == "predictions":
             self._under_way.end(each.record["event_id"])
             self.waits.predicted(each.record)  # type: ignore[arg-type]  # it is one

@@ -42,6 +42,11 @@ class Hub:
     def __len__(self) -> int:
         return len(self._listeners)
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether all streams are to end."""
+        return self._is_closed
+
     def publish(self, seen: Seen) -> None:
         """Pass on a record."""
         for each in self._listeners:

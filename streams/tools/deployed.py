@@ -45,6 +45,21 @@ class Deployed(NamedTuple):
     why: str
 
 
+class Compared(NamedTuple):
+    """What two definitions differ in.
+
+    Attributes
+    ----------
+    changes
+        Lines that say what becomes of what.
+    files
+        Path to the lines of a unified diff; none where the file is the same.
+    """
+
+    changes: list[str]
+    files: dict[str, list[str]]
+
+
 def deployed(clients: Clients, pipeline: Pipeline) -> list[Deployed]:
     """Return the definitions that came into force, oldest first.
 
@@ -93,15 +108,31 @@ def difference(
         A definition is not signed with the key, or cannot be read.
     """
     store = DefinitionStore(clients, topic_prefix(pipeline), state_key(settings))
+    found = compared(store, history, before, after)
+    yield from found.changes
+    for lines in found.files.values():
+        yield from lines
+
+
+def compared(
+    store: DefinitionStore, history: Sequence[Deployed], before: str, after: str
+) -> Compared:
+    """Return what two definitions differ in: see `difference`.
+
+    Raises
+    ------
+    SettingsError, SnapshotError, BrokerError
+        See there.
+    """
     references = [Reference.of(_found(history, each).definition) for each in (before, after)]
     old, new = (store.get(each.digest) for each in references)
     was, is_now = (
         described_with({**bundle.description}, each.settings)
         for bundle, each in zip((old, new), references, strict=True)
     )
-    yield from str(changes(was, is_now)).split("\n")
-    for path in sorted(old.files.keys() | new.files.keys()):
-        yield from _in_file(path, old, new)
+    paths = sorted(old.files.keys() | new.files.keys())
+    files = {path: [*_in_file(path, old, new)] for path in paths}
+    return Compared(str(changes(was, is_now)).split("\n"), files)
 
 
 def _in_file(path: str, old: Bundle, new: Bundle) -> Iterator[str]:

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import signal
 import subprocess
 import sys
 import time
+from urllib.error import URLError
+from urllib.request import urlopen
 
 import pytest
 
+from dev.kafka import free_port as a_free_port
+
 COMMAND = [sys.executable, "-m", "millrace.streams.cli", "demo"]
+
+
+@pytest.fixture
+def free_port() -> int:
+    """Give a port that nobody listens on."""
+    return a_free_port()
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +62,36 @@ def test_it_prints_plain_lines(finished: subprocess.CompletedProcess[str]) -> No
     """Without a terminal there are no escape codes."""
     assert "\x1b" not in finished.stdout
     assert "Drift: loans are now granted by age" in finished.stdout
+
+
+def test_its_page_stays_until_ctrl_c(free_port: int) -> None:
+    """It is served beside the demo, knows what the demo knows, and Ctrl-C is then a good end."""
+    options = ["--events", "600", "--rate", "600", "--page", "--page-port", str(free_port)]
+    environment = {**os.environ, "DISPLAY": "", "WAYLAND_DISPLAY": ""}
+    with subprocess.Popen(
+        [*COMMAND, *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as process:
+        assert process.stdout is not None
+        seen = ""
+        while "The page stays until Ctrl-C" not in seen and process.poll() is None:
+            seen += process.stdout.readline()
+        address = f"http://127.0.0.1:{free_port}"
+        assert f"The page: {address}" in seen
+        with urlopen(f"{address}/", timeout=10) as index:
+            assert "default-src 'self'" in index.headers["Content-Security-Policy"]
+        with urlopen(f"{address}/v1/overview", timeout=10) as overview:
+            assert json.load(overview)["champion"] == "hoeffding_tree"
+        process.send_signal(signal.SIGINT)
+        rest, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, "")
+    assert "600 predicted" in rest
+    assert "Nothing was lost" in rest
+    with pytest.raises(URLError):
+        urlopen(f"{address}/", timeout=10)
 
 
 def test_ctrl_c_sums_up_so_far() -> None:

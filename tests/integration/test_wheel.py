@@ -81,13 +81,15 @@ def run(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., 
 
 
 def test_nothing_else_at_the_top(wheel: Path) -> None:
-    """Every file is under `millrace`, the schemas and the examples' among them."""
+    """Every file is under `millrace`, the schemas', the examples' and the page's among them."""
     names = ZipFile(wheel).namelist()
     tops = {name.partition("/")[0] for name in names}
     assert {each for each in tops if not each.endswith(".dist-info")} == {"millrace"}
     for name in (
         *("py.typed", "schemas/prediction.avsc", "schemas/versions/example.1.avsc"),
         *("models/pipelines/loans.avsc", "streams/app.py", "streams/kafka/fakes/broker.py"),
+        *("streams/serve/page/index.html", "streams/serve/page/views/models.js"),
+        *("streams/serve/page/vendor/README.md", "streams/serve/page/vendor/LICENSE.uPlot"),
     ):
         assert f"millrace/{name}" in names
 

@@ -14,7 +14,7 @@ import yaml
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from millrace import Pipeline, catalogue, rolling
+from millrace import Conformal, Pipeline, catalogue, rolling
 from millrace.models.candidates.model_set import ModelSet
 from millrace.models.pipelines import loans
 from millrace.schemas.records import Event
@@ -52,6 +52,7 @@ _REGRESSION = Pipeline(
     label="y",
     task="regression",
     models={"linear_regression": catalogue.linear_regression},
+    certainty=Conformal(),
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ import pytest
 import yaml
 from prometheus_client.metrics_core import Metric
 
+from millrace import Conformal
 from millrace.models.pipelines import loans
 from millrace.streams.api.pages import Pages, ProcessState
 from millrace.streams.api.report import Report
@@ -57,7 +59,7 @@ class Query(NamedTuple):
 def page() -> Samples:
     """Give what a worker exposes after a few loans, whose labels are with them, and a save."""
     broker, name = FakeBroker(), loans.pipeline.name
-    worker = FakeWorker(broker, loans.pipeline)
+    worker = FakeWorker(broker, replace(loans.pipeline, certainty=Conformal()))
     worker.engine()
     session = worker.start()
     for each in loans.applications(_EVENTS):

@@ -67,6 +67,26 @@ def test_a_package_is_unpacked_once(program: Program, log: Path, tmp_path: Path)
     assert libraries == {"libold2.so.1", "libraft1.so.1"}
 
 
+def test_a_program_whose_starter_looks_in_usr_is_started_itself(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Chromium, whose script in `usr/bin` has the path of the one that is installed."""
+    monkeypatch.setattr(debian, "_ELSEWHERE", {"raftcat": "usr/lib/raft/raftcat"})
+    program("apt-get", APT)
+    program(
+        "dpkg-deb",
+        DPKG
+        + """
+mkdir -p "$3/usr/lib/raft"
+printf '#!/bin/sh\\necho itself "$@"' > "$3/usr/lib/raft/raftcat"
+chmod +x "$3/usr/lib/raft/raftcat"
+""",
+    )
+    found = find("raftcat", "raftcat")
+    printed = subprocess.run([found, "-t"], check=True, capture_output=True, text=True)
+    assert printed.stdout == "itself -t\n"
+
+
 def test_the_program_is_a_plain_command_that_finds_its_libraries(program: Program) -> None:
     """By its name, from any folder, with arguments as they are."""
     program("apt-get", APT)

@@ -41,7 +41,10 @@ CONTINUED = [each for each in FILES if not each.name.endswith("split.json.gz")]
 
 _OF_LABELS = {"duplicate_label", "late_correction", "late_label", "orphan_label"}
 _SOURCES = {"source", "label_source"}
-_NEWER = {"reasons"}  # fields of predictions and alerts that these releases did not write
+_NEWER = {
+    "reasons",
+    "certainty",
+}  # fields of predictions and alerts that these releases did not write
 
 pytestmark = pytest.mark.skipif(
     sys.version_info[:2] != (3, 11) or not river_version.startswith("0.26."),

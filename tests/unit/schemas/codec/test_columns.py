@@ -70,6 +70,19 @@ def some_reasons(random: Random) -> Any:
     return random.choice((None, found))
 
 
+def some_certainty(random: Random) -> Any:
+    found = {
+        "coverage": 0.9,
+        "threshold": random.choice((None, random.random())),
+        "lower": random.choice((None, random.gauss(0, 1))),
+        "upper": random.choice((None, random.gauss(0, 1))),
+        "classes": random.choice(({}, {"true": random.random()}, {"true": 0.5, "false": 0.5})),
+        "why_none": random.choice(("", "no_label")),
+        "abstained": random.choice(("", "no_class")),
+    }
+    return random.choice((None, found))
+
+
 FIELDS: dict[str, Draw] = {
     "event_id": an_id,
     "key": a_key,
@@ -86,6 +99,7 @@ FIELDS: dict[str, Draw] = {
     "staleness_examples": lambda _: 0,
     "definition": lambda _: "",
     "reasons": some_reasons,
+    "certainty": some_certainty,
     "probabilities": some_probabilities,
     "features": some_features,
     "fate": lambda random: random.choice(("joined", "joined", "expired")),

@@ -186,6 +186,18 @@ def test_it_waits_ten_seconds_for_what_does_not_add_up(play: Play) -> None:
     assert play.clock.now - before == pytest.approx(10, abs=0.02)
 
 
+def test_with_a_page_it_stays_until_ctrl_c(play: Play) -> None:
+    """What is shown stays up to date, and Ctrl-C is no interruption then."""
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    play.clock.later[play.clock.now + 2] = interrupt
+    play.player.stay()
+    assert play.state.phases[-1] is Phase.STAYING
+    assert len(play.shown) == 8
+
+
 def test_a_record_that_is_not_delivered_ends_it(play: Play) -> None:
     """A demo that has lost a record cannot add up."""
     play.broker.fail_next("delivery", KafkaError.NOT_ENOUGH_REPLICAS)

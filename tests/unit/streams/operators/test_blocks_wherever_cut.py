@@ -172,9 +172,9 @@ def lengths(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     found: list[int] = []
     take_run = LabelJoin.take_run
 
-    def note(join: LabelJoin, run: Run) -> None:
+    def note(join: LabelJoin, run: Run) -> list[float | None]:
         found.append(len(run.events))
-        take_run(join, run)
+        return take_run(join, run)
 
     monkeypatch.setattr(LabelJoin, "take_run", note)
     return found

@@ -144,7 +144,7 @@ def test_intervals_hold_so_often(
 def test_an_interval_is_around_the_prediction(regression: Any, numbers: Any) -> None:
     """By the threshold that it says; before the first label there is none."""
     first, *others = certainties(folded(operator_of(regression()), numbers(50, 0)))
-    nothing = {"threshold": None, "lower": None, "upper": None, "classes": [], "abstained": ""}
+    nothing = {"threshold": None, "lower": None, "upper": None, "classes": {}, "abstained": ""}
     assert first == {**nothing, "coverage": 0.9, "why_none": "no_label"}
     for each in others:
         assert each["upper"] - each["lower"] == pytest.approx(2 * each["threshold"])
@@ -225,7 +225,9 @@ def test_sets_of_classes(make_pipeline: Make, make_vector: Make) -> None:
         made = folded(operator_of(pipeline), records)
         predictions = [each.value for each in made if each.topic == "predictions"][1_000:]
         of_half = [each for each in predictions if each["features"]["a"] == 0.5]
-        both = [each for each in of_half if each["certainty"]["classes"] == ["true", "false"]]
+        both = [
+            each for each in of_half if each["certainty"]["classes"] == {"true": 0.5, "false": 0.5}
+        ]
         assert len(both) > 0.6 * len(of_half)  # the threshold goes to and fro between two scores
         for each in both:
             abstained = "several_classes" if abstains else ""

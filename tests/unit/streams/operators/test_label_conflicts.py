@@ -426,9 +426,9 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     sizes: list[int] = []
     take_run = LabelJoin.take_run
 
-    def note(join: LabelJoin, run: Any) -> None:
+    def note(join: LabelJoin, run: Any) -> list[float | None]:
         sizes.append(len(run.steps))
-        take_run(join, run)
+        return take_run(join, run)
 
     monkeypatch.setattr(LabelJoin, "take_run", note)
     return sizes

@@ -162,6 +162,7 @@ def predicted(i: int, make_origin: Make) -> Record:
         model_version=i,
         staleness_examples=0,
         definition="",
+        certainty=None,
         reasons={
             "scale": "log_odds",
             "base": 0.0,
