@@ -184,12 +184,12 @@ def test_what_workers_write_is_followed_and_gaps_are_told_of(world):
 
         def follow_blocking():
             with Client(url) as client, suppress(UnavailableError):
-                for each in client.follow(timeout=0.1):
+                for each in client.follow(timeout=2.0):
                     blocked.append(each)
 
         blocked = []
         following = asyncio.create_task(follow())
-        thread = asyncio.create_task(asyncio.to_thread(follow_blocking))
+        blocking = asyncio.create_task(asyncio.to_thread(follow_blocking))
         hub = server._service.hub
         await until(lambda: len(hub) == 2)
         world.predict("e1")
@@ -200,6 +200,7 @@ def test_what_workers_write_is_followed_and_gaps_are_told_of(world):
         await until(lambda: len(hub) == 2)
         world.predict("e2")
         await until(lambda: len(seen) == len(blocked) == 3)
+        assert not blocking.done()
         for found in (seen, blocked):
             first, gap, second = found
             assert isinstance(first, Followed)
@@ -207,9 +208,7 @@ def test_what_workers_write_is_followed_and_gaps_are_told_of(world):
             assert isinstance(gap, Gap)
             assert gap.after == {("predictions", first.partition): first.offset}
             assert second.record["event_id"] == "e2"
-        following.cancel()
-        hub.close()
-        await thread
+        following.cancel()  # and the thread ends with the server
 
     world.listen(test)
 
