@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
+from dev.debian import find
+from dev.fetched import UnavailableError
 from millrace.streams.docs.card import card
 from millrace.streams.docs.card_html import card_html
 from millrace.streams.formats import Outputs
@@ -43,11 +44,11 @@ addEventListener("load", () => {
 
 @pytest.fixture(scope="module")
 def chromium() -> str:
-    """Give the browser."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    if found is None:
-        pytest.skip(f"{NOT_TESTED}: model cards in a browser: there is no chromium")
-    return found
+    """Find Chromium, or skip, and say why."""
+    try:
+        return find("chromium", package="chromium")
+    except UnavailableError as error:
+        pytest.skip(f"{NOT_TESTED} IN A BROWSER: {error}")
 
 
 @pytest.fixture(scope="module")
