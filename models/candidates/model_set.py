@@ -97,14 +97,13 @@ class ModelSet:
         self.champion = champion or pipeline.champion
         self.commanded = commanded
         fresh: dict[str, Model] = {name: pipeline.fresh_model(name) for name in pipeline.models}
-        # Probabilities cost as much as a small model, and only the champion's are published.
-        measured = needs_probabilities(pipeline)
+        # Probabilities cost as much as a small model; what is published are the champion's.
         self.candidates = {
-            name: Candidate(model, self.task, measured or name == self.champion)
+            name: Candidate(model, self.task, _has_to_give(pipeline) or name == self.champion)
             for name, model in fresh.items()
         }
         self.baselines = baselines(self.task)
-        self._measures_probabilities = measured
+        self._measures_probabilities = needs_probabilities(pipeline)
         self.challengers: dict[str, Challenger] = {}
         self.version = 0
         self.passed_over = 0
@@ -452,7 +451,7 @@ class ModelSet:
         self.champion = champion
         self._measures_probabilities = needs_probabilities(pipeline)
         for name, candidate in self.candidates.items():
-            candidate.gives_probabilities = self._measures_probabilities or name == champion
+            candidate.gives_probabilities = _has_to_give(pipeline) or name == champion
         for challenger in self.challengers.values():
             challenger.candidate.gives_probabilities = _compares_probabilities(pipeline)
 
@@ -552,6 +551,15 @@ class ModelSet:
 
     def _replace(self, name: str, model: Model) -> None:
         self.candidates[name] = self.candidates[name].with_model(model)
+
+
+def _has_to_give(pipeline: Pipeline) -> bool:
+    """Whether each candidate has to give probabilities, and not only the one that serves.
+
+    For certainty, too: whoever comes to serve has a threshold that its own scores have moved.
+    """
+    asks = pipeline.certainty is not None and Task(pipeline.task).is_classification
+    return asks or needs_probabilities(pipeline)
 
 
 def _compares_probabilities(pipeline: Pipeline) -> bool:

@@ -81,6 +81,7 @@ class Conformal:
         is_number = isinstance(given, int | float) and not isinstance(given, bool)
         must = f"certainty.coverage must be a number from {_LEAST} to {_MOST}"
         require(is_number and _LEAST <= given <= _MOST, must, given)
+        object.__setattr__(self, "coverage", float(given))  # NumPy's would be in the state
         object.__setattr__(self, "method", choice("certainty.method", self.method, Method))
         for name in ("by_key", "abstain"):
             value = getattr(self, name)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import fsum
+from math import fsum, sqrt
 
 from millrace.models.sealed import Fields
 from millrace.schemas.records import BlockCertainty
@@ -18,6 +18,26 @@ NEWEST = 1_000
 """So many labels are the newest."""
 
 _HIT, _MISS = "1", "0"
+_CLEARLY, _AGAIN = 3.0, 1.0  # standard deviations of independent events, below what is wanted
+
+
+def is_low(share: float, wanted: float, *, was_low: bool = False) -> bool:
+    """Return whether the newest 1,000 labels were inside clearly less often than is wanted.
+
+    Parameters
+    ----------
+    share
+        How often they were inside.
+    was_low
+        Whether it was so before: then it is, until the share is nearly what is wanted.
+
+    Examples
+    --------
+    >>> is_low(0.872, 0.9), is_low(0.871, 0.9), is_low(0.88, 0.9, was_low=True)
+    (False, True, True)
+    """
+    deviation = sqrt(wanted * (1 - wanted) / NEWEST)
+    return share < wanted - (_AGAIN if was_low else _CLEARLY) * deviation
 
 
 def _newest() -> deque[bool]:
@@ -42,6 +62,8 @@ class Coverage:
         Sum of the widths of intervals, or of the numbers of classes in sets.
     newest, newest_sizes
         Whether each of the newest held, and its width or size.
+    is_low
+        Whether labels were inside clearly less often than wanted, when that was last looked at.
 
     Examples
     --------
@@ -57,6 +79,7 @@ class Coverage:
     size: float = 0.0
     newest: deque[bool] = field(default_factory=_newest)
     newest_sizes: deque[float] = field(default_factory=_newest_sizes)
+    is_low: bool = False
 
     def to_fields(self) -> dict[str, object]:
         """Return what is saved of it."""
@@ -67,6 +90,7 @@ class Coverage:
             "size": self.size,
             "newest": "".join([_HIT if each else _MISS for each in self.newest]),
             "newest_sizes": [*self.newest_sizes],
+            "is_low": self.is_low,
         }
 
     @classmethod
@@ -98,6 +122,18 @@ class Coverage:
         self.newest.extend([hit for hit, _ in known])
         self.newest_sizes.extend([size for _, size in known])
 
+    def becomes_low(self, wanted: float) -> bool:
+        """Look at the newest labels; return whether they are inside too seldom since this look."""
+        share, was_low = self.newest_share, self.is_low
+        if share is not None and len(self.newest) == NEWEST:
+            self.is_low = is_low(share, wanted, was_low=was_low)
+        return self.is_low and not was_low
+
+    @property
+    def seen(self) -> int:
+        """Labels in all."""
+        return self.labels + self.unknown
+
     @property
     def share(self) -> float | None:
         """How often the label was inside; None before the first label."""
@@ -127,23 +163,34 @@ class CoverageByBlock:
     ----------
     newest
         The newest blocks: as few as have 1,000 labels.
+    is_low
+        Whether the newest labels were inside clearly less often than is wanted, as the alert
+        about it has it; False before there are 1,000.
 
     Examples
     --------
     >>> shown = CoverageByBlock()
     >>> for covered in [90] * 10 + [80] * 10:
     ...     shown.add({"wanted": 0.9, "labels": 100, "covered": covered, "size": 120.0})
-    >>> shown.as_data()
-    {'wanted': 0.9, 'labels': 2000, 'share': 0.85, 'newest_share': 0.8, 'mean_size': 1.2}
+    >>> found = shown.as_data()
+    >>> found["wanted"], found["labels"], found["share"], found["mean_size"]
+    (0.9, 2000, 0.85, 1.2)
+    >>> found["newest_labels"], found["newest_share"], found["is_low"]
+    (1000, 0.8, True)
     """
 
     def __init__(self) -> None:
         self._labels = self._covered = 0
         self._size = 0.0
         self.newest: deque[BlockCertainty] = deque()
+        self.is_low = False
 
     def add(self, block: BlockCertainty) -> None:
-        """Add the labels of the next block."""
+        """Add the labels of the next block; where another coverage is wanted, it begins anew."""
+        if self.newest and self.newest[-1]["wanted"] != block["wanted"]:
+            self._labels = self._covered = 0
+            self._size, self.is_low = 0.0, False
+            self.newest.clear()
         self._labels += block["labels"]
         self._covered += block["covered"]
         self._size += block["size"]
@@ -151,6 +198,9 @@ class CoverageByBlock:
         labels = sum(each["labels"] for each in self.newest)
         while labels - self.newest[0]["labels"] >= NEWEST:
             labels -= self.newest.popleft()["labels"]
+        if labels >= NEWEST:
+            covered = sum(each["covered"] for each in self.newest)
+            self.is_low = is_low(covered / labels, block["wanted"], was_low=self.is_low)
 
     def as_data(self) -> dict[str, float | int] | None:
         """Return it as data; None before the first label."""
@@ -161,6 +211,8 @@ class CoverageByBlock:
             "wanted": self.newest[-1]["wanted"],
             "labels": self._labels,
             "share": self._covered / self._labels,
+            "newest_labels": newest,
             "newest_share": sum(each["covered"] for each in self.newest) / newest,
             "mean_size": self._size / self._labels,
+            "is_low": self.is_low,
         }

@@ -9,20 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sized
 from enum import StrEnum
-from itertools import product
 from math import isfinite
 from typing import NamedTuple, TypeAlias
 
 from millrace.models.certainty.scores import FALSE, TRUE
 from millrace.schemas.records import Probabilities
 
-ClassSet: TypeAlias = tuple[str, ...]
-"""Names of classes."""
-
-_SETS_OF_TWO: dict[tuple[bool, bool], ClassSet] = {
-    (is_true, is_false): (TRUE,) * is_true + (FALSE,) * is_false
-    for is_true, is_false in product((False, True), repeat=2)
-}
+ClassSet: TypeAlias = dict[str, float]
+"""The classes that are in it, each with its probability."""
 
 
 class Interval(NamedTuple):
@@ -105,9 +99,9 @@ def class_sets(
     Examples
     --------
     >>> class_sets([{"sky": 0.5, "path": 0.4, "grass": 0.1}, {}], [0.7, 0.7], is_binary=False)
-    [('sky', 'path'), None]
+    [{'sky': 0.5, 'path': 0.4}, None]
     >>> class_sets([{"True": 0.9}, {"True": 0.6}], [0.3, 0.3], is_binary=True)
-    [('True',), ()]
+    [{'True': 0.9}, {}]
     """
     find = _of_two if is_binary else _of_many
     return [
@@ -119,20 +113,24 @@ def class_sets(
 def _of_many(given: Probabilities, threshold: float) -> ClassSet | None:
     if not given:
         return None
-    return tuple([name for name, share in given.items() if 1.0 - share <= threshold])
+    return {name: share for name, share in given.items() if 1.0 - share <= threshold}
 
 
 def _of_two(given: Probabilities, threshold: float) -> ClassSet | None:
-    if TRUE not in given and FALSE not in given:
-        return None
-    true, false = share_of_two(TRUE, given), share_of_two(FALSE, given)
-    return _SETS_OF_TWO[1.0 - true <= threshold, 1.0 - false <= threshold]
-
-
-def share_of_two(name: str, given: Probabilities) -> float:
-    """Return the probability of one of two classes, of which one may not be named."""
-    share = given.get(name)
-    return 1.0 - given[FALSE if name == TRUE else TRUE] if share is None else share
+    """Return the set of two classes, of which one may not be named."""
+    true, false = given.get(TRUE), given.get(FALSE)
+    if true is None:
+        if false is None:
+            return None
+        true = 1.0 - false
+    elif false is None:
+        false = 1.0 - true
+    found = {}
+    if 1.0 - true <= threshold:
+        found[TRUE] = true
+    if 1.0 - false <= threshold:
+        found[FALSE] = false
+    return found
 
 
 def why_unknown(predicted: float | Probabilities | None, threshold: float | None) -> Unknown | None:

@@ -57,12 +57,12 @@ class ScaleFreeDescent:
     ...         state.learn([score], [served], coverage=0.9)
     ...     return hits
     >>> learn(5_000, sigma=1.0), round(state.threshold, 1)
-    (4497, 1.9)
+    (4496, 2.0)
 
     Then errors are twice as large. The threshold follows, and as many are covered:
 
     >>> learn(5_000, sigma=2.0), round(state.threshold, 1)
-    (4488, 2.9)
+    (4491, 3.2)
     """
 
     threshold: float | None = None

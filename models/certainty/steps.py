@@ -18,7 +18,7 @@ LARGEST_OF_CLASSES: Final = 1.25
 so that a model that always gives a probability of 1 is covered as often as it should be."""
 
 _START = 3.0  # times the first score: 87 of 100 normal errors are covered by the first threshold
-_STEP = 0.5  # times the scale: what the first step would be, at a gradient of 1
+_STEP = 0.75  # times the scale: what the first step would be, at a gradient of 1
 _MEMORY = 100.0  # misses, if there are as many as there should be, that the squares remember
 _PACE = 8.0  # times faster than the squares, the scale forgets
 _FASTEST = 0.75  # the largest share by which a score moves the scale

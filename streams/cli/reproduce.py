@@ -37,8 +37,8 @@ def reproduce(settings: Settings, event_id: str) -> int:
     """Make the prediction of an event again, from the log alone.
 
     Finds the prediction of EVENT_ID, passes the log to untrained models from its first record up
-    to that event, predicts, and compares value, probabilities, features, model, version and
-    reasons.
+    to that event, predicts, and compares value, probabilities, features, model, version, reasons
+    and certainty.
 
     Where the beginning of the log has expired, it begins with the newest archived version from
     before the event: set MILLRACE_ARCHIVE and MILLRACE_STATE_KEY as for the workers.

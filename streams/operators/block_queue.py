@@ -17,6 +17,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from millrace.models.pipeline.definition import Pipeline
+from millrace.schemas.records import BlockCertainty
 from millrace.streams.operators import label_delays
 from millrace.streams.operators.block_state import EVENTS, LATE, Block, Progress
 from millrace.streams.operators.keyed_state import KeyedState
@@ -105,6 +106,7 @@ class BlockQueue:
         loss, wait = pipeline.comparison_loss, pipeline.comparison.wait
         self.terms = pipeline.comparison.terms(loss.name)
         self._first_bound = 1.0 if loss.is_bounded else None
+        self._conformal = pipeline.certainty
         self._learns_wait = wait is None and pipeline.label_default is None
         self.longest_ms = wait_ms(pipeline)
         if wait is not None:
@@ -294,8 +296,14 @@ class BlockQueue:
             "drifted": [],
             "candidates": {},
             "groups": {},
-            "certainty": None,
+            "certainty": self._none_covered(),
         }
+
+    def _none_covered(self) -> BlockCertainty | None:
+        """Return what is known of how often intervals, or sets, hold in a block without labels."""
+        if self._conformal is None:
+            return None
+        return {"wanted": self._conformal.coverage, "labels": 0, "covered": 0, "size": 0.0}
 
     def _cut(self) -> None:
         """Let another block begin, unless nothing is in this one."""
@@ -307,6 +315,7 @@ class BlockQueue:
             block = self.changing(number)
             block["definition"], block["champion"] = self._definition, self._champion
             block["command"], block["terms"] = self._command, self.terms
+            block["certainty"] = self._none_covered()
 
     def _close(self) -> None:
         """Let no more events come to the block that is being filled."""

@@ -41,7 +41,8 @@ class Block(TypedDict):
     groups
         Group of events to candidate to how it compares; empty where no groups are named.
     certainty
-        How often labels were where they should be; None where nothing was said of that.
+        How often labels were where they should be; None where the definition under which it began
+        does not ask for certainty.
     """
 
     definition: str

@@ -7,37 +7,28 @@ the events, not of the labels: where small errors are known sooner than large on
 small. So an event counts once all before it have ended, or have waited for as long as blocks of
 events do (`block_queue`).
 
-How often labels were where they should be is counted in the order in which they come, those that
-come late among them. An alert tells when they clearly are less often.
-
-State: thresholds by key; what waiting events were served with; the counts.
+State: thresholds by key; what waiting events were served with; the counts (`coverage`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
-from math import inf, isnan, sqrt
-from typing import Any, NamedTuple, TypeAlias, cast
+from math import inf, isnan
+from typing import Any, TypeAlias
 
 from millrace.models.certainty.conformal import Conformal, Threshold
-from millrace.models.certainty.coverage import NEWEST, Coverage
 from millrace.models.certainty.regions import (
-    ClassSet,
     abstention,
     class_sets,
     intervals,
-    share_of_two,
     why_unknown,
 )
 from millrace.models.certainty.scores import of_classes, of_numbers
 from millrace.models.certainty.steps import LARGEST, LARGEST_OF_CLASSES
-from millrace.models.monitoring.drift import DriftPolicy
 from millrace.models.pipeline.definition import Pipeline, Scope
 from millrace.models.pipeline.tasks import Task
-from millrace.models.sealed import Fields
 from millrace.schemas.records import (
-    Alert,
     FeatureVector,
     LabelValue,
     Predicted,
@@ -45,89 +36,19 @@ from millrace.schemas.records import (
     PublishedCertainty,
 )
 from millrace.streams.operators.base import Reading
-from millrace.streams.operators.block_state import Block
-from millrace.streams.operators.class_names import has_boolean_classes, name_as_published
+from millrace.streams.operators.class_names import as_published, has_boolean_classes
+from millrace.streams.operators.coverage import CoverageCount, Covered
 from millrace.streams.operators.event_order import EventOrder, Scores, Served
 from millrace.streams.operators.joined import Joined
-from millrace.streams.operators.keyed_state import Change, KeyedState, StateStore
-from millrace.streams.operators.record import AlertRecord, Record
+from millrace.streams.operators.keyed_state import KeyedState, StateStore
+from millrace.streams.operators.record import Record
 from millrace.streams.operators.runs import Run
-
-COVERAGE = "coverage"
-"""What alerts about it name as their detector."""
-
-_COUNTS = "counts"
-_LOOK = 100  # labels between two looks at the coverage
-_CLEARLY, _AGAIN = 3.0, 1.0  # standard deviations of independent events, below what is wanted
 
 _NOTHING = Predicted(value=None, probabilities={})
 
-_Met: TypeAlias = tuple[str, float | None, float | None]
-"""Who served an event that has met its label, how wrong it was, and the threshold."""
-
-
-class ThresholdsByKey(KeyedState[dict[str, Threshold]]):
-    """By key, the threshold of each candidate.
-
-    Parameters
-    ----------
-    conformal
-        What moves them.
-    limit
-        Most keys; the one that learned least recently is evicted.
-    """
-
-    def __init__(self, conformal: Conformal, limit: int) -> None:
-        super().__init__(limit)
-        self._conformal = conformal
-
-    def saved_form(self, value: dict[str, Threshold]) -> object:
-        return {name: each.to_fields() for name, each in value.items()}
-
-    def restore(self, changes: Iterable[Change]) -> None:
-        super().restore(changes)
-        for key, saved in self.items():
-            fields = cast(Mapping[str, Fields], saved).items()
-            self.replace(key, {name: self._conformal.threshold(each) for name, each in fields})
-
-    def go_on(self, conformal: Conformal) -> None:
-        """Move them by another method, from where they are."""
-        if conformal.method != self._conformal.method:
-            for key, known in [*self.items()]:
-                made = {name: conformal.threshold(each.to_fields()) for name, each in known.items()}
-                self.replace(key, made)
-        self._conformal = conformal
-
-
-class Covered(NamedTuple):
-    """Whether labels were inside the intervals, or sets, of their events.
-
-    Attributes
-    ----------
-    wanted
-        In which share of events they are to be.
-    hits
-        Whether each was, in the order in which they came; None where there was neither an interval
-        nor a set.
-    sizes
-        The widths, or numbers of classes.
-    """
-
-    wanted: float
-    hits: list[bool | None]
-    sizes: list[float]
-
-    def add_to(self, block: Block, places: Sequence[int]) -> None:
-        """Count the labels at some places, which are of a block."""
-        count = block.get("certainty")
-        if count is None:
-            count = {"wanted": self.wanted, "labels": 0, "covered": 0, "size": 0.0}
-        for place in places:
-            if (hit := self.hits[place]) is not None:
-                count["labels"] += 1
-                count["covered"] += hit
-                count["size"] += self.sizes[place]
-        block["certainty"] = count
+_Met: TypeAlias = tuple[str, float, float | None, float | None]
+"""Of an event that has met its label: who served it, the coverage wanted, how wrong it was, and the
+threshold."""
 
 
 class Certainty:
@@ -157,9 +78,11 @@ class Certainty:
         self._is_by_key = conformal.by_key or pipeline.scope == Scope.KEY
         self._largest = LARGEST_OF_CLASSES if task.is_classification else LARGEST
         self.champion = pipeline.champion
-        self._by_key = ThresholdsByKey(conformal, pipeline.max_models)
+        self._by_key: KeyedState[dict[str, Threshold]] = KeyedState(pipeline.max_models)
         self._order = EventOrder()
-        self._counts: KeyedState[Fields] = KeyedState()
+        self._coverage = CoverageCount(
+            conformal.coverage, "sets" if task.is_classification else "intervals"
+        )
         self._met: list[_Met] = []  # of a slice, by label
         self._keep()
 
@@ -167,15 +90,21 @@ class Certainty:
         self.stores: dict[str, StateStore] = {
             "certainty": self._by_key,
             "served": self._order.store,
-            "coverage": self._counts,
+            "coverage": self._coverage.store,
         }
 
     def inherit(self, before: Certainty) -> None:
         """Go on with what another one keeps."""
         limit, self._by_key = self._by_key.limit, before._by_key
         self._by_key.limit = limit
-        self._by_key.go_on(self._conformal)
-        self._order, self._counts = before._order, before._counts
+        if self._conformal.method != before._conformal.method:
+            for key, known in [*self._by_key.items()]:
+                self._by_key[key] = {
+                    name: self._conformal.threshold(each.to_fields())
+                    for name, each in known.items()
+                }
+        self._order = before._order
+        self._coverage.inherit(before._coverage)
         if self._is_by_key is not before._is_by_key:
             _empty(self._by_key)
         self._keep()
@@ -183,8 +112,8 @@ class Certainty:
     def end(self) -> None:
         """Forget all: there is to be no certainty."""
         self._order.clear()
-        for store in (self._by_key, self._counts):
-            _empty(store)
+        self._coverage.clear()
+        _empty(self._by_key)
 
     def serve(self, vector: FeatureVector) -> float | None:
         """Return the threshold of the prediction for an event; None before the first label."""
@@ -194,7 +123,8 @@ class Certainty:
     def add(self, vector: FeatureVector, block: int, threshold: float | None) -> None:
         """Take the event that came last, and what it was served with."""
         time_ms, key = vector["event_time_ms"], self._key(vector)
-        served = Served(block, time_ms, key, self.champion, threshold)
+        wanted = self._conformal.coverage
+        served = Served(block, time_ms, key, self.champion, wanted, threshold)
         self._order.add(vector["event_id"], served)
 
     def pass_time(self, passed_ms: float) -> None:
@@ -269,7 +199,7 @@ class Certainty:
         """
         covered = self._covered(joined)
         self._met = []
-        return [*self._count(joined, covered)], covered
+        return [*self._coverage.add(joined, covered, self.champion)], covered
 
     def published(
         self, answers: Sequence[Predicted], thresholds: Sequence[float | None]
@@ -293,6 +223,9 @@ class Certainty:
             ]
         shares = [each["probabilities"] for each in answers]
         sets = class_sets(shares, thresholds, is_binary=self._is_binary)
+        classes = [found or {} for found in sets]
+        if self._is_boolean:
+            classes = as_published(classes)
         abstains = self._conformal.abstain
         return [
             {
@@ -300,23 +233,18 @@ class Certainty:
                 "threshold": threshold,
                 "lower": None,
                 "upper": None,
-                "classes": self._shares_of(found or (), share),
+                "classes": named,
                 "why_none": "" if found is not None else _why_none(share, threshold),
-                "abstained": (abstention(found) or "") if abstains else "",
+                "abstained": str(abstention(found) or "") if abstains else "",
             }
-            for share, threshold, found in zip(shares, thresholds, sets, strict=True)
+            for share, threshold, found, named in zip(
+                shares, thresholds, sets, classes, strict=True
+            )
         ]
 
     def readings(self) -> Iterable[Reading]:
         """Return how often labels are inside, and how large intervals and sets are."""
-        yield Reading("coverage_wanted", (), self._conformal.coverage)
-        coverage = self._coverage()
-        shares = {"all": coverage.share, "newest": coverage.newest_share}
-        sizes = {"all": coverage.mean_size, "newest": coverage.newest_mean_size}
-        for metric, values in (("coverage", shares), ("certainty_size", sizes)):
-            for window, value in values.items():
-                if value is not None:
-                    yield Reading(metric, (window,), value)
+        return self._coverage.readings()
 
     @property
     def _is_at_once(self) -> bool:
@@ -345,10 +273,10 @@ class Certainty:
         """Note the scores of an event that has met its label, and learn what can be learned."""
         served = self._order.end(joined.vector["event_id"], scores)
         if served is None:  # it came before there was a threshold
-            self._met.append((self.champion, None, None))
+            self._met.append((self.champion, self._conformal.coverage, None, None))
             return
         champion = served.champion
-        self._met.append((champion, scores.get(champion), served.threshold))
+        self._met.append((champion, served.wanted, scores.get(champion), served.threshold))
         self._learn(self._order.take(-inf))
 
     def _learn_at_once(self, columns: dict[str, list[float | None]]) -> list[float | None]:
@@ -360,7 +288,8 @@ class Certainty:
             before = self._move("", name, scores, None if is_champion else unserved)
             if is_champion:
                 thresholds = before
-        self._met += zip(repeat(self.champion), columns[self.champion], thresholds, strict=False)
+        champion, wanted = repeat(self.champion), repeat(self._conformal.coverage)
+        self._met += zip(champion, wanted, columns[self.champion], thresholds, strict=False)
         return thresholds
 
     def _learn(self, events: Iterable[Served]) -> None:
@@ -388,85 +317,23 @@ class Certainty:
         """Return how often labels of a slice were inside."""
         hits = [
             None if score is None or threshold is None or isnan(score) else score <= threshold
-            for _, score, threshold in self._met
+            for _, _, score, threshold in self._met
         ]
-        thresholds = [threshold for _, _, threshold in self._met]
+        thresholds = [threshold for _, _, _, threshold in self._met]
         if not self._is_of_classes:
             sizes = [2.0 * (threshold or 0.0) for threshold in thresholds]
         else:
             shares = [
                 each.predicted.get(champion, _NOTHING)["probabilities"]
-                for each, (champion, _, _) in zip(joined, self._met, strict=True)
+                for each, (champion, *_) in zip(joined, self._met, strict=True)
             ]
             sets = class_sets(shares, thresholds, is_binary=self._is_binary)
             sizes = [float(len(found or ())) for found in sets]
-        return Covered(self._conformal.coverage, hits, sizes)
-
-    def _count(self, joined: Sequence[Joined], covered: Covered) -> Iterator[tuple[int, Record]]:
-        """Count how often labels were inside; yield an alert where they clearly are less often."""
-        if not joined:
-            return
-        coverage, is_low = self._coverage(), self._is_low()
-        begin = 0
-        while begin < len(joined):
-            seen = coverage.labels + coverage.unknown
-            end = min(begin + _LOOK - seen % _LOOK, len(joined))
-            coverage.add(covered.hits[begin:end], covered.sizes[begin:end])
-            begin = end
-            if (coverage.labels + coverage.unknown) % _LOOK == 0:
-                was_low, is_low = is_low, self._is_lower(coverage, is_low=is_low)
-                if is_low and not was_low:
-                    last = joined[end - 1]
-                    yield last.place, AlertRecord(self._alert(coverage, last), last.origin)
-        self._counts[_COUNTS] = {"coverage": coverage.to_fields(), "is_low": is_low}
-
-    def _coverage(self) -> Coverage:
-        saved = self._counts.get(_COUNTS)
-        return Coverage() if saved is None else Coverage.from_fields(saved["coverage"])
-
-    def _is_low(self) -> bool:
-        saved = self._counts.get(_COUNTS)
-        return saved is not None and saved["is_low"]
-
-    def _is_lower(self, coverage: Coverage, *, is_low: bool) -> bool:
-        """Whether the newest labels are inside clearly less often, or still less often."""
-        share, wanted = coverage.newest_share, self._conformal.coverage
-        if share is None or len(coverage.newest) < NEWEST:
-            return is_low
-        deviation = sqrt(wanted * (1 - wanted) / NEWEST)
-        return share < wanted - (_AGAIN if is_low else _CLEARLY) * deviation
-
-    def _alert(self, coverage: Coverage, joined: Joined) -> Alert:
-        """Return the alert that is found with an event."""
-        wanted, share, noun = self._conformal.coverage, coverage.newest_share or 0.0, "intervals"
-        if self._is_of_classes:
-            noun = "sets"
-        return Alert(
-            source=f"{COVERAGE}:{self.champion}",
-            detector=COVERAGE,
-            event_id=joined.vector["event_id"],
-            event_time_ms=joined.vector["event_time_ms"],
-            position=coverage.labels + coverage.unknown,
-            mean_before=wanted,
-            mean_after=share,
-            action=DriftPolicy.ALERT.value,
-            model=self.champion,
-            model_version=0,
-            detail=f"{share:.1%} of the newest {NEWEST:,} labels were inside their {noun};"
-            f" {wanted:.1%} are wanted",
-            reasons=[],
-        )
-
-    def _shares_of(self, found: ClassSet, shares: Probabilities) -> dict[str, float]:
-        """Return the classes of a set as they are published, each with its probability."""
-        if not self._is_binary:
-            return {name: shares[name] for name in found}
-        named = name_as_published if self._is_boolean else str
-        return {named(name): share_of_two(name, shares) for name in found}
+        return Covered([wanted for _, wanted, _, _ in self._met], hits, sizes)
 
 
 def _why_none(predicted: LabelValue | Probabilities | None, threshold: float | None) -> str:
-    return why_unknown(predicted, threshold) or ""  # type: ignore[arg-type]  # a number or classes
+    return str(why_unknown(predicted, threshold) or "")  # type: ignore[arg-type]  # a number or classes
 
 
 def _empty(store: KeyedState[Any]) -> None:

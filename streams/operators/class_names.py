@@ -19,11 +19,6 @@ def has_boolean_classes(pipeline: Pipeline) -> bool:
     return type(pipeline.allowed_labels.examples[0]) is bool
 
 
-def name_as_published(name: str) -> str:
-    """Return the name of a boolean class as it is published."""
-    return _PUBLISHED.get(name, name)
-
-
 def as_published(probabilities: Iterable[Probabilities]) -> list[Probabilities]:
     """Return probabilities with boolean classes as they are published.
 

@@ -35,7 +35,7 @@ from millrace.streams.operators.block_losses import (
 from millrace.streams.operators.block_queue import BlockQueue, Published
 from millrace.streams.operators.block_state import EVENTS, LATE, Block, Progress
 from millrace.streams.operators.block_sums import Losses
-from millrace.streams.operators.certainty import Covered
+from millrace.streams.operators.coverage import Covered
 from millrace.streams.operators.failure_report import failure_report
 from millrace.streams.operators.group_losses import add_groups, group_of
 from millrace.streams.operators.joined import Joined

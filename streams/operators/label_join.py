@@ -91,6 +91,7 @@ class LabelJoin:
         self._blocks = EventBlocks(pipeline, definition, self._waiting)
         conformal = pipeline.certainty
         self.certainty = None if conformal is None else Certainty(pipeline, conformal)
+        self._former: Certainty | None = None  # empty, which may not be saved yet
         self._keep(pipeline)
 
     def inherit(self, before: LabelJoin, pipeline: Pipeline) -> None:
@@ -105,8 +106,7 @@ class LabelJoin:
         self._classes.seen = before._classes.seen
         self._blocks.inherit(before._blocks)
         self._keep(pipeline)
-        if before.certainty is not None:
-            self._inherit_certainty(before.certainty)
+        self._inherit_certainty(before.certainty or before._former)
 
     def _keep(self, pipeline: Pipeline) -> None:
         self.runs = RunFinder(
@@ -130,14 +130,16 @@ class LabelJoin:
         if self.certainty is not None:
             self.stores |= self.certainty.stores
 
-    def _inherit_certainty(self, before: Certainty) -> None:
+    def _inherit_certainty(self, before: Certainty | None) -> None:
         """Go on with thresholds, or forget them where none are asked for."""
+        if before is None:
+            return
         if self.certainty is None:
             before.end()
-            self.stores |= before.stores
+            self._former = before
         else:
             self.certainty.inherit(before)
-            self.stores |= self.certainty.stores
+        self.stores |= (self.certainty or before).stores
 
     @property
     def champion(self) -> str:

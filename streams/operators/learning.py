@@ -24,7 +24,6 @@ from operator import itemgetter
 from typing import Self
 
 from millrace.models.candidates.baselines import baselines
-from millrace.models.candidates.candidate import NoteTest
 from millrace.models.candidates.challenger import Challenger
 from millrace.models.candidates.evaluation import MetricsByCount, Prequential
 from millrace.models.candidates.losses import losses
@@ -37,18 +36,12 @@ from millrace.models.pipeline.definition import Pipeline, Scope
 from millrace.models.pipeline.fate import Fate
 from millrace.models.pipeline.metrics import MetricFactory
 from millrace.models.pipeline.tasks import Task
-from millrace.models.reasons.reasons import Reasons
-from millrace.models.reasons.shares import ReasonShares, sign_of_right
 from millrace.models.user_code import PASSED_ON
 from millrace.schemas import RejectReason
 from millrace.schemas.records import (
     Alert,
     Example,
-    Features,
     FeatureVector,
-    LabelValue,
-    Predicted,
-    ReasonChange,
 )
 from millrace.streams.control.commands import RESTORE
 from millrace.streams.operators.audit import NO_EFFECT, Cause, audited
@@ -63,7 +56,6 @@ from millrace.streams.operators.base import (
 from millrace.streams.operators.columns import Made
 from millrace.streams.operators.context import Context, LoadVersion, no_version
 from millrace.streams.operators.deployment import Deployment
-from millrace.streams.operators.explaining import Explaining, published
 from millrace.streams.operators.failure_report import failure_report
 from millrace.streams.operators.invalid import invalid_alert
 from millrace.streams.operators.joined import Joined, JoinedColumns
@@ -75,6 +67,7 @@ from millrace.streams.operators.model_changes import (
     change_of,
     end_of_trial,
 )
+from millrace.streams.operators.reason_shares import SummedReasons
 from millrace.streams.operators.record import (
     MODELS_KEY,
     AcceptedRecord,
@@ -90,7 +83,6 @@ MODELS_STORE = MODELS_KEY.rstrip("/")
 """Full name of the store that is published to the topic `models`."""
 
 _PARTITION = "partition"
-_EXPLAIN_EACH = 2  # examples
 _LOSS = "drift.loss"
 _DETECTORS = (_LOSS, "drift.inputs", "drift.predictions")
 _MOST_READ = 10_000  # models, for a metric: a million take half a second
@@ -135,9 +127,7 @@ class LearningOperator(RecordOperator):
         self._evaluation: KeyedState[Prequential] = KeyedState()
         self._monitors: KeyedState[dict[str, DriftMonitor]] = KeyedState(pipeline.max_models)
         self._untouched = Prototype(self._fresh_monitors)
-        self._explaining = Explaining(pipeline) if pipeline.reasons else None
-        self._shares: KeyedState[ReasonShares] = KeyedState(pipeline.max_models)
-        self._shares_used: dict[str, ReasonShares] = {}  # in a slice
+        self.reasons = SummedReasons(pipeline)
         self._keep_beside_models()
         self._watches_at_once = self._policy is not DriftPolicy.ALERT or pipeline.scope == Scope.KEY
         self._watched = [] if pipeline.drift.loss is None else [*pipeline.models]
@@ -153,7 +143,7 @@ class LearningOperator(RecordOperator):
             models=models.by_scope_key,
             evaluation=self._evaluation,
             monitors=self._monitors,
-            reasons=self._shares,
+            reasons=self.reasons.store,
             commanded=models.commanded.store,
         )
 
@@ -169,8 +159,8 @@ class LearningOperator(RecordOperator):
     def inherit(self, before: Operator, deployment: Deployment) -> list[AuditRecord]:
         assert isinstance(before, LearningOperator)
         self._monitors, self._evaluation = before._monitors, before._evaluation
-        self._shares = before._shares
-        self._monitors.limit = self._shares.limit = self.pipeline.max_models
+        self.reasons.inherit(before.reasons)
+        self._monitors.limit = self.pipeline.max_models
         if deployment.effects("drift.loss"):
             before.models.commanded.store[_LOSS] = deployment.number
         self._keep_beside_models()
@@ -182,7 +172,7 @@ class LearningOperator(RecordOperator):
             "commanded": self.models.commanded.store,
             "evaluation": self._evaluation,
             "monitors": self._monitors,
-            "reasons": self._shares,
+            "reasons": self.reasons.store,
         }
         if self._is_apart:
             self.models.catch_up()
@@ -207,8 +197,8 @@ class LearningOperator(RecordOperator):
         evaluation.go_on(self._fresh_evaluation(), metrics, window, kept=kept, begun=begun)
 
     def _keep_beside_models(self) -> None:
-        shares = (self._shares, lambda *_: None)  # they say whose reasons they are
-        self.models.keep_beside((self._monitors, self._renew_monitors), shares)
+        reasons = (self.reasons.store, lambda *_: None)  # they say whose reasons they are
+        self.models.keep_beside((self._monitors, self._renew_monitors), reasons)
 
     def _renew_monitors(
         self, kept: dict[str, DriftMonitor], begun: Collection[str], since: int
@@ -280,7 +270,7 @@ class LearningOperator(RecordOperator):
             return made
         self._trained[id(models)] = models
         rivals = [*models.challengers.values()]
-        note_reasons = self.noting_reasons(scope_key, models)
+        note_reasons = self.reasons.noting(scope_key, models)
         if note_reasons is not None:
             note_reasons(joined.vector["features"], joined.predicted, label)
         try:
@@ -296,37 +286,6 @@ class LearningOperator(RecordOperator):
             gone = [each for each in rivals if each.incumbent not in models.challengers]
             made += self._ended(gone, joined, scope_key)
         return made
-
-    def noting_reasons(self, scope_key: str, models: ModelSet) -> NoteTest | None:
-        """Return what notes the champion's reasons at the examples that models learn next."""
-        explaining, version = self._explaining, models.version
-        if explaining is None:
-            return None
-        champion = models.champion
-        candidate, explain = models.candidates[champion], explaining.explain
-        shares = self._shares.changing(scope_key, ReasonShares)
-        self._shares_used[scope_key] = shares
-
-        def note(
-            features: Features, tested: Mapping[str, Predicted], label: LabelValue | None
-        ) -> None:
-            nonlocal version
-            answer = tested.get(champion)
-            if version % _EXPLAIN_EACH == 0 and answer is not None and answer["value"] is not None:
-                found = explain(candidate, features, answer)
-                if isinstance(found, Reasons):
-                    sign = sign_of_right(found, label)
-                    shares.add(version, champion, found.contributions, sign)
-            version += 1
-
-        return note
-
-    def _reason_changes(self, name: str, scope_key: str, version: int) -> list[ReasonChange]:
-        """Return whose share in the reasons of a candidate has changed most, at a version."""
-        shares = self._shares.get(scope_key) if self._explaining is not None else None
-        if shares is None:
-            return []
-        return published(shares.changes(version, name, self.pipeline.reasons))
 
     def take_failure(self) -> bool:
         """Return whether the champion alone could not learn, since this was asked last."""
@@ -376,7 +335,6 @@ class LearningOperator(RecordOperator):
             self.tally["learned", self.models.commanded.champion] += self._learned
         versions = self._versions
         self._trained, self._versions, self._learned = {}, [], 0
-        used, self._shares_used = self._shares_used, {}
         if not columns:
             made: list[tuple[int, Record]] = []
             if metrics and self.evaluation is not None:
@@ -386,8 +344,7 @@ class LearningOperator(RecordOperator):
             if not self._watches_at_once:
                 watch = partial(self._watch_all, versions)
                 made += self._guarded_account(columns, watch)
-        for shares in used.values():
-            shares.forget()
+        self.reasons.settle()
         return made
 
     def forget(self, _scope_key: str) -> None:
@@ -604,7 +561,7 @@ class LearningOperator(RecordOperator):
             model=name,
             model_version=version,
             detail="",
-            reasons=self._reason_changes(name, scope_key, version),
+            reasons=self.reasons.changes(name, scope_key, version),
         )
         return AlertRecord(alert, joined.origin)
 

@@ -192,7 +192,7 @@ class PredictionOperator(RecordOperator):
         self._models.mark_trained(_ALL)
         reasons: list[_Reasons] = []
         note = self._noting(models, reasons)
-        note_test = learning.noting_reasons(_ALL, models)
+        note_test = learning.reasons.noting(_ALL, models)
         steps, raised = models.follow(run.steps, self._note_failure, note, note_test)
         if steps < len(run.steps):
             run = run.first(steps)

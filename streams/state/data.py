@@ -18,6 +18,9 @@ from msgspec.msgpack import Ext
 
 from millrace.models.candidates.evaluation import Prequential
 from millrace.models.candidates.model_set import ModelSet
+from millrace.models.certainty.coverage import Coverage
+from millrace.models.certainty.pi import ProportionalIntegral
+from millrace.models.certainty.sf_ogd import ScaleFreeDescent
 from millrace.models.features.window import Window
 from millrace.models.monitoring.drift_monitor import DriftMonitor
 from millrace.models.reasons.shares import ReasonShares
@@ -27,11 +30,14 @@ from millrace.streams.operators.waiting_labels import Early
 from millrace.streams.state.sealing import seal
 
 FORMS: Mapping[str, type[Saved]] = {
+    "coverage": Coverage,
     "drift_monitor": DriftMonitor,
     "early": Early,
     "models": ModelSet,
+    "pi": ProportionalIntegral,
     "prequential": Prequential,
     "reason_shares": ReasonShares,
+    "sf_ogd": ScaleFreeDescent,
     "window": Window,
 }
 """Name to the class of the objects that are saved as fields under it."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from millrace.models.pipeline.definition import Pipeline
 from millrace.schemas import BrokerError, RecordError, SettingsError
-from millrace.schemas.records import Prediction, PublishedReasons
+from millrace.schemas.records import Prediction, PublishedCertainty, PublishedReasons
 from millrace.streams.kafka.admin import count_partitions, partition_counts
 from millrace.streams.kafka.protocols import Clients
 from millrace.streams.kafka.reading import read_to_end, watermarks
@@ -32,7 +32,9 @@ from millrace.streams.topology.names import full_name
 from millrace.streams.topology.task import Task
 from millrace.streams.topology.topics import topic_prefix
 
-COMPARED = ("value", "probabilities", "features", "model", "model_version", "reasons")
+COMPARED = (
+    *("value", "probabilities", "features", "model", "model_version", "reasons", "certainty"),
+)
 
 Progress = Callable[[str, int, int], object]
 """Called with what is read, how many records of it so far, and how many there are at most."""
@@ -68,6 +70,7 @@ class Reproduction:
             **self.again,
             "probabilities": _as_doubles(self.again["probabilities"]),
             "reasons": _as_written(self.again["reasons"]),
+            "certainty": _certainty_as_written(self.again["certainty"]),
         }
         return {
             name: (published[name], again[name])
@@ -194,6 +197,13 @@ def _as_written(reasons: PublishedReasons | None) -> PublishedReasons | None:
     written["base"], written["rest"] = float(reasons["base"]), float(reasons["rest"])
     written["contributions"] = _as_doubles(reasons["contributions"])
     return written
+
+
+def _certainty_as_written(certainty: PublishedCertainty | None) -> PublishedCertainty | None:
+    """Return a certainty as it is written: probabilities may be int, as elsewhere."""
+    if certainty is None:
+        return None
+    return {**certainty, "classes": _as_doubles(certainty["classes"])}
 
 
 def _identical(one: object, other: object) -> bool:

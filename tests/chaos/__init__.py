@@ -7,8 +7,8 @@ and the saved state hold must be what that fold gives: a model is a fold of its 
 
 `pipeline` is what runs, `versions` what it is changed to, `load` what is produced, `commander` who
 sends commands and deploys, `fleet` the workers, `watch` what a consumer sees meanwhile, `faults`
-what goes wrong. `checks` and `audited` compare, with `fold`, `lifecycle`, `trail`, `likeness` and
-`topics` to help them; `runner` joins them, and `python -m tests.chaos` runs it. `broken` holds
-workers that are wrong on purpose, to show that the checks see it; `hesitant` has some that wait
-before they commit, so that a kill hits there.
+what goes wrong. `checks`, `audited` and `covered` compare, with `fold`, `lifecycle`, `trail`,
+`likeness` and `topics` to help them; `runner` joins them, and `python -m tests.chaos` runs it.
+`broken` holds workers that are wrong on purpose, to show that the checks see it; `hesitant` has
+some that wait before they commit, so that a kill hits there.
 """

@@ -34,6 +34,7 @@ from millrace.streams.topology.live_task import Definition
 from millrace.streams.topology.names import full_name, short_name
 from millrace.streams.topology.task import Task
 from tests.chaos.audited import AuditChecker
+from tests.chaos.covered import CertaintyBook
 from tests.chaos.findings import Findings
 from tests.chaos.fold import Folded, fold_partition, unstamped
 from tests.chaos.lifecycle import Fates, LabelBook
@@ -45,6 +46,7 @@ from tests.chaos.trail import is_by_rule
 _FOLDED = (*("features", "predictions", "outcomes", "evaluations", "alerts", "rejects", "audit"),)
 _TOPICS = ("commands", "clean", *_FOLDED)
 _WRITERS_OF_ALERTS = {
+    "coverage": "prediction",
     "loss": "learning",
     "cut": "feature",
     "invalid": "prediction",
@@ -102,6 +104,7 @@ class Checker:
         add("commands by the rule", self._asked_by_rule(folded[0]))
         add("commands that come into the log", self._accepted(folded[0]))
         add("fate of every label", self._labels())
+        self._check_certainty()
         add("saved state equals the fold's", self._state_equals(folded))
         add("version, metrics, digest", self._models_equal(folded))
         trail = AuditChecker(self._pipeline, self._settings, self._logs, self._codec)
@@ -257,6 +260,18 @@ class Checker:
         topic = self._read_from(rejected)
         origin = Origin(topic, 0, 0, 0, rejected["key"], rejected["value"])
         return self._codec.decode(origin).value["event_id"], rejected["reason"]
+
+    def _check_certainty(self) -> None:
+        """Sets, reasons and coverage agree with published probabilities and labels."""
+        for partition, predictions in enumerate(self._predictions()):
+            outcomes, evaluations = (
+                [
+                    _plain(each.value() or b"", topic)
+                    for each in self._by_partition[topic][partition]
+                ]
+                for topic in ("outcomes", "evaluations")
+            )
+            CertaintyBook(predictions, outcomes, evaluations).check(self.findings)
 
     def _state_equals(self, folded: list[Folded]) -> Iterator[str]:
         for agent in (*parse_chain(self._settings.chain)[1:], *AGENTS_BESIDE):

@@ -8,6 +8,7 @@ learned, and which come to another end.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,6 +49,58 @@ class Fates:
         )
 
 
+class EventClock:
+    """The time that eight events have reached, by the rules in `streams.operators.watermark`.
+
+    After a long outage, events come far out of order: those of one topic before those of another.
+
+    Parameters
+    ----------
+    reach_ms
+        How far an event may be ahead of the others, or behind them, to count at once.
+    """
+
+    def __init__(self, reach_ms: int) -> None:
+        self._reach_ms = reach_ms
+        self._needed = 8
+        self._begin(())
+
+    @property
+    def time_ms(self) -> int | None:
+        """What eight events have reached; None before there are eight."""
+        return self._newest_ms[0] if len(self._newest_ms) == 8 else None
+
+    def take(self, time_ms: int) -> None:
+        """Enter the next event."""
+        newest_ms = self._newest_ms
+        if len(newest_ms) == 8 and time_ms > newest_ms[-1] + self._reach_ms:
+            self._ahead_ms = sorted([*self._ahead_ms, time_ms])
+            self._newest_ms = [*newest_ms[1:], newest_ms[-1]]
+            if len(self._ahead_ms) >= self._needed:
+                self._begin(self._ahead_ms[-8:])
+        elif len(newest_ms) == 8 and time_ms < newest_ms[0] - self._reach_ms:
+            self._behind_ms = [*self._behind_ms, time_ms][-8:]
+            self._trust -= 1
+            if not self._trust:
+                self._needed = min(2 * self._needed, 64)
+                self._begin(sorted(self._behind_ms))
+        else:
+            self._newest_ms = sorted([*newest_ms, time_ms])[-8:]
+            if len(newest_ms) == 8:
+                self._trust = min(self._trust + 1, 64)
+                self._ahead_ms = self._ahead_ms[:-1]
+
+    def pass_time(self, elapsed_ms: int) -> int | None:
+        """Enter time without events; return the oldest time that is known, None where none is."""
+        for times_ms in (self._newest_ms, self._ahead_ms, self._behind_ms):
+            times_ms[:] = [each + elapsed_ms for each in times_ms]
+        return self._newest_ms[0] if self._newest_ms else None
+
+    def _begin(self, newest_ms: Sequence[int]) -> None:
+        self._newest_ms, self._ahead_ms, self._behind_ms = [*newest_ms], list[int](), list[int]()
+        self._trust = 8
+
+
 class LabelBook:
     """Keeps the account of one partition.
 
@@ -68,7 +121,7 @@ class LabelBook:
         self._ttl_ms = ttl_ms
         self._waiting: dict[str, int] = {}
         self._known: set[str] = set()
-        self._newest_ms: list[int] = []  # at most eight: the first of them is the watermark
+        self._clock = EventClock(ttl_ms)
 
     def take_event(self, event_id: str, time_ms: int, label: Any) -> None:
         """Enter an event, with its label if it has one inside."""
@@ -113,21 +166,20 @@ class LabelBook:
 
     def pass_time(self, seconds: float) -> None:
         """Enter time that passed without events."""
-        if not self._newest_ms:
+        now_ms = self._clock.pass_time(round(1000 * seconds))
+        if now_ms is None:
             return
-        self._newest_ms = [each + round(1000 * seconds) for each in self._newest_ms]
-        now_ms = self._newest_ms[0]
         for event_id, (label, since_ms) in self.fates.held.items():
             self.fates.held[event_id] = label, now_ms if since_ms is None else since_ms
         self._end_what_is_before(now_ms - self._ttl_ms)
 
     @property
     def _watermark_ms(self) -> int | None:
-        return self._newest_ms[0] if len(self._newest_ms) == 8 else None
+        return self._clock.time_ms
 
     def _advance(self, time_ms: int) -> None:
         had_none = self._watermark_ms is None
-        self._newest_ms = sorted([*self._newest_ms, time_ms])[-8:]
+        self._clock.take(time_ms)
         if had_none:
             since_ms = self._watermark_ms
             self.fates.held = {e: (label, since_ms) for e, (label, _) in self.fates.held.items()}

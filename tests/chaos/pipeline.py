@@ -1,9 +1,9 @@
 """The pipeline under test: every kind of state that a pipeline can have, and little of each.
 
 Topics of others, rolling windows by key and by a field, a tree, a linear model and a seeded forest,
-a drift policy that replaces models, labels that wait, come early or come too late. One of the
-models can be slow. The first one is nearly always wrong, which is proven within seconds: so the
-pipeline's own rule promotes another wherever it serves.
+a drift policy that replaces models, labels that wait, come early or come too late, sets of classes
+and reasons. One of the models can be slow. The first one is nearly always wrong, which is proven
+within seconds: so the pipeline's own rule promotes another wherever it serves.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from river.forest import ARFClassifier
 from river.linear_model import LogisticRegression
 
 from millrace import (
+    Conformal,
     DriftSettings,
     LabelSource,
     Pipeline,
@@ -119,6 +120,8 @@ pipeline = Pipeline(
     drift=DriftSettings(policy="replace", cooldown=100, replacement_after=100),
     promotion=Promotion(min_labels=50, probation=200, wait=timedelta(seconds=6)),
     rolling_window=200,
+    reasons=3,
+    certainty=Conformal(coverage=0.8),
     largest_feature=LARGEST_AMOUNT,
     pending=Pending(limit=20_000, ttl=TTL),
     events=[Source(ROWS, envelope="debezium")],
@@ -134,5 +137,11 @@ pipeline = Pipeline(
     ],
 )
 
-keyed = replace(pipeline, scope=Scope.KEY, max_models=8)
-"""The same with a model for each account, of which a partition holds fewer than there are."""
+keyed = replace(
+    pipeline,
+    scope=Scope.KEY,
+    max_models=8,
+    certainty=Conformal(coverage=0.8, method="pi", abstain=True),
+)
+"""The same with a model and thresholds for each account, of which a partition holds fewer than
+there are; it abstains where a set is no answer."""

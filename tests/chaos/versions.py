@@ -20,12 +20,17 @@ from functools import partial
 from river.metrics import GeometricMean
 from river.tree import HoeffdingTreeClassifier
 
-from millrace import Candidate
+from millrace import Candidate, Conformal
 
 
 def changed(**parts):
     global {attribute}
     {attribute} = replace({attribute}, **parts)
+
+
+def certain(**parts):
+    before = {attribute}.certainty or Conformal()
+    changed(certainty=replace(before, **{{name: of(before) for name, of in parts.items()}}))
 """
 _CHANGES = {
     "candidate added": (
@@ -67,6 +72,15 @@ _CHANGES = {
     "drift policy changed": ("changed(drift=replace({attribute}.drift, cooldown=100 + {number}))"),
     "promotion changed": (
         "changed(promotion=replace({attribute}.promotion, min_labels=50 + {number}))"
+    ),
+    "reasons changed": "changed(reasons=3 + {number})",
+    "coverage changed": "certain(coverage=lambda _: 0.7 + 0.001 * {number})",
+    "thresholds moved otherwise": (
+        "certain(method=lambda it: 'pi' if it.method == 'sf_ogd' else 'sf_ogd')"
+    ),
+    "thresholds by key or not": "certain(by_key=lambda it: not it.by_key)",
+    "certainty removed or asked for": (
+        "changed(certainty=None if {attribute}.certainty else Conformal(coverage=0.8))"
     ),
     "field added": (
         "changed(earlier_schemas=[*{attribute}.earlier_schemas, SCHEMA])\n"

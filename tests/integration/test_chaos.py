@@ -62,7 +62,7 @@ def test_learns_exactly_once_whatever_happens(
     rounds: int,
     scope: str,
 ) -> None:
-    """After faults, commands and deploys, topics, models and audit are what a fold gives."""
+    """Topics, models, thresholds and audit are what a fold gives, whatever has happened."""
     plan = Plan(
         seed=seed,
         faults=rounds * len(kinds),
@@ -85,6 +85,11 @@ def test_learns_exactly_once_whatever_happens(
     assert sum(report.faults.values()) == rounds * len(kinds)
     assert report.findings.counts["labels learned"] > 500
     assert report.findings.counts["promote by the rule, accepted"] > 0
+    assert report.findings.counts["predictions with a set"] > 500
+    assert report.findings.counts["predictions with reasons"] > 0
+    assert report.findings.counts["blocks of which the coverage is known"] > 5
+    if scope == "key":
+        assert report.findings.counts["predictions without a value, as the set says"] > 0
     if "command" in kinds:
         assert report.findings.counts["commands refused"] > 2
 

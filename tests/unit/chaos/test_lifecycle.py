@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from tests.chaos.lifecycle import LabelBook
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from millrace.streams.operators.watermark import Watermark
+from tests.chaos.lifecycle import EventClock, LabelBook
 
 TTL_MS = 1_000
 
@@ -76,3 +80,18 @@ def test_time_passes_without_events() -> None:
     book.pass_time(TTL_MS / 1000)
     assert book.fates.rejected["nobody", "orphan_label"] == 1
     assert book.fates.is_complete
+
+
+@given(st.lists(st.tuples(st.sampled_from(["event", "tick"]), st.integers(-3_000, 3_000))))
+@example([("event", each) for each in (*[0] * 9, *[9_000] * 9, *[0] * 9, *[9_000] * 17, 9_000)])
+@example([("event", each) for each in (*[0] * 9, *[9_000] * 5, *[500] * 3, *[9_000] * 6, 1, 9_000)])
+def test_the_clock_is_that_of_the_watermark(steps: list[tuple[str, int]]) -> None:
+    """Also where events come far ahead of the others, or far behind."""
+    clock, watermark = EventClock(TTL_MS), Watermark(TTL_MS)
+    for what, time_ms in steps:
+        if what == "event":
+            clock.take(time_ms)
+            watermark.observe(time_ms)
+        else:
+            assert clock.pass_time(abs(time_ms)) == watermark.pass_time(abs(time_ms))
+        assert clock.time_ms == watermark.time_ms

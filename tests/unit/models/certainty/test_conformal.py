@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import FrozenInstanceError
 from typing import Any
 
+import numpy as np
 import pytest
 
 from millrace.models.certainty.conformal import Conformal, Method
@@ -28,6 +29,11 @@ def test_it_does_not_change() -> None:
 def test_coverage_is_a_share(coverage: float) -> None:
     """From 0.5 to 0.999, both included."""
     assert Conformal(coverage=coverage).coverage == coverage
+
+
+def test_coverage_is_a_plain_float() -> None:
+    """Whatever it was computed with: thresholds are made of it, and are saved."""
+    assert type(Conformal(coverage=np.float64(0.8)).coverage) is float
 
 
 @pytest.mark.parametrize(

@@ -65,3 +65,30 @@ def test_the_newest_blocks_are_as_few_as_have_a_thousand_labels() -> None:
     assert (found["labels"], found["share"]) == (1_650, 1_050 / 1_650)
     assert (found["newest_share"], found["mean_size"]) == (1.0, 2.0)
     assert [each["labels"] for each in shown.newest] == [100, 0, 950]
+
+
+def test_blocks_say_that_coverage_is_low_as_the_alert_does() -> None:
+    """Not before there are 1,000 labels; and then until it has nearly recovered."""
+    shown, found = CoverageByBlock(), []
+    for covered in (500, 300, 480, 431, 440, 447, 450):
+        shown.add(BlockCertainty(wanted=0.9, labels=500, covered=covered, size=500.0))
+        data = shown.as_data()
+        assert data is not None
+        found.append((data["newest_share"], data["is_low"]))
+    assert found == [
+        *((1.0, False), (0.8, True), (0.78, True), (0.911, False)),
+        *((0.871, True), (0.887, True), (0.897, False)),
+    ]
+
+
+def test_blocks_of_another_coverage_begin_anew() -> None:
+    """What was served for the former one says nothing of it."""
+    shown = CoverageByBlock()
+    for _ in range(10):
+        shown.add(BlockCertainty(wanted=0.8, labels=100, covered=60, size=100.0))
+    assert shown.is_low
+    shown.add(BlockCertainty(wanted=0.9, labels=50, covered=45, size=100.0))
+    found = shown.as_data()
+    assert found is not None
+    assert (found["labels"], found["share"], found["mean_size"]) == (50, 0.9, 2.0)
+    assert found["is_low"] is False

@@ -113,14 +113,15 @@ def test_a_set_is_that_of_split_conformal_prediction() -> None:
 def test_probabilities_that_are_none_are_in_no_set() -> None:
     """And a label that has such a one was missed by as much as can be."""
     shares = {"sky": nan, "path": -0.5, "grass": 1.5}
-    assert class_sets([shares], [0.9], is_binary=False) == [("grass",)]
+    assert class_sets([shares], [0.9], is_binary=False) == [{"grass": 1.5}]
     assert of_classes(["sky", "path", "grass"], [shares] * 3, is_binary=False) == [inf, 1.5, -0.5]
 
 
 def test_a_tie_is_inside() -> None:
     """A score that is the threshold is not above it."""
-    assert class_sets([{"sky": 0.5, "path": 0.5}], [0.5], is_binary=False) == [("sky", "path")]
-    assert class_sets([{"True": 0.5}], [0.5], is_binary=True) == [("True", "False")]
+    shares = {"sky": 0.5, "path": 0.5}
+    assert class_sets([shares], [0.5], is_binary=False) == [shares]
+    assert class_sets([{"True": 0.5}], [0.5], is_binary=True) == [{"True": 0.5, "False": 0.5}]
 
 
 def test_a_class_that_is_not_named_is_missed_by_any_threshold() -> None:

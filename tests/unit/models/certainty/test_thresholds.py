@@ -179,7 +179,7 @@ def test_late_labels_do_not_make_a_threshold_swing(kind: type[Threshold]) -> Non
     """1,000 events late, it stays near where it should be, once the first labels have come."""
     scores = normal(10_000)
     settled = [each for each in serve(kind(), scores, late=1_000)[2_000:] if each is not None]
-    assert 1.0 < min(settled) < 1.65 < max(settled) < 2.5
+    assert 0.9 < min(settled) < 1.65 < max(settled) < 2.5
 
 
 def test_the_published_gradient_swings_where_labels_are_late() -> None:
@@ -228,7 +228,7 @@ def test_a_step_of_sf_ogd(
         scale += 4.0 * 8.0 * gradient**2 / squares * (score - 4.0) / (score + 4.0)
     assert state.squares == pytest.approx(squares)
     assert state.scale == pytest.approx(scale)
-    assert state.threshold == pytest.approx(2.0 + 0.5 * scale * gradient / squares**0.5)
+    assert state.threshold == pytest.approx(2.0 + 0.75 * scale * gradient / squares**0.5)
 
 
 def test_what_was_missed_and_would_be_covered_changes_nothing() -> None:

@@ -15,6 +15,7 @@ PUBLISHED = {
     "model": "tree",
     "model_version": 1_050,
     "reasons": None,
+    "certainty": None,
 }
 
 

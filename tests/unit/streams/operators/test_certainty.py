@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
@@ -11,9 +12,10 @@ import pytest
 from river import base
 
 from millrace.models.certainty.conformal import Conformal
-from millrace.models.pipeline.definition import Pipeline
+from millrace.models.pipeline.definition import Pending, Pipeline
 from millrace.models.selection.promotion import Promotion
 from millrace.schemas import shipped
+from millrace.schemas.records import Predicted
 from millrace.streams.operators.certainty import Certainty
 from millrace.streams.operators.label_join import LabelJoin
 from millrace.streams.operators.learning import LearningOperator
@@ -273,7 +275,7 @@ def test_an_alert_where_it_is_clearly_less(
 def stubborn(self: Certainty, columns: dict[str, list[float | None]]) -> list[float | None]:
     """Serve the threshold that is right for normal errors of 1, whatever comes."""
     scores = columns[self.champion]
-    self._met += [(self.champion, each, 1.645) for each in scores]
+    self._met += [(self.champion, 0.9, each, 1.645) for each in scores]
     return [1.645 for _ in scores]
 
 
@@ -312,3 +314,134 @@ def test_a_deploy_goes_on_or_forgets(regression: Any, numbers: Any) -> None:
     assert last.certainty is None
     for name in ("certainty", "served", "coverage"):
         assert difference(entries_of(last.stores[name]), []) is None
+
+
+def test_a_block_wants_what_its_events_were_served_with(
+    regression: Any, numbers: Any, make_label: Make
+) -> None:
+    """Whatever is deployed before their labels come; nothing, where nothing was asked for."""
+    for before, then, wanted in (
+        (Conformal(coverage=0.8), Conformal(coverage=0.9), [0.8, 0.9]),
+        (Conformal(coverage=0.8), None, [0.8, None]),
+        (None, Conformal(coverage=0.9), [None, 0.9]),
+    ):
+        operator = operator_of(regression(certainty=before))
+        folded(operator, numbers(50, 100))
+        pipeline = regression(certainty=then)
+        join = LabelJoin(pipeline, LearningOperator(pipeline, ScopedModels(pipeline)), Counter())
+        join.inherit(operator._join, pipeline)
+        join.serve_by("mean", 1)
+        for record in numbers(100, 1_000, first=50):
+            predicted = {"mean": Predicted(value=0.0, probabilities={})}
+            join.add_event(record.value, predicted, record.origin, 0, 1.0)
+        for i in range(150):
+            label = make_label(f"e{i}", 0.5)
+            join.add_label(label.value, label.origin, 0)
+        _, _, evaluations = join.settle([], lambda *_: pytest.fail("the loss is a plain one"))
+        said = [each.value["certainty"] for each in evaluations]
+        assert [each and each["wanted"] for each in said] == wanted
+
+
+def test_another_coverage_is_counted_anew(regression: Any, numbers: Any, make_label: Make) -> None:
+    """Without the labels of events that were served for the former one."""
+    operator = operator_of(regression(certainty=Conformal(coverage=0.8)))
+    folded(operator, numbers(2_000, 100))
+    pipeline = regression(certainty=Conformal(coverage=0.99))
+    join = LabelJoin(pipeline, LearningOperator(pipeline, ScopedModels(pipeline)), Counter())
+    join.inherit(operator._join, pipeline)
+    join.serve_by("mean", 1)
+    assert join.certainty is not None
+    for record in numbers(50, 1_000, first=2_000)[:50]:
+        predicted = {"mean": Predicted(value=0.0, probabilities={})}
+        threshold = join.certainty.serve(record.value)
+        join.add_event(record.value, predicted, record.origin, 0, threshold)
+    for i in range(1_950, 2_050):
+        label = make_label(f"e{i}", 1e6)
+        join.add_label(label.value, label.origin, 0)
+    made, _, _ = join.settle([], lambda *_: pytest.fail("the loss is a plain one"))
+    alerts = [each.value["detector"] for _, each in made if each.topic == "alerts"]
+    assert "coverage" not in alerts
+    (counted,) = join.certainty.stores["coverage"].values()  # type: ignore[attr-defined]
+    assert (counted.labels, counted.covered) == (50, 0)
+
+
+def saved_after(operator: PredictionOperator, *pipelines: Pipeline) -> dict[str, dict[str, object]]:
+    """Let deploys follow one upon the other, without a save between them; return what is saved."""
+    before = operator._join
+    saved = {
+        name: {each.key: each.value for each in store.take_changes()}  # type: ignore[attr-defined]
+        for name, store in before.stores.items()
+    }
+    for pipeline in pipelines:
+        training = LearningOperator(pipeline, ScopedModels(pipeline))
+        join = LabelJoin(pipeline, training, operator.tally)
+        join.inherit(before, pipeline)
+        before = join
+    for name, store in before.stores.items():
+        for each in store.take_changes():  # type: ignore[attr-defined]
+            saved[name][each.key] = each.value
+    return {
+        name: {key: value for key, value in entries.items() if value is not None}
+        for name, entries in saved.items()
+    }
+
+
+def test_what_deploys_forget_is_forgotten_by_the_saved_state(regression: Any, numbers: Any) -> None:
+    """Whatever is deployed after a definition without certainty, before anything is saved."""
+    none = regression(certainty=None)
+    for then in (regression(), none):
+        operator = operator_of(regression())
+        folded(operator, numbers(500, 50))
+        saved = saved_after(operator, none, then)
+        assert [saved[name] for name in ("certainty", "served", "coverage")] == [{}, {}, {}]
+
+
+def test_another_method_is_saved(regression: Any, numbers: Any) -> None:
+    """So that what only the former one keeps is not there if it comes back."""
+    by_pi = regression(certainty=Conformal(method="pi"))
+    operator = operator_of(by_pi)
+    folded(operator, numbers(500, 0))
+    saved = saved_after(operator, regression(), by_pi)
+    assert saved["certainty"][""]["mean"].excess == 0.0  # type: ignore[index]
+
+
+def test_an_id_comes_again_that_is_not_remembered(
+    regression: Any, make_vector: Make, make_label: Make
+) -> None:
+    """It is another event; the former one has ended, and still follows one that waits."""
+    conformal, wait = Conformal(), Promotion(wait=timedelta(hours=1))
+    pending = Pending(limit=10, ttl=timedelta(days=1))
+    pipeline = regression(certainty=conformal, promotion=wait, pending=pending)
+    events = [make_vector(f"e{i}", i, label=float(i % 7), a=0.0, b=0.0) for i in range(3_000)]
+    again = make_vector("e0", 3_000, label=1.0, a=0.0, b=0.0)
+    records = [make_vector("first", 0, a=0.0, b=0.0), *events, again, make_label("first", 1.0)]
+    operator = operator_of(pipeline)
+    said = certainties(folded(operator, records))
+    assert len(said) == 3_002
+    assert {each["why_none"] for each in said} == {"no_label"}  # nothing could be learned so far
+    assert len(operator.stores["served"]) == 0
+    scores: list[float | None] = [1.0, *(float(i % 7) for i in range(3_000)), 1.0]
+    expected = conformal.threshold()
+    expected.learn(scores, [None] * len(scores), coverage=0.9)
+    (thresholds,) = operator.stores["certainty"].values()  # type: ignore[attr-defined]
+    assert thresholds == {"mean": expected}
+
+
+@pytest.mark.parametrize("delay", [0, 20])
+def test_whoever_comes_to_serve_has_a_threshold(
+    delay: int, make_pipeline: Make, make_vector: Make, make_label: Make
+) -> None:
+    """Of classes, too: it is moved by what a candidate predicts that does not serve."""
+    models = {"half": Half, "other": Half}
+    pipeline = make_pipeline("binary", models=models, certainty=Conformal())
+    operator = operator_of(pipeline)
+    rng, records = random.Random(6), list[Record]()
+    for i in range(300):
+        share, label = rng.random(), rng.random() < 0.5
+        inside = None if delay else label
+        records.append(make_vector(f"e{i}", i * 1_000, label=inside, a=share, b=0.0))
+        if i >= delay > 0:
+            records.append(make_label(f"e{i - delay}", label))
+    folded(operator, records, 50)
+    (thresholds,) = operator.stores["certainty"].values()  # type: ignore[attr-defined]
+    assert thresholds["other"].threshold == pytest.approx(thresholds["half"].threshold, abs=0.2)

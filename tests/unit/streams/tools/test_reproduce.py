@@ -23,6 +23,15 @@ REASONS = {
     "rest": 0.0,
     "why_none": "",
 }
+CERTAINTY = {
+    "coverage": 0.9,
+    "threshold": 0.5,
+    "lower": None,
+    "upper": None,
+    "classes": {"true": 1.0},
+    "why_none": "",
+    "abstained": "",
+}
 
 
 @pytest.fixture
@@ -64,6 +73,7 @@ def test_predictions_of_any_format_are_found(left_json):
         ("model", "other"),
         ("model_version", 51),
         ("reasons", REASONS),
+        ("certainty", CERTAINTY),
     ],
 )
 def test_every_difference_is_found(left, again, field, value):
@@ -87,7 +97,7 @@ def test_an_earlier_release_named_classes_otherwise(left, again):
 def test_probabilities_are_compared_as_they_are_written():
     """River answers 0 and not 0.0 where it is sure; a record has doubles."""
     published = {"value": False, "probabilities": {"false": 1.0, "true": 0.0}, "features": {}}
-    published |= {"model": "m", "model_version": 1, "reasons": None}
+    published |= {"model": "m", "model_version": 1, "reasons": None, "certainty": None}
     other = published | {"probabilities": {"false": 1.0, "true": 0}}
     assert Reproduction(published, other, "t", 0, 0, 1).differences == {}
     other = published | {"probabilities": {"false": 1.0, "true": 1e-300}}
@@ -97,7 +107,7 @@ def test_probabilities_are_compared_as_they_are_written():
 def test_the_order_of_a_map_is_no_difference():
     """Avro gives it none; a number that is equal but of another type is a difference."""
     published = {"value": True, "probabilities": {"a": 0.5, "b": 0.5}, "features": {"x": 1}}
-    published |= {"model": "m", "model_version": 1, "reasons": None}
+    published |= {"model": "m", "model_version": 1, "reasons": None, "certainty": None}
     other = published | {"probabilities": {"b": 0.5, "a": 0.5}}
     assert Reproduction(published, other, "t", 0, 0, 1).differences == {}
     other = published | {"features": {"x": 1.0}}
@@ -111,13 +121,24 @@ def test_the_order_of_a_map_is_no_difference():
 def test_reasons_are_compared_as_they_are_written():
     """A weight that has learned nothing is int 0 in memory; a record has doubles, in any order."""
     published = {"value": True, "probabilities": {}, "features": {}, "model": "m"}
-    published |= {"model_version": 1, "reasons": REASONS}
+    published |= {"model_version": 1, "reasons": REASONS, "certainty": None}
     in_memory = {"base": 0, "rest": 0, "contributions": {"loan": 0.5, "age": 1}}
     other = published | {"reasons": REASONS | in_memory}
     assert Reproduction(published, other, "t", 0, 0, 1).differences == {}
     for changed in ({"base": 1e-300}, {"of": 1}, {"contributions": {"age": 1.0, "loan": 0.6}}):
         other = published | {"reasons": REASONS | changed}
         assert [*Reproduction(published, other, "t", 0, 0, 1).differences] == ["reasons"]
+
+
+def test_certainty_is_compared_as_it_is_written():
+    """A probability of 1 may be int in memory; classes have no order, and all else counts."""
+    published = {"value": True, "probabilities": {}, "features": {}, "model": "m"}
+    published |= {"model_version": 1, "reasons": None, "certainty": CERTAINTY}
+    other = published | {"certainty": CERTAINTY | {"classes": {"true": 1}}}
+    assert Reproduction(published, other, "t", 0, 0, 1).differences == {}
+    for changed in ({"threshold": 0.6}, {"lower": 0.0}, {"classes": {}}, {"why_none": "no_label"}):
+        other = published | {"certainty": CERTAINTY | changed}
+        assert [*Reproduction(published, other, "t", 0, 0, 1).differences] == ["certainty"]
 
 
 def test_progress_is_reported(left, again):
