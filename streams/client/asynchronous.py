@@ -154,8 +154,8 @@ class AsyncClient:
                         reply = Reply(200, b"the server has ended the stream")
                         if (gap := following.opened()) is not None:
                             yield gap
-                        async for line in answer.aiter_lines():
-                            if (found := following.line(line)) is not None:
+                        async for part in answer.aiter_text():
+                            for found in following.text(part):
                                 yield found
             except httpx.TransportError as error:
                 reply = no_reply(error)

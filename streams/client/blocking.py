@@ -251,9 +251,8 @@ class Client:
                         reply = Reply(200, b"the server has ended the stream")
                         if (gap := following.opened()) is not None:
                             yield gap
-                        for line in answer.iter_lines():
-                            if (found := following.line(line)) is not None:
-                                yield found
+                        for part in answer.iter_text():
+                            yield from following.text(part)
             except httpx.TransportError as error:
                 reply = no_reply(error)
             time.sleep(following.ended(reply))

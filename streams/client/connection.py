@@ -22,10 +22,22 @@ def options(url: str, token: str | None) -> dict[str, Any]:
     Raises
     ------
     SettingsError
-        The address is none of HTTP.
+        The address is none of HTTP, or the token is none.
     """
     if not url.startswith(("http://", "https://")):
         raise SettingsError(f"url must begin with http:// or https://; got {url!r}")
+    try:
+        host, why = httpx.URL(url).host, "it has no host"
+    except httpx.InvalidURL as error:
+        host, why = "", str(error)
+    if not host:
+        raise SettingsError(f"url must be the address of a server; got {url!r}: {why}")
+    token = (token or "").strip()  # a file that has one ends with a line feed
+    if not all("!" <= each <= "~" for each in token):  # what an HTTP header takes
+        raise SettingsError(
+            "token must be what `millrace token` has printed; got one with a character that is not"
+            " ASCII, or with a space"
+        )
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     return {"base_url": url, "headers": headers, "limits": LIMITS}
 

@@ -8,7 +8,7 @@ Source: server-sent events, in WHATWG's HTML.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from millrace.streams.client.errors import ClientError, UnavailableError, error_of
@@ -69,15 +69,27 @@ class Following:
         self._patience, self._why = patience, ""
         self._after: dict[tuple[str, int], int] = {}
         self._fields: dict[str, str] = {}
+        self._begun = ""  # of a line whose end is still to come
 
     def opened(self) -> Gap | None:
         """Note that there is a connection; return where records may be missing since the last."""
-        why, self._why = self._why, ""
+        why, self._why, self._begun = self._why, "", ""
         self._fields.clear()
         self._patience.restart()
         return Gap(why, None, {**self._after}) if why else None
 
-    def line(self, text: str) -> Followed | Gap | None:
+    def text(self, part: str) -> Iterator[Followed | Gap]:
+        """Take some more of the stream; yield what is complete with it.
+
+        Lines end at a line feed alone: what else Python and httpx split lines at, such as U+2028,
+        may be in a record.
+        """
+        *lines, self._begun = (self._begun + part).split("\n")
+        for each in lines:
+            if (found := self._line(each.removesuffix("\r"))) is not None:
+                yield found
+
+    def _line(self, text: str) -> Followed | Gap | None:
         """Take a line; return what is complete with it."""
         if text:
             name, _, value = text.partition(":")
@@ -101,8 +113,9 @@ class Following:
         ClientError
             There will be none, or there was none for too long.
         """
-        is_end = reply.status == 200
-        error: ClientError = error_of(0 if is_end else reply.status, reply.document)
+        if reply.status == 200:  # the server has ended it
+            reply = reply._replace(status=0)
+        error: ClientError = error_of(reply.status, reply.document)
         if not isinstance(error, UnavailableError):
             raise error
         self._why = self._why or f"the connection ended: {error.detail}"

@@ -57,7 +57,10 @@ def get(path: str, params: Mapping[str, object], patience: Patience) -> Steps[Do
 
 def prediction(event_id: str, patience: Patience) -> Steps[Document]:
     """Ask for a prediction by the id of its event."""
-    return get(f"/v1/predictions/{quote(event_id, safe='')}", {}, patience)
+    quoted = quote(event_id, safe="")
+    if not event_id.strip("."):  # else httpx takes it for a way up
+        quoted = quoted.replace(".", "%2E")
+    return get(f"/v1/predictions/{quoted}", {}, patience)
 
 
 def records(topic: str, params: Mapping[str, object], patience: Patience) -> Steps[list[Document]]:

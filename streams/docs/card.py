@@ -17,6 +17,7 @@ from millrace.models.pipeline.tasks import Task
 from millrace.models.selection.contest import Standing
 from millrace.schemas import EventSchema
 from millrace.schemas.records import Alert, Audit, Fate, MetricValues, ReasonChange
+from millrace.streams.docs.facts import certainty_said, span
 from millrace.streams.docs.limits import limits
 from millrace.streams.docs.told import as_utc, points, share
 from millrace.streams.tools.card import Known
@@ -152,13 +153,12 @@ def _roles(description: Mapping[str, Any]) -> dict[str, list[str]]:
 
 def _facts(description: Mapping[str, Any]) -> dict[str, str]:
     pending, default = description["pending"], description.get("label_default")
-    waits = f"up to {pending['limit']:,} events wait for theirs, each for {pending['ttl']}"
+    waits = f"up to {pending['limit']:,} events wait for theirs, each for {span(pending['ttl'])}"
     if default:
-        waits = f"an event without one for {default['after']} gets {default['label']!r}"
+        waits = f"an event without one for {span(default['after'])} gets {default['label']!r}"
     drift, promotion = description["drift"], description.get("promotion")
     watched = ", ".join(each["name"].removeprefix("drift.") for each in drift["detectors"])
-    certainty = description.get("certainty")
-    said = "sets" if Task(description["task"]).is_classification else "intervals"
+    task, certainty = Task(description["task"]), description.get("certainty")
     return {
         "event id": _listed(description["event_id"]),
         "key": _listed(description["key"]) or "none",
@@ -175,7 +175,7 @@ def _facts(description: Mapping[str, Any]) -> dict[str, str]:
         "drift": f"watches {watched or 'nothing'}; policy {drift['policy']}",
         "promotion": promotion["policy"] if promotion else "by command alone",
         "reasons": f"{description['reasons']} a prediction" if description.get("reasons") else "",
-        "certainty": f"{said} that hold {certainty['coverage']:.1%} of labels" if certainty else "",
+        "certainty": certainty_said(task, certainty) if certainty else "",
     }
 
 

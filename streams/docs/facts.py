@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.record_parts import IdPart, id_parts
 from millrace.models.pipeline.sources import EventsAndLabels, LabelSource, TopicSource
+from millrace.models.pipeline.tasks import Task
 from millrace.streams.docs.wrapping import wrapping_of
 
 if TYPE_CHECKING:
@@ -29,10 +30,11 @@ def facts(pipeline: Pipeline) -> dict[str, str]:
     from millrace.models.candidates.baselines import baselines  # noqa: PLC0415 - River: 1 s
 
     champion, *challengers = pipeline.models
+    sure = pipeline.certainty
     field = "the field " if isinstance(pipeline.key, str) else ""
     key = f", by {field}{pipeline.key}" if pipeline.key else ""
     learning = ", learns without labels" if pipeline.learns_without_labels else ""
-    return {
+    found = {
         "task": f"{pipeline.task}{learning}",
         "champion": f"{champion}, whose predictions are published",
         "challengers": ", ".join(challengers) or "none",
@@ -41,7 +43,24 @@ def facts(pipeline: Pipeline) -> dict[str, str]:
         "scope": f"{pipeline.scope}{key}",
         "drift": _drift(pipeline),
         "labels": _labels(pipeline),
+        "reasons": f"{pipeline.reasons} a prediction" if pipeline.reasons else "",
+        "certainty": "" if sure is None else certainty_said(Task(pipeline.task), vars(sure)),
     }
+    return {name: said for name, said in found.items() if said}
+
+
+def certainty_said(task: Task, certainty: Mapping[str, Any]) -> str:
+    """Return what the parameters of certainty mean.
+
+    Examples
+    --------
+    >>> certainty_said(Task.REGRESSION, {"coverage": 0.999, "by_key": True})
+    'intervals that hold 99.9% of labels, with a threshold for each key'
+    """
+    said = "sets of classes" if task.is_classification else "intervals"
+    by_key = ", with a threshold for each key" if certainty.get("by_key") else ""
+    abstains = "; without one class alone, no value" if certainty.get("abstain") else ""
+    return f"{said} that hold {100 * certainty['coverage']:.4g}% of labels{by_key}{abstains}"
 
 
 def roles_of(read: Pipeline | LabelSource) -> dict[IdPart, str]:
@@ -119,13 +138,13 @@ def _labels(pipeline: Pipeline) -> str:
     return f"up to {pending.limit:,} events wait for theirs, each for {span(wait)}{then}"
 
 
-def span(time: timedelta) -> str:
-    """Return a time span as people write it.
+def span(time: timedelta | str) -> str:
+    """Return a time span, or the text of one, as people write it.
 
     Examples
     --------
-    >>> span(timedelta(days=7)), span(timedelta(hours=1))
-    ('7 days', '1:00:00')
+    >>> span(timedelta(days=7)), span(timedelta(hours=1)), span("30 days, 0:00:00")
+    ('7 days', '1:00:00', '30 days')
     """
     return str(time).removesuffix(", 0:00:00")
 

@@ -42,12 +42,14 @@ def points(evidence: Evidence) -> str:
 
 
 def share(part: int, whole: int) -> str:
-    """Return a part of a whole in percent.
+    """Return a part of a whole in percent: 100 is all of it, and 0 nothing.
 
     Examples
     --------
-    >>> share(1, 3), share(3, 3), share(1, 10_000)
-    ('33 %', '100 %', '0.01 %')
+    >>> share(1, 3), share(3, 3), share(1, 10_000), share(1_384, 1_385)
+    ('33 %', '100 %', '0.01 %', '99.928 %')
     """
     percent = 100 * part / whole
+    if percent > 99 and part < whole:
+        return f"{100 - float(f'{100 - percent:.2g}'):.12g} %"
     return f"{percent:.0f} %" if percent >= 1 or not part else f"{percent:.2g} %"

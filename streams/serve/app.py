@@ -14,6 +14,7 @@ import structlog
 from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
@@ -67,6 +68,14 @@ Limit = Annotated[int, Query(ge=1, le=MOST_LISTED, description="How many, the ne
 _to_ask = [Depends(_may(Right.ASK))]
 _to_read = [Depends(_may(Right.READ))]
 
+
+class _AnyText(StringConvertor):
+    """The rest of an address, whatever is in it: ids may have slashes, and line feeds."""
+
+    regex = r"(?s:.*)"
+
+
+register_url_convertor("any_text", _AnyText())
 router = APIRouter(prefix="/v1", responses=_ALWAYS)
 
 
@@ -130,7 +139,7 @@ async def post_labels(request: Request, caller: Sender, service: Asked) -> Respo
 
 
 @router.get(
-    "/predictions/{event_id:path}",
+    "/predictions/{event_id:any_text}",
     dependencies=_to_ask,
     response_class=Response,
     responses={
@@ -223,9 +232,16 @@ async def get_alerts(service: Asked, limit: Limit = 100) -> Response:
     dependencies=_to_read,
     responses={200: openapi.json_of(openapi.records_of("rejects"), "Rejects.")},
 )
-async def get_rejects(service: Asked, limit: Limit = 100) -> Response:
+async def get_rejects(
+    service: Asked,
+    limit: Limit = 100,
+    values: Annotated[bool, Query(description="Without them, each `value` is null.")] = True,
+) -> Response:
     """Return the newest records that could not be used, and why. Bytes are in base64."""
-    return _newest(service, "rejects", limit)
+    if values:
+        return _newest(service, "rejects", limit)
+    found = service.knowledge.newest("rejects", limit)
+    return _json({"records": [{**each, "value": None} for each in found]})
 
 
 @router.get(

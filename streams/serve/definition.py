@@ -13,11 +13,13 @@ from functools import cached_property
 from typing import Any, NamedTuple, Self
 
 from millrace.models.pipeline.definition import Scope
+from millrace.models.pipeline.labels import Labels
 from millrace.models.pipeline.record_parts import Attribute, EventId, Part, id_parts, joined_id
+from millrace.models.pipeline.tasks import Task
 from millrace.models.user_code import told
 from millrace.schemas import EventSchema, RecordError, RejectReason
 from millrace.schemas.paths import at
-from millrace.schemas.records import Fields
+from millrace.schemas.records import Fields, LabelValue
 from millrace.streams.operators.routing import input_partition, routing_key
 from millrace.streams.sources.confluent import no_registry
 from millrace.streams.sources.decoder import InputDecoder
@@ -56,6 +58,11 @@ class ServedDefinition:
         The digest of its bundle and, after `?`, what was set since.
     task
         `binary`, `multiclass`, `regression` or `anomaly`.
+    allowed_labels
+        What a label may be.
+    sources
+        Topics of others that are read, as the definition calls them, to what they hold: `events`,
+        `labels` or both.
     """
 
     reference: str
@@ -69,6 +76,8 @@ class ServedDefinition:
     numbers_as_text: Sequence[str]
     allow_non_finite: Sequence[str]
     max_id_bytes: int
+    allowed_labels: Labels
+    sources: Mapping[str, Sequence[str]]
 
     @classmethod
     def of(cls, description: Mapping[str, Any], reference: str) -> Self:
@@ -84,6 +93,8 @@ class ServedDefinition:
             key=None if key is None else _part(key, schema),
             event_time=None if time is None else _part(time, schema),
             scope=Scope(description["scope"]),
+            allowed_labels=Labels(Task(said["task"]), schema, description["classes"]),
+            sources=_sources(description),
             **said,
         )
 
@@ -134,6 +145,15 @@ def _part(said: str, schema: EventSchema) -> Part:
     return said if said in schema else Attribute(said)
 
 
+def _sources(description: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the topics of others that a description names."""
+    found: dict[str, list[str]] = {}
+    for kind in ("events", "labels"):
+        for each in description.get(kind) or ():
+            found.setdefault(each["topic"], []).append(kind)
+    return found
+
+
 class InputReader:
     """Reads what is sent as `ingest` will, so that what it would reject at once is refused.
 
@@ -163,7 +183,10 @@ class InputReader:
         self._check_finite(fields)
         event_id = joined_id(identity(at(fields, each), f"field {each!r}") for each in self._parts)
         key = None if self._key is None else key_of(at(fields, self._key))
-        self._check_size(event_id=event_id, key=key)
+        label = None if definition.label is None else at(fields, definition.label)
+        if label is not None:
+            label = self._label_inside(label)
+        self._check_size(event_id=event_id, key=key, label=label)
         return Input(event_id, routing_key(definition, event_id, key), value)
 
     def label(self, value: bytes) -> Input:
@@ -177,8 +200,17 @@ class InputReader:
         definition, fields = self._definition, self._fields("labels", value)
         event_id = definition.texts.event_id(identity(fields["event_id"], "field 'event_id'"))
         key = definition.texts.key(key_of(fields["key"]))
-        self._check_size(event_id=event_id, key=key)
+        label = definition.allowed_labels.learnable(fields["label"])
+        self._check_size(event_id=event_id, key=key, label=label)
         return Input(event_id, routing_key(definition, event_id, key), value)
+
+    def _label_inside(self, label: Any) -> LabelValue:
+        """Return the label in an event; an error names its field."""
+        try:
+            return self._definition.allowed_labels.learnable(label)
+        except RecordError as error:
+            detail = f"field {self._definition.label!r}: {error.detail}"
+            raise RecordError(error.reason, detail) from None
 
     def _check_finite(self, fields: Fields) -> None:
         for name in self._decoder.finite:
@@ -187,10 +219,10 @@ class InputReader:
                 detail = f"field {name!r} must be a finite number; got {value}"
                 raise RecordError(RejectReason.NOT_FINITE, detail)
 
-    def _check_size(self, **texts: str | None) -> None:
+    def _check_size(self, **texts: LabelValue | None) -> None:
         most = self._definition.max_id_bytes
         for name, text in texts.items():
-            if text is not None and (size := len(text.encode())) > most:
+            if isinstance(text, str) and (size := len(text.encode())) > most:
                 detail = f"the {name} must have at most {most} bytes (max_id_bytes); got {size}"
                 raise RecordError(RejectReason.OVERSIZED, detail)
 

@@ -1,8 +1,9 @@
 """How much flows through a pipeline, and where it waits: offsets on the broker, sampled.
 
 The agents are found by their topics of state, and how far they are by the offsets that their
-groups have committed. What went through topics before this process began is asked of the broker
-by time. How far groups were then, nobody knows: lag begins with this process.
+groups have committed. Which topics of others `ingest` reads, the definition says. What went through
+topics before this process began is asked of the broker by time. How far groups were then, nobody
+knows: lag begins with this process.
 
 Rates are differences of offsets: markers of transactions count, too, in the topics that workers
 write.
@@ -11,9 +12,9 @@ write.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from threading import Event, Thread
 from typing import Any
@@ -31,7 +32,8 @@ from millrace.streams.operators.registry import BESIDE
 from millrace.streams.serve.running import of_one_chain, specs_of
 from millrace.streams.serve.samples import Offsets, Samples
 from millrace.streams.topology.chain import AgentSpec
-from millrace.streams.topology.topics import TOPICS
+from millrace.streams.topology.names import full_name, short_name
+from millrace.streams.topology.topics import TOPICS, Use
 
 SAMPLE_SECONDS = 2.0
 """How often offsets are asked for."""
@@ -71,6 +73,9 @@ class Flow:
         Of the pipeline's topics.
     clock
         Seconds since the Unix epoch.
+    sources
+        Topics of others that are read now, by their full names, to what they hold: `events`,
+        `labels` or both.
 
     Attributes
     ----------
@@ -79,9 +84,15 @@ class Flow:
     """
 
     def __init__(
-        self, clients: Clients, prefix: str, clock: Callable[[], float] = time.time
+        self,
+        clients: Clients,
+        prefix: str,
+        clock: Callable[[], float] = time.time,
+        sources: Callable[[], Mapping[str, Sequence[str]]] = dict,
     ) -> None:
         self._clients, self._prefix, self._clock = clients, prefix, clock
+        self._named_sources = sources
+        self._sources: dict[str, Sequence[str]] = {}  # by short names: those that the broker has
         self._agents: dict[str, _Agent] = {}
         self._places: list[Place] = []
         self._samples = Samples()
@@ -129,18 +140,26 @@ class Flow:
             The broker does not answer.
         """
         counts = partition_counts(self._clients)
-        own = {
-            name.removeprefix(self._prefix): count
-            for name, count in counts.items()
-            if name.startswith(self._prefix)
+        there = {short_name(self._prefix, name): count for name, count in counts.items()}
+        self._sources = {
+            name: holds
+            for topic, holds in self._named_sources().items()
+            if (name := short_name(self._prefix, topic)) in there and name not in TOPICS
         }
-        names = [each for each in TOPICS if each in own and not TOPICS[each].is_compacted]
-        self._places = [(self._prefix + each, p) for each in names for p in range(own[each])]
+        names = [each for each in TOPICS if each in there and not TOPICS[each].is_compacted]
+        self._places = [
+            (self._full(each), partition)
+            for each in (*self._sources, *names)
+            for partition in range(there[each])
+        ]
         if self._reader is None:
             self._reader = self._clients.reader(f"{self._prefix}events")
-        states = [each.removeprefix(_STATE) for each in own if each.startswith(_STATE)]
-        for spec in specs_of(states):
-            if spec.name not in self._agents:
+        states = [each.removeprefix(_STATE) for each in there if each.startswith(_STATE)]
+        for each in specs_of(states):
+            spec = replace(each, sources=frozenset(self._sources)) if "ingest" in each else each
+            if spec.name in self._agents:
+                self._agents[spec.name].spec = spec  # another definition may have other sources
+            else:
                 consumer = self._clients.consumer(f"{self._prefix}{spec.name}", {})
                 self._agents[spec.name] = _Agent(spec, consumer)
         if not self._samples.ends.newest:
@@ -175,6 +194,13 @@ class Flow:
         """Return how many records a second have come to a topic lately; None if not known."""
         return self._samples.rate(topic)
 
+    def rate_of(self, kind: str) -> float | None:
+        """Return how many `events` or `labels` a second have come, from whichever topics."""
+        from_others = [each for each, holds in self._sources.items() if kind in holds]
+        rates = [self.rate(each) for each in (kind, *from_others)]
+        known = [each for each in rates if each is not None]
+        return round(sum(known), 2) if known else None
+
     def lag(self) -> dict[str, Any]:
         """Return how many records wait for predictions, and for how many seconds the oldest.
 
@@ -194,7 +220,7 @@ class Flow:
         for agent in self._running():
             committed = agent.committed  # the thread puts another one in its place
             waiting = self._waiting(committed, ends.newest)
-            seconds = (ends.seconds_since(place, committed[place]) for place in waiting)
+            seconds = {place: ends.seconds_since(place, committed[place]) for place in waiting}
             spec = agent.spec
             found.append(
                 {
@@ -203,7 +229,8 @@ class Flow:
                     "reads": sorted(spec.reads),
                     "writes": sorted(spec.writes - spec.links),
                     "lag_records": sum(waiting.values()),
-                    "lag_seconds": round(max(seconds, default=0.0), 2),
+                    "lag_seconds": round(max(seconds.values(), default=0.0), 2),
+                    "lag_by_topic": self._by_topic(spec, waiting, seconds),
                     "is_in_path": not {*spec.operators} <= {*BESIDE, "drift"},
                 }
             )
@@ -212,7 +239,8 @@ class Flow:
     def to_json(self) -> dict[str, Any]:
         """Return all of it as data."""
         samples, agents = self._samples.shown(MOST_SHOWN), self.agents()
-        topics = [each for each in TOPICS if (self._prefix + each, 0) in {*self._places}]
+        here = {*self._places}
+        topics = [each for each in (*self._sources, *TOPICS) if (self._full(each), 0) in here]
         steps = [*pairwise(samples)]
         return {
             "problem": self.problem,
@@ -220,9 +248,11 @@ class Flow:
             "topics": [
                 {
                     "name": each,
-                    "use": TOPICS[each].use.value,
-                    "holds": TOPICS[each].holds,
-                    "partitions": sum(place[0] == self._prefix + each for place in self._places),
+                    "topic": self._full(each),
+                    "is_source": each in self._sources,
+                    "use": (Use.INPUT if each in self._sources else TOPICS[each].use).value,
+                    "holds": self._holds(each),
+                    "partitions": sum(place[0] == self._full(each) for place in self._places),
                     "per_second": self.rate(each),
                     "end": samples[-1].totals.get(each) if samples else None,
                 }
@@ -237,6 +267,29 @@ class Flow:
                 for agent in agents
             },
         }
+
+    def _full(self, topic: str) -> str:
+        return full_name(self._prefix, topic)
+
+    def _holds(self, topic: str) -> str:
+        """Return what is in a topic, for people."""
+        if topic in self._sources:
+            what = " and ".join(self._sources[topic]).capitalize()
+            return f"{what}, where others write them."
+        return TOPICS[topic].holds
+
+    def _by_topic(
+        self, spec: AgentSpec, waiting: Mapping[Place, int], seconds: Mapping[Place, float]
+    ) -> dict[str, dict[str, float]]:
+        """Return what waits in each topic that an agent reads."""
+        found = {}
+        for each in sorted(spec.reads):
+            places = [place for place in waiting if place[0] == self._full(each)]
+            found[each] = {
+                "records": sum(waiting[place] for place in places),
+                "seconds": round(max((seconds[place] for place in places), default=0.0), 2),
+            }
+        return found
 
     def _running(self) -> list[_Agent]:
         """Return the agents of the chain that is used."""
@@ -254,7 +307,7 @@ class Flow:
 
     def _ask(self, agent: _Agent) -> None:
         """Ask how far an agent is."""
-        wanted = {self._prefix + topic for topic in agent.spec.reads}
+        wanted = {self._full(topic) for topic in agent.spec.reads}
         places = [TopicPartition(*each) for each in self._places if each[0] in wanted]
         found = agent.consumer.committed(places, timeout=_TIMEOUT_SECONDS) if places else []
         agent.committed = {

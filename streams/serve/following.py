@@ -83,6 +83,7 @@ class Follower:
         self._is_started = False
         self._stopping = Event()
         self._thread = Thread(target=self._run, name="following", daemon=True)
+        self._refused = ""  # why the definition in force cannot be used
         self.problem = ""
 
     async def start(self) -> None:
@@ -123,7 +124,7 @@ class Follower:
         """Read until partitions were added, or this is to stop."""
         places, look = self._places(), Interval(_LOOK_SECONDS)
         with closing(TopicReader(self._clients, places)) as reader:
-            self.problem = ""
+            self.problem = self._refused
             while not self._stopping.is_set():
                 messages = reader.take(_POLL_SECONDS)
                 seen = [found for each in messages if (found := self._seen(each)) is not None]
@@ -188,7 +189,7 @@ class Follower:
         Raises
         ------
         BrokerError
-            None was deployed, or the topic cannot be read.
+            None was deployed, or the topic cannot be read: it is tried again.
         SnapshotError
             The first one cannot be used.
         """
@@ -200,16 +201,17 @@ class Follower:
             )
         if self._deployed == self._defined:
             return None
-        self._defined = self._deployed
+        found = None
         try:
             bundle = self._store.get(Reference.of(reference).digest)
-            return ServedDefinition.of(bundle.description, reference)
+            found, self._refused = ServedDefinition.of(bundle.description, reference), ""
         except MillraceError as error:
-            if not self._is_started:
+            if isinstance(error, BrokerError) or not self._is_started:
                 raise
-            self.problem = f"the definition in force cannot be used: {error}"
+            self._refused = f"the definition in force cannot be used: {error}"
             _log.error("going on with the definition before", reason=str(error))
-            return None
+        self._defined, self.problem = self._deployed, self._refused
+        return found
 
     def _hand_over(self, seen: Sequence[Seen], definition: ServedDefinition | None) -> None:
         async def take() -> None:

@@ -18,7 +18,10 @@ from millrace.schemas import RecordError, RejectReason
 MEDIA_TYPE = "application/problem+json"
 TYPE = "urn:millrace:problem:"
 
-_FIELD = re.compile(r"(?:field|must have) '([^']+)'|^(?:a )?(label|label_time_ms) must be")
+_FIELD = re.compile(
+    r"(?:field|must have) '([^']+)'"
+    r"|(?:^|, )(?:a )?(label|label_time_ms) must (?:be|have the type)"
+)
 _STATUS = {
     RejectReason.MALFORMED: HTTPStatus.BAD_REQUEST,
     RejectReason.EMPTY: HTTPStatus.BAD_REQUEST,

@@ -88,6 +88,7 @@ async def _serve(settings: Settings, access: Access, key: bytes, listening: sock
         command_key=settings.command_key.get_secret_value().encode(),
         outputs=read_outputs(settings),
         max_event_bytes=settings.max_event_bytes,
+        topic_names=settings.topics,
     )
     async with service.running():
         host, port = listening.getsockname()[:2]

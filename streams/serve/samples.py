@@ -9,6 +9,7 @@ from threading import Lock
 from typing import NamedTuple, TypeAlias
 
 from millrace.streams.kafka.protocols import Place
+from millrace.streams.topology.names import short_name
 
 MOST_SAMPLES = 1_860
 """Samples that are kept: an hour of one every two seconds, and an hour before by minutes."""
@@ -41,7 +42,8 @@ class Sample(NamedTuple):
 
     def rate_since(self, before: Sample, topic: str) -> float:
         """Return how many records a second have come to a topic since another sample."""
-        records = self.totals.get(topic, 0) - before.totals.get(topic, 0)
+        total = self.totals.get(topic, 0)
+        records = total - before.totals.get(topic, total)  # it was not looked at before
         return round(max(records, 0) / max(self.at - before.at, _LEAST_SECONDS), 2)
 
 
@@ -100,7 +102,7 @@ class Samples:
         """
         totals: Counter[str] = Counter()
         for (topic, _), end in ends.items():
-            totals[topic.removeprefix(prefix)] += end
+            totals[short_name(prefix, topic)] += end
         with self._lock:
             self._samples.append(Sample(at, totals, lags))
             self._ends.append((at, ends))
@@ -120,7 +122,8 @@ class Samples:
         if len(samples) < 2:
             return None
         *before, last = samples
-        recent = (each for each in before if each.at >= last.at - _RATE_SECONDS)
+        since = last.at - _RATE_SECONDS
+        recent = (each for each in before if each.at >= since and topic in each.totals)
         return last.rate_since(next(recent, before[-1]), topic)
 
     def shown(self, most: int) -> list[Sample]:

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -87,6 +88,8 @@ class Service:
         How what workers write is read.
     max_event_bytes
         Largest event or label.
+    topic_names
+        What topics of sources are called here, where that is not as in the definition.
 
     Attributes
     ----------
@@ -109,12 +112,13 @@ class Service:
         command_key: bytes = b"",
         outputs: Outputs | None = None,
         max_event_bytes: int,
+        topic_names: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         outputs = outputs or Outputs()
         self.name, self.max_event_bytes = name, max_event_bytes
         self._prefix, self._command_key = f"{name}.", command_key
         self.knowledge, self.waits, self.hub = Knowledge(outputs), Waits(), Hub()
-        self.watched = Watched(clients, name, state_key, self.knowledge)
+        self.watched = Watched(clients, name, state_key, self.knowledge, topic_names)
         self._sender, self._under_way = Sender(clients), UnderWay()
         self._follower = Follower(clients, self._prefix, state_key, outputs, self._take)
         self._reader: InputReader | None = None
@@ -219,7 +223,7 @@ class Service:
             check_form(request.command, request.arguments)
         except CommandError as error:
             status, kind = HTTPStatus.UNPROCESSABLE_ENTITY, "wrong_command"
-            fix = "See `millrace --help` for the commands and their arguments."
+            fix = "See the reference of commands in the documentation."
             raise ProblemError(status, kind, str(error), fix=fix) from None
         value, headers = written(request, self._command_key)
         delivery = self._sender.send(f"{self._prefix}commands", value, request.id, 0, headers)
@@ -398,7 +402,9 @@ def new_id() -> str:
 
 
 def _address(event_id: str) -> str:
-    return f"/v1/predictions/{quote(event_id, safe='')}"
+    """Return where a prediction is: of an id of dots, who asks would leave out what goes up."""
+    quoted = quote(event_id, safe="")
+    return f"/v1/predictions/{quoted if event_id.strip('.') else quoted.replace('.', '%2E')}"
 
 
 def _placed(wait: Wait) -> dict[str, Any]:

@@ -76,6 +76,8 @@ class Hub:
                 except TimeoutError:
                     yield ": nothing new\n\n"
                     continue
+                if not is_allowed():
+                    return
                 if listener.lost:
                     yield f'event: lost\ndata: {{"records": {listener.lost}}}\n\n'
                     listener.lost = 0

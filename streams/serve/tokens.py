@@ -179,6 +179,6 @@ def _stamp(path: Path) -> tuple[int, int, int]:
 def _unreadable(path: Path, error: OSError | ValueError) -> SettingsError:
     why = getattr(error, "strerror", None) or "it is not text"
     return SettingsError(
-        f"tokens must be a file that can be read and written; got {str(path)!r}: {why}."
+        f"tokens must be a file that can be read and written; got {str(path)!r} ({why})."
         " `millrace token` makes one"
     )

@@ -269,10 +269,15 @@ async def get_live(
     if viewers >= MOST_VIEWERS:
         raise unavailable("too_many_streams", f"{MOST_VIEWERS} streams are open", "Close one.")
 
+    access: Access = state.access
+
+    def is_allowed() -> bool:
+        return access.still_may(request, Right.READ)
+
     async def told() -> AsyncIterator[str]:
         state.viewers = getattr(state, "viewers", 0) + 1
         try:
-            async for each in _live(watched, service, has_predictions=predictions):
+            async for each in _live(watched, service, is_allowed, has_predictions=predictions):
                 yield each
         finally:
             state.viewers -= 1
@@ -281,10 +286,13 @@ async def get_live(
     return StreamingResponse(told(), media_type="text/event-stream", headers=headers)
 
 
-async def _live(watched: Watched, service: Service, *, has_predictions: bool) -> AsyncIterator[str]:
+async def _live(
+    watched: Watched, service: Service, is_allowed: Callable[[], bool], *, has_predictions: bool
+) -> AsyncIterator[str]:
+    """Yield what is new until the process stops, or until `is_allowed` says so."""
     known: Mapping[str, int] = {}
     quiet = 0.0
-    while not service.hub.is_closed:
+    while not service.hub.is_closed and is_allowed():
         now = {**watched.counts}
         if now != known or quiet >= 10:
             new = now.get("predictions", 0) - known.get("predictions", 0)

@@ -6,11 +6,14 @@ All of it follows from the topics, and is rebuilt from them at start.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, cast
 
 from millrace.models.candidates.baselines import baselines
 from millrace.models.candidates.incumbents import incumbent_of
+from millrace.models.certainty.coverage import NEWEST
+from millrace.models.pipeline.tasks import Task
 from millrace.schemas.records import RejectReason
 from millrace.streams.docs.meanings import meanings
 from millrace.streams.kafka.protocols import Clients
@@ -41,6 +44,8 @@ class Watched:
         Definitions are signed with it.
     knowledge
         The newest records.
+    topic_names
+        What topics of sources are called here, where that is not as in the definition.
 
     Attributes
     ----------
@@ -52,11 +57,18 @@ class Watched:
         Topic to how many of its records were read.
     """
 
-    def __init__(self, clients: Clients, name: str, state_key: bytes, knowledge: Knowledge) -> None:
+    def __init__(
+        self,
+        clients: Clients,
+        name: str,
+        state_key: bytes,
+        knowledge: Knowledge,
+        topic_names: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.name, self.prefix = name, f"{name}."
-        self.knowledge = knowledge
+        self.knowledge, self._topic_names = knowledge, topic_names
         self.curves, self.fates = Curves(), Fates()
-        self.flow = Flow(clients, self.prefix)
+        self.flow = Flow(clients, self.prefix, sources=self._sources)
         self.store = DefinitionStore(clients, self.prefix, state_key)
         self.counts: Counter[str] = Counter()
         self._reasons: dict[str, dict[str, Any]] = {}
@@ -151,6 +163,10 @@ class Watched:
         )
         lag, alerts = self.flow.lag(), self.alerts_of_a_day()
         parts = [said.sentence.rstrip("."), f"{alerts} alert{'' if alerts == 1 else 's'} in a day"]
+        coverage = None if followed is None else followed.coverage.as_data()
+        low = self._low_coverage(coverage)
+        if low:
+            parts.append(low)
         if lag["seconds"] is not None:
             parts.append(f"lag {lag['seconds']:.1f} s")
         deployed = self.knowledge.deployed
@@ -173,10 +189,12 @@ class Watched:
             "rejects": sum(each["count"] for each in self._reasons.values()),
             "waiting": self.fates.waiting,
             "lag": lag,
+            "coverage": coverage,
             "per_second": {
-                each: self.flow.rate(each) for each in ("events", "labels", "predictions")
+                **{each: self.flow.rate_of(each) for each in ("events", "labels")},
+                "predictions": self.flow.rate("predictions"),
             },
-            "attention": [*self._attention(problem, said, followed, lag)],
+            "attention": [*self._attention(problem, said, followed, lag, low)],
         }
 
     @property
@@ -185,8 +203,30 @@ class Watched:
         definition = self.knowledge.definition
         return [] if definition is None else [*baselines(definition.task)]
 
+    def _sources(self) -> dict[str, Sequence[str]]:
+        """Return the topics of others that are read, as they are called here."""
+        definition, names = self.knowledge.definition, self._topic_names
+        known = {} if definition is None else definition.sources
+        return {names.get(each, each): holds for each, holds in known.items()}
+
+    def _low_coverage(self, coverage: Mapping[str, Any] | None) -> str:
+        """Return in words that labels are inside too seldom; nothing where they are not."""
+        if coverage is None or not coverage["is_low"]:
+            return ""
+        definition = self.knowledge.definition
+        is_number = definition is not None and definition.task == Task.REGRESSION
+        return (
+            f"{coverage['newest_share']:.1%} of the newest {NEWEST:,} labels were inside their"
+            f" {'intervals' if is_number else 'sets'}, {coverage['wanted']:.1%} are wanted"
+        )
+
     def _attention(
-        self, problem: str, said: Verdict, followed: Followed | None, lag: Mapping[str, Any]
+        self,
+        problem: str,
+        said: Verdict,
+        followed: Followed | None,
+        lag: Mapping[str, Any],
+        low_coverage: str,
     ) -> list[dict[str, str]]:
         """Return what somebody should look at, the worst first."""
         found = []
@@ -205,16 +245,13 @@ class Watched:
             note("bad", f"{said.sentence}: it is not worth using as it is.", "models")
         if said.tone == "unsure":
             note("unsure", f"{said.sentence}.", "models")
+        if low_coverage:
+            note("bad", f"{low_coverage}.", "models")
         if self.is_paused:
             note("unsure", "Learning is paused: models stay as they are.", "models")
         if followed is not None:
-            for each in followed.promoter.contest.in_test():
-                if each.has_won and each.terms["policy"] != "auto":
-                    text = f"{each.name} {meaning(each, followed.promoter.failed)}"
-                    note("good", text, "models")
-            if followed.promoter.is_on_probation:
-                champion = followed.promoter.contest.champion
-                note("unsure", f"{champion} serves on probation.", "models")
+            for tone, text in _of_contest(followed):
+                note(tone, text, "models")
         if alerts := self.alerts_of_a_day():
             note("unsure", f"{alerts} alert{'' if alerts == 1 else 's'} in a day.", "alerts")
         if self._reasons:
@@ -242,3 +279,13 @@ class Watched:
         known["count"] += 1
         known["first_ms"] = min(known["first_ms"], time_ms)
         known["last_ms"] = max(known["last_ms"], time_ms)
+
+
+def _of_contest(followed: Followed) -> Iterator[tuple[str, str]]:
+    """Yield who has won and does not serve, and who serves on probation, in words."""
+    promoter = followed.promoter
+    for each in promoter.contest.in_test():
+        if each.has_won and each.terms["policy"] != "auto":
+            yield "good", f"{each.name} {meaning(each, promoter.failed)}"
+    if promoter.is_on_probation:
+        yield "unsure", f"{promoter.contest.champion} serves on probation."

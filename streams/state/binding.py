@@ -87,7 +87,7 @@ class Binding:
         if payload is None:
             raise OtherKeyError(
                 "its signature does not match this key. It was signed with another"
-                " MILLRACE_STATE_KEY: set that one; or it was copied or changed: delete it"
+                " MILLRACE_STATE_KEY, so set that one; or it was copied or changed, so delete it"
             )
         verified(payload, self._key)
         raise MisplacedError(

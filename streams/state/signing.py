@@ -68,7 +68,7 @@ def verified(data: bytes, key: bytes) -> bytes:
     if not any(_is_signed(data, body, each) for each in keys):
         raise OtherKeyError(
             "a snapshot's signature does not match this key. It was signed with another"
-            " MILLRACE_STATE_KEY: set that one; or it was changed: delete it"
+            " MILLRACE_STATE_KEY, so set that one; or it was changed, so delete it"
         )
     return body
 

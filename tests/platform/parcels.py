@@ -1,7 +1,7 @@
 """A pipeline with a bit of everything that the page shows, and what is sent to it.
 
-Twelve candidates, long ids, keys, reasons, labels with times, rejects of several kinds, and a rule
-that changes half-way.
+Twelve candidates, long ids, keys, reasons, certainty, labels with times, rejects of several kinds,
+and a rule that changes half-way.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from river import linear_model, preprocessing
 
-from millrace import DriftSettings, Pipeline, catalogue, fields
+from millrace import Conformal, DriftSettings, Pipeline, catalogue, fields
 
 START_MS = int(datetime(2026, 3, 2, tzinfo=UTC).timestamp() * 1000)
 STEP_MS = 60_000
@@ -60,6 +60,7 @@ pipeline = Pipeline(
         **{f"rate_{number}": rate(0.001 * 2**number) for number in range(8)},
     },
     reasons=3,
+    certainty=Conformal(coverage=0.9),
     drift=DriftSettings(policy="replace", inputs="adwin"),
 )
 

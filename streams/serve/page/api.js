@@ -61,11 +61,14 @@ class Live {
     return () => this.listeners.delete(callback);
   }
 
-  /** Be given predictions as they come; return what ends that. */
+  /** Be given predictions as they come, while the page can be seen; return what ends that. */
   take(callback) {
+    const show = () => this.restart();
     this.takers.add(callback);
     if (this.takers.size === 1) this.restart();
+    document.addEventListener("visibilitychange", show);
     return () => {
+      document.removeEventListener("visibilitychange", show);
       this.takers.delete(callback);
       if (!this.takers.size) this.restart();
     };
@@ -95,7 +98,7 @@ class Live {
 
   async run() {
     const controller = (this.controller = new AbortController());
-    const path = `/v1/live?predictions=${this.takers.size > 0}`;
+    const path = `/v1/live?predictions=${this.takers.size > 0 && !document.hidden}`;
     try {
       const options = { signal: controller.signal, headers: headers(), cache: "no-store" };
       const response = await fetch(path, options);

@@ -1,6 +1,7 @@
 // Where agents and topics are drawn: in layers, each node one behind those that it reads.
 
 const TOPIC = { width: 100, height: 44 };
+const SOURCE_WIDTH = 150; // others give longer names
 const AGENT = { width: 160, height: 44 };
 const GAP = { along: 34, across: 14 };
 const SIDE = new Set(["alerts", "audit", "rejects"]); // which any agent writes
@@ -13,8 +14,8 @@ export function laidOut(of, isDownward) {
   const topics = new Map(of.topics.map((each) => [each.name, each]));
   const used = new Set(of.agents.flatMap((each) => [...each.reads, ...each.writes]));
   const nodes = new Map();
-  const add = (kind, name, it, size) => nodes.set(`${kind} ${name}`, { key: `${kind} ${name}`, kind, label: name, of: it, ...size, layer: 0 });
-  for (const [name, it] of topics) if (used.has(name)) add("topic", name, it, TOPIC);
+  const add = (kind, name, it, size) => nodes.set(`${kind} ${name}`, { key: `${kind} ${name}`, kind, label: name.replace(/^@/, ""), of: it, ...size, layer: 0 });
+  for (const [name, it] of topics) if (used.has(name)) add("topic", name, it, it.is_source ? { ...TOPIC, width: SOURCE_WIDTH } : TOPIC);
   for (const each of of.agents) add("agent", each.name, each, AGENT);
   const links = [];
   const link = (from, to, isQuiet) => nodes.has(from) && nodes.has(to) && links.push({ from, to, isQuiet });

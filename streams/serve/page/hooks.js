@@ -3,7 +3,6 @@
 import { createContext, useContext, useEffect, useReducer, useRef, useState } from "./vendor/htm-preact.module.js";
 import { get, live } from "./api.js";
 
-const LEAST_MS = 1000;
 const RETRY_MS = 3000;
 
 /** Who asks: the answer of /v1/me. */
@@ -18,17 +17,20 @@ export function useLive() {
 }
 
 /**
- * What a path answers: asked for at first, again when there are more records of some topics, and
- * every so many seconds where that is said. What is known stays when the server does not answer.
+ * What a path answers: asked for at first, again when there are more records of some topics, though
+ * not more often than every `least` seconds, and every so many seconds where that is said. What is
+ * known stays when the server does not answer.
  */
-export function useLoaded(path, { topics = [], seconds = 0 } = {}) {
+export function useLoaded(path, { topics = [], seconds = 0, least = 1 } = {}) {
   const [state, setState] = useState({ data: null, problem: null, path: null });
   const reload = useRef(() => {});
+  const wanted = useRef(topics);
+  wanted.current = topics;
   useEffect(() => {
     if (!path) return undefined;
     const controller = new AbortController();
     let timer = 0, isAsking = false, isDue = false, isRefused = false, askedAt = 0, seen = "";
-    const mark = () => topics.map((each) => live.counts[each] || 0).join();
+    const mark = () => wanted.current.map((each) => live.counts[each] || 0).join();
     const plan = (ms) => {
       clearTimeout(timer);
       timer = setTimeout(ask, ms);
@@ -54,13 +56,13 @@ export function useLoaded(path, { topics = [], seconds = 0 } = {}) {
         if (problem.status === 0 || problem.status >= 500 || problem.status === 429) plan(RETRY_MS);
       }
       isAsking = false;
-      if (isDue) plan(LEAST_MS);
+      if (isDue) plan(1000 * least);
       else if (seconds && isWell) plan(1000 * seconds);
     };
     const look = () => {
-      if (topics.length && !isRefused && live.state === "live" && mark() !== seen) {
+      if (wanted.current.length && !isRefused && live.state === "live" && mark() !== seen) {
         seen = mark();
-        plan(Math.max(askedAt + LEAST_MS - Date.now(), 0));
+        plan(Math.max(askedAt + 1000 * least - Date.now(), 0));
       }
     };
     const show = () => !document.hidden && isDue && ask();

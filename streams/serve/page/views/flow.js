@@ -26,19 +26,35 @@ export default function Flow() {
   <//>`;
 }
 
+/** What a topic is called: without the pipeline's name, where it is the pipeline's. */
+const called = (name) => name.replace(/^@/, "");
+
+const pen = document.createElement("canvas").getContext("2d");
+const PADDING = 10;
+
+/** A name, without its middle where it does not go into a node. */
+function fitting({ label, kind, width }) {
+  pen.font = `${kind === "agent" ? 650 : 400} 13px ${getComputedStyle(document.body).fontFamily}`;
+  let shown = label;
+  for (let kept = label.length - 2; kept > 2 && pen.measureText(shown).width > width - PADDING; kept--) {
+    shown = `${label.slice(0, Math.ceil(kept / 2))}…${label.slice(-Math.floor(kept / 2))}`;
+  }
+  return shown;
+}
+
 const waits = (agent) =>
   agent.lag_records ? `${f.plural(agent.lag_records, "record")} wait, ${f.duration(agent.lag_seconds)}` : "nothing waits";
 
 function Graph({ of }) {
   const isNarrow = useMedia("(max-width: 1000px)");
   const { nodes, edges, width, height } = useMemo(() => laidOut(of, isNarrow), [of, isNarrow]);
-  const said = of.agents.map((each) => `${each.name} reads ${each.reads.join(", ")}, writes ${each.writes.join(", ")}; ${waits(each)}`);
+  const said = of.agents.map((each) => `${each.name} reads ${each.reads.map(called).join(", ")}, writes ${each.writes.join(", ")}; ${waits(each)}`);
   return html`<div class="graph">
     <svg viewBox=${`0 0 ${width} ${height}`} role="img" aria-label=${`The pipeline: ${said.join(". ")}.`}>
       ${edges.map((each) => html`<path key=${each.key} class=${`edge ${each.isQuiet ? "quiet" : ""}`} d=${each.path} />`)}
       ${nodes.map((each) => html`<g key=${each.key} class=${`${each.kind} ${each.kind === "agent" && each.of.lag_seconds > BEHIND_SECONDS ? "bad" : ""}`} transform=${`translate(${each.x} ${each.y})`}>
         <rect width=${each.width} height=${each.height} rx=${each.kind === "agent" ? 9 : 16} />
-        <text class=${each.kind === "agent" ? "strong" : ""} x=${each.width / 2} y="19" text-anchor="middle">${each.label}</text>
+        <text class=${each.kind === "agent" ? "strong" : ""} x=${each.width / 2} y="19" text-anchor="middle">${fitting(each)}<title>${each.label}</title></text>
         <text class="sub" x=${each.width / 2} y="35" text-anchor="middle">${each.kind === "agent" ? waits(each.of) : `${f.rate(each.of.per_second)} /s`}</text>
       </g>`)}
     </svg>
@@ -50,7 +66,11 @@ const MAIN = ["events", "labels", "predictions", "outcomes", "rejects"];
 function Rates({ of }) {
   const at = useMemo(() => of.times_ms.map((each) => each / 1000), [of]);
   const series = useMemo(
-    () => MAIN.filter((each) => of.per_second[each]).map((name) => ({ name, values: of.per_second[name], isStrong: name === "predictions" })),
+    () => {
+      const sources = of.topics.filter((each) => each.is_source).map((each) => each.name);
+      const shown = [...sources, ...MAIN].filter((each) => of.per_second[each]);
+      return shown.map((name) => ({ name: called(name), values: of.per_second[name], isStrong: name === "predictions" }));
+    },
     [of],
   );
   if (at.length < 2) return html`<${Empty} title="Not enough samples yet">One comes every two seconds.<//>`;
@@ -67,7 +87,7 @@ function Lags({ of }) {
 function Agents({ of }) {
   const columns = [
     { title: "Agent", isHead: true, cell: (each) => html`<span class="long">${each.name}</span>` },
-    { title: "Reads", cell: (each) => html`<span class="long">${each.reads.join(", ")}</span>` },
+    { title: "Reads", cell: (each) => html`<span class="long">${each.reads.map(called).join(", ")}</span>` },
     { title: "Writes", cell: (each) => html`<span class="long">${each.writes.join(", ")}</span>` },
     { title: "Waits", align: "right", cell: (each) => f.count(each.lag_records) },
     { title: "Since", align: "right", cell: (each) => html`<${Badge} tone=${each.lag_seconds > BEHIND_SECONDS ? "bad" : "good"}>${each.lag_records ? f.duration(each.lag_seconds) : "up to date"}<//>` },
@@ -77,13 +97,22 @@ function Agents({ of }) {
 
 function Topics({ of }) {
   const columns = [
-    { title: "Topic", isHead: true, cell: (each) => each.name },
+    { title: "Topic", isHead: true, cell: (each) => html`<span class="long" title=${each.topic}>${called(each.name)}</span>` },
     { title: "Holds", isWide: true, cell: (each) => html`<span class="note">${each.holds}</span>` },
-    { title: "For", isWide: true, cell: (each) => each.use },
+    { title: "For", isWide: true, cell: (each) => (each.is_source ? "others produce" : each.use) },
     { title: "Partitions", isWide: true, align: "right", cell: (each) => f.count(each.partitions) },
     { title: "End", align: "right", cell: (each) => f.count(each.end) },
     { title: "A second", align: "right", cell: (each) => f.rate(each.per_second) },
-    { title: "Over time", cell: (each) => html`<${Spark} values=${of.per_second[each.name]} label=${`${each.name}: records a second over time`} />` },
+    { title: "Waits", align: "right", cell: (each) => waiting(of.agents, each.name) },
+    { title: "Over time", cell: (each) => html`<${Spark} values=${of.per_second[each.name]} label=${`${called(each.name)}: records a second over time`} />` },
   ];
   return html`<${Table} caption="Topics" columns=${columns} rows=${of.topics} rowKey=${(each) => each.name} />`;
+}
+
+/** What the agent that is furthest behind has yet to read of a topic. */
+function waiting(agents, name) {
+  const lags = agents.map((each) => each.lag_by_topic[name]).filter(Boolean);
+  const most = lags.sort((a, b) => b.records - a.records)[0];
+  if (!most) return "–";
+  return most.records ? html`${f.count(most.records)} <small>${f.duration(most.seconds)}</small>` : "0";
 }

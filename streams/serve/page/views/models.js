@@ -5,7 +5,7 @@ import { Chart } from "../chart.js";
 import { CommandDialog } from "../command.js";
 import { useLoaded, useMe } from "../hooks.js";
 import { lossText, lossTitle, places } from "../losses.js";
-import { Badge, Card, Empty, Guarded, Loaded, Name, Said, Table, When } from "../parts.js";
+import { Badge, Card, Empty, Facts, Guarded, Loaded, Name, Said, Table, When } from "../parts.js";
 import * as f from "../format.js";
 
 const TOPICS = ["evaluations", "alerts", "audit"];
@@ -15,7 +15,7 @@ const SETTINGS = ["drift.policy", "drift.cooldown", "drift.replacement_after", "
 export default function Models() {
   const comparison = useLoaded("/v1/comparison", { topics: TOPICS });
   const overview = useLoaded("/v1/overview", { topics: ["audit"], seconds: 10 });
-  const curves = useLoaded("/v1/curves", { topics: TOPICS });
+  const curves = useLoaded("/v1/curves", { topics: TOPICS, least: 5 });
   const [command, setCommand] = useState(null);
   return html`
     <${Loaded} from=${comparison} what="Loading the models">
@@ -32,6 +32,7 @@ export default function Models() {
             : html`<${Empty} title="No comparison yet">${of.verdict.sentence}<//>`}
           ${of.notes.map((each) => html`<p class="note" key=${each}>${each}</p>`)}
         <//>
+        ${of.coverage && html`<${Coverage} of=${of.coverage} />`}
         ${of.candidates.length > 0 && html`<${Metrics} of=${of} />`}`}
     <//>
     ${command && html`<${CommandDialog} command=${command} close=${() => {
@@ -129,6 +130,23 @@ function All({ of, isPaused, give }) {
       : button("Pause", { name: "pause", title: "Pause learning", does: does("pause"), verb: "Pause" })}
     ${button("Snapshot", { name: "snapshot", title: "Keep a snapshot", does: does("snapshot"), verb: "Keep it" })}
     ${button("Set", { name: "set", title: "Change a setting", does: does("set"), ask: [{ name: "name", label: "Setting", options: SETTINGS }, { name: "value", label: "Value" }], verb: "Set" })}`;
+}
+
+/** How often labels were inside the intervals, or sets, of what was served; other candidates have none. */
+function Coverage({ of }) {
+  const isKnown = of.newest_labels >= 1000;
+  const newest = isKnown ? "Newest 1,000 labels" : `Newest ${f.plural(of.newest_labels, "label")}`;
+  const mark = of.is_low
+    ? html`<${Badge} tone="bad">too low<//>`
+    : isKnown ? html`<${Badge} tone="good">as wanted<//>` : "";
+  return html`<${Card} title="Coverage" note="How often labels were inside the interval, or set of classes, that was served with their prediction, whoever served.">
+    <${Facts} of=${[
+      ["Wanted", f.percent(of.wanted, 1)],
+      ["All labels", f.percent(of.share, 1), `of ${f.count(of.labels)}`],
+      [newest, html`${f.percent(of.newest_share, 1)} ${mark}`, isKnown ? (of.is_low ? "clearly less than wanted" : "") : "it is judged by 1,000"],
+      ["Mean size", f.loss(of.mean_size), "width, or number of classes"],
+    ]} />
+  <//>`;
 }
 
 function Metrics({ of }) {

@@ -9,7 +9,7 @@ import * as f from "../format.js";
 
 export default function Overview() {
   const overview = useLoaded("/v1/overview", { topics: ["evaluations", "alerts", "audit", "rejects"], seconds: 2 });
-  const curves = useLoaded("/v1/curves", { topics: ["evaluations", "alerts"] });
+  const curves = useLoaded("/v1/curves", { topics: ["evaluations", "alerts"], least: 5 });
   return html`<${Loaded} from=${overview} what="Loading the verdict">
     ${(of) => html`
       <section class=${`verdict ${of.verdict.tone}`} aria-label="Verdict">

@@ -21,6 +21,7 @@ function Newest({ chosen }) {
   const [frozen, setFrozen] = useState(null);
   const [held, setHeld] = useState(null);
   const [since, setSince] = useState(0);
+  const [rate, setRate] = useState(null);
   const [text, setText] = useState("");
   const [fate, setFate] = useState("");
   const [id, setId] = useState("");
@@ -39,9 +40,14 @@ function Newest({ chosen }) {
       live.take((said) => {
         setRecords((known) => merged(said.records, known));
         setSince((n) => n + said.new);
+        setRate((known) => newer(known, said));
       }),
     [],
   );
+  useEffect(() => {
+    const timer = setTimeout(() => setRate(null), RATE_MS);
+    return () => clearTimeout(timer);
+  }, [rate]);
   const now = isFiltered ? fitting.data?.records : records;
   const rows = (frozen || held || now || []).slice(0, shown);
   // What somebody points at, or has tabbed to, stays where it is.
@@ -61,11 +67,13 @@ function Newest({ chosen }) {
   const columns = [
     { title: "Event", isHead: true, cell: (each) => html`<a class="pick" href=${`#/predictions/${encodeURIComponent(each.event_id)}`} aria-current=${each.event_id === chosen ? "true" : undefined}>${each.event_id}</a>` },
     { title: "Predicted", cell: (each) => html`<strong class="long">${f.value(each.value)}</strong> ${certain(each)}` },
+    rows.some((each) => each.certainty) && { title: "Interval or set", cell: (each) => html`<${Region} of=${each.certainty} />` },
     !chosen && { title: "Model", cell: (each) => html`<${Name} of=${each.model} /> <small>v${f.count(each.model_version)}</small>` },
     { title: "Label", cell: (each) => html`<${Fate} of=${each} />` },
     { title: "Made, UTC", align: "right", cell: (each) => html`<${When} ms=${each.prediction_time_ms}>${f.clock(each.prediction_time_ms)}<//>` },
   ];
   return html`<${Card} title="Newest" id="newest" actions=${html`
+      ${!frozen && !isFiltered && rate?.isPart && html`<span class="note">Showing about ${f.count(rate.shown)} of ${f.count(rate.all)} a second</span>`}
       <span class="note" role="status">${frozen ? `Paused; ${f.plural(since, "prediction")} since` : ""}</span>
       <button type="button" class="small toggle" aria-pressed=${Boolean(frozen)} onClick=${pause}>${frozen ? "Go on" : "Pause"}</button>`}>
     <div class="filters">
@@ -104,6 +112,30 @@ function merged(newer, older) {
   const seen = new Set();
   return [...newer, ...older].filter((each) => !seen.has(each.event_id) && seen.add(each.event_id)).slice(0, MOST);
 }
+
+const RATE_MS = 3000;
+const LEAST_SECONDS = 0.4;
+
+/** How many predictions a second there were lately, and how many of them were told. */
+function newer(known, said) {
+  const now = performance.now();
+  const told = [...(known?.told || []), { at: now, all: said.new, shown: said.records.length }].filter((each) => each.at > now - RATE_MS);
+  const seconds = (now - told[0].at) / 1000;
+  if (seconds < LEAST_SECONDS) return { ...known, told };
+  const sum = (what) => told.slice(1).reduce((total, each) => total + each[what], 0);
+  return { told, isPart: sum("shown") < sum("all"), shown: sum("shown") / seconds, all: sum("all") / seconds };
+}
+
+/** What is to hold the label, or why there is nothing. */
+function Region({ of }) {
+  if (of == null) return "";
+  if (of.why_none) return html`<small title=${WHY_NONE[of.why_none] ?? of.why_none}>none</small>`;
+  const title = `Is to hold ${f.percent(of.coverage, 1)} of labels`;
+  return html`<span class="long" title=${title}>${region(of)}</span>${of.abstained && html` <small>abstained</small>`}`;
+}
+
+const region = (of) =>
+  of.lower == null ? Object.keys(of.classes).join(" or ") || "no class" : `${f.value(of.lower)} to ${f.value(of.upper)}`;
 
 function certain(each) {
   const known = each.probabilities[String(each.value)];
@@ -171,12 +203,12 @@ function nothing(of) {
 /** The interval, or the classes, that hold the label so often. */
 function Certainty({ of }) {
   if (of == null) return null;
-  const region = of.lower == null ? Object.keys(of.classes).join(" or ") || "no class" : `${f.value(of.lower)} to ${f.value(of.upper)}`;
+  const isEmpty = of.lower == null && !Object.keys(of.classes).length;
   return html`<h3>Certainty</h3>${of.why_none
     ? html`<p class="note">${WHY_NONE[of.why_none] ?? of.why_none}</p>`
     : html`<${Facts} of=${[
-      [of.lower == null ? "Classes" : "Interval", html`<strong>${region}</strong>`],
-      ["Is to hold", `${f.value(100 * of.coverage)} % of labels`],
+      [of.lower == null ? "Classes" : "Interval", html`<strong>${region(of)}</strong>`, isEmpty ? "the model is less sure of each than it usually is when it is right" : ""],
+      ["Is to hold", `${f.percent(of.coverage, 1)} of labels`],
       ["Threshold", f.value(of.threshold)],
       ...(of.abstained ? [["Answer", ABSTAINED[of.abstained] ?? of.abstained]] : []),
     ]} />`}`;

@@ -1,7 +1,7 @@
 // Records that could not be used: by reason, decoded, and sent again once they are mended.
 
 import { html, useEffect, useState } from "../vendor/htm-preact.module.js";
-import { post } from "../api.js";
+import { get, post } from "../api.js";
 import { useLoaded, useMe } from "../hooks.js";
 import { Badge, Card, Empty, Facts, Loaded, Long, Table, Trouble, When } from "../parts.js";
 import * as f from "../format.js";
@@ -47,7 +47,7 @@ function Reasons({ of, reason, choose }) {
 }
 
 function Newest({ reason, clear, chosen }) {
-  const rejects = useLoaded("/v1/rejects?limit=1000", { topics: ["rejects"] });
+  const rejects = useLoaded("/v1/rejects?limit=1000&values=false", { topics: ["rejects"], least: 2 });
   const columns = [
     { title: "Record", isHead: true, cell: (each) => html`<a class="pick" href=${address(each)} aria-current=${place(each) === chosen ? "true" : undefined}>${each.topic}<wbr />[${each.partition}]<wbr />@${each.offset}</a>` },
     { title: "Reason", cell: (each) => html`<${Badge} tone="unsure">${f.words(each.reason)}<//>` },
@@ -135,10 +135,58 @@ function Mend({ again, isCut }) {
       <textarea class="code" rows=${Math.min(Math.max(text.split("\n").length + 1, 5), 22)} spellcheck="false" value=${text} onInput=${(event) => setText(event.target.value)} aria-invalid=${wrong ? "true" : undefined} aria-describedby="wrong"></textarea>
     </label>
     <p id="wrong" class="note">${wrong}</p>
-    <${Trouble} problem=${problem} />
+    ${isTaken(problem)
+      ? html`<${Awaited} of=${problem.body} key=${problem.body.offset} />`
+      : html`<${Trouble} problem=${problem} />`}
     ${sent && html`<p class="came good" role="status">${said(sent)}</p>`}
     <div class="dialog-foot"><button type="submit" class="primary" disabled=${Boolean(wrong) || isSending}>${isSending ? "Sending …" : `Send the ${what}`}</button></div>
   </form>`;
+}
+
+/** Whether an event is on Kafka, and nothing is known of its prediction yet. */
+const isTaken = (problem) => Boolean(problem?.body.event_id && problem.body.offset != null && problem.status >= 500);
+
+const LOOKS = 30;
+const LOOK_MS = 1000;
+
+/** An event whose prediction has not come in time: it may be looked for. */
+function Awaited({ of }) {
+  const [found, setFound] = useState(null);
+  const [problem, setProblem] = useState(null);
+  const [looks, setLooks] = useState(0);
+  const path = `/v1/predictions/${encodeURIComponent(of.event_id)}`;
+  useEffect(() => {
+    if (!looks) return undefined;
+    const controller = new AbortController();
+    let timer = 0;
+    const look = async () => {
+      try {
+        setFound({ status: 200, body: await get(path, controller.signal) });
+      } catch (error) {
+        if (error.name === "AbortError") return;
+        if (error.status === 404 && looks < LOOKS) timer = setTimeout(() => setLooks(looks + 1), LOOK_MS);
+        else {
+          if (error.status !== 404) setProblem(error);
+          setLooks(0);
+        }
+      }
+    };
+    look();
+    return () => {
+      controller.abort();
+      clearTimeout(timer);
+    };
+  }, [looks]);
+  if (found) return html`<p class="came good" role="status">${said(found)}</p>`;
+  return html`<div class="came unsure" role="status">
+      <p>It is on Kafka, as <span class="code long">${place(of)}</span>, and has no prediction yet. There is no need to send it again.</p>
+      <p class="note">Workers may be behind: see the <a href="#/flow">flow</a>. An event that is rejected is among the <a href="#/rejects">newest rejects</a>.</p>
+    </div>
+    <${Trouble} problem=${problem} />
+    <div class="dialog-foot"><button type="button" disabled=${looks > 0} onClick=${() => {
+      setProblem(null);
+      setLooks(1);
+    }}>${looks > 0 ? "Looking …" : "Look for the prediction"}</button></div>`;
 }
 
 function said({ status, body }) {

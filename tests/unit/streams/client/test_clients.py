@@ -24,6 +24,7 @@ from millrace import (
 )
 from millrace.streams.serve.access import Access
 from millrace.streams.serve.app import make_app
+from millrace.streams.serve.service import _address
 from millrace.streams.serve.tokens import Role, Tokens, create_token
 from tests.unit.streams.serve.conftest import audit, until
 
@@ -105,6 +106,25 @@ def test_a_prediction_that_is_late_is_asked_for_again(world):
             await until(lambda: len(world.sent("events")) > 1)
             world.predict("e1", False)
             assert (await waiting)["value"] is False
+
+    world.serve(test)
+
+
+def test_a_prediction_is_found_by_whatever_id(world):
+    """One of dots is no way up, and one of a line feed is another one than without."""
+    ids = [".", "..", "...", "a/../b", "a\n", "a\nb", "\n", "\u2028", "a%2Fb", "a?b#c"]
+
+    async def test(_client, service):
+        async with client_of(service) as client:
+            for each in ids:
+                world.predict(each, each)
+            await until(lambda: service.knowledge.prediction(ids[-1]))
+            for each in ids:
+                assert (await client.prediction(each))["value"] == each
+                found = await client._http.get(_address(each))
+                assert found.json()["event_id"] == each
+            with pytest.raises(UnknownPredictionError):
+                await client.prediction("a")
 
     world.serve(test)
 
@@ -234,6 +254,32 @@ def test_an_address_must_be_one_of_http():
     """A host and a port alone would be tried until the deadline."""
     with pytest.raises(SettingsError, match=r"url must begin with http.*got 'localhost:6067'"):
         Client("localhost:6067")
+
+
+@pytest.mark.parametrize("url", ["http://", "http://localhost:abc", "https://[::1", "http:///v1"])
+def test_an_address_must_be_that_of_a_server(url):
+    """What httpx does not take, or would ask nobody for until the deadline."""
+    for make in (Client, AsyncClient):
+        with pytest.raises(SettingsError, match="url must be the address of a server; got"):
+            make(url)
+
+
+def test_a_token_may_come_from_a_file_as_it_is():
+    """With its line feed; what can be no header is refused at once, and not shown."""
+    asked = []
+
+    def answer(request):
+        asked.append(request.headers["authorization"])
+        return httpx.Response(200, json={"records": []})
+
+    for token in ("tok-1", " tok-1\n"):
+        with Client("http://host", token, transport=httpx.MockTransport(answer)) as client:
+            assert client.alerts() == []
+    assert asked == ["Bearer tok-1"] * 2
+    for token in ("tok\n-2", "tök", "tok 3"):
+        with pytest.raises(SettingsError, match="token must be what `millrace token`") as caught:
+            Client("http://host", token)
+        assert token not in str(caught.value)
 
 
 def test_without_httpx_the_error_says_what_to_install():

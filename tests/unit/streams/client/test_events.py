@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from millrace.streams.client.errors import ForbiddenError, UnavailableError
@@ -32,7 +34,7 @@ def following(seconds=10.0):
 
 
 def lines(follower, text=STREAM):
-    return [found for each in text.split("\n")[:-1] if (found := follower.line(each)) is not None]
+    return [*follower.text(text)]
 
 
 def test_records_and_losses_are_told_apart():
@@ -46,12 +48,27 @@ def test_records_and_losses_are_told_apart():
     ]
 
 
+def test_a_stream_may_come_in_parts_of_any_size():
+    """Where a part ends is chance."""
+    whole, parts = following()[0], following()[0]
+    assert [each for text in STREAM for each in lines(parts, text)] == lines(whole)
+
+
+def test_a_record_may_have_what_else_ends_a_line_in_python():
+    """U+2028, U+0085 and others stay in the text; only a line feed ends it."""
+    follower, _ = following()
+    odd = "a\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029b"
+    record = json.dumps({"event_id": odd}, ensure_ascii=False)
+    text = f"event: predictions\r\nid: predictions-0-3\r\ndata: {record}\r\n\r\n"
+    assert lines(follower, text) == [Followed("predictions", 0, 3, {"event_id": odd})]
+
+
 def test_another_connection_begins_with_a_gap():
     """It says why, and behind what; half an event of the one before does not count."""
     follower, _ = following()
     follower.opened()
     lines(follower)
-    follower.line("data: {")
+    assert not lines(follower, "event: predictions\ndata: {\ndata")
     assert follower.ended(Reply(0, b"no answer: reset")) > 0
     assert follower.ended(Reply(0, b"no answer: refused")) > 0
     gap = follower.opened()
@@ -68,7 +85,7 @@ def test_a_stream_that_the_server_ends_is_gone_on_with():
     follower, _ = following()
     follower.opened()
     assert follower.ended(Reply(200, b"the server has ended the stream")) > 0
-    assert "the server has ended" in follower.opened().why
+    assert follower.opened().why == "the connection ended: the server has ended the stream"
 
 
 def test_without_a_connection_it_gives_up_after_a_while():

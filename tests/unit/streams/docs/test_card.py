@@ -5,12 +5,13 @@ from __future__ import annotations
 import html
 import html.parser
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from markdown_it import MarkdownIt
 
-from millrace import Pipeline, load_pipeline
+from millrace import Conformal, Pending, Pipeline, load_pipeline
 from millrace.models.identity.definition import describe
 from millrace.schemas import BrokerError, SettingsError, SnapshotError
 from millrace.streams.docs.card import Card, Part, Points, Table, card
@@ -67,6 +68,16 @@ def test_purpose_and_contract(found: Card) -> None:
     assert isinstance(facts, Table)
     assert dict(facts.rows)["event time"] == "at"
     assert "3:00:00" in dict(facts.rows)["labels"]
+
+
+def test_spans_of_days_have_no_hours() -> None:
+    """As `millrace check` writes them."""
+    certainty = Conformal(coverage=0.999, abstain=True)
+    pipeline = own_pipeline(pending=Pending(ttl=timedelta(days=7)), certainty=certainty)
+    facts = dict(made(World(pipeline)).sections["Data contract"][1].rows)
+    assert facts["labels"].endswith("each for 7 days")
+    expected = "sets of classes that hold 99.9% of labels; without one class alone, no value"
+    assert facts["certainty"] == expected
 
 
 def test_candidates_have_intervals(found: Card) -> None:

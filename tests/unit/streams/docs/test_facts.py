@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
+from millrace.models.certainty.conformal import Conformal
 from millrace.models.pipeline.definition import Pipeline
 from millrace.models.pipeline.label_conflicts import LabelConflicts
 from millrace.models.pipeline.label_default import LabelDefault
@@ -23,3 +24,13 @@ def test_what_becomes_of_labels(make_pipeline: Make) -> None:
     held = replace(silent, label_conflicts=LabelConflicts(within=timedelta(days=2), keep="first"))
     expected = "and then is False; a label is held for 2 days, and of several the first counts"
     assert facts(held)["labels"].endswith(expected)
+
+
+def test_reasons_and_certainty_are_told_where_there_are_any(make_pipeline: Make) -> None:
+    """Each option of certainty counts."""
+    pipeline = make_pipeline()
+    assert not {"reasons", "certainty"} & {*facts(pipeline)}
+    sure = replace(pipeline, reasons=3, certainty=Conformal(coverage=0.995, abstain=True))
+    assert facts(sure)["reasons"] == "3 a prediction"
+    expected = "sets of classes that hold 99.5% of labels; without one class alone, no value"
+    assert facts(sure)["certainty"] == expected

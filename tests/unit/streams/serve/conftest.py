@@ -91,12 +91,14 @@ class World:
         self,
         test: Callable[[httpx.AsyncClient, Service], Awaitable[None]],
         access: Access | None = None,
+        **more: Any,
     ) -> None:
-        """Run a test against a service of the pipeline."""
+        """Run a test against a service of the pipeline, with more parameters."""
 
         async def run() -> None:
             service = Service(
-                self.clients, self.name, state_key=KEY, max_event_bytes=10_000, command_key=b""
+                *(self.clients, self.name),
+                **{"state_key": KEY, "max_event_bytes": 10_000, "command_key": b"", **more},
             )
             async with service.running():
                 app = make_app(service, access or Access())

@@ -436,6 +436,9 @@ def test_what_is_known_of_the_pipeline_can_be_read(world):
         found = (await client.get("/v1/rejects", params={"limit": 2})).json()["records"]
         assert [each["detail"] for each in found] == ["number 2", "number 1"]
         assert found[0]["value"] == "e30="
+        short = (await client.get("/v1/rejects", params={"values": False})).json()["records"]
+        assert [each["value"] for each in short] == [None] * 3
+        assert short[0] == found[0] | {"value": None}
         definitions = (await client.get("/v1/definitions")).json()
         assert definitions["in_force"] == service.definition.reference
         assert [each["who"] for each in definitions["definitions"]] == ["anna"]

@@ -6,11 +6,18 @@ import json
 
 import pytest
 
-from millrace import Header, MessageKey, PayloadHash
+from millrace import Header, MessageKey, PayloadHash, catalogue
 from millrace.models.identity.definition import describe
 from millrace.schemas import RecordError, RejectReason
 from millrace.streams.operators.routing import partition_of
 from millrace.streams.serve.definition import InputReader, ServedDefinition
+from millrace.streams.serve.problems import of_record_error
+
+MODELS = {
+    "regression": {"m": catalogue.linear_regression},
+    "binary": {"m": catalogue.logistic_regression},
+    "multiclass": {"m": catalogue.gaussian_naive_bayes},
+}
 
 
 @pytest.fixture
@@ -84,3 +91,42 @@ def test_only_objects_in_json_are_read(make_served, value):
     with pytest.raises(RecordError) as error:
         InputReader(make_served(), 10_000).event(value)
     assert error.value.reason is RejectReason.WRONG_SHAPE
+
+
+@pytest.mark.parametrize(
+    ("task", "types", "classes", "good", "bad"),
+    [
+        ("regression", "double", None, [1, -2.5], ["x", True, 10**400]),
+        ("binary", "boolean", None, [True, 0], ["true", 2, 1.0]),
+        ("multiclass", "string", ["a", "b"], ["a"], ["c", 1, True]),
+        ("multiclass", "long", None, [7], ["7", True, 7.0]),
+        ("multiclass", {"type": "enum", "name": "E", "symbols": ["a", "b"]}, None, ["b"], ["c"]),
+    ],
+)
+def test_a_label_that_no_model_may_learn_is_refused(
+    make_served, avro, task, types, classes, good, bad
+):
+    """As ingest would, and the problem names the field: in a label, or in an event."""
+    schema = avro(id="string", a="double", b="double", y=["null", types])
+    served = make_served(schema=schema, task=task, classes=classes, models=MODELS[task])
+    for each in good:
+        assert read(served, "label", event_id="e1", label=each)
+    for each in bad:
+        with pytest.raises(RecordError) as error:
+            read(served, "label", event_id="e1", label=each)
+        assert of_record_error(error.value).document["field"] == "label"
+        with pytest.raises(RecordError) as error:
+            read(served, id="e1", y=each)
+        assert of_record_error(error.value).document["field"] == "y"
+
+
+def test_a_very_long_class_is_refused(make_served, avro):
+    """As a very long id is: many of them are kept."""
+    schema = avro(id="string", a="double", b="double", y=["null", "string"])
+    served = make_served(schema=schema, task="multiclass", models=MODELS["multiclass"])
+    for kind, document in (
+        ("label", {"event_id": "e1", "label": "x" * 2_000}),
+        ("event", {"id": "e1", "y": "x" * 2_000}),
+    ):
+        with pytest.raises(RecordError, match="the label must have at most 1024 bytes"):
+            read(served, kind, **document)

@@ -25,7 +25,8 @@ class World:
         self.broker = FakeBroker({f"p.{each}": 1 for each in topics})
         self.clients = FakeClients(self.broker)
         self.now = 1_000.0
-        self.flow = Flow(self.clients, "p.", lambda: self.now)
+        self.sources = {}
+        self.flow = Flow(self.clients, "p.", lambda: self.now, lambda: self.sources)
         for each in AGENTS:
             self.read(each)
         self.flow.look()
@@ -127,6 +128,44 @@ def test_what_was_before_is_asked_by_time(world, monkeypatch):
     found = later.to_json()
     assert found["per_second"]["events"] == [1.0, 2.0, 3.0, 4.0, 5.0]
     assert found["lag_records"]["ingest"][0] is None
+
+
+def test_topics_of_others_are_inputs_of_ingest(world):
+    """With their rates and lags, once the definition names them; what is not there is left out."""
+    for name, partitions in (("shop.orders", 2), ("p.refunds", 1), ("other", 1)):
+        world.broker.create(name, partitions)
+    for _ in range(1_000):
+        world.broker.put("shop.orders", b"{}", None, 1)
+    world.pass_time(2)
+    world.sources = {"shop.orders": ["events", "labels"], "p.refunds": ["events"], "gone": []}
+    world.flow.look()
+    world.pass_time(2)
+    world.pass_time(2)
+    assert world.flow.rate("@shop.orders") == 0  # what was there before it was looked at
+    for place in (("shop.orders", 1, 1_000), ("p.refunds", 0, 0)):
+        world.broker.groups["p.ingest"].commit(TopicPartition(*place))
+    for _ in range(40):
+        world.broker.put("shop.orders", b"{}", None, 1)
+    world.put("events", 20)
+    world.put("refunds", 4)
+    world.pass_time(2)
+    found = world.flow.to_json()
+    ingest = next(each for each in found["agents"] if each["name"] == "ingest")
+    assert ingest["reads"] == ["@shop.orders", "events", "labels", "refunds"]
+    assert ingest["lag_records"] == 64
+    assert ingest["lag_by_topic"]["@shop.orders"] == {"records": 40, "seconds": 2.0}
+    assert ingest["lag_by_topic"]["labels"] == {"records": 0, "seconds": 0.0}
+    orders = found["topics"][0]
+    assert (orders["name"], orders["topic"]) == ("@shop.orders", "shop.orders")
+    assert (orders["is_source"], orders["partitions"], orders["end"]) == (True, 2, 1_040)
+    assert orders["holds"] == "Events and labels, where others write them."
+    assert found["per_second"]["@shop.orders"][-1] == 20
+    names = [each["name"] for each in found["topics"]]
+    assert names[1:3] == ["refunds", "events"]
+    assert "@other" not in names
+    rates = [world.flow.rate(each) for each in ("events", "@shop.orders", "refunds")]
+    assert world.flow.rate_of("events") == pytest.approx(sum(rates), abs=0.02)
+    assert world.flow.rate_of("labels") == world.flow.rate("@shop.orders") > 0
 
 
 def test_it_says_that_the_broker_does_not_answer(world, monkeypatch):

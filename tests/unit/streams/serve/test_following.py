@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 
 from millrace.schemas import BrokerError, SnapshotError
 from millrace.streams.serve import following
+from millrace.streams.state.definitions import DefinitionStore
 from tests.unit.streams.serve.conftest import audit, prediction, until
 
 
@@ -46,8 +47,35 @@ def test_a_later_definition_that_is_signed_with_another_key_changes_nothing(worl
         assert service.definition is before
         world.predict("e1")
         await until(lambda: service.knowledge.prediction("e1"))
+        assert service.problem
+        world.deploy(make_pipeline())
+        await until(lambda: not service.problem)
+        assert service.definition is not before
 
     world.serve(test)
+
+
+def test_a_definition_is_read_again_where_the_broker_was_away(world, make_pipeline, monkeypatch):
+    """The one before is served meanwhile, not for ever."""
+    monkeypatch.setattr(following, "_RETRY_SECONDS", 0.01)
+    get, fails = DefinitionStore.get, []
+
+    def away(store, digest):
+        if fails and fails.pop():
+            raise BrokerError("timed out")
+        return get(store, digest)
+
+    monkeypatch.setattr(DefinitionStore, "get", away)
+
+    async def test(_client, service):
+        fails.extend([True] * 3)
+        digest = world.deploy(make_pipeline())
+        await until(lambda: service.definition.reference == digest and not service.problem)
+        world.predict("e1")
+        await until(lambda: service.knowledge.prediction("e1"))
+
+    world.serve(test)
+    assert not fails
 
 
 def test_what_somebody_else_wrote_is_passed_over(world):

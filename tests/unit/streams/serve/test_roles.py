@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 
 from millrace.schemas import SettingsError
 from millrace.streams.control.commands import COMMANDS
+from millrace.streams.redaction import redact
 from millrace.streams.serve.access import Access
 from millrace.streams.serve.tokens import Role, Tokens, create_token, hashed, read_tokens
 
@@ -101,8 +102,9 @@ def test_a_file_with_a_line_that_is_none_is_refused(tmp_path, line):
 
 def test_a_file_that_is_not_there_is_refused(tmp_path):
     """The message has the command that makes one."""
-    with pytest.raises(SettingsError, match="millrace token"):
-        Tokens(tmp_path / "none")
+    with pytest.raises(SettingsError, match="millrace token") as caught:
+        Tokens(tmp_path / "tokens")
+    assert "tokens' (No such file or directory)" in redact(str(caught.value))
     with pytest.raises(SettingsError, match="can be read and written"):
         create_token(tmp_path / "no" / "folder", "anna", Role.VIEWER)
 
@@ -141,12 +143,36 @@ def test_a_stream_ends_when_its_token_is_revoked(world, tmp_path, monkeypatch):
         world.predict("e1")
         while service.knowledge.prediction("e1") is None:
             await asyncio.sleep(0.01)
+        while not all(each.queue.empty() for each in service.hub._listeners):
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)  # it has been told of e1
         path.write_text("")
         world.predict("e2")
         world.predict("e3")
         found = (await streaming).text
         assert "e1" in found
-        assert "e3" not in found
+        assert "e2" not in found
+
+    world.serve(test, Access(Tokens(path)))
+
+
+def test_the_page_is_told_nothing_more_when_its_token_is_revoked(world, tmp_path, monkeypatch):
+    """What is told twice a second ends, too."""
+    monkeypatch.setattr("millrace.streams.serve.tokens._LOOK_SECONDS", 0)
+    monkeypatch.setattr("millrace.streams.serve.views.LIVE_SECONDS", 0.02)
+    path = tmp_path / "tokens"
+    token = create_token(path, "anna", Role.VIEWER)
+
+    async def test(client, service):
+        headers = {"Authorization": f"Bearer {token}"}
+        address = "/v1/live?predictions=true"
+        listening = asyncio.create_task(client.get(address, headers=headers))
+        await asyncio.sleep(0.1)
+        path.write_text("")
+        world.predict("e1")
+        found = (await asyncio.wait_for(listening, 5)).text
+        assert "event: counts" in found
+        assert "e1" not in found
 
     world.serve(test, Access(Tokens(path)))
 

@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from millrace import LabelSource, Source
 from millrace.schemas import shipped
 from millrace.streams.serve.access import Access
 from millrace.streams.serve.tokens import Role, Tokens, create_token
@@ -150,6 +151,54 @@ def test_a_champion_that_is_not_better_is_said_so(world, difference, tone, words
         assert found["verdict"]["tone"] == tone
         assert words in found["verdict"]["sentence"]
         assert any(words in each["text"] for each in found["attention"])
+
+    world.serve(test)
+
+
+def _blocks_with_certainty(world, covered):
+    """Write ten blocks, in each of which so many labels were inside."""
+    for number in range(10):
+        certainty = {"wanted": 0.9, "labels": 100, "covered": covered, "size": 110.0}
+        world.write("evaluations", block(number, certainty=certainty))
+
+
+def test_coverage_is_shown_and_said_where_it_is_low(world):
+    """In the words of its alert; the verdict is silent of it otherwise."""
+    _blocks_with_certainty(world, 80)
+
+    async def test(client, _service):
+        found = (await get(client, "comparison"))["coverage"]
+        assert found == {
+            "wanted": 0.9,
+            "labels": 1_000,
+            "share": 0.8,
+            "mean_size": 1.1,
+            "newest_labels": 1_000,
+            "newest_share": 0.8,
+            "is_low": True,
+        }
+        overview = await get(client, "overview")
+        said = "80.0% of the newest 1,000 labels were inside their sets, 90.0% are wanted"
+        assert f"in a day; {said}" in overview["verdict"]["sentence"]
+        notes = {each["text"]: each for each in overview["attention"]}
+        assert (notes[f"{said}."]["tone"], notes[f"{said}."]["view"]) == ("bad", "models")
+
+    world.serve(test)
+
+
+@pytest.mark.parametrize("covered", [None, 90])
+def test_coverage_that_is_not_low_is_no_part_of_the_verdict(world, covered):
+    """Nor is it anywhere without certainty."""
+    if covered is not None:
+        _blocks_with_certainty(world, covered)
+    else:
+        world.write("evaluations", block())
+
+    async def test(client, _service):
+        found = (await get(client, "comparison"))["coverage"]
+        assert (found and found["is_low"]) is (None if covered is None else False)
+        overview = await get(client, "overview")
+        assert "inside their" not in json.dumps([overview["verdict"], overview["attention"]])
 
     world.serve(test)
 
@@ -311,6 +360,30 @@ def test_two_definitions_are_compared(world, make_pipeline):
         assert answer.status_code == 404
 
     world.serve(test)
+
+
+def test_the_flow_has_the_topics_that_the_definition_reads(make_world, make_pipeline):
+    """By the names that they have here; a definition that comes later may read others."""
+    labels = LabelSource("shop.checks", event_id="id", label="is_fraud")
+    world = make_world(events=[Source("shop.orders"), Source("gone")], labels=[labels])
+    for each in ("prod.orders", "shop.checks", "shop.more"):
+        world.broker.create(each, 1)
+
+    async def test(client, service):
+        async def sources():
+            await asyncio.to_thread(service.watched.flow.look)
+            topics = (await get(client, "flow"))["topics"]
+            return {each["topic"]: each["holds"] for each in topics if each["is_source"]}
+
+        where = "where others write them."
+        orders = {"prod.orders": f"Events, {where}"}
+        assert await sources() == orders | {"shop.checks": f"Labels, {where}"}
+        world.deploy(make_pipeline(events=[Source("shop.orders"), Source("shop.more")]))
+        await until(lambda: len(service.knowledge.deployed) == 2)
+        await until(lambda: "shop.more" in service.definition.sources)
+        assert await sources() == orders | {"shop.more": f"Events, {where}"}
+
+    world.serve(test, topic_names={"shop.orders": "prod.orders"})
 
 
 def test_learning_that_is_paused_needs_attention(world):

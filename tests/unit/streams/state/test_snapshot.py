@@ -44,6 +44,7 @@ from river import (
 from millrace import catalogue
 from millrace.models.pipeline.tasks import Task
 from millrace.schemas import LostError, SnapshotError
+from millrace.streams.redaction import redact
 from millrace.streams.state import snapshot
 from millrace.streams.state.sealing import HERE
 from millrace.streams.state.signing import verified
@@ -345,6 +346,13 @@ def test_every_truncation_is_refused() -> None:
             snapshot.load(data[:size], KEY)
     with pytest.raises(SnapshotError, match="signature does not match this key"):
         snapshot.load(data + b"\0", KEY)
+
+
+def test_what_to_do_about_another_key_is_not_hidden() -> None:
+    """The message names the setting in a way that does not look like a secret."""
+    with pytest.raises(SnapshotError) as caught:
+        snapshot.load(snapshot.dump({"x": 1}, KEY), b"another")
+    assert "another MILLRACE_STATE_KEY, so set that one" in redact(str(caught.value))
 
 
 def test_unsigned_pickle_is_refused() -> None:
