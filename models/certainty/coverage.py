@@ -173,15 +173,14 @@ class CoverageByBlock:
     >>> for covered in [90] * 10 + [80] * 10:
     ...     shown.add({"wanted": 0.9, "labels": 100, "covered": covered, "size": 120.0})
     >>> found = shown.as_data()
-    >>> found["wanted"], found["labels"], found["share"], found["mean_size"]
-    (0.9, 2000, 0.85, 1.2)
-    >>> found["newest_labels"], found["newest_share"], found["is_low"]
-    (1000, 0.8, True)
+    >>> found["wanted"], found["labels"], found["share"]
+    (0.9, 2000, 0.85)
+    >>> found["newest_labels"], found["newest_share"], found["newest_mean_size"], found["is_low"]
+    (1000, 0.8, 1.2, True)
     """
 
     def __init__(self) -> None:
         self._labels = self._covered = 0
-        self._size = 0.0
         self.newest: deque[BlockCertainty] = deque()
         self.is_low = False
 
@@ -189,11 +188,10 @@ class CoverageByBlock:
         """Add the labels of the next block; where another coverage is wanted, it begins anew."""
         if self.newest and self.newest[-1]["wanted"] != block["wanted"]:
             self._labels = self._covered = 0
-            self._size, self.is_low = 0.0, False
+            self.is_low = False
             self.newest.clear()
         self._labels += block["labels"]
         self._covered += block["covered"]
-        self._size += block["size"]
         self.newest.append(block)
         labels = sum(each["labels"] for each in self.newest)
         while labels - self.newest[0]["labels"] >= NEWEST:
@@ -213,6 +211,6 @@ class CoverageByBlock:
             "share": self._covered / self._labels,
             "newest_labels": newest,
             "newest_share": sum(each["covered"] for each in self.newest) / newest,
-            "mean_size": self._size / self._labels,
+            "newest_mean_size": sum(each["size"] for each in self.newest) / newest,
             "is_low": self.is_low,
         }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isfinite
+
 from millrace.models.pipeline.model import Model
 from millrace.models.pipeline.tasks import Task
 from millrace.models.reasons.family import Question, checked
@@ -12,6 +14,7 @@ from millrace.models.user_code import PASSED_ON, told
 from millrace.schemas.records import Features, Predicted
 
 _NOTHING = NoReasons("it has predicted nothing yet")
+_TOO_LARGE = NoReasons("what a feature adds is too large for a float")
 _OTHER = NoReasons("it has learned since, or predicts otherwise than its class says")
 
 
@@ -70,7 +73,9 @@ class Explainer:
         of = True if self._is_binary else value if self._is_class else None
         try:
             found = self._explain(self._model, features, Question(of, find))
-            return found if found.adds_up_to(predicted) else _OTHER
+            if found.adds_up_to(predicted):
+                return found
+            return _OTHER if isfinite(found.total) else _TOO_LARGE
         except PASSED_ON:
             raise
         except NoExactReasonsError as error:

@@ -134,7 +134,8 @@ def _certainty(followed: Followed) -> Iterator[Text]:
         yield Text(
             f"Coverage: {found['share']:.1%} of {found['labels']:,} labels were inside their"
             f" intervals or sets, {found['newest_share']:.1%} of the newest; {found['wanted']:.1%}"
-            f" are wanted. Mean width or number of classes: {found['mean_size']:.4g}"
+            f" are wanted. Mean width, or number of classes, of the newest:"
+            f" {found['newest_mean_size']:.4g}"
         )
 
 

@@ -19,8 +19,30 @@ WAIT = {"wait": "prediction"}
 
 
 def values_of(events: Event | Sequence[Event]) -> list[bytes]:
-    """Return one event, or several, as JSON."""
-    return [to_json(each) for each in ([events] if isinstance(events, Mapping) else events)]
+    """Return one event, or several, as JSON.
+
+    Raises
+    ------
+    TypeError
+        One is no dictionary.
+
+    Examples
+    --------
+    >>> values_of([{"size": 1.5}])
+    [b'{"size": 1.5}']
+    >>> values_of("size")
+    Traceback (most recent call last):
+    TypeError: an event, or a label, must be a dictionary; got str 's'. Of a DataFrame, send
+    frame.to_dict("records")
+    """
+    several = [events] if isinstance(events, Mapping) else [*events]
+    for each in several:
+        if not isinstance(each, Mapping):
+            raise TypeError(
+                f"an event, or a label, must be a dictionary; got {type(each).__name__} {each!r}."
+                ' Of a DataFrame, send frame.to_dict("records")'
+            )
+    return [to_json(each) for each in several]
 
 
 def to_json(value: object) -> bytes:
@@ -56,7 +78,15 @@ def get(path: str, params: Mapping[str, object], patience: Patience) -> Steps[Do
 
 
 def prediction(event_id: str, patience: Patience) -> Steps[Document]:
-    """Ask for a prediction by the id of its event."""
+    """Ask for a prediction by the id of its event.
+
+    Raises
+    ------
+    TypeError
+        The id is no text.
+    """
+    if not isinstance(event_id, str):
+        raise TypeError(f"event_id must be text; got {type(event_id).__name__} {event_id!r}")
     quoted = quote(event_id, safe="")
     if not event_id.strip("."):  # else httpx takes it for a way up
         quoted = quoted.replace(".", "%2E")

@@ -201,8 +201,8 @@ def _candidates(known: Known) -> Iterator[Part]:
         yield (
             f"Certainty: {coverage['share']:.1%} of {coverage['labels']:,} labels were inside the"
             f" interval or set of their prediction, {coverage['newest_share']:.1%} of the newest;"
-            f" {coverage['wanted']:.1%} are wanted. Mean width, or number of classes:"
-            f" {coverage['mean_size']:.4g}."
+            f" {coverage['wanted']:.1%} are wanted. Mean width, or number of classes, of the"
+            f" newest: {coverage['newest_mean_size']:.4g}."
         )
     yield from _metrics(known)
 

@@ -144,7 +144,7 @@ function Coverage({ of }) {
       ["Wanted", f.percent(of.wanted, 1)],
       ["All labels", f.percent(of.share, 1), `of ${f.count(of.labels)}`],
       [newest, html`${f.percent(of.newest_share, 1)} ${mark}`, isKnown ? (of.is_low ? "clearly less than wanted" : "") : "it is judged by 1,000"],
-      ["Mean size", f.loss(of.mean_size), "width, or number of classes"],
+      ["Mean size", f.loss(of.newest_mean_size), "of the newest: width, or number of classes"],
     ]} />
   <//>`;
 }

@@ -63,7 +63,7 @@ def test_the_newest_blocks_are_as_few_as_have_a_thousand_labels() -> None:
     found = shown.as_data()
     assert found is not None
     assert (found["labels"], found["share"]) == (1_650, 1_050 / 1_650)
-    assert (found["newest_share"], found["mean_size"]) == (1.0, 2.0)
+    assert (found["newest_share"], found["newest_mean_size"]) == (1.0, 2.0)
     assert [each["labels"] for each in shown.newest] == [100, 0, 950]
 
 
@@ -90,5 +90,5 @@ def test_blocks_of_another_coverage_begin_anew() -> None:
     shown.add(BlockCertainty(wanted=0.9, labels=50, covered=45, size=100.0))
     found = shown.as_data()
     assert found is not None
-    assert (found["labels"], found["share"], found["mean_size"]) == (50, 0.9, 2.0)
+    assert (found["labels"], found["share"], found["newest_mean_size"]) == (50, 0.9, 2.0)
     assert found["is_low"] is False

@@ -447,6 +447,15 @@ def test_a_model_that_has_learned_since_has_no_reasons_for_what_it_predicted():
     assert "it has learned since" in str(answer)
 
 
+def test_what_is_too_large_for_a_float_has_no_reasons():
+    """The sum would be infinite, or no number."""
+    model = linear_model.LinearRegression(l2=0.1)
+    model.learn_one({"huge": 1.0}, 1e3)
+    x = {"huge": 1e308}
+    predicted = {"value": model.predict_one(x), "probabilities": {}}
+    assert "too large for a float" in str(explainer(model, "regression").explain(x, predicted))
+
+
 def test_a_class_that_a_model_does_not_know_has_no_probability():
     """A tree that has only seen one class: the probability of the other is 0, for no reason."""
     model = tree.HoeffdingTreeClassifier()

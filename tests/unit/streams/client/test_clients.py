@@ -129,6 +129,21 @@ def test_a_prediction_is_found_by_whatever_id(world):
     world.serve(test)
 
 
+def test_what_is_no_event_and_no_id_is_said_at_once(world):
+    """Before anything is sent: names of columns are no events, and numbers are no ids."""
+
+    async def test(_client, service):
+        async with client_of(service) as client:
+            for events in ("e1", ["size", "age"], [EVENT, None]):
+                with pytest.raises(TypeError, match="must be a dictionary"):
+                    await client.predict(events)
+            with pytest.raises(TypeError, match="event_id must be text; got int 7"):
+                await client.prediction(7)
+            assert world.sent("events") == []
+
+    world.serve(test)
+
+
 def test_the_role_of_a_token_counts(world, tmp_path):
     """403 is an error of its own."""
     path = tmp_path / "tokens"

@@ -172,7 +172,7 @@ def test_coverage_is_shown_and_said_where_it_is_low(world):
             "wanted": 0.9,
             "labels": 1_000,
             "share": 0.8,
-            "mean_size": 1.1,
+            "newest_mean_size": 1.1,
             "newest_labels": 1_000,
             "newest_share": 0.8,
             "is_low": True,
