@@ -6,7 +6,7 @@ They may be asked by anybody else, too, and are in the OpenAPI document.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
@@ -22,6 +22,8 @@ from millrace.streams.serve.access import Access
 from millrace.streams.serve.knowledge import MOST_LISTED, Found
 from millrace.streams.serve.payloads import decoded
 from millrace.streams.serve.problems import ProblemError, unavailable
+from millrace.streams.serve.replies import EVENT_STREAM, event_stream, json_reply
+from millrace.streams.serve.routing import ALWAYS, FOR_OPERATORS, TO_READ, Served, may
 from millrace.streams.serve.service import Service
 from millrace.streams.serve.tokens import Caller, Right
 from millrace.streams.serve.watched import Watched
@@ -39,23 +41,7 @@ MOST_SEARCHED = 5_000
 MOST_VIEWERS = 200
 """Who may listen at a time."""
 
-_ALWAYS = openapi.problems(401, 403, 421, 422, 429)
-_PAGE_COMMANDS = ("promote", "rollback", "reset", "set", "pause", "resume", "snapshot")
 _OBJECT = {"type": "object"}
-_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-
-
-def _caller(right: Right | None) -> Callable[[Request], Awaitable[Caller]]:
-    async def check(request: Request) -> Caller:
-        access: Access = request.app.state.access
-        return access.caller(request, right)
-
-    return check
-
-
-async def _service(request: Request) -> Service:
-    service: Service = request.app.state.service
-    return service
 
 
 async def _watched(request: Request) -> Watched:
@@ -64,11 +50,9 @@ async def _watched(request: Request) -> Watched:
 
 
 Asked = Annotated[Watched, Depends(_watched)]
-Served = Annotated[Service, Depends(_service)]
-Known = Annotated[Caller, Depends(_caller(None))]
-_to_read = [Depends(_caller(Right.READ))]
+Known = Annotated[Caller, Depends(may(None))]
 
-views = APIRouter(prefix="/v1", responses=_ALWAYS)
+views = APIRouter(prefix="/v1", responses=ALWAYS)
 
 
 @views.get("/me", responses={200: openapi.json_of(_OBJECT, "Who asks.")})
@@ -79,9 +63,9 @@ async def get_me(request: Request, caller: Known, service: Served) -> Response:
     commands = {
         name: {"does": spec.does, "arguments": {**spec.arguments}, "optional": {**spec.optional}}
         for name, spec in COMMANDS.items()
-        if name in _PAGE_COMMANDS
+        if name in FOR_OPERATORS
     }
-    return _json(
+    return json_reply(
         {
             "name": caller.name,
             "role": caller.role,
@@ -95,27 +79,27 @@ async def get_me(request: Request, caller: Known, service: Served) -> Response:
 
 @views.get(
     "/overview",
-    dependencies=_to_read,
+    dependencies=TO_READ,
     responses={200: openapi.json_of(_OBJECT, "The state of the pipeline.")},
 )
 async def get_overview(watched: Asked, service: Served) -> Response:
     """Return the verdict in words, the state, and what needs attention."""
-    return _json(watched.overview(service.problem))
+    return json_reply(watched.overview(service.problem))
 
 
 @views.get(
     "/comparison",
-    dependencies=_to_read,
+    dependencies=TO_READ,
     responses={200: openapi.json_of(_OBJECT, "How candidates compare.")},
 )
 async def get_comparison(watched: Asked) -> Response:
     """Return who serves, the evidence of each candidate, and what it means in words."""
-    return _json(watched.comparison())
+    return json_reply(watched.comparison())
 
 
 @views.get(
     "/curves",
-    dependencies=_to_read,
+    dependencies=TO_READ,
     responses={200: openapi.json_of(_OBJECT, "Losses over time.")},
 )
 async def get_curves(watched: Asked) -> Response:
@@ -123,12 +107,12 @@ async def get_curves(watched: Asked) -> Response:
 
     At most 400 points: of a longer history, each is of several blocks.
     """
-    return _json({**watched.curves.to_json(), "baselines": watched.baselines})
+    return json_reply({**watched.curves.to_json(), "baselines": watched.baselines})
 
 
 @views.get(
     "/predictions",
-    dependencies=_to_read,
+    dependencies=TO_READ,
     responses={
         200: openapi.json_of(
             openapi.listed(openapi.ref("Predicted")), "The newest predictions, newest first."
@@ -154,35 +138,35 @@ async def get_predictions(
     With `fate` or `contains`, those that fit of the newest 5,000.
     """
     if fate is None and not contains:
-        return _json({"records": _newest(watched, limit)})
+        return json_reply({"records": _newest(watched, limit)})
     knowledge, wanted = watched.knowledge, contains.lower()
     found = knowledge.some_predictions(MOST_SEARCHED)
-    return _json({"records": await asyncio.to_thread(_fitting, found, fate, wanted, limit)})
+    return json_reply({"records": await asyncio.to_thread(_fitting, found, fate, wanted, limit)})
 
 
 @views.get(
     "/fates",
-    dependencies=_to_read,
+    dependencies=TO_READ,
     responses={200: openapi.json_of(_OBJECT, "Fates, delays, and who waits.")},
 )
 async def get_fates(watched: Asked) -> Response:
     """Return what became of events and labels, how long labels took, and how many are awaited."""
-    return _json(watched.fates.to_json())
+    return json_reply(watched.fates.to_json())
 
 
 @views.get(
     "/reasons",
-    dependencies=_to_read,
+    dependencies=TO_READ,
     responses={200: openapi.json_of(_OBJECT, "Rejects by reason.")},
 )
 async def get_reasons(watched: Asked) -> Response:
     """Return how often records were rejected, by reason."""
-    return _json({"reasons": watched.rejects()})
+    return json_reply({"reasons": watched.rejects()})
 
 
 @views.get(
     "/payload",
-    dependencies=_to_read,
+    dependencies=TO_READ,
     responses={200: openapi.json_of(_OBJECT, "The reject."), **openapi.problems(404)},
 )
 async def get_payload(
@@ -196,7 +180,7 @@ async def get_payload(
     place = topic, partition, offset
     for each in watched.knowledge.newest("rejects", MOST_LISTED):
         if (each["topic"], each["partition"], each["offset"]) == place:
-            return _json(decoded(each, service.definition, watched.prefix))  # type: ignore[arg-type]
+            return json_reply(decoded(each, service.definition, watched.prefix))  # type: ignore[arg-type]
     raise ProblemError(
         HTTPStatus.NOT_FOUND,
         "unknown_reject",
@@ -207,7 +191,7 @@ async def get_payload(
 
 @views.get(
     "/flow",
-    dependencies=_to_read,
+    dependencies=TO_READ,
     responses={200: openapi.json_of(_OBJECT, "Agents and topics.")},
 )
 async def get_flow(watched: Asked) -> Response:
@@ -215,12 +199,12 @@ async def get_flow(watched: Asked) -> Response:
 
     Lag is known since this process began; rates from an hour before on.
     """
-    return _json(await asyncio.to_thread(watched.flow.to_json))
+    return json_reply(await asyncio.to_thread(watched.flow.to_json))
 
 
 @views.get(
     "/difference",
-    dependencies=_to_read,
+    dependencies=TO_READ,
     responses={200: openapi.json_of(_OBJECT, "What differs."), **openapi.problems(404)},
 )
 async def get_difference(
@@ -239,18 +223,15 @@ async def get_difference(
             str(error),
             fix="See /v1/definitions for those that there are.",
         ) from None
-    return _json(found._asdict())
+    return json_reply(found._asdict())
 
 
 @views.get(
     "/live",
-    dependencies=_to_read,
+    dependencies=TO_READ,
     response_class=StreamingResponse,
     responses={
-        200: {
-            "description": "Events.",
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
-        },
+        200: EVENT_STREAM,
         **openapi.problems(503),
     },
 )
@@ -282,8 +263,7 @@ async def get_live(
         finally:
             state.viewers -= 1
 
-    headers = {**_HEADERS, "X-Accel-Buffering": "no"}
-    return StreamingResponse(told(), media_type="text/event-stream", headers=headers)
+    return event_stream(told())
 
 
 async def _live(
@@ -338,7 +318,3 @@ def _newest(watched: Watched, limit: int) -> list[dict[str, Any]]:
 
 def _event(name: str, data: Mapping[str, Any]) -> str:
     return f"event: {name}\ndata: {to_json(data)}\n\n"
-
-
-def _json(document: Mapping[str, Any]) -> Response:
-    return Response(to_json(document), 200, _HEADERS, "application/json")

@@ -515,7 +515,7 @@ def test_a_body_must_say_that_it_is_json(world):
 
 def test_a_body_may_not_be_too_large(world, monkeypatch):
     """It is refused before it is read to its end; and so is an array that is too long."""
-    monkeypatch.setattr("millrace.streams.serve.app.MOST_BODY_BYTES", 5_000)
+    monkeypatch.setattr("millrace.streams.serve.bodies.MOST_BODY_BYTES", 5_000)
 
     async def test(client, _service):
         assert (await client.post("/v1/events", json=[EVENT] * 1_000)).status_code == 413

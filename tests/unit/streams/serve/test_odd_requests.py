@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from millrace.streams.serve import app as routes
+from millrace.streams.serve import bodies
 from millrace.streams.serve.access import Access
 from millrace.streams.serve.definition import InputReader
 
@@ -222,7 +222,7 @@ def test_a_compressed_body_is_refused(world):
 
 def test_a_body_that_does_not_come_is_not_waited_for(world, monkeypatch):
     """408 after a while."""
-    monkeypatch.setattr(routes, "_BODY_SECONDS", 0.05)
+    monkeypatch.setattr(bodies, "_BODY_SECONDS", 0.05)
 
     async def test(client, _service):
         async def slow():
