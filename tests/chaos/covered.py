@@ -79,7 +79,7 @@ class CertaintyBook:
                     yield f"{each['event_id']} has no reasons, and {said}"
                 continue
             share = 1 / (1 + exp(-sum_)) if said["scale"] == "log_odds" else sum_
-            expected = each["probabilities"].get("true" if said["of"] else "false")
+            expected = shares_of(each["probabilities"]).get("true" if said["of"] else "false")
             if expected is None or not isclose(share, expected, abs_tol=1e-9):
                 yield f"{each['event_id']} is {each['probabilities']}: {said} are {share}"
 
@@ -136,6 +136,21 @@ class CertaintyBook:
             yield block, found
 
 
+def shares_of(probabilities: Mapping[str, float]) -> dict[str, float]:
+    """Return the probabilities of both classes: a model that has learned one names no other.
+
+    Examples
+    --------
+    >>> shares_of({"false": 1.0}), shares_of({})
+    ({'false': 1.0, 'true': 0.0}, {})
+    """
+    shares = dict(probabilities)
+    if shares:
+        for name, other in (_CLASSES, _CLASSES[::-1]):
+            shares.setdefault(name, 1 - probabilities.get(other, 0.0))
+    return shares
+
+
 def set_of(
     probabilities: Mapping[str, float], threshold: float | None
 ) -> tuple[dict[str, float], str]:
@@ -152,9 +167,7 @@ def set_of(
         return {}, "no_probabilities"
     if threshold is None:
         return {}, "no_label"
-    shares = dict(probabilities)
-    for name, other in (_CLASSES, _CLASSES[::-1]):
-        shares.setdefault(name, 1 - probabilities.get(other, 0.0))
+    shares = shares_of(probabilities)
     return {name: share for name, share in shares.items() if 1 - share <= threshold}, ""
 
 

@@ -247,7 +247,7 @@ def test_the_verdict_is_that_of_the_server(open_view: Open, live: Live) -> None:
     """As a sentence, in words and numbers that are not the page's own."""
     page = open_view("overview")
     settled(page)
-    shape = r"\w+ serves, .* alerts? in a day; lag [\d.]+ s\."
+    shape = r"\w+ serves, .* alerts? in a day;( [\d.]+% .* are wanted;)? lag [\d.]+ s\."
     assert re.fullmatch(shape, page.inner_text(".sentence"))
 
     def is_same() -> bool:

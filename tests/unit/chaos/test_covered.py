@@ -174,3 +174,12 @@ def test_takes_what_has_neither(topics: Topics) -> None:
     nothing: Mapping[str, Any] = {"base": 0.0, "contributions": {}, "rest": 0.0}
     silent["reasons"] |= {**nothing, "scale": "", "of": None, "why_none": "other_model"}
     assert found({"predictions": [silent], "outcomes": [], "evaluations": []}).lines == []
+
+
+def test_a_model_that_knows_one_class_has_reasons_for_the_other() -> None:
+    """Its probability is what is left: nothing."""
+    nothing: dict[str, Any] = {"base": 0.0, "contributions": {}, "rest": 0.0}
+    of_one = prediction(0, 0.25, 0.5, probabilities={"false": 1.0}, value=False)
+    of_one["reasons"] |= {**nothing, "scale": "probability", "of": True}
+    of_one["certainty"] |= {"classes": {"false": 1.0}}
+    assert found({"predictions": [of_one], "outcomes": [], "evaluations": []}).lines == []
